@@ -1,0 +1,39 @@
+# Everything runs in .venv; nothing but Python 3.11+ is needed beforehand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := fixtures/captures/cma_pin_vmsplice
+
+.PHONY: help demo test lint types bench clean
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed  ## explain a real failed CMA allocation
+	$(BIN)/tracereplay blame $(DEMO)/trace.dat --layout $(DEMO)/layout_before --kernel-log $(DEMO)/dmesg.txt
+	$(BIN)/tracereplay blame $(DEMO)/trace.dat --layout $(DEMO)/layout_before --kernel-log $(DEMO)/dmesg.txt \
+		--quiet --format json --output report.json --out report.tables
+	@echo
+	@echo "The whole result: report.json, and as Parquet tables in report.tables/"
+
+test: $(VENV)/installed  ## run every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed  ## style and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/installed  ## mypy and pyright
+	$(BIN)/mypy tracereplay tests
+	$(BIN)/pyright
+
+bench: $(VENV)/installed  ## measure against trace-cmd (see benchmarks/README.md)
+	$(BIN)/python benchmarks/speed.py
+
+clean:  ## remove what was made
+	rm -rf $(VENV) report.json report.tables build dist

@@ -1,0 +1,1 @@
+"""Bytes and text -> event tables, kernel-log tables, snapshots. Knows no culprit and no replay."""

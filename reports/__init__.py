@@ -1,0 +1,1 @@
+"""The result model -> text, JSON, tables. Computes nothing of its own."""

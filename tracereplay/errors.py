@@ -1,0 +1,35 @@
+"""The one family of errors a user sees: what, where, what to do. Raised anywhere, printed once, in `cli.main`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class TraceReplayError(Exception):
+    """Something the user can act on; `exit_code` is the process's exit status."""
+
+    exit_code = 2
+
+
+class UsageError(TraceReplayError):
+    """The question cannot be asked like this."""
+
+
+class InputError(TraceReplayError):
+    """An input cannot be read.
+
+    what -- what is wrong, with the offending value; path and offset_bytes -- where; advice -- what to do.
+    """
+
+    def __init__(
+        self, what: str, *, path: str | Path | None = None, offset_bytes: int | None = None, advice: str = ""
+    ) -> None:
+        self.what, self.path, self.offset_bytes, self.advice = what, path, offset_bytes, advice
+        where = f"{path}: " if path is not None else ""
+        at = f" (at byte {offset_bytes})" if offset_bytes is not None else ""
+        then = f"; {advice}" if advice else ""
+        super().__init__(f"{where}{what}{at}{then}")
+
+    def with_path(self, path: str | Path) -> InputError:
+        """The same error, naming the file."""
+        return InputError(self.what, path=path, offset_bytes=self.offset_bytes, advice=self.advice)

@@ -1,0 +1,169 @@
+"""What a trace may lack, declared once: severity, what it means for the answer, and what to do about it.
+
+Every loss a reader, the replay or an analysis meets becomes a `Loss` row with one of these codes; reports print
+the advice, and verdicts whose window a row touches name it in `weakened_by`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad it is: `loss` means events are missing, `error` that part of the input was refused."""
+
+    INFO = "info"
+    NOTICE = "notice"
+    LOSS = "loss"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """info 0 .. error 3."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class LossKind:
+    """One way in which an input can fall short."""
+
+    code: str
+    severity: Severity
+    doc: str
+    advice: str
+    # Whether events that would have mattered may be missing in its interval: then absence proves nothing there.
+    hides_events: bool = False
+
+
+LOSS_KINDS: dict[str, LossKind] = {
+    kind.code: kind
+    for kind in (
+        LossKind(
+            "overrun", Severity.LOSS,
+            "The ring buffer overwrote its oldest events before they were read",
+            "Record with a larger buffer (trace-cmd record -b KB per CPU), or fewer events.",
+            hides_events=True,
+        ),
+        LossKind(
+            "lost_events", Severity.LOSS,
+            "The recorder reported events lost on this CPU in this interval",
+            "Record with a larger buffer, or fewer events (page_ref events of the area only, by a filter on pfn).",
+            hides_events=True,
+        ),
+        LossKind(
+            "dropped_events", Severity.LOSS,
+            "The kernel dropped new events because the ring buffer was full",
+            "Record with a larger buffer, or in overwrite mode.",
+            hides_events=True,
+        ),
+        LossKind(
+            "cpu_starts_late", Severity.NOTICE,
+            "This CPU's oldest event is later than the trace's: it is blind before",
+            "Nothing is wrong if the CPU idled; otherwise record with a larger buffer.",
+            hides_events=True,
+        ),
+        LossKind(
+            "truncated", Severity.LOSS,
+            "The file ends before the data it announces",
+            "Copy the file again, or record again; what is there was read.",
+            hides_events=True,
+        ),
+        LossKind(
+            "corrupt_page", Severity.ERROR,
+            "A ring-buffer page is inconsistent; the rest of it was left out",
+            "Copy the file again; if it persists, record again.",
+            hides_events=True,
+        ),
+        LossKind(
+            "corrupt_chunk", Severity.ERROR,
+            "A compressed chunk cannot be unpacked; its events are missing",
+            "Copy the file again; if it persists, record again.",
+            hides_events=True,
+        ),
+        LossKind(
+            "unparsed_line", Severity.ERROR,
+            "A line of text was not understood",
+            "Use trace.dat or perf.data where possible; please report the line.",
+            hides_events=True,
+        ),
+        LossKind(
+            "unknown_event_id", Severity.ERROR,
+            "Records carry an event id without a format description",
+            "The file's metadata is incomplete: record again with trace-cmd.",
+            hides_events=True,
+        ),
+        LossKind(
+            "bad_record", Severity.ERROR,
+            "A record is shorter than its format requires; it was left out",
+            "Copy the file again; if it persists, record again.",
+            hides_events=True,
+        ),
+        LossKind(
+            "clock_step_back", Severity.NOTICE,
+            "Time runs backwards within a CPU",
+            "Record with the mono or boot clock.",
+        ),
+        LossKind(
+            "comm_unresolved", Severity.INFO,
+            "Tasks whose name the trace did not save",
+            "Raise /sys/kernel/tracing/saved_cmdlines_size before recording.",
+        ),
+        LossKind(
+            "free_without_alloc", Severity.INFO,
+            "Pages freed that were allocated before the trace (or whose allocation was lost)",
+            "Start recording earlier, or pass a page_owner dump, to know who allocated them.",
+        ),
+        LossKind(
+            "alloc_over_live", Severity.INFO,
+            "Pages allocated that the model held to be allocated: their free was not seen",
+            "Enable kmem:mm_page_free; a high count points to lost events.",
+        ),
+        LossKind(
+            "count_resynchronised", Severity.INFO,
+            "The reference count in an event contradicted the ledger, which was set anew from it",
+            "A high count points to lost page_ref events: use a larger buffer or a pfn filter.",
+        ),
+        LossKind(
+            "pfn_out_of_range", Severity.NOTICE,
+            "Events carry page frame numbers beyond any machine's memory; they were not replayed",
+            "The trace or its format text is damaged: record again.",
+        ),
+        LossKind(
+            "log_lines_suppressed", Severity.NOTICE,
+            "The kernel's rate limit kept lines out of the log (callbacks suppressed)",
+            "Page dumps in the log are a sample: read culprits from the trace, or raise printk_ratelimit.",
+        ),
+        LossKind(
+            "page_ref_missing", Severity.NOTICE,
+            "No page_ref events: who takes and keeps references to pages is not visible",
+            "Use a kernel with CONFIG_DEBUG_PAGE_REF and record -e page_ref to learn who holds pages.",
+        ),
+        LossKind(
+            "layout_inferred", Severity.NOTICE,
+            "No layout given: zones, memory blocks and CMA areas were inferred from the trace",
+            "Pass --layout with a copy of zoneinfo, iomem, pagetypeinfo and the cma debugfs directory.",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One loss, placed in time and on a CPU where that is known (None: unknown, all)."""
+
+    code: str
+    count: int | None = None
+    cpu: int | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+    detail: str = ""
+
+    @property
+    def kind(self) -> LossKind:
+        """Its declaration."""
+        return LOSS_KINDS[self.code]
+
+    def touches(self, start_ns: int, end_ns: int) -> bool:
+        """Whether its interval overlaps [start_ns, end_ns]."""
+        return (self.start_ns is None or self.start_ns <= end_ns) and (self.end_ns is None or self.end_ns >= start_ns)

@@ -1,0 +1,287 @@
+"""The document `blame` produces. One class per object of the JSON contract, in the contract's order and spelling.
+
+PFNs are integers, a range is [start, start + pages). Times are integer ns on the trace's clock. Unknown is None.
+The JSON Schema, the Arrow tables and the table reference are generated from these classes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+SCHEMA = "tracereplay.blame/1"
+
+Verdict = Literal["proved", "suggested", "unknown"]
+Operation = Literal["cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction"]
+Outcome = Literal["succeeded", "failed", "interrupted", "unfinished"]
+Basis = Literal["event", "log", "inferred"]
+Effect = Literal["blocked", "delayed", "would_block"]
+Release = Literal["seen", "held_at_end", "unknown"]
+Severity = Literal["info", "notice", "loss", "error"]
+
+
+class Tool(Struct, kw_only=True):
+    """What produced the document."""
+
+    version: str
+    argv: list[str]
+
+
+class Input(Struct, kw_only=True):
+    """One input file and what it says of itself."""
+
+    id: str
+    path: str
+    role: Literal["trace", "log", "layout", "page_owner", "page_pinner", "kpageflags", "dataset"]
+    format: str
+    sha256: str | None = None
+    kernel: str | None = None
+    boot_id: str | None = None
+    clock: str | None = None
+    clock_unit: Literal["ns", "tick"] = "ns"
+    origin_ns: int = 0
+    events: int | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+    capture_level: int | None = None
+    capabilities: list[str] = field(default_factory=list)
+
+
+class DataLoss(Struct, kw_only=True):
+    """Something the inputs lack; `code` is declared in losses.py."""
+
+    id: str
+    input_id: str | None
+    code: str
+    severity: Severity
+    count: int | None
+    cpu: int | None
+    start_ns: int | None
+    end_ns: int | None
+    advice: str
+    detail: str = ""
+
+
+class Zone(Struct, kw_only=True):
+    """A zone's span."""
+
+    node: int
+    name: str
+    start_pfn: int
+    pages: int
+
+
+class CmaArea(Struct, kw_only=True):
+    """A CMA area's span."""
+
+    name: str
+    start_pfn: int
+    pages: int
+
+
+class LayoutSummary(Struct, kw_only=True):
+    """The machine's memory as the run knew it."""
+
+    page_size: int
+    source: str
+    zones: list[Zone] = field(default_factory=list)
+    memory_block_pages: int | None = None
+    pageblock_pages: int | None = None
+    cma_areas: list[CmaArea] = field(default_factory=list)
+
+
+class Stack(Struct, kw_only=True):
+    """A kernel stack, innermost frame first."""
+
+    id: str
+    frames: list[str]
+
+
+class Task(Struct, kw_only=True, frozen=True):
+    """A task; pid (the process) is None where only the thread is known."""
+
+    tid: int | None
+    pid: int | None = None
+    comm: str | None = None
+
+
+class Request(Struct, kw_only=True):
+    """What was asked for; None where the trace cannot tell."""
+
+    pages: int | None = None
+    align_order: int | None = None
+    start_pfn: int | None = None
+    end_pfn: int | None = None
+
+
+class Try(Struct, kw_only=True):
+    """One range tested within an attempt."""
+
+    index: int
+    start_pfn: int | None
+    end_pfn: int | None
+    start_ns: int
+    end_ns: int
+    result: str  # "succeeded", "EBUSY", "ENOMEM", "unknown" ...
+    first_blocking_pfn: int | None = None
+
+
+class Phases(Struct, kw_only=True):
+    """How long the phases of an attempt took; None where they cannot be told apart."""
+
+    drain: int | None = None
+    isolate: int | None = None
+    migrate: int | None = None
+    test: int | None = None
+
+
+class Wait(Struct, kw_only=True):
+    """A stretch in which the attempt slept for a page."""
+
+    kind: Literal["folio_lock", "writeback", "other"]
+    start_ns: int
+    end_ns: int
+    start_pfn: int | None = None
+    pages: int | None = None
+
+
+class PageCounts(Struct, kw_only=True):
+    """What became of the pages of the last try: requested = free + moved + held + not_seen."""
+
+    requested: int
+    free: int
+    moved: int
+    held: int
+    not_seen: int
+
+
+class MapRun(Struct, kw_only=True):
+    """A run of pages in one state at one try."""
+
+    try_index: int = field(name="try")
+    start_pfn: int
+    pages: int
+    state: str
+    culprit_id: str | None = None
+
+
+class Allocation(Struct, kw_only=True, frozen=True):
+    """Who allocated a page, and how."""
+
+    tid: int | None
+    pid: int | None = None
+    comm: str | None = None
+    gfp: str | None = None
+    order: int | None = None
+    time_ns: int | None = None
+
+
+class File(Struct, kw_only=True, frozen=True):
+    """The file a page belongs to; fs is None without mountinfo or a_ops."""
+
+    dev: int | None
+    ino: int | None
+    index: int | None = None
+    fs: str | None = None
+
+
+class Evidence(Struct, kw_only=True):
+    """One event or log line that says so."""
+
+    event: str
+    time_ns: int | None
+    tid: int | None
+    cpu: int | None
+    text: str
+    stack_id: str | None = None
+
+
+class Culprit(Struct, kw_only=True):
+    """A run of pages with one cause and one holder that stood in the way."""
+
+    id: str
+    start_pfn: int
+    pages: int
+    cause: str
+    verdict: Verdict
+    candidates: list[str] = field(default_factory=list)
+    effect: Effect
+    delay_ns: int | None = None
+    blocked_tries: list[tuple[int, int]] = field(default_factory=list)
+    primary: bool = False
+    holder: Task | None = None
+    holder_verdict: Verdict = "unknown"
+    holder_name: str | None = None
+    mechanism: str | None = None
+    allocated_by: Allocation | None = None
+    file: File | None = None
+    held_since_ns: int | None = None
+    released_ns: int | None = None
+    release: Release = "unknown"
+    weakened_by: list[str] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    capture_next: list[str] = field(default_factory=list)
+
+
+class Attempt(Struct, kw_only=True):
+    """One attempt to empty a range, and what stood in its way."""
+
+    id: str
+    input_id: str
+    parent_id: str | None = None
+    operation: Operation
+    area: str | None
+    task: Task | None
+    start_ns: int
+    end_ns: int | None
+    request: Request
+    outcome: Outcome
+    outcome_basis: Basis
+    errno: str | None = None
+    cause: str | None = None
+    tries: list[Try] = field(default_factory=list)
+    phases_ns: Phases = field(default_factory=Phases)
+    waits: list[Wait] = field(default_factory=list)
+    pages: PageCounts | None = None
+    map: list[MapRun] = field(default_factory=list)
+    culprits: list[Culprit] = field(default_factory=list)
+    capture_next: list[str] = field(default_factory=list)
+
+
+class Counter(Struct, kw_only=True):
+    """Pages in a state, in a zone or area, from this time until the next row."""
+
+    scope: str
+    name: str
+    time_ns: int
+    pages: int
+
+
+class Blame(Struct, kw_only=True):
+    """One cause and holder over all attempts; proved and suggested count attempts."""
+
+    cause: str
+    holder: str | None
+    attempts: int
+    tries: int
+    pages: int
+    page_tries: int
+    held_ns_max: int | None
+    delay_ns: int
+    proved: int
+    suggested: int
+
+
+class Result(Struct, kw_only=True):
+    """The whole document."""
+
+    schema: str = SCHEMA
+    tool: Tool
+    inputs: list[Input]
+    data_loss: list[DataLoss] = field(default_factory=list)
+    layout: LayoutSummary | None = None
+    stacks: list[Stack] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    counters: list[Counter] = field(default_factory=list)
+    blame: list[Blame] = field(default_factory=list)

@@ -1,0 +1,195 @@
+"""Every column that more than one room uses, declared once: name, Arrow type, unit, one sentence.
+
+Event tables begin with `EVENT_COLUMNS`; the fields that follow are declared beside their tracepoint in
+`parsers/catalog/`. The page stream, which the replay consumes, is declared here as operations (`Op`) and the
+arguments (`ARGS`) each carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, Arrow type, unit (None where it has none) and meaning in one sentence."""
+
+    name: str
+    type: pa.DataType
+    unit: str | None
+    doc: str
+
+    @property
+    def field(self) -> pa.Field:
+        """The Arrow field; unit and meaning travel in its metadata."""
+        return pa.field(self.name, self.type, metadata={"unit": self.unit or "", "doc": self.doc})
+
+
+def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The Arrow schema of these columns."""
+    return pa.schema([column.field for column in columns])
+
+
+COMM = pa.dictionary(pa.int32(), pa.string())
+
+EVENT_COLUMNS = (
+    Column("seq", pa.uint64(), None, "Place of the event in the time order of this read; orders events of all tables"),
+    Column("time_ns", pa.int64(), "ns", "Time stamp on the trace's clock, relative to the input's origin_ns"),
+    Column("cpu", pa.uint16(), None, "CPU that recorded the event"),
+    Column("tid", pa.int32(), None, "Task that ran (common_pid: the thread id, not the process id)"),
+    Column("comm", COMM, None, "Name of that task; null where the trace did not save it"),
+    Column("common_flags", pa.uint8(), None, "TRACE_FLAG_* bits: 1 irqs off, 4 need resched, 8 hardirq, 16 softirq"),
+    Column("preempt_count", pa.uint8(), None, "Low nibble preemption depth, high nibble migrate-disable depth"),
+)
+
+
+class Op(IntEnum):
+    """What an event does to the model of memory: one entry of the page stream."""
+
+    NONE = 0
+    ALLOC = 1  # mm_page_alloc; pfn -1 = the allocation failed; flags = gfp_flags
+    FREE = 2  # mm_page_free
+    PCP_DRAIN = 3  # mm_page_pcpu_drain: per-cpu list -> buddy
+    BUDDY_TAKE = 4  # mm_page_alloc_zone_locked: buddy -> per-cpu list (ret=1) or user (ret=0)
+    REF_SET = 5  # page_ref_set: count = val
+    REF_MOD = 6  # page_ref_mod: count += val
+    REF_MOD_AND_TEST = 7  # page_ref_mod_and_test: count += val; ret=1: dropped to zero
+    REF_MOD_AND_RETURN = 8  # page_ref_mod_and_return: count += val; ret = the new count
+    REF_MOD_UNLESS = 9  # page_ref_mod_unless: ret=1: count += val; ret=0: nothing happened
+    REF_FREEZE = 10  # page_ref_freeze: ret=1: count val -> 0; ret=0: nothing happened
+    REF_UNFREEZE = 11  # page_ref_unfreeze: count 0 -> val
+    CACHE_ADD = 12  # mm_filemap_add_to_page_cache: mapping = i_ino, val = index (pages), ret = s_dev
+    CACHE_DELETE = 13  # mm_filemap_delete_from_page_cache: likewise
+    SET_MIGRATION_PTE = 14  # set_migration_pte: mapping = pte (a swap entry holding the old pfn), val = address
+    REMOVE_MIGRATION_PTE = 15  # remove_migration_pte: mapping = pte (the new mapping), val = address
+    LRU_ADD = 16  # mm_lru_insertion
+    IOMMU_MAP = 17  # iommu:map: mapping = paddr, val = size in bytes
+    IOMMU_UNMAP = 18  # iommu:unmap: mapping = iova, val = size in bytes
+
+
+# Arguments of an entry of the page stream, int64 each, 0 where the operation has no such argument.
+ARGS = ("pfn", "order", "flags", "mt", "count", "mapcount", "mapping", "val", "ret")
+PFN, ORDER, FLAGS, MT, COUNT, MAPCOUNT, MAPPING, VAL, RET = range(len(ARGS))
+
+
+@dataclass(frozen=True, slots=True)
+class PageStream:
+    """A stretch of the page stream in time order: what `replay` consumes.
+
+    time_ns int64[n], cpu uint16[n], tid int32[n], op uint8[n] (an `Op`), args int64[n, len(ARGS)] (C order).
+    """
+
+    time_ns: npt.NDArray[np.int64]
+    cpu: npt.NDArray[np.uint16]
+    tid: npt.NDArray[np.int32]
+    op: npt.NDArray[np.uint8]
+    args: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+
+# What snapshots and kernel logs are turned into. `layout/` and `attempts/` read these tables, whoever made them.
+LAYOUT_TABLES: dict[str, tuple[Column, ...]] = {
+    "zones": (
+        Column("node", pa.int32(), None, "NUMA node"),
+        Column("name", pa.string(), None, "Zone name as in zoneinfo: DMA32, Normal, Movable"),
+        Column("start_pfn", pa.int64(), "pfn", "First page frame the zone spans"),
+        Column("pages", pa.int64(), "pages", "Pages spanned, holes included"),
+        Column("present_pages", pa.int64(), "pages", "Pages that exist"),
+        Column("managed_pages", pa.int64(), "pages", "Pages the buddy allocator manages"),
+    ),
+    "memory_blocks": (
+        Column("block", pa.int64(), None, "Number N of /sys/devices/system/memory/memoryN"),
+        Column("state", pa.string(), None, "online, offline or going-offline"),
+        Column("valid_zones", pa.string(), None, "Zones the block may belong to"),
+        Column("node", pa.int32(), None, "NUMA node, where known"),
+    ),
+    "cma_areas": (
+        Column("name", pa.string(), None, "Name of the area"),
+        Column("start_pfn", pa.int64(), "pfn", "First page frame"),
+        Column("pages", pa.int64(), "pages", "Size of the area"),
+        Column("order_per_bit", pa.int32(), None, "Pages per bitmap bit, as a power of two"),
+        Column("bitmap", pa.list_(pa.uint32()), None, "Allocation bitmap as debugfs prints it; null where absent"),
+    ),
+    "free_areas": (
+        Column("node", pa.int32(), None, "NUMA node"),
+        Column("zone", pa.string(), None, "Zone name"),
+        Column("migratetype", pa.string(), None, "Free list (pagetypeinfo), or null for all (buddyinfo)"),
+        Column("order", pa.int32(), None, "Order of the free blocks"),
+        Column("blocks", pa.int64(), None, "Number of free blocks of that order"),
+    ),
+    "memory_spans": (
+        Column("start_pfn", pa.int64(), "pfn", "First page frame of the span"),
+        Column("pages", pa.int64(), "pages", "Pages"),
+        Column("name", pa.string(), None, "Name in /proc/iomem: System RAM, Reserved, Kernel code ..."),
+        Column("depth", pa.int32(), None, "Nesting depth in /proc/iomem; 0 is outermost"),
+    ),
+    "tasks": (
+        Column("tid", pa.int32(), None, "Thread id"),
+        Column("pid", pa.int32(), None, "Process id, where the listing tells"),
+        Column("comm", pa.string(), None, "Name"),
+    ),
+    "mounts": (
+        Column("dev", pa.int64(), None, "Device number as the kernel keeps it (major << 20 | minor), or null"),
+        Column("source", pa.string(), None, "Mounted device or name"),
+        Column("path", pa.string(), None, "Mount point"),
+        Column("fs", pa.string(), None, "File system type"),
+    ),
+}
+
+LOG_TABLES: dict[str, tuple[Column, ...]] = {
+    "page_dumps": (
+        Column("time_ns", pa.int64(), "ns", "Time of the line that begins the dump; null without a stamp"),
+        Column("line", pa.int64(), None, "Number of that line, from 1"),
+        Column("tid", pa.int32(), None, "Task that printed it (printk:console), where known"),
+        Column("pfn", pa.int64(), "pfn", "Page dumped; null before 5.x, whose dump_page prints none"),
+        Column("refcount", pa.int32(), None, "_refcount at the dump; the isolating task's own reference included"),
+        Column("mapcount", pa.int32(), None, "Mappings"),
+        Column("pincount", pa.int32(), None, "FOLL_PIN count of a large folio; null where not printed"),
+        Column("order", pa.int32(), None, "Order of the folio (0 where no head line was printed)"),
+        Column("anon", pa.bool_(), None, "Whether an `anon` or `ksm` line said so"),
+        Column("mapping", pa.uint64(), None, "mapping pointer, hashed or raw; 0 = none"),
+        Column("aops", pa.string(), None, "address_space_operations symbol: names the file system"),
+        Column("ino", pa.int64(), None, "Inode number"),
+        Column("file", pa.string(), None, "Dentry name"),
+        Column("flags", pa.list_(pa.string()), None, "Page flag names"),
+        Column("page_type", pa.string(), None, "page_type word as printed, for pages that have one"),
+        Column("reason", pa.string(), None, "page dumped because: unmovable page, migration failure ..."),
+        Column("owner_tid", pa.int32(), None, "page_owner: task that allocated it"),
+        Column("owner_pid", pa.int32(), None, "page_owner: its process (tgid)"),
+        Column("owner_comm", pa.string(), None, "page_owner: its name"),
+        Column("owner_order", pa.int32(), None, "page_owner: order of the allocation"),
+        Column("owner_gfp", pa.string(), None, "page_owner: gfp_mask as printed"),
+        Column("owner_migratetype", pa.string(), None, "page_owner: migratetype"),
+        Column("owner_time_ns", pa.int64(), "ns", "page_owner: time of the allocation (boot clock of the log)"),
+        Column("owner_stack", pa.list_(pa.string()), None, "page_owner: frames, innermost first"),
+    ),
+    "migrate_failures": (
+        Column("time_ns", pa.int64(), "ns", "Time of the line"),
+        Column("line", pa.int64(), None, "Line number"),
+        Column("tid", pa.int32(), None, "Task that printed it, where known"),
+        Column("pfn", pa.int64(), "pfn", "`migrating pfn X failed` or `failed to isolate pfn X`"),
+        Column("failed_folios", pa.int64(), None, "ret:N counts folios that failed, it is no errno; null for isolate"),
+        Column("kind", pa.string(), None, "migrate or isolate"),
+    ),
+    "operation_messages": (
+        Column("time_ns", pa.int64(), "ns", "Time of the line"),
+        Column("line", pa.int64(), None, "Line number"),
+        Column("tid", pa.int32(), None, "Task that printed it, where known"),
+        Column("kind", pa.string(), None, "cma_failed, cma_bitmap, contig_busy, offline_failed, offlined, suppressed"),
+        Column("area", pa.string(), None, "CMA area name, where printed"),
+        Column("start_pfn", pa.int64(), "pfn", "First page frame of the range, where printed"),
+        Column("pages", pa.int64(), "pages", "Pages of the range or request, where printed"),
+        Column("errno", pa.int32(), None, "Positive errno, where printed"),
+        Column("count", pa.int64(), None, "Lines suppressed (callbacks suppressed)"),
+        Column("reason", pa.string(), None, "`failed due to ...`, or the bitmap text"),
+        Column("text", pa.string(), None, "The line without its prefix"),
+    ),
+}

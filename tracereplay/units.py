@@ -1,0 +1,40 @@
+"""Units and how they are written for people. Names carry them: `_ns`, `_bytes`, `_pages`."""
+
+from __future__ import annotations
+
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+NS_PER_US = 1_000
+
+
+def format_seconds(ns: int, digits: int = 3) -> str:
+    """A time stamp in seconds: `6.437 s`."""
+    return f"{ns / NS_PER_S:.{digits}f} s"
+
+
+def format_duration(ns: int) -> str:
+    """A duration in the unit that reads best: `840 ms`, `1.2 s`, `35 us`."""
+    for unit, size in (("s", NS_PER_S), ("ms", NS_PER_MS), ("us", NS_PER_US)):
+        if abs(ns) >= size:
+            value = ns / size
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.2g} {unit}" if value < 10 else f"{value:.1f} {unit}"
+    return f"{ns} ns"
+
+
+def format_pages(pages: int, page_size_bytes: int = 4096) -> str:
+    """A number of pages with its size: `65,520 pages (255.9 MiB)`."""
+    return f"{pages:,} page{'' if pages == 1 else 's'} ({format_bytes(pages * page_size_bytes)})"
+
+
+def format_bytes(size_bytes: float) -> str:
+    """A size in binary units: `255.9 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size_bytes) < 1024:
+            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"
+
+
+def format_pfn(pfn: int) -> str:
+    """A page frame number as the kernel prints it: `0x1e403`."""
+    return f"{pfn:#x}"
