@@ -140,6 +140,11 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Use a kernel with CONFIG_DEBUG_PAGE_REF and record -e page_ref to learn who holds pages.",
         ),
         LossKind(
+            "layout_incomplete", Severity.NOTICE,
+            "Part of the layout snapshot is missing or was not understood; the rest was used",
+            "Copy the file named again, as root (iomem and pagetypeinfo show nothing to other users).",
+        ),
+        LossKind(
             "layout_inferred", Severity.NOTICE,
             "No layout given: zones, memory blocks and CMA areas were inferred from the trace",
             "Pass --layout with a copy of zoneinfo, iomem, pagetypeinfo and the cma debugfs directory.",

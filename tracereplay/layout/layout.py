@@ -35,7 +35,8 @@ class Layout:
     source -- "snapshot", "file" (written by hand) or "inferred" (from the trace alone).
     isolate_migratetype -- number of MIGRATE_ISOLATE: 5 with CONFIG_CMA, 4 without.
     file_systems -- device number (major << 20 | minor) -> file system type.
-    pids -- tid -> process id, from a task listing.
+    pids, comms -- tid -> process id and name, from a task listing.
+    assumed -- names of the attributes above that are the architecture's usual value, not seen on this machine.
     """
 
     source: str
@@ -50,6 +51,7 @@ class Layout:
     file_systems: dict[int, str] = field(default_factory=dict)
     pids: dict[int, int] = field(default_factory=dict)
     comms: dict[int, str] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
 
     def zone_of(self, pfn: int) -> Span | None:
         """The zone spanning this page frame (zones may interleave: the smallest span wins)."""
