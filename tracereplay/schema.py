@@ -177,7 +177,7 @@ LOG_TABLES: dict[str, tuple[Column, ...]] = {
         Column("tid", pa.int32(), None, "Task that printed it, where known"),
         Column("pfn", pa.int64(), "pfn", "`migrating pfn X failed` or `failed to isolate pfn X`"),
         Column("failed_folios", pa.int64(), None, "ret:N counts folios that failed, it is no errno; null for isolate"),
-        Column("kind", pa.string(), None, "migrate or isolate"),
+        Column("kind", pa.string(), None, "migrate, isolate (offlining), or soft_offline"),
     ),
     "operation_messages": (
         Column("time_ns", pa.int64(), "ns", "Time of the line"),
