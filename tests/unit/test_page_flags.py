@@ -46,8 +46,8 @@ def test_flags_of_a_page(tmp_path: Path) -> None:
     path = tmp_path / "kpageflags.before.0x10-0x13.bin"
     path.write_bytes(words(1 << KPF.BUDDY, 0, 1 << KPF.LRU | 1 << KPF.ANON | 1 << KPF.SOFTDIRTY))
     snapshot = read_page_snapshot(path)
-    assert snapshot.flags_of(0x10) == {KPF.BUDDY}
-    assert snapshot.flags_of(0x12) == {KPF.LRU, KPF.ANON, KPF.SOFTDIRTY}
+    assert snapshot.flags_of(0x10) == frozenset({KPF.BUDDY})
+    assert snapshot.flags_of(0x12) == frozenset({KPF.LRU, KPF.ANON, KPF.SOFTDIRTY})
     assert snapshot.flags_of(0x13) is None
     assert snapshot.mapcount is None
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tracereplay.layout.layout import Layout, Span
 
@@ -201,7 +200,7 @@ def _pageblock_order_seen(tables: Mapping[str, pa.Table]) -> int | None:
     table = tables.get("mm_page_alloc_extfrag")
     if table is None or "pageblock_order" not in table.column_names:
         return None
-    orders = {order for order in pc.unique(table["pageblock_order"]).to_pylist() if order is not None}
+    orders = {order for order in table["pageblock_order"].unique().to_pylist() if order is not None}
     return orders.pop() if len(orders) == 1 and 0 < max(orders) < 31 else None
 
 
@@ -223,16 +222,16 @@ def _rows(tables: Mapping[str, pa.Table], name: str) -> list[dict[str, Any]]:
 
 
 def _integers(table: pa.Table, name: str) -> Int64Array:
-    """A column as int64, -1 where it is null or does not fit."""
+    """A column as int64, negative where it is null or does not fit (~0, the kernel's "none")."""
     column = table[name]
     if pa.types.is_uint64(column.type):
-        column = pc.if_else(pc.less(column, pa.scalar(1 << 63, pa.uint64())), column, None)
-    values: Int64Array = pc.fill_null(pc.cast(column, pa.int64()), -1).combine_chunks().to_numpy(zero_copy_only=False)
-    return values
+        words = column.fill_null((1 << 64) - 1).combine_chunks().to_numpy(zero_copy_only=False)
+        return np.asarray(words, np.uint64).view(np.int64)
+    return np.asarray(column.cast(pa.int64()).fill_null(-1).combine_chunks().to_numpy(zero_copy_only=False), np.int64)
 
 
 def _strings(table: pa.Table, name: str) -> list[str | None]:
     if name not in table.column_names:
         return [None] * table.num_rows
-    names: list[str | None] = pc.cast(table[name], pa.string()).to_pylist()
+    names: list[str | None] = table[name].cast(pa.string()).to_pylist()
     return names
