@@ -1,1 +1,26 @@
 """The result model -> text, JSON, tables. Computes nothing of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tracereplay.model.result import Result
+from tracereplay.reports.style import Style
+
+Renderer = Callable[[Result, Style], str]
+
+
+# Renderers are imported when used: `--help` need not know rich, nor a text report what HTML takes.
+def _text(result: Result, style: Style) -> str:
+    from tracereplay.reports.text import render_text  # noqa: PLC0415
+
+    return render_text(result, style)
+
+
+def _json(result: Result, style: Style) -> str:  # noqa: ARG001
+    from tracereplay.reports.json import render_json  # noqa: PLC0415
+
+    return render_json(result)
+
+
+FORMATS: dict[str, Renderer] = {"text": _text, "json": _json}

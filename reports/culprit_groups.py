@@ -1,0 +1,112 @@
+"""Many culprits -> few rows: those that differ only in place and time are told together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracereplay.model.result import Allocation, Culprit, File, Task
+from tracereplay.reports.style import clean
+from tracereplay.reports.wording import file_name, join_runs, listing, moment, task_name
+from tracereplay.units import format_duration
+
+_EFFECTS = ("blocked", "delayed", "would_block")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Culprits of one cause, verdict, effect and holder; at least one."""
+
+    culprits: list[Culprit]
+
+    @property
+    def first(self) -> Culprit:
+        """Stands for all in what they share."""
+        return self.culprits[0]
+
+    @property
+    def pages(self) -> int:
+        """Pages of all, each counted once."""
+        return sum(pages for _, pages in join_runs(self.runs))
+
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """(start_pfn, pages) of each."""
+        return [(c.start_pfn, c.pages) for c in self.culprits]
+
+
+def group_culprits(culprits: list[Culprit], *, each: bool = False) -> list[Group]:
+    """First in the way first, then by effect and number of pages. `each`: no folding."""
+    groups: dict[object, list[Culprit]] = {}
+    for place, culprit in enumerate(culprits):
+        groups.setdefault(place if each else _key(culprit), []).append(culprit)
+    return sorted((Group(members) for members in groups.values()), key=_rank)
+
+
+def _key(c: Culprit) -> object:
+    allocator = (c.allocated_by.tid, c.allocated_by.comm) if c.allocated_by else None
+    file = (c.file.dev, c.file.ino) if c.file else None
+    return (
+        c.cause, c.verdict, c.effect, c.holder, c.holder_verdict, c.holder_name, c.mechanism, allocator, file, c.release,
+    )  # fmt: skip
+
+
+def _rank(group: Group) -> tuple[bool, int, int, int]:
+    primary = any(c.primary for c in group.culprits)
+    return (not primary, _EFFECTS.index(group.first.effect), -group.pages, group.first.start_pfn)
+
+
+def sentence(group: Group, clock_unit: str = "ns") -> str:
+    """Who holds it, since when, until when; what it did to the attempt."""
+    c = group.first
+    parts = [f"{_holder(c)}{_time(group, clock_unit)}"]
+    if c.file is not None:
+        parts.append(_file(c.file, group))
+    if c.allocated_by is not None and not _same_task(c.allocated_by, c.holder) and c.cause != "unmovable_allocation":
+        parts.append(f"allocated by {task_name(c.allocated_by)}")
+    if c.effect == "delayed":
+        waited = [member.delay_ns for member in group.culprits if member.delay_ns is not None]
+        parts.append(
+            f"the attempt waited {format_duration(max(waited))} for it" if waited else "the attempt waited for it"
+        )
+    if c.effect == "would_block":
+        parts.append("not reached: the kernel stopped at a lower page, but it could not have moved this one either")
+    if c.cause in ("unknown", "extra_reference") and c.candidates:
+        parts.append("not excluded: " + ", ".join(c.candidates))
+    if any(member.weakened_by for member in group.culprits):
+        parts.append("less sure because of lost events")
+    return "; ".join(parts)
+
+
+def _holder(c: Culprit) -> str:
+    if c.cause == "unmovable_allocation" and c.allocated_by is not None:
+        return f"allocated by {task_name(c.allocated_by)}"
+    via = f" through {clean(c.mechanism)}" if c.mechanism else ""
+    names = [clean(c.holder_name)] if c.holder_name else []
+    if c.holder is not None:
+        names.insert(0, task_name(c.holder))
+    if not names:
+        return f"holder not seen{via}"
+    likely = "" if c.holder_verdict == "proved" or c.holder is None else "probably "
+    return f"{likely}held by {listing(names)}{via}"
+
+
+def _time(group: Group, unit: str) -> str:
+    since = [c.held_since_ns for c in group.culprits if c.held_since_ns is not None]
+    until = [c.released_ns for c in group.culprits if c.released_ns is not None]
+    text = f" since {moment(min(since), unit)}" if since else ""
+    match group.first.release:
+        case "seen" if until:
+            return f"{text}, let go at {moment(max(until), unit)}"
+        case "held_at_end":
+            return f"{text}, still held when the trace ends"
+    return text
+
+
+def _file(file: File, group: Group) -> str:
+    indexes = [c.file.index for c in group.culprits if c.file and c.file.index is not None]
+    where = f", from page {min(indexes):,}" if indexes else ""
+    return f"{file_name(file)}{where}"
+
+
+def _same_task(allocation: Allocation, holder: Task | None) -> bool:
+    return holder is not None and (allocation.tid, allocation.comm) == (holder.tid, holder.comm)

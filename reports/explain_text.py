@@ -1,0 +1,54 @@
+"""Causes explained on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tracereplay.model.explain import Explanation
+from tracereplay.reports.style import Style, render_blocks
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def render_causes(explanations: Mapping[str, Explanation], style: Style) -> str:
+    """One line per cause."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for code, explanation in explanations.items():
+        grid.add_row(Text(code, style="bold"), Text(explanation.title))
+    return render_blocks([grid, "", Text("`tracereplay explain CODE` tells what proves it and what to do.")], style)
+
+
+def render_cause(code: str, explanation: Explanation, style: Style) -> str:
+    """All about one cause."""
+    head = Text(code, style="bold").append(f": {explanation.title}", style="default not bold")
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for name, text in (
+        ("proved by", explanation.proves),
+        ("suggested by", explanation.suggests),
+        ("not to be confused", explanation.confused_with),
+    ):
+        grid.add_row(name, Text(text))
+        grid.add_row("", "")
+    blocks: list[RenderableType] = [head, "", Text(explanation.says), "", grid]
+    blocks += _list("What to do", explanation.what_to_do)
+    blocks += _list("To be surer next time", explanation.capture_next)
+    return render_blocks(blocks, style)
+
+
+def _list(title: str, steps: tuple[str, ...]) -> list[RenderableType]:
+    if not steps:
+        return []
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    for step in steps:
+        grid.add_row("-", Text(step))
+    return [Text(title, style="bold"), Padding(grid, (0, 0, 1, 2))]

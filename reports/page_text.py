@@ -1,0 +1,98 @@
+"""The life of one page on a terminal: one line per event, with the state it left behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tracereplay.model.page import Life, OpenReference, PageLife, PageState
+from tracereplay.reports.style import Style, clean, render_blocks
+from tracereplay.reports.text_inputs import input_blocks, loss_blocks
+from tracereplay.reports.wording import count, file_name, moment
+from tracereplay.units import format_pfn
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MAX_EVENTS = 60  # of one life; the first and the last are kept
+
+
+def render_page(life: PageLife, style: Style) -> str:
+    """Where the page lies, then its lives."""
+    unit = next((source.clock_unit for source in life.inputs), "ns")
+    head = Text(f"PFN {format_pfn(life.pfn)}", style="bold")
+    if life.where:
+        head.append(f", {clean(life.where)}", style="default not bold")
+    blocks: list[RenderableType] = [*input_blocks(life.inputs, life.data_loss)]
+    blocks += [*loss_blocks(life.inputs, life.data_loss, style), "", head]
+    if not life.lives:
+        blocks.append(Text("No event of this trace names the page."))
+    for number, one in enumerate(life.lives, 1):
+        blocks += ["", _life_line(number, one, unit), _events(one, unit, style)]
+        if one.events and (held := one.events[-1].after.open_references):
+            blocks.append(Padding(Text(f"still held by {_holders(held, unit)}", style="bold"), (0, 0, 0, 2)))
+    return render_blocks(blocks, style)
+
+
+def _life_line(number: int, life: Life, unit: str) -> Text:
+    began = "before the trace began" if life.start_ns is None else f"at {moment(life.start_ns, unit)}"
+    ended = "outlives the trace" if life.end_ns is None else f"freed at {moment(life.end_ns, unit)}"
+    made = life.allocated_by
+    by = f" by {clean(made.comm or 'task')} ({made.tid})" if made is not None and made.tid is not None else ""
+    how = ""
+    if made is not None:
+        how = f", order {made.order}" if made.order is not None else ""
+        how += f", {clean(made.gfp)}" if made.gfp else ""
+    return Text(f"Life {number}", style="bold").append(
+        f": allocated {began}{by}{how}; {ended}; {count(len(life.events), 'event')}", style="default not bold"
+    )
+
+
+def _events(life: Life, unit: str, style: Style) -> RenderableType:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("time", "cpu", "task", "event"):
+        table.add_column(name, justify="right" if name in ("time", "cpu") else "left", no_wrap=name in ("time", "cpu"))
+    for name in ("count", "map", "excess"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("flags, file", overflow="fold")
+    events = life.events
+    hidden = 0 if style.full else max(len(events) - MAX_EVENTS, 0)
+    for place, event in enumerate(events):
+        if hidden and MAX_EVENTS // 2 <= place < MAX_EVENTS // 2 + hidden:
+            if place == MAX_EVENTS // 2:
+                table.add_row("...", "", "", f"{hidden:,} more: --full", "", "", "", "")
+            continue
+        after = event.after
+        table.add_row(
+            moment(event.time_ns, unit).removesuffix(" s"),
+            str(event.cpu),
+            f"{clean(event.comm or '?')} ({event.tid})",
+            f"{clean(event.event)} {clean(event.text)}".strip(),
+            _number(after.count),
+            _number(after.mapcount),
+            Text(_number(after.excess), style="bold red" if after.excess else ""),
+            _about(after),
+        )
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _about(state: PageState) -> str:
+    parts = [" ".join(clean(flag) for flag in state.flags)] if state.flags else []
+    if state.file is not None:
+        parts.append(file_name(state.file))
+    return ", ".join(parts)
+
+
+def _holders(references: list[OpenReference], unit: str) -> str:
+    shown = []
+    for held in references:
+        since = f" since {moment(held.since_ns, unit)}" if held.since_ns is not None else ""
+        shown.append(f"{clean(held.comm or 'task')} ({held.tid}), {held.val:+d}{since}")
+    return "; ".join(shown)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,45 @@
+"""How a report is to look, and the one way text renderers turn rich's renderables into a string."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Width in columns, whether colours may be used, and whether to show everything instead of the essence."""
+
+    width: int = 100
+    color: bool = False
+    full: bool = False
+
+
+def render_blocks(blocks: list[RenderableType], style: Style) -> str:
+    """The blocks as text, one after the other."""
+    from rich.console import Console  # noqa: PLC0415  (50 ms that `--help` need not pay)
+
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=max(style.width, 40),
+        force_terminal=style.color,
+        color_system="standard" if style.color else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    for block in blocks:
+        console.print(block)
+    return "".join(line.rstrip(" ") + "\n" for line in out.getvalue().splitlines())
+
+
+def clean(text: object) -> str:
+    """Text from a trace, harmless on a terminal: control characters and line breaks are shown as escapes."""
+    shown = str(text)
+    return shown if shown.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)

@@ -1,0 +1,174 @@
+"""The result on a terminal: what was lost, what failed, what stood in the way and who holds it, what to do.
+
+Ten lines for a simple case; many culprits are folded into few. `Style.full` folds nothing and adds the evidence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tracereplay.model.explain import EXPLANATIONS
+from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.style import Style, clean, render_blocks
+from tracereplay.reports.text_attempt import attempt_blocks, is_told
+from tracereplay.reports.text_inputs import input_blocks, loss_blocks
+from tracereplay.reports.wording import count, listing, moment
+from tracereplay.units import format_duration
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MAX_ATTEMPTS = 6
+MAX_BLAME = 8
+MAX_CAPTURE_NEXT = 4
+
+_WORDS = {
+    "proved": "proved: the recorded events settle it",
+    "suggested": "suggested: the events point to it, but do not rule out everything else",
+    "unknown": "unknown: nothing recorded says why",
+}
+
+
+def render_text(result: Result, style: Style) -> str:
+    """The report."""
+    told = [attempt for attempt in result.attempts if is_told(attempt)]
+    shown = _representatives(told) if not style.full else [(attempt, []) for attempt in told]
+    limit = None if style.full else MAX_ATTEMPTS
+    blocks: list[RenderableType] = [
+        *input_blocks(result.inputs, result.data_loss),
+        *loss_blocks(result.inputs, result.data_loss, style),
+    ]
+    for attempt, like_it in shown[:limit]:
+        blocks += ["", *attempt_blocks(attempt, result, style), *_like_it(like_it, _unit(result, attempt))]
+    if len(shown) > MAX_ATTEMPTS and not style.full:
+        blocks += ["", Text(f"and {count(len(shown) - MAX_ATTEMPTS, 'more attempt')} of other kinds: --full")]
+    blocks += _rest(result, told)
+    if len(told) > 1:
+        blocks += _blame(result)
+    blocks += _what_to_do(told, style)
+    blocks += _footer(told, style)
+    return render_blocks(blocks, style)
+
+
+def _unit(result: Result, attempt: Attempt) -> str:
+    return next((i.clock_unit for i in result.inputs if i.id == attempt.input_id), "ns")
+
+
+def _representatives(told: list[Attempt]) -> list[tuple[Attempt, list[Attempt]]]:
+    """Attempts that fail alike, under the first of them that names the most."""
+    alike: dict[object, list[Attempt]] = {}
+    for a in told:
+        culprits = frozenset((c.cause, c.verdict, c.holder.comm if c.holder else c.holder_name) for c in a.culprits)
+        task = a.task.comm if a.task else None
+        alike.setdefault((a.operation, a.area, task, a.outcome, a.errno, a.cause, culprits), []).append(a)
+    shown = []
+    for attempts in alike.values():
+        best = max(attempts, key=lambda a: sum(c.pages for c in a.culprits))
+        shown.append((best, [a for a in attempts if a is not best]))
+    return shown
+
+
+def _like_it(like_it: list[Attempt], unit: str) -> list[RenderableType]:
+    if not like_it:
+        return []
+    times = [moment(a.start_ns, unit) for a in like_it]
+    when = listing(times) if len(times) <= 3 else f"{times[0]} ... {times[-1]}"
+    return [Padding(Text(f"and {count(len(like_it), 'more attempt')} like it, at {when}"), (0, 0, 0, 8))]
+
+
+def _rest(result: Result, told: list[Attempt]) -> list[RenderableType]:
+    """One line for the attempts that went well, or for none at all."""
+    if not result.attempts:
+        nothing = "No CMA allocation, memory offline, long-term pin or compaction was found in this input."
+        return [
+            "",
+            Text(nothing),
+            Text("`tracereplay info INPUT` tells what it holds and what could be proved with it."),
+        ]
+    fine = [a for a in result.attempts if a.outcome == "succeeded" and a not in told]
+    if not fine:
+        return []
+    by_operation: dict[str, list[str]] = {}
+    for a in fine:
+        asked = f"{a.request.pages:,} pages" if a.request.pages is not None else (clean(a.area) if a.area else "")
+        by_operation.setdefault(a.operation, []).append(asked)
+    kinds = []
+    for operation, sizes in by_operation.items():
+        named = [size for size in sizes if size]
+        some = f" ({', '.join(named)})" if 0 < len(named) <= 4 else ""
+        kinds.append(f"{len(sizes)} {operation}{some}")
+    more = " more" if told else ""
+    line = Text("OK  ", style="bold green").append(
+        f"{count(len(fine), f'{more} attempt'.strip())} succeeded: {listing(kinds)}", style="default not bold"
+    )
+    return ["", line]
+
+
+def _blame(result: Result) -> list[RenderableType]:
+    """Cause and holder over all attempts."""
+    if not result.blame:
+        return []
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("cause", "holder"):
+        table.add_column(name, overflow="fold")
+    for name in ("attempts", "proved in", "pages", "held at most", "waited for"):
+        table.add_column(name, justify="right")
+    for row in result.blame[:MAX_BLAME]:
+        table.add_row(
+            row.cause,
+            clean(row.holder) if row.holder else "not seen",
+            f"{row.attempts:,}",
+            f"{row.proved:,}",
+            f"{row.pages:,}",
+            format_duration(row.held_ns_max) if row.held_ns_max is not None else "",
+            format_duration(row.delay_ns) if row.delay_ns else "",
+        )
+    more = len(result.blame) - MAX_BLAME
+    tail: list[RenderableType] = [Text(f"  and {count(more, 'more row')}: --format json")] if more > 0 else []
+    return ["", Text("Over all attempts", style="bold"), Padding(table, (0, 0, 0, 2)), *tail]
+
+
+def _what_to_do(told: list[Attempt], style: Style) -> list[RenderableType]:
+    codes = list(dict.fromkeys(code for a in told for code in _causes(a)))
+    if not codes:
+        return []
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for code in codes:
+        explanation = EXPLANATIONS.get(code)
+        for place, step in enumerate(explanation.what_to_do[: None if style.full else 1] if explanation else ()):
+            grid.add_row(Text("" if place else code, style="bold"), Text(step))
+    blocks: list[RenderableType] = ["", Text("What to do", style="bold"), Padding(grid, (0, 0, 0, 2))]
+    steps = list(
+        dict.fromkeys(
+            step for a in told for step in (*a.capture_next, *(s for c in a.culprits for s in c.capture_next))
+        )
+    )
+    if steps:
+        blocks += ["", Text("To be surer next time", style="bold")]
+        blocks += [
+            Padding(Text(f"- {step}"), (0, 0, 0, 2)) for step in (steps if style.full else steps[:MAX_CAPTURE_NEXT])
+        ]
+    return blocks
+
+
+def _causes(attempt: Attempt) -> list[str]:
+    """What decided, then what stood in the way; what only would have comes last."""
+    order = sorted(attempt.culprits, key=lambda c: (not c.primary, c.effect == "would_block"))
+    return ([attempt.cause] if attempt.cause else []) + [c.cause for c in order]
+
+
+def _footer(told: list[Attempt], style: Style) -> list[RenderableType]:
+    if not told:
+        return []
+    verdicts = {c.verdict for a in told for c in a.culprits}
+    words = [text for verdict, text in _WORDS.items() if verdict in verdicts]
+    if any(c.cause for a in told for c in a.culprits):
+        words.append("PFN: page frame number, physical address / page size")
+    more = "More: `tracereplay explain CAUSE`" + ("" if style.full else ", --full, --format json")
+    return ["", *(Text(line, style="dim") for line in (*words, more))]

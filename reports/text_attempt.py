@@ -1,0 +1,161 @@
+"""One attempt in a text report: what was asked, how it ended, what stood in the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group as Lines
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tracereplay.model.explain import EXPLANATIONS
+from tracereplay.model.result import Attempt, Culprit, Result
+from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
+from tracereplay.reports.style import Style, clean
+from tracereplay.reports.wording import count, listing, moment, pfn_span, pfn_spans, task_name
+from tracereplay.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MAX_GROUPS = 6
+MAX_RUNS = 4
+_INDENT = 8
+_COLORS = {"proved": "green", "suggested": "yellow", "unknown": "dim"}
+_BASIS = {"event": "", "log": " (from the kernel log)", "inferred": " (inferred: no event says so)"}
+_WAITS = {"folio_lock": "for locked folios", "writeback": "for writeback", "other": "for pages"}
+
+
+def is_told(attempt: Attempt) -> bool:
+    """Whether it is worth more than a count: it did not succeed, or something made it wait."""
+    return attempt.outcome != "succeeded" or any(c.effect != "would_block" for c in attempt.culprits)
+
+
+def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[RenderableType]:
+    """Headline, outcome, decision, then the culprits."""
+    unit = next((i.clock_unit for i in result.inputs if i.id == attempt.input_id), "ns")
+    page_size = result.layout.page_size if result.layout else None
+    body: list[RenderableType] = [Text(_ending(attempt, unit))]
+    if attempt.pages is not None:
+        body.append(Text(_pages(attempt)))
+    if (decided := _decision(attempt)) is not None:
+        body.append(decided)
+    groups = group_culprits(attempt.culprits, each=style.full)
+    blocks: list[RenderableType] = [_headline(attempt, page_size), Padding(Lines(*body), (0, 0, 0, _INDENT))]
+    if groups:
+        blocks.append(_culprit_grid(groups, result, unit, style))
+    if style.full and attempt.tries:
+        blocks.append(_tries(attempt, unit))
+    return blocks
+
+
+def _headline(attempt: Attempt, page_size: int | None) -> Text:
+    delayed = attempt.outcome == "succeeded"
+    word = "DELAYED" if delayed else attempt.outcome.upper()
+    line = Text(f"{word}  ", style="bold yellow" if delayed else "bold red")
+    what = attempt.operation
+    if attempt.area is not None:
+        what += f" {clean(attempt.area)}" if attempt.operation == "memory_offline" else f' "{clean(attempt.area)}"'
+    asked = ""
+    request = attempt.request
+    if request.pages is not None:
+        size = f" ({format_bytes(request.pages * page_size)})" if page_size else ""
+        asked = f", {count(request.pages, 'page')}{size}"
+    elif request.start_pfn is not None and request.end_pfn is not None:
+        asked = f", PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}"
+    return line.append(f"{what}{asked}, by {task_name(attempt.task)}", style="default bold")
+
+
+def _ending(attempt: Attempt, unit: str) -> str:
+    tries = f" and {count(len(attempt.tries), 'try', 'tries')}" if attempt.tries else ""
+    took = ""
+    if attempt.end_ns is not None and unit == "ns":
+        took = f" after {format_duration(attempt.end_ns - attempt.start_ns)}{tries}"
+    word = {"succeeded": "succeeded", "failed": "failed", "interrupted": "given up", "unfinished": "no end seen"}
+    how = f"{word[attempt.outcome]}{' with ' + attempt.errno if attempt.errno else ''}{took}{_BASIS[attempt.outcome_basis]}"
+    waited: dict[str, int] = {}
+    for wait in attempt.waits:
+        waited[wait.kind] = waited.get(wait.kind, 0) + wait.end_ns - wait.start_ns
+    waits = [f"{format_duration(ns)} {_WAITS[kind]}" for kind, ns in waited.items()] if unit == "ns" else []
+    return f"began at {moment(attempt.start_ns, unit)}, {how}" + (f"; it waited {listing(waits)}" if waits else "")
+
+
+def _pages(attempt: Attempt) -> str:
+    pages = attempt.pages
+    assert pages is not None
+    if attempt.outcome == "succeeded":
+        return f"{count(pages.requested, 'page')}: {pages.free:,} were free, {pages.moved:,} were moved"
+    rest = [(pages.free, "were free"), (pages.moved, "were moved"), (pages.not_seen, "never appear in the trace")]
+    others = ", ".join(f"{number:,} {what}" for number, what in rest if number)
+    which = "in the last try " if len(attempt.tries) > 1 else ""
+    return f"{which}{count(pages.held, 'page')} stood in the way" + (f"; {others}" if others else "")
+
+
+def _decision(attempt: Attempt) -> Text | None:
+    """The cause that decided, where the culprits below do not already say it."""
+    if attempt.cause is None:
+        return Text("what decided is not known", style="yellow") if attempt.outcome == "failed" else None
+    if any(c.cause == attempt.cause for c in attempt.culprits):
+        return None
+    explanation = EXPLANATIONS.get(attempt.cause)
+    says = f": {explanation.says}" if explanation else ""
+    return Text(attempt.cause, style="bold").append(says, style="default not bold")
+
+
+def _culprit_grid(groups: list[Group], result: Result, unit: str, style: Style) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    shown = groups if style.full else groups[:MAX_GROUPS]
+    for group in shown:
+        culprit = group.first
+        text = Text(sentence(group, unit))
+        text.append("\n" + pfn_spans(group.runs, None if style.full else MAX_RUNS), style="dim")
+        if style.full:
+            text.append(_evidence(culprit, result, unit), style="dim")
+        grid.add_row(
+            count(group.pages, "page"),
+            Text(culprit.cause, style="bold"),
+            Text(culprit.verdict, style=_COLORS[culprit.verdict]),
+            text,
+        )
+    hidden = groups[len(shown) :]
+    if hidden:
+        pages = sum(group.pages for group in hidden)
+        causes = listing(dict.fromkeys(group.first.cause for group in hidden))
+        grid.add_row(
+            "", Text("..."), "", Text(f"and {count(len(hidden), 'more row')}, {count(pages, 'page')}: {causes}")
+        )
+    return Padding(grid, (0, 0, 0, 2))
+
+
+def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
+    stacks = {stack.id: stack.frames for stack in result.stacks}
+    lines = []
+    for item in culprit.evidence:
+        when = moment(item.time_ns, unit) if item.time_ns is not None else ""
+        who = f"task {item.tid}" if item.tid is not None else ""
+        lines.append("  ".join(part for part in (when, who, clean(item.event), clean(item.text)) if part))
+        if item.stack_id in stacks:
+            lines.append("    " + " <- ".join(clean(frame) for frame in stacks[item.stack_id]))
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _tries(attempt: Attempt, unit: str) -> RenderableType:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("try", "from", "took", "range", "result", "first in the way"):
+        table.add_column(name, no_wrap=name != "range")
+    for t in attempt.tries:
+        known = t.start_pfn is not None and t.end_pfn is not None
+        table.add_row(
+            str(t.index),
+            moment(t.start_ns, unit),
+            format_duration(t.end_ns - t.start_ns) if unit == "ns" else "",
+            pfn_span(t.start_pfn, t.end_pfn - t.start_pfn) if known else "not known",
+            clean(t.result),
+            f"{t.first_blocking_pfn:#x}" if t.first_blocking_pfn is not None else "",
+        )
+    return Padding(table, (0, 0, 0, _INDENT))

@@ -1,0 +1,77 @@
+"""Small words that every text report shares: tasks, page frame numbers, files, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tracereplay.model.result import Allocation, File, Task
+from tracereplay.reports.style import clean
+from tracereplay.units import format_pfn, format_seconds
+
+MINOR_BITS = 20  # of dev_t within the kernel (include/linux/kdev_t.h)
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 page`, `1,200 pages`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def listing(words: Iterable[str]) -> str:
+    """`a, b and c`."""
+    *rest, last = words
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def task_name(task: Task | Allocation | None) -> str:
+    """`cma-driver (149)`; `task 149` without a name."""
+    if task is None:
+        return "an unknown task"
+    if task.comm is None:
+        return "an unknown task" if task.tid is None else f"task {task.tid}"
+    return clean(task.comm) if task.tid is None else f"{clean(task.comm)} ({task.tid})"
+
+
+def device(dev: int) -> str:
+    """`254:16`, from a device number as the kernel keeps it."""
+    return f"{dev >> MINOR_BITS}:{dev & ((1 << MINOR_BITS) - 1)}"
+
+
+def file_name(file: File) -> str:
+    """`ext4 254:16 inode 12 (0xc)`: whatever of it is known."""
+    parts = [clean(file.fs)] if file.fs else []
+    if file.dev is not None:
+        parts.append(f"dev {device(file.dev)}")
+    if file.ino is not None:
+        parts.append(f"inode {file.ino} ({file.ino:#x})")
+    return " ".join(parts) or "a file"
+
+
+def pfn_span(start_pfn: int, pages: int) -> str:
+    """`0x1e403`, or first-last, both included."""
+    last = start_pfn + max(pages, 1) - 1
+    return format_pfn(start_pfn) if last == start_pfn else f"{format_pfn(start_pfn)}-{format_pfn(last)}"
+
+
+def join_runs(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(start_pfn, pages) in order, neighbours and overlaps joined."""
+    joined: list[tuple[int, int]] = []
+    for start, pages in sorted(set(runs)):
+        if joined and start <= sum(joined[-1]):
+            first = joined[-1][0]
+            joined[-1] = (first, max(sum(joined[-1]), start + pages) - first)
+        else:
+            joined.append((start, pages))
+    return joined
+
+
+def pfn_spans(runs: Iterable[tuple[int, int]], limit: int | None) -> str:
+    """The runs joined, at most `limit` of them (None: all)."""
+    joined = join_runs(runs)
+    shown = [pfn_span(*run) for run in joined[:limit]]
+    more = len(joined) - len(shown)
+    return "PFN " + ", ".join(shown) + (f" and {count(more, 'more place')}" if more else "")
+
+
+def moment(ns: int, unit: str = "ns") -> str:
+    """A time stamp: seconds, or ticks where the clock has no known unit."""
+    return format_seconds(ns) if unit == "ns" else f"tick {ns}"

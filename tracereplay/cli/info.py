@@ -1,0 +1,25 @@
+"""`info`: what the inputs are, what they lack, and what they can prove."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tracereplay.cli.options import input_options, open_session, output_options
+from tracereplay.cli.output import style_for, write_report
+
+
+@click.command()
+@input_options(required=False)
+@output_options("text", "json")
+@click.option("--full", is_flag=True, help="Every event and every loss.")
+def info(inputs: tuple[str, ...], format_: str, output: str | None, full: bool, **opening: Any) -> int:
+    """Tell what the inputs hold, what they lack, and which causes they can prove."""
+    from tracereplay.reports.info_text import render_info  # noqa: PLC0415
+    from tracereplay.reports.json import render_json  # noqa: PLC0415
+
+    answer = open_session(inputs, **opening).info()
+    text = render_json(answer) if format_ == "json" else render_info(answer, style_for(output, full=full))
+    write_report(text, output)
+    return 0

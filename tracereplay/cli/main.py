@@ -1,0 +1,77 @@
+"""`tracereplay`: the verbs, and the one place where errors become a line on stderr and an exit status.
+
+0 done, 1 done and --fail-on matched, 2 bad usage or unreadable input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from tracereplay import __version__
+from tracereplay.cli.blame import blame
+from tracereplay.cli.explain import explain
+from tracereplay.cli.info import info
+from tracereplay.cli.page import page
+from tracereplay.cli.report import report
+from tracereplay.errors import TraceReplayError
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141  # as if killed by SIGPIPE
+ISSUES = "please report it with the command and, if you can, the trace"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tracereplay", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, envvar="TRACEREPLAY_DEBUG", help="Show tracebacks.")
+def cli(debug: bool) -> None:  # noqa: ARG001  (read in `main`, where errors end)
+    """Tell which pages made a CMA allocation or a memory offline fail, why, and who holds them.
+
+    INPUT is a trace.dat, a perf.data or an ftrace text; what it is, is read from its content.
+    """
+
+
+for verb in (blame, info, page, explain, report):
+    cli.add_command(verb)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in args or os.environ.get("TRACEREPLAY_DEBUG", "") not in ("", "0")
+    try:
+        status = cli.main(args, prog_name="tracereplay", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return EXIT_USAGE
+    except click.ClickException as error:
+        return _fail(error.format_message(), EXIT_USAGE, debug)
+    except TraceReplayError as error:
+        return _fail(str(error), error.exit_code, debug)
+    except BrokenPipeError:
+        # The reader has gone: nothing to say, and nothing more to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        kind = type(error).__name__
+        return _fail(f"a bug in tracereplay ({kind}: {error}); {ISSUES} (--debug shows where)", EXIT_USAGE, debug)
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"tracereplay: {' '.join(message.split())}", err=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Options that several verbs share, and how inputs are opened from them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracereplay.errors import UsageError
+
+if TYPE_CHECKING:
+    from tracereplay.session import Session
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def input_options(required: bool) -> Decorator:
+    """INPUT..., and what is known beside it; `required`: at least one INPUT."""
+    options = (
+        click.argument("inputs", metavar="INPUT..." if required else "[INPUT]...", nargs=-1, required=required),
+        click.option(
+            "--layout",
+            metavar="DIR|FILE.toml",
+            help="Zones, blocks and CMA areas: a snapshot folder, or written by hand.",
+        ),
+        click.option("--kernel-log", metavar="FILE", help="The kernel log (dmesg) of the same boot."),
+        click.option("--same-machine", is_flag=True, help="Several INPUTs are one machine, though no boot id says so."),
+        *quiet_options(),
+    )
+    return combine(options)
+
+
+def quiet_options() -> tuple[Decorator, ...]:
+    """What goes to stderr."""
+    return (
+        click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr."),
+        click.option("--no-progress", is_flag=True, help="No progress on stderr."),
+    )
+
+
+def output_options(*formats: str) -> Decorator:
+    """Where the report goes, and in which format."""
+    options: tuple[Decorator, ...] = (
+        click.option("--format", "format_", type=click.Choice(formats), default="text", show_default=True),
+        click.option("-o", "--output", metavar="FILE", help="Write the report there instead of to stdout."),
+    )
+    return combine(options)
+
+
+def combine(options: tuple[Decorator, ...]) -> Decorator:
+    """The options as one decorator, shown by --help in this order."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def open_session(
+    inputs: tuple[str, ...],
+    *,
+    layout: str | None,
+    kernel_log: str | None,
+    same_machine: bool,
+    quiet: bool,
+    no_progress: bool,
+) -> Session:
+    """The session the options ask for. Raises UsageError without any input, InputError where one cannot be read."""
+    if not inputs and kernel_log is None:
+        raise UsageError("no INPUT: name a trace.dat, perf.data or ftrace text, or a log with --kernel-log")
+    import tracereplay  # noqa: PLC0415
+    from tracereplay.cli.progress import Progress  # noqa: PLC0415
+
+    return tracereplay.open(
+        list(inputs),
+        layout=layout,
+        kernel_log=kernel_log,
+        same_machine=same_machine,
+        progress=None if quiet or no_progress else Progress(sys.stderr),
+        argv=command_line(),
+    )
+
+
+def command_line() -> list[str]:
+    """The arguments as given; bytes that are not UTF-8 are replaced, since they go into documents."""
+    return [arg.encode(errors="surrogateescape").decode(errors="replace") for arg in sys.argv[1:]]

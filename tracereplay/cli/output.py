@@ -1,0 +1,59 @@
+"""Where reports go: stdout or a file, and how wide and colourful they may be there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from tracereplay.errors import UsageError
+from tracereplay.reports.style import Style
+
+PLAIN_WIDTH = 100  # where nobody says how wide the paper is
+MAX_WIDTH = 120  # longer lines are hard to read
+
+
+def style_for(output: str | None, *, full: bool = False) -> Style:
+    """Terminal: its width, and colours unless NO_COLOR or a dumb terminal says otherwise. Else plain text."""
+    terminal = output is None and sys.stdout.isatty()
+    width = (
+        shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns
+        if terminal
+        else int_or(os.environ.get("COLUMNS"), PLAIN_WIDTH)
+    )
+    color = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in (None, "", "dumb")
+    return Style(width=min(width, MAX_WIDTH), color=color, full=full)
+
+
+def int_or(text: str | None, default: int) -> int:
+    """The positive number in the text, or the default."""
+    return int(text) if text and text.isdecimal() and int(text) > 0 else default
+
+
+def write_report(text: str, output: str | None) -> None:
+    """To stdout, or to the file: a regular file is replaced at once when all is written.
+
+    Raises UsageError where the file cannot be written.
+    """
+    if output is None or output == "-":
+        click.echo(text.encode(errors="backslashreplace"), nl=False)
+        return
+    path = Path(os.path.realpath(output))
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device
+            path.write_text(text, encoding="utf-8")
+            return
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", errors="backslashreplace", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as scratch:
+            scratch.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(scratch.name).chmod(0o666 & ~umask)
+        Path(scratch.name).replace(path)
+    except OSError as error:
+        raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from error

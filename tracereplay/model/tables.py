@@ -1,0 +1,154 @@
+"""A result as Arrow tables: the same names as in the JSON document, one row per object, keys instead of nesting.
+
+Columns and their types come from the annotations in result.py: a nested object (task, holder, request ...) is a
+struct column, a list of objects is a table of its own. Rows keep the document's order.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import pyarrow as pa
+
+from tracereplay.errors import UsageError
+from tracereplay.model import result as model
+from tracereplay.model.result import Result
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+Row = tuple[dict[str, Any], msgspec.Struct]  # the keys of a row, and the object it shows
+
+_SCALARS: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), float: pa.float64()}
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One table: the struct its rows are, the key columns put before it, fields renamed to keys, fields left out."""
+
+    struct: type[msgspec.Struct]
+    rows: Callable[[Result], Iterator[Row]]
+    keys: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+
+    def columns(self) -> list[tuple[str, str, pa.DataType]]:
+        """(column, name in the JSON document, type) of each column that comes from the struct."""
+        hints = get_type_hints(self.struct)
+        return [
+            (self.renamed.get(f.encode_name, f.encode_name), f.encode_name, _arrow_type(hints[f.name]))
+            for f in msgspec.structs.fields(self.struct)
+            if f.encode_name not in self.without
+        ]
+
+    def table(self, result: Result) -> pa.Table:
+        """The rows of this result."""
+        columns = self.columns()
+        schema = pa.schema(
+            [(key, pa.string()) for key in self.keys] + [(column, type_) for column, _, type_ in columns]
+        )
+        rows = []
+        for keys, item in self.rows(result):
+            values = msgspec.to_builtins(item)
+            rows.append(keys | {column: values[name] for column, name, _ in columns})
+        return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _attempts(result: Result) -> Iterator[Row]:
+    return (({}, attempt) for attempt in result.attempts)
+
+
+def _of_attempts(name: str) -> Callable[[Result], Iterator[Row]]:
+    def rows(result: Result) -> Iterator[Row]:
+        return (({"attempt_id": a.id}, item) for a in result.attempts for item in getattr(a, name))
+
+    return rows
+
+
+def _evidence(result: Result) -> Iterator[Row]:
+    return (
+        ({"attempt_id": a.id, "culprit_id": c.id}, evidence)
+        for a in result.attempts
+        for c in a.culprits
+        for evidence in c.evidence
+    )
+
+
+def _top(name: str) -> Callable[[Result], Iterator[Row]]:
+    return lambda result: (({}, item) for item in getattr(result, name))
+
+
+SPECS: dict[str, Spec] = {
+    "inputs": Spec(model.Input, _top("inputs"), renamed={"id": "input_id"}),
+    "attempts": Spec(model.Attempt, _attempts, renamed={"id": "attempt_id"}, without=("tries", "map", "culprits")),
+    "tries": Spec(model.Try, _of_attempts("tries"), keys=("attempt_id",), renamed={"index": "try_index"}),
+    "culprits": Spec(
+        model.Culprit,
+        _of_attempts("culprits"),
+        keys=("attempt_id",),
+        renamed={"id": "culprit_id"},
+        without=("evidence",),
+    ),
+    "evidence": Spec(model.Evidence, _evidence, keys=("attempt_id", "culprit_id")),
+    "map": Spec(model.MapRun, _of_attempts("map"), keys=("attempt_id",), renamed={"try": "try_index"}),
+    "counters": Spec(model.Counter, _top("counters")),
+    "blame": Spec(model.Blame, _top("blame")),
+    "data_loss": Spec(model.DataLoss, _top("data_loss"), renamed={"id": "loss_id"}),
+    "stacks": Spec(model.Stack, _top("stacks"), renamed={"id": "stack_id"}),
+}
+
+
+class Tables(dict[str, pa.Table]):
+    """The tables of one result by name, in the order of SPECS."""
+
+    def to_polars(self) -> dict[str, polars.DataFrame]:
+        """As polars frames. Raises UsageError where polars is not installed."""
+        try:
+            import polars  # noqa: PLC0415
+        except ImportError:
+            raise UsageError("polars is not installed: pip install 'tracereplay[polars]'") from None
+        frames: dict[str, polars.DataFrame] = {}
+        for name, table in self.items():
+            frame = polars.from_arrow(table)
+            assert isinstance(frame, polars.DataFrame)
+            frames[name] = frame
+        return frames
+
+    def to_pandas(self) -> dict[str, pandas.DataFrame]:
+        """As pandas frames with Arrow types, so that an absent PFN stays null and integers stay integers.
+
+        Raises UsageError where pandas is not installed.
+        """
+        try:
+            import pandas  # noqa: PLC0415
+        except ImportError:
+            raise UsageError("pandas is not installed: pip install 'tracereplay[pandas]'") from None
+        return {name: table.to_pandas(types_mapper=pandas.ArrowDtype) for name, table in self.items()}
+
+
+def result_tables(result: Result) -> Tables:
+    """All tables of a result, unabridged."""
+    return Tables((name, spec.table(result)) for name, spec in SPECS.items())
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    """The Arrow type of an annotation: `X | None` is a nullable X, a Struct is a struct, a Literal is a string."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        (only,) = [arg for arg in args if arg is not type(None)]
+        return _arrow_type(only)
+    if origin is Literal:
+        return pa.string()
+    if origin is list:
+        return pa.list_(_arrow_type(args[0]))
+    if origin is tuple:  # (first, last) and the like: one type, fixed length
+        return pa.list_(_arrow_type(args[0]), len(args))
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        hints = get_type_hints(hint)
+        return pa.struct([(f.encode_name, _arrow_type(hints[f.name])) for f in msgspec.structs.fields(hint)])
+    return _SCALARS[hint]
