@@ -1,0 +1,135 @@
+"""What an input is, told from its content, never from its name."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tracereplay.errors import InputError
+
+SNIFF_BYTES = 1 << 16
+
+
+class Kind(StrEnum):
+    """Inputs tracereplay can tell apart."""
+
+    TRACE_DAT = "trace.dat"
+    PERF_DATA = "perf.data"
+    TRACE_CMD_REPORT = "trace-cmd report"
+    FTRACE_TEXT = "ftrace text"
+    PERF_SCRIPT = "perf script"
+    KERNEL_LOG = "kernel log"
+    PAGE_OWNER = "page_owner"
+    BLAME_JSON = "blame result"
+    LAYOUT_FILE = "layout file"
+    LAYOUT_DIR = "layout directory"
+    DATASET = "dataset"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What the input is, whether it is gzip-compressed, and the sign that told (or why nothing fits)."""
+
+    kind: Kind
+    reason: str
+    gzipped: bool = False
+
+
+# A task column of ftrace: `comm-tid`, maybe `(tgid)`, `[cpu]`, maybe flags, seconds or bare ticks, then the event.
+_FTRACE = re.compile(
+    r"^\s*(?:<\.\.\.>|<idle>|\S.*?)-\d+\s+(?:\(\s*[-\d]+\)\s+)?\[\d+\]\s+(?P<flags>[.\w#]{4,5}\s+)?[\d.]+:\s+[\w:]+:", re.MULTILINE
+)
+_PERF_SCRIPT = re.compile(r"^\s*\S.*?\s+\d+(?:/\d+)?\s+\[\d+\]\s+[\d.]+:\s+(?:\d+\s+)?\w+:\w+:", re.MULTILINE)
+_KERNEL_LOG = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s|\bkernel: (?:\[\s*\d+\.\d+\])?", re.MULTILINE)
+_KMSG = re.compile(r"^\d+,\d+,\d+,[-\w,=]*;", re.MULTILINE)
+_PAGE_OWNER = re.compile(r"^Page allocated via order \d+", re.MULTILINE)
+
+LAYOUT_MEMBERS = ("zoneinfo", "iomem", "pagetypeinfo", "buddyinfo", "cma", "memory", "proc", "sys")
+
+
+def detect(path: str | Path) -> Detected:
+    """Tell what `path` is. Raises InputError only where it cannot be read at all."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return _directory(path)
+        with path.open("rb") as file:
+            head = file.read(SNIFF_BYTES)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
+    if not head:
+        return Detected(Kind.UNKNOWN, "the file is empty")
+    if head[:2] == b"\x1f\x8b":
+        head = _unzip_head(path)
+        inner = _content(head) if head else Detected(Kind.UNKNOWN, "its gzip data is damaged")
+        return Detected(inner.kind, inner.reason, gzipped=True)
+    return _content(head)
+
+
+def _unzip_head(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            return file.read(SNIFF_BYTES)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def _directory(path: Path) -> Detected:
+    names = {entry.name.removesuffix(".txt").removesuffix(".gz") for entry in path.iterdir()}
+    if "_dataset.json" in names or "dataset.json" in names:
+        return Detected(Kind.DATASET, "a directory written by `tracereplay ingest`")
+    found = sorted(names.intersection(LAYOUT_MEMBERS))
+    if found:
+        return Detected(Kind.LAYOUT_DIR, f"a directory with {', '.join(found)}")
+    return Detected(Kind.UNKNOWN, "a directory without zoneinfo, iomem or other layout files")
+
+
+def _content(head: bytes) -> Detected:
+    if head.startswith(b"\x17\x08\x44tracing"):
+        version = head[10:12].rstrip(b"\0").decode("ascii", "replace")
+        return Detected(Kind.TRACE_DAT, f"trace.dat magic, version {version}")
+    if head.startswith((b"PERFILE2", b"2ELIFREP", b"PERFFILE")):
+        return Detected(Kind.PERF_DATA, "perf.data magic")
+    if b"\0" in head[:4096]:
+        return Detected(Kind.UNKNOWN, f"binary data that begins with {head[:8].hex(' ')}")
+    return _text(head.decode("utf-8", "replace"))
+
+
+def _text(text: str) -> Detected:
+    stripped = text.lstrip()
+    if stripped.startswith("{"):
+        if '"tracereplay.' in text[:4096]:
+            return Detected(Kind.BLAME_JSON, "a JSON document of tracereplay")
+        return Detected(Kind.UNKNOWN, "a JSON document that is not tracereplay's")
+    if stripped.startswith("# tracer:"):
+        return Detected(Kind.FTRACE_TEXT, "the header of /sys/kernel/tracing/trace")
+    if re.match(r"(?:\s*version = \d+\n)?(?:CPU \d+ is empty\n)*cpus=\d+\s", stripped):
+        return Detected(Kind.TRACE_CMD_REPORT, "the header of trace-cmd report")
+    if _PAGE_OWNER.search(text):
+        return Detected(Kind.PAGE_OWNER, "page_owner records")
+    if _PERF_SCRIPT.search(text):
+        return Detected(Kind.PERF_SCRIPT, "lines of perf script")
+    event = _FTRACE.search(text)
+    if event:
+        if event["flags"]:
+            return Detected(Kind.FTRACE_TEXT, "event lines with a flags column")
+        return Detected(Kind.TRACE_CMD_REPORT, "event lines without a flags column")
+    if _KERNEL_LOG.search(text) or _KMSG.search(text):
+        return Detected(Kind.KERNEL_LOG, "lines with kernel time stamps")
+    if re.search(r"^\s*\[{1,2}(?:cma_areas?|zones?|memory_blocks?|layout|machine)\b", text, re.MULTILINE):
+        return Detected(Kind.LAYOUT_FILE, "TOML tables of a layout")
+    return Detected(Kind.UNKNOWN, "text that is neither a trace nor a kernel log")
+
+
+def open_trace_refusal(path: str | Path, found: Detected) -> InputError:
+    """The one line for an input that no reader takes."""
+    if found.kind is Kind.PERF_DATA:
+        return InputError(
+            "perf.data is not read yet", path=path, advice="convert it with `perf script` or record with trace-cmd"
+        )
+    return InputError(f"not a trace: {found.reason}", path=path, advice="pass trace.dat or the text of a trace")

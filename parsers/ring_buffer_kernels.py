@@ -1,0 +1,460 @@
+"""Compiled loops over ring-buffer pages: count them once, then read records of all CPUs merged by time.
+
+A page is `u64 timestamp, long commit, data`; a record is a u32 `type_len:5, time_delta:27` and its payload
+(KERNEL 2.1; include/linux/ring_buffer.h, kernel/trace/ring_buffer.c). Offsets, widths and event ids come in as arrays,
+so that a second trace with other formats compiles nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.compiled import njit
+
+if TYPE_CHECKING:
+    U8 = npt.NDArray[np.uint8]
+    I64 = npt.NDArray[np.int64]
+    U64 = npt.NDArray[np.uint64]
+
+# Layout: int64[LAYOUT_FIELDS], what all pages of a file share.
+BIG_ENDIAN, PAGE_BYTES, COMMIT_BYTES, DATA_OFFSET, ID_OFFSET, FLAGS_OFFSET, PREEMPT_OFFSET, TID_OFFSET, COMMON_BYTES = range(9)
+LAYOUT_FIELDS = 9
+
+# Status of a page after the scan.
+PAGE_OK, PAGE_EMPTY, PAGE_BAD_COMMIT, PAGE_BAD_RECORD, PAGE_CUT = range(5)
+
+# What `_step` met.
+RECORD, NO_RECORD, BAD = range(3)
+
+# Cursor of one stream: int64[streams, CURSOR_FIELDS]; positions are byte offsets into the arena.
+SLOT_END, PAGE_AT, RECORD_AT, COMMIT_END, PAYLOAD_AT, PAYLOAD_BYTES, KIND, STATE = range(8)
+CURSOR_FIELDS = 8
+
+# State of a stream.
+READY, EMPTY, FINISHED = range(3)  # a record waits; the slot must be filled; no more pages will come
+
+MISSED_EVENTS = 1 << 31
+MISSED_STORED = 1 << 30
+COMMIT_MASK = (1 << 27) - 1
+MAX_TID = 1 << 22  # PID_MAX_LIMIT
+
+
+@njit
+def load(data: U8, at: int, size: int, big: int) -> int:
+    """`size` (1, 2, 4, 8) bytes as an unsigned number, returned with its bits as int64."""
+    i = np.uint64(at)
+    if big:
+        value = np.uint64(0)
+        for k in range(size):
+            value = (value << np.uint64(8)) | np.uint64(data[i + np.uint64(k)])
+        return np.int64(value)
+    if size == 8:
+        low = (
+            np.uint64(data[i])
+            | np.uint64(data[i + np.uint64(1)]) << np.uint64(8)
+            | np.uint64(data[i + np.uint64(2)]) << np.uint64(16)
+            | np.uint64(data[i + np.uint64(3)]) << np.uint64(24)
+            | np.uint64(data[i + np.uint64(4)]) << np.uint64(32)
+            | np.uint64(data[i + np.uint64(5)]) << np.uint64(40)
+            | np.uint64(data[i + np.uint64(6)]) << np.uint64(48)
+            | np.uint64(data[i + np.uint64(7)]) << np.uint64(56)
+        )
+        return np.int64(low)
+    if size == 4:
+        word = (
+            np.uint32(data[i])
+            | np.uint32(data[i + np.uint64(1)]) << np.uint32(8)
+            | np.uint32(data[i + np.uint64(2)]) << np.uint32(16)
+            | np.uint32(data[i + np.uint64(3)]) << np.uint32(24)
+        )
+        return np.int64(np.uint32(word))
+    if size == 2:
+        return np.int64(data[i]) | np.int64(data[i + np.uint64(1)]) << np.int64(8)
+    return np.int64(data[i])
+
+
+@njit
+def _open_page(data: U8, page: int, available: int, layout: I64) -> tuple[int, int, int]:
+    """(status, end of the committed data, missed events: 0 none, -1 unknown, else their number) of one page."""
+    big = layout[BIG_ENDIAN]
+    begin = layout[DATA_OFFSET]
+    if available < begin:
+        return PAGE_CUT, page + available, 0
+    commit_word = load(data, page + 8, layout[COMMIT_BYTES], big)
+    commit = commit_word & COMMIT_MASK
+    end = page + begin + commit
+    status = PAGE_OK
+    if begin + commit > layout[PAGE_BYTES]:
+        return PAGE_BAD_COMMIT, page + begin, 0
+    if begin + commit > available:
+        status = PAGE_CUT
+        end = page + available
+    missed = 0
+    if commit_word & MISSED_EVENTS:
+        missed = -1
+        # ring_buffer_read_page stores the number behind the data where there is room
+        if commit_word & MISSED_STORED and begin + commit + layout[COMMIT_BYTES] <= available:
+            missed = load(data, end, layout[COMMIT_BYTES], big)
+            if missed <= 0:
+                missed = -1
+    return status, end, missed
+
+
+@njit
+def _step(data: U8, at: int, end: int, time: int, big: int) -> tuple[int, int, int, int, int]:
+    """The next record with a payload from `at` on: (what, next at, time, payload at, payload bytes).
+
+    time -- the running clock, u64 bits in an int64.
+    """
+    while at + 4 <= end:
+        word = load(data, at, 4, big)
+        if big:
+            type_len = word >> 27
+            delta = word & ((1 << 27) - 1)
+        else:
+            type_len = word & 31
+            delta = word >> 5
+        at += 4
+        if type_len <= 28 and type_len != 0:
+            size = type_len * 4
+            if at + size > end:
+                return BAD, at, time, 0, 0
+            return RECORD, at + size, time + delta, at, size
+        if type_len == 29 and delta == 0:  # the rest of the page is padding
+            return NO_RECORD, end, time, 0, 0
+        if at + 4 > end:
+            return BAD, at, time, 0, 0
+        array = load(data, at, 4, big)
+        if type_len == 0:  # the length counts its own word
+            size = array - 4
+            if size < 0 or at + 4 + size > end:
+                return BAD, at, time, 0, 0
+            following = at + 4 + ((size + 3) & ~3)
+            return RECORD, min(following, end), time + delta, at + 4, size
+        if type_len == 29:  # a discarded record: its time still counts
+            if at + array > end:
+                return BAD, at, time, 0, 0
+            time += delta
+            at += max((array + 3) & ~3, 4)
+        elif type_len == 30:
+            time += (array << 27) + delta
+            at += 4
+        else:  # absolute stamp of 59 bits; the top five come from the clock so far (rb_fix_abs_ts)
+            stamp = np.uint64(array << 27 | delta) & np.uint64((1 << 59) - 1)
+            top = np.uint64(time) & np.uint64(0xF800000000000000)
+            stamp |= top
+            if top != np.uint64(0) and stamp < np.uint64(time):
+                stamp += np.uint64(1 << 59)
+            time = np.int64(stamp)
+            at += 4
+    if at < end:
+        return BAD, at, time, 0, 0
+    return NO_RECORD, at, time, 0, 0
+
+
+@njit
+def scan_pages(
+    data: U8, n_bytes: int, layout: I64, min_bytes: I64, counts: I64, faults: I64, tids: U8, pages: U64, status: U8, missed: I64
+) -> None:
+    """Walk every page of data[:n_bytes] once; page p's row of `pages` becomes (first time, last time, records).
+
+    min_bytes int64[65536] -- shortest record by event id, -1 = no such id; counts int64[65536] -- += records by id;
+    faults int64[65536] -- += records too short (or unknown) by id; tids uint8[MAX_TID] -- 1 where the task ran;
+    status uint8[pages], missed int64[pages] -- as `_open_page` says, or PAGE_BAD_RECORD, PAGE_EMPTY.
+    """
+    big = layout[BIG_ENDIAN]
+    page_bytes = layout[PAGE_BYTES]
+    common_bytes = layout[COMMON_BYTES]
+    page = 0
+    p = 0
+    while page < n_bytes:
+        state, end, lost = _open_page(data, page, min(page_bytes, n_bytes - page), layout)
+        missed[p] = lost
+        records = 0
+        first = 0
+        last = 0
+        if state == PAGE_OK or (state == PAGE_CUT and end > page + layout[DATA_OFFSET]):
+            time = load(data, page, 8, big)
+            at = page + layout[DATA_OFFSET]
+            while True:
+                what, at, time, payload, size = _step(data, at, end, time, big)
+                if what != RECORD:
+                    if what == BAD and state == PAGE_OK:
+                        state = PAGE_BAD_RECORD
+                    break
+                if size < common_bytes:
+                    faults[0] += 1
+                    continue
+                event = load(data, payload + layout[ID_OFFSET], 2, big)
+                need = min_bytes[event]
+                if need < 0 or size < need:
+                    faults[event] += 1
+                    continue
+                counts[event] += 1
+                tid = load(data, payload + layout[TID_OFFSET], 4, big)
+                if tid < MAX_TID:
+                    tids[tid] = 1
+                if records == 0:
+                    first = time
+                last = time
+                records += 1
+            if records == 0 and state == PAGE_OK:
+                state = PAGE_EMPTY
+        status[p] = state
+        pages[p, 0] = np.uint64(first)
+        pages[p, 1] = np.uint64(last)
+        pages[p, 2] = np.uint64(records)
+        page += page_bytes
+        p += 1
+
+
+@njit
+def _advance(
+    data: U8, cursor: I64, clock: U64, stream: int, layout: I64, kind_of_id: I64, min_bytes: I64, last_slot: int
+) -> None:
+    """Move one stream's cursor to its next wanted record, or to the end of its slot."""
+    big = layout[BIG_ENDIAN]
+    page_bytes = layout[PAGE_BYTES]
+    common_bytes = layout[COMMON_BYTES]
+    slot_end = cursor[stream, SLOT_END]
+    page = cursor[stream, PAGE_AT]
+    at = cursor[stream, RECORD_AT]
+    end = cursor[stream, COMMIT_END]
+    time = np.int64(clock[stream])
+    while True:
+        what, at, time, payload, size = _step(data, at, end, time, big)
+        if what == RECORD:
+            if size < common_bytes:
+                continue
+            event = load(data, payload + layout[ID_OFFSET], 2, big)
+            kind = kind_of_id[event]
+            if kind < 0 or size < min_bytes[event]:
+                continue
+            cursor[stream, RECORD_AT] = at
+            cursor[stream, PAYLOAD_AT] = payload
+            cursor[stream, PAYLOAD_BYTES] = size
+            cursor[stream, KIND] = kind
+            clock[stream] = np.uint64(time)
+            break
+        page += page_bytes
+        if page >= slot_end:
+            cursor[stream, STATE] = FINISHED if last_slot else EMPTY
+            break
+        state, end, _ = _open_page(data, page, min(page_bytes, slot_end - page), layout)
+        if state == PAGE_BAD_COMMIT or end < page + layout[DATA_OFFSET]:
+            end = page
+            at = page
+            continue
+        time = load(data, page, 8, big)
+        at = page + layout[DATA_OFFSET]
+        cursor[stream, PAGE_AT] = page
+        cursor[stream, COMMIT_END] = end
+    cursor[stream, PAGE_AT] = page
+    cursor[stream, COMMIT_END] = end
+
+
+@njit
+def begin_slot(
+    data: U8, cursor: I64, clock: U64, stream: int, begin: int, n_bytes: int, last_slot: int,
+    layout: I64, kind_of_id: I64, min_bytes: I64,
+) -> None:
+    """Point a stream's cursor at freshly filled bytes [begin, begin + n_bytes) of the arena."""
+    cursor[stream, SLOT_END] = begin + n_bytes
+    # one page before the slot, used up: the first advance opens the slot's first page
+    cursor[stream, PAGE_AT] = begin - layout[PAGE_BYTES]
+    cursor[stream, RECORD_AT] = begin
+    cursor[stream, COMMIT_END] = begin
+    cursor[stream, STATE] = READY
+    _advance(data, cursor, clock, stream, layout, kind_of_id, min_bytes, last_slot)
+
+
+@njit
+def scale_time(raw: int, clock_scale: U64) -> int:
+    """A raw stamp on the trace's clock in ns: (raw * mult >> shift) + add; mult 0 = raw is ns already.
+
+    clock_scale uint64[3] = (mult, shift, add); the product has 128 bits (x86-tsc, TSC2NSEC).
+    """
+    value = np.uint64(raw)
+    mult = clock_scale[0]
+    if mult != np.uint64(0):
+        shift = clock_scale[1]
+        mask = np.uint64(0xFFFFFFFF)
+        low = (value & mask) * mult
+        high = (value >> np.uint64(32)) * mult + (low >> np.uint64(32))
+        low &= mask
+        # value = high * 2^32 + low, high < 2^64
+        if shift >= np.uint64(32):
+            value = high >> (shift - np.uint64(32))
+        else:
+            value = (high << (np.uint64(32) - shift)) | (low >> shift)
+    return np.int64(value + clock_scale[2])
+
+
+@njit
+def read_rows(
+    data: U8, cursor: I64, clock: U64, last_slots: I64, cpu_of: I64, layout: I64, kind_of_id: I64, min_bytes: I64,
+    n_fields: I64, field_at: I64, keep_bytes: I64, clock_scale: U64, window: I64,
+    time_out: I64, cpu_out: npt.NDArray[np.uint16], tid_out: npt.NDArray[np.int32], kind_out: npt.NDArray[np.uint16],
+    common_out: U8, fields_out: I64, blob: U8, blob_out: I64, state: I64,
+) -> int:
+    """Take records of all streams in (time, stream, position) order until the output is full or a slot runs dry.
+
+    kind_of_id int64[65536] -- row of the plan for an event id, -1 = skip; n_fields int64[kinds]; field_at
+    int64[kinds, fields, 3] = (offset, size, signed); offset -1 = column stays 0; keep_bytes int64[kinds] -- 1: copy the
+    record into `blob` (its place: blob_out[row] = start, length). window int64[2] = first and last ns wanted.
+    state int64[2] = (rows written, blob bytes used), in and out. Returns the stream whose slot must be filled, or -1
+    when the output is full, or -2 when all streams are finished.
+    """
+    streams = len(cursor)
+    capacity = len(time_out)
+    big = layout[BIG_ENDIAN]
+    n = state[0]
+    used = state[1]
+    outcome = -1
+    while n < capacity:
+        best = -1
+        rival = -1
+        for s in range(streams):
+            if cursor[s, STATE] == EMPTY:
+                state[0] = n
+                state[1] = used
+                return s
+            if cursor[s, STATE] != READY:
+                continue
+            if best < 0 or clock[s] < clock[best]:
+                rival = best
+                best = s
+            elif rival < 0 or clock[s] < clock[rival]:
+                rival = s
+        if best < 0:
+            outcome = -2
+            break
+        # stay on this stream until another one is due; equal times go to the lower stream
+        while n < capacity:
+            at = cursor[best, PAYLOAD_AT]
+            size = cursor[best, PAYLOAD_BYTES]
+            kind = cursor[best, KIND]
+            time = scale_time(np.int64(clock[best]), clock_scale)
+            if window[0] <= time <= window[1]:
+                if keep_bytes[kind]:
+                    if used + size > len(blob):
+                        state[0] = n
+                        state[1] = used
+                        return -1
+                    for k in range(size):
+                        blob[used + k] = data[at + k]
+                    blob_out[n, 0] = used
+                    blob_out[n, 1] = size
+                    used += size
+                time_out[n] = time
+                cpu_out[n] = cpu_of[best]
+                tid_out[n] = np.int32(load(data, at + layout[TID_OFFSET], 4, big))
+                kind_out[n] = kind
+                common_out[n, 0] = data[at + layout[FLAGS_OFFSET]]
+                common_out[n, 1] = data[at + layout[PREEMPT_OFFSET]]
+                for f in range(n_fields[kind]):
+                    offset = field_at[kind, f, 0]
+                    value = 0
+                    if offset >= 0:
+                        width = field_at[kind, f, 1]
+                        value = load(data, at + offset, width, big)
+                        if field_at[kind, f, 2]:
+                            if width == 4:
+                                value = np.int64(np.int32(value))
+                            elif width == 2:
+                                value = np.int64(np.int16(value))
+                            elif width == 1:
+                                value = np.int64(np.int8(value))
+                    fields_out[n, f] = value
+                n += 1
+            _advance(data, cursor, clock, best, layout, kind_of_id, min_bytes, last_slots[best])
+            if cursor[best, STATE] != READY:
+                break
+            if rival >= 0 and (clock[rival] < clock[best] or (clock[rival] == clock[best] and rival < best)):
+                break
+    state[0] = n
+    state[1] = used
+    return outcome
+
+
+@njit
+def group_rows(kind: npt.NDArray[np.uint16], n: int, starts: I64, order: I64) -> None:
+    """Stable grouping of rows 0..n by kind: order[starts[k]:starts[k + 1]] are the rows of kind k.
+
+    starts int64[kinds + 1] and order int64[n] are written.
+    """
+    starts[:] = 0
+    for i in range(n):
+        starts[kind[i] + 1] += 1
+    for k in range(1, len(starts)):
+        starts[k] += starts[k - 1]
+    place = starts.copy()
+    for i in range(n):
+        k = kind[i]
+        order[place[k]] = i
+        place[k] += 1
+
+
+@njit
+def take_columns(fields: I64, rows: I64, out: I64) -> None:
+    """out[f, i] = fields[rows[i], f]: the fields of one event, each contiguous."""
+    for i in range(len(rows)):
+        row = rows[i]
+        for f in range(len(out)):
+            out[f, i] = fields[row, f]
+
+
+@njit
+def look_up(values: npt.NDArray[np.int32], known: npt.NDArray[np.int32], out: npt.NDArray[np.int32]) -> None:
+    """out[i] = index of values[i] in the sorted `known`, or -1; runs of equal values are looked up once."""
+    last = np.int32(0)
+    place = np.int32(-2)
+    for i in range(len(values)):
+        value = values[i]
+        if place == -2 or value != last:
+            k = np.searchsorted(known, value)
+            place = np.int32(k) if k < len(known) and known[k] == value else np.int32(-1)
+            last = value
+        out[i] = place
+
+
+@njit
+def take_arrays(
+    blob: U8, starts: I64, sizes: I64, element: int, signed: int, stop_at_ones: int, big: int, offsets: npt.NDArray[np.int32], out: I64
+) -> int:
+    """Arrays of `element`-byte numbers at blob[starts[i]:starts[i] + sizes[i]], one behind the other in `out`.
+
+    offsets int32[n + 1] is written; stop_at_ones: an all-ones element ends its array (kernel_stack). Returns their number.
+    """
+    total = 0
+    for i in range(len(starts)):
+        offsets[i] = total
+        for k in range(sizes[i] // element):
+            value = load(blob, starts[i] + k * element, element, big)
+            if stop_at_ones and (value == -1 or (element == 4 and value == 0xFFFFFFFF)):
+                break
+            if signed and element < 8:
+                sign = np.int64(1) << (8 * element - 1)
+                value = (value ^ sign) - sign
+            out[total] = value
+            total += 1
+    offsets[len(starts)] = total
+    return total
+
+
+@njit
+def take_texts(blob: U8, starts: I64, sizes: I64, offsets: npt.NDArray[np.int32], out: U8) -> int:
+    """Texts at blob[starts[i]:starts[i] + sizes[i]] up to a NUL, one behind the other in `out`; returns their bytes."""
+    total = 0
+    for i in range(len(starts)):
+        offsets[i] = total
+        for k in range(starts[i], starts[i] + sizes[i]):
+            if blob[k] == 0:
+                break
+            out[total] = blob[k]
+            total += 1
+    offsets[len(starts)] = total
+    return total

@@ -1,0 +1,263 @@
+"""trace.dat, versions 6 and 7, as `trace-cmd record` and `trace-cmd extract` write it.
+
+Sources: man trace-cmd.dat.v6(5), trace-cmd.dat.v7(5); events are decoded by the `format` texts inside the file.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tracereplay.errors import InputError
+from tracereplay.losses import Loss
+from tracereplay.parsers import trace_dat_sections as sections
+from tracereplay.parsers.base import TraceInfo, Window
+from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.event_tables import Comms, Place, TableMaker, by_event, stream_places
+from tracereplay.parsers.format_text import EventFormat, PageHeader, parse_format, parse_header_page
+from tracereplay.parsers.page_flag_bits import page_flag_bits
+from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, Plan, page_layout, read_rows, scan
+from tracereplay.parsers.symbols import Symbols
+from tracereplay.parsers.trace_dat_blocks import cpu_pages
+from tracereplay.parsers.trace_dat_stats import cpu_losses
+from tracereplay.schema import ARGS, Op, PageStream
+
+NS_CLOCKS = frozenset({"local", "global", "perf", "mono", "mono_raw", "boot", "tai"})
+EXACT_TIME_LIMIT = 1 << 53  # beyond, times are told relative to an origin (DESIGN 4)
+_ROW_BYTES = 1 << 25
+
+
+class TraceDatReader:
+    """A trace.dat file, opened and scanned once. Implements `base.TraceReader`.
+
+    Raises InputError where the file is not a trace.dat or its metadata is cut; damaged events become `losses`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            with self.path.open("rb") as file:
+                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+            raise InputError(f"cannot be read: {error}", path=self.path) from None
+        try:
+            self._open()
+        except InputError as error:
+            raise error if error.path else error.with_path(self.path) from None
+
+    def _open(self) -> None:
+        self._container = container = sections.read_container(self._data)
+        self._losses: list[Loss] = list(container.losses)
+        self._header = parse_header_page(container.header_page) if container.header_page else PageHeader()
+        self.formats = self._parse_formats()
+        self._min_bytes = np.full(IDS, -1, np.int64)
+        for event in self.formats.values():
+            self._min_bytes[event.id] = event.min_bytes
+        self._names = {event.id: name for name, event in self.formats.items()}
+        top = container.buffers[0]
+        self._layout = page_layout(self._header, top.page_bytes, container.big_endian, list(self.formats.values()))
+        self._clock, clock_name, unit = self._read_clock()
+        self._streams = self._make_streams()
+        found = scan(self._streams, self._layout, self._min_bytes, self._clock)
+        origin = found.start_ns if found.end_ns and found.end_ns >= EXACT_TIME_LIMIT and found.start_ns else 0
+        origin -= origin % 1_000_000_000
+        self._comms = self._read_comms()
+        self._losses += found.losses + self._fault_losses(found.faults) + cpu_losses(container.options, found)
+        if origin:
+            self._clock = replace(self._clock, add_ns=self._clock.add_ns - origin)
+            self._losses = [_moved(loss, origin) for loss in self._losses]
+        unnamed = sum(1 for tid in np.flatnonzero(found.tids).tolist() if tid not in self._comms)
+        if unnamed:
+            self._losses.append(Loss("comm_unresolved", unnamed))
+        self._names_array = Comms.of(self._comms)
+        by_event = {self._names[i]: int(found.counts[i]) for i in np.flatnonzero(found.counts).tolist()}
+        packed = "" if container.version == 6 or container.compression == "none" else f" ({container.compression})"
+        kernel, machine = self._read_uname()
+        self._info = TraceInfo(
+            path=self.path,
+            format=f"trace.dat v{container.version}{packed}",
+            kernel=kernel,
+            machine=machine,
+            boot_id=self._read_trace_id(),
+            clock=clock_name,
+            clock_unit=unit,
+            origin_ns=origin,
+            page_size_bytes=container.page_bytes,
+            cpus=len({pages.cpu for pages in self._streams}) or None,
+            by_event=dict(sorted(by_event.items())),
+            enabled_events=frozenset(self.formats),
+            start_ns=None if found.start_ns is None else found.start_ns - origin,
+            end_ns=None if found.end_ns is None else found.end_ns - origin,
+            has_stacks="kernel_stack" in by_event,
+        )
+
+    # ------------------------------------------------------------------------------------------------ TraceReader
+
+    @property
+    def info(self) -> TraceInfo:
+        """Metadata, exact counts and times."""
+        return self._info
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What this file lacks."""
+        return self._losses
+
+    def comm_of(self, tid: int) -> str | None:
+        """Name of a task from the saved cmdlines; tid 0 is `<idle>`, as the kernel prints it."""
+        return self._comms.get(tid)
+
+    def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
+        """One Arrow table per event with rows; see `base.TraceReader.tables`."""
+        wanted = [name for name in self._info.by_event if names is None or name in names]
+        makers = [TableMaker(self.formats[name], self._container.big_endian) for name in wanted]
+        width = max([1, *(len(maker.places) for maker in makers)])
+        plan = Plan.make([(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers], width)
+        seq = 0
+        for rows in read_rows(
+            self._streams, self._layout, self._min_bytes, self._clock, plan, window, max(_ROW_BYTES // (8 * width), 1 << 12)
+        ):
+            by_event(makers, rows, seq, self._names_array)
+            seq += len(rows)
+        for maker in makers:
+            for name in sorted(maker.bad_fields):
+                loss = Loss("bad_record", detail=f"{maker.event.name}.{name} points outside its record")
+                if loss not in self._losses:
+                    self._losses.append(loss)
+        tables = ((name, maker.table()) for name, maker in zip(wanted, makers, strict=True))
+        return {name: table for name, table in tables if table is not None}
+
+    def stream(
+        self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
+    ) -> Iterator[PageStream]:
+        """The page stream in time order; see `base.TraceReader.stream`."""
+        kinds: list[tuple[int, list[Place], bool]] = []
+        op_of_kind: list[int] = []
+        for name in self._info.by_event:
+            spec = SPECS.get(name)
+            if spec is not None and spec.op is not Op.NONE and (ops is None or spec.op in ops):
+                kinds.append((self.formats[name].id, stream_places(self.formats[name]), False))
+                op_of_kind.append(spec.op)
+        if not kinds:
+            return
+        plan = Plan.make(kinds, len(ARGS))
+        op_table = np.array(op_of_kind, np.uint8)
+        for rows in read_rows(
+            self._streams, self._layout, self._min_bytes, self._clock, plan, window, max(chunk_events, 1)
+        ):
+            yield PageStream(rows.time_ns, rows.cpu, rows.tid, op_table[rows.kind], rows.fields)
+
+    # -------------------------------------------------------------------------------------------- beyond TraceReader
+
+    def symbols(self) -> Symbols:
+        """Kernel symbols saved in the file, for stacks; parsed when first asked for."""
+        return self._symbols
+
+    @cached_property
+    def _symbols(self) -> Symbols:
+        try:
+            return Symbols.parse(sections.read_kallsyms(self._data, self._container))
+        except InputError:
+            return Symbols([], [])
+
+    def page_flag_bits(self) -> dict[str, int] | None:
+        """Bit numbers of the page flag names in page_ref events; None where the file has none or they are unknown."""
+        for name, event in self.formats.items():
+            if name.startswith("page_ref"):
+                return page_flag_bits(event.print_fmt)
+        return None
+
+    # ------------------------------------------------------------------------------------------------------- opening
+
+    def _parse_formats(self) -> dict[str, EventFormat]:
+        formats: dict[str, EventFormat] = {}
+        texts = [("ftrace", text) for text in self._container.ftrace_formats] + self._container.event_formats
+        for system, text in texts:
+            try:
+                event = parse_format(text, system, self._header.commit_bytes)
+            except InputError as error:
+                self._losses.append(Loss("bad_record", detail=error.what))
+                continue
+            name = event.name if event.name not in formats else f"{system}:{event.name}"
+            formats[name] = event
+        if not formats:
+            raise InputError("the file holds no event formats", advice=sections.RECORD_AGAIN)
+        return formats
+
+    def _make_streams(self) -> list[CpuPages]:
+        container, streams = self._container, []
+        for buffer in container.buffers:
+            for cpu_data in sorted(buffer.cpus, key=lambda place: place.cpu):
+                pages, losses = cpu_pages(self._data, container, buffer, cpu_data)
+                self._losses += losses
+                if pages.blocks:
+                    streams.append(pages)
+        return streams
+
+    def _read_clock(self) -> tuple[Clock, str | None, str]:
+        """(conversion, name, unit) as `trace-cmd report` applies them (lib/trace-cmd/trace-input.c, timestamp_calc)."""
+        container = self._container
+        name = container.buffers[0].clock or sections.selected_clock(container.option(sections.TRACECLOCK))
+        add = _number(container.option(sections.DATE)) * 1000 + _number(container.option(sections.OFFSET))
+        mult = shift = 0
+        scale = container.option(sections.TSC2NSEC)
+        if scale is not None and len(scale) >= 16:
+            cursor = sections.Cursor(scale, big=container.big_endian)
+            mult, shift = cursor.number("I"), cursor.number("I")
+        if shift > 63:
+            mult = shift = 0
+        unit = "ns" if name is None or name in NS_CLOCKS or mult else "tick"
+        return Clock(mult, shift, add), name, unit
+
+    def _read_comms(self) -> dict[int, str]:
+        comms = {0: "<idle>"}
+        for line in self._container.cmdlines.splitlines():
+            tid, _, comm = line.strip().partition(" ")
+            if tid.isdigit() and comm:
+                comms[int(tid)] = comm
+        return comms
+
+    def _read_uname(self) -> tuple[str | None, str | None]:
+        words = (self._container.option(sections.UNAME) or b"").rstrip(b"\0").decode("utf-8", "replace").split()
+        return (words[2] if len(words) > 2 else None), (words[-1] if len(words) > 3 else None)
+
+    def _read_trace_id(self) -> str | None:
+        option = self._container.option(sections.TRACEID)
+        return option.hex() if option else None
+
+    def _fault_losses(self, faults: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[Loss]:
+        losses = []
+        for event_id in np.flatnonzero(faults).tolist():
+            count = int(faults[event_id])
+            if event_id in self._names:
+                losses.append(Loss("bad_record", count, detail=f"{self._names[event_id]}: shorter than its format"))
+            else:
+                losses.append(Loss("unknown_event_id", count, detail=f"event id {event_id}"))
+        return losses
+
+
+def _number(option: bytes | None) -> int:
+    """An ASCII number as strtoll(base 0) reads it; 0 where there is none."""
+    match = re.match(rb"\s*([+-]?)(0[xX][0-9a-fA-F]+|\d+)", option or b"")
+    if not match:
+        return 0
+    digits = match[2].decode()
+    base = 16 if digits[:2].lower() == "0x" else 8 if digits.startswith("0") and digits != "0" else 10
+    try:
+        return int(digits, base) * (-1 if match[1] == b"-" else 1)
+    except ValueError:
+        return 0
+
+
+def _moved(loss: Loss, origin: int) -> Loss:
+    start, end = loss.start_ns, loss.end_ns
+    return replace(
+        loss, start_ns=None if start is None else start - origin, end_ns=None if end is None else end - origin
+    )
