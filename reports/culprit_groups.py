@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracereplay.model.result import Allocation, Culprit, File, Task
+from tracereplay.model.result import Allocation, Culprit, Task
 from tracereplay.reports.style import clean
 from tracereplay.reports.wording import file_name, join_runs, listing, moment, task_name
 from tracereplay.units import format_duration
@@ -45,9 +45,8 @@ def group_culprits(culprits: list[Culprit], *, each: bool = False) -> list[Group
 def _key(c: Culprit) -> object:
     allocator = (c.allocated_by.tid, c.allocated_by.comm) if c.allocated_by else None
     file = (c.file.dev, c.file.ino) if c.file else None
-    return (
-        c.cause, c.verdict, c.effect, c.holder, c.holder_verdict, c.holder_name, c.mechanism, allocator, file, c.release,
-    )  # fmt: skip
+    holder = (c.holder, c.holder_verdict, c.holder_name, c.mechanism)
+    return (c.cause, c.verdict, c.effect, holder, allocator, file, c.release)
 
 
 def _rank(group: Group) -> tuple[bool, int, int, int]:
@@ -60,16 +59,15 @@ def sentence(group: Group, clock_unit: str = "ns") -> str:
     c = group.first
     parts = [f"{_holder(c)}{_time(group, clock_unit)}"]
     if c.file is not None:
-        parts.append(_file(c.file, group))
+        parts.append(file_name(c.file))
     if c.allocated_by is not None and not _same_task(c.allocated_by, c.holder) and c.cause != "unmovable_allocation":
         parts.append(f"allocated by {task_name(c.allocated_by)}")
     if c.effect == "delayed":
         waited = [member.delay_ns for member in group.culprits if member.delay_ns is not None]
-        parts.append(
-            f"the attempt waited {format_duration(max(waited))} for it" if waited else "the attempt waited for it"
-        )
+        how_long = f" {format_duration(max(waited))}" if waited else ""
+        parts.append(f"the attempt waited{how_long} for it")
     if c.effect == "would_block":
-        parts.append("not reached: the kernel stopped at a lower page, but it could not have moved this one either")
+        parts.append("next in the way: the kernel stopped at a lower page")
     if c.cause in ("unknown", "extra_reference") and c.candidates:
         parts.append("not excluded: " + ", ".join(c.candidates))
     if any(member.weakened_by for member in group.culprits):
@@ -100,12 +98,6 @@ def _time(group: Group, unit: str) -> str:
         case "held_at_end":
             return f"{text}, still held when the trace ends"
     return text
-
-
-def _file(file: File, group: Group) -> str:
-    indexes = [c.file.index for c in group.culprits if c.file and c.file.index is not None]
-    where = f", from page {min(indexes):,}" if indexes else ""
-    return f"{file_name(file)}{where}"
 
 
 def _same_task(allocation: Allocation, holder: Task | None) -> bool:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from tracereplay.model.explain import Explanation
-from tracereplay.reports.style import Style, render_blocks
+from tracereplay.reports.style import Style, bullets, render_blocks
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,15 +39,7 @@ def render_cause(code: str, explanation: Explanation, style: Style) -> str:
         grid.add_row(name, Text(text))
         grid.add_row("", "")
     blocks: list[RenderableType] = [head, "", Text(explanation.says), "", grid]
-    blocks += _list("What to do", explanation.what_to_do)
-    blocks += _list("To be surer next time", explanation.capture_next)
-    return render_blocks(blocks, style)
-
-
-def _list(title: str, steps: tuple[str, ...]) -> list[RenderableType]:
-    if not steps:
-        return []
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    for step in steps:
-        grid.add_row("-", Text(step))
-    return [Text(title, style="bold"), Padding(grid, (0, 0, 1, 2))]
+    for title, steps in (("What to do", explanation.what_to_do), ("To be surer next time", explanation.capture_next)):
+        if steps:
+            blocks += [Text(title, style="bold"), bullets(steps), ""]
+    return render_blocks(blocks[:-1], style)

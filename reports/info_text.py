@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.info import InfoResult, InputInfo
-from tracereplay.reports.style import Style, clean, render_blocks
+from tracereplay.reports.style import Style, bullets, clean, render_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def render_info(info: InfoResult, style: Style) -> str:
         rows = [(row.cause, row.missing) for row in info.cannot_prove]
         blocks += ["", Text("Cannot be proved, because it lacks", style="bold"), _pairs(rows)]
     if info.capture_next:
-        blocks += ["", Text("To prove more next time", style="bold")]
-        blocks += [Padding(Text(f"- {clean(step)}"), (0, 0, 0, 2)) for step in info.capture_next]
+        blocks += ["", Text("To prove more next time", style="bold"), bullets(info.capture_next)]
     return render_blocks(blocks, style)
 
 

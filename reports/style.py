@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+NO_BREAK = "\ue000"  # stands for a space while rich breaks lines, which takes U+00A0 for a place to break
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,24 @@ def render_blocks(blocks: list[RenderableType], style: Style) -> str:
     )
     for block in blocks:
         console.print(block)
-    return "".join(line.rstrip(" ") + "\n" for line in out.getvalue().splitlines())
+    return "".join(line.rstrip(" ").replace(NO_BREAK, " ") + "\n" for line in out.getvalue().split("\n")[:-1])
+
+
+def flow(items: Iterable[str]) -> str:
+    """Items side by side, two spaces between; lines break between items only."""
+    return "  ".join(item.replace(" ", NO_BREAK) for item in items)
+
+
+def bullets(steps: Iterable[str]) -> RenderableType:
+    """A list, wrapped under its dashes."""
+    from rich.padding import Padding  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    for step in steps:
+        grid.add_row("-", Text(clean(step)))
+    return Padding(grid, (0, 0, 0, 2))
 
 
 def clean(text: object) -> str:

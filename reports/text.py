@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.style import Style, clean, render_blocks
+from tracereplay.reports.style import Style, bullets, clean, render_blocks
 from tracereplay.reports.text_attempt import attempt_blocks, is_told
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
 from tracereplay.reports.wording import count, listing, moment
@@ -113,8 +113,8 @@ def _blame(result: Result) -> list[RenderableType]:
     if not result.blame:
         return []
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("cause", "holder"):
-        table.add_column(name, overflow="fold")
+    table.add_column("cause", no_wrap=True)
+    table.add_column("holder", overflow="fold")
     for name in ("attempts", "proved in", "pages", "held at most", "waited for"):
         table.add_column(name, justify="right")
     for row in result.blame[:MAX_BLAME]:
@@ -150,10 +150,8 @@ def _what_to_do(told: list[Attempt], style: Style) -> list[RenderableType]:
         )
     )
     if steps:
-        blocks += ["", Text("To be surer next time", style="bold")]
-        blocks += [
-            Padding(Text(f"- {step}"), (0, 0, 0, 2)) for step in (steps if style.full else steps[:MAX_CAPTURE_NEXT])
-        ]
+        shown = steps if style.full else steps[:MAX_CAPTURE_NEXT]
+        blocks += ["", Text("To be surer next time", style="bold"), bullets(shown)]
     return blocks
 
 

@@ -44,7 +44,7 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
     groups = group_culprits(attempt.culprits, each=style.full)
     blocks: list[RenderableType] = [_headline(attempt, page_size), Padding(Lines(*body), (0, 0, 0, _INDENT))]
     if groups:
-        blocks.append(_culprit_grid(groups, result, unit, style))
+        blocks += ["", *_culprit_blocks(groups, result, unit, style)]
     if style.full and attempt.tries:
         blocks.append(_tries(attempt, unit))
     return blocks
@@ -54,7 +54,7 @@ def _headline(attempt: Attempt, page_size: int | None) -> Text:
     delayed = attempt.outcome == "succeeded"
     word = "DELAYED" if delayed else attempt.outcome.upper()
     line = Text(f"{word}  ", style="bold yellow" if delayed else "bold red")
-    what = attempt.operation
+    what: str = attempt.operation
     if attempt.area is not None:
         what += f" {clean(attempt.area)}" if attempt.operation == "memory_offline" else f' "{clean(attempt.area)}"'
     asked = ""
@@ -73,7 +73,8 @@ def _ending(attempt: Attempt, unit: str) -> str:
     if attempt.end_ns is not None and unit == "ns":
         took = f" after {format_duration(attempt.end_ns - attempt.start_ns)}{tries}"
     word = {"succeeded": "succeeded", "failed": "failed", "interrupted": "given up", "unfinished": "no end seen"}
-    how = f"{word[attempt.outcome]}{' with ' + attempt.errno if attempt.errno else ''}{took}{_BASIS[attempt.outcome_basis]}"
+    errno = f" with {attempt.errno}" if attempt.errno else ""
+    how = f"{word[attempt.outcome]}{errno}{took}{_BASIS[attempt.outcome_basis]}"
     waited: dict[str, int] = {}
     for wait in attempt.waits:
         waited[wait.kind] = waited.get(wait.kind, 0) + wait.end_ns - wait.start_ns
@@ -103,33 +104,35 @@ def _decision(attempt: Attempt) -> Text | None:
     return Text(attempt.cause, style="bold").append(says, style="default not bold")
 
 
-def _culprit_grid(groups: list[Group], result: Result, unit: str, style: Style) -> RenderableType:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+def _culprit_blocks(groups: list[Group], result: Result, unit: str, style: Style) -> list[RenderableType]:
+    """For each group one line that says what and where, then who and when below it."""
     shown = groups if style.full else groups[:MAX_GROUPS]
-    for group in shown:
+    pages = [count(group.pages, "page") for group in shown]
+    widths = [
+        max(map(len, column)) for column in (pages, [g.first.cause for g in shown], [g.first.verdict for g in shown])
+    ]
+    blocks: list[RenderableType] = []
+    for group, number in zip(shown, pages, strict=True):
         culprit = group.first
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(width=widths[0], no_wrap=True, justify="right")
+        grid.add_column(width=widths[1], no_wrap=True)
+        grid.add_column(width=widths[2], no_wrap=True)
+        grid.add_column(overflow="fold")
+        cause = Text(culprit.cause, style="bold")
+        verdict = Text(culprit.verdict, style=_COLORS[culprit.verdict])
+        grid.add_row(number, cause, verdict, pfn_spans(group.runs, None if style.full else MAX_RUNS))
         text = Text(sentence(group, unit))
-        text.append("\n" + pfn_spans(group.runs, None if style.full else MAX_RUNS), style="dim")
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
-        grid.add_row(
-            count(group.pages, "page"),
-            Text(culprit.cause, style="bold"),
-            Text(culprit.verdict, style=_COLORS[culprit.verdict]),
-            text,
-        )
+        blocks += [Padding(grid, (0, 0, 0, 2)), Padding(text, (0, 0, 0, 4 + widths[0]))]
     hidden = groups[len(shown) :]
     if hidden:
-        pages = sum(group.pages for group in hidden)
+        pages_hidden = sum(group.pages for group in hidden)
         causes = listing(dict.fromkeys(group.first.cause for group in hidden))
-        grid.add_row(
-            "", Text("..."), "", Text(f"and {count(len(hidden), 'more row')}, {count(pages, 'page')}: {causes}")
-        )
-    return Padding(grid, (0, 0, 0, 2))
+        rest = f"and {count(len(hidden), 'more row')}, {count(pages_hidden, 'page')} ({causes}): --full"
+        blocks.append(Padding(Text(rest), (0, 0, 0, 4 + widths[0])))
+    return blocks
 
 
 def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
@@ -149,12 +152,11 @@ def _tries(attempt: Attempt, unit: str) -> RenderableType:
     for name in ("try", "from", "took", "range", "result", "first in the way"):
         table.add_column(name, no_wrap=name != "range")
     for t in attempt.tries:
-        known = t.start_pfn is not None and t.end_pfn is not None
         table.add_row(
             str(t.index),
             moment(t.start_ns, unit),
             format_duration(t.end_ns - t.start_ns) if unit == "ns" else "",
-            pfn_span(t.start_pfn, t.end_pfn - t.start_pfn) if known else "not known",
+            "" if t.start_pfn is None or t.end_pfn is None else pfn_span(t.start_pfn, t.end_pfn - t.start_pfn),
             clean(t.result),
             f"{t.first_blocking_pfn:#x}" if t.first_blocking_pfn is not None else "",
         )

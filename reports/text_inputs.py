@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tracereplay.losses import LOSS_KINDS
 from tracereplay.model.result import DataLoss, Input, Severity
-from tracereplay.reports.style import Style, clean
+from tracereplay.reports.style import Style, clean, flow
 from tracereplay.reports.wording import count, listing, moment
 from tracereplay.units import NS_PER_S
 
@@ -39,7 +39,7 @@ def input_blocks(inputs: Sequence[Input], data_loss: Sequence[DataLoss]) -> list
         if source.capture_level is not None:
             facts.append(f"capture level {source.capture_level} ({_LEVELS.get(source.capture_level, '?')})")
         facts.append("DATA LOST" if lost else "no data lost")
-        blocks.append(Text(clean(source.path), style="bold").append("  " + "  ".join(facts), style="default not bold"))
+        blocks.append(Text(clean(source.path), style="bold").append("  " + flow(facts), style="default not bold"))
     if beside:
         names = listing(f"{clean(i.path)} ({i.role})" for i in beside)
         blocks.append(Text(f"with {names}", style="dim"))

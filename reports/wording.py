@@ -42,12 +42,12 @@ def file_name(file: File) -> str:
     if file.dev is not None:
         parts.append(f"dev {device(file.dev)}")
     if file.ino is not None:
-        parts.append(f"inode {file.ino} ({file.ino:#x})")
+        parts.append(f"inode {file.ino}" + (f" ({file.ino:#x})" if file.ino > 9 else ""))
     return " ".join(parts) or "a file"
 
 
 def pfn_span(start_pfn: int, pages: int) -> str:
-    """`0x1e403`, or first-last, both included."""
+    """`0x1e403`, or first-last, both included, as `/proc/iomem` writes ranges."""
     last = start_pfn + max(pages, 1) - 1
     return format_pfn(start_pfn) if last == start_pfn else f"{format_pfn(start_pfn)}-{format_pfn(last)}"
 

@@ -195,10 +195,12 @@ def mixed() -> Result:
         id="h", start_pfn=0x1E000, pages=512, cause="extra_reference", verdict="suggested", primary=True, holder=None,
         holder_verdict="unknown", allocated_by=Allocation(tid=157, comm="pin-thp", order=9), held_since_ns=None,
         released_ns=None, release="unknown", candidates=["pin_short", "pin_longterm", "lru_batch"], weakened_by=["l0"],
-        capture_next=["Record references of the range, on a kernel with CONFIG_DEBUG_PAGE_REF: trace-cmd record -e page_ref"],
+        capture_next=["Record references of the range (CONFIG_DEBUG_PAGE_REF): trace-cmd record -e page_ref"],
     )  # fmt: skip
-    seen = culprit(id="p", start_pfn=0x1F000, cause="preexisting", verdict="unknown", holder=None, allocated_by=None,
-                   holder_verdict="unknown", held_since_ns=None, released_ns=None, release="unknown", effect="would_block")  # fmt: skip
+    seen = culprit(
+        id="p", start_pfn=0x1F000, cause="preexisting", verdict="unknown", holder=None, allocated_by=None,
+        holder_verdict="unknown", held_since_ns=None, released_ns=None, release="unknown", effect="would_block",
+    )  # fmt: skip
     attempts = [
         attempt(id=f"cma_alloc-{tid}", task=Task(tid=tid, comm="cma-driver"), cause="extra_reference",
                 start_ns=start * SECOND, end_ns=start * SECOND + 264_000_000, culprits=[head, *buffers, seen],

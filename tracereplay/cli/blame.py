@@ -12,7 +12,7 @@ from tracereplay.cli.output import style_for, write_report
 from tracereplay.reports import FORMATS
 
 
-@click.command()
+@click.command(short_help="Explain failed allocations and offlines: which pages, why, who.")
 @input_options(required=False)
 @output_options(*FORMATS)
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Also write all tables there, as Parquet.")

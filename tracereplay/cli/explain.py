@@ -10,7 +10,7 @@ from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
 
 
-@click.command()
+@click.command(short_help="What a cause means, what proves it, what to do.")
 @click.argument("code", required=False)
 def explain(code: str | None) -> int:
     """Tell what a cause means, what proves it, what it is confused with and what to do. Without CODE: list them."""

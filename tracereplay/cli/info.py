@@ -10,7 +10,7 @@ from tracereplay.cli.options import input_options, open_session, output_options
 from tracereplay.cli.output import style_for, write_report
 
 
-@click.command()
+@click.command(short_help="What the inputs hold, lack, and can prove.")
 @input_options(required=False)
 @output_options("text", "json")
 @click.option("--full", is_flag=True, help="Every event and every loss.")

@@ -29,7 +29,7 @@ ISSUES = "please report it with the command and, if you can, the trace"
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="tracereplay", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, envvar="TRACEREPLAY_DEBUG", help="Show tracebacks.")
-def cli(debug: bool) -> None:  # noqa: ARG001  (read in `main`, where errors end)
+def cli(debug: bool) -> None:
     """Tell which pages made a CMA allocation or a memory offline fail, why, and who holds them.
 
     INPUT is a trace.dat, a perf.data or an ftrace text; what it is, is read from its content.

@@ -13,7 +13,7 @@ from tracereplay.errors import UsageError
 if TYPE_CHECKING:
     from tracereplay.session import Session
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Decorator = Callable[[Any], Any]
 
 
 def input_options(required: bool) -> Decorator:

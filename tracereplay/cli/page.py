@@ -11,7 +11,7 @@ from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
 
 
-@click.command()
+@click.command(short_help="The life of one page.")
 @click.argument("pfn")
 @input_options(required=True)
 @output_options("text", "json")

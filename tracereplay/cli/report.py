@@ -9,7 +9,7 @@ from tracereplay.cli.output import style_for, write_report
 from tracereplay.reports import FORMATS
 
 
-@click.command()
+@click.command(short_help="Any report from a stored result.")
 @click.argument("blame_json", metavar="BLAME.json")
 @output_options(*FORMATS)
 @click.option("--fail-on", metavar="RULES", help="As with blame.")

@@ -1,4 +1,4 @@
-"""`--fail-on`: rules on a result, for scripts and CI. Each rule looks at the whole document and says what it matched."""
+"""`--fail-on`: rules on a result, for scripts and CI. Each looks at the whole document and says what it matched."""
 
 from __future__ import annotations
 

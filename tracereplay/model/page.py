@@ -53,7 +53,7 @@ class PageEvent(Struct, kw_only=True):
 
 
 class Life(Struct, kw_only=True):
-    """From one allocation to its free; start_ns is None where it began before the trace, end_ns where it outlives it."""
+    """From one allocation to its free; start_ns is None if it began before the trace, end_ns if it outlives it."""
 
     start_ns: int | None
     end_ns: int | None

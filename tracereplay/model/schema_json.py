@@ -1,4 +1,4 @@
-"""The JSON Schema of `blame`, generated from the structs. `python -m tracereplay.model.schema_json` rewrites the file."""
+"""The JSON Schema of `blame`, generated from the structs; `python -m tracereplay.model.schema_json` rewrites it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema_text() -> str:
-    """The schema as committed: UTF-8, two spaces, a newline at the end. Every key is required: absent values are null."""
+    """The schema as committed. Every key is required: absent values are null."""
     schema = msgspec.json.schema(Result)
     for name, definition in schema["$defs"].items():
         properties = definition.get("properties")

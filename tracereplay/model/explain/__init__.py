@@ -1,4 +1,4 @@
-"""The words for every cause code. Kernel facts are those of the sources and captures, with the version where it matters."""
+"""The words for every cause code; kernel facts as sources and captures show them, by version."""
 
 from __future__ import annotations
 

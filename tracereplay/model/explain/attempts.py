@@ -8,13 +8,16 @@ from tracereplay.model.explain.explanation import Explanation
 ATTEMPTS = {
     "destination_enomem": Explanation(
         title="no memory to move pages to",
-        says="The pages could be moved, but no free page was left outside the range; the whole attempt gave up with ENOMEM.",
+        says="The pages could be moved, but no free page was left outside the range; the whole attempt gave up with "
+        "ENOMEM.",
         proves="mm_page_alloc with pfn ~0 (a failed allocation) by the attempt's task, then the finish with -12.",
         suggests="-12 with migrations before it, and little free memory in the counters.",
-        confused_with="bitmap_full (ENOMEM before anything is tried); unsplittable_folio (only a high order is missing).",
+        confused_with="bitmap_full (ENOMEM before anything is tried); unsplittable_folio (only a high order is "
+        "missing).",
         what_to_do=(
             "Free memory outside the area first, or shrink the request: MemFree without CmaFree is what counts.",
-            "Raise vm.min_free_kbytes; drop caches (echo 1 > /proc/sys/vm/drop_caches); find the task that holds the memory.",
+            "Raise vm.min_free_kbytes; drop caches (echo 1 > /proc/sys/vm/drop_caches); find the task that holds the "
+            "memory.",
             "Offline: memory of the other nodes allowed by the cpuset must hold what the block holds.",
         ),
         capture_next=(
@@ -23,14 +26,17 @@ ATTEMPTS = {
     ),
     "bitmap_full": Explanation(
         title="no free run in the CMA bitmap",
-        says="The area has no free run of that size and alignment: earlier cma_alloc users hold it. No page is to blame.",
-        proves="cma_alloc_finish right after cma_alloc_start with nothing tried between (pfn ~0 up to 6.12), or the kernel "
-        "log's 'number of available pages' line.",
+        says="The area has no free run of that size and alignment: earlier cma_alloc users hold it. No page is to "
+        "blame.",
+        proves="cma_alloc_finish right after cma_alloc_start with nothing tried between (pfn ~0 up to 6.12), or the "
+        "kernel log's 'number of available pages' line.",
         suggests="-12 at once, and live allocations of the area in the trace that leave no room.",
         confused_with="destination_enomem, where pages were tried first. In 7.3 the error is -EBUSY.",
         what_to_do=(
-            "See who holds the area: cat /sys/kernel/debug/cma/NAME/{count,used,maxchunk,bitmap}; release it, or ask for less.",
-            "Make the area larger (cma=SIZE, or the reserved-memory node of the device tree), or give the user its own.",
+            "See who holds the area: cat /sys/kernel/debug/cma/NAME/{count,used,maxchunk,bitmap}; release it, or ask "
+            "for less.",
+            "Make the area larger (cma=SIZE, or the reserved-memory node of the device tree), or give the user its "
+            "own.",
             "A large alignment wastes room: CONFIG_CMA_ALIGNMENT caps it.",
         ),
         capture_next=("Record -e cma from boot, so that every live allocation of the area is known",),
@@ -38,8 +44,8 @@ ATTEMPTS = {
     "isolation_conflict": Explanation(
         title="another task isolates the same blocks",
         says="A pageblock of the range was already being isolated by another allocation or offline.",
-        proves="The attempt ends with EBUSY without a single isolate or test event, and another task's attempt on the same "
-        "pageblocks overlaps in time.",
+        proves="The attempt ends with EBUSY without a single isolate or test event, and another task's attempt on the "
+        "same pageblocks overlaps in time.",
         suggests="The same without the other attempt in sight.",
         confused_with="not_isolatable (also ends before isolation, but always).",
         what_to_do=(
@@ -50,9 +56,10 @@ ATTEMPTS = {
     ),
     "not_isolatable": Explanation(
         title="the range cannot be isolated",
-        says="The range has holes, spans zones, or an unmovable page straddles its boundary; the kernel refuses at once.",
-        proves="The kernel log's reason ('memory holes', 'multizone range', 'failure to isolate range') for this attempt, or "
-        "the layout: a block with holes.",
+        says="The range has holes, spans zones, or an unmovable page straddles its boundary; the kernel refuses at "
+        "once.",
+        proves="The kernel log's reason ('memory holes', 'multizone range', 'failure to isolate range') for this "
+        "attempt, or the layout: a block with holes.",
         suggests="EINVAL or EBUSY with no isolation in the trace.",
         confused_with="unmovable_allocation: if the log dumps an 'unmovable page', that page is the cause.",
         what_to_do=(

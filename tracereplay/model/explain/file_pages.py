@@ -12,8 +12,9 @@ FILE_PAGES = {
         proves="writeback:folio_wait_writeback by the attempt's own task, naming (ino, index) of a page in the range, "
         "followed by a gap; with page_ref, the writeback flag in the page's events at the failing test.",
         suggests="The inode was dirtied and its writeback began without an end; a FUSE WRITE sent and not answered.",
-        confused_with="locked_folio (the same gap, no folio_wait_writeback). -EBUSY in the first three asynchronous passes "
-        "is everyday life. FUSE before 6.16 copies to temporary pages, and its originals are not under writeback.",
+        confused_with="locked_folio (the same gap, no folio_wait_writeback). -EBUSY in the first three asynchronous "
+        "passes is everyday life. FUSE before 6.16 copies to temporary pages, and its originals are not under "
+        "writeback.",
         what_to_do=(
             "Look at the device or server that does not finish: cat /sys/block/*/inflight; for FUSE "
             "cat /sys/fs/fuse/connections/*/waiting (write 1 to .../abort to give it up), for NFS nfsiostat.",
@@ -24,13 +25,14 @@ FILE_PAGES = {
     ),
     "locked_folio": Explanation(
         title="locked for I/O",
-        says="The folio is locked, usually by a read that has not ended; migration sleeps in folio_lock, without limit.",
-        proves="page_ref events of the page show locked and not uptodate at the middle of the wait; or the attempt's stack "
-        "in folio_lock together with a dump of the page that shows the flag.",
-        suggests="A gap of much more than 10 ms inside one mm_migrate_pages without folio_wait_writeback, and pages that "
-        "were added to the page cache shortly before by a task that reads a FUSE or network file system.",
-        confused_with="writeback (that wait has an event), mmap_lock and anon_vma waits, a buffer_head lock. Locked and "
-        "uptodate is often only a stale flag.",
+        says="The folio is locked, usually by a read that has not ended; migration sleeps in folio_lock, without "
+        "limit.",
+        proves="page_ref events of the page show locked and not uptodate at the middle of the wait; or the attempt's "
+        "stack in folio_lock together with a dump of the page that shows the flag.",
+        suggests="A gap of much more than 10 ms inside one mm_migrate_pages without folio_wait_writeback, and pages "
+        "that were added to the page cache shortly before by a task that reads a FUSE or network file system.",
+        confused_with="writeback (that wait has an event), mmap_lock and anon_vma waits, a buffer_head lock. Locked "
+        "and uptodate is often only a stale flag.",
         what_to_do=(
             "Have the read end: a FUSE server that does not answer is the usual one "
             "(cat /sys/fs/fuse/connections/*/waiting; write 1 to .../abort to fail the read and unlock).",
@@ -43,12 +45,13 @@ FILE_PAGES = {
     ),
     "unsplittable_folio": Explanation(
         title="large folio that cannot be split",
-        says="No free block of the folio's order was left as destination, and the folio could not be split into smaller ones.",
-        proves="mm_page_alloc with pfn ~0 at that order by the attempt's task, iomap_release_folio by it, and nr_split not "
-        "rising; or split_huge_page returning -EBUSY or -EAGAIN in a probe.",
+        says="No free block of the folio's order was left as destination, and the folio could not be split into "
+        "smaller ones.",
+        proves="mm_page_alloc with pfn ~0 at that order by the attempt's task, iomap_release_folio by it, and "
+        "nr_split not rising; or split_huge_page returning -EBUSY or -EAGAIN in a probe.",
         suggests="order > 0 in mm_filemap_add_to_page_cache, the folio dirty, nr_thp_failed rising.",
-        confused_with="destination_enomem (no destination even for single pages); an extra reference, which fails the split "
-        "for the same reason as the migration. nr_thp_failed=1 with nr_failed=0 is a successful split.",
+        confused_with="destination_enomem (no destination even for single pages); an extra reference, which fails the "
+        "split for the same reason as the migration. nr_thp_failed=1 with nr_failed=0 is a successful split.",
         what_to_do=(
             "Write the file back first (sync -f MOUNTPOINT): a clean folio can be split or dropped.",
             "Have free high-order memory outside the range: echo 1 > /proc/sys/vm/compact_memory",
@@ -61,9 +64,10 @@ FILE_PAGES = {
         title="memfd_secret memory",
         says="The page belongs to memfd_secret(2): it is not in the direct map and the kernel refuses to move it.",
         proves="A page dump with aops:secretmem_aops, or the page's add to the cache of the secretmem inode.",
-        suggests="An unevictable page-cache page that fails with -EBUSY in every pass, of a task that uses memfd_secret.",
-        confused_with="mlocked memory (which migrates fine). Its gfp keeps it out of CMA and ZONE_MOVABLE, so it blocks "
-        "alloc_contig_pages and the offline of blocks in other zones.",
+        suggests="An unevictable page-cache page that fails with -EBUSY in every pass, of a task that uses "
+        "memfd_secret.",
+        confused_with="mlocked memory (which migrates fine). Its gfp keeps it out of CMA and ZONE_MOVABLE, so it "
+        "blocks alloc_contig_pages and the offline of blocks in other zones.",
         what_to_do=(
             "Have the owner unmap or close it; nothing else moves it.",
             "Online the block as movable (online_movable), so that such memory never lands there.",
@@ -75,8 +79,8 @@ FILE_PAGES = {
         title="buffers held by a file system",
         says="The page is block-device cache (superblock, bitmaps, inode tables, journal) whose buffers a mounted file "
         "system keeps in use.",
-        proves="A page of a block-device inode (s_dev 0:3) with the private flag that was isolated and tried, and neither "
-        "frozen (page_ref_freeze ret=1) nor freed; or a dump with aops:def_blk_aops and extra references.",
+        proves="A page of a block-device inode (s_dev 0:3) with the private flag that was isolated and tried, and "
+        "neither frozen (page_ref_freeze ret=1) nor freed; or a dump with aops:def_blk_aops and extra references.",
         suggests="The page's add to the cache of a block-device inode, nr_failed > 0 in the same batch, not dirty.",
         confused_with="Ordinary file pages of the same file system. Buffers in a per-CPU BH LRU look the same and are "
         "dropped since 5.15 when the attempt begins; metadata that a mount holds stays until unmount.",
@@ -94,8 +98,8 @@ FILE_PAGES = {
     "nofs_skipped": Explanation(
         title="file pages skipped, caller may not enter a file system",
         says="The caller allocates with GFP_NOFS or GFP_NOIO, so isolation leaves every file page where it is.",
-        proves="The caller's gfp without __GFP_FS (or its stack inside memalloc_nofs_save), and all file pages of the range "
-        "visited but not isolated, while anonymous pages were.",
+        proves="The caller's gfp without __GFP_FS (or its stack inside memalloc_nofs_save), and all file pages of the "
+        "range visited but not isolated, while anonymous pages were.",
         suggests="nr_taken counts only anonymous pages, and the first page in the way is an ordinary clean file page.",
         confused_with="buffer_head and locked_folio, which are tried and fail; here nothing is tried.",
         what_to_do=(

@@ -8,14 +8,16 @@ from tracereplay.model.explain.explanation import Explanation
 KERNEL_PAGES = {
     "unmovable_allocation": Explanation(
         title="unmovable kernel memory",
-        says="The page was allocated without __GFP_MOVABLE (slab, page table, kernel stack, driver buffer) and lives on.",
-        proves="mm_page_alloc that covers the page, with gfp_flags lacking __GFP_MOVABLE, and no free before the failure; or "
-        "the kernel log's dump 'unmovable page' with page_owner's stack.",
+        says="The page was allocated without __GFP_MOVABLE (slab, page table, kernel stack, driver buffer) and lives "
+        "on.",
+        proves="mm_page_alloc that covers the page, with gfp_flags lacking __GFP_MOVABLE, and no free before the "
+        "failure; or the kernel log's dump 'unmovable page' with page_owner's stack.",
         suggests="A page that isolation never takes, off the LRU, without file or mapping.",
-        confused_with="Movable by gfp but made unmovable later: balloon, zsmalloc, secretmem, shmem that a GPU driver keeps. "
-        "In CMA and ZONE_MOVABLE the allocator rules it out: look whether the block became movable later.",
+        confused_with="Movable by gfp but made unmovable later: balloon, zsmalloc, secretmem, shmem that a GPU driver "
+        "keeps. In CMA and ZONE_MOVABLE the allocator rules it out: look whether the block became movable later.",
         what_to_do=(
-            "The allocating task is named, not its purpose: read its stack in page_owner, and stop or unload that user.",
+            "The allocating task is named, not its purpose: read its stack in page_owner, and stop or unload that "
+            "user.",
             "Online the block into ZONE_MOVABLE: echo online_movable > /sys/devices/system/memory/memoryN/state, or "
             "memhp_default_state=online_movable; blocks in ZONE_NORMAL are not meant to go offline.",
             "The trace ring buffer is such memory too: use a smaller one, or allocate it before onlining the block.",
@@ -24,11 +26,13 @@ KERNEL_PAGES = {
     ),
     "percpu_free": Explanation(
         title="freed, but on a per-CPU list",
-        says="The page is free, but sat on a CPU's list of free pages instead of in the buddy allocator when it was tested.",
-        proves="mm_page_free of the page before the failing test, no allocation since, and its mm_page_pcpu_drain after it.",
+        says="The page is free, but sat on a CPU's list of free pages instead of in the buddy allocator when it was "
+        "tested.",
+        proves="mm_page_free of the page before the failing test, no allocation since, and its mm_page_pcpu_drain "
+        "after it.",
         suggests="mm_page_free shortly before the test, by another CPU.",
-        confused_with="A deferred free of a hugetlb page, or a TLB batch (mmu_gather) that still holds it. Kernels up to 5.10 "
-        "race here; later ones disable the lists (zone_pcp_disable) while a block goes offline.",
+        confused_with="A deferred free of a hugetlb page, or a TLB batch (mmu_gather) that still holds it. Kernels up "
+        "to 5.10 race here; later ones disable the lists (zone_pcp_disable) while a block goes offline.",
         what_to_do=("Retry: the page is free after the next drain.",),
         capture_next=("Record -e kmem:mm_page_free -e kmem:mm_page_pcpu_drain",),
     ),
@@ -39,18 +43,21 @@ KERNEL_PAGES = {
         suggests="An allocation of order 9 or more without mm_page_alloc (taken from the pool).",
         confused_with="A transparent huge page, which is allocated with mm_page_alloc and can be split.",
         what_to_do=(
-            "Provide spare huge pages: raise vm.nr_hugepages or vm.nr_overcommit_hugepages, per node where memory is bound.",
+            "Provide spare huge pages: raise vm.nr_hugepages or vm.nr_overcommit_hugepages, per node where memory is "
+            "bound.",
             "Gigantic pages: release them first (echo 0 > /sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages).",
         ),
         capture_next=("Keep /proc/kpageflags of the range and /proc/meminfo (HugePages_*)", capture.DUMP_HOTPLUG),
     ),
     "no_migration_handler": Explanation(
         title="its owner cannot migrate it",
-        says="The page's file system or driver has no migrate_folio, so a dirty page fails and private data must be released first.",
-        proves="A dump whose aops belong to a file system without migrate_folio, in a batch that fails with -EBUSY or -EAGAIN.",
+        says="The page's file system or driver has no migrate_folio, so a dirty page fails and private data must be "
+        "released first.",
+        proves="A dump whose aops belong to a file system without migrate_folio, in a batch that fails with -EBUSY or "
+        "-EAGAIN.",
         suggests="File pages of one mount fail in every pass, and succeed once written back.",
-        confused_with="writeback (waits instead of failing); guest_memfd and other inaccessible mappings, which refuse with "
-        "-EOPNOTSUPP since 6.12.",
+        confused_with="writeback (waits instead of failing); guest_memfd and other inaccessible mappings, which "
+        "refuse with -EOPNOTSUPP since 6.12.",
         what_to_do=(
             "Write back and drop the file system's pages: sync; echo 1 > /proc/sys/vm/drop_caches",
             "Give the file system a migrate_folio (filemap_migrate_folio or buffer_migrate_folio).",

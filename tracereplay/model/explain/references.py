@@ -32,8 +32,8 @@ REFERENCES = {
         title="held by a task's reference",
         says="A task took a reference to the page (get_user_pages, vmsplice, splice, O_DIRECT, zero-copy) and has not "
         "dropped it; a page with an extra reference cannot be migrated.",
-        proves="page_ref: a reference taken by a user task (mod_unless +1 with ret=1, or +1024 for a pin) that is still "
-        "open at the failing test, no loss in between, and a count above the expected one confirmed by other "
+        proves="page_ref: a reference taken by a user task (mod_unless +1 with ret=1, or +1024 for a pin) that is "
+        "still open at the failing test, no loss in between, and a count above the expected one confirmed by other "
         "events of the page. The taker is then proved as taker; a stack names the call.",
         suggests="The same with lost events in the interval; without page_ref, an anonymous page that the migration "
         "scanner visited and left behind, and that moves fine in a later attempt.",
@@ -44,20 +44,22 @@ REFERENCES = {
             "Drain or close what holds the reference. vmsplice and splice: read or close the pipe; the other end may "
             "belong to another process: ls -l /proc/[0-9]*/fd | grep pipe:",
             "O_DIRECT or AIO: wait for the I/O (cat /sys/block/*/inflight); a stuck device keeps its pages pinned.",
-            "If the reference is brief, retry the allocation after some milliseconds; cma_alloc does not wait between tries.",
-            "Keep such buffers out of the area: memory that a driver allocates without __GFP_MOVABLE never lands in CMA.",
+            "If the reference is brief, retry the allocation after some milliseconds; cma_alloc does not wait between "
+            "tries.",
+            "Keep such buffers out of the area: memory that a driver allocates without __GFP_MOVABLE never lands in "
+            "CMA.",
         ),
         capture_next=(capture.REF_STACKS,),
     ),
     "extra_reference": Explanation(
         title="more references than expected",
         says="The page has more references than its mappings and the page cache explain; who took them was not seen.",
-        proves="page_ref events of the page show a count above mapcount + cache + private at the failing test, confirmed "
-        "by the events before and after. The page is proved, a holder is not named.",
+        proves="page_ref events of the page show a count above mapcount + cache + private at the failing test, "
+        "confirmed by the events before and after. The page is proved, a holder is not named.",
         suggests="A page dump in the kernel log whose refcount exceeds mapcount and cache by more than the isolation's "
         "own reference. A user task that drops it later is a suggested holder.",
-        confused_with="pin_short and pin_longterm (the same, with the taking seen), lru_batch, and a mapcount read before "
-        "the rmap was updated: the last event of a mapped page can show one too many.",
+        confused_with="pin_short and pin_longterm (the same, with the taking seen), lru_batch, and a mapcount read "
+        "before the rmap was updated: the last event of a mapped page can show one too many.",
         what_to_do=(
             "Record again from before the reference is taken; the taker is then named.",
             "Retry: if the page moves in a later attempt, the reference was brief.",
@@ -68,8 +70,10 @@ REFERENCES = {
         title="AIO completion ring",
         says="The page is a completion ring of io_setup(2); it is migrated only when its lock is free.",
         proves="A page dump with aops:aio_ctx_aops, or the page's add to the cache of the anonymous [aio] inode.",
-        suggests="A page-cache page on an anonymous inode, allocated by a task that does io_submit, failing with -EAGAIN.",
-        confused_with="An ordinary file page. The failure is transient: aio_migrate_folio gives up only while ring_lock is taken.",
+        suggests="A page-cache page on an anonymous inode, allocated by a task that does io_submit, failing with "
+        "-EAGAIN.",
+        confused_with="An ordinary file page. The failure is transient: aio_migrate_folio gives up only while "
+        "ring_lock is taken.",
         what_to_do=(
             "Retry: the ring migrates once its lock is free.",
             "If it fails always, the ring's owner hangs inside io_submit or io_destroy: cat /proc/TID/stack",
@@ -85,7 +89,8 @@ REFERENCES = {
         confused_with="pin_short: a +1 without a stack may be either. Mostly closed since 5.13 and 5.15, where "
         "lru_cache_disable empties the batches for the time of the attempt.",
         what_to_do=(
-            "Retry: batches drain within milliseconds to seconds; echo 1 > /proc/sys/vm/compact_memory drains them all.",
+            "Retry: batches drain within milliseconds to seconds; echo 1 > /proc/sys/vm/compact_memory drains them "
+            "all.",
             'Kernels before 5.13: take lru_cache_disable (commit d479960e44f2, "mm: disable LRU pagevec during the '
             'migration temporarily").',
         ),

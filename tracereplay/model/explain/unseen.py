@@ -11,7 +11,8 @@ UNSEEN = {
         says="The page was in use before recording began, so neither its owner nor what holds it was seen.",
         proves="Never proved: the absence of an allocation is all there is.",
         suggests="The kernel named the page (fin_pfn) or left it behind, and no mm_page_alloc of it is in the trace.",
-        confused_with="Any cause. A boot-time allocation, a file system's metadata and an old pin look alike from here.",
+        confused_with="Any cause. A boot-time allocation, a file system's metadata and an old pin look alike from "
+        "here.",
         what_to_do=(
             "Pass a page_owner dump, or record from before the page is allocated.",
             "Look at the page on the running machine: tools/mm/page-types -r -a PFN",
