@@ -1,0 +1,235 @@
+"""The scorer itself: by hand on small documents, and against the reference tool where that is present."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.accuracy.reference import reference_scorer
+from tests.accuracy.report import figures, table
+from tests.accuracy.scorer import INNOCENT_MECHANISM, INNOCENT_ROLES, MECHANISMS, Score, held_pages, score
+from tests.captures import fixture_captures, has_page_ref, truth_of
+
+
+def culprit(**said: Any) -> dict[str, Any]:
+    made = {
+        "mechanism": "vmsplice",
+        "pid": 7,
+        "comm": "pin",
+        "pfns": [[10, 12]],
+        "role": "culprit",
+        "established": True,
+    }
+    return made | said
+
+
+def truth_with(*culprits: dict[str, Any], **said: Any) -> dict[str, Any]:
+    op = {"op": "cma_alloc", "pid": 9, "errno_name": "EBUSY"}
+    return {"ops": [op], "culprits": list(culprits), "others": [], "first_blocking_pfns": [10]} | said
+
+
+def row(
+    start_pfn: int, pages: int, cause: str = "pin_short", verdict: str = "proved", tid: int | None = 7
+) -> dict[str, Any]:
+    holder = {"tid": tid, "comm": "x"} if tid else None
+    return {
+        "start_pfn": start_pfn, "pages": pages, "cause": cause, "verdict": verdict, "effect": "blocked",
+        "holder": holder, "holder_verdict": "proved" if holder else "unknown",
+    }  # fmt: skip
+
+
+def document(*rows: dict[str, Any], tid: int = 9, outcome: str = "failed", cause: str = "pin_short") -> dict[str, Any]:
+    attempt = {
+        "operation": "cma_alloc",
+        "task": {"tid": tid},
+        "outcome": outcome,
+        "cause": cause,
+        "culprits": list(rows),
+    }
+    return {"attempts": [attempt]}
+
+
+def test_a_perfect_answer() -> None:
+    result = score(truth_with(culprit()), document(row(10, 2)), has_page_ref=True)
+    assert result == Score(
+        ops=1, ops_right=1, first=1, first_found=1, share=1.0, counted=1, culprits=1, culprits_found=1,
+        holders=1, holders_found=1, rows=1,
+    )  # fmt: skip
+    assert figures(result) == ("1/1", "0", "0/0", "1/1", "100%", "1/1", "1/1", "0", "0", "0")
+
+
+@pytest.mark.parametrize(
+    ("truth", "answer", "expected"),
+    [
+        (truth_with(culprit()), document(), {"ops_right": 1, "culprits_found": 0, "share": 0.0, "first_found": 0}),
+        (truth_with(culprit()), document(row(10, 1)), {"share": 0.5, "culprits_found": 1}),
+        (truth_with(culprit()), document(outcome="succeeded"), {"ops_right": 0}),
+        (truth_with(culprit()), document(tid=8), {"ops_right": 0, "extra": 1}),
+        (truth_with(culprit()), document(row(10, 2, cause="writeback")), {"wrong_proved": 0, "culprits_found": 0}),
+        (truth_with(culprit()), document(row(10, 2, cause="secretmem")), {"wrong_proved": 2}),
+        (truth_with(culprit()), document(row(10, 2, tid=3)), {"wrong_proved": 2, "holders_found": 0}),
+        (truth_with(culprit(detail="taken by pid 3 which exited")), document(row(10, 2, tid=3)), {"wrong_proved": 0}),
+        (truth_with(culprit()), document(row(50, 3)), {"false_pages": 0}),
+        (truth_with(culprit(), exhaustive=True), document(row(50, 3)), {"false_pages": 3, "wrong_proved": 3}),
+        (
+            truth_with(culprit(), exhaustive=True),
+            document(row(50, 3, cause="unknown", verdict="unknown")),
+            {"false_pages": 0, "blanket": 3},
+        ),
+        (truth_with(culprit(taker_seen=False)), document(row(10, 2, cause="extra_reference")), {"culprits_found": 1}),
+        (truth_with(culprit()), document(row(10, 2, cause="extra_reference")), {"culprits_found": 0}),
+        (truth_with(culprit(judged=False)), document(), {"culprits": 0}),
+        (truth_with(culprit(mechanism="fs_metadata_buffers")), document(), {"counted": 0, "culprits": 1}),
+    ],
+)
+def test_what_is_missing_or_made_up_shows(
+    truth: dict[str, Any], answer: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    result = asdict(score(truth, answer, has_page_ref=True))
+    assert {name: result[name] for name in expected} == expected
+
+
+def test_pages_that_moved_away_were_not_held() -> None:
+    assert held_pages(culprit(pfns=[[10, 14]], pfns_after=[[12, 20]])) == {12, 13}
+    assert held_pages(culprit(pfns=[[10, 11]], pfns_after=[[12, 13]])) == {12}
+
+
+def test_the_table_adds_up() -> None:
+    one = Score(ops=2, ops_right=1, share=1.5, counted=2)
+    lines = list(table({("a", True): one, ("b", True): one, ("c", False): one}))
+    assert [line.split()[0] for line in lines] == ["capture", "a", "b", "c", "with", "without"]
+    assert "2/4" in lines[4]
+    assert "75%" in lines[4]
+    assert "1/2" in lines[5]
+
+
+@pytest.fixture
+def reference() -> ModuleType:
+    """The tool that judges the project from outside."""
+    module = reference_scorer()
+    return module if module is not None else pytest.skip("the reference scorer is not on this machine")
+
+
+def assert_same(reference: ModuleType, truth: dict[str, Any], answer: dict[str, Any], *, has_page_ref: bool) -> None:
+    theirs = reference.score(truth, answer, has_page_ref)
+    ours = asdict(score(truth, answer, has_page_ref=has_page_ref))
+    assert ours == {name: value for name, value in theirs.items() if name != "page_ref"}
+
+
+def random_ranges(dice: random.Random) -> list[list[int]]:
+    starts = [dice.randrange(200) for _ in range(dice.randrange(3))]
+    return [[start, start + dice.randrange(1, 12)] for start in starts]
+
+
+def random_culprit(dice: random.Random) -> dict[str, Any]:
+    made = culprit(
+        mechanism=dice.choice([*MECHANISMS, INNOCENT_MECHANISM, "longterm_pin_gup_test", "other"])
+        + dice.choice(["", " (x)"]),
+        pid=dice.randrange(4),
+        comm=dice.choice("abc"),
+        pfns=random_ranges(dice),
+        role=dice.choice(["culprit", "resident", *sorted(INNOCENT_ROLES)]),
+        established=dice.random() < 0.8,
+    )
+    for key, value in (
+        ("pfns_after", random_ranges(dice)),
+        ("taker_seen", False),
+        ("judged", False),
+        ("detail", "by pid 2 now"),
+    ):
+        if dice.random() < 0.3:
+            made[key] = value
+    return made
+
+
+def random_op(dice: random.Random) -> dict[str, Any]:
+    op: dict[str, Any] = {"op": dice.choice(["cma_alloc", "memory_offline", "cma_free"]), "pid": dice.randrange(4)}
+    op["errno_name"] = dice.choice(["", "EBUSY"])
+    if dice.random() < 0.3:
+        op["expected_cause"] = "bitmap_full"
+    if dice.random() < 0.3:
+        op["visible"] = dice.random() < 0.5
+    return op
+
+
+def random_truth(dice: random.Random) -> dict[str, Any]:
+    ops = [random_op(dice) for _ in range(4)]
+    return {
+        "ops": ops,
+        "culprits": [random_culprit(dice) for _ in range(4)],
+        "others": [random_culprit(dice) for _ in range(2)],
+        "post_hoc_culprits": dice.choice([None, [], [random_culprit(dice)]]),
+        "first_blocking_pfns": [dice.randrange(200) for _ in range(2)],
+        "exhaustive": dice.random() < 0.5,
+    }
+
+
+def random_row(dice: random.Random) -> dict[str, Any]:
+    task = {"tid": dice.randrange(4), "comm": dice.choice("abc")}
+    causes = [
+        "pin_short",
+        "extra_reference",
+        "unknown",
+        "preexisting",
+        "writeback",
+        "buffer_head",
+        "unmovable_allocation",
+    ]
+    return {
+        "start_pfn": dice.randrange(200), "pages": dice.randrange(1, 15), "cause": dice.choice(causes),
+        "verdict": dice.choice(["proved", "suggested", "unknown"]), "effect": dice.choice(["blocked", "delayed"]),
+        "holder": dice.choice([None, task]), "holder_verdict": dice.choice(["proved", "suggested"]),
+        "holder_name": dice.choice([None, "ext4"]), "file": dice.choice([None, {"ino": 5}, {"ino": None}]),
+        "allocated_by": dice.choice([None, task]),
+    }  # fmt: skip
+
+
+def random_document(dice: random.Random) -> dict[str, Any]:
+    attempts = [
+        {
+            "operation": dice.choice(["cma_alloc", "memory_offline", "longterm_pin", "compaction"]),
+            "task": dice.choice([None, {"tid": dice.randrange(4)}, {"tid": None}]),
+            "outcome": dice.choice(["failed", "succeeded", "interrupted"]),
+            "cause": dice.choice([None, "bitmap_full"]),
+            "culprits": [random_row(dice) for _ in range(dice.randrange(6))],
+        }
+        for _ in range(4)
+    ]
+    return {"attempts": attempts}
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_same_as_the_reference_on_random_documents(reference: ModuleType, seed: int) -> None:
+    dice = random.Random(seed)
+    truth, answer = random_truth(dice), random_document(dice)
+    for with_page_ref in (True, False):
+        assert_same(reference, truth, answer, has_page_ref=with_page_ref)
+
+
+@pytest.mark.parametrize("folder", fixture_captures(), ids=lambda folder: folder.name)
+def test_same_as_the_reference_on_real_truth(reference: ModuleType, folder: Path) -> None:
+    """An answer made from the truth, part of it wrong."""
+    truth = truth_of(folder)
+    dice = random.Random(folder.name)
+    rows = [
+        row(
+            start,
+            end - start,
+            cause=dice.choice(["pin_short", "buffer_head", "unknown"]),
+            tid=dice.choice([None, task["pid"]]),
+        )
+        for task in [*truth["culprits"], *truth["others"]]
+        for start, end in task["pfns"] or []
+    ]
+    assert_same(reference, truth, document(*rows, tid=truth["ops"][0]["pid"]), has_page_ref=has_page_ref(folder))
+
+
+@pytest.mark.parametrize("name", sorted(MECHANISMS))
+def test_same_causes_as_the_reference(reference: ModuleType, name: str) -> None:
+    assert {MECHANISMS[name].cause} == reference.CAUSES[name]
+    assert MECHANISMS.keys() == reference.CAUSES.keys()
