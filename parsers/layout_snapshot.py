@@ -48,7 +48,7 @@ ADVICE = (
     "cp -r /sys/kernel/debug/cma L; ps -eLo pid,tid,comm > L/ps.txt"
 )
 # No such text is anywhere near this long; what is longer is not what its name says.
-FILE_LIMIT_BYTES = 64 << 20
+FILE_LIMIT_BYTES = 16 << 20
 # x86_64, arm64, ppc64 and what else runs Linux (PAGE_SIZE).
 PAGE_SIZES_KIB = (4, 8, 16, 32, 64)
 _BLOCK_DIRECTORY = re.compile(r"memory(\d{1,9})")
