@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args or os.environ.get("TRACEREPLAY_DEBUG", "") not in ("", "0")
     try:
-        status = cli.main(args, prog_name="tracereplay", standalone_mode=False)
+        status = cli.main(args, prog_name="tracereplay", standalone_mode=False, obj=args)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)

@@ -86,5 +86,6 @@ def open_session(
 
 
 def command_line() -> list[str]:
-    """The arguments as given; bytes that are not UTF-8 are replaced, since they go into documents."""
-    return [arg.encode(errors="surrogateescape").decode(errors="replace") for arg in sys.argv[1:]]
+    """The arguments as `main` got them; bytes that are not UTF-8 are replaced, since they go into documents."""
+    args: list[str] = click.get_current_context().find_root().obj
+    return [arg.encode(errors="surrogateescape").decode(errors="replace") for arg in args]
