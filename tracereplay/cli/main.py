@@ -45,8 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args or os.environ.get("TRACEREPLAY_DEBUG", "") not in ("", "0")
     try:
-        status = cli.main(args, prog_name="tracereplay", standalone_mode=False, obj=args)
+        # Not cli.main(): it turns Ctrl-C and broken pipes into statuses and words of its own.
+        with cli.make_context("tracereplay", args, obj=args) as context:
+            status = cli.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as done:  # --help, --version
+        return done.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return EXIT_USAGE
@@ -58,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone: nothing to say, and nothing more to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
         kind = type(error).__name__

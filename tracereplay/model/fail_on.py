@@ -75,7 +75,7 @@ def _cause(code: str) -> Callable[[Result], str | None]:
 
     def find(result: Result) -> str | None:
         decided = next((attempt for attempt in result.attempts if attempt.cause == code), None)
-        return f"attempt {decided.id}" if decided else in_the_way(result)
+        return in_the_way(result) or (f"attempt {decided.id}" if decided else None)
 
     return find
 

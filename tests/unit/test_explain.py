@@ -1,0 +1,52 @@
+"""Every cause of the contract is explained, fully, in words that fit a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from tracereplay.model.explain import EXPLANATIONS
+from tracereplay.reports.explain_text import render_cause, render_causes
+from tracereplay.reports.style import Style
+
+# As the result contract fixes them.
+ON_A_PAGE = (
+    "pin_longterm", "pin_short", "extra_reference", "aio_ring", "writeback", "locked_folio", "unsplittable_folio",
+    "unmovable_allocation", "secretmem", "buffer_head", "lru_batch", "percpu_free", "hugetlb", "no_migration_handler",
+    "nofs_skipped", "offline_or_hwpoison", "preexisting", "unknown",
+)  # fmt: skip
+ON_THE_ATTEMPT = (
+    "destination_enomem", "bitmap_full", "isolation_conflict", "not_isolatable", "notifier_veto", "interrupted",
+    "unfinished",
+)  # fmt: skip
+
+
+def test_every_code_and_no_other() -> None:
+    assert set(EXPLANATIONS) == {*ON_A_PAGE, *ON_THE_ATTEMPT}
+
+
+@pytest.mark.parametrize("code", EXPLANATIONS)
+def test_is_complete(code: str) -> None:
+    e = EXPLANATIONS[code]
+    assert len(e.title) <= 60
+    assert not e.title.endswith(".")
+    for sentence in (e.says, e.proves, e.suggests, e.confused_with):
+        assert sentence
+        assert sentence.endswith(".")
+        assert "  " not in sentence
+    assert e.what_to_do
+    assert e.capture_next
+    assert all("  " not in step for step in (*e.what_to_do, *e.capture_next))
+
+
+@pytest.mark.parametrize("code", EXPLANATIONS)
+def test_renders_all_of_it(code: str) -> None:
+    e = EXPLANATIONS[code]
+    said = " ".join(render_cause(code, e, Style(width=200)).split())
+    for text in (code, e.title, e.says, *e.what_to_do):
+        assert " ".join(text.split())[:60] in said
+    assert all(len(line) <= 80 for line in render_cause(code, e, Style(width=80)).splitlines())
+
+
+def test_list_names_all() -> None:
+    said = render_causes(EXPLANATIONS, Style())
+    assert all(code in said for code in EXPLANATIONS)
