@@ -59,6 +59,10 @@ class LossyReader:
         """The losses of the trace, and the holes."""
         return [*self._reader.losses, *self._losses]
 
+    def __getattr__(self, name: str) -> Any:
+        """What a reader offers beyond the protocol (symbols, flag bits) is of the file, not of its events."""
+        return getattr(self._reader, name)
+
     def comm_of(self, tid: int) -> str | None:
         """As in the full trace: names are saved apart from events."""
         return self._reader.comm_of(tid)

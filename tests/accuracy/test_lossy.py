@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from tests.accuracy.lossy import Hole, LossyReader, random_holes
+from tests.captures import capture, trace_of
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, Window
+from tracereplay.parsers.trace_dat import TraceDatReader
 from tracereplay.schema import ARGS, Op, PageStream
 
 EVENTS = 100
@@ -59,6 +61,18 @@ def test_what_is_in_a_hole_is_gone_from_tables_and_stream() -> None:
 
 def test_a_table_without_rows_is_absent() -> None:
     assert LossyReader(EveryNanosecond(), [Hole(0, EVENTS, None)]).tables() == {}
+
+
+def test_a_real_trace_loses_the_same_in_both_views() -> None:
+    reader = TraceDatReader(trace_of(capture("offline_dimm_einval")))
+    holes = random_holes(reader.info, seed=3, count=6, share=0.3)
+    lossy = LossyReader(reader, holes)
+    lost = reader.info.events - lossy.info.events
+    assert 0 < lost < reader.info.events
+    allocs = lossy.tables(["mm_page_alloc"])["mm_page_alloc"].num_rows
+    assert 0 < allocs < reader.info.by_event["mm_page_alloc"]
+    assert sum(len(chunk) for chunk in lossy.stream([Op.ALLOC])) == allocs
+    assert lossy.page_flag_bits() == reader.page_flag_bits()
 
 
 def test_random_holes_cover_their_share() -> None:

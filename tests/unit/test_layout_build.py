@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
-from tracereplay.layout.build import complete_layout, infer_layout
+from tests.captures import fixture_captures, trace_of
+from tracereplay.layout.build import CMA_RANGE_EVENTS, complete_layout, infer_layout, layout_from_tables
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.layout.summary import summarise_layout
+from tracereplay.parsers.layout_snapshot import read_layout
+from tracereplay.parsers.trace_dat import TraceDatReader
 
 NONE = (1 << 64) - 1
 
@@ -50,6 +55,25 @@ def test_an_area_is_the_union_of_its_ranges_rounded_to_pageblocks() -> None:
     assert layout.isolate_migratetype == 5
     assert layout.memory_block_pages is None
     assert layout.zones == ()
+
+
+@pytest.mark.parametrize("folder", fixture_captures(), ids=lambda folder: folder.name)
+def test_the_trace_alone_gives_the_areas_of_the_snapshot(folder: Path) -> None:
+    """These traces try the whole area; where none is tried none is invented."""
+    reader = TraceDatReader(trace_of(folder))
+    info = reader.info
+    inferred = infer_layout(
+        reader.tables([*CMA_RANGE_EVENTS, "cma_alloc_start", "test_pages_isolated", "mm_page_alloc_extfrag"]),
+        enabled_events=info.enabled_events,
+        page_size_bytes=info.page_size_bytes,
+        machine=info.machine,
+    )
+    if "cma_alloc_start" in info.by_event:
+        snapshot = read_layout(folder / "layout_before")
+        assert inferred.cma_areas == layout_from_tables(snapshot.tables).cma_areas
+    else:
+        assert inferred.cma_areas == ()
+    assert (inferred.pageblock_pages, inferred.isolate_migratetype, inferred.page_size_bytes) == (512, 5, 4096)
 
 
 def test_a_tested_range_belongs_to_the_attempt_of_its_task() -> None:
