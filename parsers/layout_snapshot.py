@@ -30,6 +30,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "meminfo": ("meminfo", "proc/meminfo"),
     "version": ("version", "proc/version"),
     "uname": ("uname", "uname.txt", "machine", "arch"),
+    "page_size": ("page_size", "pagesize"),
     "mountinfo": ("mountinfo", "proc/self/mountinfo", "proc/1/mountinfo"),
     "mounts": ("mounts", "proc/mounts"),
     "ps": ("ps.txt", "ps"),
@@ -45,7 +46,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 ADVICE = (
     "make one, as root: mkdir L; cp /proc/zoneinfo /proc/iomem /proc/pagetypeinfo /proc/buddyinfo /proc/meminfo "
     "/proc/version /proc/self/mountinfo /sys/devices/system/memory/block_size_bytes L; "
-    "cp -r /sys/kernel/debug/cma L; ps -eLo pid,tid,comm > L/ps.txt"
+    "cp -r /sys/kernel/debug/cma L; ps -eLo pid,tid,comm > L/ps.txt; uname -m > L/uname; getconf PAGESIZE > L/page_size"
 )
 # No such text is anywhere near this long; what is longer is not what its name says.
 FILE_LIMIT_BYTES = 16 << 20
@@ -86,7 +87,7 @@ class _Snapshot:
     def read(self) -> LayoutSnapshot:
         meminfo = texts.parse_meminfo(self._lines("meminfo"))
         zones = self._parse("zoneinfo", texts.parse_zoneinfo)
-        page_size_bytes = _page_size_bytes(meminfo, zones)
+        page_size_bytes = self._page_size_bytes() or _page_size_bytes(meminfo, zones)
         odd: list[int] = []
         free_lists, pageblock_order, has_cma_list = texts.parse_pagetypeinfo(self._lines("pagetypeinfo"), odd)
         self._report("pagetypeinfo", odd)
@@ -168,6 +169,15 @@ class _Snapshot:
         numbers = texts.parse_words(self._read_lines(path), limit) if path.exists() else None
         return numbers[0] if numbers else None
 
+    def _page_size_bytes(self) -> int | None:
+        """`getconf PAGESIZE`, where the snapshot has it."""
+        path = self._find("page_size")
+        size_bytes = self._number(path, limit=1 << 20) if path else None
+        if path and (size_bytes is None or size_bytes >> 10 not in PAGE_SIZES_KIB or size_bytes & 1023):
+            self._lose(path, "not the size of a page")
+            return None
+        return size_bytes
+
     def _block_size_bytes(self) -> int | None:
         """Hexadecimal without 0x (Documentation/admin-guide/mm/memory-hotplug.rst)."""
         path = self._find("block_size_bytes")
@@ -245,7 +255,8 @@ def _page_size_bytes(meminfo: dict[str, int], zones: list[texts.Row]) -> int | N
     for total, column in (("CmaTotal", "cma"), ("MemTotal", "managed_pages")):
         pages = sum(zone[column] or 0 for zone in zones)
         for kib in PAGE_SIZES_KIB:
-            # Totals of running machines differ by what was ballooned or hot-plugged in between; sizes by a factor of 2.
-            if pages and abs(meminfo.get(total, 0) / pages / kib - 1) < 0.1:
+            # The two are one number, read moments apart; where they differ by more (seen in a virtual machine that
+            # grew by hot-plug), neither is trusted.
+            if pages and abs(meminfo.get(total, 0) / pages / kib - 1) < 0.02:
                 return kib << 10
     return None

@@ -129,6 +129,16 @@ def test_a_copy_shaped_like_the_machine(tmp_path: Path) -> None:
     assert layout.pageblock_pages is None
 
 
+def test_the_page_size_is_said_or_follows_from_two_counts(tmp_path: Path) -> None:
+    zone = "Node 0, zone Normal\n spanned  100\n managed  100\n start_pfn: 0\n"
+    files = {"zoneinfo": zone, "meminfo": "MemTotal: 1600 kB\n"}
+    assert read_layout_snapshot(write(tmp_path, files)).page_size_bytes == 16384
+    files["meminfo"] = "MemTotal: 1750 kB\n"
+    assert read_layout_snapshot(write(tmp_path, files)).page_size_bytes is None
+    files["page_size"] = "65536\n"
+    assert read_layout_snapshot(write(tmp_path, files)).page_size_bytes == 65536
+
+
 def test_mounts_without_device_numbers_name_no_file_system(tmp_path: Path) -> None:
     snapshot = read_layout_snapshot(write(tmp_path, {"mounts": "/dev/vdb /mnt ext4 rw 0 0\n"}))
     assert snapshot.tables["mounts"]["fs"].to_pylist() == ["ext4"]
@@ -161,6 +171,7 @@ def test_a_kernel_without_cma_isolates_as_four(tmp_path: Path) -> None:
         ("pagetypeinfo", "Node 0, zone N, type Movable x\n", "pagetypeinfo: line 1"),
         ("pagetypeinfo", "Page block order: 999\n", "pagetypeinfo: line 1"),
         ("block_size_bytes", "0x8000001\n", "block_size_bytes: not a hexadecimal power of two"),
+        ("page_size", "5000\n", "page_size: not the size of a page"),
         ("memory_blocks.txt", "memory99999999999 state=online\n", "memory_blocks.txt: line 1"),
         ("ps.txt", "what is this\n", "ps.txt: line 1"),
         ("ps.txt", "PID COMMAND\nx init\n", "ps.txt: line 2"),
