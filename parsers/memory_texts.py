@@ -52,7 +52,7 @@ def parse_zoneinfo(lines: Lines, odd: list[int]) -> list[Row]:
 def parse_pagetypeinfo(lines: Lines, odd: list[int]) -> tuple[list[Row], int | None, bool | None]:
     """/proc/pagetypeinfo: free lists, pageblock order, and whether there is a CMA list (CONFIG_CMA).
 
-    A count written `>100000` (the kernel stops counting there since 5.5) is null.
+    A count written `>100000` (the kernel stops counting there) is null.
     """
     rows: list[Row] = []
     order: int | None = None
