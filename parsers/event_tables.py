@@ -114,16 +114,17 @@ class TableMaker:
         return pa.Table.from_batches(self._batches, self.schema) if self._batches else None
 
     def _bytes(
-        self, found: Field, blob: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], place: npt.NDArray[np.int64] | None
+        self, found: Field, blob: npt.NDArray[np.uint32], at: npt.NDArray[np.int64], place: npt.NDArray[np.int64] | None
     ) -> pa.Array:
         """A text or list column; a dynamic field that points outside its record is null and noted."""
+        is_stack = found.name == "caller" and self.event.name in {"kernel_stack", "user_stack"}
         offset, size = np.full(len(at), found.offset, np.int64), np.full(len(at), found.size, np.int64)
         if place is not None:
             offset, size = place & 0xFFFF, place >> 16 & 0xFFFF
             if found.shape is Shape.REL_LOC:
                 offset = offset + (found.offset + found.size)
-        elif not found.size:
-            size = at[:, 1] - found.offset
+        elif not found.size or is_stack:  # the kernel writes as many frames as there are, whatever `caller[8]` says
+            size = np.maximum(at[:, 1] - found.offset, 0)
         elif found.shape is Shape.INTS:
             size = np.minimum(size, at[:, 1] - found.offset)
         bad = (offset + size > at[:, 1]) | (size < 0)
@@ -135,7 +136,6 @@ class TableMaker:
         mask = bad if bad.any() else None
         if found.is_text:
             return _texts(blob, starts, sizes, mask)
-        is_stack = found.name == "caller" and self.event.name in {"kernel_stack", "user_stack"}
         return _lists(blob, starts, sizes, mask, found, is_stack, self.big_endian)
 
 
@@ -181,11 +181,11 @@ def _numbers(values: npt.NDArray[np.int64], column: Column) -> pa.Array:
 
 
 def _texts(
-    blob: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_] | None
+    blob: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_] | None
 ) -> pa.Array:
     offsets = np.empty(len(starts) + 1, np.int32)
     out = np.empty(int(sizes.sum()), np.uint8)
-    out = out[: kernels.take_texts(blob, starts, sizes, offsets, out)]
+    out = out[: kernels.take_texts(blob.view(np.uint8), starts, sizes, offsets, out)]
     valid = None if mask is None else pa.array(~mask).buffers()[1]
     array = pa.Array.from_buffers(pa.string(), len(starts), [valid, pa.py_buffer(offsets), pa.py_buffer(out)])
     try:
@@ -197,14 +197,14 @@ def _texts(
 
 
 def _lists(
-    blob: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64],
-    mask: npt.NDArray[np.bool_] | None, found: Field, stop_at_ones: bool, big: bool,
+    blob: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64],
+    mask: npt.NDArray[np.bool_] | None, found: Field, is_stack: bool, big: bool,
 ) -> pa.Array:
     element = found.element_bytes
     offsets = np.empty(len(starts) + 1, np.int32)
     out = np.empty(int((sizes // element).sum()), np.int64)
     total = kernels.take_arrays(
-        blob, starts, sizes, element, int(found.signed), int(stop_at_ones), int(big), offsets, out
+        blob, starts, sizes, element, int(found.signed), int(is_stack), int(big), offsets, out
     )
     kind = _INTS[element][found.signed]
     numpy_kind = kind.to_pandas_dtype()

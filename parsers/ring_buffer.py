@@ -20,6 +20,7 @@ from tracereplay.parsers.format_text import EventFormat, PageHeader
 
 IDS = 1 << 16
 SLOT_BYTES = 1 << 20
+SPARE_WORDS = 2  # kernels read whole words: this many may lie behind the last byte
 NS_MIN, NS_MAX = -(1 << 63), (1 << 63) - 1
 
 
@@ -133,7 +134,9 @@ def _scan_cpu(
     pages: CpuPages, layout: npt.NDArray[np.int64], min_bytes: npt.NDArray[np.int64], clock: Clock, found: Scan
 ) -> None:
     page_bytes = int(layout[kernels.PAGE_BYTES])
-    arena = np.empty(max([SLOT_BYTES, *(block.n_bytes for block in pages.blocks)]), np.uint8)
+    room = max([SLOT_BYTES, *(block.n_bytes for block in pages.blocks)])
+    words = np.zeros(-(-room // 4) + SPARE_WORDS, np.uint32)
+    arena = words.view(np.uint8)[:room]
     watch = _Watch(pages.cpu, clock, found.losses)
     firsts: list[npt.NDArray[np.uint64]] = []
     lasts: list[npt.NDArray[np.uint64]] = []
@@ -160,7 +163,7 @@ def _scan_cpu(
         n_pages = sum(sizes)
         table = np.zeros((n_pages, 3), np.uint64)
         status, missed = np.zeros(n_pages, np.uint8), np.zeros(n_pages, np.int64)
-        kernels.scan_pages(arena, used, layout, min_bytes, found.counts, found.faults, found.tids, table, status, missed)
+        kernels.scan_pages(words, used, layout, min_bytes, found.counts, found.faults, found.tids, table, status, missed)
         watch.pages(table, status, missed)
         empty = table[:, 2] == 0
         starts = np.cumsum([0, *sizes[:-1]])
@@ -251,7 +254,7 @@ class _Watch:
 class Plan:
     """Which records are read and which of their fields.
 
-    kind_of_id int64[65536] (-1 = skipped); per kind: n_fields, field_at int64[kinds, fields, 3] = (offset, size, signed),
+    kind_of_id int64[65536] (-1 = skipped); per kind: n_fields, field_at int64[kinds, fields, 4] as the kernel takes it,
     keep int64[kinds]: 1 = the record's bytes are kept too.
     """
 
@@ -262,23 +265,30 @@ class Plan:
 
     @classmethod
     def make(cls, kinds: Sequence[tuple[int, Sequence[tuple[int, int, bool]], bool]], width: int) -> Plan:
-        """From (event id, [(offset, size, signed) ...], keep the bytes) per kind; `width` columns of fields."""
+        """From (event id, [(offset, size, signed) ...], keep the bytes) per kind; `width` columns of fields.
+
+        A place of offset -1 makes a column of zeros.
+        """
         kind_of_id = np.full(IDS, -1, np.int64)
         n_fields = np.zeros(len(kinds), np.int64)
-        field_at = np.full((len(kinds), width, 3), -1, np.int64)
+        field_at = np.zeros((len(kinds), width, 4), np.int64)
         keep = np.zeros(len(kinds), np.int64)
         for kind, (event_id, fields, kept) in enumerate(kinds):
             kind_of_id[event_id] = kind
             n_fields[kind] = len(fields)
             keep[kind] = kept
-            for column, place in enumerate(fields):
-                field_at[kind, column] = place
+            for column, (offset, size, signed) in enumerate(fields):
+                if offset < 0:
+                    field_at[kind, column] = 0, 1, 0, 0
+                else:
+                    field_at[kind, column] = offset, size, 64 - 8 * size if signed else 0, -1
         return cls(kind_of_id, n_fields, field_at, keep)
 
 
 @dataclass(slots=True)
 class Rows:
-    """Records in time order: arrays of n rows; fields int64[n, width]; blob_at int64[n, 2] = (start, length) in blob."""
+    """Records in time order: arrays of n rows; fields int64[n, width]; blob_at int64[n, 2] = (start, length)
+    in bytes of blob, the kept records."""
 
     time_ns: npt.NDArray[np.int64]
     cpu: npt.NDArray[np.uint16]
@@ -286,7 +296,7 @@ class Rows:
     kind: npt.NDArray[np.uint16]
     common: npt.NDArray[np.uint8]
     fields: npt.NDArray[np.int64]
-    blob: npt.NDArray[np.uint8]
+    blob: npt.NDArray[np.uint32]
     blob_at: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -304,7 +314,9 @@ def read_rows(
     if not live:
         return
     slot = max([SLOT_BYTES // (1 + len(live) // 64), *(block.n_bytes for pages, _ in live for block in pages.blocks)])
-    arena = np.empty(slot * len(live), np.uint8)
+    slot = -(-slot // 8) * 8
+    words = np.zeros((slot * len(live)) // 4 + SPARE_WORDS, np.uint32)
+    arena = words.view(np.uint8)
     cursor = np.zeros((len(live), kernels.CURSOR_FIELDS), np.int64)
     cursor[:, kernels.STATE] = kernels.EMPTY
     stamps = np.zeros(len(live), np.uint64)
@@ -318,7 +330,7 @@ def read_rows(
         at[stream], used = _fill(pages, at[stream], end, arena[begin : begin + slot])
         last_slots[stream] = at[stream] >= end
         kernels.begin_slot(
-            arena, cursor, stamps, stream, begin, used, last_slots[stream], layout, plan.kind_of_id, min_bytes
+            words, cursor, stamps, stream, begin, used, last_slots[stream], layout, plan.kind_of_id, min_bytes
         )
 
     limits = np.array(
@@ -327,18 +339,18 @@ def read_rows(
     )
     keeps = bool(plan.keep.any())
     scale = clock.array
-    blob_bytes = max(rows * 32, int(layout[kernels.PAGE_BYTES])) if keeps else 0
+    blob_words = max(rows * 8, int(layout[kernels.PAGE_BYTES]) // 4) + SPARE_WORDS if keeps else 0
     finished = False
     while not finished:
         out = Rows(
             np.empty(rows, np.int64), np.empty(rows, np.uint16), np.empty(rows, np.int32), np.empty(rows, np.uint16),
             np.empty((rows, 2), np.uint8), np.empty((rows, plan.field_at.shape[1]), np.int64),
-            np.empty(blob_bytes, np.uint8), np.zeros((rows if keeps else 0, 2), np.int64),
+            np.empty(blob_words, np.uint32), np.zeros((rows if keeps else 0, 2), np.int64),
         )
         state = np.zeros(2, np.int64)
         while True:
             dry = kernels.read_rows(
-                arena, cursor, stamps, last_slots, cpu_of, layout, plan.kind_of_id, min_bytes, plan.n_fields,
+                words, cursor, stamps, last_slots, cpu_of, layout, plan.kind_of_id, min_bytes, plan.n_fields,
                 plan.field_at, plan.keep, scale, limits, out.time_ns, out.cpu, out.tid, out.kind, out.common,
                 out.fields, out.blob, out.blob_at, state,
             )

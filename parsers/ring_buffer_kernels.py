@@ -2,7 +2,8 @@
 
 A page is `u64 timestamp, long commit, data`; a record is a u32 `type_len:5, time_delta:27` and its payload
 (KERNEL 2.1; include/linux/ring_buffer.h, kernel/trace/ring_buffer.c). Offsets, widths and event ids come in as arrays,
-so that a second trace with other formats compiles nothing.
+so that a second trace with other formats compiles nothing. Bytes are handed over as the uint32 words they lie in, with two
+words to spare behind the last byte, so that one expression reads a number of any size at any place.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tracereplay.compiled import njit
 
 if TYPE_CHECKING:
     U8 = npt.NDArray[np.uint8]
+    U32 = npt.NDArray[np.uint32]
     I64 = npt.NDArray[np.int64]
     U64 = npt.NDArray[np.uint64]
 
@@ -43,47 +45,32 @@ MAX_TID = 1 << 22  # PID_MAX_LIMIT
 
 
 @njit
-def load(data: U8, at: int, size: int, big: int) -> int:
-    """`size` (1, 2, 4, 8) bytes as an unsigned number, returned with its bits as int64."""
-    i = np.uint64(at)
+def load(words: U32, at: int, size: int, big: int) -> int:
+    """The number of `size` (1, 2, 4, 8) bytes at byte `at`, unsigned, its bits in an int64. words little endian."""
+    # without branches, so that fields of mixed sizes cost no mispredictions; the third word counts where a number of
+    # 8 bytes begins within a word
+    i = np.uint64(at) >> np.uint64(2)
+    skip = (np.uint64(at) & np.uint64(3)) << np.uint64(3)
+    value = (np.uint64(words[i]) | np.uint64(words[i + np.uint64(1)]) << np.uint64(32)) >> skip
+    value |= (np.uint64(words[i + np.uint64(2)]) << np.uint64(1)) << (np.uint64(63) - skip)
+    value &= np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - (size << 3))
     if big:
-        value = np.uint64(0)
-        for k in range(size):
-            value = (value << np.uint64(8)) | np.uint64(data[i + np.uint64(k)])
-        return np.int64(value)
-    if size == 8:
-        low = (
-            np.uint64(data[i])
-            | np.uint64(data[i + np.uint64(1)]) << np.uint64(8)
-            | np.uint64(data[i + np.uint64(2)]) << np.uint64(16)
-            | np.uint64(data[i + np.uint64(3)]) << np.uint64(24)
-            | np.uint64(data[i + np.uint64(4)]) << np.uint64(32)
-            | np.uint64(data[i + np.uint64(5)]) << np.uint64(40)
-            | np.uint64(data[i + np.uint64(6)]) << np.uint64(48)
-            | np.uint64(data[i + np.uint64(7)]) << np.uint64(56)
-        )
-        return np.int64(low)
-    if size == 4:
-        word = (
-            np.uint32(data[i])
-            | np.uint32(data[i + np.uint64(1)]) << np.uint32(8)
-            | np.uint32(data[i + np.uint64(2)]) << np.uint32(16)
-            | np.uint32(data[i + np.uint64(3)]) << np.uint32(24)
-        )
-        return np.int64(np.uint32(word))
-    if size == 2:
-        return np.int64(data[i]) | np.int64(data[i + np.uint64(1)]) << np.int64(8)
-    return np.int64(data[i])
+        swapped = np.uint64(0)
+        for _ in range(size):
+            swapped = swapped << np.uint64(8) | value & np.uint64(0xFF)
+            value >>= np.uint64(8)
+        value = swapped
+    return np.int64(value)
 
 
 @njit
-def _open_page(data: U8, page: int, available: int, layout: I64) -> tuple[int, int, int]:
+def _open_page(words: U32, page: int, available: int, layout: I64) -> tuple[int, int, int]:
     """(status, end of the committed data, missed events: 0 none, -1 unknown, else their number) of one page."""
     big = layout[BIG_ENDIAN]
     begin = layout[DATA_OFFSET]
     if available < begin:
         return PAGE_CUT, page + available, 0
-    commit_word = load(data, page + 8, layout[COMMIT_BYTES], big)
+    commit_word = load(words, page + 8, layout[COMMIT_BYTES], big)
     commit = commit_word & COMMIT_MASK
     end = page + begin + commit
     status = PAGE_OK
@@ -97,20 +84,20 @@ def _open_page(data: U8, page: int, available: int, layout: I64) -> tuple[int, i
         missed = -1
         # ring_buffer_read_page stores the number behind the data where there is room
         if commit_word & MISSED_STORED and begin + commit + layout[COMMIT_BYTES] <= available:
-            missed = load(data, end, layout[COMMIT_BYTES], big)
+            missed = load(words, end, layout[COMMIT_BYTES], big)
             if missed <= 0:
                 missed = -1
     return status, end, missed
 
 
 @njit
-def _step(data: U8, at: int, end: int, time: int, big: int) -> tuple[int, int, int, int, int]:
+def _step(words: U32, at: int, end: int, time: int, big: int) -> tuple[int, int, int, int, int]:
     """The next record with a payload from `at` on: (what, next at, time, payload at, payload bytes).
 
     time -- the running clock, u64 bits in an int64.
     """
     while at + 4 <= end:
-        word = load(data, at, 4, big)
+        word = load(words, at, 4, big)
         if big:
             type_len = word >> 27
             delta = word & ((1 << 27) - 1)
@@ -127,7 +114,7 @@ def _step(data: U8, at: int, end: int, time: int, big: int) -> tuple[int, int, i
             return NO_RECORD, end, time, 0, 0
         if at + 4 > end:
             return BAD, at, time, 0, 0
-        array = load(data, at, 4, big)
+        array = load(words, at, 4, big)
         if type_len == 0:  # the length counts its own word
             size = array - 4
             if size < 0 or at + 4 + size > end:
@@ -157,9 +144,9 @@ def _step(data: U8, at: int, end: int, time: int, big: int) -> tuple[int, int, i
 
 @njit
 def scan_pages(
-    data: U8, n_bytes: int, layout: I64, min_bytes: I64, counts: I64, faults: I64, tids: U8, pages: U64, status: U8, missed: I64
+    words: U32, n_bytes: int, layout: I64, min_bytes: I64, counts: I64, faults: I64, tids: U8, pages: U64, status: U8, missed: I64
 ) -> None:
-    """Walk every page of data[:n_bytes] once; page p's row of `pages` becomes (first time, last time, records).
+    """Walk every page of the first n_bytes once; page p's row of `pages` becomes (first time, last time, records).
 
     min_bytes int64[65536] -- shortest record by event id, -1 = no such id; counts int64[65536] -- += records by id;
     faults int64[65536] -- += records too short (or unknown) by id; tids uint8[MAX_TID] -- 1 where the task ran;
@@ -171,16 +158,16 @@ def scan_pages(
     page = 0
     p = 0
     while page < n_bytes:
-        state, end, lost = _open_page(data, page, min(page_bytes, n_bytes - page), layout)
+        state, end, lost = _open_page(words, page, min(page_bytes, n_bytes - page), layout)
         missed[p] = lost
         records = 0
         first = 0
         last = 0
         if state == PAGE_OK or (state == PAGE_CUT and end > page + layout[DATA_OFFSET]):
-            time = load(data, page, 8, big)
+            time = load(words, page, 8, big)
             at = page + layout[DATA_OFFSET]
             while True:
-                what, at, time, payload, size = _step(data, at, end, time, big)
+                what, at, time, payload, size = _step(words, at, end, time, big)
                 if what != RECORD:
                     if what == BAD and state == PAGE_OK:
                         state = PAGE_BAD_RECORD
@@ -188,13 +175,13 @@ def scan_pages(
                 if size < common_bytes:
                     faults[0] += 1
                     continue
-                event = load(data, payload + layout[ID_OFFSET], 2, big)
+                event = load(words, payload + layout[ID_OFFSET], 2, big)
                 need = min_bytes[event]
                 if need < 0 or size < need:
                     faults[event] += 1
                     continue
                 counts[event] += 1
-                tid = load(data, payload + layout[TID_OFFSET], 4, big)
+                tid = load(words, payload + layout[TID_OFFSET], 4, big)
                 if tid < MAX_TID:
                     tids[tid] = 1
                 if records == 0:
@@ -212,63 +199,53 @@ def scan_pages(
 
 
 @njit
-def _advance(
-    data: U8, cursor: I64, clock: U64, stream: int, layout: I64, kind_of_id: I64, min_bytes: I64, last_slot: int
-) -> None:
-    """Move one stream's cursor to its next wanted record, or to the end of its slot."""
+def _next(
+    words: U32, page: int, at: int, end: int, slot_end: int, time: int, layout: I64, kind_of_id: I64, min_bytes: I64
+) -> tuple[int, int, int, int, int, int, int]:
+    """The next wanted record of a slot: (kind, page, next at, page's end, time, payload at, payload bytes); kind -1 = none."""
     big = layout[BIG_ENDIAN]
     page_bytes = layout[PAGE_BYTES]
     common_bytes = layout[COMMON_BYTES]
-    slot_end = cursor[stream, SLOT_END]
-    page = cursor[stream, PAGE_AT]
-    at = cursor[stream, RECORD_AT]
-    end = cursor[stream, COMMIT_END]
-    time = np.int64(clock[stream])
+    id_offset = layout[ID_OFFSET]
     while True:
-        what, at, time, payload, size = _step(data, at, end, time, big)
+        what, at, time, payload, size = _step(words, at, end, time, big)
         if what == RECORD:
-            if size < common_bytes:
-                continue
-            event = load(data, payload + layout[ID_OFFSET], 2, big)
-            kind = kind_of_id[event]
-            if kind < 0 or size < min_bytes[event]:
-                continue
-            cursor[stream, RECORD_AT] = at
-            cursor[stream, PAYLOAD_AT] = payload
-            cursor[stream, PAYLOAD_BYTES] = size
-            cursor[stream, KIND] = kind
-            clock[stream] = np.uint64(time)
-            break
+            if size >= common_bytes:
+                event = load(words, payload + id_offset, 2, big)
+                kind = kind_of_id[event]
+                if kind >= 0 and size >= min_bytes[event]:
+                    return kind, page, at, end, time, payload, size
+            continue
         page += page_bytes
         if page >= slot_end:
-            cursor[stream, STATE] = FINISHED if last_slot else EMPTY
-            break
-        state, end, _ = _open_page(data, page, min(page_bytes, slot_end - page), layout)
-        if state == PAGE_BAD_COMMIT or end < page + layout[DATA_OFFSET]:
-            end = page
-            at = page
-            continue
-        time = load(data, page, 8, big)
+            return -1, page, at, end, time, 0, 0
+        state, end, _ = _open_page(words, page, min(page_bytes, slot_end - page), layout)
         at = page + layout[DATA_OFFSET]
-        cursor[stream, PAGE_AT] = page
-        cursor[stream, COMMIT_END] = end
-    cursor[stream, PAGE_AT] = page
-    cursor[stream, COMMIT_END] = end
+        if state == PAGE_BAD_COMMIT or end < at:
+            at = end
+        else:
+            time = load(words, page, 8, big)
 
 
 @njit
 def begin_slot(
-    data: U8, cursor: I64, clock: U64, stream: int, begin: int, n_bytes: int, last_slot: int,
+    words: U32, cursor: I64, clock: U64, stream: int, begin: int, n_bytes: int, last_slot: int,
     layout: I64, kind_of_id: I64, min_bytes: I64,
 ) -> None:
-    """Point a stream's cursor at freshly filled bytes [begin, begin + n_bytes) of the arena."""
+    """Point a stream's cursor at the first wanted record of freshly filled bytes [begin, begin + n_bytes)."""
+    # one page before the slot, used up: the first step opens the slot's first page
+    kind, page, at, end, time, payload, size = _next(
+        words, begin - layout[PAGE_BYTES], begin, begin, begin + n_bytes, 0, layout, kind_of_id, min_bytes
+    )
     cursor[stream, SLOT_END] = begin + n_bytes
-    # one page before the slot, used up: the first advance opens the slot's first page
-    cursor[stream, PAGE_AT] = begin - layout[PAGE_BYTES]
-    cursor[stream, RECORD_AT] = begin
-    cursor[stream, COMMIT_END] = begin
-    cursor[stream, STATE] = READY
-    _advance(data, cursor, clock, stream, layout, kind_of_id, min_bytes, last_slot)
+    cursor[stream, PAGE_AT] = page
+    cursor[stream, RECORD_AT] = at
+    cursor[stream, COMMIT_END] = end
+    cursor[stream, PAYLOAD_AT] = payload
+    cursor[stream, PAYLOAD_BYTES] = size
+    cursor[stream, KIND] = kind
+    clock[stream] = np.uint64(time)
+    cursor[stream, STATE] = READY if kind >= 0 else FINISHED if last_slot else EMPTY
 
 
 @njit
@@ -295,29 +272,34 @@ def scale_time(raw: int, clock_scale: U64) -> int:
 
 @njit
 def read_rows(
-    data: U8, cursor: I64, clock: U64, last_slots: I64, cpu_of: I64, layout: I64, kind_of_id: I64, min_bytes: I64,
+    words: U32, cursor: I64, clock: U64, last_slots: I64, cpu_of: I64, layout: I64, kind_of_id: I64, min_bytes: I64,
     n_fields: I64, field_at: I64, keep_bytes: I64, clock_scale: U64, window: I64,
     time_out: I64, cpu_out: npt.NDArray[np.uint16], tid_out: npt.NDArray[np.int32], kind_out: npt.NDArray[np.uint16],
-    common_out: U8, fields_out: I64, blob: U8, blob_out: I64, state: I64,
+    common_out: U8, fields_out: I64, blob: U32, blob_out: I64, state: I64,
 ) -> int:
     """Take records of all streams in (time, stream, position) order until the output is full or a slot runs dry.
 
     kind_of_id int64[65536] -- row of the plan for an event id, -1 = skip; n_fields int64[kinds]; field_at
-    int64[kinds, fields, 3] = (offset, size, signed); offset -1 = column stays 0; keep_bytes int64[kinds] -- 1: copy the
-    record into `blob` (its place: blob_out[row] = start, length). window int64[2] = first and last ns wanted.
-    state int64[2] = (rows written, blob bytes used), in and out. Returns the stream whose slot must be filled, or -1
+    int64[kinds, fields, 4] = (offset, size, bits above a signed number's sign, mask: 0 = the column stays 0); keep_bytes int64[kinds] -- 1: copy the
+    record into `blob` (its place: blob_out[row] = start, length, in bytes). window int64[2] = first and last ns wanted.
+    state int64[2] = (rows written, blob words used), in and out. Returns the stream whose slot must be filled, or -1
     when the output is full, or -2 when all streams are finished.
     """
-    streams = len(cursor)
-    capacity = len(time_out)
     big = layout[BIG_ENDIAN]
+    flags_offset = layout[FLAGS_OFFSET]
+    preempt_offset = layout[PREEMPT_OFFSET]
+    tid_offset = layout[TID_OFFSET]
+    first_ns = window[0]
+    last_ns = window[1]
+    capacity = len(time_out)
     n = state[0]
     used = state[1]
     outcome = -1
-    while n < capacity:
+    full = n >= capacity
+    while not full:
         best = -1
         rival = -1
-        for s in range(streams):
+        for s in range(len(cursor)):
             if cursor[s, STATE] == EMPTY:
                 state[0] = n
                 state[1] = used
@@ -332,49 +314,60 @@ def read_rows(
         if best < 0:
             outcome = -2
             break
+        due = clock[rival] if rival >= 0 else np.uint64(0)
+        cpu = np.uint16(cpu_of[best])
+        slot_end = cursor[best, SLOT_END]
+        page = cursor[best, PAGE_AT]
+        at = cursor[best, RECORD_AT]
+        end = cursor[best, COMMIT_END]
+        payload = cursor[best, PAYLOAD_AT]
+        size = cursor[best, PAYLOAD_BYTES]
+        kind = cursor[best, KIND]
+        time = np.int64(clock[best])
         # stay on this stream until another one is due; equal times go to the lower stream
-        while n < capacity:
-            at = cursor[best, PAYLOAD_AT]
-            size = cursor[best, PAYLOAD_BYTES]
-            kind = cursor[best, KIND]
-            time = scale_time(np.int64(clock[best]), clock_scale)
-            if window[0] <= time <= window[1]:
+        while True:
+            if n >= capacity:
+                full = True
+                break
+            ns = scale_time(time, clock_scale)
+            if first_ns <= ns <= last_ns:
                 if keep_bytes[kind]:
-                    if used + size > len(blob):
-                        state[0] = n
-                        state[1] = used
-                        return -1
-                    for k in range(size):
-                        blob[used + k] = data[at + k]
-                    blob_out[n, 0] = used
+                    n_words = (size + 3) >> 2
+                    if used + n_words + 2 > len(blob):
+                        full = True
+                        break
+                    for k in range(n_words):
+                        blob[used + k] = np.uint32(load(words, payload + 4 * k, 4, 0))
+                    blob_out[n, 0] = used << 2
                     blob_out[n, 1] = size
-                    used += size
-                time_out[n] = time
-                cpu_out[n] = cpu_of[best]
-                tid_out[n] = np.int32(load(data, at + layout[TID_OFFSET], 4, big))
+                    used += n_words
+                time_out[n] = ns
+                cpu_out[n] = cpu
+                tid_out[n] = np.int32(load(words, payload + tid_offset, 4, big))
                 kind_out[n] = kind
-                common_out[n, 0] = data[at + layout[FLAGS_OFFSET]]
-                common_out[n, 1] = data[at + layout[PREEMPT_OFFSET]]
+                common_out[n, 0] = np.uint8(load(words, payload + flags_offset, 1, 0))
+                common_out[n, 1] = np.uint8(load(words, payload + preempt_offset, 1, 0))
                 for f in range(n_fields[kind]):
-                    offset = field_at[kind, f, 0]
-                    value = 0
-                    if offset >= 0:
-                        width = field_at[kind, f, 1]
-                        value = load(data, at + offset, width, big)
-                        if field_at[kind, f, 2]:
-                            if width == 4:
-                                value = np.int64(np.int32(value))
-                            elif width == 2:
-                                value = np.int64(np.int16(value))
-                            elif width == 1:
-                                value = np.int64(np.int8(value))
+                    value = np.int64(load(words, payload + field_at[kind, f, 0], field_at[kind, f, 1], big))
+                    unused = field_at[kind, f, 2]
+                    value = ((value << unused) >> unused) & field_at[kind, f, 3]
                     fields_out[n, f] = value
                 n += 1
-            _advance(data, cursor, clock, best, layout, kind_of_id, min_bytes, last_slots[best])
-            if cursor[best, STATE] != READY:
+            kind, page, at, end, time, payload, size = _next(
+                words, page, at, end, slot_end, time, layout, kind_of_id, min_bytes
+            )
+            if kind < 0:
+                cursor[best, STATE] = FINISHED if last_slots[best] else EMPTY
                 break
-            if rival >= 0 and (clock[rival] < clock[best] or (clock[rival] == clock[best] and rival < best)):
+            if rival >= 0 and (due < np.uint64(time) or (due == np.uint64(time) and rival < best)):
                 break
+        cursor[best, PAGE_AT] = page
+        cursor[best, RECORD_AT] = at
+        cursor[best, COMMIT_END] = end
+        cursor[best, PAYLOAD_AT] = payload
+        cursor[best, PAYLOAD_BYTES] = size
+        cursor[best, KIND] = kind
+        clock[best] = np.uint64(time)
     state[0] = n
     state[1] = used
     return outcome
@@ -423,18 +416,18 @@ def look_up(values: npt.NDArray[np.int32], known: npt.NDArray[np.int32], out: np
 
 @njit
 def take_arrays(
-    blob: U8, starts: I64, sizes: I64, element: int, signed: int, stop_at_ones: int, big: int, offsets: npt.NDArray[np.int32], out: I64
+    blob: U32, starts: I64, sizes: I64, element: int, signed: int, is_stack: int, big: int, offsets: npt.NDArray[np.int32], out: I64
 ) -> int:
     """Arrays of `element`-byte numbers at blob[starts[i]:starts[i] + sizes[i]], one behind the other in `out`.
 
-    offsets int32[n + 1] is written; stop_at_ones: an all-ones element ends its array (kernel_stack). Returns their number.
+    offsets int32[n + 1] is written; is_stack: an element of all ones or zeros ends its array. Returns their number.
     """
     total = 0
     for i in range(len(starts)):
         offsets[i] = total
         for k in range(sizes[i] // element):
             value = load(blob, starts[i] + k * element, element, big)
-            if stop_at_ones and (value == -1 or (element == 4 and value == 0xFFFFFFFF)):
+            if is_stack and (value == 0 or value == -1 or (element == 4 and value == 0xFFFFFFFF)):
                 break
             if signed and element < 8:
                 sign = np.int64(1) << (8 * element - 1)
