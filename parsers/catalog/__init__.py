@@ -1,4 +1,4 @@
-"""The tracepoints tracereplay knows, one file per kernel subsystem. An event it does not know is decoded by its own format."""
+"""The tracepoints tracereplay knows, one file per kernel subsystem. Others are decoded by their own format."""
 
 from __future__ import annotations
 

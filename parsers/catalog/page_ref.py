@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tracereplay.parsers.catalog.spec import EventSpec, bits, count, pfn
+from tracereplay.parsers.catalog.enums import PAGE_FLAGS
+from tracereplay.parsers.catalog.spec import EventSpec, Read, Spelling, bits, count, pfn
 from tracereplay.schema import Op
 
 FIELDS = (
@@ -17,13 +18,24 @@ FIELDS = (
 RET = count("ret", "mod_and_test 1: dropped to zero; mod_unless, freeze 1: it happened; mod_and_return: the new count")
 ARGS = {name: name for name in ("pfn", "flags", "mt", "count", "mapcount", "mapping", "val")}
 ARGS_RET = ARGS | {"ret": "ret"}
+SPELLING = {
+    "flags": Spelling("flags", Read.FLAGS, PAGE_FLAGS),
+    "mapping": Spelling("mapping", Read.HEX),
+}
+
+
+def event(name: str, doc: str, op: Op, *, ret: bool = False) -> EventSpec:
+    """One event of the subsystem; `ret` tells whether it has a result."""
+    fields, args = ((*FIELDS, RET), ARGS_RET) if ret else (FIELDS, ARGS)
+    return EventSpec("page_ref", name, doc, fields, op, args, spelling=SPELLING)
+
 
 EVENTS = (
-    EventSpec("page_ref", "page_ref_set", "Count set, at allocation and split", FIELDS, Op.REF_SET, ARGS),
-    EventSpec("page_ref", "page_ref_mod", "Count changed", FIELDS, Op.REF_MOD, ARGS),
-    EventSpec("page_ref", "page_ref_mod_and_test", "Count changed; last one frees the page", (*FIELDS, RET), Op.REF_MOD_AND_TEST, ARGS_RET),
-    EventSpec("page_ref", "page_ref_mod_and_return", "Count changed; ret is exact", (*FIELDS, RET), Op.REF_MOD_AND_RETURN, ARGS_RET),
-    EventSpec("page_ref", "page_ref_mod_unless", "Count raised unless it was zero", (*FIELDS, RET), Op.REF_MOD_UNLESS, ARGS_RET),
-    EventSpec("page_ref", "page_ref_freeze", "Count frozen to zero if it is as expected", (*FIELDS, RET), Op.REF_FREEZE, ARGS_RET),
-    EventSpec("page_ref", "page_ref_unfreeze", "Count set after a freeze", FIELDS, Op.REF_UNFREEZE, ARGS),
+    event("page_ref_set", "Count set, at allocation and split", Op.REF_SET),
+    event("page_ref_mod", "Count changed", Op.REF_MOD),
+    event("page_ref_mod_and_test", "Count changed; last one frees the page", Op.REF_MOD_AND_TEST, ret=True),
+    event("page_ref_mod_and_return", "Count changed; ret is exact", Op.REF_MOD_AND_RETURN, ret=True),
+    event("page_ref_mod_unless", "Count raised unless it was zero", Op.REF_MOD_UNLESS, ret=True),
+    event("page_ref_freeze", "Count frozen to zero if it is as expected", Op.REF_FREEZE, ret=True),
+    event("page_ref_unfreeze", "Count set after a freeze", Op.REF_UNFREEZE),
 )

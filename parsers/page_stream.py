@@ -1,0 +1,114 @@
+"""Event tables -> the page stream, by what the catalogue says of each event; for readers that make tables first."""
+
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions when it is imported)
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.catalog.spec import EventSpec
+from tracereplay.schema import ARGS, Op, PageStream
+
+
+def stream_events(ops: Collection[Op] | None = None) -> frozenset[str]:
+    """Names of the events that have an entry in the page stream (restricted to `ops`)."""
+    return frozenset(name for name, spec in SPECS.items() if spec.op is not Op.NONE and (ops is None or spec.op in ops))
+
+
+def _int64(column: pa.ChunkedArray, null: int) -> npt.NDArray[np.int64]:
+    """A number column as int64; numbers beyond keep their bits (pointers)."""
+    filled = pc.fill_null(column, pa.scalar(null, column.type) if null >= 0 else _ones(column.type))
+    return np.ascontiguousarray(filled.to_numpy()).astype(np.int64, copy=False)
+
+
+def _ones(type_: pa.DataType) -> pa.Scalar:
+    """-1, or all bits set."""
+    return pa.scalar((1 << 64) - 1 if type_ == pa.uint64() else -1, type_)
+
+
+def _args(table: pa.Table, spec: EventSpec) -> npt.NDArray[np.int64]:
+    """int64[rows, len(ARGS)]: a pfn of null is -1 (an allocation that failed), other nulls are 0."""
+    args = np.zeros((table.num_rows, len(ARGS)), np.int64)
+    for place, name in enumerate(ARGS):
+        field = spec.args.get(name)
+        if field is not None and field in table.column_names:
+            args[:, place] = _int64(table.column(field), -1 if name == "pfn" else 0)
+    return args
+
+
+def page_stream(tables: Mapping[str, pa.Table], ops: Collection[Op] | None = None) -> PageStream:
+    """One stretch of the page stream out of event tables, ordered by their `seq`."""
+    wanted = [SPECS[name] for name in sorted(stream_events(ops)) if name in tables]
+    parts = [tables[spec.name] for spec in wanted]
+    if not parts:
+        return PageStream(
+            np.zeros(0, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.int32), np.zeros(0, np.uint8),
+            np.zeros((0, len(ARGS)), np.int64),
+        )  # fmt: skip
+
+    def joined(name: str, kind: type[np.generic]) -> npt.NDArray[np.generic]:
+        return np.concatenate([part.column(name).to_numpy().astype(kind, copy=False) for part in parts])
+
+    order = np.argsort(joined("seq", np.uint64), kind="stable")
+    op = np.concatenate([np.full(part.num_rows, spec.op, np.uint8) for part, spec in zip(parts, wanted, strict=True)])
+    args = np.concatenate([_args(part, spec) for part, spec in zip(parts, wanted, strict=True)])
+    return PageStream(
+        joined("time_ns", np.int64)[order].astype(np.int64, copy=False),
+        joined("cpu", np.uint16)[order].astype(np.uint16, copy=False),
+        joined("tid", np.int32)[order].astype(np.int32, copy=False),
+        op[order],
+        args[order],
+    )
+
+
+def rechunked(streams: Iterator[PageStream], chunk_events: int) -> Iterator[PageStream]:
+    """The same entries in stretches of `chunk_events` (the last may be shorter)."""
+    size = max(chunk_events, 1)
+    waiting: list[PageStream] = []
+    held = 0
+    for stream in streams:
+        if len(stream):
+            waiting.append(stream)
+            held += len(stream)
+        while held >= size:
+            whole = _concatenated(waiting)
+            yield _part(whole, 0, size)
+            waiting = [_part(whole, size, held)]
+            held -= size
+    if held:
+        yield _concatenated(waiting)
+
+
+def page_streams(
+    tables: Mapping[str, pa.Table], ops: Collection[Op] | None = None, chunk_events: int = 1 << 19
+) -> Iterator[PageStream]:
+    """The page stream of event tables in time order (their `seq`), in stretches of `chunk_events`."""
+    return rechunked(iter([page_stream(tables, ops)]), chunk_events)
+
+
+def _concatenated(streams: list[PageStream]) -> PageStream:
+    if len(streams) == 1:
+        return streams[0]
+    return PageStream(
+        np.concatenate([stream.time_ns for stream in streams]),
+        np.concatenate([stream.cpu for stream in streams]),
+        np.concatenate([stream.tid for stream in streams]),
+        np.concatenate([stream.op for stream in streams]),
+        np.concatenate([stream.args for stream in streams]),
+    )
+
+
+def _part(stream: PageStream, start: int, end: int) -> PageStream:
+    return PageStream(
+        stream.time_ns[start:end],
+        stream.cpu[start:end],
+        stream.tid[start:end],
+        stream.op[start:end],
+        stream.args[start:end],
+    )

@@ -1,0 +1,72 @@
+"""What trace text says is missing, as intervals on a CPU: from its last event before the mark to its next one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracereplay.losses import Loss
+from tracereplay.parsers.text_trace_lines import LineBlock, LostMark
+from tracereplay.parsers.text_trace_tables import BlockColumns
+
+
+class LossScan:
+    """Follows the CPUs through a file."""
+
+    def __init__(self) -> None:
+        self._losses: list[Loss] = []
+        self._first_ns: dict[int, int] = {}
+        self._last_ns: dict[int, int] = {}
+        self._open: dict[int, list[tuple[LostMark, int | None]]] = {}  # marks whose CPU's next event has not come
+        self._overwritten: int | None = None
+
+    def take(self, block: LineBlock, columns: BlockColumns | None) -> None:
+        """Take a block; `columns` is None where it has no events."""
+        if block.overwritten:
+            self._overwritten = (self._overwritten or 0) + block.overwritten
+        events = {} if columns is None else _by_cpu(columns)
+        for cpu, (_, times) in events.items():
+            self._first_ns.setdefault(cpu, int(times[0]))
+        self._close(events)
+        for mark in block.lost:
+            rows, times = events.get(mark.cpu, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
+            place = int(np.searchsorted(rows, mark.row))
+            before = int(times[place - 1]) if place else self._last_ns.get(mark.cpu)
+            if place < len(rows):
+                self._add(mark, before, int(times[place]))
+            else:
+                self._open.setdefault(mark.cpu, []).append((mark, before))
+        for cpu, (_, times) in events.items():
+            self._last_ns[cpu] = int(times[-1])
+
+    def _close(self, events: dict[int, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Marks of earlier blocks end at their CPU's first event of this one."""
+        for cpu in self._open.keys() & events.keys():
+            for mark, before in self._open.pop(cpu):
+                self._add(mark, before, int(events[cpu][1][0]))
+
+    def _add(self, mark: LostMark, start_ns: int | None, end_ns: int | None) -> None:
+        if not mark.starts:
+            self._losses.append(Loss("lost_events", mark.count, mark.cpu, start_ns, end_ns))
+        elif start_ns is None:  # a CPU that had events before did not start here
+            self._losses.append(Loss("cpu_starts_late", None, mark.cpu, None, end_ns))
+
+    def result(self) -> list[Loss]:
+        """All losses; overwritten entries were older than the oldest event of their CPU, whichever that was."""
+        for marks in self._open.values():
+            for mark, before in marks:
+                self._add(mark, before, None)
+        self._open.clear()
+        if self._overwritten:
+            self._losses.insert(
+                0, Loss("overrun", self._overwritten, None, None, max(self._first_ns.values(), default=None))
+            )
+        return self._losses
+
+
+def _by_cpu(columns: BlockColumns) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Rows and times of each CPU, in file order."""
+    found = {}
+    for cpu in np.unique(columns.cpu).tolist():
+        rows = np.flatnonzero(columns.cpu == cpu)
+        found[int(cpu)] = (rows, columns.time_ns[rows])
+    return found

@@ -1,0 +1,164 @@
+"""Values of text events -> typed Arrow arrays, a column at a time.
+
+What Arrow cannot cast at once goes through the column's distinct values, each read once in Python: names, flags,
+pointers printed as (nil). A value that cannot be read is null and counted.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions when it is imported)
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tracereplay.parsers.catalog.spec import Read, Spelling
+from tracereplay.schema import Column
+
+# Kernel pages: `ofs` is printed as index << PAGE_SHIFT, whose shift text does not tell. 4 KiB unless the caller knows.
+PAGE_SIZE_BYTES = 4096
+NULL_POINTER = r"^(?:\(nil\)|\(null\)|NULL|(?:0x)?0+)$"
+# The `fields` option of ftrace prints both: 0xffffffff (-1).
+BOTH = re.compile(r"0x([0-9a-fA-F]{1,16}) \((-?\d{1,20})\)")
+NO_VALUE = {"", "(____ptrval____)", "(efault)", "(einval)"}
+ZERO = {"(nil)", "(null)", "NULL", "none"}
+
+Reader = Callable[[str], int | None]
+
+
+class PartlyReadError(ValueError):
+    """Some names of a flags word are not known; `value` holds the others."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(value)
+        self.value = value
+
+
+def _number(text: str, base: int = 10) -> int | None:
+    """A number, null for hidden pointers. Errors: ValueError."""
+    if text in NO_VALUE:
+        return None
+    if text in ZERO:
+        return 0
+    if both := BOTH.fullmatch(text):
+        return int(both[2]) if both[2].startswith("-") else int(both[1], 16)
+    return int(text, 16 if text.startswith(("0x", "0X", "-0x")) else base)
+
+
+def _name(text: str, names: dict[str, int]) -> int | None:
+    """An enum's value by name or number (libtraceevent prints numbers it has no name for)."""
+    return names[text] if text in names else _number(text)
+
+
+def _flags(text: str, names: dict[str, int]) -> int | None:
+    """A flags word: names and numbers joined by `|`. Errors: PartlyReadError when a name is new to us."""
+    if "|" not in text and text not in names:
+        return _number(text)
+    parts = text.split("|")
+    value = 0
+    unknown = False
+    for part in parts:
+        if part in names:
+            value |= names[part]
+        elif part[:1].isdigit():
+            value |= _number(part) or 0
+        else:
+            unknown = True
+    if unknown:
+        raise PartlyReadError(value)
+    return value
+
+
+def _dev(text: str) -> int | None:
+    """A device number as the kernel keeps it."""
+    if ":" not in text:
+        return _number(text)
+    major, minor = text.split(":")
+    return int(major) << 20 | int(minor)
+
+
+def _log2(text: str) -> int | None:
+    number = _number(text)
+    if number is None or number <= 0 or number & (number - 1):
+        raise ValueError(text)
+    return number.bit_length() - 1
+
+
+def _scaled(text: str, page_size_bytes: int) -> int | None:
+    number = _number(text)
+    return None if number is None else number // page_size_bytes
+
+
+def _by_distinct_value(texts: pa.Array, read: Reader, type_: pa.DataType) -> tuple[pa.Array, int]:
+    """Each distinct text read once; numbers that do not fit the type, and unreadable ones, are null and counted."""
+    encoded = texts.dictionary_encode()
+    low, high = (0, (1 << 64) - 1) if type_ == pa.uint64() else (-(1 << 63), (1 << 63) - 1)
+    values: list[int | None] = []
+    unreadable: list[int] = []
+    for index, text in enumerate(encoded.dictionary.to_pylist()):
+        try:
+            value = read(text)
+            if value is not None and low == 0 and -(1 << 63) <= value < 0:
+                value += 1 << 64  # -1 of an unsigned field
+            if value is not None and not low <= value <= high:
+                raise ValueError(text)
+        except ValueError as error:
+            value = error.value if isinstance(error, PartlyReadError) else None
+            unreadable.append(index)
+        values.append(value)
+    result = pa.array(values, type_).take(encoded.indices)
+    if not unreadable:
+        return result, 0
+    bad = pc.is_in(encoded.indices, value_set=pa.array(unreadable, encoded.indices.type))
+    return result, int(pc.sum(bad).as_py() or 0)
+
+
+def _hex_literal(texts: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise("0x", pc.replace_substring_regex(texts, "^0[xX]", ""), "")
+
+
+def _cast(texts: pa.Array, type_: pa.DataType) -> pa.Array | None:
+    """Plain numbers at once, or None."""
+    try:
+        return texts.cast(type_)
+    except pa.ArrowInvalid:
+        return None
+
+
+def read_values(
+    texts: pa.Array, column: Column, spelling: Spelling | None, page_size_bytes: int
+) -> tuple[pa.Array, int]:
+    """Texts (string array) -> an array of the column's type, and how many values could not be read.
+
+    A pfn of all ones means "none" and becomes null.
+    """
+    if pa.types.is_string(column.type):
+        return texts, 0
+    how = spelling.read if spelling else Read.NUMBER
+    names = dict(spelling.names) if spelling else {}
+    readers: dict[Read, Reader] = {
+        Read.NUMBER: _number,
+        Read.HEX: partial(_number, base=16),
+        Read.NAME: partial(_name, names=names),
+        Read.FLAGS: partial(_flags, names=names),
+        Read.DEV: _dev,
+        Read.OFFSET: partial(_scaled, page_size_bytes=page_size_bytes),
+        Read.LETTERS: lambda text: sum(names.get(letter, 0) for letter in set(text)),
+        Read.LOG2: _log2,
+    }
+    bad = 0
+    values = None
+    if how is Read.NUMBER:
+        values = _cast(texts, column.type)
+    elif how is Read.HEX:
+        values = _cast(_hex_literal(texts), column.type)
+    if values is None:
+        values, bad = _by_distinct_value(texts, readers[how], column.type)
+    if column.unit == "pfn":
+        values = pc.if_else(
+            pc.equal(values, pa.scalar((1 << 64) - 1, pa.uint64())), pa.scalar(None, pa.uint64()), values
+        )
+    return values, bad

@@ -1,0 +1,245 @@
+"""Trace text: /sys/kernel/tracing/trace and `trace-cmd report` (with and without -t and -R), plain or gzip.
+
+The file is read in blocks of lines, each time anew; nothing is kept but counts, names and losses. Sources: KERNEL
+1.11, 1.12; kernel/trace/trace_output.c; libtraceevent's event-parse.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tracereplay.errors import InputError
+from tracereplay.losses import Loss
+from tracereplay.parsers import text_trace_lines as lines
+from tracereplay.parsers.base import TraceInfo, Window
+from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.catalog.enums import PAGE_FLAGS
+from tracereplay.parsers.page_stream import page_stream, page_streams, rechunked, stream_events
+from tracereplay.parsers.text_events import typed
+from tracereplay.parsers.text_input import text_blocks
+from tracereplay.parsers.text_trace_losses import LossScan
+from tracereplay.parsers.text_trace_tables import (
+    PADDED_NAME,
+    BlockColumns,
+    TableBuilder,
+    comm_names,
+    has_ticks,
+    joined,
+)
+from tracereplay.schema import Op, PageStream
+
+ADVICE = "pass the text of /sys/kernel/tracing/trace or of trace-cmd report"
+
+
+@dataclass(slots=True)
+class _Scan:
+    """What the first reading finds out."""
+
+    by_event: dict[str, int] = field(default_factory=dict)
+    comms: dict[int, str] = field(default_factory=dict)
+    unnamed: set[int] = field(default_factory=set)
+    start_ns: int | None = None
+    end_ns: int | None = None
+    in_order: bool = True
+    ticks: bool = False
+    cpus: int | None = None
+    cpu_ids: set[int] = field(default_factory=set)
+    odd_lines: int = 0
+    first_odd: int | None = None
+
+
+class TextTraceReader:
+    """A trace as text, opened and scanned once. Implements `base.TraceReader`.
+
+    page_size_bytes -- of the traced machine: offsets in files are printed in bytes.
+    Errors: InputError when the file cannot be read or no line of it is understood.
+    """
+
+    def __init__(self, path: str | Path, page_size_bytes: int = 4096) -> None:
+        self.path = Path(path)
+        self.page_size_bytes = page_size_bytes
+        self._losses: list[Loss] = []
+        self._padded = _is_padded(self.path)
+        self._scan = self._scan_file()
+        scan = self._scan
+        self._info = TraceInfo(
+            path=self.path,
+            format="trace-cmd report" if self._padded else "ftrace text",
+            clock_unit="tick" if scan.ticks else "ns",
+            cpus=scan.cpus or len(scan.cpu_ids) or None,
+            by_event=dict(sorted(scan.by_event.items())),
+            start_ns=scan.start_ns,
+            end_ns=scan.end_ns,
+            has_stacks="kernel_stack" in scan.by_event,
+        )
+
+    @property
+    def info(self) -> TraceInfo:
+        """Metadata, exact counts and times."""
+        return self._info
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What this text lacks."""
+        return self._losses
+
+    def comm_of(self, tid: int) -> str | None:
+        """The last name the text gives to a task."""
+        return self._scan.comms.get(tid)
+
+    def page_flag_bits(self) -> dict[str, int]:
+        """Bit numbers of the page flag names in `flags` of page_ref events: text prints names, so they are ours.
+
+        `trace-cmd report` resolves `locked` only and leaves the other bits as a number of the kernel's own.
+        """
+        return {name: bit.bit_length() - 1 for name, bit in PAGE_FLAGS.items()}
+
+    def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
+        """One Arrow table per event with rows; see `base.TraceReader.tables`. Stacks are lists of function names."""
+        builder = self._builder(names, window)
+        parts: dict[str, list[pa.Table]] = {}
+        for _, tables in self._read(builder):
+            for name, table in tables.items():
+                parts.setdefault(name, []).append(table)
+        whole = {name: typed(joined(parts[name]), SPECS.get(name)) for name in sorted(parts)}
+        return whole if self._scan.in_order else _in_time_order(whole)
+
+    def stream(
+        self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
+    ) -> Iterator[PageStream]:
+        """The page stream in time order; see `base.TraceReader.stream`."""
+        names = stream_events(ops)
+        if not self._scan.in_order:
+            yield from page_streams(self.tables(names, window), ops, chunk_events)
+            return
+        builder = self._builder(names, window)
+        yield from rechunked((page_stream(tables, ops) for _, tables in self._read(builder)), chunk_events)
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def _builder(self, names: Collection[str] | None, window: Window | None) -> TableBuilder:
+        return TableBuilder(
+            names=None if names is None else frozenset(names),
+            window=window or Window(),
+            padded=self._padded,
+            page_size_bytes=self.page_size_bytes,
+        )
+
+    def _blocks(self, losses: list[Loss]) -> Iterator[lines.LineBlock]:
+        """The file's lines taken apart. A stack at the end of a block is held back: it may go on in the next."""
+        number = 1
+        held = ""
+        for raw in text_blocks(self.path, losses):
+            text = held + raw.decode("utf-8", "replace")
+            held = ""
+            rows = text.split("\n")
+            if rows[-1] == "":
+                rows.pop()
+            block = lines.take_lines([row.rstrip("\r") for row in rows] if "\r" in text else rows, number)
+            if block.rows and len(block.rows) - 1 in block.frames and len(block.rows) > 1:
+                at = text.rfind("<stack trace") if "<stack trace" in text else text.rfind("<user stack")
+                at = text.rfind("\n", 0, at) + 1
+                held = text[at:]
+                rows = text[:at].split("\n")[:-1]
+                block = lines.take_lines([row.rstrip("\r") for row in rows] if "\r" in text else rows, number)
+            number += len(rows)
+            yield block
+        if held:
+            yield lines.take_lines(held.split("\n"), number)
+
+    def _read(self, builder: TableBuilder) -> Iterator[tuple[BlockColumns, dict[str, pa.Table]]]:
+        seq = 0
+        for block in self._blocks([]):
+            if block.rows:
+                columns = BlockColumns.of(block.rows)
+                yield columns, builder.tables(block, columns, seq)
+                seq += len(block.rows)
+
+    def _scan_file(self) -> _Scan:
+        scan = _Scan()
+        losses = LossScan()
+        builder = self._builder(None, None)
+        seq = 0
+        for block in self._blocks(self._losses):
+            scan.odd_lines += len(block.odd)
+            if block.odd and scan.first_odd is None:
+                scan.first_odd = block.odd[0]
+            scan.cpus = block.cpus or scan.cpus
+            if block.rows:
+                columns = BlockColumns.of(block.rows)
+                builder.tables(block, columns, seq)
+                seq += len(block.rows)
+                _count(scan, block, columns)
+                losses.take(block, columns)
+            else:
+                losses.take(block, None)
+        if not scan.by_event:
+            where = f"line {scan.first_odd} is no trace event" if scan.first_odd else "there is no event in it"
+            raise InputError(where, path=self.path, advice=ADVICE)
+        self._losses += losses.result()
+        if scan.odd_lines:
+            self._losses.append(Loss("unparsed_line", scan.odd_lines, detail=f"the first is line {scan.first_odd}"))
+        for name, count in sorted(builder.unreadable.items()):
+            self._losses.append(Loss("unparsed_line", count, detail=f"values of {name} that were not understood"))
+        unnamed = scan.unnamed - scan.comms.keys()
+        if unnamed:
+            self._losses.append(Loss("comm_unresolved", len(unnamed)))
+        return scan
+
+
+def _count(scan: _Scan, block: lines.LineBlock, columns: BlockColumns) -> None:
+    """Add a block to the scan."""
+    for name in block.names:
+        scan.by_event[name] = scan.by_event.get(name, 0) + 1
+    scan.comms.update(comm_names(columns))
+    unnamed = ~columns.comm.is_valid().to_numpy(zero_copy_only=False)
+    scan.unnamed.update(np.unique(columns.tid[unnamed]).tolist())
+    scan.cpu_ids.update(np.unique(columns.cpu).tolist())
+    times = columns.time_ns
+    first, last = int(times.min()), int(times.max())
+    ordered = bool(np.all(times[1:] >= times[:-1])) and (scan.end_ns is None or int(times[0]) >= scan.end_ns)
+    scan.in_order = scan.in_order and ordered
+    scan.ticks = scan.ticks or has_ticks(block.rows)
+    scan.start_ns = first if scan.start_ns is None else min(scan.start_ns, first)
+    scan.end_ns = last if scan.end_ns is None else max(scan.end_ns, last)
+
+
+def _is_padded(path: Path) -> bool:
+    """Whether event names are padded as libtraceevent does it: told by the first line whose name is shorter."""
+    for block in text_blocks(path, []):
+        for line in block.decode("utf-8", "replace").split("\n"):
+            if line.startswith("cpus="):
+                return True
+            if line.startswith("# tracer:"):
+                return False
+            if (found := lines.LINE.match(line)) and found[lines.EVENT + 1]:
+                skip = PADDED_NAME - len(found[lines.EVENT + 1])
+                if skip > 1:
+                    return found[lines.PAYLOAD + 1].startswith(" " * skip)
+        break
+    return False
+
+
+def _in_time_order(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Rows by time, equal stamps in file order; `seq` numbered anew over all tables."""
+    if not tables:
+        return tables
+    names = list(tables)
+    time = np.concatenate([tables[name].column("time_ns").to_numpy() for name in names])
+    seq = np.concatenate([tables[name].column("seq").to_numpy() for name in names])
+    rank = np.empty(len(time), np.uint64)
+    rank[np.lexsort((seq, time))] = np.arange(len(time), dtype=np.uint64)
+    ordered, start = {}, 0
+    for name in names:
+        table = tables[name]
+        ranks = rank[start : start + table.num_rows]
+        start += table.num_rows
+        place = table.column_names.index("seq")
+        table = table.set_column(place, table.schema.field("seq"), pa.array(ranks))
+        ordered[name] = table.take(pa.array(np.argsort(ranks)))
+    return ordered
