@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracereplay.model.result import Allocation, Culprit, Task
-from tracereplay.reports.style import clean
 from tracereplay.reports.wording import file_name, join_runs, listing, moment, task_name
 from tracereplay.units import format_duration
 
@@ -78,8 +77,8 @@ def sentence(group: Group, clock_unit: str = "ns") -> str:
 def _holder(c: Culprit) -> str:
     if c.cause == "unmovable_allocation" and c.allocated_by is not None:
         return f"allocated by {task_name(c.allocated_by)}"
-    via = f" through {clean(c.mechanism)}" if c.mechanism else ""
-    names = [clean(c.holder_name)] if c.holder_name else []
+    via = f" through {c.mechanism}" if c.mechanism else ""
+    names = [c.holder_name] if c.holder_name else []
     if c.holder is not None:
         names.insert(0, task_name(c.holder))
     if not names:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.info import InfoResult, InputInfo
-from tracereplay.reports.style import Style, bullets, clean, render_blocks
+from tracereplay.reports.style import Style, bullets, harmless, render_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ MAX_EVENTS = 12
 
 def render_info(info: InfoResult, style: Style) -> str:
     """The inputs, their losses, their events, then what can be proved and what that takes."""
+    info = harmless(info)
     blocks: list[RenderableType] = input_blocks(info.inputs, info.data_loss)
     blocks += loss_blocks(info.inputs, info.data_loss, style)
     for source in info.inputs:
@@ -44,16 +45,14 @@ def _events(source: InputInfo, style: Style) -> list[RenderableType]:
     grid.add_column(justify="right")
     grid.add_column(overflow="fold")
     for name, number in shown:
-        grid.add_row(f"{number:,}", clean(name))
+        grid.add_row(f"{number:,}", name)
     hidden = by_number[len(shown) :]
     if hidden:
         grid.add_row(f"{sum(number for _, number in hidden):,}", f"of {len(hidden)} other kinds: --full")
-    about = [f"clock {clean(source.clock)}"] if source.clock else []
-    about += [f"format {clean(source.format)}"]
+    about = [f"clock {source.clock}"] if source.clock else []
+    about += [f"format {source.format}"]
     about += [f"can show {', '.join(source.capabilities)}"] if source.capabilities else []
-    head = Text("Events", style="bold").append(
-        f" of {clean(source.path)} ({'; '.join(about)})", style="default not bold"
-    )
+    head = Text("Events", style="bold").append(f" of {source.path} ({'; '.join(about)})", style="default not bold")
     return ["", head, Padding(grid, (0, 0, 0, 2))]
 
 
@@ -67,5 +66,5 @@ def _pairs(rows: list[tuple[str, str]]) -> RenderableType:
     grid.add_column(overflow="fold", ratio=3)
     for missing, causes in by_missing.items():
         known = [code for code in EXPLANATIONS if code in causes] + [c for c in causes if c not in EXPLANATIONS]
-        grid.add_row(clean(missing), ", ".join(known))
+        grid.add_row(missing, ", ".join(known))
     return Padding(grid, (0, 0, 0, 2))

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracereplay.model.page import Life, OpenReference, PageLife, PageState
-from tracereplay.reports.style import Style, clean, render_blocks
+from tracereplay.reports.style import Style, harmless, render_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
 from tracereplay.reports.wording import count, file_name, moment
 from tracereplay.units import format_pfn
@@ -22,10 +22,11 @@ MAX_EVENTS = 60  # of one life; the first and the last are kept
 
 def render_page(life: PageLife, style: Style) -> str:
     """Where the page lies, then its lives."""
+    life = harmless(life)
     unit = next((source.clock_unit for source in life.inputs), "ns")
     head = Text(f"PFN {format_pfn(life.pfn)}", style="bold")
     if life.where:
-        head.append(f", {clean(life.where)}", style="default not bold")
+        head.append(f", {life.where}", style="default not bold")
     blocks: list[RenderableType] = [*input_blocks(life.inputs, life.data_loss)]
     blocks += [*loss_blocks(life.inputs, life.data_loss, style), "", head]
     if not life.lives:
@@ -41,11 +42,11 @@ def _life_line(number: int, life: Life, unit: str) -> Text:
     began = "before the trace began" if life.start_ns is None else f"at {moment(life.start_ns, unit)}"
     ended = "outlives the trace" if life.end_ns is None else f"freed at {moment(life.end_ns, unit)}"
     made = life.allocated_by
-    by = f" by {clean(made.comm or 'task')} ({made.tid})" if made is not None and made.tid is not None else ""
+    by = f" by {made.comm or 'task'} ({made.tid})" if made is not None and made.tid is not None else ""
     how = ""
     if made is not None:
         how = f", order {made.order}" if made.order is not None else ""
-        how += f", {clean(made.gfp)}" if made.gfp else ""
+        how += f", {made.gfp}" if made.gfp else ""
     return Text(f"Life {number}", style="bold").append(
         f": allocated {began}{by}{how}; {ended}; {count(len(life.events), 'event')}", style="default not bold"
     )
@@ -69,8 +70,8 @@ def _events(life: Life, unit: str, style: Style) -> RenderableType:
         table.add_row(
             moment(event.time_ns, unit).removesuffix(" s"),
             str(event.cpu),
-            f"{clean(event.comm or '?')} ({event.tid})",
-            f"{clean(event.event)} {clean(event.text)}".strip(),
+            f"{event.comm or '?'} ({event.tid})",
+            f"{event.event} {event.text}".strip(),
             _number(after.count),
             _number(after.mapcount),
             Text(_number(after.excess), style="bold red" if after.excess else ""),
@@ -80,7 +81,7 @@ def _events(life: Life, unit: str, style: Style) -> RenderableType:
 
 
 def _about(state: PageState) -> str:
-    parts = [" ".join(clean(flag) for flag in state.flags)] if state.flags else []
+    parts = [" ".join(state.flags)] if state.flags else []
     if state.file is not None:
         parts.append(file_name(state.file))
     return ", ".join(parts)
@@ -90,7 +91,7 @@ def _holders(references: list[OpenReference], unit: str) -> str:
     shown = []
     for held in references:
         since = f" since {moment(held.since_ns, unit)}" if held.since_ns is not None else ""
-        shown.append(f"{clean(held.comm or 'task')} ({held.tid}), {held.val:+d}{since}")
+        shown.append(f"{held.comm or 'task'} ({held.tid}), {held.val:+d}{since}")
     return "; ".join(shown)
 
 

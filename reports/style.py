@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 NO_BREAK = "\ue000"  # stands for a space while rich breaks lines, which takes U+00A0 for a place to break
+DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,26 @@ def bullets(steps: Iterable[str]) -> RenderableType:
 
     grid = Table.grid(padding=(0, 1, 0, 0))
     for step in steps:
-        grid.add_row("-", Text(clean(step)))
+        grid.add_row("-", Text(step))
     return Padding(grid, (0, 0, 0, 2))
 
 
-def clean(text: object) -> str:
-    """Text from a trace, harmless on a terminal: control characters and line breaks are shown as escapes."""
-    shown = str(text)
-    return shown if shown.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
+def harmless(document: DocumentT) -> DocumentT:
+    """The same document for a terminal: control characters in any of its texts are shown as escapes.
+
+    Names, paths and messages come from traces, and an escape sequence in one could steer the terminal.
+    """
+    return msgspec.convert(_clean(msgspec.to_builtins(document)), type(document))
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    return [_clean(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def clean(text: str) -> str:
+    """The text with what does not print as its escape, `\\x1b`."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.style import Style, bullets, clean, render_blocks
+from tracereplay.reports.style import Style, bullets, harmless, render_blocks
 from tracereplay.reports.text_attempt import attempt_blocks, is_told
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
 from tracereplay.reports.wording import count, listing, moment
@@ -35,6 +35,7 @@ _WORDS = {
 
 def render_text(result: Result, style: Style) -> str:
     """The report."""
+    result = harmless(result)
     told = [attempt for attempt in result.attempts if is_told(attempt)]
     shown = _representatives(told) if not style.full else [(attempt, []) for attempt in told]
     limit = None if style.full else MAX_ATTEMPTS
@@ -94,7 +95,7 @@ def _rest(result: Result, told: list[Attempt]) -> list[RenderableType]:
         return []
     by_operation: dict[str, list[str]] = {}
     for a in fine:
-        asked = f"{a.request.pages:,} pages" if a.request.pages is not None else (clean(a.area) if a.area else "")
+        asked = f"{a.request.pages:,} pages" if a.request.pages is not None else (a.area or "")
         by_operation.setdefault(a.operation, []).append(asked)
     kinds = []
     for operation, sizes in by_operation.items():
@@ -120,7 +121,7 @@ def _blame(result: Result) -> list[RenderableType]:
     for row in result.blame[:MAX_BLAME]:
         table.add_row(
             row.cause,
-            clean(row.holder) if row.holder else "not seen",
+            row.holder or "not seen",
             f"{row.attempts:,}",
             f"{row.proved:,}",
             f"{row.pages:,}",

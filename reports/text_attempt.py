@@ -12,7 +12,7 @@ from rich.text import Text
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
-from tracereplay.reports.style import Style, clean
+from tracereplay.reports.style import Style
 from tracereplay.reports.wording import count, listing, moment, pfn_span, pfn_spans, task_name
 from tracereplay.units import format_bytes, format_duration
 
@@ -56,7 +56,7 @@ def _headline(attempt: Attempt, page_size: int | None) -> Text:
     line = Text(f"{word}  ", style="bold yellow" if delayed else "bold red")
     what: str = attempt.operation
     if attempt.area is not None:
-        what += f" {clean(attempt.area)}" if attempt.operation == "memory_offline" else f' "{clean(attempt.area)}"'
+        what += f" {attempt.area}" if attempt.operation == "memory_offline" else f' "{attempt.area}"'
     asked = ""
     request = attempt.request
     if request.pages is not None:
@@ -141,9 +141,9 @@ def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
     for item in culprit.evidence:
         when = moment(item.time_ns, unit) if item.time_ns is not None else ""
         who = f"task {item.tid}" if item.tid is not None else ""
-        lines.append("  ".join(part for part in (when, who, clean(item.event), clean(item.text)) if part))
+        lines.append("  ".join(part for part in (when, who, item.event, item.text) if part))
         if item.stack_id in stacks:
-            lines.append("    " + " <- ".join(clean(frame) for frame in stacks[item.stack_id]))
+            lines.append("    " + " <- ".join(frame for frame in stacks[item.stack_id]))
     return "".join(f"\n{line}" for line in lines)
 
 
@@ -157,7 +157,7 @@ def _tries(attempt: Attempt, unit: str) -> RenderableType:
             moment(t.start_ns, unit),
             format_duration(t.end_ns - t.start_ns) if unit == "ns" else "",
             "" if t.start_pfn is None or t.end_pfn is None else pfn_span(t.start_pfn, t.end_pfn - t.start_pfn),
-            clean(t.result),
+            t.result,
             f"{t.first_blocking_pfn:#x}" if t.first_blocking_pfn is not None else "",
         )
     return Padding(table, (0, 0, 0, _INDENT))

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tracereplay.losses import LOSS_KINDS
 from tracereplay.model.result import DataLoss, Input, Severity
-from tracereplay.reports.style import Style, clean, flow
+from tracereplay.reports.style import Style, flow
 from tracereplay.reports.wording import count, listing, moment
 from tracereplay.units import NS_PER_S
 
@@ -31,7 +31,7 @@ def input_blocks(inputs: Sequence[Input], data_loss: Sequence[DataLoss]) -> list
     blocks: list[RenderableType] = []
     for source in main:
         lost = any(loss.severity in _EVENTS_LOST for loss in data_loss if loss.input_id in (source.id, None))
-        facts = [f"Linux {clean(source.kernel)}" if source.kernel else "kernel unknown"]
+        facts = [f"Linux {source.kernel}" if source.kernel else "kernel unknown"]
         if source.start_ns is not None and source.end_ns is not None and source.clock_unit == "ns":
             facts.append(f"{(source.end_ns - source.start_ns) / NS_PER_S:.1f} s")
         if source.events is not None:
@@ -39,9 +39,9 @@ def input_blocks(inputs: Sequence[Input], data_loss: Sequence[DataLoss]) -> list
         if source.capture_level is not None:
             facts.append(f"capture level {source.capture_level} ({_LEVELS.get(source.capture_level, '?')})")
         facts.append("DATA LOST" if lost else "no data lost")
-        blocks.append(Text(clean(source.path), style="bold").append("  " + flow(facts), style="default not bold"))
+        blocks.append(Text(source.path, style="bold").append("  " + flow(facts), style="default not bold"))
     if beside:
-        names = listing(f"{clean(i.path)} ({i.role})" for i in beside)
+        names = listing(f"{i.path} ({i.role})" for i in beside)
         blocks.append(Text(f"with {names}", style="dim"))
     return blocks
 
@@ -85,7 +85,7 @@ def _loss(code: str, losses: list[DataLoss], unit: str) -> Text:
         facts.append(f"{moment(min(starts), unit)} to {moment(max(ends), unit)}")
     elif ends:
         facts.append(f"before {moment(max(ends), unit)}")
-    details = list(dict.fromkeys(clean(loss.detail) for loss in losses if loss.detail))
+    details = list(dict.fromkeys(loss.detail for loss in losses if loss.detail))
     facts += details[:1]
     if facts:
         text.append(f" ({', '.join(facts)})")

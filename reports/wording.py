@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tracereplay.model.result import Allocation, File, Task
-from tracereplay.reports.style import clean
 from tracereplay.units import format_pfn, format_seconds
 
 MINOR_BITS = 20  # of dev_t within the kernel (include/linux/kdev_t.h)
@@ -28,7 +27,7 @@ def task_name(task: Task | Allocation | None) -> str:
         return "an unknown task"
     if task.comm is None:
         return "an unknown task" if task.tid is None else f"task {task.tid}"
-    return clean(task.comm) if task.tid is None else f"{clean(task.comm)} ({task.tid})"
+    return task.comm if task.tid is None else f"{task.comm} ({task.tid})"
 
 
 def device(dev: int) -> str:
@@ -38,7 +37,7 @@ def device(dev: int) -> str:
 
 def file_name(file: File) -> str:
     """`ext4 254:16 inode 12 (0xc)`: whatever of it is known."""
-    parts = [clean(file.fs)] if file.fs else []
+    parts = [file.fs] if file.fs else []
     if file.dev is not None:
         parts.append(f"dev {device(file.dev)}")
     if file.ino is not None:
