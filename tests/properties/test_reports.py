@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ from tracereplay.reports.style import Style
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 PFN = st.integers(0, 2**40)
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 
 st.register_type_strategy(int, INT64)
 st.register_type_strategy(str, TEXT)
