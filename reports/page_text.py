@@ -17,6 +17,7 @@ from tracereplay.units import format_pfn
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+LONGEST_EVENT = len("page_ref_mod_and_return")
 MAX_EVENTS = 60  # of one life; the first and the last are kept
 
 
@@ -55,10 +56,12 @@ def _life_line(number: int, life: Life, unit: str) -> Text:
 def _events(life: Life, unit: str, style: Style) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("time", "cpu", "task", "event"):
-        table.add_column(name, justify="right" if name in ("time", "cpu") else "left", no_wrap=name in ("time", "cpu"))
+        number = name in ("time", "cpu")
+        wide = LONGEST_EVENT if name == "event" else None
+        table.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold", min_width=wide)
     for name in ("count", "map", "excess"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("flags, file", overflow="fold")
+    table.add_column("changes to", overflow="fold")
     events = life.events
     hidden = 0 if style.full else max(len(events) - MAX_EVENTS, 0)
     for place, event in enumerate(events):
@@ -68,14 +71,14 @@ def _events(life: Life, unit: str, style: Style) -> RenderableType:
             continue
         after = event.after
         table.add_row(
-            moment(event.time_ns, unit).removesuffix(" s"),
+            moment(event.time_ns, unit, digits=6).removesuffix(" s"),
             str(event.cpu),
             f"{event.comm or '?'} ({event.tid})",
             f"{event.event} {event.text}".strip(),
             _number(after.count),
             _number(after.mapcount),
             Text(_number(after.excess), style="bold red" if after.excess else ""),
-            _about(after),
+            _about(after) if not place or _about(after) != _about(events[place - 1].after) else "",
         )
     return Padding(table, (0, 0, 0, 2))
 

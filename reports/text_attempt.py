@@ -139,7 +139,7 @@ def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
     stacks = {stack.id: stack.frames for stack in result.stacks}
     lines = []
     for item in culprit.evidence:
-        when = moment(item.time_ns, unit) if item.time_ns is not None else ""
+        when = moment(item.time_ns, unit, digits=6) if item.time_ns is not None else ""
         who = f"task {item.tid}" if item.tid is not None else ""
         lines.append("  ".join(part for part in (when, who, item.event, item.text) if part))
         if item.stack_id in stacks:

@@ -71,6 +71,6 @@ def pfn_spans(runs: Iterable[tuple[int, int]], limit: int | None) -> str:
     return "PFN " + ", ".join(shown) + (f" and {count(more, 'more place')}" if more else "")
 
 
-def moment(ns: int, unit: str = "ns") -> str:
+def moment(ns: int, unit: str = "ns", digits: int = 3) -> str:
     """A time stamp: seconds, or ticks where the clock has no known unit."""
-    return format_seconds(ns) if unit == "ns" else f"tick {ns}"
+    return format_seconds(ns, digits) if unit == "ns" else f"tick {ns}"
