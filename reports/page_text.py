@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tracereplay.model.page import Life, OpenReference, PageLife, PageState
+from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
 from tracereplay.reports.style import Style, harmless, render_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
 from tracereplay.reports.wording import count, file_name, moment
@@ -61,26 +61,31 @@ def _events(life: Life, unit: str, style: Style) -> RenderableType:
         table.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold", min_width=wide)
     for name in ("count", "map", "excess"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("changes to", overflow="fold")
     events = life.events
     hidden = 0 if style.full else max(len(events) - MAX_EVENTS, 0)
     for place, event in enumerate(events):
         if hidden and MAX_EVENTS // 2 <= place < MAX_EVENTS // 2 + hidden:
             if place == MAX_EVENTS // 2:
-                table.add_row("...", "", "", f"{hidden:,} more: --full", "", "", "", "")
+                table.add_row("...", "", "", f"{hidden:,} more: --full", "", "", "")
             continue
         after = event.after
         table.add_row(
             moment(event.time_ns, unit, digits=6).removesuffix(" s"),
             str(event.cpu),
             f"{event.comm or '?'} ({event.tid})",
-            f"{event.event} {event.text}".strip(),
+            _event(event, events[place - 1].after if place else None),
             _number(after.count),
             _number(after.mapcount),
             Text(_number(after.excess), style="bold red" if after.excess else ""),
-            _about(after) if not place or _about(after) != _about(events[place - 1].after) else "",
         )
     return Padding(table, (0, 0, 0, 2))
+
+
+def _event(event: PageEvent, before: PageState | None) -> str:
+    """The event, and below it flags and file where it changed them."""
+    text = f"{event.event} {event.text}".strip()
+    about = _about(event.after)
+    return text if not about or (before is not None and about == _about(before)) else f"{text}\n-> {about}"
 
 
 def _about(state: PageState) -> str:
