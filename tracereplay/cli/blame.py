@@ -32,8 +32,8 @@ def blame(
     from tracereplay.cli.gate import exit_status, rules_of  # noqa: PLC0415
 
     rules = rules_of(fail_on)
-    session = open_session(inputs, **opening)
-    result = session.blame()
+    with open_session(inputs, **opening) as session:
+        result = session.blame()
     if out is not None:
         from tracereplay.model.tables import result_tables  # noqa: PLC0415
         from tracereplay.model.tables_write import write_tables  # noqa: PLC0415

@@ -19,7 +19,8 @@ def info(inputs: tuple[str, ...], format_: str, output: str | None, full: bool, 
     from tracereplay.reports.info_text import render_info  # noqa: PLC0415
     from tracereplay.reports.json import render_json  # noqa: PLC0415
 
-    answer = open_session(inputs, **opening).info()
+    with open_session(inputs, **opening) as session:
+        answer = session.info()
     text = render_json(answer) if format_ == "json" else render_info(answer, style_for(output, full=full))
     write_report(text, output)
     return 0

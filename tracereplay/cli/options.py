@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,6 +61,7 @@ def combine(options: tuple[Decorator, ...]) -> Decorator:
     return decorate
 
 
+@contextmanager
 def open_session(
     inputs: tuple[str, ...],
     *,
@@ -68,21 +70,26 @@ def open_session(
     same_machine: bool,
     quiet: bool,
     no_progress: bool,
-) -> Session:
-    """The session the options ask for. Raises UsageError without any input, InputError where one cannot be read."""
+) -> Iterator[Session]:
+    """The session the options ask for; progress is shown while it is open. Raises UsageError without any input, InputError where one cannot be read."""
     if not inputs and kernel_log is None:
         raise UsageError("no INPUT: name a trace.dat, perf.data or ftrace text, or a log with --kernel-log")
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
 
-    return tracereplay.open(
-        list(inputs),
-        layout=layout,
-        kernel_log=kernel_log,
-        same_machine=same_machine,
-        progress=None if quiet or no_progress else Progress(sys.stderr),
-        argv=command_line(),
-    )
+    progress = None if quiet or no_progress else Progress(sys.stderr)
+    try:
+        yield tracereplay.open(
+            list(inputs),
+            layout=layout,
+            kernel_log=kernel_log,
+            same_machine=same_machine,
+            progress=progress,
+            argv=command_line(),
+        )
+    finally:
+        if progress is not None:
+            progress.close()
 
 
 def command_line() -> list[str]:

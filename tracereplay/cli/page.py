@@ -22,7 +22,8 @@ def page(pfn: str, inputs: tuple[str, ...], format_: str, output: str | None, fu
     from tracereplay.reports.page_text import render_page  # noqa: PLC0415
 
     number = parse_pfn(pfn)
-    life = open_session(inputs, **opening).page(number)
+    with open_session(inputs, **opening) as session:
+        life = session.page(number)
     write_report(render_json(life) if format_ == "json" else render_page(life, style_for(output, full=full)), output)
     return 0
 
