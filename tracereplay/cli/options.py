@@ -71,7 +71,10 @@ def open_session(
     quiet: bool,
     no_progress: bool,
 ) -> Iterator[Session]:
-    """The session the options ask for; progress is shown while it is open. Raises UsageError without any input, InputError where one cannot be read."""
+    """The session the options ask for; while it is open, progress is shown.
+
+    Raises UsageError without any input, InputError where one cannot be read.
+    """
     if not inputs and kernel_log is None:
         raise UsageError("no INPUT: name a trace.dat, perf.data or ftrace text, or a log with --kernel-log")
     import tracereplay  # noqa: PLC0415
