@@ -1,6 +1,6 @@
 """Compare every trace.dat below the given folders with `trace-cmd report -R -t`, field by field.
 
-    .venv/bin/python -m benchmarks.compare_trace_cmd ../shared/captures
+.venv/bin/python -m benchmarks.compare_trace_cmd ../shared/captures
 """
 
 from __future__ import annotations

@@ -42,10 +42,13 @@ class Detected:
 
 # A task column of ftrace: `comm-tid`, maybe `(tgid)`, `[cpu]`, maybe flags, seconds or bare ticks, then the event.
 _FTRACE = re.compile(
-    r"^\s*(?:<\.\.\.>|<idle>|\S.*?)-\d+\s+(?:\(\s*[-\d]+\)\s+)?\[\d+\]\s+(?P<flags>[.\w#]{4,5}\s+)?[\d.]+:\s+[\w:]+:", re.MULTILINE
+    r"^\s*(?:<\.\.\.>|<idle>|\S.*?)-\d+\s+(?:\(\s*[-\d]+\)\s+)?\[\d+\]\s+(?P<flags>[.\w#]{4,5}\s+)?[\d.]+:\s+[\w:]+:",
+    re.MULTILINE,
 )
 _PERF_SCRIPT = re.compile(r"^\s*\S.*?\s+\d+(?:/\d+)?\s+\[\d+\]\s+[\d.]+:\s+(?:\d+\s+)?\w+:\w+:", re.MULTILINE)
-_KERNEL_LOG = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s|\bkernel: (?:\[\s*\d+\.\d+\])?", re.MULTILINE)
+_KERNEL_LOG = re.compile(
+    r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s|\bkernel: (?:\[\s*\d+\.\d+\])?", re.MULTILINE
+)
 _KMSG = re.compile(r"^\d+,\d+,\d+,[-\w,=]*;", re.MULTILINE)
 _PAGE_OWNER = re.compile(r"^Page allocated via order \d+", re.MULTILINE)
 

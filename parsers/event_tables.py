@@ -21,7 +21,12 @@ from tracereplay.schema import ARGS, EVENT_COLUMNS, PFN, Column
 
 Place = tuple[int, int, bool]  # offset, size, signed: what a kernel needs to load a number
 
-_INTS = {1: (pa.uint8(), pa.int8()), 2: (pa.uint16(), pa.int16()), 4: (pa.uint32(), pa.int32()), 8: (pa.uint64(), pa.int64())}
+_INTS = {
+    1: (pa.uint8(), pa.int8()),
+    2: (pa.uint16(), pa.int16()),
+    4: (pa.uint32(), pa.int32()),
+    8: (pa.uint64(), pa.int64()),
+}
 _RESERVED = frozenset(column.name for column in EVENT_COLUMNS)
 
 
@@ -157,9 +162,7 @@ class Comms:
         index = np.empty(len(tid), np.int32)
         kernels.look_up(tid, self.tids, index)
         unknown = index < 0
-        return pa.DictionaryArray.from_arrays(
-            pa.array(index, mask=unknown if unknown.any() else None), self.names
-        )
+        return pa.DictionaryArray.from_arrays(pa.array(index, mask=unknown if unknown.any() else None), self.names)
 
 
 def _arrow_type(found: Field) -> pa.DataType:
@@ -181,7 +184,10 @@ def _numbers(values: npt.NDArray[np.int64], column: Column) -> pa.Array:
 
 
 def _texts(
-    blob: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_] | None
+    blob: npt.NDArray[np.uint32],
+    starts: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.int64],
+    mask: npt.NDArray[np.bool_] | None,
 ) -> pa.Array:
     offsets = np.empty(len(starts) + 1, np.int32)
     out = np.empty(int(sizes.sum()), np.uint8)
@@ -197,15 +203,18 @@ def _texts(
 
 
 def _lists(
-    blob: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64],
-    mask: npt.NDArray[np.bool_] | None, found: Field, is_stack: bool, big: bool,
+    blob: npt.NDArray[np.uint32],
+    starts: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.int64],
+    mask: npt.NDArray[np.bool_] | None,
+    found: Field,
+    is_stack: bool,
+    big: bool,
 ) -> pa.Array:
     element = found.element_bytes
     offsets = np.empty(len(starts) + 1, np.int32)
     out = np.empty(int((sizes // element).sum()), np.int64)
-    total = kernels.take_arrays(
-        blob, starts, sizes, element, int(found.signed), int(is_stack), int(big), offsets, out
-    )
+    total = kernels.take_arrays(blob, starts, sizes, element, int(found.signed), int(is_stack), int(big), offsets, out)
     kind = _INTS[element][found.signed]
     numpy_kind = kind.to_pandas_dtype()
     values = out[:total].view(np.uint64) if numpy_kind is np.uint64 else out[:total].astype(numpy_kind)
@@ -214,9 +223,7 @@ def _lists(
     )
 
 
-def by_event(
-    makers: Sequence[TableMaker], rows: Rows, first_seq: int, comms: Comms
-) -> None:
+def by_event(makers: Sequence[TableMaker], rows: Rows, first_seq: int, comms: Comms) -> None:
     """Hand each event's rows of a batch to its maker."""
     starts, order = np.empty(len(makers) + 1, np.int64), np.empty(len(rows), np.int64)
     kernels.group_rows(rows.kind, len(rows), starts, order)

@@ -124,10 +124,16 @@ def _field(match: re.Match[str], long_bytes: int) -> Field:
             element = size // count
         elif not size:
             element = _element_bytes(c_type, long_bytes)
-        shape = Shape.CHARS if element == 1 and "char" in c_type else Shape.INTS
+        shape = Shape.CHARS if element == 1 and _is_char(c_type) else Shape.INTS
     signed = match["signed"] == "1" if match["signed"] is not None else not _UNSIGNED.search(c_type)
-    is_text = element == 1 and re.search(r"\bchar\b", c_type) is not None and shape is not Shape.INT
+    is_text = element == 1 and _is_char(c_type) and shape is not Shape.INT
     return Field(name, c_type, offset, size, signed, shape, element, is_text)
+
+
+def _is_char(c_type: str) -> bool:
+    """Text, unlike `unsigned char` and u8, which are numbers (addresses, raw bytes)."""
+    words = c_type.split()
+    return "char" in words and "unsigned" not in words
 
 
 def _element_bytes(c_type: str, long_bytes: int) -> int:

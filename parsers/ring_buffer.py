@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers import ring_buffer_kernels as kernels
 from tracereplay.parsers.base import Window
@@ -20,6 +21,7 @@ from tracereplay.parsers.format_text import EventFormat, PageHeader
 
 IDS = 1 << 16
 SLOT_BYTES = 1 << 20
+MAX_ARENA_BYTES = 1 << 31
 SPARE_WORDS = 2  # kernels read whole words: this many may lie behind the last byte
 NS_MIN, NS_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -55,15 +57,21 @@ class Block:
 
 @dataclass(slots=True)
 class CpuPages:
-    """One CPU's pages in file order. load(block) returns its `n_bytes` bytes, or raises ValueError.
+    """One CPU's pages of one ring buffer (their number in the file) in file order.
 
+    load(block) returns the block's `n_bytes` bytes, or raises ValueError.
+
+    tail -- (loss code, detail) of what is missing behind the last block.
     After `scan`: first, last uint64[blocks] raw times of each block's records (first > last: it has none), damaged
     blocks are gone.
     """
 
     cpu: int
+    buffer: int
+    page_bytes: int
     blocks: list[Block]
     load: Callable[[Block], bytes | memoryview]
+    tail: list[tuple[str, str]] = field(default_factory=list)
     first: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     last: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
@@ -81,7 +89,11 @@ class CpuPages:
 
 @dataclass(slots=True)
 class Scan:
-    """What one walk over all pages found; counts and faults int64[65536] by event id, tids uint8[kernels.MAX_TID]."""
+    """What one walk over all pages found.
+
+    counts int64[buffers, 65536] and faults int64[65536] by event id, tids uint8[kernels.MAX_TID]; cpu_start_ns by
+    (buffer, cpu).
+    """
 
     counts: npt.NDArray[np.int64]
     faults: npt.NDArray[np.int64]
@@ -89,16 +101,13 @@ class Scan:
     start_ns: int | None = None
     end_ns: int | None = None
     losses: list[Loss] = field(default_factory=list)
-    cpu_start_ns: dict[int, int] = field(default_factory=dict)
+    cpu_start_ns: dict[tuple[int, int], int] = field(default_factory=dict)
 
 
-def page_layout(
-    header: PageHeader, page_bytes: int, big_endian: bool, formats: Sequence[EventFormat]
-) -> npt.NDArray[np.int64]:
+def page_layout(header: PageHeader, big_endian: bool, formats: Sequence[EventFormat]) -> npt.NDArray[np.int64]:
     """The kernels' `layout`: where a page and the common part of a record keep their parts."""
     layout = np.zeros(kernels.LAYOUT_FIELDS, np.int64)
     layout[kernels.BIG_ENDIAN] = big_endian
-    layout[kernels.PAGE_BYTES] = page_bytes
     layout[kernels.COMMIT_BYTES] = header.commit_bytes
     layout[kernels.DATA_OFFSET] = header.data_offset
     offsets = {field.name: field.offset for event in formats[:1] for field in event.common}
@@ -106,8 +115,7 @@ def page_layout(
     layout[kernels.FLAGS_OFFSET] = offsets.get("common_flags", 2)
     layout[kernels.PREEMPT_OFFSET] = offsets.get("common_preempt_count", 3)
     layout[kernels.TID_OFFSET] = offsets.get("common_pid", 4)
-    common = [field.offset + field.size for event in formats[:1] for field in event.common]
-    layout[kernels.COMMON_BYTES] = max([8, *common])
+    layout[kernels.COMMON_BYTES] = max([8, *(offset + 4 for offset in offsets.values())])
     return layout
 
 
@@ -122,9 +130,12 @@ def _fill(pages: CpuPages, begin: int, end: int, arena: npt.NDArray[np.uint8]) -
     return begin, used
 
 
-def scan(streams: Sequence[CpuPages], layout: npt.NDArray[np.int64], min_bytes: npt.NDArray[np.int64], clock: Clock) -> Scan:
+def scan(
+    streams: Sequence[CpuPages], layout: npt.NDArray[np.int64], min_bytes: npt.NDArray[np.int64], clock: Clock
+) -> Scan:
     """Walk all pages once: exact counts, first and last times, losses. Fills `first` and `last` of every stream."""
-    found = Scan(np.zeros(IDS, np.int64), np.zeros(IDS, np.int64), np.zeros(kernels.MAX_TID, np.uint8))
+    buffers = 1 + max((pages.buffer for pages in streams), default=0)
+    found = Scan(np.zeros((buffers, IDS), np.int64), np.zeros(IDS, np.int64), np.zeros(kernels.MAX_TID, np.uint8))
     for pages in streams:
         _scan_cpu(pages, layout, min_bytes, clock, found)
     return found
@@ -133,7 +144,7 @@ def scan(streams: Sequence[CpuPages], layout: npt.NDArray[np.int64], min_bytes: 
 def _scan_cpu(
     pages: CpuPages, layout: npt.NDArray[np.int64], min_bytes: npt.NDArray[np.int64], clock: Clock, found: Scan
 ) -> None:
-    page_bytes = int(layout[kernels.PAGE_BYTES])
+    page_bytes = pages.page_bytes
     room = max([SLOT_BYTES, *(block.n_bytes for block in pages.blocks)])
     words = np.zeros(-(-room // 4) + SPARE_WORDS, np.uint32)
     arena = words.view(np.uint8)[:room]
@@ -163,18 +174,31 @@ def _scan_cpu(
         n_pages = sum(sizes)
         table = np.zeros((n_pages, 3), np.uint64)
         status, missed = np.zeros(n_pages, np.uint8), np.zeros(n_pages, np.int64)
-        kernels.scan_pages(words, used, layout, min_bytes, found.counts, found.faults, found.tids, table, status, missed)
+        kernels.scan_pages(
+            words,
+            used,
+            page_bytes,
+            layout,
+            min_bytes,
+            found.counts[pages.buffer],
+            found.faults,
+            found.tids,
+            table,
+            status,
+            missed,
+        )
         watch.pages(table, status, missed)
         empty = table[:, 2] == 0
         starts = np.cumsum([0, *sizes[:-1]])
         firsts.append(np.minimum.reduceat(np.where(empty, np.uint64(2**64 - 1), table[:, 0]), starts))
         lasts.append(np.maximum.reduceat(np.where(empty, np.uint64(0), table[:, 1]), starts))
+    watch.open += [(code, None, detail) for code, detail in pages.tail]
     watch.finish()
     pages.first = np.concatenate(firsts) if firsts else np.zeros(0, np.uint64)
     pages.last = np.concatenate(lasts) if lasts else np.zeros(0, np.uint64)
     if watch.start is not None and watch.latest is not None:
         start, end = clock.ns(watch.start), clock.ns(watch.latest)
-        found.cpu_start_ns[pages.cpu] = min(start, found.cpu_start_ns.get(pages.cpu, start))
+        found.cpu_start_ns[pages.buffer, pages.cpu] = start
         found.start_ns = start if found.start_ns is None else min(start, found.start_ns)
         found.end_ns = end if found.end_ns is None else max(end, found.end_ns)
 
@@ -254,7 +278,7 @@ class _Watch:
 class Plan:
     """Which records are read and which of their fields.
 
-    kind_of_id int64[65536] (-1 = skipped); per kind: n_fields, field_at int64[kinds, fields, 4] as the kernel takes it,
+    kind_of_id int64[buffers * 65536] (-1 = skipped); per kind: n_fields, field_at int64[kinds, fields, 6] as the kernel takes it,
     keep int64[kinds]: 1 = the record's bytes are kept too.
     """
 
@@ -264,25 +288,31 @@ class Plan:
     keep: npt.NDArray[np.int64]
 
     @classmethod
-    def make(cls, kinds: Sequence[tuple[int, Sequence[tuple[int, int, bool]], bool]], width: int) -> Plan:
+    def make(
+        cls,
+        kinds: Sequence[tuple[int, Sequence[tuple[int, int, bool]], bool]],
+        width: int,
+        wanted: npt.NDArray[np.bool_],
+    ) -> Plan:
         """From (event id, [(offset, size, signed) ...], keep the bytes) per kind; `width` columns of fields.
 
-        A place of offset -1 makes a column of zeros.
+        A place of offset -1 makes a column of zeros. wanted bool[buffers, 65536]: which buffer an event is read from.
         """
-        kind_of_id = np.full(IDS, -1, np.int64)
+        kind_of_id = np.full(wanted.shape, -1, np.int64)
         n_fields = np.zeros(len(kinds), np.int64)
-        field_at = np.zeros((len(kinds), width, 4), np.int64)
+        field_at = np.zeros((len(kinds), width, 6), np.int64)
         keep = np.zeros(len(kinds), np.int64)
         for kind, (event_id, fields, kept) in enumerate(kinds):
-            kind_of_id[event_id] = kind
-            n_fields[kind] = len(fields)
+            kind_of_id[wanted[:, event_id], event_id] = kind
             keep[kind] = kept
             for column, (offset, size, signed) in enumerate(fields):
                 if offset < 0:
-                    field_at[kind, column] = 0, 1, 0, 0
-                else:
-                    field_at[kind, column] = offset, size, 64 - 8 * size if signed else 0, -1
-        return cls(kind_of_id, n_fields, field_at, keep)
+                    continue
+                unused = 64 - 8 * size if signed else 0
+                mask = -1 if signed or size == 8 else (1 << 8 * size) - 1
+                field_at[kind, n_fields[kind]] = offset, size, unused, mask, size == 8 and offset % 4, column
+                n_fields[kind] += 1
+        return cls(kind_of_id.reshape(-1), n_fields, field_at, keep)
 
 
 @dataclass(slots=True)
@@ -304,8 +334,13 @@ class Rows:
 
 
 def read_rows(
-    streams: Sequence[CpuPages], layout: npt.NDArray[np.int64], min_bytes: npt.NDArray[np.int64], clock: Clock,
-    plan: Plan, window: Window | None = None, rows: int = 1 << 19,
+    streams: Sequence[CpuPages],
+    layout: npt.NDArray[np.int64],
+    min_bytes: npt.NDArray[np.int64],
+    clock: Clock,
+    plan: Plan,
+    window: Window | None = None,
+    rows: int = 1 << 19,
 ) -> Iterator[Rows]:
     """Records of the plan within the window, merged by (time, stream, place in the file), `rows` at a time."""
     window = window or Window()
@@ -313,12 +348,19 @@ def read_rows(
     live = [(pages, span) for pages, span in zip(streams, spans, strict=True) if span[0] < span[1]]
     if not live:
         return
-    slot = max([SLOT_BYTES // (1 + len(live) // 64), *(block.n_bytes for pages, _ in live for block in pages.blocks)])
-    slot = -(-slot // 8) * 8
-    words = np.zeros((slot * len(live)) // 4 + SPARE_WORDS, np.uint32)
+    least = SLOT_BYTES // (1 + len(live) // 64)
+    sizes = [
+        -(-max([least, *(block.n_bytes for block in pages.blocks[begin:end])]) // 8) * 8 for pages, (begin, end) in live
+    ]
+    if sum(sizes) > MAX_ARENA_BYTES:
+        raise InputError(f"reading needs {sum(sizes)} bytes for pages of {len(live)} CPUs at once")
+    begins = np.cumsum([0, *sizes]).tolist()
+    words = np.zeros(begins[-1] // 4 + SPARE_WORDS, np.uint32)
     arena = words.view(np.uint8)
     cursor = np.zeros((len(live), kernels.CURSOR_FIELDS), np.int64)
     cursor[:, kernels.STATE] = kernels.EMPTY
+    cursor[:, kernels.PAGE_SIZE] = [pages.page_bytes for pages, _ in live]
+    cursor[:, kernels.IDS_AT] = [pages.buffer * IDS for pages, _ in live]
     stamps = np.zeros(len(live), np.uint64)
     last_slots = np.zeros(len(live), np.int64)
     cpu_of = np.array([pages.cpu for pages, _ in live], np.int64)
@@ -326,8 +368,8 @@ def read_rows(
 
     def refill(stream: int) -> None:
         pages, (_, end) = live[stream]
-        begin = stream * slot
-        at[stream], used = _fill(pages, at[stream], end, arena[begin : begin + slot])
+        begin = begins[stream]
+        at[stream], used = _fill(pages, at[stream], end, arena[begin : begins[stream + 1]])
         last_slots[stream] = at[stream] >= end
         kernels.begin_slot(
             words, cursor, stamps, stream, begin, used, last_slots[stream], layout, plan.kind_of_id, min_bytes
@@ -339,20 +381,44 @@ def read_rows(
     )
     keeps = bool(plan.keep.any())
     scale = clock.array
-    blob_words = max(rows * 8, int(layout[kernels.PAGE_BYTES]) // 4) + SPARE_WORDS if keeps else 0
+    blob_words = max(rows * 8, max(pages.page_bytes for pages, _ in live) // 4) + SPARE_WORDS if keeps else 0
     finished = False
     while not finished:
         out = Rows(
-            np.empty(rows, np.int64), np.empty(rows, np.uint16), np.empty(rows, np.int32), np.empty(rows, np.uint16),
-            np.empty((rows, 2), np.uint8), np.empty((rows, plan.field_at.shape[1]), np.int64),
-            np.empty(blob_words, np.uint32), np.zeros((rows if keeps else 0, 2), np.int64),
+            np.empty(rows, np.int64),
+            np.empty(rows, np.uint16),
+            np.empty(rows, np.int32),
+            np.empty(rows, np.uint16),
+            np.empty((rows, 2), np.uint8),
+            np.empty((rows, plan.field_at.shape[1]), np.int64),
+            np.empty(blob_words, np.uint32),
+            np.zeros((rows if keeps else 0, 2), np.int64),
         )
         state = np.zeros(2, np.int64)
         while True:
             dry = kernels.read_rows(
-                words, cursor, stamps, last_slots, cpu_of, layout, plan.kind_of_id, min_bytes, plan.n_fields,
-                plan.field_at, plan.keep, scale, limits, out.time_ns, out.cpu, out.tid, out.kind, out.common,
-                out.fields, out.blob, out.blob_at, state,
+                words,
+                cursor,
+                stamps,
+                last_slots,
+                cpu_of,
+                layout,
+                plan.kind_of_id,
+                min_bytes,
+                plan.n_fields,
+                plan.field_at,
+                plan.keep,
+                scale,
+                limits,
+                out.time_ns,
+                out.cpu,
+                out.tid,
+                out.kind,
+                out.common,
+                out.fields,
+                out.blob,
+                out.blob_at,
+                state,
             )
             if dry < 0:
                 break
@@ -361,6 +427,12 @@ def read_rows(
         n = int(state[0])
         if n:
             yield Rows(
-                out.time_ns[:n], out.cpu[:n], out.tid[:n], out.kind[:n], out.common[:n], out.fields[:n], out.blob,
+                out.time_ns[:n],
+                out.cpu[:n],
+                out.tid[:n],
+                out.kind[:n],
+                out.common[:n],
+                out.fields[:n],
+                out.blob,
                 out.blob_at[:n],
             )

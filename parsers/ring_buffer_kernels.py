@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     U64 = npt.NDArray[np.uint64]
 
 # Layout: int64[LAYOUT_FIELDS], what all pages of a file share.
-BIG_ENDIAN, PAGE_BYTES, COMMIT_BYTES, DATA_OFFSET, ID_OFFSET, FLAGS_OFFSET, PREEMPT_OFFSET, TID_OFFSET, COMMON_BYTES = range(9)
-LAYOUT_FIELDS = 9
+BIG_ENDIAN, COMMIT_BYTES, DATA_OFFSET, ID_OFFSET, FLAGS_OFFSET, PREEMPT_OFFSET, TID_OFFSET, COMMON_BYTES = range(8)
+LAYOUT_FIELDS = 8
 
 # Status of a page after the scan.
 PAGE_OK, PAGE_EMPTY, PAGE_BAD_COMMIT, PAGE_BAD_RECORD, PAGE_CUT = range(5)
@@ -32,8 +32,9 @@ PAGE_OK, PAGE_EMPTY, PAGE_BAD_COMMIT, PAGE_BAD_RECORD, PAGE_CUT = range(5)
 RECORD, NO_RECORD, BAD = range(3)
 
 # Cursor of one stream: int64[streams, CURSOR_FIELDS]; positions are byte offsets into the arena.
-SLOT_END, PAGE_AT, RECORD_AT, COMMIT_END, PAYLOAD_AT, PAYLOAD_BYTES, KIND, STATE = range(8)
-CURSOR_FIELDS = 8
+# IDS_AT: where the stream's part of kind_of_id begins (one part per ring buffer).
+SLOT_END, PAGE_AT, RECORD_AT, COMMIT_END, PAYLOAD_AT, PAYLOAD_BYTES, KIND, STATE, PAGE_SIZE, IDS_AT = range(10)
+CURSOR_FIELDS = 10
 
 # State of a stream.
 READY, EMPTY, FINISHED = range(3)  # a record waits; the slot must be filled; no more pages will come
@@ -64,8 +65,11 @@ def load(words: U32, at: int, size: int, big: int) -> int:
 
 
 @njit
-def _open_page(words: U32, page: int, available: int, layout: I64) -> tuple[int, int, int]:
-    """(status, end of the committed data, missed events: 0 none, -1 unknown, else their number) of one page."""
+def _open_page(words: U32, page: int, page_bytes: int, available: int, layout: I64) -> tuple[int, int, int]:
+    """(status, end of the committed data, missed events: 0 none, -1 unknown, else their number) of one page.
+
+    available -- bytes of the page that the file has: fewer than page_bytes where it is cut.
+    """
     big = layout[BIG_ENDIAN]
     begin = layout[DATA_OFFSET]
     if available < begin:
@@ -74,7 +78,7 @@ def _open_page(words: U32, page: int, available: int, layout: I64) -> tuple[int,
     commit = commit_word & COMMIT_MASK
     end = page + begin + commit
     status = PAGE_OK
-    if begin + commit > layout[PAGE_BYTES]:
+    if begin + commit > page_bytes:
         return PAGE_BAD_COMMIT, page + begin, 0
     if begin + commit > available:
         status = PAGE_CUT
@@ -144,7 +148,17 @@ def _step(words: U32, at: int, end: int, time: int, big: int) -> tuple[int, int,
 
 @njit
 def scan_pages(
-    words: U32, n_bytes: int, layout: I64, min_bytes: I64, counts: I64, faults: I64, tids: U8, pages: U64, status: U8, missed: I64
+    words: U32,
+    n_bytes: int,
+    page_bytes: int,
+    layout: I64,
+    min_bytes: I64,
+    counts: I64,
+    faults: I64,
+    tids: U8,
+    pages: U64,
+    status: U8,
+    missed: I64,
 ) -> None:
     """Walk every page of the first n_bytes once; page p's row of `pages` becomes (first time, last time, records).
 
@@ -153,12 +167,11 @@ def scan_pages(
     status uint8[pages], missed int64[pages] -- as `_open_page` says, or PAGE_BAD_RECORD, PAGE_EMPTY.
     """
     big = layout[BIG_ENDIAN]
-    page_bytes = layout[PAGE_BYTES]
     common_bytes = layout[COMMON_BYTES]
     page = 0
     p = 0
     while page < n_bytes:
-        state, end, lost = _open_page(words, page, min(page_bytes, n_bytes - page), layout)
+        state, end, lost = _open_page(words, page, page_bytes, min(page_bytes, n_bytes - page), layout)
         missed[p] = lost
         records = 0
         first = 0
@@ -200,11 +213,20 @@ def scan_pages(
 
 @njit
 def _next(
-    words: U32, page: int, at: int, end: int, slot_end: int, time: int, layout: I64, kind_of_id: I64, min_bytes: I64
+    words: U32,
+    page: int,
+    at: int,
+    end: int,
+    slot_end: int,
+    time: int,
+    page_bytes: int,
+    ids_at: int,
+    layout: I64,
+    kind_of_id: I64,
+    min_bytes: I64,
 ) -> tuple[int, int, int, int, int, int, int]:
     """The next wanted record of a slot: (kind, page, next at, page's end, time, payload at, payload bytes); kind -1 = none."""
     big = layout[BIG_ENDIAN]
-    page_bytes = layout[PAGE_BYTES]
     common_bytes = layout[COMMON_BYTES]
     id_offset = layout[ID_OFFSET]
     while True:
@@ -212,14 +234,14 @@ def _next(
         if what == RECORD:
             if size >= common_bytes:
                 event = load(words, payload + id_offset, 2, big)
-                kind = kind_of_id[event]
+                kind = kind_of_id[ids_at + event]
                 if kind >= 0 and size >= min_bytes[event]:
                     return kind, page, at, end, time, payload, size
             continue
         page += page_bytes
         if page >= slot_end:
             return -1, page, at, end, time, 0, 0
-        state, end, _ = _open_page(words, page, min(page_bytes, slot_end - page), layout)
+        state, end, _ = _open_page(words, page, page_bytes, min(page_bytes, slot_end - page), layout)
         at = page + layout[DATA_OFFSET]
         if state == PAGE_BAD_COMMIT or end < at:
             at = end
@@ -229,13 +251,32 @@ def _next(
 
 @njit
 def begin_slot(
-    words: U32, cursor: I64, clock: U64, stream: int, begin: int, n_bytes: int, last_slot: int,
-    layout: I64, kind_of_id: I64, min_bytes: I64,
+    words: U32,
+    cursor: I64,
+    clock: U64,
+    stream: int,
+    begin: int,
+    n_bytes: int,
+    last_slot: int,
+    layout: I64,
+    kind_of_id: I64,
+    min_bytes: I64,
 ) -> None:
     """Point a stream's cursor at the first wanted record of freshly filled bytes [begin, begin + n_bytes)."""
+    page_bytes = cursor[stream, PAGE_SIZE]
     # one page before the slot, used up: the first step opens the slot's first page
     kind, page, at, end, time, payload, size = _next(
-        words, begin - layout[PAGE_BYTES], begin, begin, begin + n_bytes, 0, layout, kind_of_id, min_bytes
+        words,
+        begin - page_bytes,
+        begin,
+        begin,
+        begin + n_bytes,
+        0,
+        page_bytes,
+        cursor[stream, IDS_AT],
+        layout,
+        kind_of_id,
+        min_bytes,
     )
     cursor[stream, SLOT_END] = begin + n_bytes
     cursor[stream, PAGE_AT] = page
@@ -272,15 +313,34 @@ def scale_time(raw: int, clock_scale: U64) -> int:
 
 @njit
 def read_rows(
-    words: U32, cursor: I64, clock: U64, last_slots: I64, cpu_of: I64, layout: I64, kind_of_id: I64, min_bytes: I64,
-    n_fields: I64, field_at: I64, keep_bytes: I64, clock_scale: U64, window: I64,
-    time_out: I64, cpu_out: npt.NDArray[np.uint16], tid_out: npt.NDArray[np.int32], kind_out: npt.NDArray[np.uint16],
-    common_out: U8, fields_out: I64, blob: U32, blob_out: I64, state: I64,
+    words: U32,
+    cursor: I64,
+    clock: U64,
+    last_slots: I64,
+    cpu_of: I64,
+    layout: I64,
+    kind_of_id: I64,
+    min_bytes: I64,
+    n_fields: I64,
+    field_at: I64,
+    keep_bytes: I64,
+    clock_scale: U64,
+    window: I64,
+    time_out: I64,
+    cpu_out: npt.NDArray[np.uint16],
+    tid_out: npt.NDArray[np.int32],
+    kind_out: npt.NDArray[np.uint16],
+    common_out: U8,
+    fields_out: I64,
+    blob: U32,
+    blob_out: I64,
+    state: I64,
 ) -> int:
     """Take records of all streams in (time, stream, position) order until the output is full or a slot runs dry.
 
-    kind_of_id int64[65536] -- row of the plan for an event id, -1 = skip; n_fields int64[kinds]; field_at
-    int64[kinds, fields, 4] = (offset, size, bits above a signed number's sign, mask: 0 = the column stays 0); keep_bytes int64[kinds] -- 1: copy the
+    kind_of_id int64[buffers * 65536] -- row of the plan for an event id of a ring buffer, -1 = skip; n_fields int64[kinds]; field_at
+    int64[kinds, fields, 6] = (offset, size, bits above a signed number's sign, mask, 1 = may lie in three words, column);
+    other columns are 0; keep_bytes int64[kinds] -- 1: copy the
     record into `blob` (its place: blob_out[row] = start, length, in bytes). window int64[2] = first and last ns wanted.
     state int64[2] = (rows written, blob words used), in and out. Returns the stream whose slot must be filled, or -1
     when the output is full, or -2 when all streams are finished.
@@ -292,6 +352,7 @@ def read_rows(
     first_ns = window[0]
     last_ns = window[1]
     capacity = len(time_out)
+    width = fields_out.shape[1]
     n = state[0]
     used = state[1]
     outcome = -1
@@ -317,6 +378,8 @@ def read_rows(
         due = clock[rival] if rival >= 0 else np.uint64(0)
         cpu = np.uint16(cpu_of[best])
         slot_end = cursor[best, SLOT_END]
+        page_bytes = cursor[best, PAGE_SIZE]
+        ids_at = cursor[best, IDS_AT]
         page = cursor[best, PAGE_AT]
         at = cursor[best, RECORD_AT]
         end = cursor[best, COMMIT_END]
@@ -347,14 +410,22 @@ def read_rows(
                 kind_out[n] = kind
                 common_out[n, 0] = np.uint8(load(words, payload + flags_offset, 1, 0))
                 common_out[n, 1] = np.uint8(load(words, payload + preempt_offset, 1, 0))
+                for f in range(width):
+                    fields_out[n, f] = 0
                 for f in range(n_fields[kind]):
-                    value = np.int64(load(words, payload + field_at[kind, f, 0], field_at[kind, f, 1], big))
+                    if big or field_at[kind, f, 4]:
+                        value = np.int64(load(words, payload + field_at[kind, f, 0], field_at[kind, f, 1], big))
+                    else:  # two words hold it
+                        place = np.uint64(payload + field_at[kind, f, 0])
+                        i = place >> np.uint64(2)
+                        pair = np.uint64(words[i]) | np.uint64(words[i + np.uint64(1)]) << np.uint64(32)
+                        value = np.int64(pair >> ((place & np.uint64(3)) << np.uint64(3)))
                     unused = field_at[kind, f, 2]
                     value = ((value << unused) >> unused) & field_at[kind, f, 3]
-                    fields_out[n, f] = value
+                    fields_out[n, field_at[kind, f, 5]] = value
                 n += 1
             kind, page, at, end, time, payload, size = _next(
-                words, page, at, end, slot_end, time, layout, kind_of_id, min_bytes
+                words, page, at, end, slot_end, time, page_bytes, ids_at, layout, kind_of_id, min_bytes
             )
             if kind < 0:
                 cursor[best, STATE] = FINISHED if last_slots[best] else EMPTY
@@ -416,7 +487,15 @@ def look_up(values: npt.NDArray[np.int32], known: npt.NDArray[np.int32], out: np
 
 @njit
 def take_arrays(
-    blob: U32, starts: I64, sizes: I64, element: int, signed: int, is_stack: int, big: int, offsets: npt.NDArray[np.int32], out: I64
+    blob: U32,
+    starts: I64,
+    sizes: I64,
+    element: int,
+    signed: int,
+    is_stack: int,
+    big: int,
+    offsets: npt.NDArray[np.int32],
+    out: I64,
 ) -> int:
     """Arrays of `element`-byte numbers at blob[starts[i]:starts[i] + sizes[i]], one behind the other in `out`.
 

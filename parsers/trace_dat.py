@@ -23,7 +23,7 @@ from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.event_tables import Comms, Place, TableMaker, by_event, stream_places
 from tracereplay.parsers.format_text import EventFormat, PageHeader, parse_format, parse_header_page
 from tracereplay.parsers.page_flag_bits import page_flag_bits
-from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, Plan, page_layout, read_rows, scan
+from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, Plan, Scan, page_layout, read_rows, scan
 from tracereplay.parsers.symbols import Symbols
 from tracereplay.parsers.trace_dat_blocks import cpu_pages
 from tracereplay.parsers.trace_dat_stats import cpu_losses
@@ -61,15 +61,20 @@ class TraceDatReader:
         for event in self.formats.values():
             self._min_bytes[event.id] = event.min_bytes
         self._names = {event.id: name for name, event in self.formats.items()}
-        top = container.buffers[0]
-        self._layout = page_layout(self._header, top.page_bytes, container.big_endian, list(self.formats.values()))
+        self._layout = page_layout(self._header, container.big_endian, list(self.formats.values()))
         self._clock, clock_name, unit = self._read_clock()
         self._streams = self._make_streams()
         found = scan(self._streams, self._layout, self._min_bytes, self._clock)
+        self._wanted = self._choose_buffers(found)
+        counts = np.where(self._wanted, found.counts, 0).sum(axis=0)
         origin = found.start_ns if found.end_ns and found.end_ns >= EXACT_TIME_LIMIT and found.start_ns else 0
         origin -= origin % 1_000_000_000
         self._comms = self._read_comms()
-        self._losses += found.losses + self._fault_losses(found.faults) + cpu_losses(container.options, found)
+        self._losses += (
+            found.losses
+            + self._fault_losses(found.faults)
+            + cpu_losses(container.options, [buffer.name for buffer in container.buffers], found)
+        )
         if origin:
             self._clock = replace(self._clock, add_ns=self._clock.add_ns - origin)
             self._losses = [_moved(loss, origin) for loss in self._losses]
@@ -77,7 +82,7 @@ class TraceDatReader:
         if unnamed:
             self._losses.append(Loss("comm_unresolved", unnamed))
         self._names_array = Comms.of(self._comms)
-        by_event = {self._names[i]: int(found.counts[i]) for i in np.flatnonzero(found.counts).tolist()}
+        by_event = {self._names[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
         packed = "" if container.version == 6 or container.compression == "none" else f" ({container.compression})"
         kernel, machine = self._read_uname()
         self._info = TraceInfo(
@@ -90,7 +95,7 @@ class TraceDatReader:
             clock_unit=unit,
             origin_ns=origin,
             page_size_bytes=container.page_bytes,
-            cpus=len({pages.cpu for pages in self._streams}) or None,
+            cpus=self._cpu_count(),
             by_event=dict(sorted(by_event.items())),
             enabled_events=frozenset(self.formats),
             start_ns=None if found.start_ns is None else found.start_ns - origin,
@@ -119,10 +124,16 @@ class TraceDatReader:
         wanted = [name for name in self._info.by_event if names is None or name in names]
         makers = [TableMaker(self.formats[name], self._container.big_endian) for name in wanted]
         width = max([1, *(len(maker.places) for maker in makers)])
-        plan = Plan.make([(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers], width)
+        plan = Plan.make([(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers], width, self._wanted)
         seq = 0
         for rows in read_rows(
-            self._streams, self._layout, self._min_bytes, self._clock, plan, window, max(_ROW_BYTES // (8 * width), 1 << 12)
+            self._streams,
+            self._layout,
+            self._min_bytes,
+            self._clock,
+            plan,
+            window,
+            max(_ROW_BYTES // (8 * width), 1 << 12),
         ):
             by_event(makers, rows, seq, self._names_array)
             seq += len(rows)
@@ -135,7 +146,7 @@ class TraceDatReader:
         return {name: table for name, table in tables if table is not None}
 
     def stream(
-        self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
+        self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 16
     ) -> Iterator[PageStream]:
         """The page stream in time order; see `base.TraceReader.stream`."""
         kinds: list[tuple[int, list[Place], bool]] = []
@@ -147,7 +158,7 @@ class TraceDatReader:
                 op_of_kind.append(spec.op)
         if not kinds:
             return
-        plan = Plan.make(kinds, len(ARGS))
+        plan = Plan.make(kinds, len(ARGS), self._wanted)
         op_table = np.array(op_of_kind, np.uint8)
         for rows in read_rows(
             self._streams, self._layout, self._min_bytes, self._clock, plan, window, max(chunk_events, 1)
@@ -193,13 +204,39 @@ class TraceDatReader:
 
     def _make_streams(self) -> list[CpuPages]:
         container, streams = self._container, []
-        for buffer in container.buffers:
+        clock = container.buffers[0].clock
+        for number, buffer in enumerate(container.buffers):
+            if buffer.clock != clock:
+                detail = f"instance {buffer.name} uses the clock {buffer.clock}, the others {clock}"
+                self._losses.append(Loss("instance_left_out", detail=detail))
+                continue
             for cpu_data in sorted(buffer.cpus, key=lambda place: place.cpu):
-                pages, losses = cpu_pages(self._data, container, buffer, cpu_data)
-                self._losses += losses
-                if pages.blocks:
+                pages = cpu_pages(self._data, container, number, buffer, cpu_data)
+                if pages.blocks or pages.tail:
                     streams.append(pages)
         return streams
+
+    def _choose_buffers(self, found: Scan) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+        """bool[buffers, 65536]: an event that several instances recorded is read from the one that has most of it.
+
+        Read from all of them, it would have happened twice.
+        """
+        counts = found.counts
+        wanted = counts > 0
+        for event_id in np.flatnonzero(wanted.sum(axis=0) > 1).tolist():
+            best = int(counts[:, event_id].argmax())
+            left = int(counts[:, event_id].sum() - counts[best, event_id])
+            wanted[:, event_id] = False
+            wanted[best, event_id] = True
+            name, kept = self._names[event_id], self._container.buffers[best].name or "the top level"
+            self._losses.append(Loss("instance_left_out", left, detail=f"{name} is read from {kept} only"))
+        return wanted
+
+    def _cpu_count(self) -> int | None:
+        option = self._container.option(sections.CPUCOUNT)
+        if option is not None and len(option) >= 4:
+            return sections.Cursor(option, big=self._container.big_endian).number("I")
+        return len({place.cpu for buffer in self._container.buffers for place in buffer.cpus}) or None
 
     def _read_clock(self) -> tuple[Clock, str | None, str]:
         """(conversion, name, unit) as `trace-cmd report` applies them (lib/trace-cmd/trace-input.c, timestamp_calc)."""

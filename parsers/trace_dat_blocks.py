@@ -5,20 +5,19 @@ from __future__ import annotations
 import struct
 from mmap import mmap
 
-from tracereplay.losses import Loss
 from tracereplay.parsers.ring_buffer import Block, CpuPages
 from tracereplay.parsers.trace_dat_sections import MAX_CHUNK_BYTES, Buffer, Container, CpuData, unpack
 
 RAW_BLOCK_BYTES = 1 << 18
 
 
-def cpu_pages(data: mmap, container: Container, buffer: Buffer, place: CpuData) -> tuple[CpuPages, list[Loss]]:
-    """The pages of one CPU of one buffer; what its place announces beyond the file's end is a `truncated` loss."""
-    losses: list[Loss] = []
+def cpu_pages(data: mmap, container: Container, number: int, buffer: Buffer, place: CpuData) -> CpuPages:
+    """The pages of one CPU of buffer `number`; what its place announces beyond the file's end is told in `tail`."""
+    tail: list[tuple[str, str]] = []
     end = min(place.offset + place.size, len(data))
     if place.size and place.offset + place.size > len(data):
         missing = place.offset + place.size - len(data)
-        losses.append(Loss("truncated", cpu=place.cpu, detail=f"{missing} bytes of CPU {place.cpu} are missing"))
+        tail.append(("truncated", f"{missing} bytes are missing"))
     compression = container.compression if buffer.chunked else "none"
 
     def load(block: Block) -> bytes | memoryview:
@@ -29,14 +28,16 @@ def cpu_pages(data: mmap, container: Container, buffer: Buffer, place: CpuData) 
         blocks = []
     elif buffer.chunked:
         # trace-cmd 3.1 leaves the u32 number of chunks out of the size it writes
-        blocks = _chunks(data, container, place, min(place.offset + place.size + 4, len(data)), losses)
+        blocks = _chunks(data, container, buffer.page_bytes, place, min(place.offset + place.size + 4, len(data)), tail)
     else:
         step = max(RAW_BLOCK_BYTES // buffer.page_bytes, 1) * buffer.page_bytes
         blocks = [Block(at, min(step, end - at), min(step, end - at)) for at in range(place.offset, end, step)]
-    return CpuPages(place.cpu & 0xFFFF, blocks, load), losses
+    return CpuPages(place.cpu, number, buffer.page_bytes, blocks, load, tail)
 
 
-def _chunks(data: mmap, container: Container, place: CpuData, end: int, losses: list[Loss]) -> list[Block]:
+def _chunks(
+    data: mmap, container: Container, page_bytes: int, place: CpuData, end: int, tail: list[tuple[str, str]]
+) -> list[Block]:
     """u32 chunks, then per chunk u32 stored bytes, u32 bytes, data (man trace-cmd.dat.v7, BUFFER)."""
     pair = struct.Struct(">II" if container.big_endian else "<II")
     blocks: list[Block] = []
@@ -46,15 +47,15 @@ def _chunks(data: mmap, container: Container, place: CpuData, end: int, losses: 
     at = place.offset + 4
     for _ in range(count):
         if at + pair.size > end:
-            losses.append(Loss("truncated", cpu=place.cpu, detail=f"{count - len(blocks)} chunks are missing"))
+            tail.append(("truncated", f"{count - len(blocks)} chunks are missing"))
             break
         stored, size = pair.unpack_from(data, at)
         at += pair.size
-        if not 0 < size <= MAX_CHUNK_BYTES or stored > place.size:
-            losses.append(Loss("corrupt_chunk", cpu=place.cpu, detail=f"chunk at byte {at} announces {size} bytes"))
+        if not 0 < size <= MAX_CHUNK_BYTES or size % page_bytes or stored > place.size:
+            tail.append(("corrupt_chunk", f"the chunk at byte {at} announces {size} bytes"))
             break  # nothing tells where the next one begins
         if at + stored > end:
-            losses.append(Loss("truncated", cpu=place.cpu, detail=f"{count - len(blocks)} chunks are missing"))
+            tail.append(("truncated", f"{count - len(blocks)} chunks are missing"))
             break
         blocks.append(Block(at, stored, size))
         at += stored

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from mmap import mmap
+from typing import Literal
 
 import zstandard
 
@@ -24,6 +25,7 @@ DONE, DATE, CPUSTAT, BUFFER, TRACECLOCK, UNAME, HOOK, OFFSET, CPUCOUNT, VERSION,
 TSC2NSEC, STRINGS, HEADER_INFO, FTRACE_EVENTS, EVENT_FORMATS, KALLSYMS, PRINTK, CMDLINES = range(14, 22)
 
 MAX_CPUS = 1 << 14
+MAX_CPU = (1 << 16) - 1  # cpu is a uint16 column
 MAX_OPTIONS = 1 << 16
 MAX_CHUNK_BYTES = 1 << 26
 MAX_SECTION_BYTES = 1 << 30
@@ -67,6 +69,7 @@ class Container:
     options: list[tuple[int, bytes]] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    options_end: int = 0  # v7: end of the last option section that could be read
 
     def option(self, number: int) -> bytes | None:
         """Data of the first option of that number."""
@@ -76,7 +79,9 @@ class Container:
 class Cursor:
     """Reads numbers and texts from bytes, in the file's byte order; every read is checked against the end."""
 
-    def __init__(self, data: bytes | memoryview | mmap, at: int = 0, *, end: int | None = None, big: bool = False) -> None:
+    def __init__(
+        self, data: bytes | memoryview | mmap, at: int = 0, *, end: int | None = None, big: bool = False
+    ) -> None:
         self.data, self.at = data, at
         self.end = len(data) if end is None else min(end, len(data))
         self.order = ">" if big else "<"
@@ -161,9 +166,13 @@ def read_container(data: mmap) -> Container:
         _read_v7(data, cursor, container)
     if not container.buffers:
         raise InputError(
-            "no buffer is described: the end of the file is missing" if container.version == 7 else "no CPU data",
-            offset_bytes=len(data), advice=RECORD_AGAIN,
+            "no CPU data is described: the end of the file is missing", offset_bytes=len(data), advice=RECORD_AGAIN
         )
+    places = [place for buffer in container.buffers for place in buffer.cpus]
+    if sum(min(place.size, max(len(data) - place.offset, 0)) for place in places) > len(data):
+        raise InputError("the data of several CPUs overlap", advice=RECORD_AGAIN)
+    if any(place.cpu > MAX_CPU for place in places):
+        raise InputError(f"CPU number {max(place.cpu for place in places)} is beyond {MAX_CPU}", advice=RECORD_AGAIN)
     for buffer in container.buffers:
         if not 64 <= buffer.page_bytes <= 1 << 24 or buffer.page_bytes % 4:
             raise InputError(f"buffer {buffer.name!r} has pages of {buffer.page_bytes} bytes")
@@ -192,7 +201,8 @@ def _read_v6(data: mmap, cursor: Cursor, container: Container) -> None:
         tag = cursor.take(10)
     if tag == b"latency  \0":
         raise InputError(
-            "a latency tracer's text inside trace.dat is not supported", offset_bytes=cursor.at,
+            "a latency tracer's text inside trace.dat is not supported",
+            offset_bytes=cursor.at,
             advice="pass the output of `trace-cmd report` instead",
         )
     if tag != b"flyrecord\0":
@@ -265,8 +275,12 @@ def _read_v7(data: mmap, cursor: Cursor, container: Container) -> None:
             places[number] = Cursor(option, big=container.big_endian).number("Q")
         elif number == BUFFER:
             container.buffers.append(_v7_buffer(data, option, container))
+    if not container.buffers and container.losses:
+        container.buffers = salvage(data, container)
     for number, read in (
-        (HEADER_INFO, _read_header_info), (FTRACE_EVENTS, _read_ftrace_formats), (EVENT_FORMATS, _read_event_formats)
+        (HEADER_INFO, _read_header_info),
+        (FTRACE_EVENTS, _read_ftrace_formats),
+        (EVENT_FORMATS, _read_event_formats),
     ):
         if number in places:
             read(Cursor(section_body(data, places[number], container), big=container.big_endian), container)
@@ -297,7 +311,9 @@ def section_body(data: mmap, at: int, container: Container) -> bytes:
     try:
         return unpack(cursor.take(packed_bytes), full_bytes, container.compression)
     except ValueError as error:
-        raise InputError(f"a metadata section cannot be unpacked: {error}", offset_bytes=at, advice=RECORD_AGAIN) from None
+        raise InputError(
+            f"a metadata section cannot be unpacked: {error}", offset_bytes=at, advice=RECORD_AGAIN
+        ) from None
 
 
 def _v7_options(data: mmap, at: int, container: Container) -> Iterator[tuple[int, bytes]]:
@@ -308,10 +324,15 @@ def _v7_options(data: mmap, at: int, container: Container) -> Iterator[tuple[int
         if at in seen:
             raise InputError("the option sections form a loop", offset_bytes=at, advice=RECORD_AGAIN)
         seen.add(at)
-        if at > len(data) - _SECTION_HEADER_BYTES and len(seen) > 1:
-            container.losses.append(Loss("truncated", detail=f"options at byte {at} are missing"))
+        try:
+            cursor = Cursor(section_body(data, at, container), big=container.big_endian)
+        except InputError:
+            if len(seen) == 1:
+                raise
+            container.losses.append(Loss("truncated", detail=f"the options at byte {at} are missing"))
             return
-        cursor = Cursor(section_body(data, at, container), big=container.big_endian)
+        _, _, begin, size = _section_header(data, at, container)
+        container.options_end = begin + size
         at = 0
         while cursor.at < cursor.end:
             number, option = cursor.number("H"), cursor.take(cursor.number("I"))
@@ -327,11 +348,48 @@ def _v7_options(data: mmap, at: int, container: Container) -> Iterator[tuple[int
 def _v7_buffer(data: mmap, option: bytes, container: Container) -> Buffer:
     cursor = Cursor(option, big=container.big_endian)
     at, name, clock, page_bytes = cursor.number("Q"), cursor.string(), cursor.string(), cursor.number("I")
-    cpus = [
-        CpuData(cursor.number("I"), cursor.number("Q"), cursor.number("Q")) for _ in range(_cpu_count(cursor))
-    ]
+    cpus = [CpuData(cursor.number("I"), cursor.number("Q"), cursor.number("Q")) for _ in range(_cpu_count(cursor))]
     _, chunked, _, _ = _section_header(data, at, container)
     return Buffer(name, clock or None, page_bytes, cpus, chunked)
+
+
+def salvage(data: mmap, container: Container) -> list[Buffer]:
+    """The top buffer of a file whose end, with the place of every CPU's data, is missing; [] where it cannot be found.
+
+    trace-cmd writes the section of the buffer behind the options before it, each CPU's chunks at the next page
+    boundary, CPUs in order (lib/trace-cmd/trace-output.c). CPU numbers are counted from 0, as they are on most machines.
+    """
+    try:
+        number, chunked, at, _ = _section_header(data, container.options_end, container)
+    except InputError:
+        return []
+    page = container.page_bytes
+    if number != BUFFER or not chunked or not 64 <= page <= 1 << 24:
+        return []
+    count = container.option(CPUCOUNT)
+    cpus: list[CpuData] = []
+    for cpu in range(min(int.from_bytes(count, _order(container)), MAX_CPUS) if count else 1):
+        begin = -(-at // page) * page
+        cursor = Cursor(data, begin, big=container.big_endian)
+        try:
+            for _ in range(cursor.number("I")):
+                stored, size = cursor.number("I"), cursor.number("I")
+                if size == 0 or size % page:
+                    return [Buffer("", selected_clock(container.option(TRACECLOCK)), page, cpus, True)] if cpus else []
+                if stored > cursor.end - cursor.at:
+                    break
+                cursor.at += stored
+        except InputError:
+            cursor.at = cursor.end
+        if begin >= len(data):
+            break
+        at = cursor.at
+        cpus.append(CpuData(cpu, begin, len(data) - begin if at >= len(data) - 8 else at - begin))
+    return [Buffer("", selected_clock(container.option(TRACECLOCK)), page, cpus, True)] if cpus else []
+
+
+def _order(container: Container) -> Literal["big", "little"]:
+    return "big" if container.big_endian else "little"
 
 
 def read_kallsyms(data: mmap, container: Container) -> str:

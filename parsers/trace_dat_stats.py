@@ -33,21 +33,23 @@ def cpu_statistics(options: list[tuple[int, bytes]]) -> Iterator[tuple[str, int,
         named = re.search(r"^Buffer:\s*(.*?)\s*$", text, re.MULTILINE)
         if named:
             buffer = named[1]
-        values = {name.lower(): int(value) for name, value in _LINE.findall(text) if value.isdigit() and len(value) < 20}
+        values = {
+            name.lower(): int(value) for name, value in _LINE.findall(text) if value.isdigit() and len(value) < 20
+        }
         if "cpu" in values:
             yield buffer, values.pop("cpu"), values
 
 
-def cpu_losses(options: list[tuple[int, bytes]], found: Scan) -> list[Loss]:
+def cpu_losses(options: list[tuple[int, bytes]], buffers: list[str], found: Scan) -> list[Loss]:
     """Losses that the statistics tell, and CPUs whose beginning was overwritten, as intervals in which they are blind.
 
     Overwritten events are older than the oldest that is left, so an overrun without other sign ends where the CPU
-    begins; pages that say themselves that events are missing before them move that end (`lost_events` rows).
+    begins; pages that say themselves that events are missing before them move that end (`lost_events` rows). buffers -- names in the order of the file.
     """
     losses = []
     for buffer, cpu, values in cpu_statistics(options):
         where = f"buffer {buffer}" if buffer else ""
-        start = found.cpu_start_ns.get(cpu)
+        start = found.cpu_start_ns.get((buffers.index(buffer), cpu)) if buffer in buffers else None
         gaps = [loss.end_ns for loss in found.losses if loss.code == "lost_events" and loss.cpu == cpu and loss.end_ns]
         overrun = values.get("overrun", 0)
         if overrun:

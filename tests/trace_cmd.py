@@ -16,7 +16,10 @@ from tracereplay.parsers.format_text import EventFormat, Field, Shape
 from tracereplay.parsers.trace_dat import TraceDatReader
 
 TRACE_CMD = shutil.which("trace-cmd")
-_LINE = re.compile(r"^\s*(?P<comm>.*)-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s+(?P<time>[\d.]+):\s(?P<event>[\w:]+):\s*(?P<fields>.*)$")
+_LINE = re.compile(
+    r"^\s*(?P<comm>[^\n]*?)-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s+(?P<time>[\d.]+):\s(?P<event>[\w:]+):\s*(?P<fields>.*)$",
+    re.DOTALL,
+)
 _MAX_TOLD = 5
 
 
@@ -39,7 +42,10 @@ def report_lines(path: Path) -> Iterator[str]:
     """Event lines of the report; a line break within a text field is joined again."""
     assert TRACE_CMD is not None
     with subprocess.Popen(
-        [TRACE_CMD, "report", "-R", "-t", str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        [TRACE_CMD, "report", "-R", "-t", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
         errors="replace",
     ) as process:
         assert process.stdout is not None
@@ -86,22 +92,25 @@ def _compare_line(line: str, event: EventFormat, ours: dict[str, Any], result: C
     match = _LINE.match(line)
     assert match is not None
     theirs = (
-        int(match["time"].replace(".", "")), int(match["cpu"]), int(match["tid"]), match["event"],
+        int(match["time"].replace(".", "")),
+        int(match["cpu"]),
+        int(match["tid"]),
+        match["event"],
         None if match["comm"].strip() == "<...>" else match["comm"].strip(),
     )
     mine = (ours["time_ns"], ours["cpu"], ours["tid"], event.name, ours["comm"])
     if theirs != mine:
         result.tell(f"theirs {theirs}, ours {mine}")
         return
-    # the pattern ends at the line break that joins continued lines, hence the text of the whole line
-    values = _field_pattern(tuple(f.name for f in event.fields)).match(line[match.start("fields") :])
+    values = _field_pattern(tuple(f.name for f in event.fields)).match(match["fields"])
     if values is None:
         result.tell(f"{event.name}: fields not understood: {match['fields'][:120]}")
         return
     for f, text in zip(event.fields, values.groups(), strict=True):
         result.values += 1
         value = ours[column_name(f.name)]
-        if not same(f, text.rstrip(), value):
+        told = ours.get("size") if f.name == "caller" else None
+        if not same(f, text.rstrip(), value, told):
             result.tell(f"{event.name}.{f.name} at {theirs[0]}: theirs {text!r}, ours {value!r}")
 
 
@@ -118,8 +127,12 @@ def numbers(text: str) -> list[int]:
     return found
 
 
-def same(f: Field, text: str, value: Any) -> bool:
-    """Whether a printed field and our value say the same."""
+def same(f: Field, text: str, value: Any, frames: int | None = None) -> bool:
+    """Whether a printed field and our value say the same.
+
+    frames -- for stacks, their number by the record's own field: the report prints as many as the format announces,
+    beyond the record's end where there are fewer.
+    """
     if f.is_text:
         return text == (value or "").rstrip()
     if f.shape is Shape.INT:
@@ -128,6 +141,7 @@ def same(f: Field, text: str, value: Any) -> bool:
     if text.startswith("ARRAY["):
         printed = bytes(int(byte, 16) for byte in text[6:].rstrip("]").split(", ") if byte)
         have = b"".join((v & ((1 << 64) - 1)).to_bytes(8, "little")[: f.element_bytes] for v in value)
-        # a stack ends at its first empty frame with us; the report prints all that the format announces
-        return have[: len(printed)] == printed[: len(have)] and not printed[len(have) :].strip(b"\0\xff")
+        if frames is not None:
+            return len(value) == frames and have[: len(printed)] == printed[: len(have)]
+        return have == printed
     return False

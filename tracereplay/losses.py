@@ -88,6 +88,11 @@ LOSS_KINDS: dict[str, LossKind] = {
             hides_events=True,
         ),
         LossKind(
+            "instance_left_out", Severity.NOTICE,
+            "Events of a trace instance were left out: another buffer has them too, or its clock differs",
+            "Record each event into one instance only, all on the same clock.",
+        ),
+        LossKind(
             "unknown_event_id", Severity.ERROR,
             "Records carry an event id without a format description",
             "The file's metadata is incomplete: record again with trace-cmd.",
