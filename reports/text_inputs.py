@@ -38,8 +38,9 @@ def input_blocks(inputs: Sequence[Input], data_loss: Sequence[DataLoss]) -> list
             facts.append(count(source.events, "event"))
         if source.capture_level is not None:
             facts.append(f"capture level {source.capture_level} ({_LEVELS.get(source.capture_level, '?')})")
-        facts.append("DATA LOST" if lost else "no data lost")
-        blocks.append(Text(source.path, style="bold").append("  " + flow(facts), style="default not bold"))
+        line = Text(source.path, style="bold").append("  " + flow([*facts, ""]), style="default not bold")
+        blocks.append(line.append(*(flow(["DATA LOST"]), "bold red") if lost else (flow(["no data lost"]), "not bold")))
+
     if beside:
         names = listing(f"{i.path} ({i.role})" for i in beside)
         blocks.append(Text(f"with {names}", style="dim"))
