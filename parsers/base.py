@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -60,6 +60,10 @@ class TraceReader(Protocol):
 
     def comm_of(self, tid: int) -> str | None:
         """Name of a task, where the trace saved it."""
+
+    @property
+    def comms(self) -> Mapping[int, str]:
+        """Names of all tasks that the trace saved, by tid."""
 
     def tables(
         self, names: Collection[str] | None = None, window: Window | None = None

@@ -23,9 +23,12 @@ from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.event_tables import Comms, Place, TableMaker, by_event, stream_places
 from tracereplay.parsers.format_text import EventFormat, PageHeader, parse_format, parse_header_page
 from tracereplay.parsers.page_flag_bits import page_flag_bits
-from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, Plan, Scan, page_layout, read_rows, scan
+from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, page_layout
+from tracereplay.parsers.ring_buffer_rows import Plan, read_rows
+from tracereplay.parsers.ring_buffer_scan import Scan, scan
 from tracereplay.parsers.symbols import Symbols
 from tracereplay.parsers.trace_dat_blocks import cpu_pages
+from tracereplay.parsers.trace_dat_container import read_container, read_kallsyms
 from tracereplay.parsers.trace_dat_stats import cpu_losses
 from tracereplay.schema import ARGS, Op, PageStream
 
@@ -53,7 +56,7 @@ class TraceDatReader:
             raise error if error.path else error.with_path(self.path) from None
 
     def _open(self) -> None:
-        self._container = container = sections.read_container(self._data)
+        self._container = container = read_container(self._data)
         self._losses: list[Loss] = list(container.losses)
         self._header = parse_header_page(container.header_page) if container.header_page else PageHeader()
         self.formats = self._parse_formats()
@@ -119,6 +122,11 @@ class TraceDatReader:
         """Name of a task from the saved cmdlines; tid 0 is `<idle>`, as the kernel prints it."""
         return self._comms.get(tid)
 
+    @property
+    def comms(self) -> dict[int, str]:
+        """Names of all tasks that the trace saved, by tid."""
+        return self._comms
+
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event with rows; see `base.TraceReader.tables`."""
         wanted = [name for name in self._info.by_event if names is None or name in names]
@@ -174,7 +182,7 @@ class TraceDatReader:
     @cached_property
     def _symbols(self) -> Symbols:
         try:
-            return Symbols.parse(sections.read_kallsyms(self._data, self._container))
+            return Symbols.parse(read_kallsyms(self._data, self._container))
         except InputError:
             return Symbols([], [])
 

@@ -28,11 +28,11 @@ from tracereplay.parsers.text_trace_tables import (
     BlockColumns,
     TableBuilder,
     comm_names,
-    has_ticks,
     joined,
 )
 from tracereplay.schema import Op, PageStream
 
+SNIFF_BYTES = 1 << 16
 ADVICE = "pass the text of /sys/kernel/tracing/trace or of trace-cmd report"
 
 
@@ -42,7 +42,7 @@ class _Scan:
 
     by_event: dict[str, int] = field(default_factory=dict)
     comms: dict[int, str] = field(default_factory=dict)
-    unnamed: set[int] = field(default_factory=set)
+    tids: set[int] = field(default_factory=set)
     start_ns: int | None = None
     end_ns: int | None = None
     in_order: bool = True
@@ -92,6 +92,11 @@ class TextTraceReader:
         """The last name the text gives to a task."""
         return self._scan.comms.get(tid)
 
+    @property
+    def comms(self) -> dict[int, str]:
+        """Names of all tasks that the text names, by tid."""
+        return self._scan.comms
+
     def page_flag_bits(self) -> dict[str, int]:
         """Bit numbers of the page flag names in `flags` of page_ref events: text prints names, so they are ours.
 
@@ -103,7 +108,7 @@ class TextTraceReader:
         """One Arrow table per event with rows; see `base.TraceReader.tables`. Stacks are lists of function names."""
         builder = self._builder(names, window)
         parts: dict[str, list[pa.Table]] = {}
-        for _, tables in self._read(builder):
+        for tables in self._read(builder):
             for name, table in tables.items():
                 parts.setdefault(name, []).append(table)
         whole = {name: typed(joined(parts[name]), SPECS.get(name)) for name in sorted(parts)}
@@ -118,7 +123,7 @@ class TextTraceReader:
             yield from page_streams(self.tables(names, window), ops, chunk_events)
             return
         builder = self._builder(names, window)
-        yield from rechunked((page_stream(tables, ops) for _, tables in self._read(builder)), chunk_events)
+        yield from rechunked((page_stream(tables, ops) for tables in self._read(builder)), chunk_events)
 
     # ------------------------------------------------------------------------------------------------------- reading
 
@@ -130,54 +135,49 @@ class TextTraceReader:
             page_size_bytes=self.page_size_bytes,
         )
 
-    def _blocks(self, losses: list[Loss]) -> Iterator[lines.LineBlock]:
-        """The file's lines taken apart. A stack at the end of a block is held back: it may go on in the next."""
-        number = 1
-        held = ""
-        for raw in text_blocks(self.path, losses):
-            text = held + raw.decode("utf-8", "replace")
-            held = ""
-            rows = text.split("\n")
-            if rows[-1] == "":
-                rows.pop()
-            block = lines.take_lines([row.rstrip("\r") for row in rows] if "\r" in text else rows, number)
-            if block.rows and len(block.rows) - 1 in block.frames and len(block.rows) > 1:
-                at = text.rfind("<stack trace") if "<stack trace" in text else text.rfind("<user stack")
-                at = text.rfind("\n", 0, at) + 1
-                held = text[at:]
-                rows = text[:at].split("\n")[:-1]
-                block = lines.take_lines([row.rstrip("\r") for row in rows] if "\r" in text else rows, number)
-            number += len(rows)
-            yield block
-        if held:
-            yield lines.take_lines(held.split("\n"), number)
+    def _blocks(self, losses: list[Loss]) -> Iterator[tuple[int, lines.LineBlock]]:
+        """The file's lines taken apart, with the number of each block's first line.
 
-    def _read(self, builder: TableBuilder) -> Iterator[tuple[BlockColumns, dict[str, pa.Table]]]:
+        A stack at the end of a block is held back: it may go on in the next.
+        """
+        number = 1
+        held = b""
+        for raw in text_blocks(self.path, losses):
+            text = lines.line_array(held + raw)
+            held = b""
+            block = lines.take_lines(text)
+            if block.last_stack_line:
+                held = "".join(text[block.last_stack_line :].to_pylist()).encode()
+                text = text[: block.last_stack_line]
+                block = lines.take_lines(text)
+            yield number, block
+            number += len(text)
+        if held:
+            yield number, lines.take_lines(lines.line_array(held))
+
+    def _read(self, builder: TableBuilder) -> Iterator[dict[str, pa.Table]]:
         seq = 0
-        for block in self._blocks([]):
-            if block.rows:
-                columns = BlockColumns.of(block.rows)
-                yield columns, builder.tables(block, columns, seq)
-                seq += len(block.rows)
+        for _, block in self._blocks([]):
+            if len(block):
+                yield builder.tables(block, BlockColumns.of(block), seq)
+                seq += len(block)
 
     def _scan_file(self) -> _Scan:
         scan = _Scan()
         losses = LossScan()
         builder = self._builder(None, None)
         seq = 0
-        for block in self._blocks(self._losses):
+        for number, block in self._blocks(self._losses):
             scan.odd_lines += len(block.odd)
             if block.odd and scan.first_odd is None:
-                scan.first_odd = block.odd[0]
+                scan.first_odd = number + block.odd[0]
             scan.cpus = block.cpus or scan.cpus
-            if block.rows:
-                columns = BlockColumns.of(block.rows)
+            columns = BlockColumns.of(block)
+            losses.take(block, columns)
+            if len(block):
                 builder.tables(block, columns, seq)
-                seq += len(block.rows)
+                seq += len(block)
                 _count(scan, block, columns)
-                losses.take(block, columns)
-            else:
-                losses.take(block, None)
         if not scan.by_event:
             where = f"line {scan.first_odd} is no trace event" if scan.first_odd else "there is no event in it"
             raise InputError(where, path=self.path, advice=ADVICE)
@@ -186,7 +186,7 @@ class TextTraceReader:
             self._losses.append(Loss("unparsed_line", scan.odd_lines, detail=f"the first is line {scan.first_odd}"))
         for name, count in sorted(builder.unreadable.items()):
             self._losses.append(Loss("unparsed_line", count, detail=f"values of {name} that were not understood"))
-        unnamed = scan.unnamed - scan.comms.keys()
+        unnamed = scan.tids - scan.comms.keys()
         if unnamed:
             self._losses.append(Loss("comm_unresolved", len(unnamed)))
         return scan
@@ -194,34 +194,31 @@ class TextTraceReader:
 
 def _count(scan: _Scan, block: lines.LineBlock, columns: BlockColumns) -> None:
     """Add a block to the scan."""
-    for name in block.names:
-        scan.by_event[name] = scan.by_event.get(name, 0) + 1
-    scan.comms.update(comm_names(columns))
-    unnamed = ~columns.comm.is_valid().to_numpy(zero_copy_only=False)
-    scan.unnamed.update(np.unique(columns.tid[unnamed]).tolist())
-    scan.cpu_ids.update(np.unique(columns.cpu).tolist())
+    for name, count in zip(block.events, np.bincount(block.event, minlength=len(block.events)).tolist(), strict=True):
+        scan.by_event[name] = scan.by_event.get(name, 0) + count
+    scan.comms.update(comm_names(block))
+    scan.tids.update(task.tid for task in block.tasks)
+    scan.cpu_ids.update(task.cpu for task in block.tasks)
     times = columns.time_ns
     first, last = int(times.min()), int(times.max())
     ordered = bool(np.all(times[1:] >= times[:-1])) and (scan.end_ns is None or int(times[0]) >= scan.end_ns)
     scan.in_order = scan.in_order and ordered
-    scan.ticks = scan.ticks or has_ticks(block.rows)
+    scan.ticks = scan.ticks or block.ticks
     scan.start_ns = first if scan.start_ns is None else min(scan.start_ns, first)
     scan.end_ns = last if scan.end_ns is None else max(scan.end_ns, last)
 
 
 def _is_padded(path: Path) -> bool:
-    """Whether event names are padded as libtraceevent does it: told by the first line whose name is shorter."""
-    for block in text_blocks(path, []):
-        for line in block.decode("utf-8", "replace").split("\n"):
-            if line.startswith("cpus="):
-                return True
-            if line.startswith("# tracer:"):
-                return False
-            if (found := lines.LINE.match(line)) and found[lines.EVENT + 1]:
-                skip = PADDED_NAME - len(found[lines.EVENT + 1])
-                if skip > 1:
-                    return found[lines.PAYLOAD + 1].startswith(" " * skip)
-        break
+    """Whether event names are padded as libtraceevent does it: told by the first lines whose name is shorter."""
+    for raw in text_blocks(path, []):
+        block = lines.take_lines(lines.line_array(raw[:SNIFF_BYTES].rpartition(b"\n")[0] or raw[:SNIFF_BYTES]))
+        if b"# tracer:" in raw[:SNIFF_BYTES]:
+            return False
+        for code, payload in zip(block.event.tolist(), block.payload.to_pylist(), strict=True):
+            skip = PADDED_NAME - len(block.events[code])
+            if skip > 1 and block.events[code] != "console":
+                return bool(payload.startswith(" " * skip))
+        return bool(block.cpus)
     return False
 
 

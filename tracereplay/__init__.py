@@ -1,3 +1,31 @@
 """tracereplay: which pages made a CMA allocation or a memory offline fail, why, and who holds them."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tracereplay.session import Session
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "open"]
+
+
+def open(  # noqa: A001 (the verb of the library, as in gzip.open)
+    paths: str | Path | Sequence[str | Path],
+    *,
+    layout: str | Path | None = None,
+    kernel_log: str | Path | None = None,
+    progress: Callable[[str, float | None], None] | None = None,
+    argv: Sequence[str] | None = None,
+) -> Session:
+    """Open one trace or several, told by their content, with what is known beside them.
+
+    layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot; progress -- called with what
+    is being done and how far (0..1 or None); argv -- noted in the results. Raises errors.InputError naming the file.
+    """
+    from tracereplay.session import open_session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
+
+    return open_session(paths, layout=layout, kernel_log=kernel_log, progress=progress, argv=argv)

@@ -79,7 +79,7 @@ def test_blame_prints_the_report(opened: Opened, capsys: pytest.CaptureFixture[s
     assert err == ""
     paths, options = opened[0]
     assert paths == ["a.dat", "b.dat"]
-    assert (options["layout"], options["kernel_log"], options["same_machine"]) == ("l", "k", True)
+    assert (options["layout"], options["kernel_log"]) == ("l", "k")
     assert options["argv"][:3] == ["blame", "a.dat", "b.dat"]
 
 

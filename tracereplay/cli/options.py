@@ -27,7 +27,6 @@ def input_options(required: bool) -> Decorator:
             help="Zones, blocks and CMA areas: a snapshot folder, or written by hand.",
         ),
         click.option("--kernel-log", metavar="FILE", help="The kernel log (dmesg) of the same boot."),
-        click.option("--same-machine", is_flag=True, help="Several INPUTs are one machine, though no boot id says so."),
         *quiet_options(),
     )
     return combine(options)
@@ -67,7 +66,6 @@ def open_session(
     *,
     layout: str | None,
     kernel_log: str | None,
-    same_machine: bool,
     quiet: bool,
     no_progress: bool,
 ) -> Iterator[Session]:
@@ -86,7 +84,6 @@ def open_session(
             list(inputs),
             layout=layout,
             kernel_log=kernel_log,
-            same_machine=same_machine,
             progress=progress,
             argv=command_line(),
         )

@@ -1,0 +1,1 @@
+"""Events -> attempts and their tries: one file per operation."""

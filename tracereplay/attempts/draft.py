@@ -1,0 +1,61 @@
+"""An attempt as found in the events, before anyone is blamed for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tracereplay.model.result import Basis, Operation, Outcome, Phases, Request, Try, Wait
+
+Spans = tuple[tuple[int, int], ...]
+
+REASON_COMPACTION = 0
+REASON_MEMORY_HOTPLUG = 2
+REASON_CONTIG_RANGE = 6
+REASON_LONGTERM_PIN = 7  # since 5.13
+
+
+@dataclass(slots=True)
+class Draft:
+    """One attempt.
+
+    spans -- the page frames it wanted to empty; try_visited -- per try, the end of what was scanned for migration
+    (0 = unknown); blocked_passes -- times at which migration had failed and no range was tested (offline).
+    """
+
+    operation: Operation
+    tid: int | None
+    start_ns: int
+    end_ns: int | None
+    outcome: Outcome
+    basis: Basis
+    area: str | None = None
+    errno: str | None = None
+    cause: str | None = None  # decided by the operation itself (a log line, a bitmap); else by the culprits
+    request: Request = field(default_factory=Request)
+    tries: list[Try] = field(default_factory=list)
+    try_visited: list[int] = field(default_factory=list)
+    spans: Spans = ()
+    waits: list[Wait] = field(default_factory=list)
+    phases: Phases = field(default_factory=Phases)
+    failed_migrations: int = 0  # pages that migrate_pages() could not move, in its last call
+    log_pfn: int | None = None  # the page the kernel log names
+
+    @property
+    def id(self) -> str:
+        """The same in every run: operation-tid-start_ns."""
+        return f"{self.operation}-{'x' if self.tid is None else self.tid}-{self.start_ns}"
+
+    def covers(self, time_ns: int, slack_ns: int = 0) -> bool:
+        """Whether the time lies within the attempt."""
+        return self.start_ns - slack_ns <= time_ns and (self.end_ns is None or time_ns <= self.end_ns + slack_ns)
+
+
+def merge_spans(spans: list[tuple[int, int]]) -> Spans:
+    """Union of [start, end) spans, in order."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)

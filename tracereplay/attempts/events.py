@@ -1,0 +1,130 @@
+"""The events attempts are found in, by task: few enough to hold, unlike the page stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tracereplay.schema import PageStream
+
+# What `find_attempts` reads; a reader decodes only these in the first pass.
+ATTEMPT_EVENTS = (
+    "cma_alloc",
+    "cma_alloc_start",
+    "cma_alloc_busy_retry",
+    "cma_alloc_finish",
+    "cma_release",
+    "test_pages_isolated",
+    "mm_migrate_pages_start",
+    "mm_migrate_pages",
+    "mm_compaction_isolate_migratepages",
+    "mm_compaction_begin",
+    "mm_compaction_end",
+    "mm_compaction_try_to_compact_pages",
+    "folio_wait_writeback",
+    "wait_on_page_writeback",
+    "console",
+)
+
+# The page stream of one task between two times (both included): what it did to which pages.
+TaskStream = Callable[[int, int, int], PageStream]
+NO_PFN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one event: equally long columns in time order."""
+
+    columns: Mapping[str, npt.NDArray[np.generic]]
+
+    def __len__(self) -> int:
+        return len(self.columns["time_ns"])
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
+        return self.columns[name]
+
+    @property
+    def time_ns(self) -> npt.NDArray[np.int64]:
+        """Time stamps."""
+        return self.columns["time_ns"].astype(np.int64, copy=False)
+
+    def ints(self, name: str, default: int = 0) -> npt.NDArray[np.int64]:
+        """A numeric column as int64; `default` where the kernel's event has no such field."""
+        if name not in self.columns:
+            return np.full(len(self), default, np.int64)
+        return self.columns[name].astype(np.int64, copy=False)
+
+    def text(self, name: str, row: int) -> str | None:
+        """One string."""
+        value = self.columns[name][row] if name in self.columns else None
+        return None if value is None else str(value)
+
+    def take(self, chosen: slice | npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Rows:
+        """Some of the rows."""
+        return Rows({name: column[chosen] for name, column in self.columns.items()})
+
+    def between(self, start_ns: int, end_ns: int) -> Rows:
+        """Rows with start_ns <= time <= end_ns."""
+        low = np.searchsorted(self.time_ns, start_ns, "left")
+        high = np.searchsorted(self.time_ns, end_ns, "right")
+        return self.take(slice(int(low), int(high)))
+
+
+def _column(column: pa.ChunkedArray) -> npt.NDArray[np.generic]:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string())
+    if pa.types.is_integer(column.type) and column.null_count:
+        column = column.fill_null(NO_PFN if pa.types.is_signed_integer(column.type) else 0xFFFF_FFFF_FFFF_FFFF)
+    array: npt.NDArray[np.generic] = column.to_numpy()
+    return array.view(np.int64) if array.dtype == np.uint64 else array
+
+
+@dataclass(slots=True)
+class AttemptEvents:
+    """The attempt-level events of a trace, and ways to ask for more of one task."""
+
+    tables: Mapping[str, pa.Table]
+    task_stream: TaskStream
+    end_ns: int  # end of the trace
+    comm_of: Callable[[int], str | None]
+    _rows: dict[str, Rows] = field(default_factory=dict)
+    _by_task: dict[tuple[str, int], Rows] = field(default_factory=dict)
+
+    def of(self, event: str, tid: int | None = None) -> Rows:
+        """All rows of an event, or one task's."""
+        if event not in self._rows:
+            table = self.tables.get(event)
+            columns = {} if table is None else {name: _column(table[name]) for name in table.column_names}
+            self._rows[event] = Rows(columns or {"time_ns": np.empty(0, np.int64), "tid": np.empty(0, np.int64)})
+        rows = self._rows[event]
+        if tid is None:
+            return rows
+        if (event, tid) not in self._by_task:
+            self._by_task[event, tid] = rows.take(rows.ints("tid") == tid)
+        return self._by_task[event, tid]
+
+    def tids(self, *events: str) -> list[int]:
+        """Tasks that recorded any of these events."""
+        return sorted({int(tid) for event in events for tid in np.unique(self.of(event).ints("tid"))})
+
+    def migrations(self, tid: int, reason: int) -> Iterator[tuple[int, int, int, int]]:
+        """migrate_pages() calls of a task for one reason: (start_ns, end_ns, succeeded, failed); -1 = end not seen."""
+        ends = self.of("mm_migrate_pages", tid)
+        ends = ends.take(ends.ints("reason", -1) == reason)
+        starts = self.of("mm_migrate_pages_start", tid)
+        starts = starts.take(starts.ints("reason", -1) == reason)
+        end_times, ok, bad = ends.time_ns, ends.ints("succeeded"), ends.ints("failed")
+        start_times = starts.time_ns
+        at = 0
+        for i, end_ns in enumerate(end_times):
+            begin = int(end_ns)
+            while at < len(start_times) and start_times[at] <= end_ns:
+                begin = int(start_times[at])
+                at += 1
+            yield begin, int(end_ns), int(ok[i]), int(bad[i])
+        for begin in start_times[at:]:
+            yield int(begin), -1, 0, 0

@@ -1,0 +1,130 @@
+"""All attempts of a trace, and the questions the replay is to answer about each."""
+
+from __future__ import annotations
+
+from tracereplay.attempts.cma import find_cma
+from tracereplay.attempts.compaction import find_compaction
+from tracereplay.attempts.contig import find_contig
+from tracereplay.attempts.draft import Draft, merge_spans
+from tracereplay.attempts.events import AttemptEvents
+from tracereplay.attempts.log import Log, apply_log
+from tracereplay.attempts.longterm import find_longterm
+from tracereplay.attempts.offline import find_offline
+from tracereplay.attempts.waits import add_waits
+from tracereplay.layout.layout import Layout
+from tracereplay.model.result import Try
+from tracereplay.replay.engine import Action, ActionKind
+
+# An offline passes over its block thousands of times: the state is looked at in this many of its passes.
+PASSES_PROBED = 16
+
+
+def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Draft]:
+    """Every attempt, in order of time."""
+    drafts = find_cma(events, layout)
+    drafts += find_offline(events, layout, drafts)
+    drafts += find_contig(events, drafts)
+    drafts += find_longterm(events)
+    drafts += find_compaction(events)
+    for draft in drafts:
+        add_waits(events, draft)
+    apply_log(drafts, log, layout)
+    return sorted(drafts, key=lambda draft: (draft.start_ns, draft.id))
+
+
+def blocking_key(number: int) -> int:
+    """The engine's number for what blocked attempt `number`."""
+    return 2 * number
+
+
+def waiting_key(number: int) -> int:
+    """The engine's number for what attempt `number` waited for."""
+    return 2 * number + 1
+
+
+def questions(events: AttemptEvents, drafts: list[Draft], has_page_ref: bool) -> list[Action]:
+    """What to ask the replay: who stands in the way at the failing tries and in the middle of each wait."""
+    actions: list[Action] = []
+    for number, draft in enumerate(drafts):
+        if not draft.spans and not draft.waits:
+            continue
+        end_ns = draft.end_ns if draft.end_ns is not None else events.end_ns
+        actions.append(Action(draft.start_ns, ActionKind.WATCH, blocking_key(number), draft.spans, draft.tid))
+        actions.append(Action(end_ns, ActionKind.UNWATCH, blocking_key(number), (), draft.tid))
+        actions.extend(_try_probes(events, number, draft))
+        actions.extend(_wait_probes(events, number, draft, has_page_ref))
+        if draft.outcome == "unfinished" or (draft.operation == "longterm_pin" and draft.outcome == "failed"):
+            actions.append(Action(end_ns, ActionKind.PROBE, blocking_key(number), draft.spans, draft.tid))
+    return actions
+
+
+def probed_tries(draft: Draft) -> list[Try]:
+    """Failed tries worth asking about: the first, the last, and each with another first blocking page."""
+    failed = [t for t in draft.tries if t.result != "succeeded"]
+    if draft.operation == "memory_offline":
+        step = max(1, len(failed) // PASSES_PROBED)
+        return failed[::step] + ([failed[-1]] if failed and (len(failed) - 1) % step else [])
+    chosen = []
+    for at, one in enumerate(failed):
+        edge = at in (0, len(failed) - 1)
+        if edge or one.first_blocking_pfn not in (None, failed[at - 1].first_blocking_pfn):
+            chosen.append(one)
+    return chosen
+
+
+def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action]:
+    actions = []
+    chosen = probed_tries(draft)
+    for one in chosen:
+        spans = draft.spans
+        if draft.operation in ("cma_alloc", "contig_alloc") and one.start_pfn is not None and one.end_pfn is not None:
+            spans = ((one.start_pfn, one.end_pfn),)
+        named = one.first_blocking_pfn if one.first_blocking_pfn is not None else draft.log_pfn
+        if named is not None:
+            spans = merge_spans([*spans, (named, named + 1)])
+        actions.append(
+            Action(
+                _test_time(events, draft, one), ActionKind.PROBE, blocking_key(number), spans, draft.tid,
+                visited_end_pfn=draft.try_visited[one.index], named_pfn=-1 if named is None else named, picture=one is chosen[-1],
+            )  # fmt: skip
+        )
+    return actions
+
+
+def _test_time(events: AttemptEvents, draft: Draft, one: Try) -> int:
+    """The state is asked for when the range was tested, not when the retry was announced."""
+    if draft.tid is None:
+        return one.end_ns
+    tests = events.of("test_pages_isolated", draft.tid).between(one.start_ns, one.end_ns)
+    return int(tests.time_ns[-1]) if len(tests) else one.end_ns
+
+
+def _wait_probes(events: AttemptEvents, number: int, draft: Draft, has_page_ref: bool) -> list[Action]:
+    actions = []
+    for wait in draft.waits:
+        assert draft.tid is not None
+        scans = events.of("mm_compaction_isolate_migratepages", draft.tid).between(draft.start_ns, wait.start_ns)
+        visited, spans = 0, draft.spans
+        if len(scans):
+            visited = int(scans.ints("end_pfn")[-1])
+            if not has_page_ref:  # then all that is known: it is among the last batch that was isolated
+                spans = ((int(scans.ints("start_pfn")[-1]), visited),)
+        awaited = _awaited_file(events, draft.tid, wait.start_ns)
+        if awaited is not None:
+            spans = draft.spans
+        actions.append(
+            Action(
+                (wait.start_ns + wait.end_ns) // 2, ActionKind.PROBE, waiting_key(number), spans, draft.tid,
+                visited_end_pfn=visited, named_file=awaited,
+            )  # fmt: skip
+        )
+    return actions
+
+
+def _awaited_file(events: AttemptEvents, tid: int, sleep_ns: int) -> tuple[int, int] | None:
+    """(ino, page index) of the last folio_wait_writeback before the sleep."""
+    for name in ("folio_wait_writeback", "wait_on_page_writeback"):
+        rows = events.of(name, tid).between(sleep_ns - 5_000_000, sleep_ns + 5_000_000)
+        if len(rows):
+            return int(rows.ints("ino")[-1]), int(rows.ints("index")[-1])
+    return None

@@ -1,0 +1,55 @@
+"""Long-term pins (FOLL_LONGTERM): the pages are first moved out of CMA and ZONE_MOVABLE (mm/gup.c, since 5.13)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracereplay.attempts.draft import REASON_LONGTERM_PIN, Draft, merge_spans
+from tracereplay.attempts.events import AttemptEvents
+from tracereplay.model.result import Phases, Request, Try
+from tracereplay.schema import PFN, Op
+from tracereplay.units import NS_PER_MS
+
+# __gup_longterm_locked() tries again at once.
+GAP_NS = 100 * NS_PER_MS
+
+
+def find_longterm(events: AttemptEvents) -> list[Draft]:
+    """Runs of migrate_pages() calls with reason longterm_pin, by task; no event tells the range."""
+    drafts: list[Draft] = []
+    for tid in events.tids("mm_migrate_pages", "mm_migrate_pages_start"):
+        current: Draft | None = None
+        for start, end, _moved, failed in events.migrations(tid, REASON_LONGTERM_PIN):
+            if current is None or current.end_ns is None or start - current.end_ns > GAP_NS:
+                current = Draft("longterm_pin", tid, start, end, "succeeded", "inferred")
+                drafts.append(current)
+            if end < 0:
+                current.end_ns, current.outcome = None, "unfinished"
+                continue
+            current.end_ns = end
+            current.phases = Phases(migrate=(current.phases.migrate or 0) + end - start)
+            current.failed_migrations = failed
+            # A page that stays ends the pin with -ENOMEM; a later call without failures means it went well after all.
+            current.outcome, current.errno = ("failed", "ENOMEM") if failed else ("succeeded", None)
+            current.tries.append(
+                Try(
+                    index=len(current.tries), start_pfn=None, end_pfn=None, start_ns=start, end_ns=end,
+                    result="ENOMEM" if failed else "succeeded",
+                )  # fmt: skip
+            )
+            current.try_visited.append(0)
+    for draft in drafts:
+        _add_pages(events, draft)
+    return drafts
+
+
+def _add_pages(events: AttemptEvents, draft: Draft) -> None:
+    """The pages are those the task took down or put back while migrating."""
+    assert draft.tid is not None
+    end_ns = draft.end_ns if draft.end_ns is not None else events.end_ns
+    stream = events.task_stream(draft.tid, draft.start_ns, end_ns)
+    entries = (stream.op == Op.SET_MIGRATION_PTE) & (stream.args[:, PFN] > 0)
+    puts = stream.op == Op.REF_MOD_AND_TEST
+    pfns = np.unique(stream.args[entries | puts, PFN])
+    draft.spans = merge_spans([(int(pfn), int(pfn) + 1) for pfn in pfns])
+    draft.request = Request()

@@ -1,0 +1,1 @@
+"""The ordered table of causes, what proves each, and the rows they make."""

@@ -1,0 +1,123 @@
+"""Attempts with their culprits: every suspect goes through the table of causes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.events import AttemptEvents
+from tracereplay.attempts.find import blocking_key
+from tracereplay.culprits.attempt_causes import attempt_cause
+from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.map_runs import count_pages, map_runs
+from tracereplay.culprits.rows import Row, blocked_tries, merge, waits_for
+from tracereplay.culprits.suspect import Run, Suspect, suspects_of
+from tracereplay.culprits.table import RANK, Cause, decide
+from tracereplay.model.result import Attempt, Culprit, Effect
+from tracereplay.replay.engine import Engine
+from tracereplay.replay.state import Reason
+
+
+def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draft], input_id: str) -> list[Attempt]:
+    """The attempts, each with what stood in its way and the cause that decided it."""
+    suspects = suspects_of(engine, run, drafts)
+    failed = engine.table("failed_allocs")
+    attempts = []
+    for number, draft in enumerate(drafts):
+        rows = [row for suspect in suspects.get(number, ()) for row in _rows(draft, suspect)]
+        _name_waits(draft, rows)
+        attempt = _attempt(run, draft, input_id, merge(draft.id, rows))
+        _decide_cause(attempt, draft, events, failed)
+        pictures = engine.pictures.get(blocking_key(number))
+        if pictures:
+            last = max((t.index for t in draft.tries if t.result != "succeeded"), default=0)
+            attempt.pages = count_pages(pictures)
+            attempt.map = map_runs(pictures, last, attempt.culprits, run.layout.pageblock_pages)
+        attempts.append(attempt)
+    return attempts
+
+
+def _rows(draft: Draft, suspect: Suspect) -> list[Row]:
+    rows = []
+    for cause, finding in decide(suspect):
+        effect = _effect(draft, suspect, cause, finding)
+        if effect is None:
+            continue
+        tries = blocked_tries(draft, suspect, finding) if effect == "blocked" else ()
+        waits = waits_for(draft, suspect) if effect == "delayed" else ()
+        rows.append(Row(suspect, cause, finding, effect, tries, waits))
+    return rows
+
+
+def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> Effect | None:
+    """What the page did to the attempt; None: nothing that is worth a row."""
+    reached = suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED))
+    if suspect.awaited:
+        return "delayed" if reached else "would_block"
+    if reached:
+        return "blocked"
+    # Out of the kernel's reach so far: only what a task is known to hold, or what is unmovable by its nature.
+    sure = finding.holder is not None or cause.code in ("unmovable_allocation", "writeback", "locked_folio")
+    return "would_block" if sure and draft.operation != "compaction" else None
+
+
+def _name_waits(draft: Draft, rows: Sequence[Row]) -> None:
+    """What each wait was for, by what stood in the way in its middle."""
+    for row in rows:
+        for wait in row.waits:
+            if wait.start_pfn is None or row.suspect.named:
+                wait.start_pfn, wait.pages = row.suspect.pfn, row.suspect.pages
+            if wait.kind == "other" and row.cause.code == "locked_folio":
+                wait.kind = "folio_lock"
+            elif wait.kind == "other" and row.cause.code == "writeback":
+                wait.kind = "writeback"
+    del draft
+
+
+def _attempt(run: Run, draft: Draft, input_id: str, culprits: list[Culprit]) -> Attempt:
+    return Attempt(
+        id=draft.id,
+        input_id=input_id,
+        operation=draft.operation,
+        area=draft.area,
+        task=run.task(draft.tid),
+        start_ns=draft.start_ns,
+        end_ns=draft.end_ns,
+        request=draft.request,
+        outcome=draft.outcome,
+        outcome_basis=draft.basis,
+        errno=draft.errno,
+        tries=draft.tries,
+        phases_ns=draft.phases,
+        waits=draft.waits,
+        culprits=culprits,
+    )
+
+
+def _decide_cause(attempt: Attempt, draft: Draft, events: AttemptEvents, failed: npt.NDArray[np.void]) -> None:
+    """The cause of the attempt: its own, else that of the page that stood first in the way."""
+    primary = _primary(attempt)
+    own = attempt_cause(draft, events, failed)
+    if own is not None:
+        attempt.cause = own
+        return
+    if primary is not None:
+        primary.primary = True
+    if attempt.outcome == "succeeded":
+        return
+    if primary is not None:
+        attempt.cause = primary.cause
+    else:
+        attempt.cause = {"interrupted": "interrupted", "unfinished": "unfinished"}.get(attempt.outcome, "unknown")
+
+
+def _primary(attempt: Attempt) -> Culprit | None:
+    """The culprit the kernel met first: the one it named in the last failing try, else the lowest that blocked."""
+    blocking = [culprit for culprit in attempt.culprits if culprit.effect in ("blocked", "delayed")]
+    named = next((t.first_blocking_pfn for t in reversed(attempt.tries) if t.first_blocking_pfn is not None), None)
+    holding = [c for c in blocking if named is not None and c.start_pfn <= named < c.start_pfn + c.pages]
+    chosen = holding or blocking
+    return max(chosen, key=lambda c: (c.effect == "blocked", RANK[c.verdict], -c.start_pfn), default=None)

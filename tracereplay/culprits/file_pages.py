@@ -1,0 +1,154 @@
+"""Obstacles of page-cache pages: writeback, locks, buffers, folios that cannot be split or migrated."""
+
+from __future__ import annotations
+
+from tracereplay.culprits import evidence
+from tracereplay.culprits.finding import Finding, weaker
+from tracereplay.culprits.suspect import Suspect
+from tracereplay.model.result import Evidence
+from tracereplay.replay.state import Mark, Reason
+from tracereplay.units import format_pfn
+
+
+def _file_name(suspect: Suspect) -> str | None:
+    file = suspect.file
+    if file is None or file.dev is None or file.ino is None:
+        return None
+    where = f"dev {file.dev >> 20}:{file.dev & 0xFFFFF} ino {file.ino}"
+    if suspect.on_block_device:
+        return f"block device {file.ino >> 20}:{file.ino & 0xFFFFF} (file system metadata)"
+    return f"{file.fs} {where}" if file.fs else where
+
+
+def _flag_evidence(suspect: Suspect, flag: str) -> Evidence:
+    return Evidence(
+        event="page_ref", time_ns=suspect.last_ns, tid=None, cpu=None,
+        text=f"pfn {format_pfn(suspect.pfn)} flags={'|'.join(sorted(suspect.flags))}: {flag}, no event on it since",
+    )  # fmt: skip
+
+
+def writeback(suspect: Suspect) -> list[Finding]:
+    """PG_writeback at the test or in the middle of the wait; or the folio that folio_wait_writeback named."""
+    named = suspect.awaited and suspect.named
+    if not suspect.reasons & Reason.WRITEBACK and not named:
+        return []
+    weakened = suspect.hiding()
+    sure = named or (suspect.awaited and bool(suspect.reasons & Reason.WRITEBACK))
+    rows = [_flag_evidence(suspect, "under writeback")] if suspect.reasons & Reason.WRITEBACK else []
+    if named:
+        rows.append(
+            Evidence(
+                event="folio_wait_writeback", time_ns=suspect.last_ns, tid=suspect.draft.tid, cpu=None,
+                text=f"the attempt's task sleeps for this part of the file, pfn {format_pfn(suspect.pfn)}",
+            )  # fmt: skip
+        )
+    return [
+        Finding(
+            weaker("proved", weakened) if sure else "suggested", holder_name=_file_name(suspect),
+            released_ns=suspect.written_ns if suspect.written_ns is not None else suspect.end_ns,
+            weakened_by=weakened, evidence=[*evidence.allocated(suspect), *rows],
+        )  # fmt: skip
+    ]
+
+
+def locked_folio(suspect: Suspect) -> list[Finding]:
+    """Locked and not up to date: a read that has not ended. Nothing names the folio a task sleeps on."""
+    if suspect.reasons & Reason.LOCKED:
+        weakened = suspect.hiding(suspect.alloc_ns)
+        waited = suspect.awaited and suspect.touched
+        return [
+            Finding(
+                weaker("proved", weakened) if waited else "suggested", holder_name=_file_name(suspect),
+                held_since_ns=suspect.alloc_ns, weakened_by=weakened,
+                released_ns=suspect.unlock_ns if suspect.unlock_ns is not None else suspect.end_ns,
+                evidence=[
+                    *evidence.allocated(suspect), _flag_evidence(suspect, "locked, not uptodate"),
+                    *evidence.tried(suspect),
+                ],
+            )  # fmt: skip
+        ]
+    # Without page_ref events: a file page of the last batch isolated before a sleep that was not for writeback.
+    if not suspect.awaited or suspect.named or not suspect.marks & Mark.FILE or not suspect.reasons & Reason.VISITED:
+        return []
+    return [
+        Finding(
+            "suggested", holder_name=_file_name(suspect), candidates=("writeback", "extra_reference"),
+            released_ns=suspect.end_ns, weakened_by=suspect.hiding(), evidence=evidence.allocated(suspect),
+        )  # fmt: skip
+    ]
+
+
+def unsplittable_folio(suspect: Suspect) -> list[Finding]:
+    """A large file folio left behind after a destination of its order could not be had."""
+    if suspect.awaited or suspect.order == 0 or not suspect.marks & Mark.FILE:
+        return []
+    if not suspect.reasons & (Reason.LEFT | Reason.VISITED) or suspect.draft.errno != "ENOMEM":
+        return []
+    return [
+        Finding(
+            "suggested", holder_name=_file_name(suspect), candidates=("extra_reference",),
+            released_ns=suspect.end_ns, weakened_by=suspect.hiding(),
+            evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],
+        )  # fmt: skip
+    ]
+
+
+def buffer_head(suspect: Suspect) -> list[Finding]:
+    """A page of a block device's cache, or one with private data, that was tried and stayed without extra references."""
+    if suspect.awaited or not suspect.marks & Mark.FILE:
+        return []
+    counted = bool(suspect.marks & Mark.COUNTED)
+    if counted:
+        # The count is as expected: cache and private data. Locked pages have a better explanation.
+        tried = suspect.reasons & Reason.LEFT and suspect.draft.failed_migrations > 0
+        private = "private" in suspect.flags
+        if not tried or not private or suspect.reasons & (Reason.LOCKED | Reason.WRITEBACK):
+            return []
+    elif not suspect.on_block_device or not suspect.reasons & (Reason.VISITED | Reason.NAMED):
+        return []
+    weakened = suspect.hiding(suspect.alloc_ns)
+    sure = counted and suspect.on_block_device and not suspect.marks & Mark.CONFLICT
+    return [
+        Finding(
+            weaker("proved", weakened) if sure else "suggested", holder_name=_file_name(suspect),
+            candidates=() if sure else ("extra_reference", "no_migration_handler"), held_since_ns=suspect.alloc_ns,
+            released_ns=suspect.end_ns, weakened_by=weakened,
+            evidence=[
+                *evidence.allocated(suspect),
+                *([evidence.counted(suspect)] if counted else []),
+                *evidence.tried(suspect), *evidence.logged(suspect),
+            ],
+        )  # fmt: skip
+    ]
+
+
+def no_migration_handler(suspect: Suspect) -> list[Finding]:
+    """A file page without private data that was tried and stayed, its count as expected: the file system refused."""
+    row = suspect.dump
+    refused = row is not None and row["reason"] == "migration failure" and bool(row["aops"])
+    if not refused or suspect.awaited or suspect.reasons & (Reason.EXCESS | Reason.LOCKED | Reason.WRITEBACK):
+        return []
+    assert row is not None
+    if "private" in (row["flags"] or ()) or (row["refcount"] or 0) > (row["mapcount"] or 0) + 2:
+        return []
+    return [
+        Finding(
+            "suggested", holder_name=str(row["aops"]), candidates=("buffer_head", "extra_reference"),
+            released_ns=suspect.end_ns, weakened_by=suspect.hiding(), evidence=evidence.logged(suspect),
+        )  # fmt: skip
+    ]
+
+
+def nofs_skipped(suspect: Suspect) -> list[Finding]:
+    """A file page the kernel named although it never took it up: a caller that may not enter file systems skips it."""
+    if suspect.awaited or not suspect.named or not suspect.marks & Mark.FILE or not suspect.marks & Mark.COUNTED:
+        return []
+    if suspect.touched or suspect.reasons & (Reason.EXCESS | Reason.LOCKED | Reason.WRITEBACK):
+        return []
+    return [
+        Finding(
+            "suggested", holder_name=_file_name(suspect), candidates=("extra_reference", "buffer_head"),
+            released_ns=suspect.end_ns, weakened_by=suspect.hiding(),
+            evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],
+        )  # fmt: skip
+    ]

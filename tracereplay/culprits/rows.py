@@ -1,0 +1,138 @@
+"""Findings on single pages -> the rows of the result: runs of pages with one cause and one holder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tracereplay.attempts.draft import Draft
+from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.suspect import Suspect
+from tracereplay.culprits.table import Cause
+from tracereplay.model.result import Allocation, Culprit, Effect, Evidence, File, Release, Try, Wait
+
+EVIDENCE_KEPT = 12  # per run: the first pages' events say what the others' repeat
+
+
+@dataclass(slots=True)
+class Row:
+    """One finding on one page (or folio)."""
+
+    suspect: Suspect
+    cause: Cause
+    finding: Finding
+    effect: Effect
+    tries: tuple[tuple[int, int], ...]
+    waits: tuple[Wait, ...]
+
+    @property
+    def allocated_by(self) -> Allocation | None:
+        """The allocator as the trace or the log tells."""
+        return self.finding.allocated_by or self.suspect.allocation
+
+    @property
+    def file(self) -> File | None:
+        """The file it belongs to."""
+        return self.finding.file or self.suspect.file
+
+    @property
+    def released(self) -> Release:
+        """Whether its release was seen."""
+        if self.finding.released_ns is not None:
+            return "seen"
+        return "held_at_end" if self.suspect.run.has_page_ref else "unknown"
+
+    def sameness(self) -> tuple[object, ...]:
+        """Rows equal in this are one run (DESIGN: cause, verdicts, holder, allocator, file, effect, tries)."""
+        by, file, finding = self.allocated_by, self.file, self.finding
+        return (
+            self.cause.code, finding.verdict, finding.holder_verdict, finding.holder, finding.holder_name,
+            finding.mechanism, (by.tid, by.comm, by.gfp, by.order) if by else None,
+            (file.dev, file.ino) if file else None, self.effect, self.tries, self.released,
+        )  # fmt: skip
+
+
+def blocked_tries(draft: Draft, suspect: Suspect, finding: Finding) -> tuple[tuple[int, int], ...]:
+    """Failed tries whose range holds the page while it was held, as [first, last] runs."""
+    since = finding.held_since_ns if finding.held_since_ns is not None else suspect.first_ns
+    until = finding.released_ns if finding.released_ns is not None else suspect.run.end_ns
+    numbers = [one.index for one in draft.tries if one.result != "succeeded" and _concerns(one, suspect, since, until)]
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return tuple(runs)
+
+
+def _concerns(one: Try, suspect: Suspect, since_ns: int, until_ns: int) -> bool:
+    if one.start_pfn is not None and one.end_pfn is not None:
+        inside = suspect.pfn < one.end_pfn and suspect.pfn + suspect.pages > one.start_pfn
+        if not inside and one.first_blocking_pfn != suspect.pfn:
+            return False
+    return since_ns <= one.end_ns and one.start_ns <= until_ns
+
+
+def waits_for(draft: Draft, suspect: Suspect) -> tuple[Wait, ...]:
+    """The waits in whose middle the page stood in the way."""
+    middles = ((wait, (wait.start_ns + wait.end_ns) // 2) for wait in draft.waits)
+    return tuple(wait for wait, middle in middles if suspect.first_ns <= middle <= suspect.last_ns)
+
+
+def merge(attempt_id: str, rows: Iterable[Row]) -> list[Culprit]:
+    """Adjacent pages with the same story become one row."""
+    culprits: list[Culprit] = []
+    ordered = sorted(rows, key=lambda row: (row.cause.code, str(row.sameness()), row.suspect.pfn))
+    run: list[Row] = []
+    for row in ordered:
+        joins = (
+            run
+            and row.sameness() == run[-1].sameness()
+            and row.suspect.pfn == run[-1].suspect.pfn + run[-1].suspect.pages
+        )
+        if run and not joins:
+            culprits.append(_culprit(run))
+            run = []
+        run.append(row)
+    if run:
+        culprits.append(_culprit(run))
+    culprits.sort(key=lambda culprit: (culprit.start_pfn, culprit.cause, str(culprit.holder)))
+    for number, culprit in enumerate(culprits):
+        culprit.id = f"{attempt_id}/{number}"
+    return culprits
+
+
+def _culprit(run: list[Row]) -> Culprit:
+    first, last = run[0], run[-1]
+    since = [row.finding.held_since_ns for row in run if row.finding.held_since_ns is not None]
+    released = [row.finding.released_ns for row in run if row.finding.released_ns is not None]
+    delay = sum(wait.end_ns - wait.start_ns for wait in first.waits) if first.effect == "delayed" else None
+    evidence: list[Evidence] = []
+    for row in run:
+        if len(evidence) >= EVIDENCE_KEPT:
+            break
+        evidence += row.finding.evidence
+    return Culprit(
+        id="",
+        start_pfn=first.suspect.pfn,
+        pages=last.suspect.pfn + last.suspect.pages - first.suspect.pfn,
+        cause=first.cause.code,
+        verdict=first.finding.verdict,
+        candidates=list(first.finding.candidates),
+        effect=first.effect,
+        delay_ns=delay,
+        blocked_tries=list(first.tries),
+        holder=first.finding.holder,
+        holder_verdict=first.finding.holder_verdict,
+        holder_name=first.finding.holder_name,
+        mechanism=first.finding.mechanism,
+        allocated_by=first.allocated_by,
+        file=first.file,
+        held_since_ns=min(since, default=None),
+        released_ns=max(released, default=None),
+        release=first.released,
+        weakened_by=sorted({name for row in run for name in row.finding.weakened_by}),
+        evidence=evidence,
+        capture_next=list(first.cause.words.capture_next) if first.finding.verdict != "proved" else [],
+    )

@@ -1,0 +1,215 @@
+"""A page that stood in the way, as the replay saw it: the view every cause is decided on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tracereplay.attempts.draft import Draft
+from tracereplay.layout.layout import Layout
+from tracereplay.losses import Loss
+from tracereplay.model.result import Allocation, File, Task
+from tracereplay.replay.engine import Engine
+from tracereplay.replay.state import Mark, Reason, RefKind, State
+
+# Tasks that are the kernel's own: they hold references in passing and are never called holders.
+KERNEL_TASKS = (
+    "kworker/", "kswapd", "kcompactd", "khugepaged", "ksoftirqd", "swapper", "migration/", "rcu_", "jbd2/", "irq/",
+    "<idle>", "kthreadd", "ksmd", "oom_reaper", "writeback", "loop", "kdamond",
+)  # fmt: skip
+
+
+def is_kernel_task(tid: int, comm: str | None) -> bool:
+    """Whether the task is a kernel thread, an interrupt or idle, as far as its name tells."""
+    return tid == 0 or (comm or "").startswith(KERNEL_TASKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A reference that was open when the page stood in the way."""
+
+    ns: int
+    close_ns: int | None
+    tid: int
+    close_tid: int | None
+    val: int
+    cpu: int
+    op: int
+    kind: RefKind
+
+
+@dataclass(slots=True)
+class Run:
+    """What a whole analysis knows: machine, names, losses, logs; shared by all suspects."""
+
+    layout: Layout
+    comm_of: Callable[[int], str | None]
+    has_page_ref: bool
+    flag_bits: Mapping[str, int]
+    losses: Sequence[tuple[str, Loss]]  # (id, loss)
+    dumps: Mapping[int, Sequence[Mapping[str, Any]]]  # kernel-log page dumps by pfn
+    migrate_failures: Mapping[int, Sequence[Mapping[str, Any]]]
+    end_ns: int
+    stack_of: Callable[[int, int, int], tuple[str, ...] | None] = lambda _ns, _cpu, _tid: None
+
+    def task(self, tid: int | None) -> Task | None:
+        """The task with its name; pid only where a listing tells."""
+        if tid is None or tid < 0:
+            return None
+        comm = self.comm_of(tid) or self.layout.comms.get(tid)
+        return Task(tid=tid, pid=self.layout.pids.get(tid), comm=comm)
+
+    def hiding(self, start_ns: int, end_ns: int) -> list[str]:
+        """Losses that may have hidden events in this interval."""
+        return [name for name, loss in self.losses if loss.kind.hides_events and loss.touches(start_ns, end_ns)]
+
+
+@dataclass(slots=True)
+class Suspect:
+    """One page (or large folio) in the way of one attempt. Times are ns; None = never or unknown."""
+
+    run: Run
+    draft: Draft
+    awaited: bool  # seen in the middle of a wait, not at a failing test
+    pfn: int
+    pages: int
+    first_ns: int
+    last_ns: int
+    reasons: Reason
+    marks: Mark
+    state: State
+    order: int
+    count: int
+    mapcount: int
+    flags: frozenset[str]
+    post_flags: frozenset[str]
+    gfp: int
+    alloc_ns: int | None
+    alloc_tid: int | None
+    file: File | None
+    min_excess: int
+    confirmed: int
+    pending: bool
+    own: int
+    post_ns: int | None
+    clear_ns: int | None
+    clear_tid: int | None
+    unlock_ns: int | None
+    written_ns: int | None
+    end_ns: int | None
+    end_tid: int | None
+    refs: list[Ref] = field(default_factory=list)
+
+    @property
+    def named(self) -> bool:
+        """Whether the kernel itself named it as first in the way."""
+        return bool(self.reasons & Reason.NAMED)
+
+    @property
+    def touched(self) -> bool:
+        """Whether the isolating task took it up."""
+        return bool(self.marks & Mark.TOUCHED)
+
+    @property
+    def excess(self) -> int:
+        """References beyond the expected ones: the smallest seen before, within and after the attempt's test."""
+        return max(self.confirmed, self.min_excess) if self.pending else self.confirmed
+
+    @property
+    def allocation(self) -> Allocation | None:
+        """Who allocated it, where the trace saw that."""
+        if not self.marks & Mark.BORN:
+            return None
+        task = self.run.task(self.alloc_tid)
+        return Allocation(
+            tid=self.alloc_tid, pid=task.pid if task else None, comm=task.comm if task else None,
+            gfp=f"{self.gfp:#x}", order=self.order, time_ns=self.alloc_ns,
+        )  # fmt: skip
+
+    @property
+    def dump(self) -> Mapping[str, Any] | None:
+        """The kernel's own dump of this page, printed during the attempt."""
+        for row in self.run.dumps.get(self.pfn, ()):
+            if row["time_ns"] is None or self.draft.covers(row["time_ns"], 2_000_000_000):
+                return row
+        return None
+
+    @property
+    def on_block_device(self) -> bool:
+        """Whether its file is a block device's own page cache (the bdev pseudo file system; i_ino is the dev_t)."""
+        return (
+            self.file is not None and self.file.dev is not None and self.file.ino is not None
+            and self.file.dev >> 20 == 0 and self.file.ino >> 20 > 0
+        )  # fmt: skip
+
+    @property
+    def in_cma(self) -> bool:
+        """Whether it lies in a CMA area."""
+        return self.draft.operation == "cma_alloc" or self.run.layout.area_of(self.pfn) is not None
+
+    def hiding(self, since_ns: int | None = None) -> list[str]:
+        """Losses that may have hidden events between `since_ns` (the attempt's start) and the last probe."""
+        return self.run.hiding(self.draft.start_ns if since_ns is None else since_ns, self.last_ns)
+
+
+def suspects_of(engine: Engine, run: Run, drafts: Sequence[Draft]) -> dict[int, list[Suspect]]:
+    """Every suspect by attempt number, with the references claimed for it."""
+    refs, files = engine.table("refs"), engine.table("files")
+    claims: dict[int, list[int]] = {}
+    for suspect, ref in engine.table("claims").tolist():
+        claims.setdefault(suspect, []).append(ref)
+    names = {1 << bit: name for name, bit in run.flag_bits.items()}
+    found: dict[int, list[Suspect]] = {}
+    for number, row in enumerate(engine.table("suspects")):
+        attempt, awaited = divmod(int(row["attempt"]), 2)
+        held = [_ref(refs[at]) for at in claims.get(number, ())]
+        found.setdefault(attempt, []).append(_suspect(run, drafts[attempt], bool(awaited), row, files, held, names))
+    return found
+
+
+def _time(value: np.integer[Any]) -> int | None:
+    return None if value < 0 else int(value)
+
+
+def _ref(row: np.void) -> Ref:
+    return Ref(
+        int(row["ns"]), _time(row["close_ns"]), int(row["tid"]), _time(row["close_tid"]), int(row["val"]),
+        int(row["cpu"]), int(row["op"]), RefKind(int(row["kind"])),
+    )  # fmt: skip
+
+
+def _flags(value: int, names: Mapping[int, str]) -> frozenset[str]:
+    return frozenset(name for mask, name in names.items() if value & mask)
+
+
+def _file(run: Run, row: np.void, files: np.ndarray[Any, Any]) -> File | None:
+    if row["file"] < 0:
+        return None
+    dev, ino = (_time(files[row["file"]][name]) for name in ("dev", "ino"))
+    if dev is None and ino is None:
+        return None
+    fs = run.layout.file_systems.get(dev) if dev is not None else None
+    return File(dev=dev, ino=ino, index=_time(row["index"]), fs=fs)
+
+
+def _suspect(
+    run: Run, draft: Draft, awaited: bool, row: np.void, files: np.ndarray[Any, Any], held: list[Ref],
+    names: Mapping[int, str],
+) -> Suspect:  # fmt: skip
+    born = bool(row["marks"] & Mark.BORN)
+    return Suspect(
+        run=run, draft=draft, awaited=awaited, pfn=int(row["pfn"]),
+        pages=1 << int(row["order"]) if row["state"] == State.ALLOCATED else 1,
+        first_ns=int(row["first_ns"]), last_ns=int(row["last_ns"]), reasons=Reason(int(row["reasons"])),
+        marks=Mark(int(row["marks"])), state=State(int(row["state"])), order=int(row["order"]),
+        count=int(row["count"]), mapcount=int(row["mapcount"]), flags=_flags(int(row["flags"]), names),
+        post_flags=_flags(int(row["post_flags"]), names), gfp=int(row["gfp"]),
+        alloc_ns=int(row["alloc_ns"]) if born else None, alloc_tid=int(row["alloc_tid"]) if born else None,
+        file=_file(run, row, files), min_excess=int(row["min_excess"]), confirmed=int(row["confirmed"]),
+        pending=bool(row["pending"]), own=int(row["own"]), post_ns=_time(row["post_ns"]),
+        clear_ns=_time(row["clear_ns"]), clear_tid=_time(row["clear_tid"]), unlock_ns=_time(row["unlock_ns"]),
+        written_ns=_time(row["written_ns"]), end_ns=_time(row["end_ns"]), end_tid=_time(row["end_tid"]), refs=held,
+    )  # fmt: skip

@@ -1,0 +1,35 @@
+"""Pages the kernel named about which the trace tells too little."""
+
+from __future__ import annotations
+
+from tracereplay.culprits import evidence
+from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.suspect import Suspect
+from tracereplay.replay.state import Mark
+
+REFERENCE_CAUSES = ("pin_short", "pin_longterm", "extra_reference", "lru_batch")
+ANY_CAUSE = (*REFERENCE_CAUSES, "buffer_head", "locked_folio", "unmovable_allocation", "hugetlb")
+
+
+def preexisting(suspect: Suspect) -> list[Finding]:
+    """Named by the kernel, allocated before the trace, its cause not visible."""
+    if suspect.awaited or not suspect.named or suspect.marks & Mark.BORN or suspect.state not in (0, 3):
+        return []
+    return [
+        Finding(
+            "unknown", candidates=ANY_CAUSE, released_ns=suspect.end_ns, weakened_by=suspect.hiding(),
+            evidence=[*evidence.tried(suspect), *evidence.logged(suspect)],
+        )  # fmt: skip
+    ]
+
+
+def unknown(suspect: Suspect) -> list[Finding]:
+    """Named by the kernel; nothing else is known."""
+    if suspect.awaited or not suspect.named:
+        return []
+    return [
+        Finding(
+            "unknown", candidates=ANY_CAUSE, released_ns=suspect.end_ns, weakened_by=suspect.hiding(),
+            evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
+        )  # fmt: skip
+    ]

@@ -1,0 +1,104 @@
+"""Inputs described for the result, and the book of losses; knows metadata only, opens nothing but for a digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from tracereplay.errors import InputError
+from tracereplay.losses import Loss
+from tracereplay.model.result import DataLoss, Input
+
+PAGE_REF_EVENTS = ("page_ref_mod", "page_ref_mod_and_test", "page_ref_mod_unless", "page_ref_set")
+
+
+class TraceMetadata(Protocol):
+    """What is read of a trace's metadata (parsers.base.TraceInfo)."""
+
+    path: Path
+    format: str
+    kernel: str | None
+    boot_id: str | None
+    clock: str | None
+    clock_unit: str
+    origin_ns: int
+    by_event: dict[str, int]
+    start_ns: int | None
+    end_ns: int | None
+    has_stacks: bool
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+
+
+def capture_level(info: TraceMetadata, has_log: bool) -> int:
+    """0: production tracepoints; 1: plus kernel log or stacks; 2: plus page_ref events."""
+    if any(info.by_event.get(name) for name in PAGE_REF_EVENTS):
+        return 2
+    return 1 if has_log or info.has_stacks or info.by_event.get("console") else 0
+
+
+def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
+    """The input's row in the result."""
+    capabilities = {
+        "page_ref": any(info.by_event.get(name) for name in PAGE_REF_EVENTS),
+        "allocations": "mm_page_alloc" in info.by_event,
+        "page cache": "mm_filemap_add_to_page_cache" in info.by_event,
+        "isolation tests": "test_pages_isolated" in info.by_event,
+        "stacks": info.has_stacks,
+        "kernel log": "console" in info.by_event,
+    }
+    return Input(
+        id=input_id,
+        path=str(info.path),
+        role="trace",
+        format=info.format,
+        sha256=digest(info.path),
+        kernel=info.kernel,
+        boot_id=info.boot_id,
+        clock=info.clock,
+        clock_unit="tick" if info.clock_unit == "tick" else "ns",
+        origin_ns=info.origin_ns,
+        events=sum(info.by_event.values()),
+        start_ns=info.start_ns,
+        end_ns=info.end_ns,
+        capture_level=level,
+        capabilities=[name for name, has in capabilities.items() if has],
+    )
+
+
+@dataclass(slots=True)
+class LossBook:
+    """Every loss of every input, numbered for the result."""
+
+    _rows: list[tuple[str, str, Loss]] = field(default_factory=list)  # (id, input id, loss)
+
+    def add(self, input_id: str, losses: Iterable[Loss]) -> None:
+        """Enter losses; one entered before is not entered again."""
+        for loss in losses:
+            if not any(known == loss and owner == input_id for _, owner, known in self._rows):
+                self._rows.append((f"loss-{len(self._rows)}", input_id, loss))
+
+    def of(self, input_id: str) -> list[tuple[str, Loss]]:
+        """(id, loss) of one input."""
+        return [(name, loss) for name, owner, loss in self._rows if owner == input_id]
+
+    def listed(self) -> list[DataLoss]:
+        """As rows of the result, worst first."""
+        ordered = sorted(self._rows, key=lambda row: -row[2].kind.severity.rank)
+        return [
+            DataLoss(
+                id=name, input_id=owner, code=loss.code, severity=loss.kind.severity.value, count=loss.count,
+                cpu=loss.cpu, start_ns=loss.start_ns, end_ns=loss.end_ns, advice=loss.kind.advice, detail=loss.detail,
+            )
+            for name, owner, loss in ordered
+        ]  # fmt: skip

@@ -1,0 +1,292 @@
+"""Drives the replay: feeds the page stream to the kernels, asks the questions at their times, keeps the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.losses import Loss
+from tracereplay.replay import state as st
+from tracereplay.replay.ledger_kernels import Memory
+from tracereplay.replay.migration_entries import decode_ptes
+from tracereplay.replay.probe_kernels import excess_at, probe, watch
+from tracereplay.replay.replay_kernels import FlagMask, needed_sections, replay, set_file_slot
+from tracereplay.schema import PageStream
+
+Spans = tuple[tuple[int, int], ...]  # [start_pfn, end_pfn) each
+
+
+class ActionKind(IntEnum):
+    """What the engine does between two events."""
+
+    WATCH = 0  # an attempt begins: watch its spans, its task isolates
+    PROBE = 1  # which pages stand in the way now?
+    UNWATCH = 2  # the attempt ends
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A question for a time. WATCH comes before the events of its time stamp, PROBE and UNWATCH after them."""
+
+    time_ns: int
+    kind: ActionKind
+    attempt: int
+    spans: Spans = ()
+    tid: int | None = None
+    visited_end_pfn: int = 0
+    named_pfn: int = -1
+    named_file: tuple[int, int] | None = None  # (ino, page index): the page to name where only its file is known
+    picture: bool = False  # keep a copy of the rows of its spans
+
+
+FLAG_NAMES: Mapping[FlagMask, str] = {
+    FlagMask.LOCKED: "locked",
+    FlagMask.UPTODATE: "uptodate",
+    FlagMask.WRITEBACK: "writeback",
+    FlagMask.PRIVATE: "private",
+    FlagMask.SWAPCACHE: "owner_priv_1",
+    FlagMask.SWAPBACKED: "swapbacked",
+    FlagMask.HEAD: "head",
+}
+
+
+def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
+    """Masks by FlagMask from a kernel's flag bit numbers by name; 0 for flags it does not have."""
+    masks = np.zeros(len(FlagMask), np.int64)
+    for flag, name in FLAG_NAMES.items():
+        if bits and name in bits:
+            masks[flag] = 1 << bits[name]
+    return masks
+
+
+@dataclass(slots=True)
+class Engine:
+    """The modelled memory of one machine. Feed it streams in time order; ask `pages`, or read the tables at the end.
+
+    page_flag_bits -- bit numbers of page flags by name; machine -- uname machine, for page table entries;
+    background_isolators -- tasks that isolate pages all the time (kcompactd, kswapd).
+    """
+
+    page_flag_bits: Mapping[str, int] | None = None
+    machine: str | None = None
+    background_isolators: Sequence[int] = ()
+    actions: Sequence[Action] = ()
+    time_ns: int | None = None
+    pictures: dict[int, list[tuple[int, npt.NDArray[np.void]]]] = field(default_factory=dict)  # attempt -> (pfn, rows)
+    _mem: Memory = field(init=False)
+    _active: list[int] = field(default_factory=list, init=False)
+    _next_action: int = field(default=0, init=False)
+    _slots: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        order = (ActionKind.UNWATCH, ActionKind.WATCH, ActionKind.PROBE)
+        self.actions = sorted(self.actions, key=lambda a: (a.time_ns, a.kind != ActionKind.WATCH, order.index(a.kind)))
+        tables = {name: np.zeros(256, dtype) for name, dtype in st.TABLE_DTYPES.items()}
+        self._mem = Memory(
+            pages=st.blank_pages(0),
+            sections=np.full(1, -1, np.int32),
+            refs=tables["refs"],
+            suspects=tables["suspects"],
+            claims=tables["claims"],
+            files=tables["files"],
+            file_slots=np.zeros((1024, 3), np.int64),
+            failed_allocs=tables["failed_allocs"],
+            tally=np.zeros(len(st.Tally), np.int64),
+            isolators=np.array(self.background_isolators, np.int32),
+            flag_masks=flag_masks(self.page_flag_bits),
+        )
+
+    # -- feeding -------------------------------------------------------------------------------------------------
+
+    def run(self, stream: Iterable[PageStream]) -> None:
+        """Replay the whole stream and every action, those after the last event too."""
+        for chunk in stream:
+            self.feed(chunk)
+        self.finish()
+
+    def feed(self, chunk: PageStream) -> None:
+        """Replay one stretch, stopping for actions at their times."""
+        if not len(chunk):
+            return
+        self.decode(chunk)
+        self._add_sections(chunk)
+        at = 0
+        while self._next_action < len(self.actions):
+            action = self.actions[self._next_action]
+            if action.time_ns > chunk.time_ns[-1]:
+                break
+            side: str = "left" if action.kind == ActionKind.WATCH else "right"
+            stop = int(np.searchsorted(chunk.time_ns, action.time_ns, side))  # type: ignore[call-overload]
+            at = self._replay(chunk, at, max(at, stop))
+            if stop == len(chunk) and side == "right":
+                break  # more events of this time stamp may follow in the next stretch
+            self._act(action)
+            self._next_action += 1
+        self._replay(chunk, at, len(chunk))
+        self.time_ns = int(chunk.time_ns[-1])
+
+    def decode(self, chunk: PageStream) -> None:
+        """Give page table entries their pfn (in place; once is enough)."""
+        decode_ptes(chunk, self.machine)
+
+    def finish(self) -> None:
+        """Carry out what remains after the last event."""
+        for action in self.actions[self._next_action :]:
+            self._act(action)
+        self._next_action = len(self.actions)
+
+    def _replay(self, chunk: PageStream, start: int, stop: int) -> int:
+        while start < stop:
+            start = replay(
+                self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.op, chunk.args, start, stop
+            )
+            if start < stop:
+                self._grow()
+        return stop
+
+    def _act(self, action: Action) -> None:
+        if action.kind == ActionKind.UNWATCH:
+            if action.tid in self._active:
+                self._active.remove(action.tid)
+            self._set_isolators()
+            return
+        if action.kind == ActionKind.WATCH:
+            if action.tid is not None:
+                self._active.append(action.tid)
+            self._set_isolators()
+            for start_pfn, end_pfn in action.spans:
+                watch(self._mem, start_pfn, end_pfn)
+            return
+        if action.picture:
+            self.pictures[action.attempt] = [(start, self.pages(start, end)) for start, end in action.spans]
+        named_pfn = action.named_pfn if action.named_file is None else self._find_file(action)
+        for start_pfn, end_pfn in action.spans:
+            at = start_pfn
+            while at < end_pfn:
+                at = probe(
+                    self._mem, at, end_pfn, action.visited_end_pfn, named_pfn, action.time_ns, action.attempt
+                )
+                if at < end_pfn:
+                    self._grow()
+
+    def _find_file(self, action: Action) -> int:
+        """The page of the action's spans that holds this part of this file now, -1 = not known."""
+        assert action.named_file is not None
+        ino, index = action.named_file
+        files = np.flatnonzero(self.table("files")["ino"] == ino)
+        for start_pfn, end_pfn in action.spans:
+            pages = self.pages(start_pfn, end_pfn)
+            held = (pages["state"] == st.State.ALLOCATED) & np.isin(pages["file"], files) & (pages["index"] == index)
+            if held.any():
+                return start_pfn + int(np.flatnonzero(held)[0])
+        return -1
+
+    def _set_isolators(self) -> None:
+        tids = sorted({*self.background_isolators, *self._active})
+        self._mem = self._mem._replace(isolators=np.array(tids, np.int32))
+
+    # -- room ----------------------------------------------------------------------------------------------------
+
+    def _add_sections(self, chunk: PageStream) -> None:
+        wanted = np.zeros(st.MAX_SECTIONS, np.uint8)
+        needed_sections(chunk.args, chunk.op, wanted)
+        numbers = np.flatnonzero(wanted)
+        if len(numbers):
+            self.add_sections(numbers)
+
+    def add_sections(self, numbers: npt.NDArray[np.int64]) -> None:
+        """Make room for these sections (section number = pfn >> SECTION_BITS)."""
+        sections = self._mem.sections
+        if numbers[-1] >= len(sections):
+            sections = np.full(int(numbers[-1]) + 1, -1, np.int32)
+            sections[: len(self._mem.sections)] = self._mem.sections
+        new = numbers[sections[numbers] < 0]
+        if not len(new):
+            return
+        sections[new] = np.arange(self._slots, self._slots + len(new))
+        self._slots += len(new)
+        self._mem.tally[st.Tally.SECTIONS] = self._slots
+        pages = self._mem.pages
+        room = self._slots << st.SECTION_BITS
+        if room > len(pages):
+            pages = st.blank_pages(max(room, min(2 * len(pages), room + (64 << st.SECTION_BITS))))
+            pages[: len(self._mem.pages)] = self._mem.pages
+        self._mem = self._mem._replace(pages=pages, sections=sections)
+
+    def _grow(self) -> None:
+        """Double the tables that are nearly full."""
+        larger = {}
+        for name, counter in st.TABLE_COUNTS.items():
+            table = getattr(self._mem, name)
+            if self._mem.tally[counter] * 2 + 128 > len(table):
+                grown = np.zeros(2 * len(table) + 256, table.dtype)
+                grown[: len(table)] = table
+                larger[name] = grown
+        slots = self._mem.file_slots
+        if self._mem.tally[st.Tally.FILES] * 6 > len(slots):
+            larger["file_slots"] = _rehash(slots)
+        self._mem = self._mem._replace(**larger)
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def table(self, name: str) -> npt.NDArray[np.void]:
+        """A table's rows: refs, suspects, claims, files or failed_allocs (dtypes in state.TABLE_DTYPES)."""
+        rows: npt.NDArray[np.void] = getattr(self._mem, name)
+        return rows[: int(self._mem.tally[st.TABLE_COUNTS[name]])]
+
+    def pages(self, start_pfn: int, end_pfn: int) -> npt.NDArray[np.void]:
+        """A copy of the rows (state.PAGE) of [start_pfn, end_pfn) as they are now; unseen pages are blank."""
+        out = st.blank_pages(end_pfn - start_pfn)
+        for section in range(start_pfn >> st.SECTION_BITS, ((end_pfn - 1) >> st.SECTION_BITS) + 1):
+            if section >= len(self._mem.sections) or self._mem.sections[section] < 0:
+                continue
+            first = section << st.SECTION_BITS
+            low, high = max(first, start_pfn), min(first + st.SECTION_PAGES, end_pfn)
+            base = (int(self._mem.sections[section]) << st.SECTION_BITS) - first
+            out[low - start_pfn : high - start_pfn] = self._mem.pages[base + low : base + high]
+        return out
+
+    def excess(self, pfn: int) -> int | None:
+        """References of the page beyond the expected ones now; None where that cannot be told."""
+        excess = int(excess_at(self._mem, pfn))
+        return None if excess == st.NO_EXCESS else excess
+
+    def flag_names(self, flags: int) -> list[str]:
+        """Names of the page flags set."""
+        return sorted(name for name, bit in (self.page_flag_bits or {}).items() if flags >> bit & 1)
+
+    def seen_sections(self) -> npt.NDArray[np.int64]:
+        """Numbers of the sections the model has."""
+        return np.flatnonzero(self._mem.sections >= 0)
+
+    def open_refs(self, pfn: int) -> list[np.void]:
+        """The open references (state.REF rows) of a page, youngest first."""
+        out: list[np.void] = []
+        row = int(self.pages(pfn, pfn + 1)[0]["refs"])
+        while row >= 0:
+            out.append(self._mem.refs[row].copy())
+            row = int(self._mem.refs[row]["next"])
+        return out
+
+    def losses(self) -> list[Loss]:
+        """What the replay found the trace to lack."""
+        codes = {
+            st.Tally.FREE_WITHOUT_ALLOC: "free_without_alloc",
+            st.Tally.ALLOC_OVER_LIVE: "alloc_over_live",
+            st.Tally.RESYNCS: "count_resynchronised",
+            st.Tally.OUT_OF_RANGE: "pfn_out_of_range",
+        }
+        tally = self._mem.tally
+        return [Loss(code, int(tally[counter])) for counter, code in codes.items() if tally[counter]]
+
+
+def _rehash(slots: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    larger = np.zeros((4 * len(slots), 3), np.int64)
+    for key_a, key_b, row in slots[slots[:, 2] != 0]:
+        set_file_slot(larger, key_a, key_b, row - 1)
+    return larger
+

@@ -1,0 +1,224 @@
+"""The ledger of references: who took what on a page and when, kept as a list per page, youngest first.
+
+A put is matched to the takes that are open: a task's own youngest first, else the oldest of any task. Where takers
+differ and the choice is not forced, the page is marked AMBIGUOUS and no holder of it is ever called proved.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.compiled import njit
+from tracereplay.replay.state import Mark, RefKind, Tally
+
+# One row, and a table, of a dtype in state.py: numba reads and writes its fields as attributes.
+Row: TypeAlias = Any
+Rows: TypeAlias = Any
+
+NONE = -1
+GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
+
+MOD, GET, PIN, ISOLATION = int(RefKind.MOD), int(RefKind.GET), int(RefKind.PIN), int(RefKind.ISOLATION)
+AMBIGUOUS = int(Mark.AMBIGUOUS)
+REFS, FREE_REF = int(Tally.REFS), int(Tally.FREE_REF)
+
+
+class Memory(NamedTuple):
+    """Everything the kernels work on (rows as declared in state.py)."""
+
+    pages: Rows
+    sections: npt.NDArray[np.int32]  # section number -> first row of `pages` / SECTION_PAGES, -1 = absent
+    refs: Rows
+    suspects: Rows
+    claims: Rows
+    files: Rows
+    file_slots: npt.NDArray[np.int64]  # open addressing: [slot, (key a, key b, row + 1)]
+    failed_allocs: Rows
+    tally: npt.NDArray[np.int64]  # by Tally
+    isolators: npt.NDArray[np.int32]  # tasks that isolate pages just now
+    flag_masks: npt.NDArray[np.int64]  # by FlagMask
+
+
+class Stamp(NamedTuple):
+    """When, where and by whom."""
+
+    ns: int
+    cpu: int
+    tid: int
+    op: int
+
+
+@njit
+def push_ref(mem: Memory, page: Row, pfn: int, stamp: Stamp, val: int, kind: int) -> None:
+    """A reference was taken."""
+    row = mem.tally[FREE_REF] - 1
+    if row >= 0:
+        mem.tally[FREE_REF] = mem.refs[row].next + 1
+    else:
+        row = mem.tally[REFS]
+        mem.tally[REFS] += 1
+    ref = mem.refs[row]
+    ref.ns, ref.close_ns, ref.pfn = stamp.ns, NONE, pfn
+    ref.tid, ref.close_tid, ref.val, ref.next = stamp.tid, NONE, val, page.refs
+    ref.cpu, ref.op, ref.kind, ref.kept = stamp.cpu, stamp.op, kind, 0
+    page.refs = row
+
+
+@njit
+def unlink_ref(mem: Memory, page: Row, row: int, stamp: Stamp) -> None:
+    """A reference was given back; rows that a suspect claims stay readable, others are used again."""
+    ref = mem.refs[row]
+    before = page.refs
+    if before == row:
+        page.refs = ref.next
+    else:
+        while mem.refs[before].next != row:
+            before = mem.refs[before].next
+        mem.refs[before].next = ref.next
+    ref.close_ns, ref.close_tid = stamp.ns, stamp.tid
+    ref.close_cpu, ref.close_op = stamp.cpu, stamp.op
+    if not ref.kept:
+        ref.next = mem.tally[FREE_REF] - 1
+        mem.tally[FREE_REF] = row + 1
+
+
+@njit
+def close_life(mem: Memory, page: Row, stamp: Stamp) -> None:
+    """The page's life ended: whatever was open is gone."""
+    while page.refs != NONE:
+        unlink_ref(mem, page, page.refs, stamp)
+
+
+@njit
+def own_refs(mem: Memory, page: Row) -> int:
+    """References that isolating tasks hold on the page."""
+    own = 0
+    row = page.refs
+    while row != NONE:
+        if mem.refs[row].kind == ISOLATION:
+            own += mem.refs[row].val
+        row = mem.refs[row].next
+    return own
+
+
+@njit
+def is_isolator(mem: Memory, tid: int) -> bool:
+    """Whether the task isolates pages just now."""
+    for other in mem.isolators:
+        if other == tid:
+            return True
+    return False
+
+
+@njit
+def take(mem: Memory, page: Row, pfn: int, stamp: Stamp, val: int, unless: bool) -> None:
+    """A reference of `val` was added by page_ref_mod (unless=False) or page_ref_mod_unless (True)."""
+    if val % GUP_PIN_COUNTING_BIAS == 0:
+        push_ref(mem, page, pfn, stamp, val, PIN)
+        return
+    # Fast FOLL_PIN of a small page: mod_unless +n, then mod +n*1023 by the same task (mm/gup.c).
+    if not unless and val % (GUP_PIN_COUNTING_BIAS - 1) == 0:
+        row = page.refs
+        while row != NONE:
+            ref = mem.refs[row]
+            if ref.kind == GET and ref.tid == stamp.tid and ref.val * (GUP_PIN_COUNTING_BIAS - 1) == val:
+                ref.val += val
+                ref.kind = PIN
+                return
+            row = ref.next
+    if unless and is_isolator(mem, stamp.tid):
+        push_ref(mem, page, pfn, stamp, val, ISOLATION)
+    elif unless:
+        push_ref(mem, page, pfn, stamp, val, GET)
+    else:
+        push_ref(mem, page, pfn, stamp, val, MOD)
+
+
+@njit
+def find_to_close(mem: Memory, page: Row, stamp: Stamp, pin: bool) -> int:
+    """The open reference that a put of this task gives back: row, or -1 where none fits."""
+    own_isolation = own_plain = oldest_mod = oldest_get = oldest_isolation = NONE
+    taker = NONE
+    several = False
+    row = page.refs
+    while row != NONE:
+        ref = mem.refs[row]
+        if (ref.kind == PIN) == pin:
+            if ref.kind == ISOLATION:
+                oldest_isolation = row
+                if ref.tid == stamp.tid and own_isolation == NONE:
+                    own_isolation = row
+            else:
+                if ref.tid == stamp.tid and own_plain == NONE:
+                    own_plain = row
+                if ref.kind == MOD:
+                    oldest_mod = row
+                else:
+                    several = several or (taker != NONE and taker != ref.tid)
+                    taker = ref.tid
+                    oldest_get = row
+        row = ref.next
+    if own_isolation != NONE:
+        return own_isolation
+    if own_plain != NONE:
+        return own_plain
+    # Somebody else's: LRU batches (plain mod) are drained by others all the time, gets rarely.
+    if oldest_mod != NONE:
+        return oldest_mod
+    if oldest_isolation != NONE:
+        return oldest_isolation
+    if several:
+        page.marks |= AMBIGUOUS
+    return oldest_get
+
+
+@njit
+def give_back(mem: Memory, page: Row, stamp: Stamp, val: int) -> None:
+    """A put of `val` (negative): closes what it matches; what was taken unseen leaves nothing to close."""
+    left = -val
+    pin = left >= GUP_PIN_COUNTING_BIAS
+    while left > 0:
+        row = find_to_close(mem, page, stamp, pin)
+        if row == NONE:
+            if not pin or left % GUP_PIN_COUNTING_BIAS == 0:
+                return
+            pin = False
+            left %= GUP_PIN_COUNTING_BIAS
+            continue
+        ref = mem.refs[row]
+        if ref.val > left:
+            ref.val -= left
+            return
+        left -= ref.val
+        unlink_ref(mem, page, row, stamp)
+
+
+@njit
+def become_mappings(mem: Memory, page: Row, mappings: int, stamp: Stamp) -> None:
+    """New mappings appeared, which have no event of their own: the youngest plain references became them.
+
+    A fault takes its reference with page_ref_mod (6.12) or page_ref_mod_unless (7.2) and keeps it as the mapping.
+    """
+    for _ in range(mappings):
+        chosen = NONE
+        taker = NONE
+        several = False
+        row = page.refs
+        while row != NONE:
+            ref = mem.refs[row]
+            if ref.kind == MOD and (chosen == NONE or mem.refs[chosen].kind != MOD):
+                chosen = row
+            elif ref.kind == GET:
+                several = several or (taker != NONE and taker != ref.tid)
+                taker = ref.tid
+                if chosen == NONE:
+                    chosen = row
+            row = ref.next
+        if chosen == NONE:
+            return
+        if several or (taker != NONE and taker != mem.refs[chosen].tid):
+            page.marks |= AMBIGUOUS
+        unlink_ref(mem, page, chosen, stamp)

@@ -1,0 +1,141 @@
+"""The life of one page: its events in order, each with the state it left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from tracereplay.model.page import Life, OpenReference, PageEvent, PageState, PageStateName
+from tracereplay.model.result import Allocation, File
+from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.state import Mark, State
+from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, MT, ORDER, PFN, RET, VAL, Op, PageStream
+
+EVENT_NAMES = {
+    Op.ALLOC: "mm_page_alloc",
+    Op.FREE: "mm_page_free",
+    Op.PCP_DRAIN: "mm_page_pcpu_drain",
+    Op.BUDDY_TAKE: "mm_page_alloc_zone_locked",
+    Op.REF_SET: "page_ref_set",
+    Op.REF_MOD: "page_ref_mod",
+    Op.REF_MOD_AND_TEST: "page_ref_mod_and_test",
+    Op.REF_MOD_AND_RETURN: "page_ref_mod_and_return",
+    Op.REF_MOD_UNLESS: "page_ref_mod_unless",
+    Op.REF_FREEZE: "page_ref_freeze",
+    Op.REF_UNFREEZE: "page_ref_unfreeze",
+    Op.CACHE_ADD: "mm_filemap_add_to_page_cache",
+    Op.CACHE_DELETE: "mm_filemap_delete_from_page_cache",
+    Op.SET_MIGRATION_PTE: "set_migration_pte",
+    Op.REMOVE_MIGRATION_PTE: "remove_migration_pte",
+    Op.LRU_ADD: "mm_lru_insertion",
+    Op.IOMMU_MAP: "iommu map",
+    Op.IOMMU_UNMAP: "iommu unmap",
+}
+STATE_NAMES: dict[int, PageStateName] = {
+    State.UNSEEN: "unknown", State.BUDDY: "free", State.PCP: "free", State.ALLOCATED: "allocated",
+}  # fmt: skip
+CommOf = Callable[[int], str | None]
+
+
+def lives_of(pfn: int, stream: Iterable[PageStream], engine: Engine, comm_of: CommOf) -> list[Life]:
+    """Replay only what names this page, one event at a time, and tell its lives."""
+    lives: list[Life] = []
+    for chunk in stream:
+        engine.decode(chunk)
+        for at in np.flatnonzero(_names(chunk, pfn)):
+            one = slice(int(at), int(at) + 1)
+            engine.feed(PageStream(chunk.time_ns[one], chunk.cpu[one], chunk.tid[one], chunk.op[one], chunk.args[one]))
+            _add(lives, _event(pfn, chunk, int(at), engine, comm_of), engine, pfn, comm_of)
+    return lives
+
+
+def isolation_windows(windows: Iterable[tuple[int, int, int]]) -> list[Action]:
+    """WATCH and UNWATCH for (tid, start_ns, end_ns): whose gets are isolation, and when."""
+    return [
+        action
+        for number, (tid, start_ns, end_ns) in enumerate(windows)
+        for action in (
+            Action(start_ns, ActionKind.WATCH, number, (), tid),
+            Action(end_ns, ActionKind.UNWATCH, number, (), tid),
+        )
+    ]
+
+
+def _names(chunk: PageStream, pfn: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    first = chunk.args[:, PFN]
+    covers = np.isin(chunk.op, (Op.ALLOC, Op.FREE, Op.PCP_DRAIN, Op.BUDDY_TAKE, Op.CACHE_ADD))
+    order = np.where(covers, np.clip(chunk.args[:, ORDER], 0, 20), 0)
+    named: np.ndarray[tuple[int], np.dtype[np.bool_]] = (first <= pfn) & (pfn < first + (1 << order)) & (first >= 0)
+    return named
+
+
+def _event(pfn: int, chunk: PageStream, at: int, engine: Engine, comm_of: CommOf) -> PageEvent:
+    op, args, tid = Op(int(chunk.op[at])), chunk.args[at], int(chunk.tid[at])
+    return PageEvent(
+        time_ns=int(chunk.time_ns[at]), cpu=int(chunk.cpu[at]), tid=tid, comm=comm_of(tid), event=EVENT_NAMES[op],
+        text=_text(op, args), after=_state(pfn, engine, comm_of),
+    )  # fmt: skip
+
+
+def _text(op: Op, args: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
+    if Op.REF_SET <= op <= Op.REF_UNFREEZE:
+        ret = f" ret={args[RET]}" if op not in (Op.REF_SET, Op.REF_MOD, Op.REF_UNFREEZE) else ""
+        return f"val={args[VAL]:+d} count={args[COUNT]} mapcount={args[MAPCOUNT]} mt={args[MT]}{ret}"
+    if op == Op.ALLOC:
+        return f"order={args[ORDER]} gfp_flags={args[FLAGS]:#x} migratetype={args[MT]}"
+    if op in (Op.CACHE_ADD, Op.CACHE_DELETE):
+        return f"dev {args[RET] >> 20}:{args[RET] & 0xFFFFF} ino {args[MAPPING]} index={args[VAL]} order={args[ORDER]}"
+    if op in (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE):
+        return f"addr={args[VAL] & 0xFFFFFFFFFFFFFFFF:#x}"
+    return f"order={args[ORDER]}"
+
+
+def _state(pfn: int, engine: Engine, comm_of: CommOf) -> PageState:
+    row = engine.pages(pfn, pfn + 1)[0]
+    counted = bool(row["marks"] & Mark.COUNTED)
+    excess = engine.excess(pfn) if counted else None
+    return PageState(
+        state=STATE_NAMES[int(row["state"])],
+        order=int(row["order"]) if row["state"] != State.UNSEEN else None,
+        count=int(row["count"]) if counted else None,
+        mapcount=int(row["mapcount"]) if counted else None,
+        flags=engine.flag_names(int(row["flags"])) if counted else [],
+        expected=None if excess is None else int(row["count"]) - excess,
+        excess=excess,
+        open_references=[
+            OpenReference(tid=int(ref["tid"]), comm=comm_of(int(ref["tid"])), since_ns=int(ref["ns"]), val=int(ref["val"]))
+            for ref in engine.open_refs(pfn)
+        ],
+        file=file_of(engine, int(row["file"]), int(row["index"])),
+    )
+
+
+def file_of(engine: Engine, number: int, index: int) -> File | None:
+    """The file of this row of the file table; None for pages without one, or known by their pointer only."""
+    if number < 0:
+        return None
+    row = engine.table("files")[number]
+    if row["dev"] < 0:
+        return None
+    return File(dev=int(row["dev"]), ino=int(row["ino"]), index=index if index >= 0 else None)
+
+
+def _add(lives: list[Life], event: PageEvent, engine: Engine, pfn: int, comm_of: CommOf) -> None:
+    """Append the event to the life it belongs to; an allocation begins one, a free ends it."""
+    begins = event.event in ("mm_page_alloc", "page_ref_set") and (not lives or lives[-1].end_ns is not None)
+    if event.event == "mm_page_alloc" and lives and lives[-1].end_ns is None and len(lives[-1].events) > 1:
+        begins = True  # its free was not seen
+    if begins or not lives:
+        lives.append(Life(start_ns=event.time_ns if begins else None, end_ns=None))
+    life = lives[-1]
+    life.events.append(event)
+    if event.event == "mm_page_alloc":
+        row = engine.pages(pfn, pfn + 1)[0]
+        life.start_ns = life.start_ns if life.start_ns is not None else event.time_ns
+        life.allocated_by = Allocation(
+            tid=event.tid, comm=comm_of(event.tid), gfp=f"{int(row['gfp']):#x}", order=int(row["order"]),
+            time_ns=event.time_ns,
+        )  # fmt: skip
+    if event.event == "mm_page_free":
+        life.end_ns = event.time_ns

@@ -1,0 +1,167 @@
+"""Questions asked of the state: begin to watch a range, and which of its pages stand in the way now."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.compiled import njit
+from tracereplay.replay.ledger_kernels import NONE, Memory, Row, own_refs
+from tracereplay.replay.replay_kernels import (
+    ALLOCATED,
+    BORN,
+    COUNTED,
+    ENTERED,
+    FILE,
+    FROZEN,
+    LOCKED,
+    RESTORED,
+    TOUCHED,
+    TYPED,
+    WRITEBACK,
+    FlagMask,
+    excess_of,
+    find_row,
+)
+from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, Reason, Tally
+
+GFP_MOVABLE = 0x08  # ___GFP_MOVABLE: bit 3 in every kernel seen (4.19 to 7.3)
+UPTODATE = int(FlagMask.UPTODATE)
+R_EXCESS, R_LEFT, R_LOCKED, R_WRITEBACK = (
+    int(Reason.EXCESS),
+    int(Reason.LEFT),
+    int(Reason.LOCKED),
+    int(Reason.WRITEBACK),
+)
+R_UNMOVABLE, R_VISITED, R_RESTORED = int(Reason.UNMOVABLE), int(Reason.VISITED), int(Reason.RESTORED)
+R_NAMED, R_TYPED = int(Reason.NAMED), int(Reason.TYPED)
+T_SUSPECTS, T_CLAIMS = int(Tally.SUSPECTS), int(Tally.CLAIMS)
+
+
+@njit
+def watch(mem: Memory, start_pfn: int, end_pfn: int) -> None:
+    """Begin to watch [start_pfn, end_pfn): the smallest excess is counted from the present one on."""
+    pfn = start_pfn
+    while pfn < end_pfn:
+        row = find_row(mem, pfn)
+        if row >= 0:
+            page = mem.pages[row]
+            page.marks &= LIFE_MARKS
+            page.min_excess = excess_of(mem, page)
+        pfn += 1
+
+
+@njit
+def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
+    """Why this page stands in the way, as a set of Reason bits; 0 = it does not."""
+    reasons = R_NAMED if named else 0
+    if page.state != ALLOCATED:
+        return reasons
+    marks = page.marks
+    if marks & BORN and (page.gfp & GFP_MOVABLE) == 0:
+        reasons |= R_UNMOVABLE
+    if marks & RESTORED:
+        reasons |= R_RESTORED
+    if marks & COUNTED:
+        if 0 < page.min_excess < NO_EXCESS and 0 < excess_of(mem, page) < NO_EXCESS:
+            reasons |= R_EXCESS
+        if marks & TOUCHED and not marks & FROZEN:
+            reasons |= R_LEFT
+        if marks & FILE and page.flags & mem.flag_masks[LOCKED] and not page.flags & mem.flag_masks[UPTODATE]:
+            reasons |= R_LOCKED
+        if page.flags & mem.flag_masks[WRITEBACK]:
+            reasons |= R_WRITEBACK
+    elif visited and marks & BORN and not marks & ENTERED:
+        reasons |= R_VISITED
+    if reasons and marks & TYPED:
+        reasons |= R_TYPED
+    return reasons
+
+
+@njit
+def claim_refs(mem: Memory, page: Row, suspect: int) -> None:
+    """Keep the references open now with the suspect."""
+    row = page.refs
+    while row != NONE:
+        known = False
+        for claim in range(mem.tally[T_CLAIMS] - 1, -1, -1):
+            if mem.claims[claim].suspect != suspect:
+                break
+            known = known or mem.claims[claim].ref == row
+        if not known:
+            mem.claims[mem.tally[T_CLAIMS]].suspect = suspect
+            mem.claims[mem.tally[T_CLAIMS]].ref = row
+            mem.tally[T_CLAIMS] += 1
+            mem.refs[row].kept = 1
+        row = mem.refs[row].next
+
+
+@njit
+def suspect_row(mem: Memory, page: Row, pfn: int, attempt: int, ns: int) -> int:
+    """The attempt's row for this page, a new one where it has none yet."""
+    row = page.suspect
+    while row != NONE:
+        if mem.suspects[row].attempt == attempt:
+            return row
+        row = mem.suspects[row].next
+    row = mem.tally[T_SUSPECTS]
+    mem.tally[T_SUSPECTS] += 1
+    suspect = mem.suspects[row]
+    suspect.pfn, suspect.attempt, suspect.first_ns = pfn, attempt, ns
+    suspect.confirmed = -NO_EXCESS
+    suspect.post_ns, suspect.clear_ns, suspect.unlock_ns = NONE, NONE, NONE
+    suspect.written_ns, suspect.end_ns, suspect.clear_tid, suspect.end_tid = NONE, NONE, NONE, NONE
+    suspect.reasons = 0
+    suspect.next = page.suspect
+    page.suspect = row
+    return row
+
+
+@njit
+def probe(
+    mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn: int, ns: int, attempt: int
+) -> int:
+    """Note every page of [start_pfn, end_pfn) that stands in the way; returns the pfn it reached (tables full: less).
+
+    visited_end -- pages below it have been scanned for migration; named_pfn -- the page the kernel named, or -1.
+    """
+    pfn = start_pfn
+    while pfn < end_pfn:
+        if mem.tally[T_SUSPECTS] + 1 >= len(mem.suspects) or mem.tally[T_CLAIMS] + 64 >= len(mem.claims):
+            return pfn
+        row = find_row(mem, pfn)
+        if row < 0:
+            pfn += 1
+            continue
+        page = mem.pages[row]
+        head = pfn
+        named = pfn == named_pfn
+        if page.state == ALLOCATED and page.order > 0:
+            head = pfn & ~((1 << page.order) - 1)
+            named = head <= named_pfn < head + (1 << page.order)
+            if head != pfn and pfn != start_pfn:
+                pfn += 1
+                continue
+            row = find_row(mem, head)
+            page = mem.pages[row]
+        reasons = reasons_of(mem, page, pfn < visited_end, named)
+        if reasons:
+            number = suspect_row(mem, page, head, attempt, ns)
+            suspect = mem.suspects[number]
+            suspect.last_ns, suspect.pending = ns, 1
+            suspect.min_excess, suspect.own = page.min_excess, own_refs(mem, page)
+            suspect.count, suspect.mapcount, suspect.flags = page.count, page.mapcount, page.flags
+            suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
+            suspect.file, suspect.index = page.file, page.index
+            suspect.marks, suspect.order, suspect.state = page.marks, page.order, page.state
+            suspect.reasons |= reasons
+            claim_refs(mem, page, number)
+        pfn = max(pfn + 1, head + (1 << page.order)) if page.state == ALLOCATED else pfn + 1
+    return end_pfn
+
+
+@njit
+def excess_at(mem: Memory, pfn: int) -> int:
+    """Excess of this page now; NO_EXCESS where it cannot be told."""
+    row = find_row(mem, pfn)
+    return NO_EXCESS if row < 0 else excess_of(mem, mem.pages[row])

@@ -1,0 +1,463 @@
+"""The compiled replay: one entry of the page stream after the other changes the state of its pages.
+
+Rules that the captures taught (kernel versions seen: 6.12.117, 7.2.13) stand beside the branch they decide.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.compiled import njit
+from tracereplay.replay.ledger_kernels import (
+    GET,
+    NONE,
+    PIN,
+    Memory,
+    Row,
+    Stamp,
+    become_mappings,
+    close_life,
+    give_back,
+    own_refs,
+    take,
+)
+from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, SECTION_BITS, TYPED_MAPCOUNT, Mark, State, Tally
+from tracereplay.schema import Op
+from tracereplay.schema import COUNT as A_COUNT
+from tracereplay.schema import FLAGS as A_FLAGS
+from tracereplay.schema import MAPCOUNT as A_MAPCOUNT
+from tracereplay.schema import MAPPING as A_MAPPING
+from tracereplay.schema import ORDER as A_ORDER
+from tracereplay.schema import PFN as A_PFN
+from tracereplay.schema import RET as A_RET
+from tracereplay.schema import VAL as A_VAL
+
+
+class FlagMask(IntEnum):
+    """Page flags the model reads, as masks in this trace's own bit order (0 where the kernel has no such flag)."""
+
+    LOCKED = 0
+    UPTODATE = 1
+    WRITEBACK = 2
+    PRIVATE = 3
+    SWAPCACHE = 4
+    SWAPBACKED = 5
+    HEAD = 6
+
+
+SECTION_MASK = (1 << SECTION_BITS) - 1
+MAX_ORDER = 20
+LOCKED, WRITEBACK, PRIVATE = int(FlagMask.LOCKED), int(FlagMask.WRITEBACK), int(FlagMask.PRIVATE)
+SWAPCACHE, HEAD = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD)
+
+UNSEEN, BUDDY, PCP, ALLOCATED = int(State.UNSEEN), int(State.BUDDY), int(State.PCP), int(State.ALLOCATED)
+COUNTED, ANON, FILE, BORN = int(Mark.COUNTED), int(Mark.ANON), int(Mark.FILE), int(Mark.BORN)
+CONFLICT, TYPED, ENTRY, HASHED = int(Mark.CONFLICT), int(Mark.TYPED), int(Mark.MIGRATION_ENTRY), int(Mark.HASHED)
+TOUCHED, FROZEN, RESTORED = int(Mark.TOUCHED), int(Mark.FROZEN), int(Mark.RESTORED)
+SEEN, ENTERED = int(Mark.SEEN), int(Mark.ENTERED)
+KEPT_BY_NEW_LIFE = 0xFFFF & ~LIFE_MARKS  # window marks outlive the page's life
+
+T_REFS, T_FILES, T_FAILED = int(Tally.REFS), int(Tally.FILES), int(Tally.FAILED_ALLOCS)
+T_FREE_REF, T_UNKNOWN_FREE = int(Tally.FREE_REF), int(Tally.FREE_WITHOUT_ALLOC)
+T_OVER_LIVE, T_RESYNCS = int(Tally.ALLOC_OVER_LIVE), int(Tally.RESYNCS)
+T_OUT_OF_RANGE, T_EVENTS = int(Tally.OUT_OF_RANGE), int(Tally.EVENTS)
+
+OP_ALLOC, OP_FREE, OP_DRAIN, OP_TAKE = int(Op.ALLOC), int(Op.FREE), int(Op.PCP_DRAIN), int(Op.BUDDY_TAKE)
+OP_SET, OP_MOD, OP_UNLESS = int(Op.REF_SET), int(Op.REF_MOD), int(Op.REF_MOD_UNLESS)
+OP_AND_TEST, OP_AND_RETURN = int(Op.REF_MOD_AND_TEST), int(Op.REF_MOD_AND_RETURN)
+OP_FREEZE, OP_UNFREEZE = int(Op.REF_FREEZE), int(Op.REF_UNFREEZE)
+OP_CACHE_ADD, OP_CACHE_DELETE = int(Op.CACHE_ADD), int(Op.CACHE_DELETE)
+OP_SET_PTE, OP_REMOVE_PTE = int(Op.SET_MIGRATION_PTE), int(Op.REMOVE_MIGRATION_PTE)
+
+HASH_MULTIPLIER = np.int64(-7046029254386353131)  # 2^64 / golden ratio, as the kernel's hash_64
+
+
+@njit
+def find_row(mem: Memory, pfn: int) -> int:
+    """Row of the page frame in `mem.pages`, -1 where the model has no such section."""
+    if pfn < 0 or (pfn >> SECTION_BITS) >= len(mem.sections):
+        return NONE
+    slot = mem.sections[pfn >> SECTION_BITS]
+    if slot < 0:
+        return NONE
+    return (slot << SECTION_BITS) + (pfn & SECTION_MASK)
+
+
+@njit
+def taken_refs(mem: Memory, page: Row) -> int:
+    """References that tasks other than isolating ones took by page_ref_mod_unless or as pins, and still hold."""
+    taken = 0
+    row = page.refs
+    while row != NONE:
+        kind = mem.refs[row].kind
+        if kind in (GET, PIN):
+            taken += mem.refs[row].val
+        row = mem.refs[row].next
+    return taken
+
+
+@njit
+def excess_of(mem: Memory, page: Row) -> int:
+    """References beyond the expected ones, isolating tasks' own left out; NO_EXCESS where that cannot be told.
+
+    Expected (folio_expected_ref_count, include/linux/mm.h): one for each mapping; a page-cache page has one more for
+    the cache and one for private data. Only the head's own _mapcount is traced: of a large anonymous folio the
+    excess is at most what the ledger knows to be taken, of a large file folio nothing is said.
+    """
+    if (page.marks & (ANON | FILE)) == 0 or (page.marks & (COUNTED | TYPED)) != COUNTED:
+        return NO_EXCESS
+    large = page.order > 0 or (page.flags & mem.flag_masks[HEAD]) != 0
+    expected = page.mapcount + 1
+    if page.marks & FILE:
+        if large:
+            return NO_EXCESS
+        expected += 1
+        if page.flags & mem.flag_masks[PRIVATE]:
+            expected += 1
+    elif page.flags & mem.flag_masks[SWAPCACHE]:
+        expected += 1 << page.order
+    excess = page.count - expected - own_refs(mem, page)
+    if large:
+        # Mapped as a whole (by a PMD) a THP's own _mapcount stays -1. Under the migrator's lock that mapping is
+        # gone without a trace: say nothing then.
+        if page.flags & mem.flag_masks[LOCKED]:
+            return NO_EXCESS
+        excess = min(excess + expected - max(expected, 1), taken_refs(mem, page))
+    return min(max(excess, -NO_EXCESS), NO_EXCESS - 1)
+
+
+@njit
+def settle_suspects(mem: Memory, page: Row, stamp: Stamp, before: int, after: int) -> None:
+    """A reference event on a page that was in the way: what it tells about the time between probe and now."""
+    row = page.suspect
+    while row != NONE:
+        suspect = mem.suspects[row]
+        if suspect.pending:
+            suspect.pending = 0
+            suspect.post_ns = stamp.ns
+            suspect.post_flags = page.flags
+            smallest = min(suspect.min_excess, before)
+            if smallest != NO_EXCESS and smallest > suspect.confirmed:
+                suspect.confirmed = smallest
+        if suspect.clear_ns < 0 and after <= 0:
+            suspect.clear_ns, suspect.clear_tid = stamp.ns, stamp.tid
+        if suspect.unlock_ns < 0 and (page.flags & mem.flag_masks[LOCKED]) == 0:
+            suspect.unlock_ns = stamp.ns
+        if suspect.written_ns < 0 and (page.flags & mem.flag_masks[WRITEBACK]) == 0:
+            suspect.written_ns = stamp.ns
+        row = suspect.next
+
+
+@njit
+def end_suspects(mem: Memory, page: Row, stamp: Stamp) -> None:
+    """The page moved away or was freed: it is in nobody's way any more."""
+    row = page.suspect
+    while row != NONE:
+        suspect = mem.suspects[row]
+        suspect.end_ns, suspect.end_tid = stamp.ns, stamp.tid
+        row = suspect.next
+    page.suspect = NONE
+
+
+@njit
+def end_life(mem: Memory, page: Row, stamp: Stamp) -> None:
+    """Forget what belonged to the page's life."""
+    if page.suspect != NONE:
+        end_suspects(mem, page, stamp)
+    if page.refs != NONE:
+        close_life(mem, page, stamp)
+    page.marks &= KEPT_BY_NEW_LIFE
+    page.file, page.index = NONE, NONE
+    page.min_excess = NO_EXCESS
+
+
+@njit
+def begin_life(mem: Memory, page: Row, stamp: Stamp, order: int) -> None:
+    """The page left the free lists."""
+    end_life(mem, page, stamp)
+    page.state, page.order = ALLOCATED, order
+    page.alloc_ns, page.alloc_tid, page.gfp = stamp.ns, NONE, 0
+    page.count, page.mapcount, page.flags = 1, -1, 0
+    page.marks |= ENTERED
+
+
+@njit
+def do_alloc(mem: Memory, pfn: int, order: int, gfp: int, stamp: Stamp) -> None:
+    """mm_page_alloc: pfn .. pfn + 2^order begin a life whose allocator is known."""
+    for number in range(pfn, pfn + (1 << order)):
+        row = find_row(mem, number)
+        if row < 0:
+            continue
+        page = mem.pages[row]
+        # page_ref_set of the same allocation comes just before and has begun the life already.
+        fresh = page.state == ALLOCATED and page.alloc_tid == NONE and page.refs == NONE and page.count == 1
+        if page.state == ALLOCATED and not (fresh and page.marks & ENTERED):
+            mem.tally[T_OVER_LIVE] += 1
+        counted = page.marks & COUNTED if fresh else 0
+        begin_life(mem, page, stamp, order)
+        page.alloc_tid, page.gfp = stamp.tid, gfp
+        page.marks |= BORN | counted
+
+
+@njit
+def do_free(mem: Memory, pfn: int, order: int, state: int, stamp: Stamp) -> None:
+    """mm_page_free, mm_page_pcpu_drain, mm_page_alloc_zone_locked: pages are on a free list."""
+    for number in range(pfn, pfn + (1 << order)):
+        row = find_row(mem, number)
+        if row < 0:
+            continue
+        page = mem.pages[row]
+        if page.state == ALLOCATED or page.refs != NONE or page.suspect != NONE:
+            end_life(mem, page, stamp)
+        elif page.state == UNSEEN and state == PCP:
+            mem.tally[T_UNKNOWN_FREE] += 1
+        page.marks &= KEPT_BY_NEW_LIFE
+        page.file, page.index = NONE, NONE
+        page.state, page.order = state, order
+        page.count, page.mapcount, page.flags = 0, -1, 0
+
+
+@njit
+def file_slot(slots: npt.NDArray[np.int64], key_a: int, key_b: int) -> int:
+    """Slot of the key, or the empty one where it belongs (open addressing)."""
+    slot = ((key_a ^ (key_b << 17)) * HASH_MULTIPLIER) % len(slots)
+    while slots[slot, 2] != 0 and not (slots[slot, 0] == key_a and slots[slot, 1] == key_b):
+        slot = (slot + 1) % len(slots)
+    return slot
+
+
+@njit
+def set_file_slot(slots: npt.NDArray[np.int64], key_a: int, key_b: int, row: int) -> None:
+    """Remember the file of this key."""
+    slot = file_slot(slots, key_a, key_b)
+    slots[slot, 0], slots[slot, 1], slots[slot, 2] = key_a, key_b, row + 1
+
+
+@njit
+def file_row(mem: Memory, key_a: int, key_b: int) -> int:
+    """Row of a file by (mapping pointer, 0) or (ino, dev + 1); -1 = not known yet."""
+    return mem.file_slots[file_slot(mem.file_slots, key_a, key_b), 2] - 1
+
+
+@njit
+def new_file(mem: Memory, dev: int, ino: int) -> int:
+    """A new row of the file table."""
+    row = mem.tally[T_FILES]
+    mem.tally[T_FILES] += 1
+    mem.files[row].dev, mem.files[row].ino = dev, ino
+    return row
+
+
+@njit
+def do_cache_add(mem: Memory, page: Row, dev: int, ino: int, index: int) -> None:
+    """mm_filemap_add_to_page_cache: the page belongs to a file."""
+    row = file_row(mem, ino, dev + 1)
+    if row < 0:
+        row = new_file(mem, dev, ino)
+        set_file_slot(mem.file_slots, ino, dev + 1, row)
+    page.file, page.index = row, index
+    page.marks = (page.marks | FILE) & ~(ANON | HASHED)
+
+
+@njit
+def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
+    """What page->mapping says: anonymous (bit 0), or the page cache of a file known by this pointer."""
+    if 0 < mapping < (1 << 32):
+        # Kernel text prints a hash (%p), which has lost bit 0. A new anonymous page gets mapping and first rmap at
+        # once, a page-cache page its mapping before anyone maps it.
+        if page.marks & (ANON | FILE | HASHED) == 0:
+            if page.marks & COUNTED == 0:
+                page.marks |= HASHED
+            elif page.mapcount >= 0 or page.order > 0:
+                page.marks |= ANON
+            else:
+                page.marks |= FILE
+        return
+    if mapping & 1:
+        page.marks = (page.marks | ANON) & ~FILE
+        return
+    if mapping & 2:
+        return  # movable_ops page: neither
+    page.marks = (page.marks | FILE) & ~ANON
+    row = file_row(mem, mapping, 0)
+    if page.file < 0:
+        if row < 0:
+            row = new_file(mem, NONE, NONE)
+            set_file_slot(mem.file_slots, mapping, 0, row)
+        page.file = row
+    elif row != page.file:
+        set_file_slot(mem.file_slots, mapping, 0, page.file)
+
+
+@njit
+def change_of(op: int, val: int, ret: int) -> int:
+    """By how much a reference event changed the count."""
+    if op in (OP_MOD, OP_AND_TEST, OP_AND_RETURN):
+        return val
+    if op == OP_UNLESS and ret != 0:
+        return val
+    return 0
+
+
+@njit
+def do_ref(mem: Memory, row: int, pfn: int, stamp: Stamp, args: npt.NDArray[np.int64], isolating: bool) -> None:
+    """A page_ref event: count, mapcount, flags and mapping as read just after the change, and the ledger."""
+    page = mem.pages[row]
+    op, val, ret = stamp.op, args[A_VAL], args[A_RET]
+    if (op in (OP_UNLESS, OP_FREEZE)) and ret == 0:
+        return  # nothing happened; on 7.2 failed freezes are everyday noise
+    raw_mapcount = args[A_MAPCOUNT]
+    typed = raw_mapcount < -128 or raw_mapcount > 32766
+    mapcount = TYPED_MAPCOUNT if typed else raw_mapcount
+    if op == OP_SET:
+        tail = page.state == ALLOCATED and page.order > 0 and (pfn & ((1 << page.order) - 1)) != 0
+        if page.state != ALLOCATED:
+            begin_life(mem, page, stamp, 0)
+        elif tail or page.order > 0:
+            page.order = 0  # a split gives every page its own count
+        page.state = ALLOCATED
+        page.count = args[A_COUNT]
+        page.marks |= COUNTED | SEEN
+        return
+    if page.state != ALLOCATED:
+        # A page that is in use although its allocation was not seen (before the trace, lost, or not traced).
+        if op == OP_UNFREEZE:
+            begin_life(mem, page, stamp, 0)
+        else:
+            if page.state != UNSEEN:
+                end_life(mem, page, stamp)
+            page.state, page.order = ALLOCATED, 0
+        page.marks &= ~COUNTED
+    known = page.marks & COUNTED
+    change = change_of(op, val, ret)
+    old_mapcount = page.mapcount
+    if known and change != 0 and args[A_COUNT] - change != page.count:
+        mem.tally[T_RESYNCS] += 1
+        page.marks |= CONFLICT
+    elif change != 0:
+        page.marks &= ~CONFLICT
+    page.count = args[A_COUNT]
+    page.mapcount = mapcount
+    page.flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
+    if args[A_MAPPING] != 0:
+        learn_mapping(mem, page, args[A_MAPPING])
+    page.marks |= COUNTED | SEEN
+    if typed:
+        page.marks |= TYPED
+    if op == OP_FREEZE:
+        if isolating:
+            page.marks |= FROZEN
+        if page.suspect != NONE and isolating:
+            end_suspects(mem, page, stamp)
+        return
+    if op == OP_UNFREEZE:
+        return
+    if op == OP_UNLESS and isolating:
+        page.marks |= TOUCHED
+    remapped = mapcount - old_mapcount if known and not typed and old_mapcount != TYPED_MAPCOUNT else 0
+    if remapped > 0:
+        become_mappings(mem, page, remapped, stamp)
+    before = excess_of(mem, page)
+    if before != NO_EXCESS and not (change < 0 and remapped < 0):
+        before -= change  # as it was just before this change, with the mapcount read after it
+    if change > 0:
+        take(mem, page, pfn, stamp, change, op == OP_UNLESS)
+    elif change < 0 and remapped >= 0:
+        # A put that finds fewer mappings than before is an unmap: it gives no get back.
+        give_back(mem, page, stamp, change)
+    after = excess_of(mem, page)
+    page.min_excess = min(page.min_excess, after)
+    if page.suspect != NONE:
+        settle_suspects(mem, page, stamp, before, after)
+
+
+@njit
+def do_pte(mem: Memory, op: int, pfn: int) -> None:
+    """set_migration_pte / remove_migration_pte: an entry restored on its own pfn is a failed migration."""
+    row = find_row(mem, pfn)
+    if row < 0:
+        return
+    page = mem.pages[row]
+    if op == OP_SET_PTE:
+        page.marks |= ENTRY
+    elif page.marks & ENTRY:
+        page.marks = (page.marks | RESTORED) & ~ENTRY
+
+
+@njit
+def replay(
+    mem: Memory,
+    time_ns: npt.NDArray[np.int64],
+    cpu: npt.NDArray[np.uint16],
+    tid: npt.NDArray[np.int32],
+    op: npt.NDArray[np.uint8],
+    args: npt.NDArray[np.int64],
+    start: int,
+    stop: int,
+) -> int:
+    """Apply entries [start, stop); returns where it stopped: earlier than `stop` when a table has to grow first."""
+    for i in range(start, stop):
+        full = mem.tally[T_REFS] + 1 >= len(mem.refs) and mem.tally[T_FREE_REF] == 0
+        if full or mem.tally[T_FILES] + 1 >= len(mem.files) or mem.tally[T_FAILED] + 1 >= len(mem.failed_allocs):
+            return i
+        what = int(op[i])
+        pfn = args[i, A_PFN]
+        order = args[i, A_ORDER]
+        stamp = Stamp(int(time_ns[i]), int(cpu[i]), int(tid[i]), what)
+        mem.tally[T_EVENTS] += 1
+        if what == OP_SET_PTE or what == OP_REMOVE_PTE:
+            do_pte(mem, what, pfn)
+            continue
+        if what == OP_ALLOC and pfn < 0:
+            failed = mem.failed_allocs[mem.tally[T_FAILED]]
+            failed.ns, failed.tid, failed.order = stamp.ns, stamp.tid, order
+            failed.gfp = np.uint32(args[i, A_FLAGS] & 0xFFFFFFFF)
+            mem.tally[T_FAILED] += 1
+            continue
+        row = find_row(mem, pfn)
+        if row < 0 or order < 0 or order > MAX_ORDER:
+            mem.tally[T_OUT_OF_RANGE] += 1
+            continue
+        if OP_SET <= what <= OP_UNFREEZE:
+            isolating = False
+            for isolator in mem.isolators:
+                if isolator == stamp.tid:
+                    isolating = True
+            do_ref(mem, row, pfn, stamp, args[i], isolating)
+        elif what == OP_ALLOC:
+            do_alloc(mem, pfn, order, args[i, A_FLAGS] & 0xFFFFFFFF, stamp)
+        elif what == OP_FREE:
+            do_free(mem, pfn, order, PCP, stamp)
+        elif what == OP_DRAIN:
+            do_free(mem, pfn, order, BUDDY, stamp)
+        elif what == OP_TAKE:
+            if args[i, A_RET] != 0:
+                do_free(mem, pfn, order, PCP, stamp)
+        elif what == OP_CACHE_ADD:
+            for number in range(pfn, pfn + (1 << order)):
+                sub = find_row(mem, number)
+                if sub >= 0:
+                    index = args[i, A_VAL] + number - pfn
+                    do_cache_add(mem, mem.pages[sub], args[i, A_RET], args[i, A_MAPPING], index)
+        elif what == OP_CACHE_DELETE:
+            mem.pages[row].marks &= ~FILE
+    return stop
+
+
+@njit
+def needed_sections(args: npt.NDArray[np.int64], op: npt.NDArray[np.uint8], wanted: npt.NDArray[np.uint8]) -> None:
+    """Mark in `wanted` (by section number) the sections these entries name."""
+    for i in range(len(op)):
+        pfn = args[i, A_PFN]
+        order = min(max(args[i, A_ORDER], 0), MAX_ORDER)
+        if pfn < 0:
+            continue
+        first = pfn >> SECTION_BITS
+        last = (pfn + (1 << order) - 1) >> SECTION_BITS
+        for section in range(first, min(last + 1, len(wanted))):
+            wanted[section] = 1
+
+

@@ -1,0 +1,192 @@
+"""What the model keeps: one row per page frame in sparse sections, one row per reference, one per suspect.
+
+The layout of each row is declared once here; kernels and the plain twin use the same names. Sections are those of
+the kernel's SPARSEMEM: 2^15 pages, present only where the trace touches memory.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+import numpy as np
+import numpy.typing as npt
+
+SECTION_BITS = 15
+SECTION_PAGES = 1 << SECTION_BITS
+# 2^35 pages = 128 TiB of 4 KiB pages: beyond, a pfn is damage (loss `pfn_out_of_range`).
+MAX_SECTIONS = 1 << 20
+
+
+class State(IntEnum):
+    """Where a page frame is."""
+
+    UNSEEN = 0  # no event named it
+    BUDDY = 1  # free, on the buddy lists
+    PCP = 2  # free, on a per-cpu list (or on its way there)
+    ALLOCATED = 3  # in use
+
+
+class Mark(IntFlag):
+    """Facts about a page frame; those above WINDOW hold since the last watch of its range began."""
+
+    COUNTED = 1  # a page_ref event told its count in this life
+    ANON = 2  # mapping says anonymous
+    FILE = 4  # mapping or page cache says file
+    BORN = 8  # its allocation was seen (alloc_ns, alloc_tid, gfp are valid)
+    CONFLICT = 16  # the last count contradicts the one before
+    AMBIGUOUS = 32  # the ledger had to choose between takers
+    TYPED = 64  # _mapcount holds a page type: not an LRU page
+    MIGRATION_ENTRY = 128  # a migration entry holds its pfn
+    HASHED = 256  # mapping is a hashed pointer (kernel text): anonymous or file is not told
+    # since the watch began
+    TOUCHED = 1024  # the isolating task took a reference
+    FROZEN = 2048  # its count was frozen: it was migrated or split
+    RESTORED = 4096  # a migration entry was turned back into a mapping of the same pfn: migration failed
+    SEEN = 8192  # any reference event
+    ENTERED = 16384  # allocated since
+
+
+WINDOW_MARKS = Mark.TOUCHED | Mark.FROZEN | Mark.RESTORED | Mark.SEEN | Mark.ENTERED
+LIFE_MARKS = 0xFFFF & ~int(WINDOW_MARKS)
+
+TYPED_MAPCOUNT = -32768  # stands for any page-type word
+NO_EXCESS = 32767  # nothing known yet
+
+# 48 bytes a page.
+PAGE = np.dtype(
+    [
+        ("alloc_ns", np.int64),
+        ("alloc_tid", np.int32),
+        ("gfp", np.uint32),
+        ("count", np.int32),
+        ("flags", np.uint32),  # low 32 bits of page->flags
+        ("file", np.int32),  # row of the file table, -1 = none
+        ("index", np.int32),  # page index in the file, -1 = unknown
+        ("refs", np.int32),  # youngest open reference (row of the reference table), -1 = none
+        ("suspect", np.int32),  # youngest unsettled suspect row, -1 = none
+        ("mapcount", np.int16),  # raw _mapcount, clamped; TYPED_MAPCOUNT for page types
+        ("min_excess", np.int16),  # smallest excess since the watch began, NO_EXCESS = unknown
+        ("marks", np.uint16),  # Mark
+        ("state", np.uint8),  # State
+        ("order", np.uint8),  # order of the allocation or free block it belongs to
+    ]
+)
+
+
+class RefKind(IntEnum):
+    """How a reference was taken."""
+
+    MOD = 0  # page_ref_mod: page cache, LRU batch, fork ...
+    GET = 1  # page_ref_mod_unless: gup, lookup, isolation
+    PIN = 2  # multiples of GUP_PIN_COUNTING_BIAS (1024): FOLL_PIN
+    ISOLATION = 3  # a GET by a task that isolates pages just then
+
+
+REF = np.dtype(
+    [
+        ("ns", np.int64),
+        ("close_ns", np.int64),  # -1 = open
+        ("pfn", np.int64),
+        ("tid", np.int32),
+        ("close_tid", np.int32),  # -1 = ended with the page's life
+        ("val", np.int32),
+        ("next", np.int32),  # older open reference of the page
+        ("cpu", np.uint16),
+        ("close_cpu", np.uint16),
+        ("op", np.uint8),
+        ("kind", np.uint8),
+        ("kept", np.uint8),  # claimed by a suspect: the row is not reused
+        ("close_op", np.uint8),
+    ]
+)
+
+class Reason(IntFlag):
+    """Why a probe took a page for a suspect; the causes are decided from these, the state and the ledger."""
+
+    EXCESS = 1  # references beyond the expected ones
+    LEFT = 2  # the isolating task took it up and left it: neither migrated nor freed
+    LOCKED = 4  # PG_locked without PG_uptodate on a file page: a read has not ended
+    WRITEBACK = 8  # PG_writeback
+    UNMOVABLE = 16  # allocated without __GFP_MOVABLE
+    VISITED = 32  # no page_ref events: allocated before, not freed, within the part already scanned
+    RESTORED = 64  # its migration entry was restored: migration failed
+    NAMED = 128  # the kernel named it (fin_pfn)
+    TYPED = 256  # a page type: slab, page table, offline ...
+
+
+# A page in the way at a probe: its state then, and what became of it.
+SUSPECT = np.dtype(
+    [
+        ("pfn", np.int64),
+        ("first_ns", np.int64),  # first probe that met it
+        ("last_ns", np.int64),  # last probe that met it
+        ("alloc_ns", np.int64),
+        ("post_ns", np.int64),  # first reference event after the last probe, -1 = none
+        ("clear_ns", np.int64),  # first event after the first probe without excess, -1 = never
+        ("unlock_ns", np.int64),  # likewise without PG_locked
+        ("written_ns", np.int64),  # likewise without PG_writeback
+        ("end_ns", np.int64),  # end of its life (free, new allocation) or its migration, -1 = never
+        ("attempt", np.int32),
+        ("alloc_tid", np.int32),
+        ("gfp", np.uint32),
+        ("count", np.int32),
+        ("flags", np.uint32),
+        ("post_flags", np.uint32),
+        ("file", np.int32),
+        ("index", np.int32),
+        ("next", np.int32),  # older suspect row of this page
+        ("clear_tid", np.int32),
+        ("end_tid", np.int32),
+        ("mapcount", np.int16),
+        ("min_excess", np.int16),  # at the last probe, own isolation left out
+        ("confirmed", np.int16),  # largest, over the probes, of the smallest excess before, within and after
+        ("own", np.int16),  # references of isolating tasks open at the last probe
+        ("marks", np.uint16),
+        ("reasons", np.uint16),  # Reason, of all its probes
+        ("order", np.uint8),
+        ("state", np.uint8),
+        ("pending", np.uint8),  # no event since the last probe
+    ]
+)
+
+CLAIM = np.dtype([("suspect", np.int32), ("ref", np.int32)])  # reference `ref` was open when `suspect` was met
+
+FILE = np.dtype([("dev", np.int64), ("ino", np.int64)])  # -1 = unknown (known by its mapping pointer only)
+
+FAILED_ALLOC = np.dtype([("ns", np.int64), ("tid", np.int32), ("order", np.int32), ("gfp", np.uint32)])
+
+
+class Tally(IntEnum):
+    """Counters of what the replay met: quality of the trace, not results."""
+
+    REFS = 0  # rows used in the reference table
+    FREE_REF = 1  # head of the list of reusable rows (row + 1, 0 = none)
+    SUSPECTS = 2
+    CLAIMS = 3
+    FILES = 4
+    FAILED_ALLOCS = 5
+    FREE_WITHOUT_ALLOC = 6
+    ALLOC_OVER_LIVE = 7
+    RESYNCS = 8
+    OUT_OF_RANGE = 9
+    SECTIONS = 10
+    EVENTS = 11
+
+
+TABLE_DTYPES = {"refs": REF, "suspects": SUSPECT, "claims": CLAIM, "files": FILE, "failed_allocs": FAILED_ALLOC}
+TABLE_COUNTS = {
+    "refs": Tally.REFS,
+    "suspects": Tally.SUSPECTS,
+    "claims": Tally.CLAIMS,
+    "files": Tally.FILES,
+    "failed_allocs": Tally.FAILED_ALLOCS,
+}
+
+
+def blank_pages(pages: int) -> npt.NDArray[np.void]:
+    """Rows of page frames no event has named."""
+    rows = np.zeros(pages, PAGE)
+    for column in ("file", "index", "refs", "suspect", "mapcount"):
+        rows[column] = -1
+    rows["min_excess"] = NO_EXCESS
+    return rows
