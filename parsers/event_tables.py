@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tracereplay.parsers import ring_buffer_kernels as kernels
+from tracereplay.parsers import event_table_kernels as kernels
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.format_text import EventFormat, Field, Shape
-from tracereplay.parsers.ring_buffer import Rows
+from tracereplay.parsers.ring_buffer_rows import Rows
 from tracereplay.schema import ARGS, EVENT_COLUMNS, PFN, Column
 
 Place = tuple[int, int, bool]  # offset, size, signed: what a kernel needs to load a number
@@ -197,7 +198,7 @@ def _texts(
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:  # not UTF-8
-        texts = [bytes(out[a:b]).decode("utf-8", "replace") for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        texts = [bytes(out[a:b]).decode("utf-8", "replace") for a, b in pairwise(offsets)]
         array = pa.array(texts, pa.string(), mask=mask)
     return array
 

@@ -11,22 +11,95 @@ import re
 _NAMED = re.compile(r'\{\s*([^{},]*?(?:<<[^{},]*?)?)\s*,\s*"(\w+)"\s*\}')
 
 # Bits from 0 up to the first one that depends on the configuration, by kernel seen.
-_V4_19 = (
-    "locked error referenced uptodate dirty lru active waiters slab owner_priv_1 arch_1 reserved private private_2 "
-    "writeback head mappedtodisk reclaim swapbacked unevictable"
-).split()
-_V5_4 = (
-    "locked referenced uptodate dirty lru active workingset waiters error slab owner_priv_1 arch_1 reserved private "
-    "private_2 writeback head mappedtodisk reclaim swapbacked unevictable"
-).split()
-_V6_6 = (
-    "locked writeback referenced uptodate dirty lru head waiters active workingset error slab owner_priv_1 arch_1 "
-    "reserved private private_2 mappedtodisk reclaim swapbacked unevictable"
-).split()
-_V6_12 = (
-    "locked writeback referenced uptodate dirty lru head waiters active workingset owner_priv_1 owner_2 arch_1 reserved "
-    "private private_2 reclaim swapbacked unevictable"
-).split()
+_V4_19 = [
+    "locked",
+    "error",
+    "referenced",
+    "uptodate",
+    "dirty",
+    "lru",
+    "active",
+    "waiters",
+    "slab",
+    "owner_priv_1",
+    "arch_1",
+    "reserved",
+    "private",
+    "private_2",
+    "writeback",
+    "head",
+    "mappedtodisk",
+    "reclaim",
+    "swapbacked",
+    "unevictable",
+]
+_V5_4 = [
+    "locked",
+    "referenced",
+    "uptodate",
+    "dirty",
+    "lru",
+    "active",
+    "workingset",
+    "waiters",
+    "error",
+    "slab",
+    "owner_priv_1",
+    "arch_1",
+    "reserved",
+    "private",
+    "private_2",
+    "writeback",
+    "head",
+    "mappedtodisk",
+    "reclaim",
+    "swapbacked",
+    "unevictable",
+]
+_V6_6 = [
+    "locked",
+    "writeback",
+    "referenced",
+    "uptodate",
+    "dirty",
+    "lru",
+    "head",
+    "waiters",
+    "active",
+    "workingset",
+    "error",
+    "slab",
+    "owner_priv_1",
+    "arch_1",
+    "reserved",
+    "private",
+    "private_2",
+    "mappedtodisk",
+    "reclaim",
+    "swapbacked",
+    "unevictable",
+]
+_V6_12 = [
+    "locked",
+    "writeback",
+    "referenced",
+    "uptodate",
+    "dirty",
+    "lru",
+    "head",
+    "waiters",
+    "active",
+    "workingset",
+    "owner_priv_1",
+    "owner_2",
+    "arch_1",
+    "reserved",
+    "private",
+    "private_2",
+    "reclaim",
+    "swapbacked",
+    "unevictable",
+]
 _V7_3 = [*_V6_12, "dropbehind"]
 # Flags that follow if the kernel is configured so, in the order of the enum (the text names idle before young).
 _CONFIGURED = ("mlocked", "uncached", "hwpoison", "young", "idle", "arch_2", "arch_3", "skip_kasan_poison")

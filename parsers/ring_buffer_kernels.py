@@ -2,8 +2,8 @@
 
 A page is `u64 timestamp, long commit, data`; a record is a u32 `type_len:5, time_delta:27` and its payload
 (KERNEL 2.1; include/linux/ring_buffer.h, kernel/trace/ring_buffer.c). Offsets, widths and event ids come in as arrays,
-so that a second trace with other formats compiles nothing. Bytes are handed over as the uint32 words they lie in, with two
-words to spare behind the last byte, so that one expression reads a number of any size at any place.
+so that a second trace with other formats compiles nothing. Bytes are handed over as the uint32 words they lie in, with
+two words to spare behind the last byte, so that one expression reads a number of any size at any place.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tracereplay.compiled import njit
 
 if TYPE_CHECKING:
+    Int = int | np.int64  # a number within a kernel; callers outside pass int
     U8 = npt.NDArray[np.uint8]
     U32 = npt.NDArray[np.uint32]
     I64 = npt.NDArray[np.int64]
@@ -46,7 +47,7 @@ MAX_TID = 1 << 22  # PID_MAX_LIMIT
 
 
 @njit
-def load(words: U32, at: int, size: int, big: int) -> int:
+def load(words: U32, at: Int, size: Int, big: Int) -> Int:
     """The number of `size` (1, 2, 4, 8) bytes at byte `at`, unsigned, its bits in an int64. words little endian."""
     # without branches, so that fields of mixed sizes cost no mispredictions; the third word counts where a number of
     # 8 bytes begins within a word
@@ -65,7 +66,7 @@ def load(words: U32, at: int, size: int, big: int) -> int:
 
 
 @njit
-def _open_page(words: U32, page: int, page_bytes: int, available: int, layout: I64) -> tuple[int, int, int]:
+def _open_page(words: U32, page: Int, page_bytes: Int, available: Int, layout: I64) -> tuple[Int, Int, Int]:
     """(status, end of the committed data, missed events: 0 none, -1 unknown, else their number) of one page.
 
     available -- bytes of the page that the file has: fewer than page_bytes where it is cut.
@@ -95,7 +96,7 @@ def _open_page(words: U32, page: int, page_bytes: int, available: int, layout: I
 
 
 @njit
-def _step(words: U32, at: int, end: int, time: int, big: int) -> tuple[int, int, int, int, int]:
+def _step(words: U32, at: Int, end: Int, time: Int, big: Int) -> tuple[Int, Int, Int, Int, Int]:
     """The next record with a payload from `at` on: (what, next at, time, payload at, payload bytes).
 
     time -- the running clock, u64 bits in an int64.
@@ -149,8 +150,8 @@ def _step(words: U32, at: int, end: int, time: int, big: int) -> tuple[int, int,
 @njit
 def scan_pages(
     words: U32,
-    n_bytes: int,
-    page_bytes: int,
+    n_bytes: Int,
+    page_bytes: Int,
     layout: I64,
     min_bytes: I64,
     counts: I64,
@@ -214,18 +215,21 @@ def scan_pages(
 @njit
 def _next(
     words: U32,
-    page: int,
-    at: int,
-    end: int,
-    slot_end: int,
-    time: int,
-    page_bytes: int,
-    ids_at: int,
+    page: Int,
+    at: Int,
+    end: Int,
+    slot_end: Int,
+    time: Int,
+    page_bytes: Int,
+    ids_at: Int,
     layout: I64,
     kind_of_id: I64,
     min_bytes: I64,
-) -> tuple[int, int, int, int, int, int, int]:
-    """The next wanted record of a slot: (kind, page, next at, page's end, time, payload at, payload bytes); kind -1 = none."""
+) -> tuple[Int, Int, Int, Int, Int, Int, Int]:
+    """The next wanted record of a slot: (kind, page, next at, page's end, time, payload at, payload bytes).
+
+    kind -1 = the slot has no more.
+    """
     big = layout[BIG_ENDIAN]
     common_bytes = layout[COMMON_BYTES]
     id_offset = layout[ID_OFFSET]
@@ -254,10 +258,10 @@ def begin_slot(
     words: U32,
     cursor: I64,
     clock: U64,
-    stream: int,
-    begin: int,
-    n_bytes: int,
-    last_slot: int,
+    stream: Int,
+    begin: Int,
+    n_bytes: Int,
+    last_slot: Int,
     layout: I64,
     kind_of_id: I64,
     min_bytes: I64,
@@ -290,7 +294,7 @@ def begin_slot(
 
 
 @njit
-def scale_time(raw: int, clock_scale: U64) -> int:
+def scale_time(raw: Int, clock_scale: U64) -> Int:
     """A raw stamp on the trace's clock in ns: (raw * mult >> shift) + add; mult 0 = raw is ns already.
 
     clock_scale uint64[3] = (mult, shift, add); the product has 128 bits (x86-tsc, TSC2NSEC).
@@ -335,13 +339,13 @@ def read_rows(
     blob: U32,
     blob_out: I64,
     state: I64,
-) -> int:
+) -> Int:
     """Take records of all streams in (time, stream, position) order until the output is full or a slot runs dry.
 
-    kind_of_id int64[buffers * 65536] -- row of the plan for an event id of a ring buffer, -1 = skip; n_fields int64[kinds]; field_at
-    int64[kinds, fields, 6] = (offset, size, bits above a signed number's sign, mask, 1 = may lie in three words, column);
-    other columns are 0; keep_bytes int64[kinds] -- 1: copy the
-    record into `blob` (its place: blob_out[row] = start, length, in bytes). window int64[2] = first and last ns wanted.
+    kind_of_id int64[buffers * 65536] -- row of the plan for an event id of a ring buffer, -1 = skip; n_fields
+    int64[kinds]; field_at int64[kinds, fields, 6] = (offset, size, bits above a signed number's sign, mask, 1 = may lie
+    in three words, column), other columns are 0; keep_bytes int64[kinds] -- 1: copy the record into `blob` (its place:
+    blob_out[row] = start, length, in bytes). window int64[2] = first and last ns wanted.
     state int64[2] = (rows written, blob words used), in and out. Returns the stream whose slot must be filled, or -1
     when the output is full, or -2 when all streams are finished.
     """
@@ -442,91 +446,3 @@ def read_rows(
     state[0] = n
     state[1] = used
     return outcome
-
-
-@njit
-def group_rows(kind: npt.NDArray[np.uint16], n: int, starts: I64, order: I64) -> None:
-    """Stable grouping of rows 0..n by kind: order[starts[k]:starts[k + 1]] are the rows of kind k.
-
-    starts int64[kinds + 1] and order int64[n] are written.
-    """
-    starts[:] = 0
-    for i in range(n):
-        starts[kind[i] + 1] += 1
-    for k in range(1, len(starts)):
-        starts[k] += starts[k - 1]
-    place = starts.copy()
-    for i in range(n):
-        k = kind[i]
-        order[place[k]] = i
-        place[k] += 1
-
-
-@njit
-def take_columns(fields: I64, rows: I64, out: I64) -> None:
-    """out[f, i] = fields[rows[i], f]: the fields of one event, each contiguous."""
-    for i in range(len(rows)):
-        row = rows[i]
-        for f in range(len(out)):
-            out[f, i] = fields[row, f]
-
-
-@njit
-def look_up(values: npt.NDArray[np.int32], known: npt.NDArray[np.int32], out: npt.NDArray[np.int32]) -> None:
-    """out[i] = index of values[i] in the sorted `known`, or -1; runs of equal values are looked up once."""
-    last = np.int32(0)
-    place = np.int32(-2)
-    for i in range(len(values)):
-        value = values[i]
-        if place == -2 or value != last:
-            k = np.searchsorted(known, value)
-            place = np.int32(k) if k < len(known) and known[k] == value else np.int32(-1)
-            last = value
-        out[i] = place
-
-
-@njit
-def take_arrays(
-    blob: U32,
-    starts: I64,
-    sizes: I64,
-    element: int,
-    signed: int,
-    is_stack: int,
-    big: int,
-    offsets: npt.NDArray[np.int32],
-    out: I64,
-) -> int:
-    """Arrays of `element`-byte numbers at blob[starts[i]:starts[i] + sizes[i]], one behind the other in `out`.
-
-    offsets int32[n + 1] is written; is_stack: an element of all ones or zeros ends its array. Returns their number.
-    """
-    total = 0
-    for i in range(len(starts)):
-        offsets[i] = total
-        for k in range(sizes[i] // element):
-            value = load(blob, starts[i] + k * element, element, big)
-            if is_stack and (value == 0 or value == -1 or (element == 4 and value == 0xFFFFFFFF)):
-                break
-            if signed and element < 8:
-                sign = np.int64(1) << (8 * element - 1)
-                value = (value ^ sign) - sign
-            out[total] = value
-            total += 1
-    offsets[len(starts)] = total
-    return total
-
-
-@njit
-def take_texts(blob: U8, starts: I64, sizes: I64, offsets: npt.NDArray[np.int32], out: U8) -> int:
-    """Texts at blob[starts[i]:starts[i] + sizes[i]] up to a NUL, one behind the other in `out`; returns their bytes."""
-    total = 0
-    for i in range(len(starts)):
-        offsets[i] = total
-        for k in range(starts[i], starts[i] + sizes[i]):
-            if blob[k] == 0:
-                break
-            out[total] = blob[k]
-            total += 1
-    offsets[len(starts)] = total
-    return total

@@ -15,7 +15,7 @@ class Symbols:
 
     @classmethod
     def parse(cls, text: str) -> Symbols:
-        """From /proc/kallsyms text: `ffffffff81000000 T _text [module]`; addresses hidden as 0 and data are left out."""
+        """From kallsyms text, `ffffffff81000000 T _text [module]`; addresses hidden as 0 and data are left out."""
         found: dict[int, str] = {}
         for line in text.splitlines():
             words = line.split()

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.ring_buffer import Scan
+from tracereplay.parsers.ring_buffer_scan import Scan
 from tracereplay.parsers.trace_dat_sections import CPUSTAT
 
 _LINE = re.compile(r"^\s*([A-Za-z][\w ]*?):\s*(\S+)\s*$", re.MULTILINE)
@@ -44,7 +44,8 @@ def cpu_losses(options: list[tuple[int, bytes]], buffers: list[str], found: Scan
     """Losses that the statistics tell, and CPUs whose beginning was overwritten, as intervals in which they are blind.
 
     Overwritten events are older than the oldest that is left, so an overrun without other sign ends where the CPU
-    begins; pages that say themselves that events are missing before them move that end (`lost_events` rows). buffers -- names in the order of the file.
+    begins; pages that say themselves that events are missing before them move that end (`lost_events` rows).
+    buffers -- names in the order of the file.
     """
     losses = []
     for buffer, cpu, values in cpu_statistics(options):

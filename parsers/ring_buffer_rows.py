@@ -1,0 +1,198 @@
+"""Records of all CPUs as one sequence in time order, through an arena that does not grow with the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.errors import InputError
+from tracereplay.parsers import ring_buffer_kernels as kernels
+from tracereplay.parsers.base import Window
+from tracereplay.parsers.ring_buffer import (
+    IDS,
+    MAX_ARENA_BYTES,
+    NS_MAX,
+    NS_MIN,
+    SLOT_BYTES,
+    SPARE_WORDS,
+    Clock,
+    CpuPages,
+)
+
+
+@dataclass(slots=True)
+class Plan:
+    """Which records are read and which of their fields.
+
+    kind_of_id int64[buffers * 65536] (-1 = skipped); per kind: n_fields, field_at int64[kinds, fields, 6] as the kernel takes it,
+    keep int64[kinds]: 1 = the record's bytes are kept too.
+    """
+
+    kind_of_id: npt.NDArray[np.int64]
+    n_fields: npt.NDArray[np.int64]
+    field_at: npt.NDArray[np.int64]
+    keep: npt.NDArray[np.int64]
+
+    @classmethod
+    def make(
+        cls,
+        kinds: Sequence[tuple[int, Sequence[tuple[int, int, bool]], bool]],
+        width: int,
+        wanted: npt.NDArray[np.bool_],
+    ) -> Plan:
+        """From (event id, [(offset, size, signed) ...], keep the bytes) per kind; `width` columns of fields.
+
+        A place of offset -1 makes a column of zeros. wanted bool[buffers, 65536]: which buffer an event is read from.
+        """
+        kind_of_id = np.full(wanted.shape, -1, np.int64)
+        n_fields = np.zeros(len(kinds), np.int64)
+        field_at = np.zeros((len(kinds), width, 6), np.int64)
+        keep = np.zeros(len(kinds), np.int64)
+        for kind, (event_id, fields, kept) in enumerate(kinds):
+            kind_of_id[wanted[:, event_id], event_id] = kind
+            keep[kind] = kept
+            for column, (offset, size, signed) in enumerate(fields):
+                if offset < 0:
+                    continue
+                unused = 64 - 8 * size if signed else 0
+                mask = -1 if signed or size == 8 else (1 << 8 * size) - 1
+                field_at[kind, n_fields[kind]] = offset, size, unused, mask, size == 8 and offset % 4, column
+                n_fields[kind] += 1
+        return cls(kind_of_id.reshape(-1), n_fields, field_at, keep)
+
+
+@dataclass(slots=True)
+class Rows:
+    """Records in time order: arrays of n rows; fields int64[n, width]; blob_at int64[n, 2] = (start, length)
+    in bytes of blob, the kept records."""
+
+    time_ns: npt.NDArray[np.int64]
+    cpu: npt.NDArray[np.uint16]
+    tid: npt.NDArray[np.int32]
+    kind: npt.NDArray[np.uint16]
+    common: npt.NDArray[np.uint8]
+    fields: npt.NDArray[np.int64]
+    blob: npt.NDArray[np.uint32]
+    blob_at: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+
+def _fill(pages: CpuPages, begin: int, end: int, arena: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    """Copy blocks begin.. into the arena while they fit: (next block, bytes filled)."""
+    used = 0
+    while begin < end and used + pages.blocks[begin].n_bytes <= len(arena):
+        data = pages.load(pages.blocks[begin])
+        arena[used : used + len(data)] = np.frombuffer(data, np.uint8)
+        used += len(data)
+        begin += 1
+    return begin, used
+
+
+def read_rows(
+    streams: Sequence[CpuPages],
+    layout: npt.NDArray[np.int64],
+    min_bytes: npt.NDArray[np.int64],
+    clock: Clock,
+    plan: Plan,
+    window: Window | None = None,
+    rows: int = 1 << 19,
+) -> Iterator[Rows]:
+    """Records of the plan within the window, merged by (time, stream, place in the file), `rows` at a time."""
+    window = window or Window()
+    spans = [pages.span(window, clock) for pages in streams]
+    live = [(pages, span) for pages, span in zip(streams, spans, strict=True) if span[0] < span[1]]
+    if not live:
+        return
+    least = SLOT_BYTES // (1 + len(live) // 64)
+    sizes = [
+        -(-max([least, *(block.n_bytes for block in pages.blocks[begin:end])]) // 8) * 8 for pages, (begin, end) in live
+    ]
+    if sum(sizes) > MAX_ARENA_BYTES:
+        raise InputError(f"reading needs {sum(sizes)} bytes for pages of {len(live)} CPUs at once")
+    begins = np.cumsum([0, *sizes]).tolist()
+    words = np.zeros(begins[-1] // 4 + SPARE_WORDS, np.uint32)
+    arena = words.view(np.uint8)
+    cursor = np.zeros((len(live), kernels.CURSOR_FIELDS), np.int64)
+    cursor[:, kernels.STATE] = kernels.EMPTY
+    cursor[:, kernels.PAGE_SIZE] = [pages.page_bytes for pages, _ in live]
+    cursor[:, kernels.IDS_AT] = [pages.buffer * IDS for pages, _ in live]
+    stamps = np.zeros(len(live), np.uint64)
+    last_slots = np.zeros(len(live), np.int64)
+    cpu_of = np.array([pages.cpu for pages, _ in live], np.int64)
+    at = [span[0] for _, span in live]
+
+    def refill(stream: int) -> None:
+        pages, (_, end) = live[stream]
+        begin = begins[stream]
+        at[stream], used = _fill(pages, at[stream], end, arena[begin : begins[stream + 1]])
+        last_slots[stream] = at[stream] >= end
+        kernels.begin_slot(
+            words, cursor, stamps, stream, begin, used, last_slots[stream], layout, plan.kind_of_id, min_bytes
+        )
+
+    limits = np.array(
+        [NS_MIN if window.start_ns is None else window.start_ns, NS_MAX if window.end_ns is None else window.end_ns],
+        np.int64,
+    )
+    keeps = bool(plan.keep.any())
+    scale = clock.array
+    blob_words = max(rows * 8, max(pages.page_bytes for pages, _ in live) // 4) + SPARE_WORDS if keeps else 0
+    finished = False
+    while not finished:
+        out = Rows(
+            np.empty(rows, np.int64),
+            np.empty(rows, np.uint16),
+            np.empty(rows, np.int32),
+            np.empty(rows, np.uint16),
+            np.empty((rows, 2), np.uint8),
+            np.empty((rows, plan.field_at.shape[1]), np.int64),
+            np.empty(blob_words, np.uint32),
+            np.zeros((rows if keeps else 0, 2), np.int64),
+        )
+        state = np.zeros(2, np.int64)
+        while True:
+            dry = kernels.read_rows(
+                words,
+                cursor,
+                stamps,
+                last_slots,
+                cpu_of,
+                layout,
+                plan.kind_of_id,
+                min_bytes,
+                plan.n_fields,
+                plan.field_at,
+                plan.keep,
+                scale,
+                limits,
+                out.time_ns,
+                out.cpu,
+                out.tid,
+                out.kind,
+                out.common,
+                out.fields,
+                out.blob,
+                out.blob_at,
+                state,
+            )
+            if dry < 0:
+                break
+            refill(int(dry))
+        finished = dry == -2
+        n = int(state[0])
+        if n:
+            yield Rows(
+                out.time_ns[:n],
+                out.cpu[:n],
+                out.tid[:n],
+                out.kind[:n],
+                out.common[:n],
+                out.fields[:n],
+                out.blob,
+                out.blob_at[:n],
+            )
