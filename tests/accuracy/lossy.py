@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,8 +63,13 @@ class LossyReader:
         """What a reader offers beyond the protocol (symbols, flag bits) is of the file, not of its events."""
         return getattr(self._reader, name)
 
-    def comm_of(self, tid: int) -> str | None:
+    @property
+    def comms(self) -> Mapping[int, str]:
         """As in the full trace: names are saved apart from events."""
+        return self._reader.comms
+
+    def comm_of(self, tid: int) -> str | None:
+        """Likewise."""
         return self._reader.comm_of(tid)
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.accuracy import run
 from tests.accuracy.conftest import Scores
 from tests.accuracy.reference import reference_scorer
 from tests.accuracy.scorer import Score, score
 from tests.captures import has_page_ref, truth_of
-
-run = pytest.importorskip("tests.accuracy.run", reason="tracereplay.session is not there yet", exc_type=ImportError)
 
 # Over all captures with page_ref events: mean share of held pages named, share of knowable holders named.
 PAGES_AT_LEAST = 0.98

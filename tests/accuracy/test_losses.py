@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.accuracy import run
 from tests.accuracy.lossy import Hole, LossyReader, random_holes
 from tests.captures import capture
 from tracereplay.parsers.base import TraceInfo
-
-run = pytest.importorskip("tests.accuracy.run", reason="tracereplay.session is not there yet", exc_type=ImportError)
 
 Document = dict[str, Any]
 Claim = tuple[int, str]  # page, cause

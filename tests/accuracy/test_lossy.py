@@ -24,6 +24,7 @@ class EveryNanosecond:
     def __init__(self) -> None:
         self.info = TraceInfo(Path("x"), "test", cpus=2, by_event={"e": EVENTS}, start_ns=0, end_ns=EVENTS - 1)
         self.losses = [Loss("comm_unresolved")]
+        self.comms: dict[int, str] = {}
 
     def comm_of(self, tid: int) -> str | None:
         return f"task-{tid}"
