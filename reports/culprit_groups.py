@@ -57,7 +57,7 @@ def sentence(group: Group, clock_unit: str = "ns") -> str:
     """Who holds it, since when, until when; what it did to the attempt."""
     c = group.first
     parts = [f"{_holder(c)}{_time(group, clock_unit)}"]
-    if c.file is not None:
+    if c.file is not None and not c.holder_name:  # which names the file or its device already
         parts.append(file_name(c.file))
     if c.allocated_by is not None and not _same_task(c.allocated_by, c.holder) and c.cause != "unmovable_allocation":
         parts.append(f"allocated by {task_name(c.allocated_by)}")
@@ -66,7 +66,7 @@ def sentence(group: Group, clock_unit: str = "ns") -> str:
         how_long = f" {format_duration(max(waited))}" if waited else ""
         parts.append(f"the attempt waited{how_long} for it")
     if c.effect == "would_block":
-        parts.append("next in the way: the kernel stopped at a lower page")
+        parts.append("would have been in the way too, behind a lower page")
     if c.cause in ("unknown", "extra_reference") and c.candidates:
         parts.append("not excluded: " + ", ".join(c.candidates))
     if any(member.weakened_by for member in group.culprits):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from tracereplay.model.explain import Explanation
+from tracereplay.model.result import Verdict
 from tracereplay.reports.style import Style, bullets, render_blocks
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+_CEILINGS: dict[Verdict, str] = {
+    "proved": "proved",
+    "suggested": "suggested, until a real capture with established truth has exercised its proof",
+    "unknown": "unknown",
+}
 
 
 def render_causes(explanations: Mapping[str, Explanation], style: Style) -> str:
@@ -25,8 +32,8 @@ def render_causes(explanations: Mapping[str, Explanation], style: Style) -> str:
     return render_blocks([grid, "", Text("`tracereplay explain CODE` tells what proves it and what to do.")], style)
 
 
-def render_cause(code: str, explanation: Explanation, style: Style) -> str:
-    """All about one cause."""
+def render_cause(code: str, explanation: Explanation, style: Style, *, ceiling: Verdict, needs: Sequence[str]) -> str:
+    """All about one cause; ceiling -- the most it may claim, needs -- the events it cannot be checked without."""
     head = Text(code, style="bold").append(f": {explanation.title}", style="default not bold")
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True, style="bold")
@@ -35,6 +42,8 @@ def render_cause(code: str, explanation: Explanation, style: Style) -> str:
         ("proved by", explanation.proves),
         ("suggested by", explanation.suggests),
         ("not to be confused", explanation.confused_with),
+        ("claims at most", _CEILINGS[ceiling]),
+        ("needs", ", ".join(needs) or "no particular events"),
     ):
         grid.add_row(name, Text(text))
         grid.add_row("", "")

@@ -22,7 +22,7 @@ MAX_EVENTS = 12
 def render_info(info: InfoResult, style: Style) -> str:
     """The inputs, their losses, their events, then what can be proved and what that takes."""
     info = harmless(info)
-    blocks: list[RenderableType] = input_blocks(info.inputs, info.data_loss)
+    blocks: list[RenderableType] = input_blocks(info.inputs, info.data_loss, style)
     blocks += loss_blocks(info.inputs, info.data_loss, style)
     for source in info.inputs:
         if source.by_event:

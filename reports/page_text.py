@@ -28,7 +28,7 @@ def render_page(life: PageLife, style: Style) -> str:
     head = Text(f"PFN {format_pfn(life.pfn)}", style="bold")
     if life.where:
         head.append(f", {life.where}", style="default not bold")
-    blocks: list[RenderableType] = [*input_blocks(life.inputs, life.data_loss)]
+    blocks: list[RenderableType] = [*input_blocks(life.inputs, life.data_loss, style)]
     blocks += [*loss_blocks(life.inputs, life.data_loss, style), "", head]
     if not life.lives:
         blocks.append(Text("No event of this trace names the page."))

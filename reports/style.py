@@ -11,6 +11,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 NO_BREAK = "\ue000"  # stands for a space while rich breaks lines, which takes U+00A0 for a place to break
 DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
@@ -48,6 +49,17 @@ def render_blocks(blocks: list[RenderableType], style: Style) -> str:
 def flow(items: Iterable[str]) -> str:
     """Items side by side, two spaces between; lines break between items only."""
     return "  ".join(item.replace(" ", NO_BREAK) for item in items)
+
+
+def hanging(word: Text, text: Text) -> RenderableType:
+    """A word and what is said of it, wrapped beside the word."""
+    from rich.table import Table  # noqa: PLC0415
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(word, text)
+    return grid
 
 
 def bullets(steps: Iterable[str]) -> RenderableType:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.style import Style, bullets, harmless, render_blocks
+from tracereplay.reports.style import Style, bullets, hanging, harmless, render_blocks
 from tracereplay.reports.text_attempt import attempt_blocks, is_told
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
 from tracereplay.reports.wording import count, listing, moment
@@ -40,7 +40,7 @@ def render_text(result: Result, style: Style) -> str:
     shown = _representatives(told) if not style.full else [(attempt, []) for attempt in told]
     limit = None if style.full else MAX_ATTEMPTS
     blocks: list[RenderableType] = [
-        *input_blocks(result.inputs, result.data_loss),
+        *input_blocks(result.inputs, result.data_loss, style),
         *loss_blocks(result.inputs, result.data_loss, style),
     ]
     for attempt, like_it in shown[:limit]:
@@ -103,10 +103,8 @@ def _rest(result: Result, told: list[Attempt]) -> list[RenderableType]:
         some = f" ({', '.join(named)})" if 0 < len(named) <= 4 else ""
         kinds.append(f"{len(sizes)} {operation}{some}")
     more = " more" if told else ""
-    line = Text("OK  ", style="bold green").append(
-        f"{count(len(fine), f'{more} attempt'.strip())} succeeded: {listing(kinds)}", style="default not bold"
-    )
-    return ["", line]
+    said = Text(f"{count(len(fine), f'{more} attempt'.strip())} succeeded: {listing(kinds)}")
+    return ["", hanging(Text("OK", style="bold green"), said)]
 
 
 def _blame(result: Result) -> list[RenderableType]:
@@ -116,7 +114,7 @@ def _blame(result: Result) -> list[RenderableType]:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("cause", no_wrap=True)
     table.add_column("holder", overflow="fold")
-    for name in ("attempts", "proved in", "pages", "held at most", "waited for"):
+    for name in ("attempts", "proved", "pages", "held", "waited"):
         table.add_column(name, justify="right")
     for row in result.blame[:MAX_BLAME]:
         table.add_row(

@@ -12,7 +12,7 @@ from rich.text import Text
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
-from tracereplay.reports.style import Style
+from tracereplay.reports.style import Style, hanging
 from tracereplay.reports.wording import count, listing, moment, pfn_span, pfn_spans, task_name
 from tracereplay.units import format_bytes, format_duration
 
@@ -50,10 +50,9 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
     return blocks
 
 
-def _headline(attempt: Attempt, page_size: int | None) -> Text:
+def _headline(attempt: Attempt, page_size: int | None) -> RenderableType:
     delayed = attempt.outcome == "succeeded"
     word = "DELAYED" if delayed else attempt.outcome.upper()
-    line = Text(f"{word}  ", style="bold yellow" if delayed else "bold red")
     what: str = attempt.operation
     if attempt.area is not None:
         what += f" {attempt.area}" if attempt.operation == "memory_offline" else f' "{attempt.area}"'
@@ -64,7 +63,8 @@ def _headline(attempt: Attempt, page_size: int | None) -> Text:
         asked = f", {count(request.pages, 'page')}{size}"
     elif request.start_pfn is not None and request.end_pfn is not None:
         asked = f", PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}"
-    return line.append(f"{what}{asked}, by {task_name(attempt.task)}", style="default bold")
+    head = Text(word, style="bold yellow" if delayed else "bold red")
+    return hanging(head, Text(f"{what}{asked}, by {task_name(attempt.task)}", style="bold"))
 
 
 def _ending(attempt: Attempt, unit: str) -> str:
@@ -90,7 +90,7 @@ def _pages(attempt: Attempt) -> str:
     rest = [(pages.free, "were free"), (pages.moved, "were moved"), (pages.not_seen, "never appear in the trace")]
     others = ", ".join(f"{number:,} {what}" for number, what in rest if number)
     which = "in the last try " if len(attempt.tries) > 1 else ""
-    return f"{which}{count(pages.held, 'page')} stood in the way" + (f"; {others}" if others else "")
+    return f"{which}{count(pages.held, 'page')} stayed in place" + (f"; {others}" if others else "")
 
 
 def _decision(attempt: Attempt) -> Text | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -24,27 +25,36 @@ _COLORS = {"error": "bold red", "loss": "bold yellow", "notice": "bold", "info":
 _EVENTS_LOST = ("loss", "error")
 
 
-def input_blocks(inputs: Sequence[Input], data_loss: Sequence[DataLoss]) -> list[RenderableType]:
-    """One line per trace or log; snapshots that go with them share one line."""
-    main = [i for i in inputs if i.role in ("trace", "log", "dataset")]
+def input_blocks(inputs: Sequence[Input], data_loss: Sequence[DataLoss], style: Style) -> list[RenderableType]:
+    """One line per trace (or log, where there is no trace); what was given beside them shares one line."""
+    traces = [i for i in inputs if i.role in ("trace", "dataset")]
+    main = traces or [i for i in inputs if i.role == "log"]
     beside = [i for i in inputs if i not in main]
     blocks: list[RenderableType] = []
     for source in main:
+        facts = Text(flow([*_facts(source), ""]))
         lost = any(loss.severity in _EVENTS_LOST for loss in data_loss if loss.input_id in (source.id, None))
-        facts = [f"Linux {source.kernel}" if source.kernel else "kernel unknown"]
-        if source.start_ns is not None and source.end_ns is not None and source.clock_unit == "ns":
-            facts.append(f"{(source.end_ns - source.start_ns) / NS_PER_S:.1f} s")
-        if source.events is not None:
-            facts.append(count(source.events, "event"))
-        if source.capture_level is not None:
-            facts.append(f"capture level {source.capture_level} ({_LEVELS.get(source.capture_level, '?')})")
-        line = Text(source.path, style="bold").append("  " + flow([*facts, ""]), style="default not bold")
-        blocks.append(line.append(*(flow(["DATA LOST"]), "bold red") if lost else (flow(["no data lost"]), "not bold")))
-
+        facts.append(flow(["DATA LOST" if lost else "no data lost"]), style="bold red" if lost else "")
+        path = Text(source.path, style="bold")
+        if len(path) + 2 + len(facts) <= style.width:
+            blocks.append(Text.assemble(path, "  ", facts))
+        else:
+            blocks += [path, Padding(facts, (0, 0, 0, 2))]
     if beside:
-        names = listing(f"{i.path} ({i.role})" for i in beside)
-        blocks.append(Text(f"with {names}", style="dim"))
+        names = listing(f"{PurePath(i.path).name} ({i.role})" for i in beside)
+        blocks.append(Padding(Text(f"with {names}", style="dim"), (0, 0, 0, 2)))
     return blocks
+
+
+def _facts(source: Input) -> list[str]:
+    facts = [f"Linux {source.kernel}" if source.kernel else "kernel unknown"]
+    if source.start_ns is not None and source.end_ns is not None and source.clock_unit == "ns":
+        facts.append(f"{(source.end_ns - source.start_ns) / NS_PER_S:.1f} s")
+    if source.events is not None:
+        facts.append(count(source.events, "line" if source.role == "log" else "event"))
+    if source.capture_level is not None:
+        facts.append(f"capture level {source.capture_level} ({_LEVELS.get(source.capture_level, '?')})")
+    return facts
 
 
 def loss_blocks(inputs: Sequence[Input], data_loss: Sequence[DataLoss], style: Style) -> list[RenderableType]:
@@ -76,13 +86,15 @@ def _loss(code: str, losses: list[DataLoss], unit: str) -> Text:
     facts = []
     numbers = [loss.count for loss in losses if loss.count is not None]
     if numbers:
-        facts.append(f"{sum(numbers):,}")
+        facts.append(f"{sum(numbers):,} of them")
     cpus = sorted({loss.cpu for loss in losses if loss.cpu is not None})
     if cpus:
         facts.append(f"CPU {listing(map(str, cpus))}" if len(cpus) <= 4 else f"{len(cpus)} CPUs")
     starts = [loss.start_ns for loss in losses if loss.start_ns is not None]
     ends = [loss.end_ns for loss in losses if loss.end_ns is not None]
-    if starts and ends:
+    if starts and ends and min(starts) == max(ends):
+        facts.append(f"at {moment(min(starts), unit)}")
+    elif starts and ends:
         facts.append(f"{moment(min(starts), unit)} to {moment(max(ends), unit)}")
     elif ends:
         facts.append(f"before {moment(max(ends), unit)}")

@@ -172,7 +172,7 @@ def test_report_from_a_stored_result(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_help_and_explain_load_nothing_heavy() -> None:
     code = (
-        "import sys; from tracereplay.cli.main import main; main(['explain', 'pin_short']); "
+        "import sys; from tracereplay.cli.main import main; main(['explain']); main(['--help']); "
         "print(sorted({'numba', 'numpy', 'pyarrow', 'polars', 'pandas'} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)

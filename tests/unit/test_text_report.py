@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.unit import result_examples as example
-from tracereplay.model.result import Attempt, Blame, Request, Result, Task
+from tracereplay.model.result import Attempt, Blame, File, Request, Result, Task
 from tracereplay.reports import FORMATS
 from tracereplay.reports.style import Style
 from tracereplay.reports.text import MAX_ATTEMPTS
@@ -34,7 +34,7 @@ def test_names_place_cause_verdict_and_holder() -> None:
 def test_data_loss_comes_before_results() -> None:
     said = text(example.mixed())
     assert said.index("DATA LOST") < said.index("ring buffer overwrote") < said.index("FAILED")
-    assert "470,200, CPU 0 and 1, before 14.800 s" in words(said)
+    assert "470,200 of them, CPU 0 and 1, before 14.800 s" in words(said)
 
 
 def test_no_loss_is_said_too() -> None:
@@ -72,6 +72,30 @@ def test_many_kinds_of_attempts_are_cut() -> None:
 def test_attempt_cause_explains_itself() -> None:
     said = words(text(example.result(example.attempt(cause="bitmap_full", errno="ENOMEM"))))
     assert "bitmap_full: The area has no free run" in said
+
+
+def test_what_was_given_beside_the_trace_is_named_once() -> None:
+    inputs = [
+        example.trace(),
+        example.trace(id="i1", path="some/where/dmesg.txt", role="log", events=324),
+        example.trace(id="i2", path="some/where/layout_before", role="layout"),
+    ]
+    said = text(example.result(inputs=inputs))
+    assert "  with dmesg.txt (log) and layout_before (layout)\n" in said
+    assert said.count("no data lost") == 1
+
+
+def test_a_log_alone_heads_the_report() -> None:
+    log = example.trace(path="dmesg.txt", role="log", events=324, capture_level=None)
+    assert words(text(example.result(inputs=[log]))).startswith("dmesg.txt Linux 6.12.117 2.9 s 324 lines no data lost")
+
+
+def test_a_file_is_not_named_twice() -> None:
+    file = File(dev=23, ino=2)
+    named = example.culprit(holder=None, holder_name="dev 0:23 ino 2", file=file)
+    unnamed = example.culprit(file=file)
+    assert text(example.result(example.attempt(culprits=[named]))).count("0:23") == 1
+    assert "dev 0:23 inode 2" in text(example.result(example.attempt(culprits=[unnamed])))
 
 
 def test_a_failure_without_cause_says_so() -> None:

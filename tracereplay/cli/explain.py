@@ -25,5 +25,8 @@ def explain(code: str | None) -> int:
         near = difflib.get_close_matches(code, EXPLANATIONS, n=1)
         hint = f"did you mean {near[0]}?" if near else "`tracereplay explain` lists them"
         raise UsageError(f"no cause {code!r}; {hint}")
-    write_report(render_cause(code, EXPLANATIONS[code], style), None)
+    from tracereplay.culprits.table import BY_CODE  # noqa: PLC0415
+
+    cause = BY_CODE[code]
+    write_report(render_cause(code, cause.words, style, ceiling=cause.ceiling, needs=cause.needs), None)
     return 0
