@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno as errno_names
 from dataclasses import dataclass
 
-from tracereplay.attempts.draft import Draft, merge_spans
+from tracereplay.attempts.draft import REASON_CONTIG_RANGE, Draft, merge_spans
 from tracereplay.attempts.events import NO_PFN, AttemptEvents, Rows
 from tracereplay.attempts.phases import phases_between
 from tracereplay.layout.layout import Layout
@@ -136,6 +136,13 @@ def _add_tries(events: AttemptEvents, draft: Draft, window_end: int, succeeded_p
         _add_try(draft, tests, scans, (begin, window_end), span, result)
     draft.spans = merge_spans([(t.start_pfn, t.end_pfn) for t in draft.tries if t.start_pfn is not None and t.end_pfn])
     draft.phases = phases_between(events, draft.tid, draft.start_ns, window_end, [t.start_ns for t in draft.tries])
+    draft.failed_migrations = failed_between(events, draft.tid, draft.start_ns, window_end)
+
+
+def failed_between(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) -> int:
+    """The most pages that one migrate_pages() call for a contiguous range left unmoved."""
+    calls = events.migrations(tid, REASON_CONTIG_RANGE)
+    return max((failed for start, _, _, failed in calls if start_ns <= start <= end_ns), default=0)
 
 
 def _add_try(
@@ -189,6 +196,7 @@ def _old_draft(events: AttemptEvents, layout: Layout, tid: int, ends: Rows, row:
         draft.errno = "EBUSY"
     draft.spans = merge_spans([(t.start_pfn, t.end_pfn) for t in draft.tries if t.start_pfn is not None and t.end_pfn])
     draft.phases = phases_between(events, tid, draft.start_ns, end_ns, [t.start_ns for t in draft.tries])
+    draft.failed_migrations = failed_between(events, tid, draft.start_ns, end_ns)
     area = layout.area_of(int(ends.ints("pfn")[row]))
     draft.area = area.name if area else None
     return draft

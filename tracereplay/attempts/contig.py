@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tracereplay.attempts.cma import failed_between
 from tracereplay.attempts.draft import REASON_CONTIG_RANGE, Draft, merge_spans
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.phases import phases_between
@@ -46,6 +47,7 @@ def find_contig(events: AttemptEvents, taken: list[Draft]) -> list[Draft]:
             pages=(last.end_pfn or 0) - (last.start_pfn or 0), start_pfn=last.start_pfn, end_pfn=last.end_pfn
         )
         assert draft.tid is not None and draft.end_ns is not None
+        draft.failed_migrations = failed_between(events, draft.tid, draft.start_ns, draft.end_ns)
         draft.phases = phases_between(events, draft.tid, draft.start_ns, draft.end_ns, [t.start_ns for t in draft.tries])
     return drafts
 

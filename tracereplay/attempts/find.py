@@ -53,7 +53,7 @@ def questions(events: AttemptEvents, drafts: list[Draft], has_page_ref: bool) ->
         actions.append(Action(end_ns, ActionKind.UNWATCH, blocking_key(number), (), draft.tid))
         actions.extend(_try_probes(events, number, draft))
         actions.extend(_wait_probes(events, number, draft, has_page_ref))
-        if draft.outcome == "unfinished" or (draft.operation == "longterm_pin" and draft.outcome == "failed"):
+        if draft.outcome == "unfinished" or draft.operation == "compaction":
             actions.append(Action(end_ns, ActionKind.PROBE, blocking_key(number), draft.spans, draft.tid))
     return actions
 

@@ -63,7 +63,8 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
     if marks & RESTORED:
         reasons |= R_RESTORED
     if marks & COUNTED:
-        if 0 < page.min_excess < NO_EXCESS and 0 < excess_of(mem, page) < NO_EXCESS:
+        # Under the migrator's lock a large folio tells nothing (NO_EXCESS): what it told before holds on.
+        if 0 < page.min_excess < NO_EXCESS and excess_of(mem, page) > 0:
             reasons |= R_EXCESS
         if marks & TOUCHED and not marks & FROZEN:
             reasons |= R_LEFT

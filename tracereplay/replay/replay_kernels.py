@@ -360,9 +360,11 @@ def do_ref(mem: Memory, row: int, pfn: int, stamp: Stamp, args: npt.NDArray[np.i
     remapped = mapcount - old_mapcount if known and not typed and old_mapcount != TYPED_MAPCOUNT else 0
     if remapped > 0:
         become_mappings(mem, page, remapped, stamp)
+    # Just before this change, with the mapcount read after it; an unmap took its mapping away together with its count.
+    undone = 0 if change < 0 and remapped < 0 else change
+    page.count -= undone
     before = excess_of(mem, page)
-    if before != NO_EXCESS and not (change < 0 and remapped < 0):
-        before -= change  # as it was just before this change, with the mapcount read after it
+    page.count += undone
     if change > 0:
         take(mem, page, pfn, stamp, change, op == OP_UNLESS)
     elif change < 0 and remapped >= 0:
