@@ -53,7 +53,8 @@ def proved_holders(attempt: dict[str, Any]) -> set[tuple[int, int | None]]:
 def same_attempts(attempt: dict[str, Any], document: Document) -> list[dict[str, Any]]:
     """The full run's attempts that this one may be: same operation and task, overlapping in time.
 
-    Its id may differ: with its first event lost an attempt begins later.
+    Its id may differ: with its first event lost an attempt begins later; and with its console lines lost it is told by
+    the log alone, without task, by the log's clock: then its area decides.
     """
 
     def tid(attempt: dict[str, Any]) -> int | None:
@@ -67,8 +68,11 @@ def same_attempts(attempt: dict[str, Any], document: Document) -> list[dict[str,
         for other in document["attempts"]
         if other["operation"] == attempt["operation"]
         and (tid(attempt) is None or tid(other) in (tid(attempt), None))
-        and other["start_ns"] <= ends(attempt)
-        and attempt["start_ns"] <= ends(other)
+        and (
+            other["area"] == attempt["area"]
+            if tid(attempt) is None
+            else other["start_ns"] <= ends(attempt) and attempt["start_ns"] <= ends(other)
+        )
     ]
 
 
