@@ -1,7 +1,7 @@
 """Payloads of one event, as text -> typed columns.
 
-Shapes are regular expressions: the catalogue's own first, then inferred from the keys of a `name=value` list, so
-that the text of any kernel, and events nobody declared, come out with a column per key. A shape is tried on all
+Shapes are regular expressions (RE2's): the catalogue's own first, then inferred from the keys of a `name=value` list,
+so that the text of any kernel, and events nobody declared, come out with a column per key. A shape is tried on all
 payloads of a block at once.
 """
 
@@ -10,9 +10,11 @@ payloads of a block at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,37 +33,67 @@ MAX_SHAPES = 12
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One way in which an event is spelled: a pattern for a whole payload, and what its groups are."""
+    """One way in which an event is spelled: a pattern for a whole payload, and the key of each of its groups.
 
-    pattern: re.Pattern[str]
+    pattern -- None: `key=value` words in this order with single blanks between: splitting costs less than matching.
+    """
+
+    pattern: str | None
     keys: tuple[str, ...]
+
+    def find(self, payloads: pa.StringArray) -> tuple[npt.NDArray[np.bool_], list[pa.StringArray]]:
+        """Which payloads have this shape, and the texts of each key in them."""
+        if self.pattern is None:
+            return self._split(payloads)
+        found = pc.extract_regex(payloads, self.pattern)
+        fits = np.asarray(found.is_valid())
+        rows = found if fits.all() else found.filter(pa.array(fits))
+        return fits, [pc.struct_field(rows, key) for key in self.keys]
+
+    def _split(self, payloads: pa.StringArray) -> tuple[npt.NDArray[np.bool_], list[pa.StringArray]]:
+        words = pc.split_pattern(pc.utf8_trim(payloads, " "), " ")
+        counts, starts = np.asarray(pc.list_value_length(words)), np.asarray(words.offsets)[:-1]
+        fits = counts == len(self.keys)
+        columns = []
+        for place, key in enumerate(self.keys):
+            column = words.values.take(pa.array(np.where(fits, starts + place, 0)))
+            fits &= np.asarray(pc.starts_with(column, f"{key}="))
+            columns.append(column)
+        chosen = None if fits.all() else pa.array(fits)
+        texts = []
+        for key, column in zip(self.keys, columns, strict=True):
+            text = pc.utf8_slice_codeunits(column if chosen is None else column.filter(chosen), len(key) + 1)
+            texts.append(pc.utf8_rtrim(text, ","))
+        return fits, texts
 
 
 @dataclass(slots=True)
 class ParsedRows:
-    """Payloads that had one shape: their places among those given, and a tuple of texts per key."""
+    """Payloads that had one shape: their places among those given, and the texts of each key."""
 
-    rows: list[int] | None  # None: all of them
+    places: npt.NDArray[np.int64]
     keys: tuple[str, ...]
-    values: Sequence[Sequence[str]]
+    texts: list[pa.StringArray]
 
 
 def _declared(pattern: str) -> Shape:
-    compiled = re.compile(rf"^ ?{pattern}$" if pattern.startswith("msg=") else rf"^{pattern}$", re.MULTILINE)
-    return Shape(compiled, tuple(sorted(compiled.groupindex, key=compiled.groupindex.__getitem__)))
+    groups = re.compile(pattern).groupindex
+    lead = "" if pattern.startswith("(?P<") else " *"
+    return Shape(f"^{lead}{pattern} *$", tuple(sorted(groups, key=groups.__getitem__)))
 
 
 def _inferred(payload: str) -> list[Shape]:
-    """Shapes of a `name=value` list: a strict, fast one, and one whose values may hold blanks."""
+    """Shapes of a `name=value` list: words, if it is one, and one whose values may hold blanks and commas."""
     keys = tuple(KEY.findall(payload))
     if not keys or len(keys) > MAX_KEYS or len(set(keys)) < len(keys):
         return []
-    lead = "" if payload.lstrip(" ").startswith(f"{keys[0]}=") else r"(?:.*? )??"
-    values = (r"(0x[0-9a-fA-F]+ \(-?\d+\))", r"(.*?)") if BOTH_NUMBERS.search(payload) else (r"([^ \n]*?)", r"(.*?)")
-    return [
-        Shape(re.compile("^ *" + lead + ",? +".join(f"{key}={value}" for key in keys) + ",? *$", re.MULTILINE), keys)
-        for value in values
-    ]
+    lead = "" if payload.lstrip(" ").startswith(f"{keys[0]}=") else "(?:.*? )??"
+    comma = ",?" if "," in payload else ""
+    value = r"0x[0-9a-fA-F]+ \(-?\d+\)|[^ ]*" if BOTH_NUMBERS.search(payload) else ".*?"
+    loose = f"^ *{lead}" + f"{comma} +".join(f"{key}=(?P<{key}>{value})" for key in keys) + f"{comma} *$"
+    words = payload.strip(" ").split(" ")
+    plain = len(words) == len(keys) and all(map(str.startswith, words, keys))
+    return [Shape(None, keys)] * plain + [Shape(loose, keys)]
 
 
 class EventText:
@@ -72,42 +104,31 @@ class EventText:
         self.shapes = [_declared(pattern) for pattern in spec.text] if spec else []
         self._columns = {column.name: column for column in spec.fields} if spec else {}
 
-    def parse(self, payloads: list[str]) -> tuple[list[ParsedRows], list[int]]:
-        """Split by shape; the second list holds the places of payloads that no shape fits."""
-        text = "\n".join(payloads)
-        for shape in self.shapes:
-            found = shape.pattern.findall(text)
-            if len(found) == len(payloads):
-                return [ParsedRows(None, shape.keys, _transposed(found, shape))], []
-        by_shape: dict[Shape, tuple[list[int], list[tuple[str, ...]]]] = {}
-        rest: list[int] = []
-        for place, payload in enumerate(payloads):
-            found_shape, match = self._match(payload)
-            if match is None or found_shape is None:
-                rest.append(place)
-                continue
-            places, groups = by_shape.setdefault(found_shape, ([], []))
-            places.append(place)
-            groups.append(match.groups(""))
-        parsed = [
-            ParsedRows(places, shape.keys, list(zip(*groups, strict=True)))
-            for shape, (places, groups) in by_shape.items()
-        ]
-        if self.spec is None and rest:  # an event without keys, of a kind we do not know: its text is its column
-            parsed.append(ParsedRows(rest, ("text",), [[payloads[place].strip() for place in rest]]))
-            rest = []
-        return parsed, rest
+    @property
+    def takes_text_whole(self) -> bool:
+        """Whether blanks before the payload may belong to it (console)."""
+        return bool(self.spec and any(pattern.startswith("(?P<") for pattern in self.spec.text))
 
-    def _match(self, payload: str) -> tuple[Shape | None, re.Match[str] | None]:
-        for shape in self.shapes:
-            if match := shape.pattern.match(payload):
-                return shape, match
-        if len(self.shapes) < MAX_SHAPES:
-            for shape in _inferred(payload):
-                if match := shape.pattern.match(payload):
-                    self.shapes.append(shape)
-                    return shape, match
-        return None, None
+    def parse(self, payloads: pa.StringArray) -> Iterator[ParsedRows]:
+        """Split by shape. Payloads that no shape fits come last, with no keys (events that the catalogue does not
+        know: with the key `text`)."""
+        places = np.arange(len(payloads))
+        tried = 0
+        while len(places):
+            if tried == len(self.shapes):
+                fresh = _inferred(payloads[0].as_py()) if tried < MAX_SHAPES else []
+                if not fresh:
+                    break
+                self.shapes += fresh
+            shape = self.shapes[tried]
+            tried += 1
+            fits, texts = shape.find(payloads)
+            if fits.any():
+                yield ParsedRows(places[fits], shape.keys, texts)
+                places, payloads = places[~fits], payloads.filter(pa.array(~fits))
+        if len(places):
+            text = [] if self.spec else [pc.utf8_trim(payloads, " ")]
+            yield ParsedRows(places, () if self.spec else ("text",), text)
 
     def columns(self, parsed: ParsedRows, page_size_bytes: int) -> tuple[dict[str, pa.Array], int]:
         """Typed columns by field name, and the number of values that could not be read.
@@ -117,12 +138,11 @@ class EventText:
         columns: dict[str, pa.Array] = {}
         null_pages: tuple[str, pa.Array] | None = None
         unreadable = 0
-        for key, values in zip(parsed.keys, parsed.values, strict=True):
+        for key, texts in zip(parsed.keys, parsed.texts, strict=True):
             spelling = self.spec.spelling.get(key) if self.spec else None
             if spelling and spelling.read is Read.DISPLAY:
                 continue
             name = spelling.column if spelling else key
-            texts = pa.array(values, pa.string())
             if spelling and spelling.read is Read.NULL_PAGE:
                 null_pages = name, texts
                 continue
@@ -140,13 +160,6 @@ class EventText:
     def fields(self, names: Sequence[str]) -> list[pa.Field]:
         """Arrow fields of these columns; strings where the catalogue has none."""
         return [self._columns[name].field if name in self._columns else pa.field(name, pa.string()) for name in names]
-
-
-def _transposed(found: list[str] | list[tuple[str, ...]], shape: Shape) -> Sequence[Sequence[str]]:
-    """What `findall` gives, as one sequence per group."""
-    if len(shape.keys) == 1:
-        return [found]  # type: ignore[list-item]
-    return list(zip(*found, strict=True))
 
 
 def typed(table: pa.Table, spec: EventSpec | None) -> pa.Table:

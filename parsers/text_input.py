@@ -27,6 +27,30 @@ def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
         raise InputError(f"cannot be opened: {error.strerror or error}", path=path) from error
 
 
+def _pieces(stream: gzip.GzipFile | io.BufferedReader, path: Path, losses: list[Loss]) -> Iterator[bytes]:
+    """The stream in pieces of about BLOCK_BYTES, up to its end or its first damage."""
+    parts: list[bytes] = []
+    held = 0
+    while True:
+        try:
+            part = stream.read1(BLOCK_BYTES)  # what was unpacked before an error is not lost
+        except EOFError:
+            losses.append(Loss("truncated", detail="the gzip stream ends early"))
+            part = b""
+        except (zlib.error, gzip.BadGzipFile) as error:
+            losses.append(Loss("corrupt_chunk", detail=f"the gzip stream is damaged: {error}"))
+            part = b""
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
+        parts.append(part)
+        held += len(part)
+        if held >= BLOCK_BYTES or (held and not part):
+            yield b"".join(parts)
+            parts, held = [], 0
+        if not part:
+            return
+
+
 def text_blocks(path: Path, losses: list[Loss]) -> Iterator[bytes]:
     """The text in blocks of whole lines (about `BLOCK_BYTES`; an overlong line is cut).
 
@@ -35,29 +59,18 @@ def text_blocks(path: Path, losses: list[Loss]) -> Iterator[bytes]:
     """
     with _open(path) as stream:
         rest = b""
-        first = True
-        while True:
-            try:
-                block = stream.read1(BLOCK_BYTES)  # what was unpacked before an error is not lost
-            except EOFError:
-                losses.append(Loss("truncated", detail="the gzip stream ends early"))
-                block = b""
-            except (zlib.error, gzip.BadGzipFile) as error:
-                losses.append(Loss("corrupt_chunk", detail=f"the gzip stream is damaged: {error}"))
-                block = b""
-            except OSError as error:
-                raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
-            if first and b"\0" in block[:4096]:
+        for number, piece in enumerate(_pieces(stream, path, losses)):
+            if number == 0 and b"\0" in piece[:4096]:
                 raise InputError("this is no text file (it holds NUL bytes)", path=path)
-            first = False
-            if not block:
-                break
-            end = block.rfind(b"\n") + 1
+            end = piece.rfind(b"\n") + 1
             if end == 0 and len(rest) < LINE_LIMIT_BYTES:
-                rest += block
-                continue
-            yield rest + block[:end] if end else rest + block
-            rest = block[end:] if end else b""
+                rest += piece
+            elif end == 0:
+                yield rest + piece
+                rest = b""
+            else:
+                yield rest + piece[:end]
+                rest = piece[end:]
         if rest:
             yield rest
 

@@ -19,11 +19,11 @@ class LossScan:
         self._open: dict[int, list[tuple[LostMark, int | None]]] = {}  # marks whose CPU's next event has not come
         self._overwritten: int | None = None
 
-    def take(self, block: LineBlock, columns: BlockColumns | None) -> None:
-        """Take a block; `columns` is None where it has no events."""
+    def take(self, block: LineBlock, columns: BlockColumns) -> None:
+        """Take a block."""
         if block.overwritten:
             self._overwritten = (self._overwritten or 0) + block.overwritten
-        events = {} if columns is None else _by_cpu(columns)
+        events = _by_cpu(columns)
         for cpu, (_, times) in events.items():
             self._first_ns.setdefault(cpu, int(times[0]))
         self._close(events)

@@ -1,33 +1,34 @@
 """Rows of trace text -> one Arrow table per event, a block of lines at a time."""
 
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions when it is imported)
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from tracereplay.parsers import text_trace_lines as lines
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.text_events import EventText
+from tracereplay.parsers.text_trace_lines import LineBlock
 from tracereplay.schema import COMM, EVENT_COLUMNS
 
 # libtraceevent pads `event:` to this column; one blank follows in kernel text.
 PADDED_NAME = 21
 UNKNOWN_COMM = "<...>"
-QUOTING = re.compile(r"^(?:(?://|[>|*]) *)+")
 FRAMES = pa.field(
     "frames", pa.list_(pa.string()), metadata={"unit": "", "doc": "Functions of the stack, innermost first"}
 )
 
 # The flags column, letter by letter (trace_print_lat_fmt() in kernel/trace/trace_output.c): TRACE_FLAG_* bits.
-IRQS = {".": 0, "d": 0x01, "X": 0x02, "b": 0x80, "D": 0x81, "B": 0x80}
-RESCHED = {".": 0, "N": 0x24, "n": 0x04, "p": 0x20, "l": 0x02, "L": 0x22, "b": 0x06, "B": 0x26}
-CONTEXT = {".": 0, "s": 0x10, "h": 0x08, "H": 0x18, "z": 0x40, "Z": 0x48, "S": 0x10}
+IRQS = {"d": 0x01, "X": 0x02, "b": 0x80, "D": 0x81}
+RESCHED = {"N": 0x24, "n": 0x04, "p": 0x20, "l": 0x02, "L": 0x22, "b": 0x06, "B": 0x26}
+CONTEXT = {"s": 0x10, "h": 0x08, "H": 0x18, "z": 0x40, "Z": 0x48}
 
 
 @dataclass(slots=True)
@@ -42,55 +43,29 @@ class BlockColumns:
     preempt_count: pa.Array
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[str, ...]]) -> BlockColumns:
-        """From the groups of `text_trace_lines.LINE`."""
-        columns = list(zip(*rows, strict=True))
-        flags = pa.array(columns[lines.FLAGS], pa.string()).dictionary_encode()
-        words = flags.dictionary.to_pylist()
+    def of(cls, block: LineBlock) -> BlockColumns:
+        """From the distinct tasks and flags of a block. A comm of `<...>` (not saved) is null."""
+        names = sorted({task.comm for task in block.tasks} - {UNKNOWN_COMM})
+        place = {name: index for index, name in enumerate(names)}
+        comm = pa.array([place.get(task.comm) for task in block.tasks], pa.int32())
+        words = block.flags.dictionary.to_pylist()
         return cls(
-            _times(columns[lines.SECONDS], columns[lines.FRACTION], columns[lines.TICKS]),
-            pa.array(columns[lines.CPU]).cast(pa.uint16()).to_numpy(),
-            pa.array(columns[lines.TID]).cast(pa.int32()).to_numpy(),
-            _comms(columns[lines.COMM]),
-            pa.array([_common_flags(word) for word in words], pa.uint8()).take(flags.indices),
-            pa.array([_preempt_count(word) for word in words], pa.uint8()).take(flags.indices),
+            block.time_ns,
+            np.array([task.cpu for task in block.tasks], np.uint16)[block.task],
+            np.array([task.tid for task in block.tasks], np.int32)[block.task],
+            pa.DictionaryArray.from_arrays(comm.take(pa.array(block.task)), pa.array(names, pa.string())),
+            pa.array([_common_flags(word) for word in words], pa.uint8()).take(block.flags.indices),
+            pa.array([_preempt_count(word) for word in words], pa.uint8()).take(block.flags.indices),
         )
 
 
-def has_ticks(rows: Sequence[tuple[str, ...]]) -> bool:
-    """Whether stamps are bare integers, whose unit text does not tell (counter, x86-tsc; boot in trace-cmd 3.1)."""
-    return bool(rows) and not rows[0][lines.FRACTION]
-
-
-def _times(seconds: Sequence[str], fractions: Sequence[str], ticks: Sequence[str]) -> npt.NDArray[np.int64]:
-    digits = {len(fraction) for fraction in set(fractions)} if len(fractions[0]) < 6 else {*map(len, fractions)}
-    if digits == {0}:
-        return np.array([int(high + low) for high, low in zip(seconds, ticks, strict=True)], np.int64)
-    whole = pa.array(seconds).cast(pa.int64()).to_numpy()
-    if len(digits) == 1:
-        part = pa.array(fractions).cast(pa.int64()).to_numpy() * 10 ** (9 - digits.pop())
-    else:
-        part = np.array([int(fraction.ljust(9, "0")) for fraction in fractions], np.int64)
-    return np.asarray(whole * 1_000_000_000 + part, np.int64)
-
-
-def _comms(texts: Sequence[str]) -> pa.DictionaryArray:
-    """Task names; `<...>` (not saved) is null."""
-    encoded = pa.array(texts, pa.string()).dictionary_encode()
-    names = [QUOTING.sub("", text) for text in encoded.dictionary.to_pylist()]
-    known = sorted({name for name in names if name != UNKNOWN_COMM})
-    place = {name: index for index, name in enumerate(known)}
-    renumbered = pa.array([place.get(name) for name in names], pa.int32())
-    return pa.DictionaryArray.from_arrays(renumbered.take(encoded.indices), pa.array(known, pa.string()))
-
-
 def _common_flags(word: str) -> int | None:
-    return IRQS.get(word[0], 0) | RESCHED.get(word[1], 0) | CONTEXT.get(word[2], 0) if len(word) >= 4 else None
+    return IRQS.get(word[0], 0) | RESCHED.get(word[1], 0) | CONTEXT.get(word[2], 0) if word else None
 
 
 def _preempt_count(word: str) -> int | None:
     """Preemption depth, and migrate-disable depth in the high nibble (the fifth letter, 5.15+)."""
-    if len(word) < 4:
+    if not word:
         return None
     depth = 0 if word[3] == "." else int(word[3], 16)
     disabled = int(word[4], 16) if len(word) > 4 and word[4] != "." else 0
@@ -101,7 +76,8 @@ def _preempt_count(word: str) -> int | None:
 class TableBuilder:
     """Turns blocks into tables; remembers the shapes of events between blocks.
 
-    names -- the events wanted (None: all); unreadable -- payloads and values not understood so far, by event.
+    names -- the events wanted (None: all); padded -- whether libtraceevent wrote the text;
+    unreadable -- payloads and values not understood so far, by event.
     """
 
     names: Collection[str] | None = None
@@ -111,19 +87,18 @@ class TableBuilder:
     unreadable: dict[str, int] = field(default_factory=dict)
     _events: dict[str, EventText] = field(default_factory=dict)
 
-    def tables(self, block: lines.LineBlock, columns: BlockColumns, first_seq: int) -> dict[str, pa.Table]:
+    def tables(self, block: LineBlock, columns: BlockColumns, first_seq: int) -> dict[str, pa.Table]:
         """Tables by event; `seq` is the row's place in the file."""
         inside = self._inside(columns.time_ns)
-        rows_of: dict[str, list[int]] = {}
-        for row, name in enumerate(block.names):
-            if self.names is None or name in self.names:
-                rows_of.setdefault(name, []).append(row)
-        tables = {}
-        for name, rows in rows_of.items():
-            kept = rows if inside is None else [row for row in rows if inside[row]]
-            if kept and (table := self._table(name, kept, block, columns, first_seq)) is not None:
-                tables[name] = table
-        return tables
+        order = np.argsort(block.event, kind="stable")
+        bounds = np.searchsorted(block.event[order], np.arange(len(block.events) + 1))
+        tables: dict[str, list[pa.Table]] = {}
+        for code, name in enumerate(block.events):
+            rows = order[bounds[code] : bounds[code + 1]]
+            rows = rows if inside is None else rows[inside[rows]]
+            if len(rows) and (self.names is None or name in self.names):
+                tables.setdefault(name, []).extend(self._parts(name, rows, block, columns, first_seq))
+        return {name: joined(parts) for name, parts in tables.items()}
 
     def _inside(self, time_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_] | None:
         if self.window.start_ns is None and self.window.end_ns is None:
@@ -132,45 +107,44 @@ class TableBuilder:
         end = self.window.end_ns if self.window.end_ns is not None else np.iinfo(np.int64).max
         return np.asarray((time_ns >= start) & (time_ns <= end))
 
-    def _table(
-        self, name: str, rows: list[int], block: lines.LineBlock, columns: BlockColumns, first_seq: int
-    ) -> pa.Table | None:
-        if rows[0] in block.frames or rows[-1] in block.frames:
-            kept = [row for row in rows if row in block.frames]
-            frames = pa.array([block.frames[row] for row in kept], FRAMES.type)
-            return _assembled(kept, columns, first_seq, [FRAMES], [frames])
+    def _parts(
+        self, name: str, rows: npt.NDArray[np.int64], block: LineBlock, columns: BlockColumns, first_seq: int
+    ) -> list[pa.Table]:
+        """The event's rows, a table for each way in which they are spelled."""
+        parts = []
+        if len(block.stack_rows) and (stacks := np.isin(rows, block.stack_rows)).any():
+            places = pa.array(np.searchsorted(block.stack_rows, rows[stacks]))
+            parts.append(_assembled(rows[stacks], columns, first_seq, [FRAMES], [block.frames.take(places)]))
+            rows = rows[~stacks]
         event = self._events.get(name)
         if event is None:
             event = self._events[name] = EventText(name, SPECS.get(name))
-        skip = max(PADDED_NAME - len(name), 1) if self.padded else 1
-        payloads = [block.rows[row][lines.PAYLOAD][skip:] for row in rows]
-        parsed, rest = event.parse(payloads)
-        parts = []
-        bad = len(rest)
-        for shape in parsed:
-            places = rows if shape.rows is None else [rows[place] for place in shape.rows]
+        payloads = block.payload.take(pa.array(rows))
+        if event.takes_text_whole:
+            payloads = pc.utf8_slice_codeunits(payloads, max(PADDED_NAME - len(name), 1) if self.padded else 1)
+        bad = 0
+        for shape in event.parse(payloads):
             values, unreadable = event.columns(shape, self.page_size_bytes)
-            bad += unreadable
-            parts.append(_assembled(places, columns, first_seq, event.fields(list(values)), list(values.values())))
-        if rest:  # the event happened, whatever it said
-            parts.append(_assembled([rows[place] for place in rest], columns, first_seq, [], []))
+            bad += unreadable if shape.keys else len(shape.places)  # the event happened, whatever it said
+            fields = event.fields(list(values))
+            parts.append(_assembled(rows[shape.places], columns, first_seq, fields, list(values.values())))
         if bad:
             self.unreadable[name] = self.unreadable.get(name, 0) + bad
-        return joined(parts)
+        return parts
 
 
 def _assembled(
-    rows: list[int], columns: BlockColumns, first_seq: int, fields: list[pa.Field], values: list[pa.Array]
+    rows: npt.NDArray[np.int64], columns: BlockColumns, first_seq: int, fields: list[pa.Field], values: list[pa.Array]
 ) -> pa.Table:
-    places = np.array(rows, np.int64)
+    places = pa.array(rows)
     base = [
-        pa.array((places + first_seq).astype(np.uint64)),
-        pa.array(columns.time_ns[places]),
-        pa.array(columns.cpu[places]),
-        pa.array(columns.tid[places]),
-        columns.comm.take(pa.array(places)).cast(COMM),
-        columns.common_flags.take(pa.array(places)),
-        columns.preempt_count.take(pa.array(places)),
+        pa.array((rows + first_seq).astype(np.uint64)),
+        pa.array(columns.time_ns[rows]),
+        pa.array(columns.cpu[rows]),
+        pa.array(columns.tid[rows]),
+        columns.comm.take(places).cast(COMM),
+        columns.common_flags.take(places),
+        columns.preempt_count.take(places),
     ]
     schema = pa.schema([*(column.field for column in EVENT_COLUMNS), *fields])
     return pa.Table.from_arrays([*base, *values], schema=schema)
@@ -185,10 +159,12 @@ def joined(parts: Sequence[pa.Table]) -> pa.Table:
     return table if np.all(seq[1:] > seq[:-1]) else table.take(pa.array(np.argsort(seq, kind="stable")))
 
 
-def comm_names(columns: BlockColumns) -> Mapping[int, str]:
+def comm_names(block: LineBlock) -> Mapping[int, str]:
     """Names by tid in this block; the last one seen."""
-    names = columns.comm.dictionary.to_pylist()
-    known = columns.comm.indices.is_valid().to_numpy(zero_copy_only=False)
-    pairs = np.stack([columns.tid[known], columns.comm.indices.drop_null().to_numpy()])
-    tids, last = np.unique(pairs[0][::-1], return_index=True)
-    return {int(tid): names[pairs[1][::-1][place]] for tid, place in zip(tids, last, strict=True)}
+    last = np.full(len(block.tasks), -1, np.int64)
+    last[block.task] = np.arange(len(block))
+    return {
+        task.tid: task.comm
+        for _, task in sorted(zip(last.tolist(), block.tasks, strict=True), key=lambda pair: pair[0])
+        if task.comm != UNKNOWN_COMM
+    }
