@@ -66,7 +66,7 @@ def sentence(group: Group, clock_unit: str = "ns") -> str:
         how_long = f" {format_duration(max(waited))}" if waited else ""
         parts.append(f"the attempt waited{how_long} for it")
     if c.effect == "would_block":
-        parts.append("would have been in the way too, behind a lower page")
+        parts.append("behind a lower page")
     if c.cause in ("unknown", "extra_reference") and c.candidates:
         parts.append("not excluded: " + ", ".join(c.candidates))
     if any(member.weakened_by for member in group.culprits):

@@ -13,7 +13,7 @@ from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.style import Style, hanging
-from tracereplay.reports.wording import count, listing, moment, pfn_span, pfn_spans, task_name
+from tracereplay.reports.wording import count, join_runs, listing, moment, pfn_span, pfn_spans, task_name
 from tracereplay.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
 MAX_GROUPS = 6
 MAX_RUNS = 4
-_INDENT = 8
+_INDENT = 8  # of what is said of an attempt
+_MARGIN = 4  # of its culprits
 _COLORS = {"proved": "green", "suggested": "yellow", "unknown": "dim"}
 _BASIS = {"event": "", "log": " (from the kernel log)", "inferred": " (inferred: no event says so)"}
+_EFFECTS = {
+    "blocked": "stood in the way",
+    "delayed": "kept it waiting",
+    "would_block": "behind a lower one were not reached",
+}
 _WAITS = {"folio_lock": "for locked folios", "writeback": "for writeback", "other": "for pages"}
 
 
@@ -44,7 +50,8 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
     groups = group_culprits(attempt.culprits, each=style.full)
     blocks: list[RenderableType] = [_headline(attempt, page_size), Padding(Lines(*body), (0, 0, 0, _INDENT))]
     if groups:
-        blocks += ["", *_culprit_blocks(groups, result, unit, style)]
+        blocks += [Padding(Text(_in_the_way(attempt.culprits)), (1, 0, 0, 2))]
+        blocks += _culprit_blocks(groups, result, unit, style)
     if style.full and attempt.tries:
         blocks.append(_tries(attempt, unit))
     return blocks
@@ -68,13 +75,15 @@ def _headline(attempt: Attempt, page_size: int | None) -> RenderableType:
 
 
 def _ending(attempt: Attempt, unit: str) -> str:
-    tries = f" and {count(len(attempt.tries), 'try', 'tries')}" if attempt.tries else ""
-    took = ""
-    if attempt.end_ns is not None and unit == "ns":
-        took = f" after {format_duration(attempt.end_ns - attempt.start_ns)}{tries}"
+    took = []
+    if attempt.end_ns is not None and attempt.end_ns > attempt.start_ns and unit == "ns":
+        took.append(format_duration(attempt.end_ns - attempt.start_ns))
+    if len(attempt.tries) > 1:
+        took.append(count(len(attempt.tries), "try", "tries"))
+    after = f" after {listing(took)}" if took else ""
     word = {"succeeded": "succeeded", "failed": "failed", "interrupted": "given up", "unfinished": "no end seen"}
     errno = f" with {attempt.errno}" if attempt.errno else ""
-    how = f"{word[attempt.outcome]}{errno}{took}{_BASIS[attempt.outcome_basis]}"
+    how = f"{word[attempt.outcome]}{errno}{after}{_BASIS[attempt.outcome_basis]}"
     waited: dict[str, int] = {}
     for wait in attempt.waits:
         waited[wait.kind] = waited.get(wait.kind, 0) + wait.end_ns - wait.start_ns
@@ -85,12 +94,15 @@ def _ending(attempt: Attempt, unit: str) -> str:
 def _pages(attempt: Attempt) -> str:
     pages = attempt.pages
     assert pages is not None
-    if attempt.outcome == "succeeded":
-        return f"{count(pages.requested, 'page')}: {pages.free:,} were free, {pages.moved:,} were moved"
-    rest = [(pages.free, "were free"), (pages.moved, "were moved"), (pages.not_seen, "never appear in the trace")]
-    others = ", ".join(f"{number:,} {what}" for number, what in rest if number)
-    which = "in the last try " if len(attempt.tries) > 1 else ""
-    return f"{which}{count(pages.held, 'page')} stayed in place" + (f"; {others}" if others else "")
+    parts = [
+        (pages.free, "free"),
+        (pages.moved, "moved"),
+        (pages.held, "left in place"),
+        (pages.not_seen, "never seen"),
+    ]
+    which = "in the last try, " if len(attempt.tries) > 1 else ""
+    told = ", ".join(f"{number:,} {what}" for number, what in parts if number)
+    return f"{which}of {count(pages.requested, 'page')}: {told}"
 
 
 def _decision(attempt: Attempt) -> Text | None:
@@ -102,6 +114,16 @@ def _decision(attempt: Attempt) -> Text | None:
     explanation = EXPLANATIONS.get(attempt.cause)
     says = f": {explanation.says}" if explanation else ""
     return Text(attempt.cause, style="bold").append(says, style="default not bold")
+
+
+def _in_the_way(culprits: list[Culprit]) -> str:
+    """How many pages did what; each page is counted once per effect."""
+    said = []
+    for effect, what in _EFFECTS.items():
+        pages = sum(pages for _, pages in join_runs((c.start_pfn, c.pages) for c in culprits if c.effect == effect))
+        if pages:
+            said.append(f"{count(pages, 'page')} {what}")
+    return f"{listing(said)}:"
 
 
 def _culprit_blocks(groups: list[Group], result: Result, unit: str, style: Style) -> list[RenderableType]:
@@ -125,13 +147,13 @@ def _culprit_blocks(groups: list[Group], result: Result, unit: str, style: Style
         text = Text(sentence(group, unit))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
-        blocks += [Padding(grid, (0, 0, 0, 2)), Padding(text, (0, 0, 0, 4 + widths[0]))]
+        blocks += [Padding(grid, (0, 0, 0, _MARGIN)), Padding(text, (0, 0, 0, _MARGIN + 2 + widths[0]))]
     hidden = groups[len(shown) :]
     if hidden:
         pages_hidden = sum(group.pages for group in hidden)
         causes = listing(dict.fromkeys(group.first.cause for group in hidden))
         rest = f"and {count(len(hidden), 'more row')}, {count(pages_hidden, 'page')} ({causes}): --full"
-        blocks.append(Padding(Text(rest), (0, 0, 0, 4 + widths[0])))
+        blocks.append(Padding(Text(rest), (0, 0, 0, _MARGIN + 2 + widths[0])))
     return blocks
 
 

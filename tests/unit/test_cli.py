@@ -73,7 +73,7 @@ def run(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedPr
 
 
 def test_blame_prints_the_report(opened: Opened, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["blame", "a.dat", "b.dat", "--layout", "l", "--kernel-log", "k", "--same-machine"]) == 0
+    assert main(["blame", "a.dat", "b.dat", "--layout", "l", "--kernel-log", "k"]) == 0
     out, err = capsys.readouterr()
     assert "pin-vmsplice (145)" in out
     assert err == ""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.captures import ROOT
+from tests.golden.case import cases
 from tracereplay.cli.main import cli
 from tracereplay.reports import FORMATS
 
@@ -53,6 +54,12 @@ def test_undocumented_finds_what_it_should() -> None:
 @pytest.mark.parametrize("verb", sorted(cli.commands))
 def test_readme_names_every_verb(verb: str) -> None:
     assert f"tracereplay {verb}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_readme_shows_what_is_really_said() -> None:
+    case = next(case for case in cases() if case.name == "blame_pinned")
+    said = case.expected.replace("CAPTURE/", "fixtures/captures/cma_pin_vmsplice/").splitlines()[1:-1]
+    assert "\n".join(f"    {line}".rstrip() for line in said) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))

@@ -21,7 +21,7 @@ UNSEEN = {
     ),
     "unknown": Explanation(
         title="cause not visible",
-        says="The page stood in the way and nothing recorded says why.",
+        says="Nothing that was recorded says why.",
         proves="Never proved.",
         suggests="Nothing. The causes not excluded are listed as candidates.",
         confused_with="Any cause whose events were not recorded: `tracereplay info` lists those.",
