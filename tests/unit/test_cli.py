@@ -196,6 +196,20 @@ def test_reader_that_leaves_early_is_no_error() -> None:
     assert err == b""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_full_disk_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tracereplay", "explain"],
+            stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False, timeout=60,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "tracereplay: stdout: cannot be written: No space left on device\n")
+    path = tmp_path / "blame.json"
+    path.write_text(render_json(example.pinned()), encoding="utf-8")
+    assert main(["report", str(path), "-o", "/dev/full"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_progress_shows_nothing_early_or_off_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 1e6
     monkeypatch.setattr("tracereplay.cli.progress.time.monotonic", lambda: now_s)

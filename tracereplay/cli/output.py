@@ -40,7 +40,12 @@ def write_report(text: str, output: str | None) -> None:
     Raises UsageError where the file cannot be written.
     """
     if output is None or output == "-":
-        click.echo(text.encode(errors="backslashreplace"), nl=False)
+        try:
+            click.echo(text.encode(errors="backslashreplace"), nl=False)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UsageError(f"stdout: cannot be written: {error.strerror or error}") from error
         return
     path = Path(os.path.realpath(output))
     try:
