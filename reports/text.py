@@ -36,7 +36,7 @@ _WORDS = {
 def render_text(result: Result, style: Style) -> str:
     """The report."""
     result = harmless(result)
-    told = [attempt for attempt in result.attempts if is_told(attempt)]
+    told = sorted(filter(is_told, result.attempts), key=_weight)
     shown = _representatives(told) if not style.full else [(attempt, []) for attempt in told]
     limit = None if style.full else MAX_ATTEMPTS
     blocks: list[RenderableType] = [
@@ -53,6 +53,11 @@ def render_text(result: Result, style: Style) -> str:
     blocks += _what_to_do(told, style)
     blocks += _footer(told, style)
     return render_blocks(blocks, style)
+
+
+def _weight(attempt: Attempt) -> tuple[bool, bool]:
+    """Failures first; compaction, which is often only in the background, last. Otherwise in order of time."""
+    return (attempt.operation == "compaction", attempt.outcome == "succeeded")
 
 
 def _unit(result: Result, attempt: Attempt) -> str:
@@ -119,7 +124,7 @@ def _blame(result: Result) -> list[RenderableType]:
     for row in result.blame[:MAX_BLAME]:
         table.add_row(
             row.cause,
-            row.holder or "not seen",
+            row.holder or "-",
             f"{row.attempts:,}",
             f"{row.proved:,}",
             f"{row.pages:,}",

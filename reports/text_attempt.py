@@ -57,9 +57,15 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
     return blocks
 
 
+def _hindrance(attempt: Attempt) -> str:
+    """DELAYED if it waited or had to try again; else it got less than it could have, as compaction may."""
+    waited = attempt.waits or len(attempt.tries) > 1 or any(c.effect == "delayed" for c in attempt.culprits)
+    return "DELAYED" if waited and attempt.operation != "compaction" else "IMPEDED"
+
+
 def _headline(attempt: Attempt, page_size: int | None) -> RenderableType:
-    delayed = attempt.outcome == "succeeded"
-    word = "DELAYED" if delayed else attempt.outcome.upper()
+    succeeded = attempt.outcome == "succeeded"
+    word = _hindrance(attempt) if succeeded else attempt.outcome.upper()
     what: str = attempt.operation
     if attempt.area is not None:
         what += f" {attempt.area}" if attempt.operation == "memory_offline" else f' "{attempt.area}"'
@@ -70,7 +76,7 @@ def _headline(attempt: Attempt, page_size: int | None) -> RenderableType:
         asked = f", {count(request.pages, 'page')}{size}"
     elif request.start_pfn is not None and request.end_pfn is not None:
         asked = f", PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}"
-    head = Text(word, style="bold yellow" if delayed else "bold red")
+    head = Text(word, style="bold yellow" if succeeded else "bold red")
     return hanging(head, Text(f"{what}{asked}, by {task_name(attempt.task)}", style="bold"))
 
 

@@ -48,6 +48,20 @@ def test_a_success_that_waited_is_told() -> None:
     assert "OK" not in said
 
 
+def test_failures_come_before_delays_and_compaction_last() -> None:
+    hindered = [example.culprit()]
+    attempts = [
+        example.attempt(id="a", operation="compaction", culprits=hindered),
+        example.attempt(id="b", outcome="succeeded", culprits=hindered),
+        example.attempt(id="c", operation="compaction", outcome="succeeded", culprits=hindered),
+        example.attempt(id="d", area="failing"),
+    ]
+    heads = [line for line in text(example.result(*attempts)).splitlines() if line[:1].isupper() and "reserved" in line]
+    said = text(example.result(*attempts))
+    assert [line.split()[0] for line in heads] == ["DELAYED", "FAILED", "IMPEDED"]
+    assert said.index('"failing"') < said.index("DELAYED")
+
+
 def test_many_culprits_take_few_lines() -> None:
     said = text(example.mixed())
     assert said.count("buffer_head") == 3  # its row, over all attempts, what to do
