@@ -164,7 +164,7 @@ class EventText:
 
 def typed(table: pa.Table, spec: EventSpec | None) -> pa.Table:
     """String columns that the catalogue does not declare as numbers, where every value is one."""
-    known = RESERVED | {column.name for column in (spec.fields if spec else ())}
+    known = RESERVED | {"text"} | {column.name for column in (spec.fields if spec else ())}
     for name in table.column_names:
         texts = table.column(name)
         if name in known or not pa.types.is_string(texts.type):

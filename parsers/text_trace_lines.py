@@ -87,7 +87,6 @@ class LineBlock:
     odd: list[int] = field(default_factory=list)  # places of lines that were not understood
     overwritten: int | None = None  # entries written but no longer in the buffer
     cpus: int | None = None
-    last_stack_line: int | None = None  # where the block ends in a stack: the place of its line
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -309,5 +308,3 @@ def _add_stacks(block: LineBlock, row_places: Ints, frame_places: Ints, frames: 
     counts = np.bincount(place[owned], minlength=len(block.stack_rows))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     block.frames = pa.ListArray.from_arrays(pa.array(offsets), frames.filter(pa.array(owned)))
-    if len(block.stack_rows) and block.stack_rows[-1] == len(block) - 1:
-        block.last_stack_line = int(row_places[-1])

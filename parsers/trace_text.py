@@ -136,24 +136,12 @@ class TextTraceReader:
         )
 
     def _blocks(self, losses: list[Loss]) -> Iterator[tuple[int, lines.LineBlock]]:
-        """The file's lines taken apart, with the number of each block's first line.
-
-        A stack at the end of a block is held back: it may go on in the next.
-        """
+        """The file's lines taken apart, with the number of each block's first line."""
         number = 1
-        held = b""
-        for raw in text_blocks(self.path, losses):
-            text = lines.line_array(held + raw)
-            held = b""
-            block = lines.take_lines(text)
-            if block.last_stack_line:
-                held = "".join(text[block.last_stack_line :].to_pylist()).encode()
-                text = text[: block.last_stack_line]
-                block = lines.take_lines(text)
-            yield number, block
+        for raw in _whole_stacks(text_blocks(self.path, losses)):
+            text = lines.line_array(raw)
+            yield number, lines.take_lines(text)
             number += len(text)
-        if held:
-            yield number, lines.take_lines(lines.line_array(held))
 
     def _read(self, builder: TableBuilder) -> Iterator[dict[str, pa.Table]]:
         seq = 0
@@ -206,6 +194,19 @@ def _count(scan: _Scan, block: lines.LineBlock, columns: BlockColumns) -> None:
     scan.ticks = scan.ticks or block.ticks
     scan.start_ns = first if scan.start_ns is None else min(scan.start_ns, first)
     scan.end_ns = last if scan.end_ns is None else max(scan.end_ns, last)
+
+
+def _whole_stacks(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Blocks cut before their last stack, where they have one near the end: its frames may go on in the next."""
+    held = b""
+    for raw in blocks:
+        block = held + raw
+        at = block.rfind(b"stack trace", len(block) // 2)
+        cut = block.rfind(b"\n", 0, at) + 1 if at >= 0 else len(block)
+        yield block[:cut]
+        held = block[cut:]
+    if held:
+        yield held
 
 
 def _is_padded(path: Path) -> bool:

@@ -185,6 +185,20 @@ COMPACT_PRIORITIES: Mapping[str, int] = {
 }
 SYNC_MODES: Mapping[str, int] = {"async": 0, "sync": 1}
 RSS_MEMBERS: Mapping[str, int] = {"MM_FILEPAGES": 0, "MM_ANONPAGES": 1, "MM_SWAPENTS": 2, "MM_SHMEMPAGES": 3}
+DMA_DIRECTIONS: Mapping[str, int] = {"BIDIRECTIONAL": 0, "TO_DEVICE": 1, "FROM_DEVICE": 2, "NONE": 3}
+DMA_ATTRS: Mapping[str, int] = {
+    "": 0,
+    "WEAK_ORDERING": 1 << 1,
+    "WRITE_COMBINE": 1 << 2,
+    "NO_KERNEL_MAPPING": 1 << 4,
+    "SKIP_CPU_SYNC": 1 << 5,
+    "FORCE_CONTIGUOUS": 1 << 6,
+    "ALLOC_SINGLE_PAGES": 1 << 7,
+    "NO_WARN": 1 << 8,
+    "PRIVILEGED": 1 << 9,
+    "MMIO": 1 << 10,
+    "CACHE_CLEAN": 1 << 11,
+}
 
 
 def flag_names(value: int, names: Mapping[str, int]) -> str:
