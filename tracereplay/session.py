@@ -79,7 +79,7 @@ class Trace:
         self.progress("reading attempts", None)
         tables = self.reader.tables(ATTEMPT_EVENTS)
         self.layout = self._find_layout(tables)
-        self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of)
+        self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides)
         self.stacks = Stacks(self._stack_events, self._name_address)
         self.drafts = find_attempts(self.events, self.layout, self._logs())
 
@@ -108,6 +108,9 @@ class Trace:
             engine.run(self._watched(self.reader.stream(REPLAYED)))
         self.losses.add(self.input_id, engine.losses())
         return judge(self._run(engine), engine, self.events, self.drafts, self.input_id)
+
+    def _hides(self, start_ns: int, end_ns: int) -> bool:
+        return any(loss.kind.hides_events and loss.touches(start_ns, end_ns) for _, loss in self.losses.of(self.input_id))
 
     def _end(self, draft: Draft) -> int:
         return draft.end_ns if draft.end_ns is not None else self.events.end_ns

@@ -91,6 +91,7 @@ class AttemptEvents:
     task_stream: TaskStream
     end_ns: int  # end of the trace
     comm_of: Callable[[int], str | None]
+    hides: Callable[[int, int], bool] = lambda _start, _end: False  # may events of this interval be lost?
     _rows: dict[str, Rows] = field(default_factory=dict)
     _by_task: dict[tuple[str, int], Rows] = field(default_factory=dict)
 

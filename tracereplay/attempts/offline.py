@@ -33,7 +33,7 @@ def find_offline(events: AttemptEvents, layout: Layout, taken: list[Draft]) -> l
         busy = [draft for draft in taken if draft.tid == tid]
         migrations = list(events.migrations(tid, REASON_MEMORY_HOTPLUG))
         tests = _block_tests(events, layout, tid, busy, bool(migrations))
-        for group, test in _group(migrations, tests):
+        for group, test in _group(events, tid, migrations, tests):
             drafts.append(_draft(events, layout, tid, group, test))
     return drafts
 
@@ -54,8 +54,16 @@ def _block_tests(
     return found
 
 
+def _silent(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) -> bool:
+    """Whether the task recorded nothing for longer than a looping offline ever pauses, and nothing was lost."""
+    if end_ns - start_ns <= SILENCE_NS or events.hides(start_ns, end_ns):
+        return False
+    times = np.concatenate([[start_ns], events.task_stream(tid, start_ns, end_ns).time_ns, [end_ns]])
+    return bool(np.diff(times).max() > SILENCE_NS)
+
+
 def _group(
-    migrations: list[Migration], tests: list[tuple[int, int, int]]
+    events: AttemptEvents, tid: int, migrations: list[Migration], tests: list[tuple[int, int, int]]
 ) -> list[tuple[list[Migration], tuple[int, int, int] | None]]:
     """Migrations that belong together, and the test that ended them: a passed test or a silence ends an attempt."""
     groups: list[tuple[list[Migration], tuple[int, int, int] | None]] = []
@@ -65,7 +73,7 @@ def _group(
         while waiting and waiting[0][0] < migration[0]:
             groups.append((current, waiting.pop(0)))
             current = []
-        if current and current[-1][1] >= 0 and migration[0] - current[-1][1] > SILENCE_NS:
+        if current and current[-1][1] >= 0 and _silent(events, tid, current[-1][1], migration[0]):
             groups.append((current, None))
             current = []
         current.append(migration)

@@ -23,6 +23,8 @@ def takers(suspect: Suspect) -> list[Ref]:
             and ref.ns <= suspect.last_ns
             and (ref.close_ns is None or ref.close_ns > suspect.first_ns)
             and not is_kernel_task(ref.tid, suspect.run.comm_of(ref.tid))
+            # Of a file page nobody took up, a lone get may be a fault's, kept as the mapping (7.2).
+            and (ref.confirmed or suspect.touched or not suspect.marks & Mark.FILE)
         ),
         key=lambda ref: (ref.kind != RefKind.PIN, -ref.ns),
     )

@@ -39,6 +39,7 @@ class Ref:
     cpu: int
     op: int
     kind: RefKind
+    confirmed: bool  # another task's later event found it still there
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ def _time(value: np.integer[Any]) -> int | None:
 def _ref(row: np.void) -> Ref:
     return Ref(
         int(row["ns"]), _time(row["close_ns"]), int(row["tid"]), _time(row["close_tid"]), int(row["val"]),
-        int(row["cpu"]), int(row["op"]), RefKind(int(row["kind"])),
+        int(row["cpu"]), int(row["op"]), RefKind(int(row["kind"])), bool(row["confirmed"]),
     )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def push_ref(mem: Memory, page: Row, pfn: int, stamp: Stamp, val: int, kind: int
     ref = mem.refs[row]
     ref.ns, ref.close_ns, ref.pfn = stamp.ns, NONE, pfn
     ref.tid, ref.close_tid, ref.val, ref.next = stamp.tid, NONE, val, page.refs
-    ref.cpu, ref.op, ref.kind, ref.kept = stamp.cpu, stamp.op, kind, 0
+    ref.cpu, ref.op, ref.kind, ref.kept, ref.confirmed = stamp.cpu, stamp.op, kind, 0, 0
     page.refs = row
 
 
@@ -204,7 +204,7 @@ def become_mappings(mem: Memory, page: Row, mappings: int, stamp: Stamp) -> None
     """
     for _ in range(mappings):
         chosen = NONE
-        taker = NONE
+        younger_get = NONE
         several = False
         row = page.refs
         while row != NONE:
@@ -212,13 +212,41 @@ def become_mappings(mem: Memory, page: Row, mappings: int, stamp: Stamp) -> None
             if ref.kind == MOD and (chosen == NONE or mem.refs[chosen].kind != MOD):
                 chosen = row
             elif ref.kind == GET:
-                several = several or (taker != NONE and taker != ref.tid)
-                taker = ref.tid
+                if chosen == NONE or mem.refs[chosen].kind != MOD:
+                    several = several or (younger_get != NONE and younger_get != ref.tid)
+                    younger_get = ref.tid
                 if chosen == NONE:
                     chosen = row
             row = ref.next
         if chosen == NONE:
             return
-        if several or (taker != NONE and taker != mem.refs[chosen].tid):
+        # A get younger than the plain reference may as well be the one that became the mapping.
+        if several or (younger_get != NONE and younger_get != mem.refs[chosen].tid):
             page.marks |= AMBIGUOUS
         unlink_ref(mem, page, chosen, stamp)
+
+
+@njit
+def fault_maps(mem: Memory, page: Row, stamp: Stamp) -> None:
+    """page_ref_mod with val 0: a fault turns the one reference it took into a mapping (set_pte_range())."""
+    row = page.refs
+    while row != NONE:
+        ref = mem.refs[row]
+        if ref.kind == GET and ref.tid == stamp.tid:
+            unlink_ref(mem, page, row, stamp)
+            return
+        row = ref.next
+
+
+@njit
+def confirm_refs(mem: Memory, page: Row, stamp: Stamp, excess: int) -> None:
+    """The page is still in excess at another task's event: the youngest gets that make it up did not become mappings."""
+    row = page.refs
+    left = excess
+    while row != NONE and left > 0:
+        ref = mem.refs[row]
+        if ref.kind == GET or ref.kind == PIN:
+            left -= ref.val
+            if ref.tid != stamp.tid:
+                ref.confirmed = 1
+        row = ref.next

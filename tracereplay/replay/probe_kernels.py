@@ -58,7 +58,7 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
     if page.state != ALLOCATED:
         return reasons
     marks = page.marks
-    if marks & BORN and (page.gfp & GFP_MOVABLE) == 0:
+    if marks & BORN and not marks & ENTERED and (page.gfp & GFP_MOVABLE) == 0:
         reasons |= R_UNMOVABLE
     if marks & RESTORED:
         reasons |= R_RESTORED

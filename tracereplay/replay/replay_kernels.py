@@ -20,6 +20,8 @@ from tracereplay.replay.ledger_kernels import (
     Stamp,
     become_mappings,
     close_life,
+    confirm_refs,
+    fault_maps,
     give_back,
     own_refs,
     take,
@@ -370,8 +372,13 @@ def do_ref(mem: Memory, row: int, pfn: int, stamp: Stamp, args: npt.NDArray[np.i
     elif change < 0 and remapped >= 0:
         # A put that finds fewer mappings than before is an unmap: it gives no get back.
         give_back(mem, page, stamp, change)
+    if op == OP_MOD and val == 0 and not typed and remapped <= 0:
+        fault_maps(mem, page, stamp)
+        page.mapcount += 1  # read before the rmap was updated
     after = excess_of(mem, page)
     page.min_excess = min(page.min_excess, after)
+    if 0 < after < NO_EXCESS and change <= 0:
+        confirm_refs(mem, page, stamp, after)
     if page.suspect != NONE:
         settle_suspects(mem, page, stamp, before, after)
 

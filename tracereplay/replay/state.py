@@ -96,6 +96,7 @@ REF = np.dtype(
         ("op", np.uint8),
         ("kind", np.uint8),
         ("kept", np.uint8),  # claimed by a suspect: the row is not reused
+        ("confirmed", np.uint8),  # a later event of another task found the page still in excess
         ("close_op", np.uint8),
     ]
 )
