@@ -58,6 +58,8 @@ ALSO_TRUE = frozenset({"writeback", "locked_folio", "extra_reference"})
 # Roles of movable memory that stood in nobody's way; memory of a hog is that too, whatever its role.
 INNOCENT_ROLES = frozenset({"bystander", "not_blocking_on_this_kernel", "attempted_culprit_migrated_fine"})
 INNOCENT_MECHANISM = "memory_hog_mlocked"
+# Causes that are there only where a task took a page on purpose.
+PIN_CAUSES = frozenset({"pin_short", "pin_longterm", "aio_ring"})
 # Attempts that are judged, and those of which none may be made up.
 JUDGED_OPERATIONS = frozenset({"cma_alloc", "memory_offline"})
 # Answers that blame a page without saying anything.
@@ -167,6 +169,26 @@ def names_holder(row: Row, culprit: Row) -> bool:
         if tid == culprit["pid"] or comm == culprit["comm"] or f"pid {tid} " in detail or f"comm {comm})" in detail:
             return True
     return mechanism.held_by_file and bool(row.get("holder_name") or (row.get("file") or {}).get("ino"))
+
+
+def invented_pins(truth: Truth, document: Document) -> list[str]:
+    """Proved pins on pages where nobody planted one: a fault, whose mapcount is not seen yet, looks like a pin.
+
+    Stricter than the score: bystanders apart, that judges no page outside the labelled sets.
+    """
+    planted = _union(
+        _pages(task) | held_pages(task)
+        for task in [*truth["culprits"], *truth["others"], *(truth.get("post_hoc_culprits") or [])]
+        if task.get("role") not in INNOCENT_ROLES
+    )
+    return [
+        f"{attempt['id']}: {pfn:#x} {row['cause']} {row['effect']}"
+        for attempt in document["attempts"]
+        for row in attempt["culprits"]
+        if row["verdict"] == "proved" and row["cause"] in PIN_CAUSES
+        for pfn in range(row["start_pfn"], row["start_pfn"] + row["pages"])
+        if pfn not in planted
+    ]
 
 
 def _pages(owner: Row, key: str = "pfns") -> set[int]:

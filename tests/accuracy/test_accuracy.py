@@ -10,7 +10,7 @@ import pytest
 from tests.accuracy import run
 from tests.accuracy.conftest import Scores
 from tests.accuracy.reference import reference_scorer
-from tests.accuracy.scorer import Score, score
+from tests.accuracy.scorer import Score, invented_pins, score
 from tests.captures import has_page_ref, truth_of
 
 # Over all captures with page_ref events: mean share of held pages named, share of knowable holders named.
@@ -35,6 +35,10 @@ def test_capture(judged_capture: Path, scores: Scores) -> None:
         "pages with a wrong proof": (result.wrong_proved, 0),
     }
     assert {what: found for what, found in missed.items() if found[0] != found[1]} == {}
+
+
+def test_no_pin_is_proved_where_none_was_planted(judged_capture: Path) -> None:
+    assert invented_pins(truth_of(judged_capture), run.blame(judged_capture)) == []
 
 
 def test_all_captures_together(scores: Scores) -> None:

@@ -12,7 +12,15 @@ import pytest
 
 from tests.accuracy.reference import reference_scorer
 from tests.accuracy.report import figures, table
-from tests.accuracy.scorer import INNOCENT_MECHANISM, INNOCENT_ROLES, MECHANISMS, Score, held_pages, score
+from tests.accuracy.scorer import (
+    INNOCENT_MECHANISM,
+    INNOCENT_ROLES,
+    MECHANISMS,
+    Score,
+    held_pages,
+    invented_pins,
+    score,
+)
 from tests.captures import fixture_captures, has_page_ref, truth_of
 
 
@@ -92,6 +100,16 @@ def test_what_is_missing_or_made_up_shows(
 ) -> None:
     result = asdict(score(truth, answer, has_page_ref=True))
     assert {name: result[name] for name in expected} == expected
+
+
+def test_a_pin_nobody_planted_shows() -> None:
+    truth = truth_with(
+        culprit(), others=[culprit(pfns=[[40, 41]], role="resident"), culprit(pfns=[[60, 61]], role="bystander")]
+    )
+    assert invented_pins(truth, document(row(10, 2), row(40, 1), row(50, 1, verdict="suggested"))) == []
+    assert invented_pins(truth, document(row(50, 1, cause="buffer_head"))) == []
+    found = invented_pins(truth, {"attempts": [{"id": "a", "culprits": [row(11, 2), row(60, 1)]}]})
+    assert found == ["a: 0xc pin_short blocked", "a: 0x3c pin_short blocked"]
 
 
 def test_pages_that_moved_away_were_not_held() -> None:
