@@ -27,8 +27,8 @@ from tracereplay.parsers.ring_buffer import (
 class Plan:
     """Which records are read and which of their fields.
 
-    kind_of_id int64[buffers * 65536] (-1 = skipped); per kind: n_fields, field_at int64[kinds, fields, 6] as the kernel takes it,
-    keep int64[kinds]: 1 = the record's bytes are kept too.
+    kind_of_id int64[buffers * 65536] (-1 = skipped); per kind: n_fields, field_at int64[kinds, fields, 6] as the kernel
+    takes it, keep int64[kinds]: 1 = the record's bytes are kept too.
     """
 
     kind_of_id: npt.NDArray[np.int64]

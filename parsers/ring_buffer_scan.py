@@ -66,10 +66,10 @@ def _scan_cpu(
             try:
                 data = pages.load(pages.blocks[at])
             except ValueError as error:
+                if sizes:  # what lies before it is scanned first, to know when it was
+                    break
                 watch.lost_chunk(str(error), pages.blocks[at].offset)
                 del pages.blocks[at]
-                if sizes:
-                    break
                 continue
             arena[used : used + len(data)] = np.frombuffer(data, np.uint8)
             used += len(data)

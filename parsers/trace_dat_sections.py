@@ -116,9 +116,9 @@ def unpack(packed: bytes | memoryview, size: int, compression: str) -> bytes:
     if size > MAX_SECTION_BYTES:
         raise ValueError(f"{size} bytes announced")
     if compression == "zstd":
-        if zstandard.frame_content_size(packed) not in {-1, size}:  # allocated before it is checked, so checked here
-            raise ValueError("the frame announces another size")
         try:
+            if zstandard.frame_content_size(packed) not in {-1, size}:  # it would be allocated unseen
+                raise ValueError("the frame announces another size")
             data: bytes = _zstd().decompress(packed, max_output_size=size)
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from None

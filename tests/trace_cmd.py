@@ -17,7 +17,7 @@ from tracereplay.parsers.trace_dat import TraceDatReader
 
 TRACE_CMD = shutil.which("trace-cmd")
 _LINE = re.compile(
-    r"^\s*(?P<comm>[^\n]*?)-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s+(?P<time>[\d.]+):\s(?P<event>[\w:]+):\s*(?P<fields>.*)$",
+    r"^\s*(?P<comm>[^\n]*?)-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s*(?P<time>[\d.]+):\s(?P<event>[\w:]+):\s*(?P<fields>.*)$",
     re.DOTALL,
 )
 _MAX_TOLD = 5
