@@ -89,13 +89,13 @@ class TableMaker:
         kernels.take_columns(rows.fields, order, numbers)
         tid = rows.tid[order]
         arrays: list[pa.Array] = [
-            pa.array((order + first_seq).view(np.uint64)),
-            pa.array(rows.time_ns[order]),
-            pa.array(rows.cpu[order]),
-            pa.array(tid),
+            numbers_array(order + first_seq, pa.uint64()),
+            numbers_array(rows.time_ns[order], pa.int64()),
+            numbers_array(rows.cpu[order], pa.uint16()),
+            numbers_array(tid, pa.int32()),
             comms.array(tid),
-            pa.array(rows.common[order, 0]),
-            pa.array(rows.common[order, 1]),
+            numbers_array(rows.common[order, 0], pa.uint8()),
+            numbers_array(rows.common[order, 1], pa.uint8()),
         ]
         blob_at = rows.blob_at[order] if self.keeps_bytes else rows.blob_at
         used = 0
@@ -156,14 +156,37 @@ class Comms:
     def of(cls, names: dict[int, str]) -> Comms:
         """From a mapping; tids that do not fit int32 cannot occur in records and are left out."""
         tids = sorted(tid for tid in names if 0 <= tid < 1 << 31)
-        return cls(np.array(tids, np.int32), pa.array([names[tid] for tid in tids], pa.string()))
+        return cls(np.array(tids, np.int32), texts_array([names[tid] for tid in tids]))
 
     def array(self, tid: npt.NDArray[np.int32]) -> pa.Array:
         """A dictionary array of names; null where unknown."""
         index = np.empty(len(tid), np.int32)
         kernels.look_up(tid, self.tids, index)
-        unknown = index < 0
-        return pa.DictionaryArray.from_arrays(pa.array(index, mask=unknown if unknown.any() else None), self.names)
+        return pa.DictionaryArray.from_arrays(numbers_array(index, pa.int32(), index < 0), self.names)
+
+
+def numbers_array(
+    values: npt.NDArray[np.generic], kind: pa.DataType, null: npt.NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """An Arrow array over numpy values of the same width; pa.array would import pandas to look for a Series."""
+    return pa.Array.from_buffers(kind, len(values), [_validity(null), pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def texts_array(texts: Sequence[str]) -> pa.Array:
+    """An Arrow array of strings."""
+    encoded = [text.encode("utf-8", "replace") for text in texts]
+    offsets = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    return pa.Array.from_buffers(
+        pa.string(), len(encoded), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    )
+
+
+def _validity(null: npt.NDArray[np.bool_] | None) -> pa.Buffer | None:
+    """Arrow's bitmap of values that are there; None where none is null."""
+    if null is None or not null.any():
+        return None
+    return pa.py_buffer(np.packbits(~null, bitorder="little"))
 
 
 def _arrow_type(found: Field) -> pa.DataType:
@@ -175,13 +198,11 @@ def _arrow_type(found: Field) -> pa.DataType:
 
 
 def _numbers(values: npt.NDArray[np.int64], column: Column) -> pa.Array:
-    mask = None
-    if column.unit == "pfn":
-        mask = values == -1
-        mask = mask if mask.any() else None
-    kind = column.type.to_pandas_dtype()
-    typed = values.view(np.uint64) if kind is np.uint64 else values if kind is np.int64 else values.astype(kind)
-    return pa.array(typed, mask=mask)
+    null = values == -1 if column.unit == "pfn" else None
+    width = column.type.bit_width
+    # the low bits are the number, signed or not
+    narrow = values if width == 64 else values.astype(f"i{width // 8}")
+    return numbers_array(narrow, column.type, null)
 
 
 def _texts(
@@ -193,13 +214,13 @@ def _texts(
     offsets = np.empty(len(starts) + 1, np.int32)
     out = np.empty(int(sizes.sum()), np.uint8)
     out = out[: kernels.take_texts(blob.view(np.uint8), starts, sizes, offsets, out)]
-    valid = None if mask is None else pa.array(~mask).buffers()[1]
-    array = pa.Array.from_buffers(pa.string(), len(starts), [valid, pa.py_buffer(offsets), pa.py_buffer(out)])
+    buffers = [_validity(mask), pa.py_buffer(offsets), pa.py_buffer(out)]
+    array = pa.Array.from_buffers(pa.string(), len(starts), buffers)
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:  # not UTF-8
-        texts = [bytes(out[a:b]).decode("utf-8", "replace") for a, b in pairwise(offsets)]
-        array = pa.array(texts, pa.string(), mask=mask)
+        array = texts_array([bytes(out[a:b]).decode("utf-8", "replace") for a, b in pairwise(offsets)])
+        array = pa.Array.from_buffers(pa.string(), len(starts), [_validity(mask), *array.buffers()[1:]])
     return array
 
 
@@ -217,10 +238,9 @@ def _lists(
     out = np.empty(int((sizes // element).sum()), np.int64)
     total = kernels.take_arrays(blob, starts, sizes, element, int(found.signed), int(is_stack), int(big), offsets, out)
     kind = _INTS[element][found.signed]
-    numpy_kind = kind.to_pandas_dtype()
-    values = out[:total].view(np.uint64) if numpy_kind is np.uint64 else out[:total].astype(numpy_kind)
-    return pa.ListArray.from_arrays(
-        pa.array(offsets), pa.array(values, kind), mask=None if mask is None else pa.array(mask)
+    values = numbers_array(out[:total] if element == 8 else out[:total].astype(f"i{element}"), kind)
+    return pa.Array.from_buffers(
+        pa.list_(kind), len(starts), [_validity(mask), pa.py_buffer(offsets)], children=[values]
     )
 
 
