@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+# The kernel's own limit is 1 KiB (PRINTKRB_RECORD_MAX); what is longer came from elsewhere.
+LONGEST_LINE = 4096
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # The uptime may stand behind a syslog prefix, a shell prompt or mail quoting.
 UPTIME = re.compile(r"\[ *(\d{1,9})\.(\d{3,9})\]")
@@ -38,6 +40,7 @@ class LogLine(NamedTuple):
 
 def split_prefix(line: str) -> LogLine:
     """One line of a log file, taken apart. Blanks around the text are dropped."""
+    line = line[:LONGEST_LINE]
     if "\x1b" in line:
         line = ANSI.sub("", line)
     time_ns = tid = None

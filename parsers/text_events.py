@@ -22,7 +22,7 @@ from tracereplay.parsers.catalog.spec import EventSpec, Read
 from tracereplay.parsers.text_values import NULL_POINTER, read_values
 from tracereplay.schema import EVENT_COLUMNS
 
-KEY = re.compile(r"(?:^|(?<=[ ,(]))([A-Za-z_]\w*)=")
+KEY = re.compile(r"(?:^|(?<=[ ,(]))([A-Za-z_]\w*)=", re.ASCII)
 BOTH_NUMBERS = re.compile(r"=0x[0-9a-fA-F]+ \(-?\d+\)")
 # Fields named like one of these get `_field` behind, as in every reader.
 RESERVED = frozenset(column.name for column in EVENT_COLUMNS)

@@ -28,14 +28,14 @@ FLAGS = r"[dDbBX.][NnpLlbB.][hHsZz.][0-9a-f.][0-9a-f.]?"
 WHEN = rf"^(?:(?P<flags>{FLAGS}) +)?(?P<whole>\d+)(?:\.(?P<part>\d+))?$"
 # A comm may hold blanks, brackets and dashes: it ends at the last `-digits` before the bracket (it has 15 bytes;
 # quoting marks of mails and comments may stand before).
-WHO = re.compile(r"[ \t]*(?:(?://|[>|*]) *)*(.{1,16})-(\d{1,9}) +(?:\([ \d-]{1,9}\) +)?\[(\d{1,4})$")
-EVENT = re.compile(r"[A-Za-z_]\w*|<stack trace>|<user stack trace>")
+WHO = re.compile(r"[ \t]*(?:(?://|[>|*]) *)*(.{1,16})-(\d{1,9}) +(?:\([ \d-]{1,9}\) +)?\[(\d{1,4})$", re.ASCII)
+EVENT = re.compile(r"[A-Za-z_]\w*|<stack trace>|<user stack trace>", re.ASCII)
 # The whole line in one pattern, for what splitting cannot tell apart: colons in a comm, the function tracer's calls.
 LINE = re.compile(
     rf"(.{{1,60}}-\d{{1,9}} +(?:\([ \d-]{{1,9}}\) +)?\[\d{{1,4}})\] +((?:{FLAGS} +)?\d+(?:\.\d+)?): +(.*)"
 )
 CALL = re.compile(r"\w.* <-")
-NAMED = re.compile(r"(?:\(\+\d+\) +)?([A-Za-z_]\w*:|<stack trace>|<user stack trace>)(.*)")
+NAMED = re.compile(r"(?:\(\+\d+\) +)?([A-Za-z_]\w*:|<stack trace>|<user stack trace>)(.*)", re.ASCII)
 FRAME = r"^[\s/*>|]*=> (?P<frame>.*?)(?: \([0-9a-f]+\))?\s*$"
 LOST = re.compile(r"[\s/*>|]*CPU:(\d{1,4}) \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?: DROPPED)?\]")
 BUFFER_STARTED = re.compile(r"#+ CPU (\d{1,4}) buffer started #+")
@@ -69,7 +69,7 @@ class LineBlock:
     """A stretch of lines, taken apart; rows are events in file order.
 
     task int64[rows] -- index into `tasks`; time_ns int64[rows]; flags -- dictionary of strings, "" where absent;
-    event int64[rows] -- index into `events`; payload -- strings as they follow the colon;
+    event int64[rows] -- index into `events`; payload -- what follows `event: `;
     stack_rows, frames -- rows that are stacks, ascending, and a list of functions for each.
     """
 
@@ -227,9 +227,9 @@ def _event_line(line: str) -> tuple[str, str, str, str] | None:
     if len(whole) > (9 if part else 18) or len(part) > 9:
         return None
     if named := NAMED.match(found[3]):
-        return found[1], found[2], named[1], named[2]
+        return found[1], found[2], named[1], named[2].removeprefix(" ")
     # The function tracer's call (`func <-parent`) is an event whose text is all it has.
-    return (found[1], found[2], "function:", " " + found[3]) if CALL.match(found[3]) else None
+    return (found[1], found[2], "function:", found[3]) if CALL.match(found[3]) else None
 
 
 def _tells(notes: _Notes, place: int, line: str) -> bool:

@@ -18,8 +18,8 @@ from tracereplay.parsers.text_events import EventText
 from tracereplay.parsers.text_trace_lines import LineBlock
 from tracereplay.schema import COMM, EVENT_COLUMNS
 
-# libtraceevent pads `event:` to this column; one blank follows in kernel text.
-PADDED_NAME = 21
+# libtraceevent pads `event: ` to this width; kernel text does not.
+PADDED_NAME = 22
 UNKNOWN_COMM = "<...>"
 FRAMES = pa.field(
     "frames", pa.list_(pa.string()), metadata={"unit": "", "doc": "Functions of the stack, innermost first"}
@@ -57,6 +57,11 @@ class BlockColumns:
             pa.array([_common_flags(word) for word in words], pa.uint8()).take(block.flags.indices),
             pa.array([_preempt_count(word) for word in words], pa.uint8()).take(block.flags.indices),
         )
+
+
+def padding(name: str) -> int:
+    """Blanks that libtraceevent puts between `event: ` and the payload."""
+    return max(PADDED_NAME - len(name) - 2, 0)
 
 
 def _common_flags(word: str) -> int | None:
@@ -120,8 +125,8 @@ class TableBuilder:
         if event is None:
             event = self._events[name] = EventText(name, SPECS.get(name))
         payloads = block.payload.take(pa.array(rows))
-        if event.takes_text_whole:
-            payloads = pc.utf8_slice_codeunits(payloads, max(PADDED_NAME - len(name), 1) if self.padded else 1)
+        if event.takes_text_whole and self.padded:
+            payloads = pc.utf8_slice_codeunits(payloads, padding(name))
         bad = 0
         for shape in event.parse(payloads):
             values, unreadable = event.columns(shape, self.page_size_bytes)

@@ -20,7 +20,8 @@ from tracereplay.schema import Column
 
 # Kernel pages: `ofs` is printed as index << PAGE_SHIFT, whose shift text does not tell. 4 KiB unless the caller knows.
 PAGE_SIZE_BYTES = 4096
-NULL_POINTER = r"^(?:\(nil\)|\(null\)|NULL|(?:0x)?0+)$"
+# Old kernels pad it: `page=          (null)`.
+NULL_POINTER = r"^ *(?:\(nil\)|\(null\)|NULL|(?:0x)?0+)$"
 # The `fields` option of ftrace prints both: 0xffffffff (-1).
 BOTH = re.compile(r"0x([0-9a-fA-F]{1,16}) \((-?\d{1,20})\)")
 NO_VALUE = {"", "(____ptrval____)", "(efault)", "(einval)"}
@@ -100,7 +101,7 @@ def _by_distinct_value(texts: pa.Array, read: Reader, type_: pa.DataType) -> tup
     unreadable: list[int] = []
     for index, text in enumerate(encoded.dictionary.to_pylist()):
         try:
-            value = read(text)
+            value = read(text.strip())
             if value is not None and low == 0 and -(1 << 63) <= value < 0:
                 value += 1 << 64  # -1 of an unsigned field
             if value is not None and not low <= value <= high:

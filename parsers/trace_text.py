@@ -24,11 +24,11 @@ from tracereplay.parsers.text_events import typed
 from tracereplay.parsers.text_input import text_blocks
 from tracereplay.parsers.text_trace_losses import LossScan
 from tracereplay.parsers.text_trace_tables import (
-    PADDED_NAME,
     BlockColumns,
     TableBuilder,
     comm_names,
     joined,
+    padding,
 )
 from tracereplay.schema import Op, PageStream
 
@@ -216,9 +216,9 @@ def _is_padded(path: Path) -> bool:
         if b"# tracer:" in raw[:SNIFF_BYTES]:
             return False
         for code, payload in zip(block.event.tolist(), block.payload.to_pylist(), strict=True):
-            skip = PADDED_NAME - len(block.events[code])
-            if skip > 1 and block.events[code] != "console":
-                return bool(payload.startswith(" " * skip))
+            blanks = padding(block.events[code])
+            if blanks and block.events[code] != "console":
+                return bool(payload.startswith(" " * blanks))
         return bool(block.cpus)
     return False
 
