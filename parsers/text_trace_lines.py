@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 Ints = npt.NDArray[np.int64]
 
+# ASCII throughout: what Python lets pass as a digit, Arrow must be able to read.
 FLAGS = r"[dDbBX.][NnpLlbB.][hHsZz.][0-9a-f.][0-9a-f.]?"
 WHEN = rf"^(?:(?P<flags>{FLAGS}) +)?(?P<whole>\d+)(?:\.(?P<part>\d+))?$"
 # A comm may hold blanks, brackets and dashes: it ends at the last `-digits` before the bracket (it has 15 bytes;
@@ -32,15 +33,16 @@ WHO = re.compile(r"[ \t]*(?:(?://|[>|*]) *)*(.{1,16})-(\d{1,9}) +(?:\([ \d-]{1,9
 EVENT = re.compile(r"[A-Za-z_]\w*|<stack trace>|<user stack trace>", re.ASCII)
 # The whole line in one pattern, for what splitting cannot tell apart: colons in a comm, the function tracer's calls.
 LINE = re.compile(
-    rf"(.{{1,60}}-\d{{1,9}} +(?:\([ \d-]{{1,9}}\) +)?\[\d{{1,4}})\] +((?:{FLAGS} +)?\d+(?:\.\d+)?): +(.*)"
+    rf"(.{{1,60}}-\d{{1,9}} +(?:\([ \d-]{{1,9}}\) +)?\[\d{{1,4}})\] +((?:{FLAGS} +)?\d+(?:\.\d+)?): +(.*)",
+    re.ASCII,
 )
 CALL = re.compile(r"\w.* <-")
 NAMED = re.compile(r"(?:\(\+\d+\) +)?([A-Za-z_]\w*:|<stack trace>|<user stack trace>)(.*)", re.ASCII)
 FRAME = r"^[\s/*>|]*=> (?P<frame>.*?)(?: \([0-9a-f]+\))?\s*$"
-LOST = re.compile(r"[\s/*>|]*CPU:(\d{1,4}) \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?: DROPPED)?\]")
-BUFFER_STARTED = re.compile(r"#+ CPU (\d{1,4}) buffer started #+")
-ENTRIES = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})(?: +#P:(\d{1,5}))?")
-CPUS = re.compile(r"cpus=(\d{1,5})\s*$")
+LOST = re.compile(r"[\s/*>|]*CPU:(\d{1,4}) \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?: DROPPED)?\]", re.ASCII)
+BUFFER_STARTED = re.compile(r"#+ CPU (\d{1,4}) buffer started #+", re.ASCII)
+ENTRIES = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})(?: +#P:(\d{1,5}))?", re.ASCII)
+CPUS = re.compile(r"cpus=(\d{1,5})\s*$", re.ASCII)
 NO_EVENT = re.compile(r"\s*$|\s*#|version = |CPU \d+ is empty|cpus=")
 STACKS = {"<stack trace>": "kernel_stack", "<user stack trace>": "user_stack"}
 

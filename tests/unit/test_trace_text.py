@@ -269,6 +269,20 @@ def test_what_is_not_understood_is_counted(read: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  a-\u0663 [000] ..... 1.000001: mm_page_free: pfn=0x1 order=0",
+        "  a-1 [000] ..... \u0663.000001: mm_page_free: pfn=0x1 order=0",
+        "CPU:\u0663 [LOST 1 EVENTS]",
+    ],
+)
+def test_digits_are_ascii(read: Any, line: str) -> None:
+    reader = read(f"  a-1 [000] ..... 1.000001: {FREE}\n{line}\n")
+    assert reader.info.events == 1
+    assert [loss.code for loss in reader.losses] == ["unparsed_line"]
+
+
 def test_a_new_flag_leaves_the_known_ones(read: Any) -> None:
     reader = read(
         "  a-1 [000] ..... 1.000001: mm_page_alloc: page=01 pfn=0x1 order=0 migratetype=1 "
