@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "open"]
 
 
-def open(  # noqa: A001 (the verb of the library, as in gzip.open)
+def open(
     paths: str | Path | Sequence[str | Path],
     *,
     layout: str | Path | None = None,

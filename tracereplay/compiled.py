@@ -28,7 +28,7 @@ def _cache_folder() -> Path:
 
 # The package may be installed read-only, so compiled code never goes beside its source.
 if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(_cache_folder())
+    vars(numba.config)["CACHE_DIR"] = str(_cache_folder())
 
 
 def njit(function: Callable[P, R]) -> Callable[P, R]:
@@ -38,5 +38,5 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
 
 def kernels_are_compiled() -> bool:
     """Whether an earlier run left compiled kernels (else the first use compiles, which takes some seconds)."""
-    folder = Path(numba.config.CACHE_DIR)
+    folder = Path(vars(numba.config)["CACHE_DIR"])
     return folder.is_dir() and any(folder.rglob("*.nbi"))

@@ -97,8 +97,16 @@ class LossBook:
         ordered = sorted(self._rows, key=lambda row: -row[2].kind.severity.rank)
         return [
             DataLoss(
-                id=name, input_id=owner, code=loss.code, severity=loss.kind.severity.value, count=loss.count,
-                cpu=loss.cpu, start_ns=loss.start_ns, end_ns=loss.end_ns, advice=loss.kind.advice, detail=loss.detail,
+                id=name,
+                input_id=owner,
+                code=loss.code,
+                severity=loss.kind.severity.value,
+                count=loss.count,
+                cpu=loss.cpu,
+                start_ns=loss.start_ns,
+                end_ns=loss.end_ns,
+                advice=loss.kind.advice,
+                detail=loss.detail,
             )
             for name, owner, loss in ordered
-        ]  # fmt: skip
+        ]

@@ -49,6 +49,21 @@ EVENT_COLUMNS = (
 )
 
 
+def integers(column: pa.ChunkedArray, none: int = -1) -> npt.NDArray[np.int64]:
+    """An integer column as int64 (bit patterns of uint64 kept), nulls as `none`.
+
+    Goes through the buffers: pyarrow's own ways of replacing nulls load pandas, which takes longer than blame.
+    """
+    parts = []
+    for chunk in column.chunks:
+        values = np.frombuffer(chunk.buffers()[1], chunk.type.to_pandas_dtype())[chunk.offset : chunk.offset + len(chunk)]
+        numbers = values.astype(np.int64)
+        if chunk.null_count:
+            numbers[chunk.is_null().to_numpy(zero_copy_only=False)] = none
+        parts.append(numbers)
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
 class Op(IntEnum):
     """What an event does to the model of memory: one entry of the page stream."""
 

@@ -38,7 +38,6 @@ from tracereplay.parsers.kernel_log import KernelLog, parse_console, read_kernel
 from tracereplay.parsers.layout_snapshot import read_layout
 from tracereplay.parsers.layout_tables import LayoutSnapshot
 from tracereplay.parsers.trace_dat import TraceDatReader
-from tracereplay.parsers.trace_text import TextTraceReader
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.page_life import isolation_windows, lives_of
 from tracereplay.schema import ARGS, Op, PageStream
@@ -55,6 +54,8 @@ def open_reader(path: str | Path) -> TraceReader:
     if found.kind is Kind.TRACE_DAT:
         return TraceDatReader(path)
     if found.kind in (Kind.TRACE_CMD_REPORT, Kind.FTRACE_TEXT):
+        from tracereplay.parsers.trace_text import TextTraceReader  # noqa: PLC0415 (its patterns take time to compile)
+
         return TextTraceReader(path)
     raise open_trace_refusal(path, found)
 
@@ -98,7 +99,9 @@ class Trace:
         background = [tid for tid, comm in names.items() if comm.startswith(ISOLATING_TASKS)]
         bits: Callable[[], Mapping[str, int] | None] = getattr(self.reader, "page_flag_bits", lambda: None)
         windows = [(d.tid, d.start_ns, self._end(d)) for d in self.drafts if d.tid is not None]
-        actions = isolation_windows(windows) if for_pages_only else questions(self.events, self.drafts, self.has_page_ref)
+        actions = (
+            isolation_windows(windows) if for_pages_only else questions(self.events, self.drafts, self.has_page_ref)
+        )
         return Engine(bits(), self.reader.info.machine or self.layout.machine, background, actions)
 
     def attempts(self) -> list[Attempt]:
@@ -110,7 +113,9 @@ class Trace:
         return judge(self._run(engine), engine, self.events, self.drafts, self.input_id)
 
     def _hides(self, start_ns: int, end_ns: int) -> bool:
-        return any(loss.kind.hides_events and loss.touches(start_ns, end_ns) for _, loss in self.losses.of(self.input_id))
+        return any(
+            loss.kind.hides_events and loss.touches(start_ns, end_ns) for _, loss in self.losses.of(self.input_id)
+        )
 
     def _end(self, draft: Draft) -> int:
         return draft.end_ns if draft.end_ns is not None else self.events.end_ns
@@ -205,9 +210,12 @@ def _concatenate(parts: Sequence[PageStream]) -> PageStream:
     if not parts:
         empty = np.empty(0, np.int64)
         return PageStream(
-            empty, empty.astype(np.uint16), empty.astype(np.int32), empty.astype(np.uint8),
+            empty,
+            empty.astype(np.uint16),
+            empty.astype(np.int32),
+            empty.astype(np.uint8),
             np.empty((0, len(ARGS)), np.int64),
-        )  # fmt: skip
+        )
     return PageStream(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("time_ns", "cpu", "tid", "op", "args"))
     )
@@ -254,16 +262,24 @@ class Session:
             path = Path(str(self._paths["log"]))
             described.append(
                 Input(
-                    id="log-0", path=str(path), role="log", format="kernel log", sha256=digest(path),
-                    kernel=self._log.kernel, events=self._log.lines,
-                )  # fmt: skip
+                    id="log-0",
+                    path=str(path),
+                    role="log",
+                    format="kernel log",
+                    sha256=digest(path),
+                    kernel=self._log.kernel,
+                    events=self._log.lines,
+                )
             )
         if self._snapshot is not None:
             described.append(
                 Input(
-                    id="layout-0", path=str(self._paths["layout"]), role="layout", format=self._snapshot.source,
+                    id="layout-0",
+                    path=str(self._paths["layout"]),
+                    role="layout",
+                    format=self._snapshot.source,
                     kernel=self._snapshot.kernel,
-                )  # fmt: skip
+                )
             )
         return described
 
@@ -323,7 +339,9 @@ class Session:
         return InfoResult(
             tool=Tool(version=__version__, argv=self.argv),
             inputs=[
-                InputInfo(**{name: getattr(one, name) for name in one.__struct_fields__}, by_event=counts.get(one.id, {}))
+                InputInfo(
+                    **{name: getattr(one, name) for name in one.__struct_fields__}, by_event=counts.get(one.id, {})
+                )
                 for one in self.inputs
             ],
             data_loss=book.listed(),

@@ -73,9 +73,15 @@ def _draft(
     area = named.text("name", row)
     window_end = end_ns if end_ns is not None else next_ns
     draft = Draft(
-        "cma_alloc", tid, start_ns, end_ns, "unfinished", "event", area,
+        "cma_alloc",
+        tid,
+        start_ns,
+        end_ns,
+        "unfinished",
+        "event",
+        area,
         request=Request(pages=count, align_order=int(named.ints("align")[row])),
-    )  # fmt: skip
+    )
     succeeded_pfn = None
     if call.finish is not None:
         pfn, failed = int(finishes.ints("pfn")[call.finish]), int(finishes.ints("page")[call.finish]) == 0
@@ -145,9 +151,7 @@ def failed_between(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) 
     return max((failed for start, _, _, failed in calls if start_ns <= start <= end_ns), default=0)
 
 
-def _add_try(
-    draft: Draft, tests: Rows, scans: Rows, when: tuple[int, int], span: tuple[int, int], result: str
-) -> None:
+def _add_try(draft: Draft, tests: Rows, scans: Rows, when: tuple[int, int], span: tuple[int, int], result: str) -> None:
     inside = tests.between(when[0], when[1])
     first_blocking = None
     for row in range(len(inside)):
@@ -156,9 +160,14 @@ def _add_try(
     scanned = scans.between(when[0], when[1])
     draft.tries.append(
         Try(
-            index=len(draft.tries), start_pfn=span[0], end_pfn=span[1], start_ns=when[0], end_ns=when[1],
-            result=result, first_blocking_pfn=first_blocking,
-        )  # fmt: skip
+            index=len(draft.tries),
+            start_pfn=span[0],
+            end_pfn=span[1],
+            start_ns=when[0],
+            end_ns=when[1],
+            result=result,
+            first_blocking_pfn=first_blocking,
+        )
     )
     draft.try_visited.append(int(scanned.ints("end_pfn")[-1]) if len(scanned) else 0)
 
@@ -182,9 +191,14 @@ def _old_draft(events: AttemptEvents, layout: Layout, tid: int, ends: Rows, row:
     signs = [int(rows.time_ns[0]) for rows in (tests, scans) if len(rows)]
     pages, failed = int(ends.ints("count")[row]), int(ends.ints("page")[row]) == 0
     draft = Draft(
-        "cma_alloc", tid, min(signs, default=end_ns), end_ns, "failed" if failed else "succeeded", "event",
+        "cma_alloc",
+        tid,
+        min(signs, default=end_ns),
+        end_ns,
+        "failed" if failed else "succeeded",
+        "event",
         request=Request(pages=pages, align_order=int(ends.ints("align")[row])),
-    )  # fmt: skip
+    )
     begin = draft.start_ns
     for test in range(len(tests)):
         end = int(tests.ints("end_pfn")[test])

@@ -41,9 +41,13 @@ def find_compaction(events: AttemptEvents) -> list[Draft]:
             low, high = (int(begins.ints(name)[row]) for name in ("zone_start", "zone_end"))
             current.tries.append(
                 Try(
-                    index=len(current.tries), start_pfn=low, end_pfn=high, start_ns=start, end_ns=end,
+                    index=len(current.tries),
+                    start_pfn=low,
+                    end_pfn=high,
+                    start_ns=start,
+                    end_ns=end,
                     result="succeeded" if _good(status, direct) else "failed",
-                )  # fmt: skip
+                )
             )
             current.try_visited.append(0)
     for draft in drafts:

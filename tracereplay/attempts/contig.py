@@ -32,9 +32,14 @@ def find_contig(events: AttemptEvents, taken: list[Draft]) -> list[Draft]:
             begin = current.end_ns if current.tries and current.end_ns else current.start_ns
             current.tries.append(
                 Try(
-                    index=len(current.tries), start_pfn=start, end_pfn=end, start_ns=begin, end_ns=now,
-                    result="succeeded" if good else "EBUSY", first_blocking_pfn=None if good else fin,
-                )  # fmt: skip
+                    index=len(current.tries),
+                    start_pfn=start,
+                    end_pfn=end,
+                    start_ns=begin,
+                    end_ns=now,
+                    result="succeeded" if good else "EBUSY",
+                    first_blocking_pfn=None if good else fin,
+                )
             )
             scans = events.of("mm_compaction_isolate_migratepages", tid).between(begin, now)
             current.try_visited.append(int(scans.ints("end_pfn")[-1]) if len(scans) else 0)
@@ -48,7 +53,9 @@ def find_contig(events: AttemptEvents, taken: list[Draft]) -> list[Draft]:
         )
         assert draft.tid is not None and draft.end_ns is not None
         draft.failed_migrations = failed_between(events, draft.tid, draft.start_ns, draft.end_ns)
-        draft.phases = phases_between(events, draft.tid, draft.start_ns, draft.end_ns, [t.start_ns for t in draft.tries])
+        draft.phases = phases_between(
+            events, draft.tid, draft.start_ns, draft.end_ns, [t.start_ns for t in draft.tries]
+        )
     return drafts
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tracereplay.schema import PageStream
+from tracereplay.schema import PageStream, integers
 
 # What `find_attempts` reads; a reader decodes only these in the first pass.
 ATTEMPT_EVENTS = (
@@ -75,12 +75,11 @@ class Rows:
 
 
 def _column(column: pa.ChunkedArray) -> npt.NDArray[np.generic]:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string())
-    if pa.types.is_integer(column.type) and column.null_count:
-        column = column.fill_null(NO_PFN if pa.types.is_signed_integer(column.type) else 0xFFFF_FFFF_FFFF_FFFF)
-    array: npt.NDArray[np.generic] = column.to_numpy()
-    return array.view(np.int64) if array.dtype == np.uint64 else array
+    if pa.types.is_integer(column.type):
+        return integers(column, NO_PFN)
+    objects = np.empty(len(column), object)
+    objects[:] = column.to_pylist()
+    return objects
 
 
 @dataclass(slots=True)

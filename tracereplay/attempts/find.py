@@ -84,9 +84,15 @@ def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action
             spans = merge_spans([*spans, (named, named + 1)])
         actions.append(
             Action(
-                _test_time(events, draft, one), ActionKind.PROBE, blocking_key(number), spans, draft.tid,
-                visited_end_pfn=draft.try_visited[one.index], named_pfn=-1 if named is None else named, picture=one is chosen[-1],
-            )  # fmt: skip
+                _test_time(events, draft, one),
+                ActionKind.PROBE,
+                blocking_key(number),
+                spans,
+                draft.tid,
+                visited_end_pfn=draft.try_visited[one.index],
+                named_pfn=-1 if named is None else named,
+                picture=one is chosen[-1],
+            )
         )
     return actions
 
@@ -114,9 +120,14 @@ def _wait_probes(events: AttemptEvents, number: int, draft: Draft, has_page_ref:
             spans = draft.spans
         actions.append(
             Action(
-                (wait.start_ns + wait.end_ns) // 2, ActionKind.PROBE, waiting_key(number), spans, draft.tid,
-                visited_end_pfn=visited, named_file=awaited,
-            )  # fmt: skip
+                (wait.start_ns + wait.end_ns) // 2,
+                ActionKind.PROBE,
+                waiting_key(number),
+                spans,
+                draft.tid,
+                visited_end_pfn=visited,
+                named_file=awaited,
+            )
         )
     return actions
 

@@ -121,11 +121,14 @@ def _offline_failed(drafts: list[Draft], row: Row, layout: Layout) -> None:
         (
             d
             for d in drafts
-            if d.operation == "memory_offline" and _same_task(d, row) and _near(d, row) and d.outcome != "succeeded"
+            if d.operation == "memory_offline"
+            and _same_task(d, row)
+            and _near(d, row)
+            and d.outcome != "succeeded"
             and (start is None or not d.spans or d.spans[0][0] <= start < d.spans[-1][1])
         ),
         None,
-    )  # fmt: skip
+    )
     if draft is None:
         if start is None:
             return
@@ -151,7 +154,12 @@ def _contig_failed(drafts: list[Draft], row: Row) -> None:
     operation = "cma_alloc" if row["kind"] == "cma_failed" else "contig_alloc"
     if any(d.operation in ("cma_alloc", "contig_alloc") and _same_task(d, row) and _near(d, row) for d in drafts):
         for draft in drafts:
-            if draft.operation == operation and draft.outcome == "failed" and _same_task(draft, row) and _near(draft, row):
+            if (
+                draft.operation == operation
+                and draft.outcome == "failed"
+                and _same_task(draft, row)
+                and _near(draft, row)
+            ):
                 draft.errno = draft.errno or ERRNO_NAMES.get(row["errno"] or 0)
         return
     now = row["time_ns"] or 0

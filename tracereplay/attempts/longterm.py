@@ -33,9 +33,13 @@ def find_longterm(events: AttemptEvents) -> list[Draft]:
             current.outcome, current.errno = ("failed", "ENOMEM") if failed else ("succeeded", None)
             current.tries.append(
                 Try(
-                    index=len(current.tries), start_pfn=None, end_pfn=None, start_ns=start, end_ns=end,
+                    index=len(current.tries),
+                    start_pfn=None,
+                    end_pfn=None,
+                    start_ns=start,
+                    end_ns=end,
                     result="ENOMEM" if failed else "succeeded",
-                )  # fmt: skip
+                )
             )
             current.try_visited.append(0)
     for draft in drafts:

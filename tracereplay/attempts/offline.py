@@ -176,6 +176,8 @@ def _add_tries(draft: Draft, group: list[Migration], test: tuple[int, int, int] 
         begin = end_ns
     if test is not None:
         draft.tries.append(
-            Try(index=len(draft.tries), start_pfn=start, end_pfn=end, start_ns=begin, end_ns=test[0], result="succeeded")
+            Try(
+                index=len(draft.tries), start_pfn=start, end_pfn=end, start_ns=begin, end_ns=test[0], result="succeeded"
+            )
         )
     draft.try_visited = [end or 0] * len(draft.tries)

@@ -10,16 +10,18 @@ from tracereplay.attempts.events import AttemptEvents
 from tracereplay.model.result import Phases
 
 
-def phases_between(
-    events: AttemptEvents, tid: int, start_ns: int, end_ns: int, try_starts_ns: Sequence[int]
-) -> Phases:
+def phases_between(events: AttemptEvents, tid: int, start_ns: int, end_ns: int, try_starts_ns: Sequence[int]) -> Phases:
     """Phases of one task's attempt.
 
     A gap belongs to the event that ends it: an isolated batch to isolating, a finished migrate_pages() to migrating,
     a test to testing; a gap that begins a try belongs to draining (isolating pageblocks, draining per-cpu lists and
     LRU batches, and the first scan).
     """
-    kinds = (("mm_compaction_isolate_migratepages", "isolate"), ("mm_migrate_pages", "migrate"), ("test_pages_isolated", "test"))
+    kinds = (
+        ("mm_compaction_isolate_migratepages", "isolate"),
+        ("mm_migrate_pages", "migrate"),
+        ("test_pages_isolated", "test"),
+    )
     marks = [(int(ns), kind) for event, kind in kinds for ns in events.of(event, tid).between(start_ns, end_ns).time_ns]
     if not marks:
         return Phases()

@@ -42,6 +42,10 @@ for verb in (blame, info, page, explain, report):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    if argv is None:
+        # pyarrow loads pandas, where it is installed, at the first list it is given: half of a short run's time.
+        # The verbs have no use for it.
+        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args or os.environ.get("TRACEREPLAY_DEBUG", "") not in ("", "0")
     try:

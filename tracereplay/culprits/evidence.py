@@ -23,17 +23,23 @@ def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
     event = OP_EVENTS.get(Op(ref.op), "page_ref")
     rows = [
         Evidence(
-            event=event, time_ns=ref.ns, tid=ref.tid, cpu=ref.cpu,
+            event=event,
+            time_ns=ref.ns,
+            tid=ref.tid,
+            cpu=ref.cpu,
             text=f"pfn {format_pfn(suspect.pfn)}: +{ref.val} taken and not given back before the test",
-        )  # fmt: skip
+        )
     ]
     if ref.close_ns is not None:
         how = "ended with the page's life" if ref.close_tid is None else "given back"
         rows.append(
             Evidence(
-                event="page_ref_mod_and_test", time_ns=ref.close_ns, tid=ref.close_tid, cpu=None,
+                event="page_ref_mod_and_test",
+                time_ns=ref.close_ns,
+                tid=ref.close_tid,
+                cpu=None,
                 text=f"pfn {format_pfn(suspect.pfn)}: -{ref.val} {how}",
-            )  # fmt: skip
+            )
         )
     return rows
 
@@ -41,13 +47,16 @@ def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
 def counted(suspect: Suspect) -> Evidence:
     """Its count at the failing test."""
     return Evidence(
-        event="page_ref", time_ns=suspect.last_ns, tid=suspect.draft.tid, cpu=None,
+        event="page_ref",
+        time_ns=suspect.last_ns,
+        tid=suspect.draft.tid,
+        cpu=None,
         text=(
             f"pfn {format_pfn(suspect.pfn)} at the test: count={suspect.count} mapcount={suspect.mapcount} "
             f"flags={'|'.join(sorted(suspect.flags)) or 'none'}; {suspect.excess} more than expected, "
             f"{suspect.own} of the count held by the isolating task"
         ),
-    )  # fmt: skip
+    )
 
 
 def allocated(suspect: Suspect) -> list[Evidence]:
@@ -56,9 +65,12 @@ def allocated(suspect: Suspect) -> list[Evidence]:
         return []
     return [
         Evidence(
-            event="mm_page_alloc", time_ns=suspect.alloc_ns, tid=suspect.alloc_tid, cpu=None,
+            event="mm_page_alloc",
+            time_ns=suspect.alloc_ns,
+            tid=suspect.alloc_tid,
+            cpu=None,
             text=f"pfn {format_pfn(suspect.pfn)} order={suspect.order} gfp_flags={suspect.gfp:#x}, not freed since",
-        )  # fmt: skip
+        )
     ]
 
 
@@ -68,23 +80,32 @@ def tried(suspect: Suspect) -> list[Evidence]:
     if suspect.reasons & Reason.NAMED and suspect.draft.log_pfn != suspect.pfn and not suspect.awaited:
         rows.append(
             Evidence(
-                event="test_pages_isolated", time_ns=suspect.last_ns, tid=suspect.draft.tid, cpu=None,
+                event="test_pages_isolated",
+                time_ns=suspect.last_ns,
+                tid=suspect.draft.tid,
+                cpu=None,
                 text=f"fin_pfn={format_pfn(suspect.pfn)}: the first page of the range that is not free",
-            )  # fmt: skip
+            )
         )
     if suspect.marks & Mark.TOUCHED:
         rows.append(
             Evidence(
-                event="page_ref_mod_unless", time_ns=suspect.last_ns, tid=suspect.draft.tid, cpu=None,
+                event="page_ref_mod_unless",
+                time_ns=suspect.last_ns,
+                tid=suspect.draft.tid,
+                cpu=None,
                 text="the isolating task took it up; it was neither migrated nor freed",
-            )  # fmt: skip
+            )
         )
     if suspect.marks & Mark.RESTORED:
         rows.append(
             Evidence(
-                event="remove_migration_pte", time_ns=suspect.last_ns, tid=suspect.draft.tid, cpu=None,
+                event="remove_migration_pte",
+                time_ns=suspect.last_ns,
+                tid=suspect.draft.tid,
+                cpu=None,
                 text="its migration entry became a mapping of the same pfn again: migration failed",
-            )  # fmt: skip
+            )
         )
     return rows
 
@@ -97,11 +118,14 @@ def logged(suspect: Suspect) -> list[Evidence]:
     flags = "|".join(row["flags"] or ())
     return [
         Evidence(
-            event="dump_page", time_ns=row["time_ns"], tid=row["tid"], cpu=None,
+            event="dump_page",
+            time_ns=row["time_ns"],
+            tid=row["tid"],
+            cpu=None,
             text=(
                 f"pfn {format_pfn(suspect.pfn)} refcount:{row['refcount']} mapcount:{row['mapcount']} flags:{flags}"
                 + (f" aops:{row['aops']}" if row["aops"] else "")
                 + (f"; page dumped because: {row['reason']}" if row["reason"] else "")
             ),
-        )  # fmt: skip
+        )
     ]

@@ -22,9 +22,12 @@ def _file_name(suspect: Suspect) -> str | None:
 
 def _flag_evidence(suspect: Suspect, flag: str) -> Evidence:
     return Evidence(
-        event="page_ref", time_ns=suspect.last_ns, tid=None, cpu=None,
+        event="page_ref",
+        time_ns=suspect.last_ns,
+        tid=None,
+        cpu=None,
         text=f"pfn {format_pfn(suspect.pfn)} flags={'|'.join(sorted(suspect.flags))}: {flag}, no event on it since",
-    )  # fmt: skip
+    )
 
 
 def writeback(suspect: Suspect) -> list[Finding]:
@@ -38,16 +41,21 @@ def writeback(suspect: Suspect) -> list[Finding]:
     if named:
         rows.append(
             Evidence(
-                event="folio_wait_writeback", time_ns=suspect.last_ns, tid=suspect.draft.tid, cpu=None,
+                event="folio_wait_writeback",
+                time_ns=suspect.last_ns,
+                tid=suspect.draft.tid,
+                cpu=None,
                 text=f"the attempt's task sleeps for this part of the file, pfn {format_pfn(suspect.pfn)}",
-            )  # fmt: skip
+            )
         )
     return [
         Finding(
-            weaker("proved", weakened) if sure else "suggested", holder_name=_file_name(suspect),
+            weaker("proved", weakened) if sure else "suggested",
+            holder_name=_file_name(suspect),
             released_ns=suspect.written_ns if suspect.written_ns is not None else suspect.end_ns,
-            weakened_by=weakened, evidence=[*evidence.allocated(suspect), *rows],
-        )  # fmt: skip
+            weakened_by=weakened,
+            evidence=[*evidence.allocated(suspect), *rows],
+        )
     ]
 
 
@@ -58,23 +66,30 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
         waited = suspect.awaited and suspect.touched
         return [
             Finding(
-                weaker("proved", weakened) if waited else "suggested", holder_name=_file_name(suspect),
-                held_since_ns=suspect.alloc_ns, weakened_by=weakened,
+                weaker("proved", weakened) if waited else "suggested",
+                holder_name=_file_name(suspect),
+                held_since_ns=suspect.alloc_ns,
+                weakened_by=weakened,
                 released_ns=suspect.unlock_ns if suspect.unlock_ns is not None else suspect.end_ns,
                 evidence=[
-                    *evidence.allocated(suspect), _flag_evidence(suspect, "locked, not uptodate"),
+                    *evidence.allocated(suspect),
+                    _flag_evidence(suspect, "locked, not uptodate"),
                     *evidence.tried(suspect),
                 ],
-            )  # fmt: skip
+            )
         ]
     # Without page_ref events: a file page of the last batch isolated before a sleep that was not for writeback.
     if not suspect.awaited or suspect.named or not suspect.marks & Mark.FILE or not suspect.reasons & Reason.VISITED:
         return []
     return [
         Finding(
-            "suggested", holder_name=_file_name(suspect), candidates=("writeback", "extra_reference"),
-            released_ns=suspect.end_ns, weakened_by=suspect.hiding(), evidence=evidence.allocated(suspect),
-        )  # fmt: skip
+            "suggested",
+            holder_name=_file_name(suspect),
+            candidates=("writeback", "extra_reference"),
+            released_ns=suspect.end_ns,
+            weakened_by=suspect.hiding(),
+            evidence=evidence.allocated(suspect),
+        )
     ]
 
 
@@ -86,10 +101,13 @@ def unsplittable_folio(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested", holder_name=_file_name(suspect), candidates=("extra_reference",),
-            released_ns=suspect.end_ns, weakened_by=suspect.hiding(),
+            "suggested",
+            holder_name=_file_name(suspect),
+            candidates=("extra_reference",),
+            released_ns=suspect.end_ns,
+            weakened_by=suspect.hiding(),
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],
-        )  # fmt: skip
+        )
     ]
 
 
@@ -110,15 +128,19 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
     sure = counted and suspect.on_block_device and not suspect.marks & Mark.CONFLICT
     return [
         Finding(
-            weaker("proved", weakened) if sure else "suggested", holder_name=_file_name(suspect),
-            candidates=() if sure else ("extra_reference", "no_migration_handler"), held_since_ns=suspect.alloc_ns,
-            released_ns=suspect.end_ns, weakened_by=weakened,
+            weaker("proved", weakened) if sure else "suggested",
+            holder_name=_file_name(suspect),
+            candidates=() if sure else ("extra_reference", "no_migration_handler"),
+            held_since_ns=suspect.alloc_ns,
+            released_ns=suspect.end_ns,
+            weakened_by=weakened,
             evidence=[
                 *evidence.allocated(suspect),
                 *([evidence.counted(suspect)] if counted else []),
-                *evidence.tried(suspect), *evidence.logged(suspect),
+                *evidence.tried(suspect),
+                *evidence.logged(suspect),
             ],
-        )  # fmt: skip
+        )
     ]
 
 
@@ -133,9 +155,13 @@ def no_migration_handler(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested", holder_name=str(row["aops"]), candidates=("buffer_head", "extra_reference"),
-            released_ns=suspect.end_ns, weakened_by=suspect.hiding(), evidence=evidence.logged(suspect),
-        )  # fmt: skip
+            "suggested",
+            holder_name=str(row["aops"]),
+            candidates=("buffer_head", "extra_reference"),
+            released_ns=suspect.end_ns,
+            weakened_by=suspect.hiding(),
+            evidence=evidence.logged(suspect),
+        )
     ]
 
 
@@ -147,8 +173,11 @@ def nofs_skipped(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested", holder_name=_file_name(suspect), candidates=("extra_reference", "buffer_head"),
-            released_ns=suspect.end_ns, weakened_by=suspect.hiding(),
+            "suggested",
+            holder_name=_file_name(suspect),
+            candidates=("extra_reference", "buffer_head"),
+            released_ns=suspect.end_ns,
+            weakened_by=suspect.hiding(),
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],
-        )  # fmt: skip
+        )
     ]

@@ -26,9 +26,13 @@ def _owner(suspect: Suspect) -> Allocation | None:
     if row is None or row["owner_tid"] is None:
         return None
     return Allocation(
-        tid=row["owner_tid"], pid=row["owner_pid"], comm=row["owner_comm"], gfp=row["owner_gfp"],
-        order=row["owner_order"], time_ns=row["owner_time_ns"],
-    )  # fmt: skip
+        tid=row["owner_tid"],
+        pid=row["owner_pid"],
+        comm=row["owner_comm"],
+        gfp=row["owner_gfp"],
+        order=row["owner_order"],
+        time_ns=row["owner_time_ns"],
+    )
 
 
 def unmovable_allocation(suspect: Suspect) -> list[Finding]:
@@ -44,9 +48,12 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
     weakened = suspect.hiding(suspect.alloc_ns)
     return [
         Finding(
-            weaker("proved", weakened), held_since_ns=suspect.alloc_ns, released_ns=suspect.end_ns,
-            weakened_by=weakened, evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],
-        )  # fmt: skip
+            weaker("proved", weakened),
+            held_since_ns=suspect.alloc_ns,
+            released_ns=suspect.end_ns,
+            weakened_by=weakened,
+            evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],
+        )
     ]
 
 
@@ -56,11 +63,15 @@ def _dumped(suspect: Suspect, row: Mapping[str, Any]) -> Finding:
     unmovable = bool(gfp) and not any(name in gfp for name in GFP_MOVABLE_NAMES)
     tracer = is_ring_buffer(row)
     return Finding(
-        "proved" if unmovable else "suggested", holder_name=TRACER if tracer else None,
-        mechanism="ring_buffer" if tracer else None, allocated_by=owner,
-        held_since_ns=suspect.alloc_ns, candidates=() if unmovable else ("hugetlb", "offline_or_hwpoison"),
-        released_ns=suspect.end_ns, evidence=[*evidence.allocated(suspect), *evidence.logged(suspect)],
-    )  # fmt: skip
+        "proved" if unmovable else "suggested",
+        holder_name=TRACER if tracer else None,
+        mechanism="ring_buffer" if tracer else None,
+        allocated_by=owner,
+        held_since_ns=suspect.alloc_ns,
+        candidates=() if unmovable else ("hugetlb", "offline_or_hwpoison"),
+        released_ns=suspect.end_ns,
+        evidence=[*evidence.allocated(suspect), *evidence.logged(suspect)],
+    )
 
 
 def _special(row: Mapping[str, Any]) -> bool:
@@ -73,7 +84,11 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
     row = suspect.dump
     if row is None or "hugetlb" not in str(row["page_type"] or ""):
         return []
-    return [Finding("suggested", released_ns=suspect.end_ns, allocated_by=_owner(suspect), evidence=evidence.logged(suspect))]
+    return [
+        Finding(
+            "suggested", released_ns=suspect.end_ns, allocated_by=_owner(suspect), evidence=evidence.logged(suspect)
+        )
+    ]
 
 
 def offline_or_hwpoison(suspect: Suspect) -> list[Finding]:
@@ -89,7 +104,9 @@ def _by_aops(suspect: Suspect, *names: str) -> list[Finding]:
     if row is None or not any(name in str(row["aops"] or "") for name in names):
         return []
     return [
-        Finding("suggested", holder_name=str(row["aops"]), released_ns=suspect.end_ns, evidence=evidence.logged(suspect))
+        Finding(
+            "suggested", holder_name=str(row["aops"]), released_ns=suspect.end_ns, evidence=evidence.logged(suspect)
+        )
     ]
 
 
@@ -107,5 +124,12 @@ def percpu_free(suspect: Suspect) -> list[Finding]:
     """Named as in the way although it was freed: it sat on a per-cpu list (drained later)."""
     if suspect.awaited or not suspect.named or suspect.state != State.PCP or suspect.marks & Mark.COUNTED:
         return []
-    return [Finding("suggested", candidates=("unknown",), released_ns=suspect.end_ns, weakened_by=suspect.hiding(),
-                    evidence=evidence.tried(suspect))]  # fmt: skip
+    return [
+        Finding(
+            "suggested",
+            candidates=("unknown",),
+            released_ns=suspect.end_ns,
+            weakened_by=suspect.hiding(),
+            evidence=evidence.tried(suspect),
+        )
+    ]

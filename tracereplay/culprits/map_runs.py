@@ -33,9 +33,12 @@ def count_pages(pictures: Pictures) -> PageCounts:
     codes = np.concatenate([_codes(rows) for _, rows in pictures])
     tally = np.bincount(codes, minlength=len(STATES))
     return PageCounts(
-        requested=len(codes), free=int(tally[FREE]), moved=int(tally[MOVED]), held=int(tally[HELD]),
+        requested=len(codes),
+        free=int(tally[FREE]),
+        moved=int(tally[MOVED]),
+        held=int(tally[HELD]),
         not_seen=int(tally[NOT_SEEN]),
-    )  # fmt: skip
+    )
 
 
 def map_runs(
@@ -60,9 +63,12 @@ def map_runs(
             owner = int(owners[low])
             runs.append(
                 MapRun(
-                    try_index=try_index, start_pfn=start_pfn + int(low), pages=int(high - low),
-                    state=STATES[int(codes[low])], culprit_id=culprits[owner].id if owner >= 0 else None,
-                )  # fmt: skip
+                    try_index=try_index,
+                    start_pfn=start_pfn + int(low),
+                    pages=int(high - low),
+                    state=STATES[int(codes[low])],
+                    culprit_id=culprits[owner].id if owner >= 0 else None,
+                )
             )
     return runs
 

@@ -57,9 +57,11 @@ def pins(suspect: Suspect) -> list[Finding]:
 def _whole_folio(suspect: Suspect, refs: list[Ref], rivals: bool) -> bool:
     """Of a large folio mapped as a whole the head's count tells as much as a small page's, where nobody else took any."""
     return (
-        suspect.order > 0 and not rivals and not suspect.marks & (Mark.AMBIGUOUS | Mark.CONFLICT)
+        suspect.order > 0
+        and not rivals
+        and not suspect.marks & (Mark.AMBIGUOUS | Mark.CONFLICT)
         and suspect.excess == sum(ref.val for ref in refs)
-    )  # fmt: skip
+    )
 
 
 def _pin(suspect: Suspect, refs: list[Ref], unsure: bool) -> Finding:
@@ -80,10 +82,13 @@ def _pin(suspect: Suspect, refs: list[Ref], unsure: bool) -> Finding:
         released_ns=released,
         weakened_by=weakened,
         evidence=[
-            *evidence.allocated(suspect), *(row for ref in refs for row in evidence.taken(suspect, ref)),
-            evidence.counted(suspect), *evidence.tried(suspect), *evidence.logged(suspect),
+            *evidence.allocated(suspect),
+            *(row for ref in refs for row in evidence.taken(suspect, ref)),
+            evidence.counted(suspect),
+            *evidence.tried(suspect),
+            *evidence.logged(suspect),
         ],
-    )  # fmt: skip
+    )
 
 
 def longterm_pins(suspect: Suspect) -> list[Finding]:
@@ -111,9 +116,12 @@ def lru_batch(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested", candidates=("extra_reference",), held_since_ns=mods[0].ns, released_ns=suspect.clear_ns,
+            "suggested",
+            candidates=("extra_reference",),
+            held_since_ns=mods[0].ns,
+            released_ns=suspect.clear_ns,
             evidence=[*evidence.allocated(suspect), evidence.counted(suspect)],
-        )  # fmt: skip
+        )
     ]
 
 
@@ -138,15 +146,19 @@ def _counted_extra(suspect: Suspect) -> list[Finding]:
         holder, holder_verdict = suspect.run.task(releaser), "suggested"
     return [
         Finding(
-            weaker("proved", weakened) if sure else "suggested", holder=holder,
+            weaker("proved", weakened) if sure else "suggested",
+            holder=holder,
             holder_verdict="suggested" if holder_verdict == "suggested" else "unknown",
-            candidates=("pin_short", "pin_longterm", "lru_batch"), released_ns=suspect.clear_ns or suspect.end_ns,
+            candidates=("pin_short", "pin_longterm", "lru_batch"),
+            released_ns=suspect.clear_ns or suspect.end_ns,
             weakened_by=weakened,
             evidence=[
-                *evidence.allocated(suspect), evidence.counted(suspect), *evidence.tried(suspect),
+                *evidence.allocated(suspect),
+                evidence.counted(suspect),
+                *evidence.tried(suspect),
                 *evidence.logged(suspect),
             ],
-        )  # fmt: skip
+        )
     ]
 
 
@@ -163,9 +175,12 @@ def _dumped_extra(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "proved", candidates=("pin_short", "pin_longterm", "lru_batch"), released_ns=suspect.end_ns,
-            holder_name=None, evidence=[*evidence.allocated(suspect), *evidence.logged(suspect), *evidence.tried(suspect)],
-        )  # fmt: skip
+            "proved",
+            candidates=("pin_short", "pin_longterm", "lru_batch"),
+            released_ns=suspect.end_ns,
+            holder_name=None,
+            evidence=[*evidence.allocated(suspect), *evidence.logged(suspect), *evidence.tried(suspect)],
+        )
     ]
 
 
@@ -179,8 +194,10 @@ def _left_behind(suspect: Suspect) -> list[Finding]:
     weakened = suspect.hiding(suspect.alloc_ns)
     return [
         Finding(
-            "suggested", candidates=("pin_short", "pin_longterm", "lru_batch", "locked_folio"),
-            released_ns=suspect.end_ns, weakened_by=weakened,
+            "suggested",
+            candidates=("pin_short", "pin_longterm", "lru_batch", "locked_folio"),
+            released_ns=suspect.end_ns,
+            weakened_by=weakened,
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
-        )  # fmt: skip
+        )
     ]

@@ -46,10 +46,18 @@ class Row:
         """Rows equal in this are one run (DESIGN: cause, verdicts, holder, allocator, file, effect, tries)."""
         by, file, finding = self.allocated_by, self.file, self.finding
         return (
-            self.cause.code, finding.verdict, finding.holder_verdict, finding.holder, finding.holder_name,
-            finding.mechanism, (by.tid, by.comm, by.gfp, by.order) if by else None,
-            (file.dev, file.ino) if file else None, self.effect, self.tries, self.released,
-        )  # fmt: skip
+            self.cause.code,
+            finding.verdict,
+            finding.holder_verdict,
+            finding.holder,
+            finding.holder_name,
+            finding.mechanism,
+            (by.tid, by.comm, by.gfp, by.order) if by else None,
+            (file.dev, file.ino) if file else None,
+            self.effect,
+            self.tries,
+            self.released,
+        )
 
 
 def blocked_tries(draft: Draft, suspect: Suspect, finding: Finding) -> tuple[tuple[int, int], ...]:

@@ -17,9 +17,24 @@ from tracereplay.replay.state import Mark, Reason, RefKind, State
 
 # Tasks that are the kernel's own: they hold references in passing and are never called holders.
 KERNEL_TASKS = (
-    "kworker/", "kswapd", "kcompactd", "khugepaged", "ksoftirqd", "swapper", "migration/", "rcu_", "jbd2/", "irq/",
-    "<idle>", "kthreadd", "ksmd", "oom_reaper", "writeback", "loop", "kdamond",
-)  # fmt: skip
+    "kworker/",
+    "kswapd",
+    "kcompactd",
+    "khugepaged",
+    "ksoftirqd",
+    "swapper",
+    "migration/",
+    "rcu_",
+    "jbd2/",
+    "irq/",
+    "<idle>",
+    "kthreadd",
+    "ksmd",
+    "oom_reaper",
+    "writeback",
+    "loop",
+    "kdamond",
+)
 
 
 def is_kernel_task(tid: int, comm: str | None) -> bool:
@@ -126,9 +141,13 @@ class Suspect:
             return None
         task = self.run.task(self.alloc_tid)
         return Allocation(
-            tid=self.alloc_tid, pid=task.pid if task else None, comm=task.comm if task else None,
-            gfp=f"{self.gfp:#x}", order=self.order, time_ns=self.alloc_ns,
-        )  # fmt: skip
+            tid=self.alloc_tid,
+            pid=task.pid if task else None,
+            comm=task.comm if task else None,
+            gfp=f"{self.gfp:#x}",
+            order=self.order,
+            time_ns=self.alloc_ns,
+        )
 
     @property
     def dump(self) -> Mapping[str, Any] | None:
@@ -142,9 +161,12 @@ class Suspect:
     def on_block_device(self) -> bool:
         """Whether its file is a block device's own page cache (the bdev pseudo file system; i_ino is the dev_t)."""
         return (
-            self.file is not None and self.file.dev is not None and self.file.ino is not None
-            and self.file.dev >> 20 == 0 and self.file.ino >> 20 > 0
-        )  # fmt: skip
+            self.file is not None
+            and self.file.dev is not None
+            and self.file.ino is not None
+            and self.file.dev >> 20 == 0
+            and self.file.ino >> 20 > 0
+        )
 
     @property
     def in_cma(self) -> bool:
@@ -177,9 +199,16 @@ def _time(value: np.integer[Any]) -> int | None:
 
 def _ref(row: np.void) -> Ref:
     return Ref(
-        int(row["ns"]), _time(row["close_ns"]), int(row["tid"]), _time(row["close_tid"]), int(row["val"]),
-        int(row["cpu"]), int(row["op"]), RefKind(int(row["kind"])), bool(row["confirmed"]),
-    )  # fmt: skip
+        int(row["ns"]),
+        _time(row["close_ns"]),
+        int(row["tid"]),
+        _time(row["close_tid"]),
+        int(row["val"]),
+        int(row["cpu"]),
+        int(row["op"]),
+        RefKind(int(row["kind"])),
+        bool(row["confirmed"]),
+    )
 
 
 def _flags(value: int, names: Mapping[int, str]) -> frozenset[str]:
@@ -197,20 +226,45 @@ def _file(run: Run, row: np.void, files: np.ndarray[Any, Any]) -> File | None:
 
 
 def _suspect(
-    run: Run, draft: Draft, awaited: bool, row: np.void, files: np.ndarray[Any, Any], held: list[Ref],
+    run: Run,
+    draft: Draft,
+    awaited: bool,
+    row: np.void,
+    files: np.ndarray[Any, Any],
+    held: list[Ref],
     names: Mapping[int, str],
-) -> Suspect:  # fmt: skip
+) -> Suspect:
     born = bool(row["marks"] & Mark.BORN)
     return Suspect(
-        run=run, draft=draft, awaited=awaited, pfn=int(row["pfn"]),
+        run=run,
+        draft=draft,
+        awaited=awaited,
+        pfn=int(row["pfn"]),
         pages=1 << int(row["order"]) if row["state"] == State.ALLOCATED else 1,
-        first_ns=int(row["first_ns"]), last_ns=int(row["last_ns"]), reasons=Reason(int(row["reasons"])),
-        marks=Mark(int(row["marks"])), state=State(int(row["state"])), order=int(row["order"]),
-        count=int(row["count"]), mapcount=int(row["mapcount"]), flags=_flags(int(row["flags"]), names),
-        post_flags=_flags(int(row["post_flags"]), names), gfp=int(row["gfp"]),
-        alloc_ns=int(row["alloc_ns"]) if born else None, alloc_tid=int(row["alloc_tid"]) if born else None,
-        file=_file(run, row, files), min_excess=int(row["min_excess"]), confirmed=int(row["confirmed"]),
-        pending=bool(row["pending"]), own=int(row["own"]), post_ns=_time(row["post_ns"]),
-        clear_ns=_time(row["clear_ns"]), clear_tid=_time(row["clear_tid"]), unlock_ns=_time(row["unlock_ns"]),
-        written_ns=_time(row["written_ns"]), end_ns=_time(row["end_ns"]), end_tid=_time(row["end_tid"]), refs=held,
-    )  # fmt: skip
+        first_ns=int(row["first_ns"]),
+        last_ns=int(row["last_ns"]),
+        reasons=Reason(int(row["reasons"])),
+        marks=Mark(int(row["marks"])),
+        state=State(int(row["state"])),
+        order=int(row["order"]),
+        count=int(row["count"]),
+        mapcount=int(row["mapcount"]),
+        flags=_flags(int(row["flags"]), names),
+        post_flags=_flags(int(row["post_flags"]), names),
+        gfp=int(row["gfp"]),
+        alloc_ns=int(row["alloc_ns"]) if born else None,
+        alloc_tid=int(row["alloc_tid"]) if born else None,
+        file=_file(run, row, files),
+        min_excess=int(row["min_excess"]),
+        confirmed=int(row["confirmed"]),
+        pending=bool(row["pending"]),
+        own=int(row["own"]),
+        post_ns=_time(row["post_ns"]),
+        clear_ns=_time(row["clear_ns"]),
+        clear_tid=_time(row["clear_tid"]),
+        unlock_ns=_time(row["unlock_ns"]),
+        written_ns=_time(row["written_ns"]),
+        end_ns=_time(row["end_ns"]),
+        end_tid=_time(row["end_tid"]),
+        refs=held,
+    )

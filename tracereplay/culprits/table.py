@@ -52,13 +52,17 @@ CAUSES: tuple[Cause, ...] = (
     Cause("secretmem", Obstacle.NATURE, "suggested", ("kernel log",), kernel_pages.secretmem),
     Cause("aio_ring", Obstacle.NATURE, "suggested", ("kernel log",), kernel_pages.aio_ring),
     Cause("unmovable_allocation", Obstacle.NATURE, "proved", ("mm_page_alloc",), kernel_pages.unmovable_allocation),
-    Cause("percpu_free", Obstacle.NATURE, "suggested", ("mm_page_free", "mm_page_pcpu_drain"), kernel_pages.percpu_free),
+    Cause(
+        "percpu_free", Obstacle.NATURE, "suggested", ("mm_page_free", "mm_page_pcpu_drain"), kernel_pages.percpu_free
+    ),
     Cause("writeback", Obstacle.STATE, "proved", (*PAGE_REF, "folio_wait_writeback"), file_pages.writeback),
     Cause("locked_folio", Obstacle.STATE, "proved", PAGE_REF, file_pages.locked_folio),
     Cause("pin_longterm", Obstacle.REFERENCE, "suggested", (*PAGE_REF, "kernel_stack"), references.longterm_pins),
     Cause("pin_short", Obstacle.REFERENCE, "proved", PAGE_REF, references.short_pins),
     Cause("lru_batch", Obstacle.REFERENCE, "suggested", PAGE_REF, references.lru_batch),
-    Cause("unsplittable_folio", Obstacle.CACHE, "suggested", ("mm_page_alloc", *PAGE_REF), file_pages.unsplittable_folio),
+    Cause(
+        "unsplittable_folio", Obstacle.CACHE, "suggested", ("mm_page_alloc", *PAGE_REF), file_pages.unsplittable_folio
+    ),
     Cause("buffer_head", Obstacle.CACHE, "proved", ("mm_filemap_add_to_page_cache", *PAGE_REF), file_pages.buffer_head),
     Cause("no_migration_handler", Obstacle.CACHE, "suggested", ("kernel log",), file_pages.no_migration_handler),
     Cause("nofs_skipped", Obstacle.CACHE, "suggested", PAGE_REF, file_pages.nofs_skipped),

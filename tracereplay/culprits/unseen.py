@@ -17,9 +17,12 @@ def preexisting(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "unknown", candidates=ANY_CAUSE, released_ns=suspect.end_ns, weakened_by=suspect.hiding(),
+            "unknown",
+            candidates=ANY_CAUSE,
+            released_ns=suspect.end_ns,
+            weakened_by=suspect.hiding(),
             evidence=[*evidence.tried(suspect), *evidence.logged(suspect)],
-        )  # fmt: skip
+        )
     ]
 
 
@@ -29,7 +32,10 @@ def unknown(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "unknown", candidates=ANY_CAUSE, released_ns=suspect.end_ns, weakened_by=suspect.hiding(),
+            "unknown",
+            candidates=ANY_CAUSE,
+            released_ns=suspect.end_ns,
+            weakened_by=suspect.hiding(),
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
-        )  # fmt: skip
+        )
     ]

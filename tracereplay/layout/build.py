@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.layout.layout import Layout, Span
+from tracereplay.schema import integers
 
 # MIGRATE_ISOLATE follows MIGRATE_CMA, which exists iff CONFIG_CMA (include/linux/mmzone.h, 4.19 to 7.2).
 ISOLATE_WITH_CMA = 5
@@ -151,7 +152,7 @@ def _cma_ranges(table: pa.Table | None) -> Iterable[tuple[str | None, int, int]]
     if table is None or "pfn" not in table.column_names or "count" not in table.column_names:
         return
     names = _strings(table, "name")
-    pfn, count = _integers(table, "pfn"), _integers(table, "count")
+    pfn, count = integers(table["pfn"]), integers(table["count"])
     for at in np.flatnonzero((pfn > 0) & (pfn < PFN_LIMIT) & (count > 0) & (count < PFN_LIMIT)):
         yield names[at], int(pfn[at]), int(count[at])
 
@@ -168,11 +169,11 @@ def _tested_ranges(tables: Mapping[str, pa.Table]) -> Iterable[tuple[str | None,
     ends = tables.get("cma_alloc_finish")
     end_by_tid: dict[int, Int64Array] = {}
     if ends is not None:
-        tids, seqs = _integers(ends, "tid"), _integers(ends, "seq")
+        tids, seqs = integers(ends["tid"]), integers(ends["seq"])
         end_by_tid = {int(tid): np.sort(seqs[tids == tid]) for tid in np.unique(tids)}
-    begin_tid, begin_seq, names = _integers(starts, "tid"), _integers(starts, "seq"), _strings(starts, "name")
-    start_pfn, end_pfn = _integers(tests, "start_pfn"), _integers(tests, "end_pfn")
-    tid, seq = _integers(tests, "tid"), _integers(tests, "seq")
+    begin_tid, begin_seq, names = integers(starts["tid"]), integers(starts["seq"]), _strings(starts, "name")
+    start_pfn, end_pfn = integers(tests["start_pfn"]), integers(tests["end_pfn"])
+    tid, seq = integers(tests["tid"]), integers(tests["seq"])
     sane = (start_pfn > 0) & (start_pfn < end_pfn) & (end_pfn < PFN_LIMIT)
     for at in range(len(begin_tid)):
         later = end_by_tid.get(int(begin_tid[at]), np.empty(0, np.int64))
@@ -219,15 +220,6 @@ def _names(**flags: bool) -> tuple[str, ...]:
 def _rows(tables: Mapping[str, pa.Table], name: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = tables[name].to_pylist() if name in tables else []
     return rows
-
-
-def _integers(table: pa.Table, name: str) -> Int64Array:
-    """A column as int64, negative where it is null or does not fit (~0, the kernel's "none")."""
-    column = table[name]
-    if pa.types.is_uint64(column.type):
-        words = column.fill_null((1 << 64) - 1).combine_chunks().to_numpy(zero_copy_only=False)
-        return np.asarray(words, np.uint64).view(np.int64)
-    return np.asarray(column.cast(pa.int64()).fill_null(-1).combine_chunks().to_numpy(zero_copy_only=False), np.int64)
 
 
 def _strings(table: pa.Table, name: str) -> list[str | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from tracereplay.model.result import Attempt, Blame, Culprit
 
+
 def holder_label(culprit: Culprit) -> str | None:
     """The holder in a word: the task's name, else the driver or file."""
     if culprit.holder is not None:
@@ -21,10 +22,18 @@ def sum_up(attempts: Iterable[Attempt]) -> list[Blame]:
         return rows.setdefault(
             (cause, holder),
             Blame(
-                cause=cause, holder=holder, attempts=0, tries=0, pages=0, page_tries=0, held_ns_max=None, delay_ns=0,
-                proved=0, suggested=0,
+                cause=cause,
+                holder=holder,
+                attempts=0,
+                tries=0,
+                pages=0,
+                page_tries=0,
+                held_ns_max=None,
+                delay_ns=0,
+                proved=0,
+                suggested=0,
             ),
-        )  # fmt: skip
+        )
 
     for attempt in attempts:
         if attempt.cause is not None and not any(culprit.cause == attempt.cause for culprit in attempt.culprits):

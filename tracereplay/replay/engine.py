@@ -14,7 +14,7 @@ from tracereplay.replay import state as st
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
-from tracereplay.replay.replay_kernels import FlagMask, needed_sections, replay, set_file_slot
+from tracereplay.replay.replay_kernels import FlagMask, missing_sections, replay, set_file_slot
 from tracereplay.schema import PageStream
 
 Spans = tuple[tuple[int, int], ...]  # [start_pfn, end_pfn) each
@@ -141,9 +141,7 @@ class Engine:
 
     def _replay(self, chunk: PageStream, start: int, stop: int) -> int:
         while start < stop:
-            start = replay(
-                self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.op, chunk.args, start, stop
-            )
+            start = replay(self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.op, chunk.args, start, stop)
             if start < stop:
                 self._grow()
         return stop
@@ -167,9 +165,7 @@ class Engine:
         for start_pfn, end_pfn in action.spans:
             at = start_pfn
             while at < end_pfn:
-                at = probe(
-                    self._mem, at, end_pfn, action.visited_end_pfn, named_pfn, action.time_ns, action.attempt
-                )
+                at = probe(self._mem, at, end_pfn, action.visited_end_pfn, named_pfn, action.time_ns, action.attempt)
                 if at < end_pfn:
                     self._grow()
 
@@ -192,11 +188,12 @@ class Engine:
     # -- room ----------------------------------------------------------------------------------------------------
 
     def _add_sections(self, chunk: PageStream) -> None:
-        wanted = np.zeros(st.MAX_SECTIONS, np.uint8)
-        needed_sections(chunk.args, chunk.op, wanted)
-        numbers = np.flatnonzero(wanted)
-        if len(numbers):
-            self.add_sections(numbers)
+        missing = np.empty(256, np.int64)
+        found = len(missing)
+        while found == len(missing):
+            found = missing_sections(self._mem.sections, chunk.args, chunk.op, missing)
+            if found:
+                self.add_sections(np.sort(missing[:found]))
 
     def add_sections(self, numbers: npt.NDArray[np.int64]) -> None:
         """Make room for these sections (section number = pfn >> SECTION_BITS)."""
@@ -289,4 +286,3 @@ def _rehash(slots: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     for key_a, key_b, row in slots[slots[:, 2] != 0]:
         set_file_slot(larger, key_a, key_b, row - 1)
     return larger
-

@@ -107,7 +107,7 @@ def own_refs(mem: Memory, page: Row) -> int:
 @njit
 def is_isolator(mem: Memory, tid: int) -> bool:
     """Whether the task isolates pages just now."""
-    for other in mem.isolators:
+    for other in mem.isolators:  # noqa: SIM110 (numba compiles no generators)
         if other == tid:
             return True
     return False

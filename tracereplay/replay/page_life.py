@@ -33,21 +33,50 @@ EVENT_NAMES = {
     Op.IOMMU_UNMAP: "iommu unmap",
 }
 STATE_NAMES: dict[int, PageStateName] = {
-    State.UNSEEN: "unknown", State.BUDDY: "free", State.PCP: "free", State.ALLOCATED: "allocated",
-}  # fmt: skip
+    State.UNSEEN: "unknown",
+    State.BUDDY: "free",
+    State.PCP: "free",
+    State.ALLOCATED: "allocated",
+}
 CommOf = Callable[[int], str | None]
 
 
 def lives_of(pfn: int, stream: Iterable[PageStream], engine: Engine, comm_of: CommOf) -> list[Life]:
     """Replay only what names this page, one event at a time, and tell its lives."""
     lives: list[Life] = []
+    waiting: list[PageEvent] = []  # on the way out of the free lists: they belong to the life that follows
+    before: PageStateName = "unknown"
     for chunk in stream:
         engine.decode(chunk)
         for at in np.flatnonzero(_names(chunk, pfn)):
             one = slice(int(at), int(at) + 1)
             engine.feed(PageStream(chunk.time_ns[one], chunk.cpu[one], chunk.tid[one], chunk.op[one], chunk.args[one]))
-            _add(lives, _event(pfn, chunk, int(at), engine, comm_of), engine, pfn, comm_of)
+            event = _event(pfn, chunk, int(at), engine, comm_of)
+            if event.event == "mm_page_alloc_zone_locked" and event.after.state != "allocated":
+                waiting.append(event)
+            else:
+                if _begins(lives, event, before):
+                    lives.append(
+                        Life(start_ns=event.time_ns if before != "unknown" or _born(event) else None, end_ns=None)
+                    )
+                    lives[-1].events += waiting
+                    waiting = []
+                _add(lives[-1], event)
+            before = event.after.state
     return lives
+
+
+def _born(event: PageEvent) -> bool:
+    return event.event in ("mm_page_alloc", "page_ref_set")
+
+
+def _begins(lives: list[Life], event: PageEvent, before: PageStateName) -> bool:
+    """Whether a life begins: the page left the free lists, or was allocated although its free was not seen."""
+    if not lives:
+        return True
+    if event.after.state == "allocated" and before != "allocated":
+        return True
+    return event.event == "mm_page_alloc" and lives[-1].events[-1].event != "page_ref_set"
 
 
 def isolation_windows(windows: Iterable[tuple[int, int, int]]) -> list[Action]:
@@ -73,9 +102,14 @@ def _names(chunk: PageStream, pfn: int) -> np.ndarray[tuple[int], np.dtype[np.bo
 def _event(pfn: int, chunk: PageStream, at: int, engine: Engine, comm_of: CommOf) -> PageEvent:
     op, args, tid = Op(int(chunk.op[at])), chunk.args[at], int(chunk.tid[at])
     return PageEvent(
-        time_ns=int(chunk.time_ns[at]), cpu=int(chunk.cpu[at]), tid=tid, comm=comm_of(tid), event=EVENT_NAMES[op],
-        text=_text(op, args), after=_state(pfn, engine, comm_of),
-    )  # fmt: skip
+        time_ns=int(chunk.time_ns[at]),
+        cpu=int(chunk.cpu[at]),
+        tid=tid,
+        comm=comm_of(tid),
+        event=EVENT_NAMES[op],
+        text=_text(op, args),
+        after=_state(pfn, engine, comm_of),
+    )
 
 
 def _text(op: Op, args: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
@@ -87,7 +121,7 @@ def _text(op: Op, args: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
     if op in (Op.CACHE_ADD, Op.CACHE_DELETE):
         return f"dev {args[RET] >> 20}:{args[RET] & 0xFFFFF} ino {args[MAPPING]} index={args[VAL]} order={args[ORDER]}"
     if op in (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE):
-        return f"addr={args[VAL] & 0xFFFFFFFFFFFFFFFF:#x}"
+        return f"addr={int(args[VAL]) & 0xFFFFFFFFFFFFFFFF:#x}"
     return f"order={args[ORDER]}"
 
 
@@ -104,7 +138,9 @@ def _state(pfn: int, engine: Engine, comm_of: CommOf) -> PageState:
         expected=None if excess is None else int(row["count"]) - excess,
         excess=excess,
         open_references=[
-            OpenReference(tid=int(ref["tid"]), comm=comm_of(int(ref["tid"])), since_ns=int(ref["ns"]), val=int(ref["val"]))
+            OpenReference(
+                tid=int(ref["tid"]), comm=comm_of(int(ref["tid"])), since_ns=int(ref["ns"]), val=int(ref["val"])
+            )
             for ref in engine.open_refs(pfn)
         ],
         file=file_of(engine, int(row["file"]), int(row["index"])),
@@ -121,21 +157,17 @@ def file_of(engine: Engine, number: int, index: int) -> File | None:
     return File(dev=int(row["dev"]), ino=int(row["ino"]), index=index if index >= 0 else None)
 
 
-def _add(lives: list[Life], event: PageEvent, engine: Engine, pfn: int, comm_of: CommOf) -> None:
-    """Append the event to the life it belongs to; an allocation begins one, a free ends it."""
-    begins = event.event in ("mm_page_alloc", "page_ref_set") and (not lives or lives[-1].end_ns is not None)
-    if event.event == "mm_page_alloc" and lives and lives[-1].end_ns is None and len(lives[-1].events) > 1:
-        begins = True  # its free was not seen
-    if begins or not lives:
-        lives.append(Life(start_ns=event.time_ns if begins else None, end_ns=None))
-    life = lives[-1]
+def _add(life: Life, event: PageEvent) -> None:
+    """Append the event to its life; an allocation tells who began it, a free ends it."""
     life.events.append(event)
     if event.event == "mm_page_alloc":
-        row = engine.pages(pfn, pfn + 1)[0]
-        life.start_ns = life.start_ns if life.start_ns is not None else event.time_ns
+        order, gfp = event.text.split()[0], event.text.split()[1]
         life.allocated_by = Allocation(
-            tid=event.tid, comm=comm_of(event.tid), gfp=f"{int(row['gfp']):#x}", order=int(row["order"]),
+            tid=event.tid,
+            comm=event.comm,
+            gfp=gfp.removeprefix("gfp_flags="),
+            order=int(order.removeprefix("order=")),
             time_ns=event.time_ns,
-        )  # fmt: skip
+        )
     if event.event == "mm_page_free":
         life.end_ns = event.time_ns

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from tracereplay.compiled import njit
 from tracereplay.replay.ledger_kernels import NONE, Memory, Row, own_refs
 from tracereplay.replay.replay_kernels import (
@@ -119,9 +116,7 @@ def suspect_row(mem: Memory, page: Row, pfn: int, attempt: int, ns: int) -> int:
 
 
 @njit
-def probe(
-    mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn: int, ns: int, attempt: int
-) -> int:
+def probe(mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn: int, ns: int, attempt: int) -> int:
     """Note every page of [start_pfn, end_pfn) that stands in the way; returns the pfn it reached (tables full: less).
 
     visited_end -- pages below it have been scanned for migration; named_pfn -- the page the kernel named, or -1.

@@ -27,7 +27,6 @@ from tracereplay.replay.ledger_kernels import (
     take,
 )
 from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, SECTION_BITS, TYPED_MAPCOUNT, Mark, State, Tally
-from tracereplay.schema import Op
 from tracereplay.schema import COUNT as A_COUNT
 from tracereplay.schema import FLAGS as A_FLAGS
 from tracereplay.schema import MAPCOUNT as A_MAPCOUNT
@@ -36,6 +35,7 @@ from tracereplay.schema import ORDER as A_ORDER
 from tracereplay.schema import PFN as A_PFN
 from tracereplay.schema import RET as A_RET
 from tracereplay.schema import VAL as A_VAL
+from tracereplay.schema import Op
 
 
 class FlagMask(IntEnum):
@@ -52,6 +52,7 @@ class FlagMask(IntEnum):
 
 SECTION_MASK = (1 << SECTION_BITS) - 1
 MAX_ORDER = 20
+MAX_PFN_BITS = 35  # state.MAX_SECTIONS
 LOCKED, WRITEBACK, PRIVATE = int(FlagMask.LOCKED), int(FlagMask.WRITEBACK), int(FlagMask.PRIVATE)
 SWAPCACHE, HEAD = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD)
 
@@ -417,7 +418,7 @@ def replay(
         order = args[i, A_ORDER]
         stamp = Stamp(int(time_ns[i]), int(cpu[i]), int(tid[i]), what)
         mem.tally[T_EVENTS] += 1
-        if what == OP_SET_PTE or what == OP_REMOVE_PTE:
+        if what in (OP_SET_PTE, OP_REMOVE_PTE):
             do_pte(mem, what, pfn)
             continue
         if what == OP_ALLOC and pfn < 0:
@@ -457,16 +458,30 @@ def replay(
 
 
 @njit
-def needed_sections(args: npt.NDArray[np.int64], op: npt.NDArray[np.uint8], wanted: npt.NDArray[np.uint8]) -> None:
-    """Mark in `wanted` (by section number) the sections these entries name."""
+def missing_sections(
+    sections: npt.NDArray[np.int32],
+    args: npt.NDArray[np.int64],
+    op: npt.NDArray[np.uint8],
+    missing: npt.NDArray[np.int64],
+) -> int:
+    """Write the numbers of sections these entries name and the model lacks into `missing`; returns how many (at most
+    its length: then call again once they are there)."""
+    found = 0
+    limit = 1 << (MAX_PFN_BITS - SECTION_BITS)
     for i in range(len(op)):
         pfn = args[i, A_PFN]
-        order = min(max(args[i, A_ORDER], 0), MAX_ORDER)
         if pfn < 0:
             continue
-        first = pfn >> SECTION_BITS
-        last = (pfn + (1 << order) - 1) >> SECTION_BITS
-        for section in range(first, min(last + 1, len(wanted))):
-            wanted[section] = 1
-
-
+        order = min(max(args[i, A_ORDER], 0), MAX_ORDER)
+        for section in range(pfn >> SECTION_BITS, min(((pfn + (1 << order) - 1) >> SECTION_BITS) + 1, limit)):
+            if section < len(sections) and sections[section] >= 0:
+                continue
+            known = False
+            for other in missing[:found]:
+                known = known or other == section
+            if not known:
+                missing[found] = section
+                found += 1
+                if found == len(missing):
+                    return found
+    return found

@@ -101,6 +101,7 @@ REF = np.dtype(
     ]
 )
 
+
 class Reason(IntFlag):
     """Why a probe took a page for a suspect; the causes are decided from these, the state and the ledger."""
 
