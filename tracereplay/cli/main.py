@@ -40,12 +40,19 @@ for verb in (blame, info, page, explain, report):
     cli.add_command(verb)
 
 
+class _NoPandas:
+    """Hides pandas from the process: no verb uses it, and pyarrow loads it, where installed, at the first list."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """An import hook (importlib.abc.MetaPathFinder)."""
+        if name == "pandas":
+            raise ModuleNotFoundError("pandas is not loaded by the command line", name=name)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     if argv is None:
-        # pyarrow loads pandas, where it is installed, at the first list it is given: half of a short run's time.
-        # The verbs have no use for it.
-        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _NoPandas())
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args or os.environ.get("TRACEREPLAY_DEBUG", "") not in ("", "0")
     try:
