@@ -130,14 +130,19 @@ class EventText:
             text = [] if self.spec else [pc.utf8_trim(payloads, " ")]
             yield ParsedRows(places, () if self.spec else ("text",), text)
 
-    def columns(self, parsed: ParsedRows, page_size_bytes: int) -> tuple[dict[str, pa.Array], int]:
-        """Typed columns by field name, and the number of values that could not be read.
+    def columns(
+        self, parsed: ParsedRows, page_size_bytes: int
+    ) -> tuple[dict[str, pa.Array], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Typed columns by field name, which rows hold values that could not be read, and which do not tell the page
+        they are about: an unreadable pfn must not pass for "none", which says that an allocation failed.
 
         Keys that the catalogue does not know are kept as string columns; `typed` makes them numbers at the end.
         """
         columns: dict[str, pa.Array] = {}
         null_pages: tuple[str, pa.Array] | None = None
-        unreadable = 0
+        subject = (self.spec.args.get("pfn") or self.spec.args.get("mapping")) if self.spec else None
+        unreadable = np.zeros(len(parsed.places), bool)
+        astray = np.full(len(parsed.places), subject is not None)
         for key, texts in zip(parsed.keys, parsed.texts, strict=True):
             spelling = self.spec.spelling.get(key) if self.spec else None
             if spelling and spelling.read is Read.DISPLAY:
@@ -151,11 +156,13 @@ class EventText:
                 columns[f"{name}_field" if name in RESERVED else name] = texts
                 continue
             columns[name], bad = read_values(texts, column, spelling, page_size_bytes)
-            unreadable += bad
+            unreadable |= bad
+            if name == subject:
+                astray = bad
         if null_pages and (pfn := columns.get(null_pages[0])) is not None:
             none = pc.and_(pc.match_substring_regex(null_pages[1], NULL_POINTER), pc.equal(pfn, pa.scalar(0, pfn.type)))
             columns[null_pages[0]] = pc.if_else(none, pa.scalar(None, pfn.type), pfn)
-        return columns, unreadable
+        return columns, unreadable | astray, astray
 
     def fields(self, names: Sequence[str]) -> list[pa.Field]:
         """Arrow fields of these columns; strings where the catalogue has none."""

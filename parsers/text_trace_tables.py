@@ -103,7 +103,7 @@ class TableBuilder:
             rows = rows if inside is None else rows[inside[rows]]
             if len(rows) and (self.names is None or name in self.names):
                 tables.setdefault(name, []).extend(self._parts(name, rows, block, columns, first_seq))
-        return {name: joined(parts) for name, parts in tables.items()}
+        return {name: joined(parts) for name, parts in tables.items() if parts}
 
     def _inside(self, time_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_] | None:
         if self.window.start_ns is None and self.window.end_ns is None:
@@ -129,10 +129,15 @@ class TableBuilder:
             payloads = pc.utf8_slice_codeunits(payloads, padding(name))
         bad = 0
         for shape in event.parse(payloads):
-            values, unreadable = event.columns(shape, self.page_size_bytes)
-            bad += unreadable if shape.keys else len(shape.places)  # the event happened, whatever it said
-            fields = event.fields(list(values))
-            parts.append(_assembled(rows[shape.places], columns, first_seq, fields, list(values.values())))
+            values, unreadable, astray = event.columns(shape, self.page_size_bytes)
+            bad += int(unreadable.sum()) if shape.keys else len(shape.places)
+            places = rows[shape.places]
+            if astray.any():
+                places = places[~astray]
+                values = {field: array.filter(pa.array(~astray)) for field, array in values.items()}
+            if len(places):
+                fields = event.fields(list(values))
+                parts.append(_assembled(places, columns, first_seq, fields, list(values.values())))
         if bad:
             self.unreadable[name] = self.unreadable.get(name, 0) + bad
         return parts

@@ -1,7 +1,7 @@
 """Values of text events -> typed Arrow arrays, a column at a time.
 
 What Arrow cannot cast at once goes through the column's distinct values, each read once in Python: names, flags,
-pointers printed as (nil). A value that cannot be read is null and counted.
+pointers printed as (nil). A value that cannot be read is null and marked.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -93,8 +95,8 @@ def _scaled(text: str, page_size_bytes: int) -> int | None:
     return None if number is None else number // page_size_bytes
 
 
-def _by_distinct_value(texts: pa.Array, read: Reader, type_: pa.DataType) -> tuple[pa.Array, int]:
-    """Each distinct text read once; numbers that do not fit the type, and unreadable ones, are null and counted."""
+def _by_distinct_value(texts: pa.Array, read: Reader, type_: pa.DataType) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """Each distinct text read once; numbers that do not fit the type, and unreadable ones, are null and marked."""
     encoded = texts.dictionary_encode()
     low, high = (0, (1 << 64) - 1) if type_ == pa.uint64() else (-(1 << 63), (1 << 63) - 1)
     values: list[int | None] = []
@@ -111,10 +113,7 @@ def _by_distinct_value(texts: pa.Array, read: Reader, type_: pa.DataType) -> tup
             unreadable.append(index)
         values.append(value)
     result = pa.array(values, type_).take(encoded.indices)
-    if not unreadable:
-        return result, 0
-    bad = pc.is_in(encoded.indices, value_set=pa.array(unreadable, encoded.indices.type))
-    return result, int(pc.sum(bad).as_py() or 0)
+    return result, np.isin(np.asarray(encoded.indices), unreadable)
 
 
 def _hex_literal(texts: pa.Array) -> pa.Array:
@@ -131,13 +130,13 @@ def _cast(texts: pa.Array, type_: pa.DataType) -> pa.Array | None:
 
 def read_values(
     texts: pa.Array, column: Column, spelling: Spelling | None, page_size_bytes: int
-) -> tuple[pa.Array, int]:
-    """Texts (string array) -> an array of the column's type, and how many values could not be read.
+) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """Texts (string array) -> an array of the column's type, and which of them could not be read.
 
     A pfn of all ones means "none" and becomes null.
     """
     if pa.types.is_string(column.type):
-        return texts, 0
+        return texts, np.zeros(len(texts), bool)
     how = spelling.read if spelling else Read.NUMBER
     names = dict(spelling.names) if spelling else {}
     readers: dict[Read, Reader] = {
@@ -150,7 +149,7 @@ def read_values(
         Read.LETTERS: lambda text: sum(names.get(letter, 0) for letter in set(text)),
         Read.LOG2: _log2,
     }
-    bad = 0
+    bad = np.zeros(len(texts), bool)
     values = None
     if how is Read.NUMBER:
         values = _cast(texts, column.type)

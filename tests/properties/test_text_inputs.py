@@ -42,7 +42,9 @@ def test_any_text_is_a_trace_or_an_input_error(text: str) -> None:
         except InputError:
             return
         tables = reader.tables()
-        assert {name: table.num_rows for name, table in tables.items()} == reader.info.by_event
+        whole = not any(loss.detail.startswith("values of") for loss in reader.losses)
+        rows = {name: table.num_rows for name, table in tables.items()}
+        assert rows == reader.info.by_event if whole else sum(rows.values()) <= reader.info.events
         assert sum(len(part) for part in reader.stream()) <= reader.info.events
 
 
