@@ -23,4 +23,10 @@ def _json(result: Result, style: Style) -> str:  # noqa: ARG001
     return render_json(result)
 
 
-FORMATS: dict[str, Renderer] = {"text": _text, "json": _json}
+def _html(result: Result, style: Style) -> str:  # noqa: ARG001
+    from tracereplay.reports.html import render_html  # noqa: PLC0415
+
+    return render_html(result)
+
+
+FORMATS: dict[str, Renderer] = {"text": _text, "json": _json, "html": _html}

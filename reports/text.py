@@ -13,8 +13,10 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.attempt_wording import clock_unit
+from tracereplay.reports.selection import causes_of, next_captures, representatives, told_attempts
 from tracereplay.reports.style import Style, bullets, hanging, harmless, render_blocks
-from tracereplay.reports.text_attempt import attempt_blocks, is_told
+from tracereplay.reports.text_attempt import attempt_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
 from tracereplay.reports.wording import count, listing, moment
 from tracereplay.units import format_duration
@@ -36,15 +38,15 @@ _WORDS = {
 def render_text(result: Result, style: Style) -> str:
     """The report."""
     result = harmless(result)
-    told = sorted(filter(is_told, result.attempts), key=_weight)
-    shown = _representatives(told) if not style.full else [(attempt, []) for attempt in told]
+    told = told_attempts(result)
+    shown = representatives(told) if not style.full else [(attempt, []) for attempt in told]
     limit = None if style.full else MAX_ATTEMPTS
     blocks: list[RenderableType] = [
         *input_blocks(result.inputs, result.data_loss, style),
         *loss_blocks(result.inputs, result.data_loss, style),
     ]
     for attempt, like_it in shown[:limit]:
-        blocks += ["", *attempt_blocks(attempt, result, style), *_like_it(like_it, _unit(result, attempt))]
+        blocks += ["", *attempt_blocks(attempt, result, style), *_like_it(like_it, clock_unit(result, attempt))]
     if len(shown) > MAX_ATTEMPTS and not style.full:
         blocks += ["", Text(f"and {count(len(shown) - MAX_ATTEMPTS, 'more attempt')} of other kinds: --full")]
     blocks += _rest(result, told)
@@ -53,29 +55,6 @@ def render_text(result: Result, style: Style) -> str:
     blocks += _what_to_do(told, style)
     blocks += _footer(told, style)
     return render_blocks(blocks, style)
-
-
-def _weight(attempt: Attempt) -> tuple[bool, bool]:
-    """Failures first; compaction, which is often only in the background, last. Otherwise in order of time."""
-    return (attempt.operation == "compaction", attempt.outcome == "succeeded")
-
-
-def _unit(result: Result, attempt: Attempt) -> str:
-    return next((i.clock_unit for i in result.inputs if i.id == attempt.input_id), "ns")
-
-
-def _representatives(told: list[Attempt]) -> list[tuple[Attempt, list[Attempt]]]:
-    """Attempts that fail alike, under the first of them that names the most."""
-    alike: dict[object, list[Attempt]] = {}
-    for a in told:
-        culprits = frozenset((c.cause, c.verdict, c.holder.comm if c.holder else c.holder_name) for c in a.culprits)
-        task = a.task.comm if a.task else None
-        alike.setdefault((a.operation, a.area, task, a.outcome, a.errno, a.cause, culprits), []).append(a)
-    shown = []
-    for attempts in alike.values():
-        best = max(attempts, key=lambda a: sum(c.pages for c in a.culprits))
-        shown.append((best, [a for a in attempts if a is not best]))
-    return shown
 
 
 def _like_it(like_it: list[Attempt], unit: str) -> list[RenderableType]:
@@ -137,7 +116,7 @@ def _blame(result: Result) -> list[RenderableType]:
 
 
 def _what_to_do(told: list[Attempt], style: Style) -> list[RenderableType]:
-    codes = list(dict.fromkeys(code for a in told for code in _causes(a)))
+    codes = causes_of(told)
     if not codes:
         return []
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -148,21 +127,11 @@ def _what_to_do(told: list[Attempt], style: Style) -> list[RenderableType]:
         for place, step in enumerate(explanation.what_to_do[: None if style.full else 1] if explanation else ()):
             grid.add_row(Text("" if place else code, style="bold"), Text(step))
     blocks: list[RenderableType] = ["", Text("What to do", style="bold"), Padding(grid, (0, 0, 0, 2))]
-    steps = list(
-        dict.fromkeys(
-            step for a in told for step in (*a.capture_next, *(s for c in a.culprits for s in c.capture_next))
-        )
-    )
+    steps = next_captures(told)
     if steps:
         shown = steps if style.full else steps[:MAX_CAPTURE_NEXT]
         blocks += ["", Text("To be surer next time", style="bold"), bullets(shown)]
     return blocks
-
-
-def _causes(attempt: Attempt) -> list[str]:
-    """What decided, then what stood in the way; what only would have comes last."""
-    order = sorted(attempt.culprits, key=lambda c: (not c.primary, c.effect == "would_block"))
-    return ([attempt.cause] if attempt.cause else []) + [c.cause for c in order]
 
 
 def _footer(told: list[Attempt], style: Style) -> list[RenderableType]:

@@ -1,0 +1,140 @@
+"""One attempt in words, for every report: what was asked, how it ended, what decided, the verdict in one sentence."""
+
+from __future__ import annotations
+
+from tracereplay.model.explain import EXPLANATIONS
+from tracereplay.model.result import Attempt, Culprit, Result
+from tracereplay.reports.culprit_groups import Group, group_culprits
+from tracereplay.reports.wording import count, join_runs, listing, moment, pfn_span, task_name
+from tracereplay.units import format_bytes, format_duration
+
+VERDICT_GROUPS = 3
+_BASIS = {"event": "", "log": " (from the kernel log)", "inferred": " (inferred: no event says so)"}
+_EFFECTS = {
+    "blocked": "stood in the way",
+    "delayed": "kept it waiting",
+    "would_block": "behind a lower one were not reached",
+}
+_WAITS = {"folio_lock": "for locked folios", "writeback": "for writeback", "other": "for pages"}
+_ENDINGS = {"succeeded": "succeeded", "failed": "failed", "interrupted": "given up", "unfinished": "no end seen"}
+
+
+def clock_unit(result: Result, attempt: Attempt) -> str:
+    """`ns` or `tick`: what the times of this attempt are in."""
+    return next((i.clock_unit for i in result.inputs if i.id == attempt.input_id), "ns")
+
+
+def page_size_bytes(result: Result) -> int | None:
+    """None where no layout tells."""
+    return result.layout.page_size if result.layout else None
+
+
+def headline_word(attempt: Attempt) -> str:
+    """FAILED and the like; a success with something in its way is DELAYED, or IMPEDED if it only got less."""
+    if attempt.outcome != "succeeded":
+        return attempt.outcome.upper()
+    if not any(c.effect != "would_block" for c in attempt.culprits):
+        return "OK"
+    waited = attempt.waits or len(attempt.tries) > 1 or any(c.effect == "delayed" for c in attempt.culprits)
+    return "DELAYED" if waited and attempt.operation != "compaction" else "IMPEDED"
+
+
+def headline(attempt: Attempt, page_size: int | None) -> str:
+    """`cma_alloc "reserved", 65,520 pages (255.9 MiB), by cma-driver (149)`."""
+    what: str = attempt.operation
+    if attempt.area is not None:
+        what += f" {attempt.area}" if attempt.operation == "memory_offline" else f' "{attempt.area}"'
+    asked = ""
+    request = attempt.request
+    if request.pages is not None:
+        size = f" ({format_bytes(request.pages * page_size)})" if page_size else ""
+        asked = f", {count(request.pages, 'page')}{size}"
+    elif request.start_pfn is not None and request.end_pfn is not None:
+        asked = f", PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}"
+    return f"{what}{asked}, by {task_name(attempt.task)}"
+
+
+def ending(attempt: Attempt, unit: str) -> str:
+    """When it began, how and after how long it ended, and what it waited for."""
+    took = []
+    if attempt.end_ns is not None and attempt.end_ns > attempt.start_ns and unit == "ns":
+        took.append(format_duration(attempt.end_ns - attempt.start_ns))
+    if len(attempt.tries) > 1:
+        took.append(count(len(attempt.tries), "try", "tries"))
+    after = f" after {listing(took)}" if took else ""
+    errno = f" with {attempt.errno}" if attempt.errno else ""
+    how = f"{_ENDINGS[attempt.outcome]}{errno}{after}{_BASIS[attempt.outcome_basis]}"
+    waited: dict[str, int] = {}
+    for wait in attempt.waits:
+        waited[wait.kind] = waited.get(wait.kind, 0) + wait.end_ns - wait.start_ns
+    waits = [f"{format_duration(ns)} {_WAITS[kind]}" for kind, ns in waited.items()] if unit == "ns" else []
+    return f"began at {moment(attempt.start_ns, unit)}, {how}" + (f"; it waited {listing(waits)}" if waits else "")
+
+
+def pages_of_last_try(attempt: Attempt) -> str | None:
+    """`in the last try, of 65,520 pages: 928 free, 6,911 moved ...`; None where nobody counted."""
+    pages = attempt.pages
+    if pages is None:
+        return None
+    parts = [
+        (pages.free, "free"),
+        (pages.moved, "moved"),
+        (pages.held, "left in place"),
+        (pages.not_seen, "never seen"),
+    ]
+    which = "in the last try, " if len(attempt.tries) > 1 else ""
+    told = ", ".join(f"{number:,} {what}" for number, what in parts if number)
+    return f"{which}of {count(pages.requested, 'page')}: {told}"
+
+
+def cause_says(code: str) -> str:
+    """The sentence that explains a cause; empty for a code of a later version."""
+    explanation = EXPLANATIONS.get(code)
+    return explanation.says if explanation else ""
+
+
+def decided_otherwise(attempt: Attempt) -> bool:
+    """Whether a cause decided that no culprit already tells."""
+    return attempt.cause is not None and not any(c.cause == attempt.cause for c in attempt.culprits)
+
+
+def in_the_way(culprits: list[Culprit]) -> str:
+    """How many pages did what; each page is counted once per effect."""
+    said = []
+    for effect, what in _EFFECTS.items():
+        pages = sum(pages for _, pages in join_runs((c.start_pfn, c.pages) for c in culprits if c.effect == effect))
+        if pages:
+            said.append(f"{count(pages, 'page')} {what}")
+    return listing(said) if said else ""
+
+
+def verdict(attempt: Attempt) -> str:
+    """One sentence: what decided this attempt, and how sure that is."""
+    groups = [g for g in group_culprits(attempt.culprits) if g.first.effect != "would_block"]
+    if decided_otherwise(attempt):
+        assert attempt.cause is not None
+        says = cause_says(attempt.cause)
+        return f"{attempt.cause}: {says}" if says else attempt.cause
+    if not groups:
+        return "What decided is not known." if attempt.outcome == "failed" else "Nothing stood in the way."
+    shown = [f"{count(g.pages, 'page')} {_whose(g)} ({g.first.cause}, {g.first.verdict})" for g in _distinct(groups)]
+    if len(shown) > VERDICT_GROUPS:
+        shown = [*shown[:VERDICT_GROUPS], f"{len(shown) - VERDICT_GROUPS} more"]
+    return f"{listing(shown)} {_EFFECTS[groups[0].first.effect]}."
+
+
+def _distinct(groups: list[Group]) -> list[Group]:
+    """Groups that a sentence would tell alike, told once."""
+    alike: dict[tuple[str, str, str], list[Culprit]] = {}
+    for group in groups:
+        alike.setdefault((_whose(group), group.first.cause, group.first.verdict), []).extend(group.culprits)
+    return [Group(culprits) for culprits in alike.values()]
+
+
+def _whose(group: Group) -> str:
+    c = group.first
+    names = ([task_name(c.holder)] if c.holder else []) + ([c.holder_name] if c.holder_name else [])
+    if c.cause == "unmovable_allocation" and c.allocated_by is not None:
+        return f"allocated by {task_name(c.allocated_by)}"
+    likely = "" if c.holder_verdict == "proved" or c.holder is None else "probably "
+    return f"{likely}held by {listing(names)}" if names else "of an unseen holder"

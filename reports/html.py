@@ -1,0 +1,113 @@
+"""The result as one HTML file that needs nothing else: no network, no other file, no framework.
+
+The first screen is written here and reads without scripts; maps, timeline and tables are drawn by the scripts in
+templates/ from the embedded data. A content security policy admits exactly these scripts and this style sheet.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracereplay.model.explain import EXPLANATIONS
+from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.attempt_wording import (
+    clock_unit,
+    ending,
+    headline,
+    headline_word,
+    page_size_bytes,
+    pages_of_last_try,
+    verdict,
+)
+from tracereplay.reports.culprit_groups import group_culprits, sentence
+from tracereplay.reports.html_data import embedded, report_data
+from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.selection import causes_of, is_told, next_captures, representatives, told_attempts
+from tracereplay.reports.style import harmless
+from tracereplay.reports.wording import count, pfn_spans
+
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("data.js", "format.js", "theme.js", "palette.js", "map.js", "map_view.js", "timeline.js", "table.js",
+           "tables.js", "detail.js", "main.js")  # fmt: skip
+MAX_ATTEMPTS = 6
+MAX_GROUPS = 12
+MAX_RUNS = 6
+
+
+def render_html(result: Result) -> str:
+    """The page. Texts of the result are escaped wherever they stand, and what does not print is shown as escapes."""
+    result = harmless(result)
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    told = told_attempts(result)
+    shown = representatives(told)
+    codes = causes_of(told)
+    beside = [i for i in result.inputs if i not in main_inputs(result.inputs)]
+    return _environment().get_template("report.html").render(
+        title=_title(result, told),
+        style=style,
+        style_hash=_hash(style),
+        script=script,
+        script_hash=_hash(script),
+        data=embedded(report_data(result)),
+        tool=result.tool,
+        inputs=[(i.path, input_facts(i), is_lossy(i, result.data_loss)) for i in main_inputs(result.inputs)],
+        beside=beside,
+        losses=loss_sentences(result.inputs, result.data_loss, full=True),
+        attempts=[_attempt(a, like_it, result) for a, like_it in shown[:MAX_ATTEMPTS]],
+        more=sum(1 + len(like_it) for _, like_it in shown[MAX_ATTEMPTS:]),
+        fine=[a for a in result.attempts if not is_told(a)],
+        attempts_all=result.attempts,
+        causes=[(code, EXPLANATIONS[code]) for code in codes if code in EXPLANATIONS],
+        capture_next=next_captures(told),
+    )  # fmt: skip
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2  # noqa: PLC0415  (no other report needs it)
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _hash(text: str) -> str:
+    """As a content security policy names what it admits."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _title(result: Result, told: list[Attempt]) -> str:
+    failed = [a for a in told if a.outcome != "succeeded"]
+    what = f"{failed[0].operation} {failed[0].outcome}" if failed else f"{count(len(result.attempts), 'attempt')}"
+    return f"{what} - tracereplay"
+
+
+def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[str, object]:
+    """What the first screen tells of an attempt."""
+    unit = clock_unit(result, attempt)
+    groups = group_culprits(attempt.culprits)
+    return {
+        "number": next(n for n, a in enumerate(result.attempts) if a is attempt),
+        "word": headline_word(attempt),
+        "succeeded": attempt.outcome == "succeeded",
+        "headline": headline(attempt, page_size_bytes(result)),
+        "verdict": verdict(attempt),
+        "facts": [ending(attempt, unit), *filter(None, [pages_of_last_try(attempt)])],
+        "groups": [
+            (g, count(g.pages, "page"), pfn_spans(g.runs, MAX_RUNS), sentence(g, unit)) for g in groups[:MAX_GROUPS]
+        ],
+        "more_groups": len(groups) - MAX_GROUPS,
+        "like_it": len(like_it),
+    }

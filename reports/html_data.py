@@ -1,0 +1,143 @@
+"""What the HTML report embeds: the result's rows as columns, every text once.
+
+Nothing is worked out here; names of tasks, files and areas are put into the words that all reports share. A column
+holds numbers, or indices into `texts`; null stays null. Rows of an attempt lie side by side: `culprits_at[i]` is the
+first culprit of attempt i, `culprits_at[i + 1]` the first of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from tracereplay.model.result import Attempt, Culprit, Result
+from tracereplay.reports.area import area_span
+from tracereplay.reports.attempt_wording import clock_unit, headline, headline_word, page_size_bytes, verdict
+from tracereplay.reports.wording import file_name, listing, task_name
+
+Column = list[Any]
+Columns = dict[str, Column]
+
+
+class Texts:
+    """Every text once; `put` gives its number, None for None."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def put(self, text: str | None) -> int | None:
+        """The number of a text."""
+        return None if text is None else self.numbers.setdefault(text, len(self.numbers))
+
+
+def report_data(result: Result) -> dict[str, Any]:
+    """All that the page's scripts read."""
+    texts = Texts()
+    stacks = {stack.id: number for number, stack in enumerate(result.stacks)}
+    page_size = page_size_bytes(result)
+    tables = {
+        "attempts": _attempts(result, page_size, texts),
+        "tries": _rows(
+            ((t.index, t.start_pfn, t.end_pfn, t.start_ns, t.end_ns, texts.put(t.result), t.first_blocking_pfn)
+             for a in result.attempts for t in a.tries),
+            "index", "start_pfn", "end_pfn", "start_ns", "end_ns", "result", "first_blocking_pfn",
+        ),
+        "waits": _rows(
+            ((texts.put(w.kind), w.start_ns, w.end_ns, w.start_pfn, w.pages) for a in result.attempts for w in a.waits),
+            "kind", "start_ns", "end_ns", "start_pfn", "pages",
+        ),
+        "map": _rows(
+            ((m.try_index, m.start_pfn, m.pages, texts.put(m.state)) for a in result.attempts for m in a.map),
+            "try", "start_pfn", "pages", "state",
+        ),
+        "culprits": _culprits(result.attempts, texts),
+        "evidence": _rows(
+            ((texts.put(e.event), e.time_ns, e.tid, e.cpu, texts.put(e.text), stacks.get(e.stack_id or ""))
+             for a in result.attempts for c in a.culprits for e in c.evidence),
+            "event", "time_ns", "tid", "cpu", "text", "stack",
+        ),
+        "blame": _rows(
+            ((texts.put(b.cause), texts.put(b.holder), b.attempts, b.tries, b.pages, b.page_tries, b.held_ns_max,
+              b.delay_ns, b.proved, b.suggested) for b in result.blame),
+            "cause", "holder", "attempts", "tries", "pages", "page_tries", "held_ns_max", "delay_ns", "proved",
+            "suggested",
+        ),
+    }  # fmt: skip
+    return {
+        "texts": list(texts.numbers),
+        "tables": tables,
+        "stacks": [stack.frames for stack in result.stacks],
+        "page_size": page_size,
+        "pageblock_pages": result.layout.pageblock_pages if result.layout else None,
+    }
+
+
+def embedded(data: dict[str, Any]) -> str:
+    """The data as JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
+    text = msgspec.json.encode(data).decode()
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _rows(rows: Iterable[tuple[Any, ...]], *names: str) -> Columns:
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return dict(zip(names, columns or [[] for _ in names], strict=True))
+
+
+def _attempts(result: Result, page_size: int | None, texts: Texts) -> Columns:
+    put = texts.put
+    rows = []
+    for a in result.attempts:
+        span = area_span(a) or (None, None)
+        rows.append(
+            (put(a.id), put(headline_word(a)), put(a.operation), put(a.area), put(headline(a, page_size)),
+             put(task_name(a.task)), put(a.errno), put(a.cause), put(verdict(a)), a.start_ns, a.end_ns,
+             a.request.pages, *span, put(clock_unit(result, a)))
+        )  # fmt: skip
+    columns = _rows(
+        rows, "id", "outcome", "operation", "area", "headline", "task", "errno", "cause", "verdict", "start_ns",
+        "end_ns", "pages", "start_pfn", "end_pfn", "clock_unit",
+    )  # fmt: skip
+    for name in ("tries", "waits", "map", "culprits"):
+        columns[f"{name}_at"] = _starts(len(getattr(a, name)) for a in result.attempts)
+    return columns
+
+
+def _culprits(attempts: list[Attempt], texts: Texts) -> Columns:
+    rows = [_culprit(number, c, texts) for number, a in enumerate(attempts) for c in a.culprits]
+    columns = _rows(
+        rows, "attempt", "start_pfn", "pages", "cause", "verdict", "effect", "primary", "holder", "holder_verdict",
+        "mechanism", "allocated_by", "file", "held_since_ns", "released_ns", "release", "delay_ns", "blocked_tries",
+        "candidates", "weakened_by", "capture_next",
+    )  # fmt: skip
+    columns["evidence_at"] = _starts(len(c.evidence) for a in attempts for c in a.culprits)
+    return columns
+
+
+def _culprit(attempt: int, c: Culprit, texts: Texts) -> tuple[Any, ...]:
+    put = texts.put
+    names = ([task_name(c.holder)] if c.holder else []) + ([c.holder_name] if c.holder_name else [])
+    return (
+        attempt, c.start_pfn, c.pages, put(c.cause), put(c.verdict), put(c.effect), int(c.primary),
+        put(listing(names) if names else None), put(c.holder_verdict), put(c.mechanism), put(_allocated_by(c)),
+        put(file_name(c.file) if c.file else None), c.held_since_ns, c.released_ns, put(c.release), c.delay_ns,
+        [number for tries in c.blocked_tries for number in tries],
+        put(", ".join(c.candidates) or None), put(", ".join(c.weakened_by) or None),
+        [put(step) for step in c.capture_next],
+    )  # fmt: skip
+
+
+def _allocated_by(c: Culprit) -> str | None:
+    """The task, the order and the flags it asked with."""
+    if c.allocated_by is None:
+        return None
+    order = f", order {c.allocated_by.order}" if c.allocated_by.order is not None else ""
+    return task_name(c.allocated_by) + order + (f", {c.allocated_by.gfp}" if c.allocated_by.gfp else "")
+
+
+def _starts(lengths: Iterable[int]) -> list[int]:
+    starts = [0]
+    for length in lengths:
+        starts.append(starts[-1] + length)
+    return starts

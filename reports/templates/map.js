@@ -1,0 +1,72 @@
+// The area of one attempt, summed up into cells of equal size; knows nothing of pixels.
+const MAX_CELLS = 1024;
+const STATE_NUMBERS = new Map(STATES.map(([name], number) => [name, number]));
+const NOT_SEEN = STATE_NUMBERS.get("not_seen");
+const UNMAPPED = -1; // nothing is known of the cell, as where the attempt has no map
+
+class AreaMap {
+  constructor(attempt) {
+    this.attempt = attempt;
+    this.start = cell("attempts", "start_pfn", attempt);
+    this.end = cell("attempts", "end_pfn", attempt);
+    const byStart = (table) => (a, b) => TABLES[table].start_pfn[a] - TABLES[table].start_pfn[b];
+    this.runs = range(...rowsOf(attempt, "map")).sort(byStart("map"));
+    this.culprits = range(...rowsOf(attempt, "culprits")).sort(byStart("culprits"));
+  }
+
+  // The smallest power of two that shows [low, high) in at most MAX_CELLS cells.
+  static cellPages(low, high) {
+    return 2 ** Math.max(0, Math.ceil(Math.log2(Math.max(high - low, 1) / MAX_CELLS)));
+  }
+
+  // Cells from `low` on, `pages` each: pages by state, culprit rows, pages by cause, pages in the way at a try.
+  cells(low, pages, number, tryIndex) {
+    const cells = range(0, number).map((place) => ({
+      start: low + place * pages, pages, states: new Float64Array(STATES.length), culprits: [], causes: new Map(), now: 0,
+    }));
+    const spread = (start, length, add) => {
+      const first = Math.max(0, Math.floor((start - low) / pages));
+      const last = Math.min(number - 1, Math.floor((start + length - 1 - low) / pages));
+      for (let place = first; place <= last; place += 1) {
+        const from = Math.max(start, cells[place].start);
+        add(cells[place], Math.min(start + length, cells[place].start + pages) - from);
+      }
+    };
+    const { map, culprits } = TABLES;
+    for (const run of this.runs) {
+      const state = STATE_NUMBERS.get(text(map.state[run]));
+      if (state !== undefined) spread(map.start_pfn[run], map.pages[run], (to, many) => { to.states[state] += many; });
+    }
+    for (const culprit of this.culprits) {
+      const now = blockedTry(culprit, tryIndex);
+      const place = CAUSES.get(culprits.cause[culprit]);
+      spread(culprits.start_pfn[culprit], culprits.pages[culprit], (to, many) => {
+        to.culprits.push(culprit);
+        to.causes.set(place, (to.causes.get(place) ?? 0) + many);
+        if (now) to.now += many;
+      });
+    }
+    return cells;
+  }
+
+  // The state most pages of a cell are in; seen states go before unseen ones.
+  static mainState(of) {
+    let best = UNMAPPED;
+    for (let state = 0; state < NOT_SEEN; state += 1) {
+      if (of.states[state] > (best < 0 ? 0 : of.states[best])) best = state;
+    }
+    return best >= 0 || !of.states[NOT_SEEN] ? best : NOT_SEEN;
+  }
+
+  static mainCause(of) {
+    return [...of.causes].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
+  }
+
+  // The next culprit page outside [low, high), in this direction; the first or last one when none is left.
+  nextCulprit(from, direction) {
+    const starts = this.culprits.map((row) => TABLES.culprits.start_pfn[row]);
+    if (!starts.length) return null;
+    if (direction > 0) return starts.find((start) => start > from) ?? starts[0];
+    return starts.findLast((start) => start < from) ?? starts.at(-1);
+  }
+}

@@ -1,0 +1,80 @@
+// What maps and lanes are drawn with. Eight hues that people with any colour vision tell apart (after Okabe and Ito),
+// and, since that is not enough for every cause and not for paper, a pattern and a letter each.
+const STATES = [
+  ["free", "free"],
+  ["moved", "moved away"],
+  ["held", "left in place, no culprit"],
+  ["mixed", "several states in one pageblock"],
+  ["not_seen", "not seen in the trace"],
+];
+const HUES = ["#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#8c6bb1", "#b8a900"];
+const PATTERNS = ["solid", "rising", "dots", "falling"];
+
+// Every cause of the report has the same looks everywhere; the most frequent causes come first.
+const CAUSES = (() => {
+  const pages = new Map();
+  TABLES.culprits.cause.forEach((cause, row) => {
+    pages.set(cause, (pages.get(cause) ?? 0) + TABLES.culprits.pages[row]);
+  });
+  return new Map([...pages].sort((a, b) => b[1] - a[1]).map(([cause], place) => [cause, place]));
+})();
+const causeCode = (place) => text([...CAUSES.keys()][place]);
+
+const causeLook = (place) => ({
+  color: HUES[place % HUES.length],
+  pattern: PATTERNS[Math.floor(place / 2) % PATTERNS.length],
+  letter: String.fromCharCode(65 + (place % 26)),
+});
+
+// A filled square with the pattern of its cause; the letter where there is room for it.
+const paintCause = (context, place, x, y, width, height) => {
+  const look = causeLook(place);
+  context.fillStyle = look.color;
+  context.fillRect(x, y, width, height);
+  if (Math.min(width, height) < 7) return;
+  context.save();
+  context.beginPath();
+  context.rect(x, y, width, height);
+  context.clip();
+  context.strokeStyle = context.fillStyle = "rgb(255 255 255 / .55)";
+  context.lineWidth = 1;
+  if (look.pattern === "rising" || look.pattern === "falling") {
+    context.beginPath();
+    for (let offset = -height; offset < width; offset += 5) {
+      const low = look.pattern === "rising" ? height : 0;
+      context.moveTo(x + offset, y + low);
+      context.lineTo(x + offset + height, y + height - low);
+    }
+    context.stroke();
+  } else if (look.pattern === "dots") {
+    for (let down = 2; down < height; down += 5) {
+      for (let right = 2; right < width; right += 5) context.fillRect(x + right, y + down, 1.5, 1.5);
+    }
+  }
+  if (Math.min(width, height) >= 12) {
+    context.font = `bold ${Math.min(13, height - 2)}px sans-serif`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.lineWidth = 3;
+    context.strokeStyle = "rgb(0 0 0 / .65)";
+    context.strokeText(look.letter, x + width / 2, y + height / 2 + 0.5);
+    context.fillStyle = "#fff";
+    context.fillText(look.letter, x + width / 2, y + height / 2 + 0.5);
+  }
+  context.restore();
+};
+
+const paintState = (context, state, x, y, width, height) => {
+  context.fillStyle = colorOf(STATES[state][0]);
+  context.fillRect(x, y, width, height);
+};
+
+const swatch = (paint) => {
+  const canvas = make("canvas", { width: 40, height: 40, class: "swatch", "aria-hidden": "true" });
+  const context = canvas.getContext("2d");
+  context.scale(2, 2);
+  paint(context, 0, 0, 20, 20);
+  return canvas;
+};
+const causeSwatch = (place) => swatch((context, ...box) => paintCause(context, place, ...box));
+const stateSwatch = (state) => swatch((context, ...box) => paintState(context, state, ...box));

@@ -1,0 +1,110 @@
+// The tables of the report, and the tabs that choose between them.
+const numbers = (table, name, column) => ({ name, kind: "number", of: (row) => cell(table, column, row) });
+const words = (table, name, column, kind = "text") => ({ name, kind, of: (row) => cell(table, column, row) });
+const pfns = (table, name, column) => ({ name, kind: "pfn", of: (row) => cell(table, column, row), show: (row) => pfnText(cell(table, column, row)) });
+const durations = (table, name, column) => ({ name, kind: "duration", of: (row) => cell(table, column, row), show: (row) => durationText(cell(table, column, row)) });
+const times = (table, name, column, attemptOf) => ({
+  name, kind: "time", of: (row) => cell(table, column, row), show: (row) => momentText(cell(table, column, row), unitOf(attemptOf(row))),
+});
+
+const attemptOfTry = (row) => {
+  const starts = TABLES.attempts.tries_at;
+  let [low, high] = [0, starts.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (starts[middle] <= row) low = middle;
+    else high = middle;
+  }
+  return low;
+};
+
+const tableSpecs = (app) => {
+  const self = (row) => row;
+  const attemptOfCulprit = (row) => cell("culprits", "attempt", row);
+  return {
+    culprits: {
+      size: TABLES.culprits.cause.length,
+      pfnRange: (row) => [cell("culprits", "start_pfn", row), cell("culprits", "pages", row)],
+      open: (row) => app.showCulprit(row),
+      columns: [
+        numbers("culprits", "attempt", "attempt"), pfns("culprits", "PFN", "start_pfn"), numbers("culprits", "pages", "pages"),
+        words("culprits", "cause", "cause", "choice"), words("culprits", "verdict", "verdict", "choice"),
+        words("culprits", "effect", "effect", "choice"), words("culprits", "holder", "holder"),
+        times("culprits", "held since", "held_since_ns", attemptOfCulprit), times("culprits", "let go", "released_ns", attemptOfCulprit),
+        words("culprits", "allocated by", "allocated_by"), words("culprits", "file", "file"),
+      ],
+    },
+    attempts: {
+      size: TABLES.attempts.id.length,
+      pfnRange: (row) => [cell("attempts", "start_pfn", row), cell("attempts", "end_pfn", row) - cell("attempts", "start_pfn", row)],
+      open: (row) => app.showAttempt(row),
+      columns: [
+        { name: "number", kind: "number", of: self }, words("attempts", "outcome", "outcome", "choice"), words("attempts", "operation", "operation", "choice"),
+        words("attempts", "area", "area"), words("attempts", "task", "task"), numbers("attempts", "pages", "pages"),
+        times("attempts", "start", "start_ns", self),
+        { name: "took", kind: "duration", of: (row) => (cell("attempts", "end_ns", row) === null ? null : cell("attempts", "end_ns", row) - cell("attempts", "start_ns", row)),
+          show: (row) => (cell("attempts", "end_ns", row) === null || unitOf(row) !== "ns" ? "" : durationText(cell("attempts", "end_ns", row) - cell("attempts", "start_ns", row))) },
+        { name: "tries", kind: "number", of: (row) => rowsOf(row, "tries")[1] - rowsOf(row, "tries")[0] },
+        words("attempts", "errno", "errno"), words("attempts", "cause", "cause", "choice"), words("attempts", "verdict", "verdict"),
+      ],
+    },
+    tries: {
+      size: TABLES.tries.index.length,
+      pfnRange: (row) => [cell("tries", "start_pfn", row), cell("tries", "end_pfn", row) - cell("tries", "start_pfn", row)],
+      open: (row) => app.showTry(attemptOfTry(row), row),
+      columns: [
+        { name: "attempt", kind: "number", of: attemptOfTry }, numbers("tries", "try", "index"), pfns("tries", "from PFN", "start_pfn"), pfns("tries", "to before", "end_pfn"),
+        times("tries", "start", "start_ns", attemptOfTry),
+        { name: "took", kind: "duration", of: (row) => cell("tries", "end_ns", row) - cell("tries", "start_ns", row), show: (row) => (unitOf(attemptOfTry(row)) === "ns" ? durationText(cell("tries", "end_ns", row) - cell("tries", "start_ns", row)) : "") },
+        words("tries", "result", "result", "choice"), pfns("tries", "first in the way", "first_blocking_pfn"),
+      ],
+    },
+    "causes and holders": {
+      size: TABLES.blame.cause.length,
+      columns: [
+        words("blame", "cause", "cause", "choice"), words("blame", "holder", "holder"), numbers("blame", "attempts", "attempts"), numbers("blame", "tries", "tries"),
+        numbers("blame", "pages", "pages"), numbers("blame", "page tries", "page_tries"), durations("blame", "held at most", "held_ns_max"),
+        durations("blame", "waited", "delay_ns"), numbers("blame", "proved", "proved"), numbers("blame", "suggested", "suggested"),
+      ],
+    },
+  };
+};
+
+class Tabs {
+  constructor(app) {
+    this.specs = tableSpecs(app);
+    this.tables = new Map();
+    this.buttons = Object.entries(this.specs).map(([name, spec]) => make("button", {
+      type: "button", role: "tab", id: `tab-${name.replaceAll(" ", "-")}`, on: { click: () => this.show(name), keydown: (event) => this.key(event) },
+    }, `${name} (${spec.size.toLocaleString("en")})`));
+    byId("tabs").replaceChildren(...this.buttons);
+    this.show(this.specs.culprits.size ? "culprits" : "attempts");
+  }
+
+  // A table is built when it is first looked at.
+  show(name) {
+    if (!this.tables.has(name)) {
+      const { size, columns, pfnRange, open } = this.specs[name];
+      const panel = make("div");
+      this.tables.set(name, { panel, table: new PagedTable(panel, { name, columns, rows: range(0, size), pfnRange, open }) });
+    }
+    Object.keys(this.specs).forEach((other, place) => {
+      this.buttons[place].setAttribute("aria-selected", String(other === name));
+      this.buttons[place].tabIndex = other === name ? 0 : -1;
+    });
+    byId("table").replaceChildren(this.tables.get(name).panel);
+  }
+
+  key(event) {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    const names = Object.keys(this.specs);
+    const place = (this.buttons.indexOf(event.target) + step + names.length) % names.length;
+    this.show(names[place]);
+    this.buttons[place].focus();
+  }
+
+  choose(name, row) {
+    this.tables.get(name)?.table.choose(row);
+  }
+}

@@ -1,0 +1,24 @@
+// Light or dark: as the system says, until the button is used; paper is always light.
+const colorOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const redraws = [];
+const redrawAll = () => redraws.forEach((redraw) => redraw());
+
+const setTheme = (theme) => {
+  if (theme) document.documentElement.dataset.theme = theme;
+  else delete document.documentElement.dataset.theme;
+  redrawAll();
+};
+
+const isDark = () => {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+};
+
+byId("theme").addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
+let themeOnScreen = null;
+addEventListener("beforeprint", () => {
+  themeOnScreen = document.documentElement.dataset.theme ?? null;
+  setTheme("light");
+});
+addEventListener("afterprint", () => setTheme(themeOnScreen));
