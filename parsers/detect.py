@@ -52,6 +52,7 @@ _KERNEL_LOG = re.compile(
 _KMSG = re.compile(r"^\d+,\d+,\d+,[-\w,=]*;", re.MULTILINE)
 _PAGE_OWNER = re.compile(r"^Page allocated via order \d+", re.MULTILINE)
 
+PERF_MAGICS = (b"PERFILE2", b"2ELIFREP", b"PERFFILE")
 LAYOUT_MEMBERS = ("zoneinfo", "iomem", "pagetypeinfo", "buddyinfo", "cma", "memory", "proc", "sys")
 
 
@@ -86,17 +87,27 @@ def _directory(path: Path) -> Detected:
     names = {entry.name.removesuffix(".txt").removesuffix(".gz") for entry in path.iterdir()}
     if "_dataset.json" in names or "dataset.json" in names:
         return Detected(Kind.DATASET, "a directory written by `tracereplay ingest`")
+    if "data" in names and _begins_with(path / "data", PERF_MAGICS):
+        return Detected(Kind.PERF_DATA, "a directory written by perf record")
     found = sorted(names.intersection(LAYOUT_MEMBERS))
     if found:
         return Detected(Kind.LAYOUT_DIR, f"a directory with {', '.join(found)}")
     return Detected(Kind.UNKNOWN, "a directory without zoneinfo, iomem or other layout files")
 
 
+def _begins_with(path: Path, magics: tuple[bytes, ...]) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(16).startswith(magics)
+    except OSError:
+        return False
+
+
 def _content(head: bytes) -> Detected:
     if head.startswith(b"\x17\x08\x44tracing"):
         version = head[10:12].rstrip(b"\0").decode("ascii", "replace")
         return Detected(Kind.TRACE_DAT, f"trace.dat magic, version {version}")
-    if head.startswith((b"PERFILE2", b"2ELIFREP", b"PERFFILE")):
+    if head.startswith(PERF_MAGICS):
         return Detected(Kind.PERF_DATA, "perf.data magic")
     if b"\0" in head[:4096]:
         return Detected(Kind.UNKNOWN, f"binary data that begins with {head[:8].hex(' ')}")
@@ -131,8 +142,6 @@ def _text(text: str) -> Detected:
 
 def open_trace_refusal(path: str | Path, found: Detected) -> InputError:
     """The one line for an input that no reader takes."""
-    if found.kind is Kind.PERF_DATA:
-        return InputError(
-            "perf.data is not read yet", path=path, advice="convert it with `perf script` or record with trace-cmd"
-        )
-    return InputError(f"not a trace: {found.reason}", path=path, advice="pass trace.dat or the text of a trace")
+    return InputError(
+        f"not a trace: {found.reason}", path=path, advice="pass trace.dat, perf.data or the text of a trace"
+    )

@@ -37,6 +37,7 @@ from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
 from tracereplay.parsers.kernel_log import KernelLog, parse_console, read_kernel_log
 from tracereplay.parsers.layout_snapshot import read_layout
 from tracereplay.parsers.layout_tables import LayoutSnapshot
+from tracereplay.parsers.perf_data import PerfDataReader
 from tracereplay.parsers.trace_dat import TraceDatReader
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.page_life import isolation_windows, lives_of
@@ -53,6 +54,8 @@ def open_reader(path: str | Path) -> TraceReader:
     found = detect(path)
     if found.kind is Kind.TRACE_DAT:
         return TraceDatReader(path)
+    if found.kind is Kind.PERF_DATA:
+        return PerfDataReader(path)
     if found.kind in (Kind.TRACE_CMD_REPORT, Kind.FTRACE_TEXT):
         from tracereplay.parsers.trace_text import TextTraceReader  # noqa: PLC0415 (its patterns take time to compile)
 

@@ -1,0 +1,202 @@
+"""The records of a perf.data file as blocks of whole records, unpacked where they are compressed.
+
+Blocks of an uncompressed file lie in the mapped file, so that any of them can be read again; a compressed file is one
+zstd stream (per file of a directory) and is read from its beginning each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from mmap import mmap
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from tracereplay.losses import Loss
+from tracereplay.parsers import perf_data_kernels as kernels
+
+BLOCK_BYTES = 1 << 20
+MAX_RECORD_BYTES = 1 << 16
+SPARE_BYTES = 12  # kernels read up to two words behind a record's last one
+# What is unpacked at once: a kilobyte of zstd's smallest blocks becomes 32 MB at most.
+PACKED_BYTES = 1 << 10
+
+# Records that are followed by more than their size says, or hold other records (enum perf_user_event_type).
+HEADER_TRACING_DATA, AUXTRACE, COMPRESSED, COMPRESSED2 = 66, 71, 81, 83
+BREAKS = np.zeros(256, np.uint8)
+BREAKS[[HEADER_TRACING_DATA, AUXTRACE, COMPRESSED, COMPRESSED2]] = 1
+NO_BREAKS = np.zeros(256, np.uint8)
+NO_BREAKS[[COMPRESSED, COMPRESSED2]] = 1  # none may lie within another
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole records: bytes [begin, end) of words (uint32, read-only, two to spare behind the end)."""
+
+    words: npt.NDArray[np.uint32]
+    begin: int
+    end: int
+
+    def bytes_at(self, at: int, size: int) -> bytes:
+        """Some bytes of it."""
+        return self.words.view(np.uint8)[at : min(at + size, self.end)].tobytes()
+
+
+@dataclass(slots=True)
+class Records:
+    """The records in bytes [begin, end) of a mapped file.
+
+    announced_end -- where the header says they end. After `blocks` has run through: packed -- whether some are
+    compressed; losses -- what is missing or damaged.
+    """
+
+    data: mmap
+    begin: int
+    end: int
+    big_endian: bool
+    name: str = ""
+    announced_end: int | None = None
+    packed: bool = False
+    losses: list[Loss] = field(default_factory=list)
+    _words: npt.NDArray[np.uint32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._words = np.frombuffer(self.data, np.uint32, len(self.data) // 4)
+
+    def block(self, begin: int, end: int) -> Block:
+        """Bytes [begin, end) of an uncompressed file, which hold whole records."""
+        if end + SPARE_BYTES <= 4 * len(self._words):
+            return Block(self._words, begin, end)
+        tail = _spared(self.data[begin:end])
+        return Block(tail, 0, end - begin)
+
+    def is_mapped(self, block: Block) -> bool:
+        """Whether a block lies in the mapped file (else it is a copy of its own)."""
+        return block.words is self._words
+
+    def blocks(self, breaks: bool = False) -> Iterator[tuple[int, Block]]:
+        """(place in the file, block) from the beginning; a block of unpacked records has the place -1.
+
+        breaks -- also give each HEADER_TRACING_DATA with the data behind it, as a block of its own.
+        """
+        self.losses = []
+        if self.announced_end is None:
+            self.losses.append(Loss("truncated", detail=f"{self.name}perf did not finish this file"))
+        elif self.announced_end > self.end:
+            missing = self.announced_end - self.end
+            self.losses.append(Loss("truncated", detail=f"{self.name}{missing} bytes of records are missing"))
+        unpacker = _Unpacker(self)
+        big, at = int(self.big_endian), self.begin
+        while at < self.end:
+            window = self._window(at)
+            offset = at - window.begin
+            stop, why = kernels.cut_block(window.words, window.begin, window.end, BLOCK_BYTES, big, BREAKS)
+            if stop > window.begin:
+                yield at, Block(window.words, window.begin, int(stop))
+                at = int(stop) + offset
+            if why == kernels.AT_BREAK:
+                kind, size, following = self._break(at)
+                if size < 8 or at + size + following > self.end:
+                    self._cut(at)
+                    return
+                if kind in {COMPRESSED, COMPRESSED2}:
+                    yield from ((-1, block) for block in unpacker.unpack(self.data[at : at + size]))
+                elif breaks and kind == HEADER_TRACING_DATA:
+                    yield at, self.block(at, at + size + following)
+                at += size + following
+            elif why == kernels.RECORD_CUT and window.end + offset == self.end:
+                self._cut(at)
+                return
+            elif why == kernels.BAD_SIZE:
+                detail = f"{self.name}the record at byte {at} has a size below 8"
+                self.losses.append(Loss("corrupt_record", detail=detail))
+                return
+        unpacker.finish()
+
+    def _window(self, at: int) -> Block:
+        """The records from `at` on: as they lie in the mapped file, or a copy of its last ones."""
+        mapped_end = 4 * len(self._words) - SPARE_BYTES
+        if self.end > mapped_end and mapped_end - at < MAX_RECORD_BYTES:
+            return self.block(at, self.end)
+        return Block(self._words, at, min(self.end, mapped_end))
+
+    def _break(self, at: int) -> tuple[int, int, int]:
+        """(type, size, bytes that follow) of a record that may be followed by data."""
+        order = "big" if self.big_endian else "little"
+        head = self.data[at : min(at + 16, self.end)].ljust(16, b"\0")
+        kind, size = int.from_bytes(head[:4], order), int.from_bytes(head[6:8], order)
+        if kind == AUXTRACE:
+            return kind, size, int.from_bytes(head[8:16], order)
+        return kind, size, -(-int.from_bytes(head[8:12], order) // 8) * 8 if kind == HEADER_TRACING_DATA else 0
+
+    def _cut(self, at: int) -> None:
+        """Note that the file ends within the record at `at`, unless that is known already."""
+        if not self.losses:
+            self.losses.append(Loss("truncated", detail=f"{self.name}it ends within the record at byte {at}"))
+
+
+class _Unpacker:
+    """Turns the compressed records of a file into blocks; a record may be cut between two of them."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._carry = b""
+        self._stream = zstandard.ZstdDecompressor().decompressobj()
+        self._broken = False
+
+    def unpack(self, record: bytes) -> Iterator[Block]:
+        """The whole records that this compressed one completes."""
+        self._records.packed = True
+        order = "big" if self._records.big_endian else "little"
+        packed = record[8:]
+        if int.from_bytes(record[:4], order) == COMPRESSED2:
+            packed = record[16 : 16 + int.from_bytes(record[8:16], order)]
+        for at in range(0, len(packed), PACKED_BYTES):
+            if self._broken:
+                return
+            yield from self._blocks(self._carry + self._unpacked(packed[at : at + PACKED_BYTES]))
+
+    def _unpacked(self, packed: bytes) -> bytes:
+        parts = []
+        try:
+            while packed:
+                if self._stream.eof:
+                    self._stream = zstandard.ZstdDecompressor().decompressobj()
+                parts.append(self._stream.decompress(packed))
+                packed = self._stream.unused_data if self._stream.eof else b""
+        except zstandard.ZstdError as error:
+            self._lose("corrupt_chunk", f"compressed records: {error}")
+        return b"".join(parts)
+
+    def _blocks(self, data: bytes) -> Iterator[Block]:
+        """Whole records of `data`; the rest is carried on."""
+        words = _spared(data)
+        at, big = 0, int(self._records.big_endian)
+        while True:
+            stop, why = kernels.cut_block(words, at, len(data), BLOCK_BYTES, big, NO_BREAKS)
+            stop = int(stop)
+            if stop > at:
+                yield Block(words, at, stop)
+            at = stop
+            if why in {kernels.BAD_SIZE, kernels.AT_BREAK}:
+                self._lose("corrupt_record", "a compressed record has an impossible size or type")
+            if why != kernels.AT_LIMIT:
+                break
+        self._carry = b"" if self._broken else data[at:]
+
+    def _lose(self, code: str, detail: str) -> None:
+        self._broken = True
+        self._records.losses.append(Loss(code, detail=self._records.name + detail))
+
+    def finish(self) -> None:
+        """Note what is left of a record at the end."""
+        if self._carry and not self._broken:
+            self._lose("truncated", "the compressed records end within one")
+
+
+def _spared(data: bytes) -> npt.NDArray[np.uint32]:
+    """A copy as read-only words with room behind it."""
+    padded = data + bytes(SPARE_BYTES + -len(data) % 4)
+    return np.frombuffer(padded, np.uint32)

@@ -1,0 +1,430 @@
+"""Compiled loops over perf.data records: cut blocks at record ends, count them, list samples, take their fields.
+
+A record is `u32 type, u16 misc, u16 size` and its payload (include/uapi/linux/perf_event.h, enum perf_event_type;
+KERNEL 2.4). Where the parts of a sample lie follows from its event's sample_type, which comes in as an array, so that
+another file compiles nothing. Bytes are handed over as uint32 words, two of them behind the last record.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.compiled import njit
+from tracereplay.parsers.ring_buffer_kernels import load
+
+if TYPE_CHECKING:
+    Int = int | np.int64
+    U8 = npt.NDArray[np.uint8]
+    U32 = npt.NDArray[np.uint32]
+    I64 = npt.NDArray[np.int64]
+
+HEADER_BYTES = 8
+SAMPLE = 9
+MAX_TID = 1 << 22  # PID_MAX_LIMIT
+MAX_CPU = (1 << 16) - 1
+
+# What all records share: int64[SHARED_FIELDS]. ID_AT -- where a sample's id lies, -1 = it has none;
+# SHIFT -- of the hash of ids; ONLY -- the event of a sample whose id is unknown or absent, -1 = there is none;
+# the last three -- where ftrace's common fields lie.
+BIG_ENDIAN, ID_AT, SHIFT, ONLY, TYPE_OFFSET, FLAGS_OFFSET, PREEMPT_OFFSET, PID_OFFSET = range(8)
+SHARED_FIELDS = 8
+
+# An event: int64[events, EVENT_FIELDS]. Offsets in its samples, -1 = absent; FIXED_BYTES -- where the parts of varying
+# size begin; READ_FORMAT -1 = no counter values; RAW_IS_EVENT -- the raw part is a trace event;
+# MIN_BYTES -- of that event's record.
+AT_TID, AT_TIME, AT_CPU, FIXED_BYTES, READ_FORMAT, HAS_CHAIN, HAS_RAW, RAW_IS_EVENT, MIN_BYTES = range(9)
+EVENT_FIELDS = 9
+
+# read_format (enum perf_event_read_format)
+READ_TIMES, READ_ID, READ_GROUP, READ_LOST = 3, 4, 8, 16
+
+# Why `cut_block` stopped.
+AT_END, AT_LIMIT, AT_BREAK, RECORD_CUT, BAD_SIZE = range(5)
+
+# A special record, as `scan_block` notes it: int64[n, SPECIAL_FIELDS].
+SPECIAL_AT, SPECIAL_CPU, SPECIAL_TIME, SPECIAL_BEFORE = range(4)
+SPECIAL_FIELDS = 4
+
+# Totals of a scan per event: int64[events, TOTAL_FIELDS].
+SAMPLES, STACKS, BAD = range(3)
+TOTAL_FIELDS = 3
+
+# PERF_CONTEXT_* markers in call chains are the last 4095 addresses.
+CONTEXT_KERNEL = -128
+CONTEXT_MAX = -4095
+
+
+@njit
+def cut_block(words: U32, at: Int, end: Int, limit: Int, big: Int, breaks: U8) -> tuple[Int, Int]:
+    """(end of the last whole record that begins before at + limit, why it stopped there).
+
+    breaks uint8[256] -- 1: stop before a record of this type.
+    """
+    begin = at
+    while True:
+        if at >= end:
+            return at, AT_END
+        if at - begin >= limit:
+            return at, AT_LIMIT
+        if at + HEADER_BYTES > end:
+            return at, RECORD_CUT
+        size = load(words, at + 6, 2, big)
+        if size < HEADER_BYTES:
+            return at, BAD_SIZE
+        kind = load(words, at, 4, big)
+        if kind < 256 and breaks[kind]:
+            return at, AT_BREAK
+        if at + size > end:
+            return at, RECORD_CUT
+        at += size
+
+
+@njit
+def find_records(words: U32, at: Int, end: Int, big: Int, wanted: U8, out: I64) -> int:
+    """Places of the records of wanted types (uint8[256]) in a block, into out int64[n]; returns their number."""
+    n = 0
+    while at < end and n < len(out):
+        kind = load(words, at, 4, big)
+        if kind < 256 and wanted[kind]:
+            out[n] = at
+            n += 1
+        at += load(words, at + 6, 2, big)
+    return n
+
+
+@njit
+def hash_ids(ids: npt.NDArray[np.uint64], events: I64, shift: Int, slot_ids: I64, slot_events: I64) -> None:
+    """Fill the hash table of sample ids: slots hold an id and its event, -1 = free. The first of equal ids stays."""
+    mask = np.uint64(len(slot_ids) - 1)
+    for i in range(len(ids)):
+        slot = (ids[i] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(shift)
+        while slot_events[slot] >= 0 and slot_ids[slot] != np.int64(ids[i]):
+            slot = (slot + np.uint64(1)) & mask
+        if slot_events[slot] < 0:
+            slot_ids[slot] = np.int64(ids[i])
+            slot_events[slot] = events[i]
+
+
+@njit
+def _event_of(words: U32, at: Int, size: Int, shared: I64, slot_ids: I64, slot_events: I64) -> Int:
+    """The event of the sample at `at`, or -1."""
+    place = shared[ID_AT]
+    if place < 0:
+        return shared[ONLY]
+    if place + 8 > size:
+        return -1
+    found = load(words, at + place, 8, shared[BIG_ENDIAN])
+    mask = np.uint64(len(slot_ids) - 1)
+    slot = (np.uint64(found) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(shared[SHIFT])
+    while slot_events[slot] >= 0:
+        if slot_ids[slot] == found:
+            return slot_events[slot]
+        slot = (slot + np.uint64(1)) & mask
+    return shared[ONLY]
+
+
+@njit
+def _parts(words: U32, at: Int, size: Int, event: I64, big: Int) -> tuple[Int, Int, Int, Int]:
+    """Where the parts of varying size lie: (raw at, raw bytes, kernel frames at, frames); raw at -1 = a bad record.
+
+    Without a raw part the record itself takes its place.
+    """
+    place = at + event[FIXED_BYTES]
+    end = at + size
+    if place > end:
+        return -1, 0, 0, 0
+    read = event[READ_FORMAT]
+    if read >= 0:
+        each = 1 + ((read & READ_ID) != 0) + ((read & READ_LOST) != 0)
+        values = ((read & READ_TIMES) != 0) + (read & READ_TIMES == READ_TIMES)
+        if read & READ_GROUP:
+            if place + 8 > end:
+                return -1, 0, 0, 0
+            members = load(words, place, 8, big)
+            if members < 0 or members > size:
+                return -1, 0, 0, 0
+            values += 1 + members * each
+        else:
+            values += each
+        place += 8 * values
+        if place > end:
+            return -1, 0, 0, 0
+    frames_at = place
+    frames = 0
+    if event[HAS_CHAIN]:
+        if place + 8 > end:
+            return -1, 0, 0, 0
+        count = load(words, place, 8, big)
+        place += 8
+        if count < 0 or count > (end - place) >> 3:
+            return -1, 0, 0, 0
+        inside = False
+        for i in range(count):
+            address = load(words, place + 8 * i, 8, big)
+            if CONTEXT_MAX <= address < 0:
+                if frames:
+                    break
+                inside = address == CONTEXT_KERNEL
+                frames_at = place + 8 * (i + 1)
+            elif inside:
+                frames += 1
+        place += 8 * count
+    if not event[HAS_RAW]:
+        return at, size, frames_at, frames
+    if place + 4 > end:
+        return -1, 0, 0, 0
+    raw_bytes = load(words, place, 4, big)
+    if place + 4 + raw_bytes > end:
+        return -1, 0, 0, 0
+    return place + 4, raw_bytes, frames_at, frames
+
+
+@njit
+def _sample(
+    words: U32, at: Int, size: Int, shared: I64, events: I64, slot_ids: I64, slot_events: I64, event_of_id: I64
+) -> tuple[Int, Int, Int, Int, Int]:
+    """(event, raw at, raw bytes, kernel frames at, frames) of a sample; raw at -1 = a bad one, event -1 = unknown."""
+    event = _event_of(words, at, size, shared, slot_ids, slot_events)
+    if event < 0:
+        return -1, -1, 0, 0, 0
+    big = shared[BIG_ENDIAN]
+    raw_at, raw_bytes, frames_at, frames = _parts(words, at, size, events[event], big)
+    if raw_at >= 0 and events[event, RAW_IS_EVENT]:
+        if raw_bytes < 8:
+            return event, -1, 0, 0, 0
+        known = event_of_id[load(words, raw_at + shared[TYPE_OFFSET], 2, big)]
+        # without ids, the trace event in it tells whose sample it is
+        if known >= 0 and shared[ID_AT] < 0:
+            event = known
+        if raw_bytes < events[event, MIN_BYTES]:
+            return event, -1, 0, 0, 0
+    return event, raw_at, raw_bytes, frames_at, frames
+
+
+@njit
+def scan_block(
+    words: U32,
+    at: Int,
+    end: Int,
+    shared: I64,
+    events: I64,
+    slot_ids: I64,
+    slot_events: I64,
+    event_of_id: I64,
+    special: U8,
+    trailer: I64,
+    totals: I64,
+    span: I64,
+    cpu_first: I64,
+    cpu_last: I64,
+    open_losses: I64,
+    tids: U8,
+    notes: I64,
+    state: I64,
+) -> Int:
+    """Count the samples of whole records [at, end); note special records (uint8[256] by type) and what follows losses.
+
+    trailer int64[3] -- bytes of the sample_id behind other records, and where in it time and CPU lie (-1 = absent).
+    totals int64[events + 1, TOTAL_FIELDS], the last row for samples of no known event; span int64[2] -- least and
+    greatest time; cpu_first, cpu_last int64[MAX_CPU + 1] -- times by CPU (least first > last: none yet);
+    open_losses int64[MAX_CPU + 1] -- 1 + row of the last loss of a CPU without a sample behind it, 0 = none.
+    notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and the CPU's last sample before;
+    samples after a loss: place -1, CPU and time. state[0] -- notes written. Returns where it stopped (notes full).
+    """
+    big = shared[BIG_ENDIAN]
+    n = 0
+    while at < end and n + 2 <= len(notes):
+        kind = load(words, at, 4, big)
+        size = load(words, at + 6, 2, big)
+        if kind == SAMPLE:
+            event, raw_at, _raw_bytes, _frames_at, frames = _sample(
+                words, at, size, shared, events, slot_ids, slot_events, event_of_id
+            )
+            if raw_at < 0:
+                totals[event, BAD] += 1
+                at += size
+                continue
+            cpu = load(words, at + events[event, AT_CPU], 4, big) if events[event, AT_CPU] >= 0 else 0
+            if cpu > MAX_CPU:
+                totals[event, BAD] += 1
+                at += size
+                continue
+            totals[event, SAMPLES] += 1
+            totals[event, STACKS] += frames > 0
+            time = load(words, at + events[event, AT_TIME], 8, big) if events[event, AT_TIME] >= 0 else 0
+            span[0] = min(span[0], time)
+            span[1] = max(span[1], time)
+            cpu_first[cpu] = min(cpu_first[cpu], time)
+            cpu_last[cpu] = max(cpu_last[cpu], time)
+            if open_losses[cpu]:
+                open_losses[cpu] = 0
+                notes[n, SPECIAL_AT] = -1
+                notes[n, SPECIAL_CPU] = cpu
+                notes[n, SPECIAL_TIME] = time
+                n += 1
+            if events[event, AT_TID] >= 0:
+                tid = load(words, at + events[event, AT_TID] + 4, 4, big)
+                if tid < MAX_TID:
+                    tids[tid] = 1
+        elif kind < 256 and special[kind]:
+            cpu = -1
+            time = -1
+            if trailer[0] and HEADER_BYTES + trailer[0] <= size:
+                place = at + size - trailer[0]
+                time = load(words, place + trailer[1], 8, big) if trailer[1] >= 0 else -1
+                cpu = load(words, place + trailer[2], 4, big) if trailer[2] >= 0 else -1
+            if cpu > MAX_CPU:
+                cpu = -1
+            notes[n, SPECIAL_AT] = at
+            notes[n, SPECIAL_CPU] = cpu
+            notes[n, SPECIAL_TIME] = time
+            notes[n, SPECIAL_BEFORE] = -1
+            if special[kind] == 2 and cpu >= 0 and time != 0:
+                if cpu_first[cpu] <= cpu_last[cpu]:
+                    notes[n, SPECIAL_BEFORE] = cpu_last[cpu]
+                open_losses[cpu] = 1
+            n += 1
+        at += size
+    state[0] = n
+    return at
+
+
+@njit
+def list_samples(
+    words: U32,
+    at: Int,
+    end: Int,
+    shared: I64,
+    events: I64,
+    slot_ids: I64,
+    slot_events: I64,
+    event_of_id: I64,
+    kind_of_event: I64,
+    stack_kind: Int,
+    window: I64,
+    time_out: I64,
+    cpu_out: npt.NDArray[np.uint16],
+    tid_out: npt.NDArray[np.int32],
+    kind_out: npt.NDArray[np.uint16],
+    at_out: I64,
+    size_out: I64,
+) -> int:
+    """The wanted samples of whole records [at, end) in file order: time, CPU, task, kind, place and size of payload.
+
+    kind_of_event int64[events] -- -1 = not wanted; stack_kind -- kind of the kernel stack that follows its sample, -1 =
+    not wanted. window int64[3] = first and last time wanted, and what to add to times. Returns their number.
+    """
+    big = shared[BIG_ENDIAN]
+    n = 0
+    while at < end:
+        size = load(words, at + 6, 2, big)
+        if load(words, at, 4, big) != SAMPLE:
+            at += size
+            continue
+        event, raw_at, raw_bytes, frames_at, frames = _sample(
+            words, at, size, shared, events, slot_ids, slot_events, event_of_id
+        )
+        if raw_at >= 0 and (kind_of_event[event] >= 0 or (stack_kind >= 0 and frames > 0)):
+            time = load(words, at + events[event, AT_TIME], 8, big) if events[event, AT_TIME] >= 0 else 0
+            cpu = load(words, at + events[event, AT_CPU], 4, big) if events[event, AT_CPU] >= 0 else 0
+            time += window[2]
+            if window[0] <= time <= window[1] and cpu <= MAX_CPU:
+                tid = np.int64(0xFFFFFFFF)
+                if events[event, AT_TID] >= 0:
+                    tid = load(words, at + events[event, AT_TID] + 4, 4, big)
+                # a task that has exited has no id left; the trace event still has it
+                if tid == 0xFFFFFFFF and events[event, RAW_IS_EVENT]:
+                    tid = load(words, raw_at + shared[PID_OFFSET], 4, big)
+                if kind_of_event[event] >= 0:
+                    time_out[n] = time
+                    cpu_out[n] = cpu
+                    tid_out[n] = np.int32(tid)
+                    kind_out[n] = kind_of_event[event]
+                    at_out[n] = raw_at
+                    size_out[n] = raw_bytes
+                    n += 1
+                if stack_kind >= 0 and frames > 0:
+                    time_out[n] = time
+                    cpu_out[n] = cpu
+                    tid_out[n] = np.int32(tid)
+                    kind_out[n] = stack_kind
+                    at_out[n] = frames_at
+                    size_out[n] = 8 * frames
+                    n += 1
+        at += size
+    return n
+
+
+@njit
+def take_fields(
+    words: U32,
+    at: I64,
+    kind: npt.NDArray[np.uint16],
+    rows: I64,
+    n_fields: I64,
+    field_at: I64,
+    traced: I64,
+    shared: I64,
+    blob_at: I64,
+    common_out: U8,
+    fields_out: I64,
+    blob: U32,
+) -> None:
+    """The fields of the payloads at[i] into the rows rows[i] of the output.
+
+    n_fields, field_at -- as in `ring_buffer_rows.Plan`; traced int64[kinds] -- 1: the payload begins with ftrace's
+    common fields; blob_at int64[rows, 2] -- (place in blob in bytes, bytes; 0 = nothing to keep).
+    """
+    big = shared[BIG_ENDIAN]
+    for i in range(len(rows)):
+        row = rows[i]
+        k = kind[i]
+        place = at[i]
+        common_out[row, 0] = 0
+        common_out[row, 1] = 0
+        if traced[k]:
+            common_out[row, 0] = np.uint8(load(words, place + shared[FLAGS_OFFSET], 1, 0))
+            common_out[row, 1] = np.uint8(load(words, place + shared[PREEMPT_OFFSET], 1, 0))
+        for f in range(fields_out.shape[1]):
+            fields_out[row, f] = 0
+        for f in range(n_fields[k]):
+            value = np.int64(load(words, place + field_at[k, f, 0], field_at[k, f, 1], big))
+            unused = field_at[k, f, 2]
+            fields_out[row, field_at[k, f, 5]] = ((value << unused) >> unused) & field_at[k, f, 3]
+        begin = blob_at[row, 0] >> 2
+        for w in range((blob_at[row, 1] + 3) >> 2):
+            blob[begin + w] = np.uint32(load(words, place + 4 * w, 4, 0))
+
+
+@njit
+def names_at(
+    tid: npt.NDArray[np.int32],
+    time: I64,
+    tids: npt.NDArray[np.int32],
+    times: I64,
+    names: npt.NDArray[np.int32],
+    out: npt.NDArray[np.int32],
+) -> None:
+    """out[i] = the name of task tid[i] at time[i], -1 = unknown. Changes of names are sorted by (tid, time)."""
+    last = np.int32(-1)
+    begin = 0
+    end = 0
+    for i in range(len(tid)):
+        if tid[i] != last or i == 0:
+            last = tid[i]
+            begin = np.searchsorted(tids, last)
+            end = np.searchsorted(tids, last, side="right")
+        k = begin - 1
+        low = begin
+        high = end
+        while low < high:
+            middle = (low + high) >> 1
+            if times[middle] <= time[i]:
+                k = middle
+                low = middle + 1
+            else:
+                high = middle
+        out[i] = names[k] if k >= begin else np.int32(-1)

@@ -1,0 +1,91 @@
+"""Names of tasks over time: perf writes a record for each new name and each new task, so none has to be guessed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tracereplay.parsers import perf_data_kernels as kernels
+from tracereplay.parsers.event_tables import Comms, numbers_array, texts_array
+
+IDLE = "swapper"
+MAX_TID = 1 << 31
+
+
+@dataclass(slots=True)
+class TaskChanges:
+    """COMM and FORK records in file order: (time, tid, name), or (time, tid, tid of its parent)."""
+
+    _changes: list[tuple[int, int, str | int]] = field(default_factory=list)
+
+    def renamed(self, time: int, tid: int, name: str) -> None:
+        """A COMM record."""
+        if 0 < tid < MAX_TID:
+            self._changes.append((time, tid, name))
+
+    def forked(self, time: int, tid: int, parent: int) -> None:
+        """A FORK record: the new task has its parent's name at first."""
+        if 0 < tid < MAX_TID:
+            self._changes.append((time, tid, parent))
+
+    def names(self, origin_ns: int) -> TaskNames:
+        """All of them in order of time."""
+        now: dict[int, str] = {0: IDLE}
+        found: list[tuple[int, int, str]] = [(0, np.iinfo(np.int64).min, IDLE)]
+        for time, tid, what in sorted(self._changes, key=lambda change: change[0]):
+            name = what if isinstance(what, str) else now.get(what)
+            if name is not None and now.get(tid) != name:
+                now[tid] = name
+                found.append((tid, time - origin_ns if time else np.iinfo(np.int64).min, name))
+        return TaskNames.over_time(found, now)
+
+
+@dataclass(slots=True)
+class TaskNames:
+    """Changes of names sorted by (tid, time): tids int32[n], times int64[n], codes int32[n] into `names`.
+
+    last -- each task's last name.
+    """
+
+    tids: npt.NDArray[np.int32]
+    times: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int32]
+    names: pa.Array
+    last: dict[int, str]
+
+    @classmethod
+    def over_time(cls, found: list[tuple[int, int, str]], last: dict[int, str]) -> TaskNames:
+        """From (tid, time, name) in order of time."""
+        found.sort(key=lambda change: change[:2])
+        codes: dict[str, int] = {}
+        for *_, name in found:
+            codes.setdefault(name, len(codes))
+        return cls(
+            np.array([tid for tid, *_ in found], np.int32),
+            np.array([time for _, time, _ in found], np.int64),
+            np.array([codes[name] for *_, name in found], np.int32),
+            texts_array(list(codes)),
+            last,
+        )
+
+    def at(self, time_ns: npt.NDArray[np.int64]) -> Comms:
+        """Names for rows of these times."""
+        return _NamesAt(self.tids, self.names, self, time_ns)
+
+
+@dataclass(slots=True)
+class _NamesAt(Comms):
+    """The names of tasks at the times of some rows."""
+
+    tasks: TaskNames
+    time_ns: npt.NDArray[np.int64]
+
+    def array(self, tid: npt.NDArray[np.int32]) -> pa.Array:
+        """A dictionary array of names; null where unknown."""
+        codes = np.empty(len(tid), np.int32)
+        tasks = self.tasks
+        kernels.names_at(tid, self.time_ns, tasks.tids, tasks.times, tasks.codes, codes)
+        return pa.DictionaryArray.from_arrays(numbers_array(codes, pa.int32(), codes < 0), self.names)
