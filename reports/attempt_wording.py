@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
-from tracereplay.reports.culprit_groups import Group, group_culprits
+from tracereplay.reports.culprit_groups import Group, group_culprits, holder_name, likely
 from tracereplay.reports.wording import count, join_runs, listing, moment, pfn_span, task_name
 from tracereplay.units import format_bytes, format_duration
 
@@ -117,10 +117,21 @@ def verdict(attempt: Attempt) -> str:
         return f"{attempt.cause}: {says}" if says else attempt.cause
     if not groups:
         return "What decided is not known." if attempt.outcome == "failed" else "Nothing stood in the way."
+    return (
+        "; ".join(
+            f"{_told([g for g in groups if g.first.effect == effect])} {_EFFECTS[effect]}"
+            for effect in dict.fromkeys(g.first.effect for g in groups)
+        )
+        + "."
+    )
+
+
+def _told(groups: list[Group]) -> str:
+    """The first few of them, and how many more there are."""
     shown = [f"{count(g.pages, 'page')} {_whose(g)} ({g.first.cause}, {g.first.verdict})" for g in _distinct(groups)]
     if len(shown) > VERDICT_GROUPS:
         shown = [*shown[:VERDICT_GROUPS], f"{len(shown) - VERDICT_GROUPS} more"]
-    return f"{listing(shown)} {_EFFECTS[groups[0].first.effect]}."
+    return listing(shown)
 
 
 def _distinct(groups: list[Group]) -> list[Group]:
@@ -133,8 +144,7 @@ def _distinct(groups: list[Group]) -> list[Group]:
 
 def _whose(group: Group) -> str:
     c = group.first
-    names = ([task_name(c.holder)] if c.holder else []) + ([c.holder_name] if c.holder_name else [])
     if c.cause == "unmovable_allocation" and c.allocated_by is not None:
         return f"allocated by {task_name(c.allocated_by)}"
-    likely = "" if c.holder_verdict == "proved" or c.holder is None else "probably "
-    return f"{likely}held by {listing(names)}" if names else "of an unseen holder"
+    holder = holder_name(c)
+    return f"{likely(c)}held by {holder}" if holder else "of an unseen holder"

@@ -74,17 +74,23 @@ def sentence(group: Group, clock_unit: str = "ns") -> str:
     return "; ".join(parts)
 
 
+def holder_name(c: Culprit) -> str | None:
+    """The task, the driver or file, or both."""
+    names = ([task_name(c.holder)] if c.holder else []) + ([c.holder_name] if c.holder_name else [])
+    return listing(names) if names else None
+
+
+def likely(c: Culprit) -> str:
+    """`probably ` where a task is named that is not proved to be the holder."""
+    return "" if c.holder_verdict == "proved" or c.holder is None else "probably "
+
+
 def _holder(c: Culprit) -> str:
     if c.cause == "unmovable_allocation" and c.allocated_by is not None:
         return f"allocated by {task_name(c.allocated_by)}"
     via = f" through {c.mechanism}" if c.mechanism else ""
-    names = [c.holder_name] if c.holder_name else []
-    if c.holder is not None:
-        names.insert(0, task_name(c.holder))
-    if not names:
-        return f"holder not seen{via}"
-    likely = "" if c.holder_verdict == "proved" or c.holder is None else "probably "
-    return f"{likely}held by {listing(names)}{via}"
+    holder = holder_name(c)
+    return f"{likely(c)}held by {holder}{via}" if holder else f"holder not seen{via}"
 
 
 def _time(group: Group, unit: str) -> str:

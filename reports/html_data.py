@@ -15,7 +15,8 @@ import msgspec
 from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.area import area_span
 from tracereplay.reports.attempt_wording import clock_unit, headline, headline_word, page_size_bytes, verdict
-from tracereplay.reports.wording import file_name, listing, task_name
+from tracereplay.reports.culprit_groups import holder_name, likely
+from tracereplay.reports.wording import file_name, task_name
 
 Column = list[Any]
 Columns = dict[str, Column]
@@ -107,9 +108,9 @@ def _attempts(result: Result, page_size: int | None, texts: Texts) -> Columns:
 def _culprits(attempts: list[Attempt], texts: Texts) -> Columns:
     rows = [_culprit(number, c, texts) for number, a in enumerate(attempts) for c in a.culprits]
     columns = _rows(
-        rows, "attempt", "start_pfn", "pages", "cause", "verdict", "effect", "primary", "holder", "holder_verdict",
-        "mechanism", "allocated_by", "file", "held_since_ns", "released_ns", "release", "delay_ns", "blocked_tries",
-        "candidates", "weakened_by", "capture_next",
+        rows, "attempt", "start_pfn", "pages", "cause", "verdict", "effect", "primary", "holder", "mechanism",
+        "allocated_by", "file", "held_since_ns", "released_ns", "release", "delay_ns", "blocked_tries", "candidates",
+        "weakened_by", "capture_next",
     )  # fmt: skip
     columns["evidence_at"] = _starts(len(c.evidence) for a in attempts for c in a.culprits)
     return columns
@@ -117,10 +118,10 @@ def _culprits(attempts: list[Attempt], texts: Texts) -> Columns:
 
 def _culprit(attempt: int, c: Culprit, texts: Texts) -> tuple[Any, ...]:
     put = texts.put
-    names = ([task_name(c.holder)] if c.holder else []) + ([c.holder_name] if c.holder_name else [])
+    holder = holder_name(c)
     return (
         attempt, c.start_pfn, c.pages, put(c.cause), put(c.verdict), put(c.effect), int(c.primary),
-        put(listing(names) if names else None), put(c.holder_verdict), put(c.mechanism), put(_allocated_by(c)),
+        put(f"{likely(c)}{holder}" if holder else None), put(c.mechanism), put(_allocated_by(c)),
         put(file_name(c.file) if c.file else None), c.held_since_ns, c.released_ns, put(c.release), c.delay_ns,
         [number for tries in c.blocked_tries for number in tries],
         put(", ".join(c.candidates) or None), put(", ".join(c.weakened_by) or None),

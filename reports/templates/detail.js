@@ -3,11 +3,7 @@ const MAX_EVENTS = 200;
 
 const unitOf = (attempt) => cellText("attempts", "clock_unit", attempt);
 
-const holderText = (culprit) => {
-  const holder = cellText("culprits", "holder", culprit);
-  if (holder === null) return "holder not seen";
-  return `${cellText("culprits", "holder_verdict", culprit) === "proved" ? "" : "probably "}${holder}`;
-};
+const holderText = (culprit) => cellText("culprits", "holder", culprit) ?? "holder not seen";
 
 const heldText = (culprit) => {
   const unit = unitOf(cell("culprits", "attempt", culprit));

@@ -21,7 +21,7 @@ class MapView {
     this.canvas.addEventListener("click", (event) => this.click(event));
     this.canvas.addEventListener("dblclick", () => this.zoom(1 / 8));
     this.canvas.addEventListener("keydown", (event) => this.key(event));
-    new ResizeObserver(() => this.redraw()).observe(this.canvas.parentElement);
+    onNewWidth(this.canvas.parentElement, () => this.redraw());
     redraws.push(() => this.redraw());
   }
 

@@ -152,7 +152,7 @@ class PagedTable {
   row(row) {
     const cells = this.columns.map((column) => {
       const shown = column.show ? column.show(row) : this.isText(column) ? text(column.of(row)) : column.of(row)?.toLocaleString("en");
-      return make("td", { class: this.isText(column) ? null : "number" }, shown ?? "");
+      return make("td", { class: column.kind === "text" ? "words" : column.kind === "choice" ? "nowrap" : "number" }, shown ?? "");
     });
     const actions = this.open ? {
       class: row === this.chosen ? "open chosen" : "open", tabindex: 0, "data-row": row,

@@ -22,3 +22,13 @@ addEventListener("beforeprint", () => {
   setTheme("light");
 });
 addEventListener("afterprint", () => setTheme(themeOnScreen));
+
+// Drawing changes heights, which must not lead to drawing again: only a new width does.
+const onNewWidth = (element, redraw) => {
+  let width = 0;
+  new ResizeObserver(() => {
+    if (element.clientWidth === width) return;
+    width = element.clientWidth;
+    redraw();
+  }).observe(element);
+};

@@ -15,7 +15,7 @@ class Timeline {
         else this.change(1, Number(move) / 2);
       });
     }
-    new ResizeObserver(() => this.redraw()).observe(this.target);
+    onNewWidth(this.target, () => this.redraw());
     redraws.push(() => this.redraw());
   }
 

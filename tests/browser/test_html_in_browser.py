@@ -1,0 +1,229 @@
+"""The HTML report as a reader uses it: it draws, sorts, filters, zooms, and keeps to itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit import result_examples as example
+from tracereplay.model.result import LayoutSummary, MapRun, Request, Task, Try
+
+pages = pytest.importorskip("tests.browser.pages", reason="selenium is not installed (extra `browser`)")
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+    from tests.browser.pages import ReportPage
+
+
+def opened(browser: Chrome, result: object, folder: Path) -> ReportPage:
+    page: ReportPage = pages.ReportPage(browser, result, folder)
+    return page
+
+
+@pytest.mark.parametrize("name", example.EXAMPLES)
+def test_every_example_draws_without_a_word_on_the_console(browser: Chrome, name: str, tmp_path: Path) -> None:
+    page = opened(browser, example.EXAMPLES[name](), tmp_path)
+    attempts = page.run("return TABLES.attempts.id.length")
+    if attempts:
+        assert page.run("return document.querySelectorAll('#timeline-chart svg rect').length") > 0
+        assert page.all("#table tbody tr")
+    assert page.problems() == []
+
+
+def test_first_screen_says_what_failed_and_who(browser: Chrome, tmp_path: Path) -> None:
+    page = opened(browser, example.pinned(), tmp_path)
+    said = page.text("#verdict")
+    assert 'FAILED cma_alloc "reserved", 65,520 pages' in said
+    assert "8 pages held by pin-vmsplice (145) (pin_short, proved)" in said
+    assert said.index("pin-vmsplice (145) since") < said.index("pin-dead (148) since")
+    assert page.run("return document.querySelector('#verdict').getBoundingClientRect().bottom") < 1000
+
+
+def test_tables_sort_both_ways_and_filter_by_word_pfn_and_choice(browser: Chrome, tmp_path: Path) -> None:
+    page = opened(browser, example.mixed(), tmp_path)
+    page.sort("pages")
+    up = [int(number) for number in page.column("pages")]
+    page.sort("pages")
+    down = [int(number) for number in page.column("pages")]
+    assert up == sorted(up) != down == sorted(down, reverse=True)
+    page.choose("cause", "buffer_head")
+    assert set(page.column("cause")) == {"buffer_head"}
+    page.choose("cause", "any cause")
+    page.filter("pin-thp")
+    assert page.column("PFN") == ["0x1e000"] * len(page.column("PFN")) != []
+    page.filter("0x1e1ff")  # the last page of a run that starts elsewhere
+    assert set(page.column("PFN")) == {"0x1e000"}
+    page.filter("no such word")
+    assert page.column("PFN") == []
+    assert "no row" in page.text("#table .info")
+    assert page.problems() == []
+
+
+def test_zoom_reaches_single_pages_and_comes_back(browser: Chrome, tmp_path: Path) -> None:
+    page = opened(browser, example.pinned(), tmp_path)
+    whole = page.text("#map-status")
+    assert "a square is 64 pages" in whole
+    page.click("#culprit-next")
+    assert "a square is 1 page" in page.text("#map-status")
+    assert page.one("#map-tip").is_displayed()
+    assert "pin_short (proved), pin-vmsplice (145)" in page.text("#map-tip")
+    page.click("#zoom-all")
+    assert page.text("#map-status") == whole
+    for _ in range(5):
+        page.click("#zoom-in")
+    assert "a square is 1 page" in page.text("#map-status")
+    for _ in range(5):
+        page.click("#zoom-out")
+    assert page.text("#map-status") == whole
+    assert page.problems() == []
+
+
+def test_map_by_keyboard(browser: Chrome, tmp_path: Path) -> None:
+    page = opened(browser, example.pinned(), tmp_path)
+    canvas = page.one("#map-canvas")
+    canvas.send_keys("n")
+    assert "0x1e403" in page.text("#map-tip")
+    canvas.send_keys("n")
+    assert "0x1e405" in page.text("#map-tip")
+    canvas.send_keys("\ue014")  # right
+    assert "0x1e406" in page.text("#map-tip")
+    page.run("document.getElementById('detail').replaceChildren()")
+    canvas.send_keys("\ue007")  # enter
+    assert "pin_short" in page.text("#detail")
+
+
+def test_slider_shows_which_tries_a_culprit_blocked(browser: Chrome, tmp_path: Path) -> None:
+    culprits = [example.culprit(blocked_tries=[(0, 3)]), example.culprit(id="c1", start_pfn=0x1F000)]
+    page = opened(browser, example.result(example.attempt(culprits=culprits)), tmp_path)
+    last = page.pixels()
+    assert "try 16 took" in page.text("#map-status")
+    page.slide(2)
+    assert "try 2 took 0xfc02-0x1fbf1: EBUSY, first in the way 0x1e403" in page.text("#map-status")
+    early = page.pixels()
+    page.slide(3)
+    page.run("app.map.area.culprits; return 0")
+    assert early != last
+    cells = "return [0, 16].map(t => app.map.area.cells(0x1e403, 1, 1, t)[0].now)"
+    assert page.run(cells) == [1, 0]
+
+
+def test_evidence_is_shown_event_by_event_with_its_stack(browser: Chrome, tmp_path: Path) -> None:
+    page = opened(browser, example.pinned(), tmp_path)
+    page.click("#table tbody tr:nth-child(2)")
+    assert "page_ref_mod_unless" in page.text("#detail")
+    assert "6.130493 s before" in page.text("#detail")
+    page.run("document.querySelector('#detail details').open = true")
+    assert "gup_fast_fallback" in page.text("#detail")
+
+
+def test_theme_follows_the_system_and_the_button(browser: Chrome, tmp_path: Path) -> None:
+    page = opened(browser, example.pinned(), tmp_path)
+    background = "return getComputedStyle(document.body).backgroundColor"
+
+    def system(value: str) -> None:
+        features = [{"name": "prefers-color-scheme", "value": value}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    system("light")
+    light = page.run(background)
+    system("dark")
+    dark = page.run(background)
+    page.click("#theme")
+    assert [light, dark, page.run(background)] == ["rgb(255, 255, 255)", "rgb(20, 23, 27)", "rgb(255, 255, 255)"]
+    system("light")
+
+
+def test_paper_shows_no_buttons(browser: Chrome, tmp_path: Path) -> None:
+    page = opened(browser, example.pinned(), tmp_path)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert not any(button.is_displayed() for button in page.all("#map button, #picker select, #tabs button"))
+        assert page.one("#map-canvas").is_displayed()
+        assert page.one(".verdict").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+HOSTILE = (
+    "</script><script>window.hit=1</script>",
+    '"><img src=x onerror=window.hit=1>',
+    "<!--<script>",
+    "{{ 7 * 7 }}",
+    "'-alert(1)-'",
+    "javascript:window.hit=1",
+    "\u2028\u202e",
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_of_a_trace_inject_nothing(browser: Chrome, name: str, tmp_path: Path) -> None:
+    task = Task(tid=1, pid=1, comm=name)
+    culprit = example.culprit(
+        holder=task, holder_name=name, mechanism=name, cause=name, candidates=[name], capture_next=[name]
+    )
+    culprit.evidence[0].text = culprit.evidence[0].event = name
+    attempt = example.attempt(culprits=[culprit], area=name, task=task, errno=name, capture_next=[name], cause=name)
+    result = example.result(attempt, inputs=[example.trace(path=name, kernel=name)])
+    result.stacks[0].frames[0] = name
+    result.tool.argv = [name]
+    page = opened(browser, result, tmp_path)
+    page.click("#culprit-next")
+    page.run("document.querySelector('#detail details').open = true")
+    shown = page.text("body")
+    assert page.run("return window.hit") is None
+    assert len(page.all("script")) == 2
+    assert page.all("img") == []
+    assert name.isprintable() is (name in shown)
+    assert page.problems() == []
+
+
+def test_ten_thousand_culprits_stay_quick(browser: Chrome, tmp_path: Path) -> None:
+    many = [
+        example.attempt(
+            id=f"a{n}", start_ns=n * 10**9, end_ns=n * 10**9 + 10**8, request=Request(pages=65_536, start_pfn=0, end_pfn=65_536),
+            culprits=[example.culprit(id=f"{n}-{k}", start_pfn=k * 64, pages=1 + k % 3) for k in range(100)],
+            map=[MapRun(try_index=16, start_pfn=0, pages=65_536, state="free")],
+        )
+        for n in range(100)
+    ]  # fmt: skip
+    start = time.perf_counter()
+    page = opened(browser, example.result(*many), tmp_path)
+    assert page.text("#table .info").startswith("rows 1-25 of 10,000")
+    page.sort("PFN")
+    page.click("#table .last")
+    assert page.text("#table .info") == "rows 9,976-10,000 of 10,000"
+    assert time.perf_counter() - start < 20
+    assert page.run("return document.querySelectorAll('*').length") < 6000
+    assert page.problems() == []
+
+
+def test_an_area_of_terabytes_is_summed_up(browser: Chrome, tmp_path: Path) -> None:
+    pages_ = 2**30  # 4 TiB
+    attempt = example.attempt(
+        request=Request(pages=pages_, start_pfn=0, end_pfn=pages_),
+        tries=[Try(index=0, start_pfn=0, end_pfn=pages_, start_ns=0, end_ns=10**9, result="EBUSY")],
+        map=[MapRun(try_index=0, start_pfn=k * 2**18, pages=2**18, state="free" if k % 2 else "moved") for k in range(4096)],
+        culprits=[example.culprit(id=f"c{k}", start_pfn=k * 2**25 + 77, blocked_tries=[(0, 0)]) for k in range(32)],
+    )  # fmt: skip
+    layout = LayoutSummary(page_size=4096, source="test", pageblock_pages=512)
+    page = opened(browser, example.result(attempt, layout=layout), tmp_path)
+    assert page.run("return app.map.cells.length") <= 1024
+    assert page.text("#map-status").startswith("1,073,741,824 pages (4 TiB) from 0x0")
+    assert page.run("return app.map.cells.filter(c => c.culprits.length).length") == 32
+    spent = page.run("const t = performance.now(); for (let n = 0; n < 5; n += 1) app.map.redraw(); return performance.now() - t")
+    assert spent < 2500
+    page.click("#culprit-next")
+    assert "a square is 1 page" in page.text("#map-status")
+    assert page.problems() == []
+
+
+def test_data_embedded_is_the_result(browser: Chrome, tmp_path: Path) -> None:
+    result = example.mixed()
+    page = opened(browser, result, tmp_path)
+    starts = json.loads(page.run("return JSON.stringify(TABLES.culprits.start_pfn)"))
+    assert starts == [c.start_pfn for a in result.attempts for c in a.culprits]
