@@ -65,9 +65,7 @@ class TraceReader(Protocol):
     def comms(self) -> Mapping[int, str]:
         """Names of all tasks that the trace saved, by tid."""
 
-    def tables(
-        self, names: Collection[str] | None = None, window: Window | None = None
-    ) -> dict[str, pa.Table]:
+    def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event name (all events when names is None); events without rows are absent.
 
         Columns: `schema.EVENT_COLUMNS`, then the event's fields in the order of its format. `seq` orders the rows

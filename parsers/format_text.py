@@ -15,6 +15,7 @@ Source: kernel/trace/trace_events.c (f_show), kernel/trace/ring_buffer.c (ring_b
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -174,6 +175,41 @@ def parse_format(text: str, system: str = "", long_bytes: int = 8) -> EventForma
         print_fmt[1].strip() if print_fmt else "",
         system,
     )
+
+
+class Formats(Mapping[str, EventFormat]):
+    """Event formats by name, each parsed when first asked for: a file holds thousands, a trace few of them.
+
+    texts -- (system, text); an event named as another of a different system is `system:name`. `refused` tells of
+    texts that are none; asking for a damaged one raises InputError.
+    """
+
+    def __init__(self, texts: Iterable[tuple[str, str]], long_bytes: int = 8) -> None:
+        self.refused: list[str] = []
+        self.ids: dict[str, int] = {}
+        self._texts: dict[str, tuple[str, str]] = {}
+        self._parsed: dict[str, EventFormat] = {}
+        self._long_bytes = long_bytes
+        for system, text in texts:
+            name, event_id = _NAME.search(text), _ID.search(text)
+            if name is None or event_id is None or int(event_id[1]) >= 1 << 16:
+                self.refused.append(f"not a format text: {text[:60]!r}")
+                continue
+            key = name[1] if name[1] not in self._texts else f"{system}:{name[1]}"
+            self._texts[key] = (system, text)
+            self.ids[key] = int(event_id[1])
+
+    def __getitem__(self, name: str) -> EventFormat:
+        if name not in self._parsed:
+            system, text = self._texts[name]
+            self._parsed[name] = parse_format(text, system, self._long_bytes)
+        return self._parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 def parse_header_page(text: str) -> PageHeader:

@@ -60,8 +60,8 @@ class CpuPages:
     load(block) returns the block's `n_bytes` bytes, or raises ValueError.
 
     tail -- (loss code, detail) of what is missing behind the last block.
-    After `scan`: first, last uint64[blocks] raw times of each block's records (first > last: it has none), damaged
-    blocks are gone.
+    After `scan`: first, last uint64[blocks] raw times of each block's records (first > last: it has none), events
+    uint64[blocks] the set of their event ids modulo 64; damaged blocks are gone.
     """
 
     cpu: int
@@ -72,6 +72,7 @@ class CpuPages:
     tail: list[tuple[str, str]] = field(default_factory=list)
     first: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     last: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    events: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     def span(self, window: Window, clock: Clock) -> tuple[int, int]:
         """Blocks [begin, end) that may hold records of the window; the rest is never unpacked."""

@@ -156,15 +156,17 @@ def scan_pages(
     min_bytes: I64,
     counts: I64,
     faults: I64,
+    shortest: I64,
     tids: U8,
     pages: U64,
     status: U8,
     missed: I64,
 ) -> None:
-    """Walk every page of the first n_bytes once; page p's row of `pages` becomes (first time, last time, records).
+    """Walk every page of the first n_bytes once; page p's row of `pages` becomes (first time, last time, records,
+    events), the last a set of the ids that occur, modulo 64.
 
     min_bytes int64[65536] -- shortest record by event id, -1 = no such id; counts int64[65536] -- += records by id;
-    faults int64[65536] -- += records too short (or unknown) by id; tids uint8[MAX_TID] -- 1 where the task ran;
+    faults int64[65536] -- += records too short (or unknown) by id; shortest int64[65536] -- bytes by id; tids uint8[MAX_TID] -- 1 where the task ran;
     status uint8[pages], missed int64[pages] -- as `_open_page` says, or PAGE_BAD_RECORD, PAGE_EMPTY.
     """
     big = layout[BIG_ENDIAN]
@@ -177,6 +179,7 @@ def scan_pages(
         records = 0
         first = 0
         last = 0
+        events = np.uint64(0)
         if state == PAGE_OK or (state == PAGE_CUT and end > page + layout[DATA_OFFSET]):
             time = load(words, page, 8, big)
             at = page + layout[DATA_OFFSET]
@@ -195,6 +198,8 @@ def scan_pages(
                     faults[event] += 1
                     continue
                 counts[event] += 1
+                shortest[event] = min(shortest[event], size)
+                events |= np.uint64(1) << np.uint64(event & 63)
                 tid = load(words, payload + layout[TID_OFFSET], 4, big)
                 if tid < MAX_TID:
                     tids[tid] = 1
@@ -208,6 +213,7 @@ def scan_pages(
         pages[p, 0] = np.uint64(first)
         pages[p, 1] = np.uint64(last)
         pages[p, 2] = np.uint64(records)
+        pages[p, 3] = events
         page += page_bytes
         p += 1
 

@@ -64,6 +64,12 @@ class Plan:
         return cls(kind_of_id.reshape(-1), n_fields, field_at, keep)
 
 
+    def events_of(self, buffer: int) -> int:
+        """The set of ids read from this buffer, modulo 64, as `CpuPages.events` has them by block."""
+        ids = np.flatnonzero(self.kind_of_id[buffer * IDS : (buffer + 1) * IDS] >= 0)
+        return sum(1 << bit for bit in {int(number) & 63 for number in ids})
+
+
 @dataclass(slots=True)
 class Rows:
     """Records in time order: arrays of n rows; fields int64[n, width]; blob_at int64[n, 2] = (start, length)
@@ -82,10 +88,13 @@ class Rows:
         return len(self.time_ns)
 
 
-def _fill(pages: CpuPages, begin: int, end: int, arena: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    """Copy blocks begin.. into the arena while they fit: (next block, bytes filled)."""
+def _fill(pages: CpuPages, begin: int, end: int, wanted: int, arena: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    """Copy blocks begin.. with wanted events into the arena while they fit: (next block, bytes filled)."""
     used = 0
     while begin < end and used + pages.blocks[begin].n_bytes <= len(arena):
+        if not int(pages.events[begin]) & wanted:
+            begin += 1
+            continue
         data = pages.load(pages.blocks[begin])
         arena[used : used + len(data)] = np.frombuffer(data, np.uint8)
         used += len(data)
@@ -115,6 +124,7 @@ def read_rows(
     if sum(sizes) > MAX_ARENA_BYTES:
         raise InputError(f"reading needs {sum(sizes)} bytes for pages of {len(live)} CPUs at once")
     begins = np.cumsum([0, *sizes]).tolist()
+    wanted = [plan.events_of(pages.buffer) for pages, _ in live]
     words = np.zeros(begins[-1] // 4 + SPARE_WORDS, np.uint32)
     arena = words.view(np.uint8)
     cursor = np.zeros((len(live), kernels.CURSOR_FIELDS), np.int64)
@@ -129,7 +139,7 @@ def read_rows(
     def refill(stream: int) -> None:
         pages, (_, end) = live[stream]
         begin = begins[stream]
-        at[stream], used = _fill(pages, at[stream], end, arena[begin : begins[stream + 1]])
+        at[stream], used = _fill(pages, at[stream], end, wanted[stream], arena[begin : begins[stream + 1]])
         last_slots[stream] = at[stream] >= end
         kernels.begin_slot(
             words, cursor, stamps, stream, begin, used, last_slots[stream], layout, plan.kind_of_id, min_bytes

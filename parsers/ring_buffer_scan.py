@@ -23,12 +23,13 @@ from tracereplay.parsers.ring_buffer import (
 class Scan:
     """What one walk over all pages found.
 
-    counts int64[buffers, 65536] and faults int64[65536] by event id, tids uint8[kernels.MAX_TID]; cpu_start_ns by
-    (buffer, cpu).
+    counts int64[buffers, 65536], faults and shortest (bytes) int64[65536] by event id, tids uint8[kernels.MAX_TID];
+    cpu_start_ns by (buffer, cpu).
     """
 
     counts: npt.NDArray[np.int64]
     faults: npt.NDArray[np.int64]
+    shortest: npt.NDArray[np.int64]
     tids: npt.NDArray[np.uint8]
     start_ns: int | None = None
     end_ns: int | None = None
@@ -39,9 +40,14 @@ class Scan:
 def scan(
     streams: Sequence[CpuPages], layout: npt.NDArray[np.int64], min_bytes: npt.NDArray[np.int64], clock: Clock
 ) -> Scan:
-    """Walk all pages once: exact counts, first and last times, losses. Fills `first` and `last` of every stream."""
+    """Walk all pages once: exact counts, first and last times, losses. Fills `first`, `last` and `events` of every stream."""
     buffers = 1 + max((pages.buffer for pages in streams), default=0)
-    found = Scan(np.zeros((buffers, IDS), np.int64), np.zeros(IDS, np.int64), np.zeros(kernels.MAX_TID, np.uint8))
+    found = Scan(
+        np.zeros((buffers, IDS), np.int64),
+        np.zeros(IDS, np.int64),
+        np.full(IDS, IDS, np.int64),
+        np.zeros(kernels.MAX_TID, np.uint8),
+    )
     for pages in streams:
         _scan_cpu(pages, layout, min_bytes, clock, found)
     return found
@@ -57,6 +63,7 @@ def _scan_cpu(
     watch = _Watch(pages.cpu, clock, found.losses)
     firsts: list[npt.NDArray[np.uint64]] = []
     lasts: list[npt.NDArray[np.uint64]] = []
+    events: list[npt.NDArray[np.uint64]] = []
     at = 0
     while at < len(pages.blocks):
         # a block that cannot be unpacked is dropped here, once, so that later reads need not look
@@ -78,7 +85,7 @@ def _scan_cpu(
         if not sizes:
             continue
         n_pages = sum(sizes)
-        table = np.zeros((n_pages, 3), np.uint64)
+        table = np.zeros((n_pages, 4), np.uint64)
         status, missed = np.zeros(n_pages, np.uint8), np.zeros(n_pages, np.int64)
         kernels.scan_pages(
             words,
@@ -88,6 +95,7 @@ def _scan_cpu(
             min_bytes,
             found.counts[pages.buffer],
             found.faults,
+            found.shortest,
             found.tids,
             table,
             status,
@@ -98,10 +106,12 @@ def _scan_cpu(
         starts = np.cumsum([0, *sizes[:-1]])
         firsts.append(np.minimum.reduceat(np.where(empty, np.uint64(2**64 - 1), table[:, 0]), starts))
         lasts.append(np.maximum.reduceat(np.where(empty, np.uint64(0), table[:, 1]), starts))
+        events.append(np.bitwise_or.reduceat(table[:, 3], starts))
     watch.open += [(code, None, detail) for code, detail in pages.tail]
     watch.finish()
     pages.first = np.concatenate(firsts) if firsts else np.zeros(0, np.uint64)
     pages.last = np.concatenate(lasts) if lasts else np.zeros(0, np.uint64)
+    pages.events = np.concatenate(events) if events else np.zeros(0, np.uint64)
     if watch.start is not None and watch.latest is not None:
         start, end = clock.ns(watch.start), clock.ns(watch.latest)
         found.cpu_start_ns[pages.buffer, pages.cpu] = start
@@ -143,7 +153,7 @@ class _Watch:
             self.latest = top if self.latest is None else max(self.latest, top)
 
     def _page(self, p: int, table: npt.NDArray[np.uint64], status: int, missed: int) -> None:
-        first, last, records = (int(value) for value in table[p])
+        first, last, records = (int(value) for value in table[p, :3])
         if missed:
             self.open.append(("lost_events", missed if missed > 0 else None, ""))
         if status == kernels.PAGE_BAD_COMMIT:

@@ -21,7 +21,7 @@ from tracereplay.parsers import trace_dat_sections as sections
 from tracereplay.parsers.base import TraceInfo, Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.event_tables import Comms, Place, TableMaker, by_event, stream_places
-from tracereplay.parsers.format_text import EventFormat, PageHeader, parse_format, parse_header_page
+from tracereplay.parsers.format_text import Formats, PageHeader, parse_header_page
 from tracereplay.parsers.page_flag_bits import page_flag_bits
 from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer_rows import Plan, read_rows
@@ -59,15 +59,12 @@ class TraceDatReader:
         self._container = container = read_container(self._data)
         self._losses: list[Loss] = list(container.losses)
         self._header = parse_header_page(container.header_page) if container.header_page else PageHeader()
-        self.formats = self._parse_formats()
-        self._min_bytes = np.full(IDS, -1, np.int64)
-        for event in self.formats.values():
-            self._min_bytes[event.id] = event.min_bytes
-        self._names = {event.id: name for name, event in self.formats.items()}
-        self._layout = page_layout(self._header, container.big_endian, list(self.formats.values()))
+        self.formats = self._find_formats()
+        self._names = {event_id: name for name, event_id in self.formats.ids.items()}
+        self._layout = page_layout(self._header, container.big_endian, [self.formats[next(iter(self.formats))]])
         self._clock, clock_name, unit = self._read_clock()
         self._streams = self._make_streams()
-        found = scan(self._streams, self._layout, self._min_bytes, self._clock)
+        found = self._scan()
         self._wanted = self._choose_buffers(found)
         counts = np.where(self._wanted, found.counts, 0).sum(axis=0)
         origin = found.start_ns if found.end_ns and found.end_ns >= EXACT_TIME_LIMIT and found.start_ns else 0
@@ -188,27 +185,35 @@ class TraceDatReader:
 
     def page_flag_bits(self) -> dict[str, int] | None:
         """Bit numbers of the page flag names in page_ref events; None where the file has none or they are unknown."""
-        for name, event in self.formats.items():
-            if name.startswith("page_ref"):
-                return page_flag_bits(event.print_fmt)
-        return None
+        name = next((name for name in self.formats if name.startswith("page_ref")), None)
+        return None if name is None else page_flag_bits(self.formats[name].print_fmt)
 
     # ------------------------------------------------------------------------------------------------------- opening
 
-    def _parse_formats(self) -> dict[str, EventFormat]:
-        formats: dict[str, EventFormat] = {}
+    def _find_formats(self) -> Formats:
         texts = [("ftrace", text) for text in self._container.ftrace_formats] + self._container.event_formats
-        for system, text in texts:
-            try:
-                event = parse_format(text, system, self._header.commit_bytes)
-            except InputError as error:
-                self._losses.append(Loss("bad_record", detail=error.what))
-                continue
-            name = event.name if event.name not in formats else f"{system}:{event.name}"
-            formats[name] = event
+        formats = Formats(texts, self._header.commit_bytes)
+        self._losses += [Loss("bad_record", detail=what) for what in formats.refused]
         if not formats:
             raise InputError("the file holds no event formats", advice=sections.RECORD_AGAIN)
         return formats
+
+    def _scan(self) -> Scan:
+        """Walk the records; only formats of events that occur are parsed, for their shortest length."""
+        self._min_bytes = np.full(IDS, -1, np.int64)
+        self._min_bytes[list(self._names)] = 0
+        found = scan(self._streams, self._layout, self._min_bytes, self._clock)
+        for event_id in np.flatnonzero(found.counts.sum(axis=0)).tolist():
+            try:
+                self._min_bytes[event_id] = self.formats[self._names[event_id]].min_bytes
+            except InputError as error:
+                self._losses.append(Loss("bad_record", detail=error.what))
+                self._min_bytes[event_id] = -1
+        if np.any(found.shortest < np.where(self._min_bytes < 0, IDS, self._min_bytes)):
+            # A record too short for its event, or an event whose format is damaged: count again without those.
+            first, found = found, scan(self._streams, self._layout, self._min_bytes, self._clock)
+            found.losses = first.losses + [loss for loss in found.losses if loss not in first.losses]
+        return found
 
     def _make_streams(self) -> list[CpuPages]:
         container, streams = self._container, []

@@ -36,6 +36,11 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", numba.njit(cache=True, nogil=True)(function))
 
 
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `njit`, for helpers of a hot loop: their callers take them in whole, so passing tables costs nothing."""
+    return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, forceinline=True)(function))
+
+
 def kernels_are_compiled() -> bool:
     """Whether an earlier run left compiled kernels (else the first use compiles, which takes some seconds)."""
     folder = Path(vars(numba.config)["CACHE_DIR"])

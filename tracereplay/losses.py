@@ -164,6 +164,14 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Page dumps in the log are a sample: read culprits from the trace, or raise printk_ratelimit.",
         ),
         LossKind(
+            "attempt_events_missing",
+            Severity.NOTICE,
+            "None of the events that show an attempt is in the trace: cma_alloc_*, test_pages_isolated, "
+            "mm_migrate_pages, mm_compaction_begin",
+            "Record them: trace-cmd record -b 65536 -e cma -e page_isolation -e migrate -e compaction -e kmem "
+            "-e filemap -e writeback -e printk, and -e page_ref where the kernel has it.",
+        ),
+        LossKind(
             "page_ref_missing",
             Severity.NOTICE,
             "No page_ref events: who takes and keeps references to pages is not visible",

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tracereplay import __version__
 from tracereplay.attempts.draft import Draft
-from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents
+from tracereplay.attempts.events import ATTEMPT_EVENTS, TELLTALE_EVENTS, AttemptEvents
 from tracereplay.attempts.find import find_attempts, questions
 from tracereplay.attempts.log import Log
 from tracereplay.compiled import kernels_are_compiled
@@ -187,6 +187,12 @@ class Trace:
         return name
 
 
+def missing_events(by_event: Mapping[str, int]) -> list[Loss]:
+    """What a trace lacks for the question, whatever it was recorded for."""
+    losses = [] if by_event.keys() & TELLTALE_EVENTS else [Loss("attempt_events_missing")]
+    return losses if any(by_event.get(name) for name in PAGE_REF_EVENTS) else [*losses, Loss("page_ref_missing")]
+
+
 def layout_of(snapshot: LayoutSnapshot) -> Layout:
     """The layout a snapshot or a file written by hand describes."""
     return layout_from_tables(
@@ -313,8 +319,7 @@ class Session:
         traces = self._traces(book)
         attempts = [attempt for trace in traces for attempt in trace.attempts()]
         for trace in traces:
-            if not trace.has_page_ref:
-                book.add(trace.input_id, [Loss("page_ref_missing")])
+            book.add(trace.input_id, missing_events(trace.reader.info.by_event))
         layout = traces[0].layout if traces else None
         return Result(
             tool=Tool(version=__version__, argv=self.argv),
@@ -333,8 +338,7 @@ class Session:
         for reader in self.readers:
             for name, number in reader.info.by_event.items():
                 by_event[name] = by_event.get(name, 0) + number
-            if not any(reader.info.by_event.get(name) for name in PAGE_REF_EVENTS):
-                book.add("trace-0", [Loss("page_ref_missing")])
+            book.add("trace-0", missing_events(reader.info.by_event))
         have = [*by_event, *(["kernel log"] if self._log is not None or "console" in by_event else [])]
         missing = dict(not_checkable(have))
         can = [cause.code for cause in CAUSES if cause.ceiling == "proved" and cause.code not in missing]

@@ -53,6 +53,9 @@ def questions(events: AttemptEvents, drafts: list[Draft], has_page_ref: bool) ->
         actions.append(Action(end_ns, ActionKind.UNWATCH, blocking_key(number), (), draft.tid))
         actions.extend(_try_probes(events, number, draft))
         actions.extend(_wait_probes(events, number, draft, has_page_ref))
+        if draft.operation == "cma_alloc" and draft.outcome == "succeeded":
+            got = tuple((t.start_pfn, t.end_pfn) for t in draft.tries[-1:] if t.start_pfn is not None and t.end_pfn)
+            actions.append(Action(end_ns, ActionKind.TAKE, blocking_key(number), got, draft.tid))
         if draft.outcome == "unfinished" or draft.operation == "compaction":
             actions.append(Action(end_ns, ActionKind.PROBE, blocking_key(number), draft.spans, draft.tid))
     return actions

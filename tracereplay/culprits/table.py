@@ -55,7 +55,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "percpu_free", Obstacle.NATURE, "suggested", ("mm_page_free", "mm_page_pcpu_drain"), kernel_pages.percpu_free
     ),
-    Cause("writeback", Obstacle.STATE, "proved", (*PAGE_REF, "folio_wait_writeback"), file_pages.writeback),
+    Cause("writeback", Obstacle.STATE, "proved", PAGE_REF, file_pages.writeback),
     Cause("locked_folio", Obstacle.STATE, "proved", PAGE_REF, file_pages.locked_folio),
     Cause("pin_longterm", Obstacle.REFERENCE, "suggested", (*PAGE_REF, "kernel_stack"), references.longterm_pins),
     Cause("pin_short", Obstacle.REFERENCE, "proved", PAGE_REF, references.short_pins),

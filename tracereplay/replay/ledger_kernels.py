@@ -11,12 +11,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import njit
+from tracereplay.compiled import inlined
 from tracereplay.replay.state import Mark, RefKind, Tally
 
 # One row, and a table, of a dtype in state.py: numba reads and writes its fields as attributes.
 Row: TypeAlias = Any
 Rows: TypeAlias = Any
+I64: TypeAlias = npt.NDArray[np.int64]
 
 NONE = -1
 GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
@@ -51,101 +52,92 @@ class Stamp(NamedTuple):
     op: int
 
 
-@njit
-def push_ref(mem: Memory, page: Row, pfn: int, stamp: Stamp, val: int, kind: int) -> None:
+@inlined
+def push_ref(refs: Rows, tally: I64, page: Row, pfn: int, stamp: Stamp, val: int, kind: int) -> None:
     """A reference was taken."""
-    row = mem.tally[FREE_REF] - 1
+    row = tally[FREE_REF] - 1
     if row >= 0:
-        mem.tally[FREE_REF] = mem.refs[row].next + 1
+        tally[FREE_REF] = refs[row].next + 1
     else:
-        row = mem.tally[REFS]
-        mem.tally[REFS] += 1
-    ref = mem.refs[row]
+        row = tally[REFS]
+        tally[REFS] += 1
+    ref = refs[row]
     ref.ns, ref.close_ns, ref.pfn = stamp.ns, NONE, pfn
     ref.tid, ref.close_tid, ref.val, ref.next = stamp.tid, NONE, val, page.refs
     ref.cpu, ref.op, ref.kind, ref.kept, ref.confirmed = stamp.cpu, stamp.op, kind, 0, 0
     page.refs = row
 
 
-@njit
-def unlink_ref(mem: Memory, page: Row, row: int, stamp: Stamp) -> None:
+@inlined
+def unlink_ref(refs: Rows, tally: I64, page: Row, row: int, stamp: Stamp) -> None:
     """A reference was given back; rows that a suspect claims stay readable, others are used again."""
-    ref = mem.refs[row]
+    ref = refs[row]
     before = page.refs
     if before == row:
         page.refs = ref.next
     else:
-        while mem.refs[before].next != row:
-            before = mem.refs[before].next
-        mem.refs[before].next = ref.next
+        while refs[before].next != row:
+            before = refs[before].next
+        refs[before].next = ref.next
     ref.close_ns, ref.close_tid = stamp.ns, stamp.tid
     ref.close_cpu, ref.close_op = stamp.cpu, stamp.op
     if not ref.kept:
-        ref.next = mem.tally[FREE_REF] - 1
-        mem.tally[FREE_REF] = row + 1
+        ref.next = tally[FREE_REF] - 1
+        tally[FREE_REF] = row + 1
 
 
-@njit
-def close_life(mem: Memory, page: Row, stamp: Stamp) -> None:
+@inlined
+def close_life(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
     """The page's life ended: whatever was open is gone."""
     while page.refs != NONE:
-        unlink_ref(mem, page, page.refs, stamp)
+        unlink_ref(refs, tally, page, page.refs, stamp)
 
 
-@njit
-def own_refs(mem: Memory, page: Row) -> int:
+@inlined
+def own_refs(refs: Rows, page: Row) -> int:
     """References that isolating tasks hold on the page."""
     own = 0
     row = page.refs
     while row != NONE:
-        if mem.refs[row].kind == ISOLATION:
-            own += mem.refs[row].val
-        row = mem.refs[row].next
+        if refs[row].kind == ISOLATION:
+            own += refs[row].val
+        row = refs[row].next
     return own
 
 
-@njit
-def is_isolator(mem: Memory, tid: int) -> bool:
-    """Whether the task isolates pages just now."""
-    for other in mem.isolators:  # noqa: SIM110 (numba compiles no generators)
-        if other == tid:
-            return True
-    return False
-
-
-@njit
-def take(mem: Memory, page: Row, pfn: int, stamp: Stamp, val: int, unless: bool) -> None:
+@inlined
+def take(refs: Rows, tally: I64, page: Row, pfn: int, stamp: Stamp, val: int, unless: bool, isolating: bool) -> None:
     """A reference of `val` was added by page_ref_mod (unless=False) or page_ref_mod_unless (True)."""
     if val % GUP_PIN_COUNTING_BIAS == 0:
-        push_ref(mem, page, pfn, stamp, val, PIN)
+        push_ref(refs, tally, page, pfn, stamp, val, PIN)
         return
     # Fast FOLL_PIN of a small page: mod_unless +n, then mod +n*1023 by the same task (mm/gup.c).
     if not unless and val % (GUP_PIN_COUNTING_BIAS - 1) == 0:
         row = page.refs
         while row != NONE:
-            ref = mem.refs[row]
+            ref = refs[row]
             if ref.kind == GET and ref.tid == stamp.tid and ref.val * (GUP_PIN_COUNTING_BIAS - 1) == val:
                 ref.val += val
                 ref.kind = PIN
                 return
             row = ref.next
-    if unless and is_isolator(mem, stamp.tid):
-        push_ref(mem, page, pfn, stamp, val, ISOLATION)
+    if unless and isolating:
+        push_ref(refs, tally, page, pfn, stamp, val, ISOLATION)
     elif unless:
-        push_ref(mem, page, pfn, stamp, val, GET)
+        push_ref(refs, tally, page, pfn, stamp, val, GET)
     else:
-        push_ref(mem, page, pfn, stamp, val, MOD)
+        push_ref(refs, tally, page, pfn, stamp, val, MOD)
 
 
-@njit
-def find_to_close(mem: Memory, page: Row, stamp: Stamp, pin: bool) -> int:
+@inlined
+def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool) -> int:
     """The open reference that a put of this task gives back: row, or -1 where none fits."""
     own_isolation = own_plain = oldest_mod = oldest_get = oldest_isolation = NONE
     taker = NONE
     several = False
     row = page.refs
     while row != NONE:
-        ref = mem.refs[row]
+        ref = refs[row]
         if (ref.kind == PIN) == pin:
             if ref.kind == ISOLATION:
                 oldest_isolation = row
@@ -175,29 +167,29 @@ def find_to_close(mem: Memory, page: Row, stamp: Stamp, pin: bool) -> int:
     return oldest_get
 
 
-@njit
-def give_back(mem: Memory, page: Row, stamp: Stamp, val: int) -> None:
+@inlined
+def give_back(refs: Rows, tally: I64, page: Row, stamp: Stamp, val: int) -> None:
     """A put of `val` (negative): closes what it matches; what was taken unseen leaves nothing to close."""
     left = -val
     pin = left >= GUP_PIN_COUNTING_BIAS
     while left > 0:
-        row = find_to_close(mem, page, stamp, pin)
+        row = find_to_close(refs, page, stamp, pin)
         if row == NONE:
             if not pin or left % GUP_PIN_COUNTING_BIAS == 0:
                 return
             pin = False
             left %= GUP_PIN_COUNTING_BIAS
             continue
-        ref = mem.refs[row]
+        ref = refs[row]
         if ref.val > left:
             ref.val -= left
             return
         left -= ref.val
-        unlink_ref(mem, page, row, stamp)
+        unlink_ref(refs, tally, page, row, stamp)
 
 
-@njit
-def become_mappings(mem: Memory, page: Row, mappings: int, stamp: Stamp) -> None:
+@inlined
+def become_mappings(refs: Rows, tally: I64, page: Row, mappings: int, stamp: Stamp) -> None:
     """New mappings appeared, which have no event of their own: the youngest plain references became them.
 
     A fault takes its reference with page_ref_mod (6.12) or page_ref_mod_unless (7.2) and keeps it as the mapping.
@@ -208,11 +200,11 @@ def become_mappings(mem: Memory, page: Row, mappings: int, stamp: Stamp) -> None
         several = False
         row = page.refs
         while row != NONE:
-            ref = mem.refs[row]
-            if ref.kind == MOD and (chosen == NONE or mem.refs[chosen].kind != MOD):
+            ref = refs[row]
+            if ref.kind == MOD and (chosen == NONE or refs[chosen].kind != MOD):
                 chosen = row
             elif ref.kind == GET:
-                if chosen == NONE or mem.refs[chosen].kind != MOD:
+                if chosen == NONE or refs[chosen].kind != MOD:
                     several = several or (younger_get != NONE and younger_get != ref.tid)
                     younger_get = ref.tid
                 if chosen == NONE:
@@ -221,30 +213,30 @@ def become_mappings(mem: Memory, page: Row, mappings: int, stamp: Stamp) -> None
         if chosen == NONE:
             return
         # A get younger than the plain reference may as well be the one that became the mapping.
-        if several or (younger_get != NONE and younger_get != mem.refs[chosen].tid):
+        if several or (younger_get != NONE and younger_get != refs[chosen].tid):
             page.marks |= AMBIGUOUS
-        unlink_ref(mem, page, chosen, stamp)
+        unlink_ref(refs, tally, page, chosen, stamp)
 
 
-@njit
-def fault_maps(mem: Memory, page: Row, stamp: Stamp) -> None:
+@inlined
+def fault_maps(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
     """page_ref_mod with val 0: a fault turns the one reference it took into a mapping (set_pte_range())."""
     row = page.refs
     while row != NONE:
-        ref = mem.refs[row]
+        ref = refs[row]
         if ref.kind == GET and ref.tid == stamp.tid:
-            unlink_ref(mem, page, row, stamp)
+            unlink_ref(refs, tally, page, row, stamp)
             return
         row = ref.next
 
 
-@njit
-def confirm_refs(mem: Memory, page: Row, stamp: Stamp, excess: int) -> None:
+@inlined
+def confirm_refs(refs: Rows, page: Row, stamp: Stamp, excess: int) -> None:
     """The page is still in excess at another task's event: the youngest gets that make it up did not become mappings."""
     row = page.refs
     left = excess
     while row != NONE and left > 0:
-        ref = mem.refs[row]
+        ref = refs[row]
         if ref.kind == GET or ref.kind == PIN:
             left -= ref.val
             if ref.tid != stamp.tid:

@@ -44,7 +44,7 @@ def watch(mem: Memory, start_pfn: int, end_pfn: int) -> None:
         if row >= 0:
             page = mem.pages[row]
             page.marks &= LIFE_MARKS
-            page.min_excess = excess_of(mem, page)
+            page.min_excess = excess_of(mem.refs, mem.flag_masks, page)
         pfn += 1
 
 
@@ -61,7 +61,7 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
         reasons |= R_RESTORED
     if marks & COUNTED:
         # Under the migrator's lock a large folio tells nothing (NO_EXCESS): what it told before holds on.
-        if 0 < page.min_excess < NO_EXCESS and excess_of(mem, page) > 0:
+        if 0 < page.min_excess < NO_EXCESS and excess_of(mem.refs, mem.flag_masks, page) > 0:
             reasons |= R_EXCESS
         if marks & TOUCHED and not marks & FROZEN:
             reasons |= R_LEFT
@@ -145,7 +145,7 @@ def probe(mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn
             number = suspect_row(mem, page, head, attempt, ns)
             suspect = mem.suspects[number]
             suspect.last_ns, suspect.pending = ns, 1
-            suspect.min_excess, suspect.own = page.min_excess, own_refs(mem, page)
+            suspect.min_excess, suspect.own = page.min_excess, own_refs(mem.refs, page)
             suspect.count, suspect.mapcount, suspect.flags = page.count, page.mapcount, page.flags
             suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
             suspect.file, suspect.index = page.file, page.index
@@ -160,4 +160,4 @@ def probe(mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn
 def excess_at(mem: Memory, pfn: int) -> int:
     """Excess of this page now; NO_EXCESS where it cannot be told."""
     row = find_row(mem, pfn)
-    return NO_EXCESS if row < 0 else excess_of(mem, mem.pages[row])
+    return NO_EXCESS if row < 0 else excess_of(mem.refs, mem.flag_masks, mem.pages[row])

@@ -6,17 +6,20 @@ Rules that the captures taught (kernel versions seen: 6.12.117, 7.2.13) stand be
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import njit
+from tracereplay.compiled import inlined, njit
 from tracereplay.replay.ledger_kernels import (
     GET,
+    I64,
     NONE,
     PIN,
     Memory,
     Row,
+    Rows,
     Stamp,
     become_mappings,
     close_life,
@@ -50,6 +53,7 @@ class FlagMask(IntEnum):
     HEAD = 6
 
 
+I32: TypeAlias = npt.NDArray[np.int32]
 SECTION_MASK = (1 << SECTION_BITS) - 1
 MAX_ORDER = 20
 MAX_PFN_BITS = 35  # state.MAX_SECTIONS
@@ -60,7 +64,7 @@ UNSEEN, BUDDY, PCP, ALLOCATED = int(State.UNSEEN), int(State.BUDDY), int(State.P
 COUNTED, ANON, FILE, BORN = int(Mark.COUNTED), int(Mark.ANON), int(Mark.FILE), int(Mark.BORN)
 CONFLICT, TYPED, ENTRY, HASHED = int(Mark.CONFLICT), int(Mark.TYPED), int(Mark.MIGRATION_ENTRY), int(Mark.HASHED)
 TOUCHED, FROZEN, RESTORED = int(Mark.TOUCHED), int(Mark.FROZEN), int(Mark.RESTORED)
-SEEN, ENTERED = int(Mark.SEEN), int(Mark.ENTERED)
+SEEN, ENTERED, LEARNED = int(Mark.SEEN), int(Mark.ENTERED), int(Mark.LEARNED)
 KEPT_BY_NEW_LIFE = 0xFFFF & ~LIFE_MARKS  # window marks outlive the page's life
 
 T_REFS, T_FILES, T_FAILED = int(Tally.REFS), int(Tally.FILES), int(Tally.FAILED_ALLOCS)
@@ -78,32 +82,38 @@ OP_SET_PTE, OP_REMOVE_PTE = int(Op.SET_MIGRATION_PTE), int(Op.REMOVE_MIGRATION_P
 HASH_MULTIPLIER = np.int64(-7046029254386353131)  # 2^64 / golden ratio, as the kernel's hash_64
 
 
-@njit
-def find_row(mem: Memory, pfn: int) -> int:
-    """Row of the page frame in `mem.pages`, -1 where the model has no such section."""
-    if pfn < 0 or (pfn >> SECTION_BITS) >= len(mem.sections):
+@inlined
+def row_of(sections: npt.NDArray[np.int32], pfn: int) -> int:
+    """The same from the section table alone."""
+    if pfn < 0 or (pfn >> SECTION_BITS) >= len(sections):
         return NONE
-    slot = mem.sections[pfn >> SECTION_BITS]
+    slot = sections[pfn >> SECTION_BITS]
     if slot < 0:
         return NONE
     return (slot << SECTION_BITS) + (pfn & SECTION_MASK)
 
 
-@njit
-def taken_refs(mem: Memory, page: Row) -> int:
+@inlined
+def find_row(mem: Memory, pfn: int) -> int:
+    """Row of the page frame in `mem.pages`, -1 where the model has no such section."""
+    return row_of(mem.sections, pfn)
+
+
+@inlined
+def taken_refs(refs: Rows, page: Row) -> int:
     """References that tasks other than isolating ones took by page_ref_mod_unless or as pins, and still hold."""
     taken = 0
     row = page.refs
     while row != NONE:
-        kind = mem.refs[row].kind
+        kind = refs[row].kind
         if kind in (GET, PIN):
-            taken += mem.refs[row].val
-        row = mem.refs[row].next
+            taken += refs[row].val
+        row = refs[row].next
     return taken
 
 
-@njit
-def excess_of(mem: Memory, page: Row) -> int:
+@inlined
+def excess_of(refs: Rows, masks: I64, page: Row) -> int:
     """References beyond the expected ones, isolating tasks' own left out; NO_EXCESS where that cannot be told.
 
     Expected (folio_expected_ref_count, include/linux/mm.h): one for each mapping; a page-cache page has one more for
@@ -112,32 +122,32 @@ def excess_of(mem: Memory, page: Row) -> int:
     """
     if (page.marks & (ANON | FILE)) == 0 or (page.marks & (COUNTED | TYPED)) != COUNTED:
         return NO_EXCESS
-    large = page.order > 0 or (page.flags & mem.flag_masks[HEAD]) != 0
+    large = page.order > 0 or (page.flags & masks[HEAD]) != 0
     expected = page.mapcount + 1
     if page.marks & FILE:
         if large:
             return NO_EXCESS
         expected += 1
-        if page.flags & mem.flag_masks[PRIVATE]:
+        if page.flags & masks[PRIVATE]:
             expected += 1
-    elif page.flags & mem.flag_masks[SWAPCACHE]:
+    elif page.flags & masks[SWAPCACHE]:
         expected += 1 << page.order
-    excess = page.count - expected - own_refs(mem, page)
+    excess = page.count - expected - own_refs(refs, page)
     if large:
         # Mapped as a whole (by a PMD) a THP's own _mapcount stays -1. Under the migrator's lock that mapping is
         # gone without a trace: say nothing then.
-        if page.flags & mem.flag_masks[LOCKED]:
+        if page.flags & masks[LOCKED]:
             return NO_EXCESS
-        excess = min(excess + expected - max(expected, 1), taken_refs(mem, page))
+        excess = min(excess + expected - max(expected, 1), taken_refs(refs, page))
     return min(max(excess, -NO_EXCESS), NO_EXCESS - 1)
 
 
-@njit
-def settle_suspects(mem: Memory, page: Row, stamp: Stamp, before: int, after: int) -> None:
+@inlined
+def settle_suspects(suspects: Rows, masks: I64, page: Row, stamp: Stamp, before: int, after: int) -> None:
     """A reference event on a page that was in the way: what it tells about the time between probe and now."""
     row = page.suspect
     while row != NONE:
-        suspect = mem.suspects[row]
+        suspect = suspects[row]
         if suspect.pending:
             suspect.pending = 0
             suspect.post_ns = stamp.ns
@@ -147,83 +157,94 @@ def settle_suspects(mem: Memory, page: Row, stamp: Stamp, before: int, after: in
                 suspect.confirmed = smallest
         if suspect.clear_ns < 0 and after <= 0:
             suspect.clear_ns, suspect.clear_tid = stamp.ns, stamp.tid
-        if suspect.unlock_ns < 0 and (page.flags & mem.flag_masks[LOCKED]) == 0:
+        if suspect.unlock_ns < 0 and (page.flags & masks[LOCKED]) == 0:
             suspect.unlock_ns = stamp.ns
-        if suspect.written_ns < 0 and (page.flags & mem.flag_masks[WRITEBACK]) == 0:
+        if suspect.written_ns < 0 and (page.flags & masks[WRITEBACK]) == 0:
             suspect.written_ns = stamp.ns
         row = suspect.next
 
 
-@njit
-def end_suspects(mem: Memory, page: Row, stamp: Stamp) -> None:
+@inlined
+def end_suspects(suspects: Rows, page: Row, stamp: Stamp) -> None:
     """The page moved away or was freed: it is in nobody's way any more."""
     row = page.suspect
     while row != NONE:
-        suspect = mem.suspects[row]
+        suspect = suspects[row]
         suspect.end_ns, suspect.end_tid = stamp.ns, stamp.tid
         row = suspect.next
     page.suspect = NONE
 
 
-@njit
-def end_life(mem: Memory, page: Row, stamp: Stamp) -> None:
+@inlined
+def end_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
     """Forget what belonged to the page's life."""
     if page.suspect != NONE:
-        end_suspects(mem, page, stamp)
+        end_suspects(suspects, page, stamp)
     if page.refs != NONE:
-        close_life(mem, page, stamp)
+        close_life(refs, tally, page, stamp)
     page.marks &= KEPT_BY_NEW_LIFE
     page.file, page.index = NONE, NONE
     page.min_excess = NO_EXCESS
 
 
-@njit
-def begin_life(mem: Memory, page: Row, stamp: Stamp, order: int) -> None:
+@inlined
+def begin_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: Stamp, order: int) -> None:
     """The page left the free lists."""
-    end_life(mem, page, stamp)
+    end_life(suspects, refs, tally, page, stamp)
     page.state, page.order = ALLOCATED, order
     page.alloc_ns, page.alloc_tid, page.gfp = stamp.ns, NONE, 0
     page.count, page.mapcount, page.flags = 1, -1, 0
     page.marks |= ENTERED
 
 
-@njit
-def do_alloc(mem: Memory, pfn: int, order: int, gfp: int, stamp: Stamp) -> None:
+@inlined
+def do_alloc(
+    pages: Rows, sections: I32, suspects: Rows, refs: Rows, tally: I64, pfn: int, order: int, gfp: int, stamp: Stamp
+) -> None:
     """mm_page_alloc: pfn .. pfn + 2^order begin a life whose allocator is known."""
     for number in range(pfn, pfn + (1 << order)):
-        row = find_row(mem, number)
+        row = row_of(sections, number)
         if row < 0:
             continue
-        page = mem.pages[row]
+        page = pages[row]
         # page_ref_set of the same allocation comes just before and has begun the life already.
         fresh = page.state == ALLOCATED and page.alloc_tid == NONE and page.refs == NONE and page.count == 1
         if page.state == ALLOCATED and not (fresh and page.marks & ENTERED):
-            mem.tally[T_OVER_LIVE] += 1
+            tally[T_OVER_LIVE] += 1
         counted = page.marks & COUNTED if fresh else 0
-        begin_life(mem, page, stamp, order)
+        begin_life(suspects, refs, tally, page, stamp, order)
         page.alloc_tid, page.gfp = stamp.tid, gfp
         page.marks |= BORN | counted
 
 
-@njit
-def do_free(mem: Memory, pfn: int, order: int, state: int, stamp: Stamp) -> None:
+@inlined
+def put_on_free_list(page: Row, state: int, order: int) -> None:
+    """The page is free; what it was in its last life is forgotten."""
+    page.marks &= KEPT_BY_NEW_LIFE
+    page.file, page.index = NONE, NONE
+    page.state, page.order = state, order
+    page.count, page.mapcount, page.flags = 0, -1, 0
+    page.min_excess = NO_EXCESS
+
+
+@inlined
+def do_free(
+    pages: Rows, sections: I32, suspects: Rows, refs: Rows, tally: I64, pfn: int, order: int, state: int, stamp: Stamp
+) -> None:
     """mm_page_free, mm_page_pcpu_drain, mm_page_alloc_zone_locked: pages are on a free list."""
     for number in range(pfn, pfn + (1 << order)):
-        row = find_row(mem, number)
+        row = row_of(sections, number)
         if row < 0:
             continue
-        page = mem.pages[row]
+        page = pages[row]
         if page.state == ALLOCATED or page.refs != NONE or page.suspect != NONE:
-            end_life(mem, page, stamp)
+            end_life(suspects, refs, tally, page, stamp)
         elif page.state == UNSEEN and state == PCP:
-            mem.tally[T_UNKNOWN_FREE] += 1
-        page.marks &= KEPT_BY_NEW_LIFE
-        page.file, page.index = NONE, NONE
-        page.state, page.order = state, order
-        page.count, page.mapcount, page.flags = 0, -1, 0
+            tally[T_UNKNOWN_FREE] += 1
+        put_on_free_list(page, state, order)
 
 
-@njit
+@inlined
 def file_slot(slots: npt.NDArray[np.int64], key_a: int, key_b: int) -> int:
     """Slot of the key, or the empty one where it belongs (open addressing)."""
     slot = ((key_a ^ (key_b << 17)) * HASH_MULTIPLIER) % len(slots)
@@ -239,13 +260,13 @@ def set_file_slot(slots: npt.NDArray[np.int64], key_a: int, key_b: int, row: int
     slots[slot, 0], slots[slot, 1], slots[slot, 2] = key_a, key_b, row + 1
 
 
-@njit
+@inlined
 def file_row(mem: Memory, key_a: int, key_b: int) -> int:
     """Row of a file by (mapping pointer, 0) or (ino, dev + 1); -1 = not known yet."""
     return mem.file_slots[file_slot(mem.file_slots, key_a, key_b), 2] - 1
 
 
-@njit
+@inlined
 def new_file(mem: Memory, dev: int, ino: int) -> int:
     """A new row of the file table."""
     row = mem.tally[T_FILES]
@@ -254,7 +275,7 @@ def new_file(mem: Memory, dev: int, ino: int) -> int:
     return row
 
 
-@njit
+@inlined
 def do_cache_add(mem: Memory, page: Row, dev: int, ino: int, index: int) -> None:
     """mm_filemap_add_to_page_cache: the page belongs to a file."""
     row = file_row(mem, ino, dev + 1)
@@ -262,10 +283,10 @@ def do_cache_add(mem: Memory, page: Row, dev: int, ino: int, index: int) -> None
         row = new_file(mem, dev, ino)
         set_file_slot(mem.file_slots, ino, dev + 1, row)
     page.file, page.index = row, index
-    page.marks = (page.marks | FILE) & ~(ANON | HASHED)
+    page.marks = (page.marks | FILE) & ~(ANON | HASHED | LEARNED)
 
 
-@njit
+@inlined
 def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
     """What page->mapping says: anonymous (bit 0), or the page cache of a file known by this pointer."""
     if 0 < mapping < (1 << 32):
@@ -280,11 +301,11 @@ def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
                 page.marks |= FILE
         return
     if mapping & 1:
-        page.marks = (page.marks | ANON) & ~FILE
+        page.marks = (page.marks | ANON | LEARNED) & ~FILE
         return
     if mapping & 2:
         return  # movable_ops page: neither
-    page.marks = (page.marks | FILE) & ~ANON
+    page.marks = (page.marks | FILE | LEARNED) & ~ANON
     row = file_row(mem, mapping, 0)
     if page.file < 0:
         if row < 0:
@@ -295,7 +316,7 @@ def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
         set_file_slot(mem.file_slots, mapping, 0, page.file)
 
 
-@njit
+@inlined
 def change_of(op: int, val: int, ret: int) -> int:
     """By how much a reference event changed the count."""
     if op in (OP_MOD, OP_AND_TEST, OP_AND_RETURN):
@@ -305,10 +326,22 @@ def change_of(op: int, val: int, ret: int) -> int:
     return 0
 
 
-@njit
-def do_ref(mem: Memory, row: int, pfn: int, stamp: Stamp, args: npt.NDArray[np.int64], isolating: bool) -> None:
+@inlined
+def do_ref(
+    mem: Memory,
+    pages: Rows,
+    refs: Rows,
+    suspects: Rows,
+    masks: I64,
+    tally: I64,
+    row: int,
+    pfn: int,
+    stamp: Stamp,
+    args: I64,
+    isolating: bool,
+) -> None:
     """A page_ref event: count, mapcount, flags and mapping as read just after the change, and the ledger."""
-    page = mem.pages[row]
+    page = pages[row]
     op, val, ret = stamp.op, args[A_VAL], args[A_RET]
     if (op in (OP_UNLESS, OP_FREEZE)) and ret == 0:
         return  # nothing happened; on 7.2 failed freezes are everyday noise
@@ -318,7 +351,7 @@ def do_ref(mem: Memory, row: int, pfn: int, stamp: Stamp, args: npt.NDArray[np.i
     if op == OP_SET:
         tail = page.state == ALLOCATED and page.order > 0 and (pfn & ((1 << page.order) - 1)) != 0
         if page.state != ALLOCATED:
-            begin_life(mem, page, stamp, 0)
+            begin_life(suspects, refs, tally, page, stamp, 0)
         elif tail or page.order > 0:
             page.order = 0  # a split gives every page its own count
         page.state = ALLOCATED
@@ -328,24 +361,24 @@ def do_ref(mem: Memory, row: int, pfn: int, stamp: Stamp, args: npt.NDArray[np.i
     if page.state != ALLOCATED:
         # A page that is in use although its allocation was not seen (before the trace, lost, or not traced).
         if op == OP_UNFREEZE:
-            begin_life(mem, page, stamp, 0)
+            begin_life(suspects, refs, tally, page, stamp, 0)
         else:
             if page.state != UNSEEN:
-                end_life(mem, page, stamp)
+                end_life(suspects, refs, tally, page, stamp)
             page.state, page.order = ALLOCATED, 0
         page.marks &= ~COUNTED
     known = page.marks & COUNTED
     change = change_of(op, val, ret)
     old_mapcount = page.mapcount
     if known and change != 0 and args[A_COUNT] - change != page.count:
-        mem.tally[T_RESYNCS] += 1
+        tally[T_RESYNCS] += 1
         page.marks |= CONFLICT
     elif change != 0:
         page.marks &= ~CONFLICT
     page.count = args[A_COUNT]
     page.mapcount = mapcount
     page.flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
-    if args[A_MAPPING] != 0:
+    if args[A_MAPPING] != 0 and not page.marks & LEARNED:
         learn_mapping(mem, page, args[A_MAPPING])
     page.marks |= COUNTED | SEEN
     if typed:
@@ -354,7 +387,7 @@ def do_ref(mem: Memory, row: int, pfn: int, stamp: Stamp, args: npt.NDArray[np.i
         if isolating:
             page.marks |= FROZEN
         if page.suspect != NONE and isolating:
-            end_suspects(mem, page, stamp)
+            end_suspects(suspects, page, stamp)
         return
     if op == OP_UNFREEZE:
         return
@@ -362,35 +395,35 @@ def do_ref(mem: Memory, row: int, pfn: int, stamp: Stamp, args: npt.NDArray[np.i
         page.marks |= TOUCHED
     remapped = mapcount - old_mapcount if known and not typed and old_mapcount != TYPED_MAPCOUNT else 0
     if remapped > 0:
-        become_mappings(mem, page, remapped, stamp)
+        become_mappings(refs, tally, page, remapped, stamp)
     # Just before this change, with the mapcount read after it; an unmap took its mapping away together with its count.
     undone = 0 if change < 0 and remapped < 0 else change
     page.count -= undone
-    before = excess_of(mem, page)
+    before = excess_of(refs, masks, page)
     page.count += undone
     if change > 0:
-        take(mem, page, pfn, stamp, change, op == OP_UNLESS)
+        take(refs, tally, page, pfn, stamp, change, op == OP_UNLESS, isolating)
     elif change < 0 and remapped >= 0:
         # A put that finds fewer mappings than before is an unmap: it gives no get back.
-        give_back(mem, page, stamp, change)
+        give_back(refs, tally, page, stamp, change)
     if op == OP_MOD and val == 0 and not typed and remapped <= 0:
-        fault_maps(mem, page, stamp)
+        fault_maps(refs, tally, page, stamp)
         page.mapcount += 1  # read before the rmap was updated
-    after = excess_of(mem, page)
+    after = excess_of(refs, masks, page)
     page.min_excess = min(page.min_excess, after)
     if 0 < after < NO_EXCESS and change <= 0:
-        confirm_refs(mem, page, stamp, after)
+        confirm_refs(refs, page, stamp, after)
     if page.suspect != NONE:
-        settle_suspects(mem, page, stamp, before, after)
+        settle_suspects(suspects, masks, page, stamp, before, after)
 
 
-@njit
-def do_pte(mem: Memory, op: int, pfn: int) -> None:
+@inlined
+def do_pte(pages: Rows, sections: I32, op: int, pfn: int) -> None:
     """set_migration_pte / remove_migration_pte: an entry restored on its own pfn is a failed migration."""
-    row = find_row(mem, pfn)
+    row = row_of(sections, pfn)
     if row < 0:
         return
-    page = mem.pages[row]
+    page = pages[row]
     if op == OP_SET_PTE:
         page.marks |= ENTRY
     elif page.marks & ENTRY:
@@ -409,51 +442,56 @@ def replay(
     stop: int,
 ) -> int:
     """Apply entries [start, stop); returns where it stopped: earlier than `stop` when a table has to grow first."""
+    # Taken out of the tuple once: each look into it costs a reference count.
+    pages, sections, isolators, tally = mem.pages, mem.sections, mem.isolators, mem.tally
+    refs, suspects, files, failed_allocs = mem.refs, mem.suspects, mem.files, mem.failed_allocs
+    masks = mem.flag_masks
     for i in range(start, stop):
-        full = mem.tally[T_REFS] + 1 >= len(mem.refs) and mem.tally[T_FREE_REF] == 0
-        if full or mem.tally[T_FILES] + 1 >= len(mem.files) or mem.tally[T_FAILED] + 1 >= len(mem.failed_allocs):
+        full = tally[T_REFS] + 1 >= len(refs) and tally[T_FREE_REF] == 0
+        if full or tally[T_FILES] + 1 >= len(files) or tally[T_FAILED] + 1 >= len(failed_allocs):
             return i
         what = int(op[i])
         pfn = args[i, A_PFN]
         order = args[i, A_ORDER]
         stamp = Stamp(int(time_ns[i]), int(cpu[i]), int(tid[i]), what)
-        mem.tally[T_EVENTS] += 1
+        tally[T_EVENTS] += 1
         if what in (OP_SET_PTE, OP_REMOVE_PTE):
-            do_pte(mem, what, pfn)
+            do_pte(pages, sections, what, pfn)
             continue
         if what == OP_ALLOC and pfn < 0:
-            failed = mem.failed_allocs[mem.tally[T_FAILED]]
+            failed = failed_allocs[tally[T_FAILED]]
             failed.ns, failed.tid, failed.order = stamp.ns, stamp.tid, order
             failed.gfp = np.uint32(args[i, A_FLAGS] & 0xFFFFFFFF)
-            mem.tally[T_FAILED] += 1
+            tally[T_FAILED] += 1
             continue
-        row = find_row(mem, pfn)
+        row = row_of(sections, pfn)
         if row < 0 or order < 0 or order > MAX_ORDER:
-            mem.tally[T_OUT_OF_RANGE] += 1
+            tally[T_OUT_OF_RANGE] += 1
             continue
         if OP_SET <= what <= OP_UNFREEZE:
             isolating = False
-            for isolator in mem.isolators:
+            for isolator in isolators:
                 if isolator == stamp.tid:
                     isolating = True
-            do_ref(mem, row, pfn, stamp, args[i], isolating)
+            do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating)
         elif what == OP_ALLOC:
-            do_alloc(mem, pfn, order, args[i, A_FLAGS] & 0xFFFFFFFF, stamp)
-        elif what == OP_FREE:
-            do_free(mem, pfn, order, PCP, stamp)
-        elif what == OP_DRAIN:
-            do_free(mem, pfn, order, BUDDY, stamp)
-        elif what == OP_TAKE:
-            if args[i, A_RET] != 0:
-                do_free(mem, pfn, order, PCP, stamp)
+            do_alloc(pages, sections, suspects, refs, tally, pfn, order, args[i, A_FLAGS] & 0xFFFFFFFF, stamp)
+        elif what == OP_FREE or what == OP_DRAIN or what == OP_TAKE:
+            # Taken: on its way out, whatever percpu_refill says. It is 0 for CMA pages, which refill per-cpu lists too.
+            state = BUDDY if what == OP_DRAIN else PCP
+            page = pages[row]
+            if order == 0 and page.refs == NONE and page.suspect == NONE and page.state != UNSEEN:
+                put_on_free_list(page, state, 0)
+            else:
+                do_free(pages, sections, suspects, refs, tally, pfn, order, state, stamp)
         elif what == OP_CACHE_ADD:
             for number in range(pfn, pfn + (1 << order)):
-                sub = find_row(mem, number)
+                sub = row_of(sections, number)
                 if sub >= 0:
-                    index = args[i, A_VAL] + number - pfn
-                    do_cache_add(mem, mem.pages[sub], args[i, A_RET], args[i, A_MAPPING], index)
+                    do_cache_add(mem, pages[sub], args[i, A_RET], args[i, A_MAPPING], args[i, A_VAL] + number - pfn)
         elif what == OP_CACHE_DELETE:
-            mem.pages[row].marks &= ~FILE
+            page = pages[row]
+            page.marks &= ~FILE
     return stop
 
 

@@ -38,6 +38,7 @@ class Mark(IntFlag):
     TYPED = 64  # _mapcount holds a page type: not an LRU page
     MIGRATION_ENTRY = 128  # a migration entry holds its pfn
     HASHED = 256  # mapping is a hashed pointer (kernel text): anonymous or file is not told
+    LEARNED = 512  # the file its mapping pointer stands for is known
     # since the watch began
     TOUCHED = 1024  # the isolating task took a reference
     FROZEN = 2048  # its count was frozen: it was migrated or split
