@@ -14,6 +14,7 @@ from tracereplay.replay import state as st
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
+from tracereplay.replay.range_kernels import take_range
 from tracereplay.replay.replay_kernels import FlagMask, missing_sections, replay, set_file_slot
 from tracereplay.schema import PageStream
 
@@ -26,11 +27,12 @@ class ActionKind(IntEnum):
     WATCH = 0  # an attempt begins: watch its spans, its task isolates
     PROBE = 1  # which pages stand in the way now?
     UNWATCH = 2  # the attempt ends
+    TAKE = 3  # its spans were allocated as a range (cma_alloc_finish)
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A question for a time. WATCH comes before the events of its time stamp, PROBE and UNWATCH after them."""
+    """A question for a time. WATCH comes before the events of its time stamp, the others after them."""
 
     time_ns: int
     kind: ActionKind
@@ -83,7 +85,7 @@ class Engine:
     _slots: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        order = (ActionKind.UNWATCH, ActionKind.WATCH, ActionKind.PROBE)
+        order = (ActionKind.UNWATCH, ActionKind.WATCH, ActionKind.TAKE, ActionKind.PROBE)
         self.actions = sorted(self.actions, key=lambda a: (a.time_ns, a.kind != ActionKind.WATCH, order.index(a.kind)))
         tables = {name: np.zeros(256, dtype) for name, dtype in st.TABLE_DTYPES.items()}
         self._mem = Memory(
@@ -158,6 +160,10 @@ class Engine:
             self._set_isolators()
             for start_pfn, end_pfn in action.spans:
                 watch(self._mem, start_pfn, end_pfn)
+            return
+        if action.kind == ActionKind.TAKE:
+            for start_pfn, end_pfn in action.spans:
+                take_range(self._mem, start_pfn, end_pfn, action.time_ns)
             return
         if action.picture:
             self.pictures[action.attempt] = [(start, self.pages(start, end)) for start, end in action.spans]
@@ -246,6 +252,17 @@ class Engine:
             base = (int(self._mem.sections[section]) << st.SECTION_BITS) - first
             out[low - start_pfn : high - start_pfn] = self._mem.pages[base + low : base + high]
         return out
+
+    def write_pages(self, start_pfn: int, rows: npt.NDArray[np.void]) -> None:
+        """Put rows (state.PAGE) in the place of [start_pfn, start_pfn + n), making room where there is none."""
+        end_pfn = start_pfn + len(rows)
+        numbers = np.arange(start_pfn >> st.SECTION_BITS, ((end_pfn - 1) >> st.SECTION_BITS) + 1)
+        self.add_sections(numbers)
+        for section in numbers:
+            first = int(section) << st.SECTION_BITS
+            low, high = max(first, start_pfn), min(first + st.SECTION_PAGES, end_pfn)
+            base = (int(self._mem.sections[section]) << st.SECTION_BITS) - first
+            self._mem.pages[base + low : base + high] = rows[low - start_pfn : high - start_pfn]
 
     def excess(self, pfn: int) -> int | None:
         """References of the page beyond the expected ones now; None where that cannot be told."""

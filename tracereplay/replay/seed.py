@@ -1,0 +1,63 @@
+"""Begin a replay with what is known beside the trace: kpageflags and kpagecount, the CMA bitmap.
+
+Only pages that no event has named yet are filled in: what the events told stays.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.replay.engine import Engine
+from tracereplay.replay.kpage_flags import (
+    Kpf,
+    Words,
+    folio_orders,
+    has,
+    is_anon,
+    is_file,
+    is_free,
+    is_typed,
+    is_used,
+    page_flags,
+)
+from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, State
+
+
+def seed(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None = None) -> int:
+    """Fill in the pages [start_pfn, start_pfn + n) that no event has named; returns how many.
+
+    words -- uint64[n] of /proc/kpageflags; mapcount -- uint64[n] of /proc/kpagecount. A word of 0 tells nothing: the
+    page is on a per-cpu list, or the kernel uses it. Nor does a compound page that the range cuts off.
+    """
+    rows = engine.pages(start_pfn, start_pfn + len(words))
+    orders = folio_orders(words)
+    unseen = rows["state"] == State.UNSEEN
+    free = unseen & is_free(words)
+    used = unseen & is_used(words) & (orders >= 0)
+    rows["state"][free] = State.BUDDY
+    rows["state"][used] = State.ALLOCATED
+    rows["order"][used] = orders[used]
+    rows["flags"][used] = page_flags(words, engine.page_flag_bits)[used]
+    rows["marks"][used & is_anon(words)] |= np.uint16(Mark.ANON)
+    rows["marks"][used & is_file(words)] |= np.uint16(Mark.FILE)
+    if mapcount is not None:
+        rows["mapcount"][used] = np.minimum(mapcount[used], 32766).astype(np.int16) - 1
+    typed = used & is_typed(words)
+    rows["marks"][typed] |= np.uint16(Mark.TYPED)
+    rows["mapcount"][typed] = TYPED_MAPCOUNT
+    engine.write_pages(start_pfn, rows)
+    return int(np.count_nonzero(free | used))
+
+
+def seed_cma(engine: Engine, start_pfn: int, bits: npt.NDArray[np.bool_], order_per_bit: int) -> int:
+    """Pages that the CMA bitmap says are allocated and no event has named are in use; returns how many."""
+    taken = np.repeat(bits, 1 << order_per_bit)
+    rows = engine.pages(start_pfn, start_pfn + len(taken))
+    new = taken & (rows["state"] == State.UNSEEN)
+    rows["state"][new] = State.ALLOCATED
+    engine.write_pages(start_pfn, rows)
+    return int(np.count_nonzero(new))
+
+
+__all__ = ["Kpf", "has", "seed", "seed_cma"]
