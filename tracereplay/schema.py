@@ -208,3 +208,43 @@ LOG_TABLES: dict[str, tuple[Column, ...]] = {
         Column("text", pa.string(), None, "The line without its prefix"),
     ),
 }
+
+# Dumps of pages, one row each, a batch at a time: no machine's memory fits into one table.
+PAGE_OWNER_COLUMNS: tuple[Column, ...] = (
+    Column("pfn", pa.int64(), "pfn", "First page of an allocation that was in use; it covers [pfn, pfn + 2^order)"),
+    Column("order", pa.int32(), None, "Order of the allocation"),
+    Column("migratetype", pa.string(), None, "Type requested (from the GFP mask): Unmovable, Movable, Reclaimable"),
+    Column("pageblock", pa.int64(), None, "Number of the page's pageblock: pfn >> pageblock_order"),
+    Column("pageblock_migratetype", pa.string(), None, "Type of that pageblock at the dump: CMA, Isolate, Movable ..."),
+    Column("gfp_mask", pa.uint64(), None, "GFP mask of the allocation, by the numbers of its own kernel"),
+    Column("gfp_flags", pa.string(), None, "The same by names, as printed; null where it is 0"),
+    Column("page_flags", pa.uint64(), None, "page->flags at the dump, by the numbers of its own kernel"),
+    Column("page_flag_names", pa.string(), None, "The same by names, joined by `|`, zone and node among them"),
+    Column("tid", pa.int32(), None, "Task that allocated the page; null before 5.11"),
+    Column("pid", pa.int32(), None, "Its process (tgid); null before 5.18"),
+    Column("comm", COMM, None, "Its name; null before 5.18"),
+    Column("time_ns", pa.int64(), "ns", "Time of the allocation on the local clock (since boot); null before 5.11"),
+    Column("free_ts_ns", pa.int64(), "ns", "When the page had been freed before; null where not printed (6.8 on)"),
+    Column("handle", pa.int64(), None, "Number of the stack in the kernel's depot, where printed (7.x)"),
+    Column("stack", pa.list_(pa.string()), None, "Frames of the allocation, innermost first; null where not known"),
+    Column("last_migrate_reason", pa.string(), None, "Why the content was last migrated to this page; null = never"),
+    Column("memcg", pa.string(), None, "Name of the memory cgroup charged, where any (5.18 on)"),
+    Column("memcg_offline", pa.bool_(), None, "Whether that cgroup has been removed; null without one"),
+    Column("slab", pa.bool_(), None, "Whether a `Slab cache page` line said so"),
+)
+
+PAGE_PINNER_COLUMNS: tuple[Column, ...] = (
+    Column("pfn", pa.int64(), "pfn", "Page frame"),
+    Column("state", pa.string(), None, "put, freed or failure_detected; pinned: the first form, which does not tell"),
+    Column("time_ns", pa.int64(), "ns", "When that happened, on the boot clock; null where a duration is printed"),
+    Column("pinned_ns", pa.int64(), "ns", "For a put: how long the page had been held at least"),
+    Column("stamp_ns", pa.int64(), "ns", "`pinned` only: a duration in longterm_pinner, a time in alloc_contig_failed"),
+    Column("pageblock", pa.int64(), None, "Number of the page's pageblock: pfn >> pageblock_order"),
+    Column("pageblock_migratetype", pa.string(), None, "Type of that pageblock, where printed (first form only)"),
+    Column("count", pa.int32(), None, "_refcount then; in the first form always 0"),
+    Column("mapcount", pa.int32(), None, "Mappings then"),
+    Column("mapping", pa.string(), None, "address_space as %pS printed it: a symbol or a raw address; null = none"),
+    Column("page_flags", pa.uint64(), None, "page->flags then, by the numbers of its own kernel"),
+    Column("page_flag_names", pa.string(), None, "The same by names, joined by `|`"),
+    Column("stack", pa.list_(pa.string()), None, "Frames, innermost first; in longterm_pinner those of the get"),
+)
