@@ -27,7 +27,7 @@ from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer_rows import Plan, read_rows
 from tracereplay.parsers.ring_buffer_scan import Scan, scan
 from tracereplay.parsers.symbols import Symbols
-from tracereplay.parsers.trace_dat_blocks import cpu_pages
+from tracereplay.parsers.trace_dat_blocks import Unpacked, cpu_pages
 from tracereplay.parsers.trace_dat_container import read_container, read_kallsyms
 from tracereplay.parsers.trace_dat_stats import cpu_losses
 from tracereplay.schema import ARGS, Op, PageStream
@@ -216,7 +216,7 @@ class TraceDatReader:
         return found
 
     def _make_streams(self) -> list[CpuPages]:
-        container, streams = self._container, []
+        container, streams, unpacked = self._container, [], Unpacked()
         clock = container.buffers[0].clock
         for number, buffer in enumerate(container.buffers):
             if buffer.clock != clock:
@@ -224,7 +224,7 @@ class TraceDatReader:
                 self._losses.append(Loss("instance_left_out", detail=detail))
                 continue
             for cpu_data in sorted(buffer.cpus, key=lambda place: place.cpu):
-                pages = cpu_pages(self._data, container, number, buffer, cpu_data)
+                pages = cpu_pages(self._data, container, number, buffer, cpu_data, unpacked)
                 if pages.blocks or pages.tail:
                     streams.append(pages)
         return streams

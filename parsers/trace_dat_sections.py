@@ -145,6 +145,7 @@ _decompressor: zstandard.ZstdDecompressor | None = None
 
 
 def cpu_count(cursor: Cursor) -> int:
+    """The number of CPUs announced; InputError where no machine has as many."""
     count = cursor.number("I")
     if count > MAX_CPUS:
         raise InputError(f"{count} CPUs announced", offset_bytes=cursor.at - 4, advice=RECORD_AGAIN)
@@ -161,6 +162,7 @@ def selected_clock(option: bytes | None) -> str | None:
 
 
 def read_header_info(cursor: Cursor, container: Container) -> None:
+    """header_page and header_event texts."""
     for name in ("header_page", "header_event"):
         if cursor.string(32) != name:
             raise InputError(f"{name} is missing", offset_bytes=cursor.at, advice=RECORD_AGAIN)
@@ -170,11 +172,13 @@ def read_header_info(cursor: Cursor, container: Container) -> None:
 
 
 def read_ftrace_formats(cursor: Cursor, container: Container) -> None:
+    """Formats of the ftrace system (kernel_stack, print ...)."""
     for _ in range(cursor.number("I")):
         container.ftrace_formats.append(cursor.sized_text("Q"))
 
 
 def read_event_formats(cursor: Cursor, container: Container) -> None:
+    """Formats of all other systems, each with its system's name."""
     for _ in range(cursor.number("I")):
         system = cursor.string()
         for _ in range(cursor.number("I")):

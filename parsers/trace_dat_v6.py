@@ -27,6 +27,7 @@ from tracereplay.parsers.trace_dat_sections import (
 
 
 def read_v6(data: mmap, cursor: Cursor, container: Container) -> None:
+    """The metadata of a version 6 file, behind its magic (man trace-cmd.dat.v6)."""
     read_header_info(cursor, container)
     read_ftrace_formats(cursor, container)
     read_event_formats(cursor, container)

@@ -40,6 +40,7 @@ _SECTION_HEADER_BYTES = 16
 
 
 def read_v7(data: mmap, cursor: Cursor, container: Container) -> None:
+    """The metadata of a version 7 file: a chain of option sections (man trace-cmd.dat.v7)."""
     container.compression = cursor.string(64)
     cursor.string(64)  # version of the compression library
     if container.compression not in {"none", "zstd", "zlib"}:
