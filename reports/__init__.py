@@ -1,4 +1,4 @@
-"""The result model -> text, JSON, tables. Computes nothing of its own."""
+"""The result model -> text, JSON, HTML, Markdown, JUnit, tables. Computes nothing of its own."""
 
 from __future__ import annotations
 
@@ -29,4 +29,16 @@ def _html(result: Result, style: Style) -> str:  # noqa: ARG001
     return render_html(result)
 
 
-FORMATS: dict[str, Renderer] = {"text": _text, "json": _json, "html": _html}
+def _md(result: Result, style: Style) -> str:
+    from tracereplay.reports.markdown import render_markdown  # noqa: PLC0415
+
+    return render_markdown(result, style)
+
+
+def _junit(result: Result, style: Style) -> str:  # noqa: ARG001
+    from tracereplay.reports.junit import render_junit  # noqa: PLC0415
+
+    return render_junit(result)
+
+
+FORMATS: dict[str, Renderer] = {"text": _text, "json": _json, "html": _html, "md": _md, "junit": _junit}

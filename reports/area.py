@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from tracereplay.model.result import Attempt
 
@@ -31,3 +32,33 @@ def _spans(attempt: Attempt) -> Iterator[tuple[int, int]]:
         yield run.start_pfn, run.start_pfn + run.pages
     for culprit in attempt.culprits:
         yield culprit.start_pfn, culprit.start_pfn + culprit.pages
+
+
+def spread(runs: Iterable[tuple[int, int, str]], low: int, cell_pages: int, cells: int) -> list[Counter[str]]:
+    """Runs of (start_pfn, pages, key) summed up: pages by key, for each of the cells that begin at `low`."""
+    sums: list[Counter[str]] = [Counter() for _ in range(cells)]
+    for start, pages, key in runs:
+        first = max((start - low) // cell_pages, 0)
+        last = min((start + pages - 1 - low) // cell_pages, cells - 1)
+        for place in range(first, last + 1):
+            cell = low + place * cell_pages
+            sums[place][key] += min(start + pages, cell + cell_pages) - max(start, cell)
+    return sums
+
+
+def state_runs(attempt: Attempt) -> Iterator[tuple[int, int, str]]:
+    """What became of the pages, as the map has it; culprits are left to `culprit_runs`."""
+    return ((run.start_pfn, run.pages, run.state) for run in attempt.map if run.state in STATES)
+
+
+def culprit_runs(attempt: Attempt) -> Iterator[tuple[int, int, str]]:
+    """The pages of each culprit, by cause."""
+    return ((c.start_pfn, c.pages, c.cause) for c in attempt.culprits)
+
+
+def main_state(states: Counter[str]) -> str | None:
+    """The state of most pages; what was seen goes before what was not. None where nothing is known."""
+    seen = [state for state in STATES if states[state] and state != "not_seen"]
+    if seen:
+        return max(seen, key=lambda state: states[state])
+    return "not_seen" if states["not_seen"] else None

@@ -22,7 +22,9 @@ from tracereplay.reports.attempt_wording import (
     pages_of_last_try,
 )
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
+from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.style import Style, hanging
+from tracereplay.reports.text_map import map_lines
 from tracereplay.reports.wording import count, listing, moment, pfn_span, pfn_spans
 from tracereplay.units import format_duration
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 MAX_GROUPS = 6
 MAX_RUNS = 4
+MAP_WIDTH = 84
 _INDENT = 8  # of what is said of an attempt
 _MARGIN = 4  # of its culprits
 _COLORS = {"proved": "green", "suggested": "yellow", "unknown": "dim"}
@@ -44,6 +47,8 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
         body.append(Text(pages))
     if (decided := _decision(attempt)) is not None:
         body.append(decided)
+    room = min(style.width - _INDENT, MAP_WIDTH)
+    body += [Text(row, no_wrap=True, overflow="crop") for row in map_lines(attempt, room, full=style.full)]
     groups = group_culprits(attempt.culprits, each=style.full)
     blocks: list[RenderableType] = [
         _headline(attempt, page_size_bytes(result)),
@@ -104,15 +109,7 @@ def _culprit_blocks(groups: list[Group], result: Result, unit: str, style: Style
 
 
 def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
-    stacks = {stack.id: stack.frames for stack in result.stacks}
-    lines = []
-    for item in culprit.evidence:
-        when = moment(item.time_ns, unit, digits=6) if item.time_ns is not None else ""
-        who = f"task {item.tid}" if item.tid is not None else ""
-        lines.append("  ".join(part for part in (when, who, item.event, item.text) if part))
-        if item.stack_id in stacks:
-            lines.append("    " + " <- ".join(frame for frame in stacks[item.stack_id]))
-    return "".join(f"\n{line}" for line in lines)
+    return "".join(f"\n{line}" for line in evidence_lines(culprit, stack_frames(result), unit))
 
 
 def _tries(attempt: Attempt, unit: str) -> RenderableType:

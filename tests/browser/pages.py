@@ -23,7 +23,7 @@ class ReportPage:
         path = folder / "report.html"
         path.write_text(render_html(result), encoding="utf-8")
         self.browser = browser
-        browser.get_log("browser")  # what earlier pages said
+        browser.get_log("browser")  # type: ignore[no-untyped-call]  # what earlier pages said
         browser.get(path.as_uri())
 
     def run(self, script: str) -> Any:
@@ -70,9 +70,7 @@ class ReportPage:
 
     def slide(self, value: int) -> None:
         """The slider moved to a try."""
-        self.run(
-            f"const s = document.getElementById('try'); s.value = {value}; s.dispatchEvent(new Event('input'));"
-        )
+        self.run(f"const s = document.getElementById('try'); s.value = {value}; s.dispatchEvent(new Event('input'));")
 
     def pixels(self) -> str:
         """The map as it is drawn."""
@@ -80,4 +78,4 @@ class ReportPage:
 
     def problems(self) -> list[str]:
         """What the console said since the page was opened, warnings and errors alike."""
-        return [entry["message"] for entry in self.browser.get_log("browser")]
+        return [entry["message"] for entry in self.browser.get_log("browser")]  # type: ignore[no-untyped-call]

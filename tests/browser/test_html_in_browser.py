@@ -185,7 +185,8 @@ def test_names_of_a_trace_inject_nothing(browser: Chrome, name: str, tmp_path: P
 def test_ten_thousand_culprits_stay_quick(browser: Chrome, tmp_path: Path) -> None:
     many = [
         example.attempt(
-            id=f"a{n}", start_ns=n * 10**9, end_ns=n * 10**9 + 10**8, request=Request(pages=65_536, start_pfn=0, end_pfn=65_536),
+            id=f"a{n}", start_ns=n * 10**9, end_ns=n * 10**9 + 10**8,
+            request=Request(pages=65_536, start_pfn=0, end_pfn=65_536),
             culprits=[example.culprit(id=f"{n}-{k}", start_pfn=k * 64, pages=1 + k % 3) for k in range(100)],
             map=[MapRun(try_index=16, start_pfn=0, pages=65_536, state="free")],
         )
@@ -207,7 +208,10 @@ def test_an_area_of_terabytes_is_summed_up(browser: Chrome, tmp_path: Path) -> N
     attempt = example.attempt(
         request=Request(pages=pages_, start_pfn=0, end_pfn=pages_),
         tries=[Try(index=0, start_pfn=0, end_pfn=pages_, start_ns=0, end_ns=10**9, result="EBUSY")],
-        map=[MapRun(try_index=0, start_pfn=k * 2**18, pages=2**18, state="free" if k % 2 else "moved") for k in range(4096)],
+        map=[
+            MapRun(try_index=0, start_pfn=k * 2**18, pages=2**18, state="free" if k % 2 else "moved")
+            for k in range(4096)
+        ],
         culprits=[example.culprit(id=f"c{k}", start_pfn=k * 2**25 + 77, blocked_tries=[(0, 0)]) for k in range(32)],
     )  # fmt: skip
     layout = LayoutSummary(page_size=4096, source="test", pageblock_pages=512)
@@ -215,7 +219,9 @@ def test_an_area_of_terabytes_is_summed_up(browser: Chrome, tmp_path: Path) -> N
     assert page.run("return app.map.cells.length") <= 1024
     assert page.text("#map-status").startswith("1,073,741,824 pages (4 TiB) from 0x0")
     assert page.run("return app.map.cells.filter(c => c.culprits.length).length") == 32
-    spent = page.run("const t = performance.now(); for (let n = 0; n < 5; n += 1) app.map.redraw(); return performance.now() - t")
+    spent = page.run(
+        "const t = performance.now(); for (let n = 0; n < 5; n += 1) app.map.redraw(); return performance.now() - t"
+    )
     assert spent < 2500
     page.click("#culprit-next")
     assert "a square is 1 page" in page.text("#map-status")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree as ET
 
 import jsonschema  # type: ignore[import-untyped]
 import msgspec
@@ -71,6 +72,29 @@ SCHEMA_CHECK = jsonschema.Draft202012Validator(json.loads(schema_text()))
 def test_text_takes_any_result(result: Result, full: bool) -> None:
     said = FORMATS["text"](result, Style(full=full))
     assert all(c.isprintable() or c == "\n" for c in said)
+
+
+@settings(max_examples=60, deadline=None)
+@given(RESULTS, st.booleans())
+def test_markdown_takes_any_result(result: Result, full: bool) -> None:
+    said = FORMATS["md"](result, Style(full=full))
+    assert all(c.isprintable() or c == "\n" for c in said)
+
+
+@settings(max_examples=60, deadline=None)
+@given(RESULTS)
+def test_junit_is_xml_with_a_case_for_each_attempt(result: Result) -> None:
+    root = ET.fromstring(FORMATS["junit"](result, Style()))
+    assert len(root.findall(".//testcase")) == len(result.attempts)
+
+
+@settings(max_examples=40, deadline=None)
+@given(RESULTS)
+def test_html_keeps_texts_out_of_its_scripts(result: Result) -> None:
+    page = FORMATS["html"](result, Style())
+    assert page.count("<script") == page.count("</script>") == 2
+    data = page.split('id="data">')[1].split("</script>")[0]
+    assert len(json.loads(data)["tables"]["attempts"]["id"]) == len(result.attempts)
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,97 @@
+"""The result as JUnit XML for CI: one testcase per attempt; what failed carries its verdict.
+
+Failed and interrupted attempts are failures, unfinished ones are skipped (nobody saw how they ended). The rest pass;
+what made them wait is in their output. Element and attribute names are those of the Ant JUnit reporter.
+"""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.attempt_wording import (
+    clock_unit,
+    ending,
+    headline,
+    headline_word,
+    page_size_bytes,
+    pages_of_last_try,
+    verdict,
+)
+from tracereplay.reports.culprit_groups import group_culprits, sentence
+from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
+from tracereplay.reports.input_wording import loss_sentences
+from tracereplay.reports.selection import is_told
+from tracereplay.reports.style import harmless
+from tracereplay.reports.wording import count, pfn_spans
+from tracereplay.units import NS_PER_S
+
+_FAILURES = ("failed", "interrupted")
+MAX_EVIDENCE = 12  # lines quoted for each row of culprits
+
+
+def render_junit(result: Result) -> str:
+    """One `testsuite` for each input that holds attempts (one, empty, where there are none)."""
+    result = harmless(result)
+    root = ET.Element("testsuites", name="tracereplay")
+    for input_id in dict.fromkeys(a.input_id for a in result.attempts) or {"": None}:
+        _suite(root, input_id, result)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _suite(root: ET.Element, input_id: str, result: Result) -> None:
+    attempts = [a for a in result.attempts if a.input_id == input_id]
+    path = next((i.path for i in result.inputs if i.id == input_id), "no attempts")
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        name=path,
+        tests=str(len(attempts)),
+        failures=str(sum(a.outcome in _FAILURES for a in attempts)),
+        errors="0",
+        skipped=str(sum(a.outcome == "unfinished" for a in attempts)),
+        time=_seconds(sum(_took_ns(a, result) for a in attempts)),
+    )
+    for attempt in attempts:
+        _case(suite, attempt, result)
+    losses = loss_sentences(result.inputs, result.data_loss, full=False)
+    if losses:
+        told = [f"{severity}: {lacking}. {advice}" for severity, lacking, advice in losses]
+        ET.SubElement(suite, "system-out").text = "\n".join(told)
+
+
+def _case(suite: ET.Element, attempt: Attempt, result: Result) -> None:
+    where = f"{attempt.operation}.{attempt.area}" if attempt.area else attempt.operation
+    case = ET.SubElement(suite, "testcase", classname=where, name=attempt.id, time=_seconds(_took_ns(attempt, result)))
+    told = verdict(attempt)
+    if attempt.outcome in _FAILURES:
+        failure = ET.SubElement(case, "failure", message=told, type=attempt.cause or "unknown")
+        failure.text = "\n".join(_story(attempt, result))
+    elif attempt.outcome == "unfinished":
+        ET.SubElement(case, "skipped", message=f"no end seen: {told}")
+    elif is_told(attempt):
+        ET.SubElement(case, "system-out").text = "\n".join([told, *_story(attempt, result)])
+
+
+def _story(attempt: Attempt, result: Result) -> list[str]:
+    """What a person reads who opens the failed case."""
+    unit = clock_unit(result, attempt)
+    stacks = stack_frames(result)
+    lines = [f"{headline_word(attempt)} {headline(attempt, page_size_bytes(result))}", ending(attempt, unit)]
+    lines += filter(None, [pages_of_last_try(attempt)])
+    for group in group_culprits(attempt.culprits):
+        c = group.first
+        lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {pfn_spans(group.runs, None)}"]
+        lines += [f"  {sentence(group, unit)}"]
+        lines += [f"    {line}" for line in evidence_lines(c, stacks, unit)[:MAX_EVIDENCE]]
+    return lines
+
+
+def _took_ns(attempt: Attempt, result: Result) -> int:
+    known = attempt.end_ns is not None and clock_unit(result, attempt) == "ns"
+    return max(attempt.end_ns - attempt.start_ns, 0) if known and attempt.end_ns is not None else 0
+
+
+def _seconds(ns: int) -> str:
+    return f"{ns / NS_PER_S:.6f}"

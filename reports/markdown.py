@@ -1,0 +1,141 @@
+"""The result as short Markdown for a mail or an issue: what failed, who, the evidence quoted, how to reproduce it.
+
+It reads as plain text too. Quoted lines are indented code, where nothing is markup; in other lines the characters
+that could be are escaped. `Style.full` cuts nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from tracereplay.model.explain import EXPLANATIONS
+from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.attempt_wording import (
+    clock_unit,
+    ending,
+    headline,
+    headline_word,
+    page_size_bytes,
+    pages_of_last_try,
+    verdict,
+)
+from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
+from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
+from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.selection import causes_of, is_told, next_captures, representatives, told_attempts
+from tracereplay.reports.style import Style, harmless
+from tracereplay.reports.wording import count, pfn_spans
+
+MAX_ATTEMPTS = 3
+MAX_GROUPS = 6
+MAX_RUNS = 4
+MAX_EVIDENCE = 8
+_MARKUP = re.compile(r"([\\`*<&]|\[(?=[^\]]*\]\())")  # a bracket only where it would begin a link
+
+
+def render_markdown(result: Result, style: Style) -> str:
+    """The report, ending in a newline."""
+    result = harmless(result)
+    told = told_attempts(result)
+    shown = representatives(told) if not style.full else [(attempt, []) for attempt in told]
+    limit = None if style.full else MAX_ATTEMPTS
+    lines: list[str] = []
+    for attempt, like_it in shown[:limit]:
+        lines += _attempt(attempt, len(like_it), result, style)
+    if len(shown[:limit]) < len(shown):
+        lines += [f"And {count(len(shown) - MAX_ATTEMPTS, 'more attempt')} of other kinds.", ""]
+    fine = sum(not is_told(a) for a in result.attempts)
+    if fine or not told:
+        lines += [
+            f"{count(fine, 'attempt')} succeeded without anything in the way." if fine else "No attempt found.",
+            "",
+        ]
+    lines += [*_what_to_do(told, style), *_inputs(result, style), *_command(result)]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """The text with what Markdown or HTML would take for markup escaped."""
+    return _MARKUP.sub(r"\\\1", text)
+
+
+def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> Iterator[str]:
+    unit = clock_unit(result, attempt)
+    yield f"## {headline_word(attempt)}: {escaped(headline(attempt, page_size_bytes(result)))}"
+    yield ""
+    yield escaped(verdict(attempt))
+    yield ""
+    yield f"- {escaped(ending(attempt, unit))}"
+    if (pages := pages_of_last_try(attempt)) is not None:
+        yield f"- {pages}"
+    if like_it:
+        yield f"- {count(like_it, 'more attempt')} like it"
+    groups = group_culprits(attempt.culprits, each=style.full)
+    shown = groups if style.full else groups[:MAX_GROUPS]
+    for group in shown:
+        yield f"- {_culprit(group, unit, style)}"
+    if len(shown) < len(groups):
+        yield f"- and {count(len(groups) - len(shown), 'more row')} of culprits"
+    yield ""
+    for group in shown if style.full else shown[:1]:
+        yield from _evidence(group, result, unit, style)
+
+
+def _culprit(group: Group, unit: str, style: Style) -> str:
+    pfns = pfn_spans(group.runs, None if style.full else MAX_RUNS)
+    c = group.first
+    return f"{count(group.pages, 'page')}, {escaped(c.cause)} ({c.verdict}), {pfns}: {escaped(sentence(group, unit))}"
+
+
+def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator[str]:
+    culprit = group.first
+    lines = evidence_lines(culprit, stack_frames(result), unit)
+    if not lines:
+        return
+    shown = lines if style.full else lines[:MAX_EVIDENCE]
+    yield f"Evidence for {pfn_spans([(culprit.start_pfn, culprit.pages)], None)}:"
+    yield ""
+    yield from (f"    {line}" for line in shown)
+    if len(shown) < len(lines):
+        yield f"    ... and {count(len(lines) - len(shown), 'more line')}"
+    yield ""
+
+
+def _what_to_do(told: list[Attempt], style: Style) -> Iterator[str]:
+    codes = [code for code in causes_of(told) if code in EXPLANATIONS]
+    if codes:
+        yield "What to do:"
+        yield ""
+        for code in codes:
+            for step in EXPLANATIONS[code].what_to_do[: None if style.full else 1]:
+                yield f"- {code}: {escaped(step)}"
+        yield ""
+    steps = next_captures(told)
+    if steps:
+        yield "To be surer next time:"
+        yield ""
+        yield from (f"- {escaped(step)}" for step in steps)
+        yield ""
+
+
+def _inputs(result: Result, style: Style) -> Iterator[str]:
+    yield "Recorded with:"
+    yield ""
+    for source in main_inputs(result.inputs):
+        lost = "DATA LOST" if is_lossy(source, result.data_loss) else "no data lost"
+        yield f"- {escaped(', '.join([source.path, *input_facts(source), lost]))}"
+    for severity, lacking, advice in loss_sentences(result.inputs, result.data_loss, full=style.full):
+        yield f"- {severity}: {escaped(lacking)}" + (f". {escaped(advice)}" if advice else "")
+    yield ""
+
+
+def _command(result: Result) -> list[str]:
+    return [
+        "To reproduce:",
+        "",
+        f"    tracereplay {shlex.join(result.tool.argv)}",
+        "",
+        f"tracereplay {result.tool.version}",
+    ]

@@ -1,0 +1,63 @@
+"""The map in characters: it fits, it shows every culprit, and it folds what repeats."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit import result_examples as example
+from tracereplay.model.result import Attempt, MapRun, Request
+from tracereplay.reports.area import area_span, culprit_runs, main_state, spread, state_runs
+from tracereplay.reports.text_map import map_lines
+
+
+def mapped() -> Attempt:
+    """Sixteen pageblocks: half of them not seen, then free, moved, and one page that stands in the way."""
+    return example.attempt(
+        tries=[],
+        request=Request(pages=8192, start_pfn=0x10000, end_pfn=0x12000),
+        map=[
+            MapRun(try_index=0, start_pfn=0x10000, pages=4096, state="not_seen"),
+            MapRun(try_index=0, start_pfn=0x11000, pages=2048, state="free"),
+            MapRun(try_index=0, start_pfn=0x11800, pages=2048, state="moved"),
+        ],
+        culprits=[example.culprit(start_pfn=0x11C00, pages=1)],
+    )
+
+
+@pytest.mark.parametrize("width", [40, 60, 84, 200])
+def test_one_line_fits_and_shows_one_page_of_thousands(width: int) -> None:
+    line, words = map_lines(mapped(), width, full=False)
+    assert len(line) <= width
+    assert line.startswith("0x10000 [---")
+    assert line.endswith("o] 0x11fff")
+    assert line.count("#") == 1
+    assert words == "# in the way  . free  o moved  - never seen"
+
+
+def test_rows_fold_what_repeats() -> None:
+    lines = map_lines(mapped(), 84, full=True)
+    assert lines[0] == "4 pages a character"
+    assert lines[1] == "0x10000 " + "-" * 64
+    assert lines[2] == "*"
+    assert next(line for line in lines if "#" in line).startswith("0x11c00 #ooo")
+
+
+def test_nothing_known_draws_nothing() -> None:
+    assert map_lines(example.attempt(), 84, full=False) == []
+    assert map_lines(example.attempt(tries=[], culprits=[example.culprit()], request=Request()), 84, full=False) != []
+
+
+@pytest.mark.parametrize("cell_pages", [1, 3, 64, 8192])
+def test_cells_keep_every_page(cell_pages: int) -> None:
+    attempt = mapped()
+    span = area_span(attempt)
+    assert span == (0x10000, 0x12000)
+    cells = -(-8192 // cell_pages)
+    sums = spread(state_runs(attempt), 0x10000, cell_pages, cells)
+    assert sum(sum(cell.values()) for cell in sums) == 8192
+    assert sum(sum(cell.values()) for cell in spread(culprit_runs(attempt), 0x10000, cell_pages, cells)) == 1
+
+
+def test_what_was_seen_goes_before_what_was_not() -> None:
+    (cell,) = spread([(0, 90, "not_seen"), (90, 10, "free")], 0, 128, 1)
+    assert main_state(cell) == "free"
