@@ -33,7 +33,7 @@ types: $(VENV)/installed  ## mypy and pyright
 	$(BIN)/pyright
 
 bench: $(VENV)/installed  ## measure against trace-cmd (see benchmarks/README.md)
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m benchmarks.speed
 
 clean:  ## remove what was made
 	rm -rf $(VENV) report.json report.tables build dist

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import njit
+from tracereplay.compiled import inlined, njit
 
 if TYPE_CHECKING:
     Int = int | np.int64  # a number within a kernel; callers outside pass int
@@ -46,7 +46,7 @@ COMMIT_MASK = (1 << 27) - 1
 MAX_TID = 1 << 22  # PID_MAX_LIMIT
 
 
-@njit
+@inlined
 def load(words: U32, at: Int, size: Int, big: Int) -> Int:
     """The number of `size` (1, 2, 4, 8) bytes at byte `at`, unsigned, its bits in an int64. words little endian."""
     # without branches, so that fields of mixed sizes cost no mispredictions; the third word counts where a number of
@@ -65,7 +65,7 @@ def load(words: U32, at: Int, size: Int, big: Int) -> Int:
     return np.int64(value)
 
 
-@njit
+@inlined
 def _open_page(words: U32, page: Int, page_bytes: Int, available: Int, layout: I64) -> tuple[Int, Int, Int]:
     """(status, end of the committed data, missed events: 0 none, -1 unknown, else their number) of one page.
 
@@ -95,7 +95,7 @@ def _open_page(words: U32, page: Int, page_bytes: Int, available: Int, layout: I
     return status, end, missed
 
 
-@njit
+@inlined
 def _step(words: U32, at: Int, end: Int, time: Int, big: Int) -> tuple[Int, Int, Int, Int, Int]:
     """The next record with a payload from `at` on: (what, next at, time, payload at, payload bytes).
 
@@ -218,7 +218,7 @@ def scan_pages(
         p += 1
 
 
-@njit
+@inlined
 def _next(
     words: U32,
     page: Int,
@@ -299,7 +299,7 @@ def begin_slot(
     cursor[stream, STATE] = READY if kind >= 0 else FINISHED if last_slot else EMPTY
 
 
-@njit
+@inlined
 def scale_time(raw: Int, clock_scale: U64) -> Int:
     """A raw stamp on the trace's clock in ns: (raw * mult >> shift) + add; mult 0 = raw is ns already.
 

@@ -37,7 +37,7 @@ from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
 from tracereplay.parsers.kernel_log import KernelLog, parse_console, read_kernel_log
 from tracereplay.parsers.layout_snapshot import read_layout
 from tracereplay.parsers.layout_tables import LayoutSnapshot
-from tracereplay.parsers.perf_data import PerfDataReader
+from tracereplay.parsers.opened import open_named, readable
 from tracereplay.parsers.trace_dat import TraceDatReader
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.page_life import isolation_windows, lives_of
@@ -50,16 +50,27 @@ REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP}
 
 
 def open_reader(path: str | Path) -> TraceReader:
-    """A reader for this file, told by its content. Raises InputError where it is no trace or cannot be read."""
-    found = detect(path)
-    if found.kind is Kind.TRACE_DAT:
-        return TraceDatReader(path)
-    if found.kind is Kind.PERF_DATA:
-        return PerfDataReader(path)
-    if found.kind in (Kind.TRACE_CMD_REPORT, Kind.FTRACE_TEXT):
-        from tracereplay.parsers.trace_text import TextTraceReader  # noqa: PLC0415 (its patterns take time to compile)
+    """A reader for this file, told by its content; `-` is standard input, packed files are unpacked.
 
-        return TextTraceReader(path)
+    Raises InputError where it is no trace or cannot be read.
+    """
+    path = Path(path)
+    found = detect(path)
+    # Readers are loaded when needed: their tables and patterns take time to build.
+    if found.kind is Kind.TRACE_DAT:
+        return open_named(TraceDatReader, path, mapped=True)
+    if found.kind is Kind.PERF_DATA:
+        from tracereplay.parsers.perf_data import PerfDataReader  # noqa: PLC0415
+
+        return open_named(PerfDataReader, path, mapped=True)
+    if found.kind in (Kind.TRACE_CMD_REPORT, Kind.FTRACE_TEXT):
+        from tracereplay.parsers.trace_text import TextTraceReader  # noqa: PLC0415
+
+        return open_named(TextTraceReader, path, mapped=False)
+    if found.kind is Kind.PERF_SCRIPT:
+        from tracereplay.parsers.text_perf_script import PerfScriptReader  # noqa: PLC0415
+
+        return open_named(PerfScriptReader, path, mapped=False)
     raise open_trace_refusal(path, found)
 
 
@@ -275,7 +286,7 @@ class Session:
                     path=str(path),
                     role="log",
                     format="kernel log",
-                    sha256=digest(path),
+                    sha256=digest(readable(path)),
                     kernel=self._log.kernel,
                     events=self._log.lines,
                 )
