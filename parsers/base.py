@@ -40,6 +40,7 @@ class TraceInfo:
     start_ns: int | None = None
     end_ns: int | None = None
     has_stacks: bool = False
+    content: Path | None = None  # where the bytes lie when not at `path`: a copy of standard input or of a pipe
 
     @property
     def events(self) -> int:

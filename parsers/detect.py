@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from tracereplay.errors import InputError
+from tracereplay.parsers.opened import packing_of, plain_pieces, readable
 
 SNIFF_BYTES = 1 << 16
 
@@ -24,6 +23,7 @@ class Kind(StrEnum):
     PERF_SCRIPT = "perf script"
     KERNEL_LOG = "kernel log"
     PAGE_OWNER = "page_owner"
+    PAGE_PINNER = "page_pinner"
     BLAME_JSON = "blame result"
     LAYOUT_FILE = "layout file"
     LAYOUT_DIR = "layout directory"
@@ -33,11 +33,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """What the input is, whether it is gzip-compressed, and the sign that told (or why nothing fits)."""
+    """What the input is, the sign that told (or why nothing fits), and how it is packed: gzip, zstd, xz or ""."""
 
     kind: Kind
     reason: str
-    gzipped: bool = False
+    packing: str = ""
 
 
 # A task column of ftrace: `comm-tid`, maybe `(tgid)`, `[cpu]`, maybe flags, seconds or bare ticks, then the event.
@@ -45,12 +45,20 @@ _FTRACE = re.compile(
     r"^\s*(?:<\.\.\.>|<idle>|\S.*?)-\d+\s+(?:\(\s*[-\d]+\)\s+)?\[\d+\]\s+(?P<flags>[.\w#]{4,5}\s+)?[\d.]+:\s+[\w:]+:",
     re.MULTILINE,
 )
-_PERF_SCRIPT = re.compile(r"^\s*\S.*?\s+\d+(?:/\d+)?\s+\[\d+\]\s+[\d.]+:\s+(?:\d+\s+)?\w+:\w+:", re.MULTILINE)
+# comm and tid (or pid/tid) in columns, maybe [cpu] and letters of -F misc, seconds, maybe a period, `system:event:`.
+_PERF_SCRIPT = re.compile(
+    r"^\s*\S.*?\s+-?\d+(?:/-?\d+)?\s+(?:\[\d+\]\s+|\d{1,3}\s+)?(?:[A-Z]+\s+)?\d+\.\d{6,9}:\s+(?:\d+\s+)?[\w-]+:[\w-]+:",
+    re.MULTILINE,
+)
 _KERNEL_LOG = re.compile(
     r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s|\bkernel: (?:\[\s*\d+\.\d+\])?", re.MULTILINE
 )
 _KMSG = re.compile(r"^\d+,\d+,\d+,[-\w,=]*;", re.MULTILINE)
-_PAGE_OWNER = re.compile(r"^Page allocated via order \d+", re.MULTILINE)
+_PAGE_OWNER = re.compile(r"^Page allocated via order \d+.*\nPFN ", re.MULTILINE)
+_PAGE_PINNER = re.compile(
+    r"^(?:At least, pinned for |Page pinned for |Page pinned ts |Freed at \[|Failure detected at \[).*\nPFN ",
+    re.MULTILINE,
+)
 
 PERF_MAGICS = (b"PERFILE2", b"2ELIFREP", b"PERFFILE")
 LAYOUT_MEMBERS = ("zoneinfo", "iomem", "pagetypeinfo", "buddyinfo", "cma", "memory", "proc", "sys")
@@ -60,27 +68,21 @@ def detect(path: str | Path) -> Detected:
     """Tell what `path` is. Raises InputError only where it cannot be read at all."""
     path = Path(path)
     try:
-        if path.is_dir():
-            return _directory(path)
-        with path.open("rb") as file:
-            head = file.read(SNIFF_BYTES)
+        file = readable(path)
+        if file.is_dir():
+            return _directory(file)
+        with file.open("rb") as raw:
+            head = raw.read(SNIFF_BYTES)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
     if not head:
         return Detected(Kind.UNKNOWN, "the file is empty")
-    if head[:2] == b"\x1f\x8b":
-        head = _unzip_head(path)
-        inner = _content(head) if head else Detected(Kind.UNKNOWN, "its gzip data is damaged")
-        return Detected(inner.kind, inner.reason, gzipped=True)
+    packing = packing_of(head)
+    if packing:
+        head = next(plain_pieces(file, []), b"")[:SNIFF_BYTES]
+        inner = _content(head) if head else Detected(Kind.UNKNOWN, f"its {packing} data is damaged")
+        return Detected(inner.kind, inner.reason, packing)
     return _content(head)
-
-
-def _unzip_head(path: Path) -> bytes:
-    try:
-        with gzip.open(path) as file:
-            return file.read(SNIFF_BYTES)
-    except (OSError, EOFError, zlib.error):
-        return b""
 
 
 def _directory(path: Path) -> Detected:
@@ -126,6 +128,8 @@ def _text(text: str) -> Detected:
         return Detected(Kind.TRACE_CMD_REPORT, "the header of trace-cmd report")
     if _PAGE_OWNER.search(text):
         return Detected(Kind.PAGE_OWNER, "page_owner records")
+    if _PAGE_PINNER.search(text):
+        return Detected(Kind.PAGE_PINNER, "page_pinner records")
     if _PERF_SCRIPT.search(text):
         return Detected(Kind.PERF_SCRIPT, "lines of perf script")
     event = _FTRACE.search(text)

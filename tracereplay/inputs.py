@@ -29,10 +29,15 @@ class TraceMetadata(Protocol):
     start_ns: int | None
     end_ns: int | None
     has_stacks: bool
+    content: Path | None
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
+    """SHA-256 of a file's content; of a directory's, that of its files' names and digests."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        lines = (f"{digest(file)}  {file.relative_to(path)}\n" for file in files)
+        return hashlib.sha256("".join(lines).encode("utf-8", "replace")).hexdigest()
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -62,7 +67,7 @@ def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
         path=str(info.path),
         role="trace",
         format=info.format,
-        sha256=digest(info.path),
+        sha256=digest(info.content or info.path),
         kernel=info.kernel,
         boot_id=info.boot_id,
         clock=info.clock,

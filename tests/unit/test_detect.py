@@ -28,7 +28,7 @@ def test_texts(tmp_path: Path, kind: Kind, packed: bool) -> None:
     path = tmp_path / "input"
     path.write_bytes(gzip.compress(TEXTS[kind].encode()) if packed else TEXTS[kind].encode())
     found = detect(path)
-    assert (found.kind, found.gzipped) == (kind, packed)
+    assert (found.kind, found.packing) == (kind, "gzip" if packed else "")
     assert found.reason
 
 

@@ -1,0 +1,279 @@
+"""Files as they come: plain or packed with gzip, zstd or xz, regular files, pipes, standard input (`-`).
+
+Text is unpacked as it is read; what must be mapped (trace.dat, perf.data) is unpacked once into a temporary file that
+has no name and is gone with the process. A file that unpacks to far more than data ever does is refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import lzma
+import shutil
+import stat
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar
+
+import zstandard
+
+from tracereplay.errors import InputError
+from tracereplay.losses import Loss
+from tracereplay.parsers.base import TraceInfo
+
+STANDARD_INPUT = "-"
+PIECE_BYTES = 1 << 20
+# The most zstd makes of one byte is about 32 KiB: what is fed to it at once bounds what comes out at once.
+ZSTD_FEED_BYTES = 1 << 11
+FEED_BYTES = 1 << 16
+# Memory that a file may ask for: `xz -9` needs 65 MiB, `zstd --ultra -22` 128 MiB.
+DECODER_MEMORY_BYTES = 1 << 28
+# Traces and logs pack to a tenth or a fiftieth. Beyond the first of these, more than that is a bomb.
+FREE_BYTES = 1 << 30
+LARGEST_RATIO = 400
+
+MAGICS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
+
+
+def packing_of(head: bytes) -> str:
+    """gzip, zstd or xz by a file's first bytes; "" where it is not packed."""
+    return next((name for magic, name in MAGICS.items() if head.startswith(magic)), "")
+
+
+class DamagedError(Exception):
+    """Packed data that cannot be unpacked further; `loss` says how."""
+
+    def __init__(self, loss: Loss) -> None:
+        super().__init__(loss.detail)
+        self.loss = loss
+
+
+class _Decoder:
+    """One stream of packed data. waiting -- input not taken yet."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.waiting = stream, b""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream is complete."""
+        return bool(self.stream.eof)
+
+    @property
+    def unused(self) -> bytes:
+        """What was given beyond its end."""
+        return bytes(self.stream.unused_data) + self.waiting
+
+    @property
+    def hungry(self) -> bool:
+        """Whether it makes nothing more without further input."""
+        return not self.waiting
+
+    def take(self, data: bytes) -> bytes:
+        """Some of what the data so far unpacks to."""
+        raise NotImplementedError
+
+
+class _Gzip(_Decoder):
+    def __init__(self) -> None:
+        super().__init__(zlib.decompressobj(wbits=31))
+
+    def take(self, data: bytes) -> bytes:
+        piece: bytes = self.stream.decompress(self.waiting + data, PIECE_BYTES)
+        self.waiting = self.stream.unconsumed_tail
+        return piece
+
+
+class _Xz(_Decoder):
+    def __init__(self) -> None:
+        super().__init__(lzma.LZMADecompressor(memlimit=DECODER_MEMORY_BYTES))
+
+    @property
+    def hungry(self) -> bool:
+        return bool(self.stream.needs_input)
+
+    def take(self, data: bytes) -> bytes:
+        return bytes(self.stream.decompress(data, PIECE_BYTES))
+
+
+class _Zstd(_Decoder):
+    def __init__(self) -> None:
+        super().__init__(zstandard.ZstdDecompressor(max_window_size=DECODER_MEMORY_BYTES).decompressobj())
+
+    def take(self, data: bytes) -> bytes:
+        self.waiting += data
+        given, self.waiting = self.waiting[:ZSTD_FEED_BYTES], self.waiting[ZSTD_FEED_BYTES:]
+        return bytes(self.stream.decompress(given))
+
+
+DECODERS: dict[str, type[_Gzip] | type[_Xz] | type[_Zstd]] = {"gzip": _Gzip, "zstd": _Zstd, "xz": _Xz}
+
+
+def unpacked_pieces(file: IO[bytes], packing: str) -> Iterator[bytes]:
+    """What a packed file holds, in pieces of at most some MiB; streams one behind the other are one.
+
+    Errors: DamagedError where it ends early or cannot be unpacked, after all that could be; InputError for a bomb.
+    """
+    make = DECODERS[packing]
+    decoder: _Decoder = make()
+    fed = made = 0
+    data = b""
+    while True:
+        if decoder.ended:
+            # Padding of zeros between and behind streams is allowed (gzip, xz); zstd has none.
+            data = (decoder.unused or file.read(FEED_BYTES)).lstrip(b"\0")
+            while not data and (more := file.read(FEED_BYTES)):
+                data = more.lstrip(b"\0")
+            if not data:
+                return
+            if len(data) < 6:
+                data += file.read(FEED_BYTES)
+            if packing_of(data) != packing:
+                raise DamagedError(Loss("corrupt_chunk", detail=f"{packing} data is followed by something else"))
+            decoder = make()
+        elif decoder.hungry:
+            data = file.read(FEED_BYTES)
+            fed += len(data)
+            if not data:
+                raise DamagedError(Loss("truncated", detail=f"the {packing} stream ends early"))
+        else:
+            data = b""
+        try:
+            piece = decoder.take(data)
+        except (zlib.error, lzma.LZMAError, zstandard.ZstdError, MemoryError) as error:
+            raise DamagedError(Loss("corrupt_chunk", detail=f"the {packing} stream is damaged: {error}")) from None
+        made += len(piece)
+        if made > FREE_BYTES and made > LARGEST_RATIO * fed:
+            raise InputError(
+                f"unpacks to more than {LARGEST_RATIO} times its size, as no trace does", advice="unpack it by hand"
+            )
+        if piece:
+            yield piece
+
+
+def plain_pieces(path: Path, losses: list[Loss]) -> Iterator[bytes]:
+    """The content of a file, unpacked, in pieces; what is damaged or cut ends it, with a loss.
+
+    Errors: InputError when the file cannot be read.
+    """
+    try:
+        file = readable(path).open("rb")
+    except OSError as error:
+        raise InputError(f"cannot be opened: {error.strerror or error}", path=path) from error
+    try:
+        with file:
+            packing = packing_of(file.read(6))
+            file.seek(0)
+            if packing:
+                yield from unpacked_pieces(file, packing)
+                return
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+    except DamagedError as error:
+        losses.append(error.loss)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
+    except InputError as error:
+        raise error if error.path else error.with_path(path) from None
+
+
+def readable(path: Path) -> Path:
+    """Where the bytes of an input can be read any number of times: standard input and pipes are copied first."""
+    if str(path) == STANDARD_INPUT:
+        return _spooled(path)
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return path  # opening it says why
+    return path if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else _spooled(path)
+
+
+@cache
+def _spooled(path: Path) -> Path:
+    """A copy of what can be read only once; kept until the process ends."""
+    try:
+        if str(path) == STANDARD_INPUT:
+            return _kept(iter(lambda: sys.stdin.buffer.read(PIECE_BYTES), b""), path)
+        with path.open("rb") as file:
+            return _kept(iter(lambda: file.read(PIECE_BYTES), b""), path)
+    except (OSError, AttributeError) as error:
+        raise InputError(f"cannot be read: {error}", path=path) from None
+
+
+def mappable(path: Path) -> Path:
+    """A plain file with the content of this one: itself, or an unpacked copy that is kept until the process ends.
+
+    Errors: InputError when it cannot be read, is damaged, or there is no room for it.
+    """
+    file = readable(path)
+    try:
+        status = file.stat()
+        with file.open("rb") as raw:
+            packing = packing_of(raw.read(6))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
+    return _unpacked(path, status.st_mtime_ns, status.st_size) if packing else file
+
+
+@cache
+def _unpacked(path: Path, _mtime_ns: int, _size: int) -> Path:
+    losses: list[Loss] = []
+    file = _kept(plain_pieces(path, losses), path)
+    if losses:
+        raise InputError(losses[0].detail, path=path, advice="copy it again, or unpack by hand what is there")
+    return file
+
+
+class _HasInfo(Protocol):
+    @property
+    def info(self) -> TraceInfo: ...
+
+
+Reader = TypeVar("Reader", bound=_HasInfo)
+
+
+def open_named(make: Callable[[Path], Reader], path: Path, *, mapped: bool) -> Reader:
+    """A reader over the bytes of `path`, wherever they lie, that speaks of `path` all the same.
+
+    mapped -- whether it maps its file, which must be unpacked for it; readers of text unpack as they go.
+    Errors: InputError, of the reader or where the bytes cannot be had.
+    """
+    file, content = (mappable(path) if mapped else path), readable(path)
+    try:
+        reader = make(file)
+    except InputError as error:
+        raise error.with_path(path) from None
+    reader.info.path = path
+    reader.info.content = content if content != path else None
+    return reader
+
+
+_KEPT: list[IO[bytes]] = []
+
+
+def _kept(pieces: Iterator[bytes], path: Path) -> Path:
+    """Pieces written to a temporary file without a name; it is reached through its descriptor (proc(5), fd)."""
+    room = shutil.disk_usage(tempfile.gettempdir()).free // 10 * 9
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (kept open)
+    try:
+        for piece in pieces:
+            room -= len(piece)
+            if room < 0:
+                raise OSError(errno.ENOSPC, "it would take nearly all the room that is left")
+            file.write(piece)
+        file.flush()
+    except InputError:
+        file.close()
+        raise
+    except OSError as error:
+        file.close()
+        raise InputError(
+            f"cannot be copied to {tempfile.gettempdir()}: {error.strerror or error}",
+            path=path,
+            advice="make room there, or set TMPDIR",
+        ) from None
+    _KEPT.append(file)
+    return Path(f"/proc/self/fd/{file.fileno()}")
