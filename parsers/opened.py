@@ -27,7 +27,7 @@ from tracereplay.parsers.base import TraceInfo
 STANDARD_INPUT = "-"
 PIECE_BYTES = 1 << 20
 # The most zstd makes of one byte is about 32 KiB: what is fed to it at once bounds what comes out at once.
-ZSTD_FEED_BYTES = 1 << 11
+ZSTD_FEED_BYTES = 1 << 10
 FEED_BYTES = 1 << 16
 # Memory that a file may ask for: `xz -9` needs 65 MiB, `zstd --ultra -22` 128 MiB.
 DECODER_MEMORY_BYTES = 1 << 28
