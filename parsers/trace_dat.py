@@ -29,6 +29,7 @@ from tracereplay.parsers.ring_buffer_scan import Scan, scan
 from tracereplay.parsers.symbols import Symbols
 from tracereplay.parsers.trace_dat_blocks import Unpacked, cpu_pages
 from tracereplay.parsers.trace_dat_container import read_container, read_kallsyms
+from tracereplay.parsers.trace_dat_sections import Buffer, Container, CpuData
 from tracereplay.parsers.trace_dat_stats import cpu_losses
 from tracereplay.schema import ARGS, Op, PageStream
 
@@ -56,7 +57,7 @@ class TraceDatReader:
             raise error if error.path else error.with_path(self.path) from None
 
     def _open(self) -> None:
-        self._container = container = read_container(self._data)
+        self._container = container = self._read_container()
         self._losses: list[Loss] = list(container.losses)
         self._header = parse_header_page(container.header_page) if container.header_page else PageHeader()
         self.formats = self._find_formats()
@@ -83,11 +84,10 @@ class TraceDatReader:
             self._losses.append(Loss("comm_unresolved", unnamed))
         self._names_array = Comms.of(self._comms)
         by_event = {self._names[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
-        packed = "" if container.version == 6 or container.compression == "none" else f" ({container.compression})"
         kernel, machine = self._read_uname()
         self._info = TraceInfo(
             path=self.path,
-            format=f"trace.dat v{container.version}{packed}",
+            format=self._format_name(),
             kernel=kernel,
             machine=machine,
             boot_id=self._read_trace_id(),
@@ -179,7 +179,7 @@ class TraceDatReader:
     @cached_property
     def _symbols(self) -> Symbols:
         try:
-            return Symbols.parse(read_kallsyms(self._data, self._container))
+            return Symbols.parse(self._read_kallsyms())
         except InputError:
             return Symbols([], [])
 
@@ -187,6 +187,22 @@ class TraceDatReader:
         """Bit numbers of the page flag names in page_ref events; None where the file has none or they are unknown."""
         name = next((name for name in self.formats if name.startswith("page_ref")), None)
         return None if name is None else page_flag_bits(self.formats[name].print_fmt)
+
+    # --------------------------------------------------------------- where the bytes lie: RawBuffersReader has its own
+
+    def _read_container(self) -> Container:
+        return read_container(self._data)
+
+    def _format_name(self) -> str:
+        container = self._container
+        packed = "" if container.version == 6 or container.compression == "none" else f" ({container.compression})"
+        return f"trace.dat v{container.version}{packed}"
+
+    def _cpu_pages(self, number: int, buffer: Buffer, place: CpuData, unpacked: Unpacked) -> CpuPages:
+        return cpu_pages(self._data, self._container, number, buffer, place, unpacked)
+
+    def _read_kallsyms(self) -> str:
+        return read_kallsyms(self._data, self._container)
 
     # ------------------------------------------------------------------------------------------------------- opening
 
@@ -216,7 +232,8 @@ class TraceDatReader:
         return found
 
     def _make_streams(self) -> list[CpuPages]:
-        container, streams, unpacked = self._container, [], Unpacked()
+        container, unpacked = self._container, Unpacked()
+        streams: list[CpuPages] = []
         clock = container.buffers[0].clock
         for number, buffer in enumerate(container.buffers):
             if buffer.clock != clock:
@@ -224,7 +241,7 @@ class TraceDatReader:
                 self._losses.append(Loss("instance_left_out", detail=detail))
                 continue
             for cpu_data in sorted(buffer.cpus, key=lambda place: place.cpu):
-                pages = cpu_pages(self._data, container, number, buffer, cpu_data, unpacked)
+                pages = self._cpu_pages(number, buffer, cpu_data, unpacked)
                 if pages.blocks or pages.tail:
                     streams.append(pages)
         return streams
