@@ -1,0 +1,117 @@
+"""Nothing that names a machine, a task, a file or a module is left in any format."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import tracereplay
+from tests import captures
+from tests.unit import result_examples as example
+from tracereplay.model.confidential import confidential
+from tracereplay.model.result import Allocation, Counter, Evidence, File, Result, Stack, Task
+from tracereplay.model.tables import result_tables
+from tracereplay.reports import FORMATS
+from tracereplay.reports.style import Style
+
+SECRETS = (
+    "acme-codec", "acmectl", "/srv/acme/traces", "buildhost7", "acme_vcodec", "acme_pin_frame", "quarterly-report.ods",
+    "4711815", "0x47e4c7", "acme-carveout", "nextgen_aops", "ab4d1c9e",
+)  # fmt: skip
+
+
+def secret() -> Result:
+    """Every secret in every place where a real trace could have put it."""
+    culprit = example.culprit(
+        holder=Task(tid=7, comm="acme-codec"), allocated_by=Allocation(tid=7, comm="acmectl"),
+        mechanism="acme_pin_frame",
+        holder_name="nextgen_aops dev 8:1 ino 4711815", file=File(dev=8, ino=4711815, fs="nextgen_aops"),
+        capture_next=["ask acmectl on buildhost7"],
+        evidence=[
+            Evidence(event="dump_page", time_ns=1, tid=7, cpu=0, stack_id="s0",
+                     text='aops:nextgen_aops ino:0x47e4c7 dentry name:"quarterly-report.ods" comm acme-codec'),
+            Evidence(event="page_ref", time_ns=2, tid=7, cpu=0, text="pfn 0x1e403 flags=lru|dirty, taken by acmectl"),
+        ],
+    )  # fmt: skip
+    attempt = example.attempt(
+        area="acme-carveout", task=Task(tid=7, comm="acmectl"), culprits=[culprit], capture_next=["see buildhost7"]
+    )
+    result = example.result(
+        attempt,
+        inputs=[example.trace(path="/srv/acme/traces/trace.dat", kernel="6.12.117-acme-codec", boot_id="ab4d1c9e")],
+        data_loss=[example.loss(detail="/srv/acme/traces: line 7: buildhost7 kernel: acme_vcodec")],
+        stacks=[
+            Stack(id="s0", frames=["try_get_folio+0x42", "acme_pin_frame+0x10/0x90 [acme_vcodec]", "acme_pin_frame"])
+        ],
+        counters=[Counter(scope="acme-carveout", name="free", time_ns=0, pages=1)],
+    )
+    result.layout.cma_areas[0].name = "acme-carveout"  # type: ignore[union-attr]
+    result.tool.argv = [
+        "blame",
+        "/srv/acme/traces/trace.dat",
+        "--layout=/srv/acme/traces",
+        "--fail-on",
+        "holder=acmectl",
+    ]
+    return result
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("full", [False, True])
+def test_no_format_gives_a_secret_away(format_: str, full: bool) -> None:
+    said = FORMATS[format_](confidential(secret()), Style(full=full))
+    assert [word for word in (*SECRETS, "acme") if word in said] == []
+    assert any(word in FORMATS[format_](secret(), Style(full=full)) for word in SECRETS)
+
+
+def test_no_table_gives_a_secret_away() -> None:
+    said = "".join(str(table.to_pylist()) for table in result_tables(confidential(secret())).values())
+    assert [word for word in (*SECRETS, "acme") if word in said] == []
+
+
+def test_the_same_name_is_the_same_token_everywhere() -> None:
+    (attempt,) = confidential(secret()).attempts
+    (culprit,) = attempt.culprits
+    assert attempt.task is not None
+    assert culprit.allocated_by is not None
+    assert attempt.task.comm == culprit.allocated_by.comm != culprit.holder.comm  # type: ignore[union-attr]
+    assert culprit.evidence[1].text == f"pfn 0x1e403 flags=lru|dirty, taken by {attempt.task.comm}"
+    assert culprit.file is not None
+    assert f"ino {culprit.file.ino}" in (culprit.holder_name or "")
+
+
+def test_what_explains_is_kept() -> None:
+    result = secret()
+    (attempt,) = confidential(result).attempts
+    (culprit,) = attempt.culprits
+    (before,) = result.attempts
+    assert (culprit.start_pfn, culprit.cause, culprit.verdict) == (0x1E403, "pin_short", "proved")
+    assert attempt.tries == before.tries
+    frames = confidential(result).stacks[0].frames
+    assert frames[0] == "try_get_folio+0x42"
+    assert re.fullmatch(r"function-\d+\+0x10/0x90 \[module-\d+\]", frames[1])
+    assert before.task is not None
+    assert before.task.comm == "acmectl"  # the result itself is left as it was
+
+
+@pytest.mark.parametrize("name", ["cma_pin_vmsplice_stack", "mixed_nopageref", "cma_pin_shm"])
+def test_real_captures_lose_their_names_and_keep_their_words(name: str) -> None:
+    folder = captures.capture(name)
+    result = tracereplay.open(
+        [folder / "trace.dat"], layout=folder / "layout_before", kernel_log=folder / "dmesg.txt"
+    ).blame()
+    named = [n for a in result.attempts for n in (a.task, *(t for c in a.culprits for t in (c.holder, c.allocated_by)))]
+    comms = {one.comm for one in named if one is not None and one.comm}
+    assert comms
+    quiet = confidential(result)
+    quiet.tool.version = ""
+    for format_ in FORMATS:
+        said = FORMATS[format_](quiet, Style(full=True))
+        words = {comm for comm in comms if re.search(rf"(?<![\w-]){re.escape(comm)}(?![\w-])", said)}
+        assert words == set()
+        assert str(Path(folder).name) not in said
+        assert "cmalab" not in said
+    texts = {e.text for a in quiet.attempts for c in a.culprits for e in c.evidence}
+    assert not [text for text in texts if re.search(r"name-\d", text)], "a word of ours is missing in known_words"
