@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     TRACE_DAT = "trace.dat"
     PERF_DATA = "perf.data"
+    RAW_BUFFERS = "raw ring buffers"
     TRACE_CMD_REPORT = "trace-cmd report"
     FTRACE_TEXT = "ftrace text"
     PERF_SCRIPT = "perf script"
@@ -61,6 +62,8 @@ _PAGE_PINNER = re.compile(
 )
 
 PERF_MAGICS = (b"PERFILE2", b"2ELIFREP", b"PERFFILE")
+RAW_CPU_FILES = ("per_cpu/cpu*/trace_pipe_raw*", "cpu*/trace_pipe_raw*", "per_cpu/cpu*.raw*", "cpu*.raw*")
+RAW_INSTANCE_FILES = "instances/*/per_cpu/cpu*/trace_pipe_raw*"
 LAYOUT_MEMBERS = ("zoneinfo", "iomem", "pagetypeinfo", "buddyinfo", "cma", "memory", "proc", "sys")
 
 
@@ -91,6 +94,8 @@ def _directory(path: Path) -> Detected:
         return Detected(Kind.DATASET, "a directory written by `tracereplay ingest`")
     if "data" in names and _begins_with(path / "data", PERF_MAGICS):
         return Detected(Kind.PERF_DATA, "a directory written by perf record")
+    if any(True for pattern in (*RAW_CPU_FILES, RAW_INSTANCE_FILES) for _ in path.glob(pattern)):
+        return Detected(Kind.RAW_BUFFERS, "a directory with ring-buffer pages of CPUs")
     found = sorted(names.intersection(LAYOUT_MEMBERS))
     if found:
         return Detected(Kind.LAYOUT_DIR, f"a directory with {', '.join(found)}")
