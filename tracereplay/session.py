@@ -63,6 +63,10 @@ def open_reader(path: str | Path) -> TraceReader:
         from tracereplay.parsers.perf_data import PerfDataReader  # noqa: PLC0415
 
         return open_named(PerfDataReader, path, mapped=True)
+    if found.kind is Kind.RAW_BUFFERS:
+        from tracereplay.parsers.raw_buffers import RawBuffersReader  # noqa: PLC0415
+
+        return RawBuffersReader(path)
     if found.kind in (Kind.TRACE_CMD_REPORT, Kind.FTRACE_TEXT):
         from tracereplay.parsers.trace_text import TextTraceReader  # noqa: PLC0415
 
