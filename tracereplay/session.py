@@ -15,7 +15,7 @@ from tracereplay import __version__
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import ATTEMPT_EVENTS, TELLTALE_EVENTS, AttemptEvents
 from tracereplay.attempts.find import find_attempts, questions
-from tracereplay.attempts.log import Log
+from tracereplay.attempts.log import Log, apply_log
 from tracereplay.compiled import kernels_are_compiled
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.stacks import Stacks
@@ -202,6 +202,28 @@ class Trace:
         return name
 
 
+def attempts_of_log(log: KernelLog, snapshot: LayoutSnapshot | None, book: LossBook) -> list[Attempt]:
+    """What a kernel log alone tells: failed attempts, and the pages dumped. Who took a reference is not in a log."""
+    layout = layout_of(snapshot) if snapshot is not None else Layout("inferred")
+    rows = Log.of(log.tables)
+    times = [row["time_ns"] for row in (*rows.page_dumps, *rows.messages) if row["time_ns"] is not None]
+    drafts: list[Draft] = []
+    apply_log(drafts, rows, layout)
+    drafts.sort(key=lambda draft: (draft.start_ns, draft.id))
+    events = AttemptEvents({}, lambda _tid, _start, _end: _concatenate([]), max(times, default=0), layout.comms.get)
+    run = Run(
+        layout=layout,
+        comm_of=layout.comms.get,
+        has_page_ref=False,
+        flag_bits={},
+        losses=book.of("log-0"),
+        dumps=_by_pfn(rows.page_dumps),
+        migrate_failures=_by_pfn(rows.migrate_failures),
+        end_ns=events.end_ns,
+    )
+    return judge(run, Engine(), events, drafts, "log-0")
+
+
 def missing_events(by_event: Mapping[str, int]) -> list[Loss]:
     """What a trace lacks for the question, whatever it was recorded for."""
     losses = [] if by_event.keys() & TELLTALE_EVENTS else [Loss("attempt_events_missing")]
@@ -333,9 +355,11 @@ class Session:
         book = self._loss_book()
         traces = self._traces(book)
         attempts = [attempt for trace in traces for attempt in trace.attempts()]
+        if not traces and self._log is not None:
+            attempts = attempts_of_log(self._log, self._snapshot, book)
         for trace in traces:
             book.add(trace.input_id, missing_events(trace.reader.info.by_event))
-        layout = traces[0].layout if traces else None
+        layout = traces[0].layout if traces else layout_of(self._snapshot) if self._snapshot else None
         return Result(
             tool=Tool(version=__version__, argv=self.argv),
             inputs=self.inputs,

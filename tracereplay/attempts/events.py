@@ -31,7 +31,12 @@ ATTEMPT_EVENTS = (
 )
 
 # Without any of these no attempt can be found.
-TELLTALE_EVENTS = frozenset(ATTEMPT_EVENTS) - {"cma_release", "folio_wait_writeback", "wait_on_page_writeback", "console"}
+TELLTALE_EVENTS = frozenset(ATTEMPT_EVENTS) - {
+    "cma_release",
+    "folio_wait_writeback",
+    "wait_on_page_writeback",
+    "console",
+}
 
 # The page stream of one task between two times (both included): what it did to which pages.
 TaskStream = Callable[[int, int, int], PageStream]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.draft import Draft, merge_spans
 from tracereplay.layout.layout import Layout
-from tracereplay.model.result import Request, Try
+from tracereplay.model.result import Operation, Request, Try
 from tracereplay.units import NS_PER_S
 
 # offline_pages() (mm/memory_hotplug.c): reason printed -> (errno, cause that blames no page or None)
@@ -25,7 +25,10 @@ OFFLINE_REASONS: dict[str, tuple[str, str | None]] = {
 }
 # Lines of one operation follow each other; the log may run this far behind the trace (seen: 0.4 s).
 SAME_OPERATION_NS = 2 * NS_PER_S
+# An offline that loops prints at most ten pages every five seconds (printk_ratelimit).
+LOOP_NS = 15 * NS_PER_S
 UNMOVABLE_DUMP = "unmovable page"
+MIGRATION_DUMP = "migration failure"
 ERRNO_NAMES = {4: "EINTR", 11: "EAGAIN", 12: "ENOMEM", 16: "EBUSY", 22: "EINVAL"}
 
 Row = Mapping[str, Any]
@@ -79,6 +82,7 @@ class Log:
 
 def apply_log(drafts: list[Draft], log: Log, layout: Layout) -> None:
     """Complete drafts from the log, and append the attempts only the log knows."""
+    _add_failed_migrations(drafts, log, layout)
     for row in log.messages:
         kind = row["kind"]
         if kind == "offline_failed":
@@ -87,9 +91,47 @@ def apply_log(drafts: list[Draft], log: Log, layout: Layout) -> None:
             _offlined(drafts, row)
         elif kind in ("cma_failed", "contig_busy"):
             _contig_failed(drafts, row)
+        elif kind == "cma_bitmap":
+            _bitmap(drafts, row)
     for row in log.page_dumps:
         if row["reason"] == UNMOVABLE_DUMP and row["pfn"] is not None:
             _unmovable(drafts, row, layout)
+
+
+def _add_failed_migrations(drafts: list[Draft], log: Log, layout: Layout) -> None:
+    """Pages that did not migrate, in attempts no event shows: `migrating pfn X failed` is an offline's.
+
+    A dump without that line comes from alloc_contig_range(); the message of its caller, if any, tells more.
+    """
+    offlining = {row["pfn"] for row in log.migrate_failures if row["kind"] != "soft_offline"}
+    rows = [row for row in log.migrate_failures if row["kind"] != "soft_offline" and row["pfn"] is not None]
+    rows += [row for row in log.page_dumps if row["reason"] == MIGRATION_DUMP and row["pfn"] not in {None, *offlining}]
+    for row in sorted(rows, key=lambda row: (row["time_ns"] or 0, row["line"])):
+        operation: Operation = "memory_offline" if "kind" in row else "contig_alloc"
+        block = layout.block_of(row["pfn"]) if operation == "memory_offline" else None
+        span = (block.start_pfn, block.end_pfn) if block else (row["pfn"], row["pfn"] + 1)
+        known = next((d for d in drafts if _takes(d, row, operation)), None)
+        if known is None:
+            now = row["time_ns"] or 0
+            known = Draft(operation, row["tid"], now, now, "unfinished", "log", block.name if block else None)
+            if block is not None:
+                known.request = Request(pages=block.pages, start_pfn=block.start_pfn, end_pfn=block.end_pfn)
+            drafts.append(known)
+        elif known.basis != "log":
+            continue
+        known.end_ns = max(known.end_ns or 0, row["time_ns"] or 0)
+        known.spans = merge_spans([*known.spans, span])
+
+
+def _takes(draft: Draft, row: Row, operation: Operation) -> bool:
+    """Whether this failed migration is part of the attempt."""
+    contiguous = ("cma_alloc", "contig_alloc")
+    same = draft.operation == operation or (draft.operation in contiguous and operation in contiguous)
+    inside = draft.basis == "log" or not draft.spans or any(a <= row["pfn"] < b for a, b in draft.spans)
+    near = row["time_ns"] is None or draft.covers(
+        row["time_ns"], LOOP_NS if draft.basis == "log" else SAME_OPERATION_NS
+    )
+    return same and inside and near and _same_task(draft, row)
 
 
 def _same_task(draft: Draft, row: Row) -> bool:
@@ -171,6 +213,14 @@ def _contig_failed(drafts: list[Draft], row: Row) -> None:
         draft.request.end_pfn = draft.spans[0][1]
         draft.errno = "EBUSY"
     drafts.append(draft)
+
+
+def _bitmap(drafts: list[Draft], row: Row) -> None:
+    """`number of available pages: ... => N free of M total pages`, printed behind a failure of the same task."""
+    for draft in drafts:
+        if draft.operation == "cma_alloc" and draft.errno == "ENOMEM" and draft.basis == "log":
+            if _same_task(draft, row) and _near(draft, row):
+                draft.cause = "bitmap_full"
 
 
 def _unmovable(drafts: list[Draft], row: Row, layout: Layout) -> None:

@@ -20,9 +20,9 @@ def attempt_cause(draft: Draft, events: AttemptEvents, failed_allocs: npt.NDArra
     if draft.operation in ("cma_alloc", "contig_alloc", "longterm_pin") and draft.errno == "ENOMEM":
         if _destination_failed(draft, events, failed_allocs):
             return "destination_enomem"
-        if draft.operation == "cma_alloc" and not draft.tries:
+        if draft.operation == "cma_alloc" and not draft.tries and draft.basis != "log":
             return "bitmap_full"
-    if draft.operation == "cma_alloc" and not draft.tries and draft.errno == "EBUSY":
+    if draft.operation == "cma_alloc" and not draft.tries and draft.errno == "EBUSY" and draft.basis != "log":
         return "bitmap_full"  # since 6.16 a request beyond what is available ends with EBUSY, nothing tried
     if _never_isolated(draft, events):
         return "isolation_conflict"

@@ -14,7 +14,7 @@ from tracereplay.culprits.attempt_causes import attempt_cause
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.map_runs import count_pages, map_runs
 from tracereplay.culprits.rows import Row, blocked_tries, merge, waits_for
-from tracereplay.culprits.suspect import Run, Suspect, suspects_of
+from tracereplay.culprits.suspect import Run, Suspect, logged_suspects, suspects_of
 from tracereplay.culprits.table import RANK, Cause, decide
 from tracereplay.model.result import Attempt, Culprit, Effect
 from tracereplay.replay.engine import Engine
@@ -25,12 +25,17 @@ UNEXPLAINED_WAIT_NS = NS_PER_S
 
 
 def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draft], input_id: str) -> list[Attempt]:
-    """The attempts, each with what stood in its way and the cause that decided it."""
+    """The attempts, each with what stood in its way and the cause that decided it.
+
+    Without a trace, `engine` and `events` are empty and the pages are those the kernel log dumped.
+    """
     suspects = suspects_of(engine, run, drafts)
     failed = engine.table("failed_allocs")
     attempts = []
     for number, draft in enumerate(drafts):
-        rows = [row for suspect in suspects.get(number, ()) for row in _rows(draft, suspect)]
+        met = suspects.get(number, [])
+        met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met})]
+        rows = [row for suspect in met for row in _rows(draft, suspect)]
         _name_waits(draft, rows)
         attempt = _attempt(run, draft, input_id, merge(draft.id, rows))
         _decide_cause(attempt, draft, events, failed)
@@ -57,7 +62,9 @@ def _rows(draft: Draft, suspect: Suspect) -> list[Row]:
 
 def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> Effect | None:
     """What the page did to the attempt; None: nothing that is worth a row."""
-    reached = suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED))
+    reached = (
+        suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED | Reason.LOGGED))
+    )
     if suspect.awaited:
         return "delayed" if reached else "would_block"
     if reached:

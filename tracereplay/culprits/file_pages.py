@@ -33,6 +33,8 @@ def _flag_evidence(suspect: Suspect, flag: str) -> Evidence:
 def writeback(suspect: Suspect) -> list[Finding]:
     """PG_writeback at the test or in the middle of the wait; or the folio that folio_wait_writeback named."""
     named = suspect.awaited and suspect.named
+    if suspect.reasons & Reason.LOGGED and "writeback" in suspect.flags:
+        return [Finding("suggested", candidates=("extra_reference",), evidence=evidence.logged(suspect))]
     if not suspect.reasons & Reason.WRITEBACK and not named:
         return []
     weakened = suspect.hiding()
@@ -114,7 +116,7 @@ def unsplittable_folio(suspect: Suspect) -> list[Finding]:
 def buffer_head(suspect: Suspect) -> list[Finding]:
     """A page of a block device's cache, or one with private data, that was tried and stayed without extra references."""
     if suspect.awaited or not suspect.marks & Mark.FILE:
-        return []
+        return _dumped_buffers(suspect)
     counted = bool(suspect.marks & Mark.COUNTED)
     if counted:
         # The count is as expected: cache and private data. Locked pages have a better explanation.
@@ -140,6 +142,22 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
                 *evidence.tried(suspect),
                 *evidence.logged(suspect),
             ],
+        )
+    ]
+
+
+def _dumped_buffers(suspect: Suspect) -> list[Finding]:
+    """A dump of a block device's page with buffers, which has no references too many."""
+    row = suspect.dump
+    if row is None or "def_blk_aops" not in str(row["aops"] or "") or "private" not in (row["flags"] or ()):
+        return []
+    return [
+        Finding(
+            "suggested",
+            holder_name="a block device (file system metadata)",
+            candidates=("extra_reference",),
+            released_ns=suspect.end_ns,
+            evidence=evidence.logged(suspect),
         )
     ]
 

@@ -9,6 +9,7 @@ from tracereplay.culprits.suspect import Ref, Suspect, is_kernel_task
 from tracereplay.model.result import Verdict
 from tracereplay.replay.state import Mark, Reason, RefKind, State
 
+GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
 FRESH_NS = 100_000_000  # LRU batches are drained within this time on a busy CPU
 GFP_MOVABLE = 0x08
 
@@ -98,7 +99,7 @@ def longterm_pins(suspect: Suspect) -> list[Finding]:
 
 def short_pins(suspect: Suspect) -> list[Finding]:
     """pin_short: any other."""
-    return [finding for finding in pins(suspect) if not _longterm(suspect, finding)]
+    return [finding for finding in pins(suspect) if not _longterm(suspect, finding)] or dumped_pins(suspect)
 
 
 def _longterm(suspect: Suspect, finding: Finding) -> bool:
@@ -162,23 +163,46 @@ def _counted_extra(suspect: Suspect) -> list[Finding]:
     ]
 
 
-def _dumped_extra(suspect: Suspect) -> list[Finding]:
-    """The kernel's dump of a page it could not migrate: refcount holds the isolation's own reference."""
+def dumped_excess(suspect: Suspect) -> int:
+    """References beyond the expected ones in the kernel's dump of a page it could not migrate; 0 where unknown.
+
+    The dump is made while the page is isolated: one reference is the isolation's own.
+    """
     row = suspect.dump
     if row is None or row["reason"] != "migration failure" or row["refcount"] is None or row["mapcount"] is None:
-        return []
+        return 0
     flags = set(row["flags"] or ())
+    if row["order"] or "head" in flags:
+        return 0
     file = bool(row["aops"]) or (not row["anon"] and bool(row["mapping"]))
-    expected = 1 + row["mapcount"] + (1 if file else 0) + (1 if file and "private" in flags else 0)
-    expected += 1 if "swapcache" in flags else 0
-    if row["refcount"] <= expected or row["order"] or "head" in flags:
+    expected = 1 + int(row["mapcount"]) + file + (file and "private" in flags) + ("swapcache" in flags)
+    return max(int(row["refcount"]) - expected, 0)
+
+
+def dumped_pins(suspect: Suspect) -> list[Finding]:
+    """A dump whose refcount is higher by GUP_PIN_COUNTING_BIAS or more: pinned; who did is not in a log."""
+    excess = 0 if suspect.marks & Mark.COUNTED else dumped_excess(suspect)
+    if excess < GUP_PIN_COUNTING_BIAS:
+        return []
+    return [
+        Finding(
+            "suggested",
+            candidates=("pin_longterm", "extra_reference"),
+            mechanism="FOLL_PIN",
+            released_ns=suspect.end_ns,
+            evidence=[*evidence.allocated(suspect), *evidence.logged(suspect), *evidence.tried(suspect)],
+        )
+    ]
+
+
+def _dumped_extra(suspect: Suspect) -> list[Finding]:
+    if not dumped_excess(suspect):
         return []
     return [
         Finding(
             "proved",
             candidates=("pin_short", "pin_longterm", "lru_batch"),
             released_ns=suspect.end_ns,
-            holder_name=None,
             evidence=[*evidence.allocated(suspect), *evidence.logged(suspect), *evidence.tried(suspect)],
         )
     ]

@@ -14,6 +14,7 @@ from tracereplay.losses import Loss
 from tracereplay.model.result import Allocation, File, Task
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.state import Mark, Reason, RefKind, State
+from tracereplay.units import NS_PER_S
 
 # Tasks that are the kernel's own: they hold references in passing and are never called holders.
 KERNEL_TASKS = (
@@ -35,6 +36,9 @@ KERNEL_TASKS = (
     "loop",
     "kdamond",
 )
+
+
+LOG_BEHIND_NS = 2 * NS_PER_S
 
 
 def is_kernel_task(tid: int, comm: str | None) -> bool:
@@ -77,6 +81,13 @@ class Run:
             return None
         comm = self.comm_of(tid) or self.layout.comms.get(tid)
         return Task(tid=tid, pid=self.layout.pids.get(tid), comm=comm)
+
+    def dump_of(self, pfn: int, draft: Draft) -> Mapping[str, Any] | None:
+        """The kernel's dump of the page printed during the attempt (the log may run behind the trace)."""
+        rows = self.dumps.get(pfn, ())
+        return next(
+            (row for row in rows if row["time_ns"] is None or draft.covers(row["time_ns"], LOG_BEHIND_NS)), None
+        )
 
     def hiding(self, start_ns: int, end_ns: int) -> list[str]:
         """Losses that may have hidden events in this interval."""
@@ -152,10 +163,7 @@ class Suspect:
     @property
     def dump(self) -> Mapping[str, Any] | None:
         """The kernel's own dump of this page, printed during the attempt."""
-        for row in self.run.dumps.get(self.pfn, ()):
-            if row["time_ns"] is None or self.draft.covers(row["time_ns"], 2_000_000_000):
-                return row
-        return None
+        return self.run.dump_of(self.pfn, self.draft)
 
     @property
     def on_block_device(self) -> bool:
@@ -190,6 +198,55 @@ def suspects_of(engine: Engine, run: Run, drafts: Sequence[Draft]) -> dict[int, 
         attempt, awaited = divmod(int(row["attempt"]), 2)
         held = [_ref(refs[at]) for at in claims.get(number, ())]
         found.setdefault(attempt, []).append(_suspect(run, drafts[attempt], bool(awaited), row, files, held, names))
+    return found
+
+
+def logged_suspects(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
+    """Pages that only the kernel's dumps show in the attempt's way: not in the trace, or there is no trace."""
+    found = []
+    for pfn in run.dumps:
+        row = run.dump_of(pfn, draft)
+        inside = any(start <= pfn < end for start, end in draft.spans)
+        if pfn in known or row is None or not (inside or pfn == draft.log_pfn):
+            continue
+        if row["reason"] not in ("migration failure", "unmovable page", "isolation failed"):
+            continue
+        when = draft.start_ns if row["time_ns"] is None else row["time_ns"]
+        named = Reason.NAMED if pfn == draft.log_pfn else Reason(0)
+        found.append(
+            Suspect(
+                run=run,
+                draft=draft,
+                awaited=False,
+                pfn=pfn,
+                pages=1 << (row["order"] or 0),
+                first_ns=when,
+                last_ns=when,
+                reasons=Reason.LOGGED | named,
+                marks=Mark(0),
+                state=State.ALLOCATED,
+                order=row["order"] or 0,
+                count=row["refcount"] or 0,
+                mapcount=(row["mapcount"] or 0) - 1,
+                flags=frozenset(row["flags"] or ()),
+                post_flags=frozenset(),
+                gfp=0,
+                alloc_ns=None,
+                alloc_tid=None,
+                file=None,
+                min_excess=0,
+                confirmed=0,
+                pending=False,
+                own=0,
+                post_ns=None,
+                clear_ns=None,
+                clear_tid=None,
+                unlock_ns=None,
+                written_ns=None,
+                end_ns=None,
+                end_tid=None,
+            )
+        )
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Suspect
-from tracereplay.replay.state import Mark
+from tracereplay.replay.state import Mark, Reason
 
 REFERENCE_CAUSES = ("pin_short", "pin_longterm", "extra_reference", "lru_batch")
 ANY_CAUSE = (*REFERENCE_CAUSES, "buffer_head", "locked_folio", "unmovable_allocation", "hugetlb")
@@ -28,7 +28,7 @@ def preexisting(suspect: Suspect) -> list[Finding]:
 
 def unknown(suspect: Suspect) -> list[Finding]:
     """Named by the kernel; nothing else is known."""
-    if suspect.awaited or not suspect.named:
+    if suspect.awaited or not (suspect.named or suspect.reasons & Reason.LOGGED):
         return []
     return [
         Finding(

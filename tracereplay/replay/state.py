@@ -115,6 +115,7 @@ class Reason(IntFlag):
     RESTORED = 64  # its migration entry was restored: migration failed
     NAMED = 128  # the kernel named it (fin_pfn)
     TYPED = 256  # a page type: slab, page table, offline ...
+    LOGGED = 512  # the kernel log dumped it
 
 
 # A page in the way at a probe: its state then, and what became of it.
