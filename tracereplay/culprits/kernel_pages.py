@@ -9,10 +9,12 @@ from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding, weaker
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.model.result import Allocation
-from tracereplay.replay.state import Mark, Reason, State
+from tracereplay.replay.state import Mark, PageType, Reason, State
+from tracereplay.schema import Op
 
 RING_BUFFER_FUNCTIONS = ("ring_buffer_resize", "__rb_allocate_pages", "ring_buffer_alloc", "__ring_buffer_alloc")
 TRACER = "the tracer's own ring buffer"
+GFP_MOVABLE = 0x08
 GFP_MOVABLE_NAMES = ("GFP_HIGHUSER_MOVABLE", "__GFP_MOVABLE", "GFP_TRANSHUGE")
 
 
@@ -80,13 +82,21 @@ def _special(row: Mapping[str, Any]) -> bool:
 
 
 def hugetlb(suspect: Suspect) -> list[Finding]:
-    """The kernel's dump says hugetlb."""
+    """A page type hugetlb, in its reference events or the kernel's dump; who uses it took it out of the pool."""
     row = suspect.dump
-    if row is None or "hugetlb" not in str(row["page_type"] or ""):
+    dumped = row is not None and "hugetlb" in str(row["page_type"] or "")
+    if not dumped and (suspect.page_type != PageType.HUGETLB or suspect.awaited):
         return []
+    users = [ref for ref in suspect.refs if ref.op == Op.REF_UNFREEZE]
     return [
         Finding(
-            "suggested", released_ns=suspect.end_ns, allocated_by=_owner(suspect), evidence=evidence.logged(suspect)
+            "suggested",
+            holder=suspect.run.task(users[0].tid) if users else None,
+            holder_verdict="suggested" if users else "unknown",
+            held_since_ns=users[0].ns if users else None,
+            released_ns=suspect.end_ns if not users else users[0].close_ns,
+            allocated_by=_owner(suspect),
+            evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
         )
     ]
 
@@ -94,6 +104,8 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
 def offline_or_hwpoison(suspect: Suspect) -> list[Finding]:
     """The kernel's dump says hwpoison, or a page type offline (balloon, virtio-mem)."""
     row = suspect.dump
+    if suspect.page_type == PageType.OFFLINE and not suspect.awaited:
+        return [Finding("suggested", released_ns=suspect.end_ns, evidence=evidence.tried(suspect))]
     if row is None or not ("hwpoison" in (row["flags"] or ()) or "offline" in str(row["page_type"] or "")):
         return []
     return [Finding("suggested", released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
@@ -105,14 +117,44 @@ def _by_aops(suspect: Suspect, *names: str) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested", holder_name=str(row["aops"]), released_ns=suspect.end_ns, evidence=evidence.logged(suspect)
+            "suggested",
+            holder=suspect.run.task(suspect.alloc_tid),
+            holder_verdict="suggested" if suspect.alloc_tid is not None else "unknown",
+            allocated_by=_owner(suspect),
+            holder_name=str(row["aops"]),
+            released_ns=suspect.end_ns,
+            evidence=evidence.logged(suspect),
         )
     ]
 
 
 def secretmem(suspect: Suspect) -> list[Finding]:
-    """a_ops secretmem_aops: its migrate_folio always says -EBUSY."""
-    return _by_aops(suspect, "secretmem_aops")
+    """a_ops secretmem_aops: its migrate_folio always says -EBUSY. Without a dump: what else looks like it.
+
+    A file page allocated without __GFP_MOVABLE and unevictable, tried and left with no reference too many. (ramfs
+    allocates alike, but its pages migrate.)
+    """
+    dumped = _by_aops(suspect, "secretmem_aops")
+    if dumped or suspect.awaited or not suspect.marks & Mark.FILE or not suspect.marks & Mark.BORN:
+        return dumped
+    tried = suspect.reasons & (Reason.LEFT | Reason.VISITED | Reason.RESTORED)
+    told = "unevictable" in suspect.flags or not suspect.marks & Mark.COUNTED
+    if suspect.gfp & GFP_MOVABLE or not tried or not told or suspect.reasons & Reason.EXCESS:
+        return []
+    if suspect.draft.failed_migrations == 0:
+        return []
+    return [
+        Finding(
+            "suggested",
+            holder=suspect.run.task(suspect.alloc_tid),
+            holder_verdict="suggested",
+            candidates=("no_migration_handler", "extra_reference"),
+            held_since_ns=suspect.alloc_ns,
+            released_ns=suspect.end_ns,
+            weakened_by=suspect.hiding(suspect.alloc_ns),
+            evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
+        )
+    ]
 
 
 def aio_ring(suspect: Suspect) -> list[Finding]:

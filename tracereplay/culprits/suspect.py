@@ -13,7 +13,7 @@ from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 from tracereplay.model.result import Allocation, File, Task
 from tracereplay.replay.engine import Engine
-from tracereplay.replay.state import Mark, Reason, RefKind, State
+from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefKind, State
 from tracereplay.units import NS_PER_S
 
 # Tasks that are the kernel's own: they hold references in passing and are never called holders.
@@ -164,6 +164,13 @@ class Suspect:
     def dump(self) -> Mapping[str, Any] | None:
         """The kernel's own dump of this page, printed during the attempt."""
         return self.run.dump_of(self.pfn, self.draft)
+
+    @property
+    def page_type(self) -> PageType | None:
+        """Its page type, for pages that have one."""
+        if not self.marks & Mark.TYPED or self.mapcount > TYPED_MAPCOUNT + PageType.OTHER:
+            return None
+        return PageType(self.mapcount - TYPED_MAPCOUNT)
 
     @property
     def on_block_device(self) -> bool:

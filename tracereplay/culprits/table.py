@@ -47,9 +47,9 @@ class Cause:
 PAGE_REF = ("page_ref_mod", "page_ref_mod_unless", "page_ref_mod_and_test")
 
 CAUSES: tuple[Cause, ...] = (
-    Cause("hugetlb", Obstacle.NATURE, "suggested", ("kernel log",), kernel_pages.hugetlb),
+    Cause("hugetlb", Obstacle.NATURE, "suggested", PAGE_REF, kernel_pages.hugetlb),
     Cause("offline_or_hwpoison", Obstacle.NATURE, "suggested", ("kernel log",), kernel_pages.offline_or_hwpoison),
-    Cause("secretmem", Obstacle.NATURE, "suggested", ("kernel log",), kernel_pages.secretmem),
+    Cause("secretmem", Obstacle.NATURE, "suggested", PAGE_REF, kernel_pages.secretmem),
     Cause("aio_ring", Obstacle.NATURE, "suggested", ("kernel log",), kernel_pages.aio_ring),
     Cause("unmovable_allocation", Obstacle.NATURE, "proved", ("mm_page_alloc",), kernel_pages.unmovable_allocation),
     Cause(

@@ -6,6 +6,7 @@ from tracereplay.compiled import njit
 from tracereplay.replay.ledger_kernels import NONE, Memory, Row, own_refs
 from tracereplay.replay.replay_kernels import (
     ALLOCATED,
+    ANON,
     BORN,
     COUNTED,
     ENTERED,
@@ -20,7 +21,7 @@ from tracereplay.replay.replay_kernels import (
     excess_of,
     find_row,
 )
-from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, Reason, Tally
+from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, PageType, Reason, Tally
 
 GFP_MOVABLE = 0x08  # ___GFP_MOVABLE: bit 3 in every kernel seen (4.19 to 7.3)
 UPTODATE = int(FlagMask.UPTODATE)
@@ -31,6 +32,8 @@ R_EXCESS, R_LEFT, R_LOCKED, R_WRITEBACK = (
     int(Reason.WRITEBACK),
 )
 R_UNMOVABLE, R_VISITED, R_RESTORED = int(Reason.UNMOVABLE), int(Reason.VISITED), int(Reason.RESTORED)
+TYPED_HUGETLB = TYPED_MAPCOUNT + int(PageType.HUGETLB)
+TYPED_OFFLINE = TYPED_MAPCOUNT + int(PageType.OFFLINE)
 R_NAMED, R_TYPED = int(Reason.NAMED), int(Reason.TYPED)
 T_SUSPECTS, T_CLAIMS = int(Tally.SUSPECTS), int(Tally.CLAIMS)
 
@@ -55,7 +58,9 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
     if page.state != ALLOCATED:
         return reasons
     marks = page.marks
-    if marks & BORN and not marks & ENTERED and (page.gfp & GFP_MOVABLE) == 0:
+    # Pages on the LRU are migrated whatever they were allocated for.
+    lru = marks & (FILE | ANON) != 0
+    if marks & BORN and not marks & ENTERED and not lru and (page.gfp & GFP_MOVABLE) == 0:
         reasons |= R_UNMOVABLE
     if marks & RESTORED:
         reasons |= R_RESTORED
@@ -71,7 +76,7 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
             reasons |= R_WRITEBACK
     elif visited and marks & BORN and not marks & ENTERED:
         reasons |= R_VISITED
-    if reasons and marks & TYPED:
+    if marks & TYPED and page.count > 0 and page.mapcount in (TYPED_HUGETLB, TYPED_OFFLINE):
         reasons |= R_TYPED
     return reasons
 

@@ -15,6 +15,7 @@ from tracereplay.compiled import inlined, njit
 from tracereplay.replay.ledger_kernels import (
     GET,
     I64,
+    MOD,
     NONE,
     PIN,
     Memory,
@@ -27,9 +28,19 @@ from tracereplay.replay.ledger_kernels import (
     fault_maps,
     give_back,
     own_refs,
+    push_ref,
     take,
 )
-from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, SECTION_BITS, TYPED_MAPCOUNT, Mark, State, Tally
+from tracereplay.replay.state import (
+    LIFE_MARKS,
+    NO_EXCESS,
+    SECTION_BITS,
+    TYPED_MAPCOUNT,
+    Mark,
+    PageType,
+    State,
+    Tally,
+)
 from tracereplay.schema import COUNT as A_COUNT
 from tracereplay.schema import FLAGS as A_FLAGS
 from tracereplay.schema import MAPCOUNT as A_MAPCOUNT
@@ -56,6 +67,9 @@ class FlagMask(IntEnum):
 I32: TypeAlias = npt.NDArray[np.int32]
 SECTION_MASK = (1 << SECTION_BITS) - 1
 MAX_ORDER = 20
+PAGE_TYPE_OTHER = int(PageType.OTHER)
+PAGE_TYPES_BY_BIT = 5  # buddy, offline, table, guard, hugetlb
+TYPED_TOP = TYPED_MAPCOUNT + PAGE_TYPE_OTHER
 MAX_PFN_BITS = 35  # state.MAX_SECTIONS
 LOCKED, WRITEBACK, PRIVATE = int(FlagMask.LOCKED), int(FlagMask.WRITEBACK), int(FlagMask.PRIVATE)
 SWAPCACHE, HEAD = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD)
@@ -317,6 +331,20 @@ def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
 
 
 @inlined
+def page_type(raw_mapcount: int) -> int:
+    """The PageType of a _mapcount that holds one."""
+    word = raw_mapcount & 0xFFFFFFFF
+    top = word >> 24
+    if 0xF0 <= top < 0xFF:
+        return min(top & 15, PAGE_TYPE_OTHER)
+    cleared = ~word & 0xFFF
+    for number in range(PAGE_TYPES_BY_BIT):
+        if cleared & (0x80 << number):
+            return number
+    return PAGE_TYPE_OTHER
+
+
+@inlined
 def change_of(op: int, val: int, ret: int) -> int:
     """By how much a reference event changed the count."""
     if op in (OP_MOD, OP_AND_TEST, OP_AND_RETURN):
@@ -347,7 +375,7 @@ def do_ref(
         return  # nothing happened; on 7.2 failed freezes are everyday noise
     raw_mapcount = args[A_MAPCOUNT]
     typed = raw_mapcount < -128 or raw_mapcount > 32766
-    mapcount = TYPED_MAPCOUNT if typed else raw_mapcount
+    mapcount = TYPED_MAPCOUNT + page_type(raw_mapcount) if typed else raw_mapcount
     if op == OP_SET:
         tail = page.state == ALLOCATED and page.order > 0 and (pfn & ((1 << page.order) - 1)) != 0
         if page.state != ALLOCATED:
@@ -383,6 +411,11 @@ def do_ref(
     page.marks |= COUNTED | SEEN
     if typed:
         page.marks |= TYPED
+    if typed and (op == OP_FREEZE or op == OP_UNFREEZE):
+        # hugetlb: frozen in the pool, unfrozen for the task that maps it
+        close_life(refs, tally, page, stamp)
+        if op == OP_UNFREEZE:
+            push_ref(refs, tally, page, pfn, stamp, val, MOD)
     if op == OP_FREEZE:
         if isolating:
             page.marks |= FROZEN
@@ -393,7 +426,7 @@ def do_ref(
         return
     if op == OP_UNLESS and isolating:
         page.marks |= TOUCHED
-    remapped = mapcount - old_mapcount if known and not typed and old_mapcount != TYPED_MAPCOUNT else 0
+    remapped = mapcount - old_mapcount if known and not typed and old_mapcount > TYPED_TOP else 0
     if remapped > 0:
         become_mappings(refs, tally, page, remapped, stamp)
     # Just before this change, with the mapcount read after it; an unmap took its mapping away together with its count.

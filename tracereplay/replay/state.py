@@ -26,6 +26,24 @@ class State(IntEnum):
     ALLOCATED = 3  # in use
 
 
+class PageType(IntEnum):
+    """Page types (include/linux/page-flags.h), by the low digit of the top byte since 6.12 (0xf0 buddy ...).
+
+    Up to 6.11 the word has a bit cleared for each: 0x80 buddy, 0x100 offline, 0x200 table, 0x400 guard, 0x800 hugetlb.
+    """
+
+    BUDDY = 0
+    OFFLINE = 1
+    TABLE = 2
+    GUARD = 3
+    HUGETLB = 4
+    SLAB = 5
+    ZSMALLOC = 6
+    UNACCEPTED = 7
+    LARGE_KMALLOC = 8
+    OTHER = 15
+
+
 class Mark(IntFlag):
     """Facts about a page frame; those above WINDOW hold since the last watch of its range began."""
 
@@ -50,7 +68,8 @@ class Mark(IntFlag):
 WINDOW_MARKS = Mark.TOUCHED | Mark.FROZEN | Mark.RESTORED | Mark.SEEN | Mark.ENTERED
 LIFE_MARKS = 0xFFFF & ~int(WINDOW_MARKS)
 
-TYPED_MAPCOUNT = -32768  # stands for any page-type word
+# A _mapcount that holds a page type is kept as TYPED_MAPCOUNT + PageType.
+TYPED_MAPCOUNT = -32768
 NO_EXCESS = 32767  # nothing known yet
 
 # 48 bytes a page.
@@ -114,7 +133,7 @@ class Reason(IntFlag):
     VISITED = 32  # no page_ref events: allocated before, not freed, within the part already scanned
     RESTORED = 64  # its migration entry was restored: migration failed
     NAMED = 128  # the kernel named it (fin_pfn)
-    TYPED = 256  # a page type: slab, page table, offline ...
+    TYPED = 256  # a page type that is not migrated like others: hugetlb, offline
     LOGGED = 512  # the kernel log dumped it
 
 
