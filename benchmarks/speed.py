@@ -61,7 +61,8 @@ def main() -> int:
         "trace-cmd report": [peer, "report", str(args.trace)],
         "blame": [sys.executable, "-m", "tracereplay", "blame", "--quiet", str(args.trace)],
     }
-    seconds: dict[str, list[float]] = {name: [] for name in (*commands, "open (exact scan)", "decode to all-field tables")}
+    rows = (*commands, "open (exact scan)", "decode to all-field tables")
+    seconds: dict[str, list[float]] = {name: [] for name in rows}
     for run in range(args.runs + 1):
         for name, command in commands.items():
             spent = cpu_seconds(command)

@@ -166,7 +166,8 @@ def scan_pages(
     events), the last a set of the ids that occur, modulo 64.
 
     min_bytes int64[65536] -- shortest record by event id, -1 = no such id; counts int64[65536] -- += records by id;
-    faults int64[65536] -- += records too short (or unknown) by id; shortest int64[65536] -- bytes by id; tids uint8[MAX_TID] -- 1 where the task ran;
+    faults int64[65536] -- += records too short (or unknown) by id; shortest int64[65536] -- bytes by id;
+    tids uint8[MAX_TID] -- 1 where the task ran;
     status uint8[pages], missed int64[pages] -- as `_open_page` says, or PAGE_BAD_RECORD, PAGE_EMPTY.
     """
     big = layout[BIG_ENDIAN]

@@ -63,7 +63,6 @@ class Plan:
                 n_fields[kind] += 1
         return cls(kind_of_id.reshape(-1), n_fields, field_at, keep)
 
-
     def events_of(self, buffer: int) -> int:
         """The set of ids read from this buffer, modulo 64, as `CpuPages.events` has them by block."""
         ids = np.flatnonzero(self.kind_of_id[buffer * IDS : (buffer + 1) * IDS] >= 0)

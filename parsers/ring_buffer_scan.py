@@ -23,8 +23,8 @@ from tracereplay.parsers.ring_buffer import (
 class Scan:
     """What one walk over all pages found.
 
-    counts int64[buffers, 65536], faults and shortest (bytes) int64[65536] by event id, tids uint8[kernels.MAX_TID];
-    cpu_start_ns by (buffer, cpu).
+    counts int64[buffers, 65536], faults and shortest (bytes) int64[65536] by event id, tids
+    uint8[kernels.MAX_TID]; cpu_start_ns by (buffer, cpu).
     """
 
     counts: npt.NDArray[np.int64]
@@ -40,7 +40,10 @@ class Scan:
 def scan(
     streams: Sequence[CpuPages], layout: npt.NDArray[np.int64], min_bytes: npt.NDArray[np.int64], clock: Clock
 ) -> Scan:
-    """Walk all pages once: exact counts, first and last times, losses. Fills `first`, `last` and `events` of every stream."""
+    """Walk all pages once: exact counts, first and last times, losses.
+
+    Fills `first`, `last` and `events` of every stream.
+    """
     buffers = 1 + max((pages.buffer for pages in streams), default=0)
     found = Scan(
         np.zeros((buffers, IDS), np.int64),

@@ -89,7 +89,8 @@ LOSS_KINDS: dict[str, LossKind] = {
             hides_events=True,
         ),
         LossKind(
-            "corrupt_record", Severity.ERROR,
+            "corrupt_record",
+            Severity.ERROR,
             "A record's length cannot be right: the records behind it cannot be found",
             "Copy the file again; if it persists, record again.",
             hides_events=True,

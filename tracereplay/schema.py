@@ -56,7 +56,8 @@ def integers(column: pa.ChunkedArray, none: int = -1) -> npt.NDArray[np.int64]:
     """
     parts = []
     for chunk in column.chunks:
-        values = np.frombuffer(chunk.buffers()[1], chunk.type.to_pandas_dtype())[chunk.offset : chunk.offset + len(chunk)]
+        whole = np.frombuffer(chunk.buffers()[1], chunk.type.to_pandas_dtype())
+        values = whole[chunk.offset : chunk.offset + len(chunk)]
         numbers = values.astype(np.int64)
         if chunk.null_count:
             numbers[chunk.is_null().to_numpy(zero_copy_only=False)] = none

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tracereplay.session import Session
 
 import tracereplay
 from tests.captures import trace_of
 from tracereplay.parsers.base import TraceReader
+from tracereplay.session import Session
 
 Document = dict[str, Any]
 

@@ -51,7 +51,8 @@ def find_contig(events: AttemptEvents, taken: list[Draft]) -> list[Draft]:
         draft.request = Request(
             pages=(last.end_pfn or 0) - (last.start_pfn or 0), start_pfn=last.start_pfn, end_pfn=last.end_pfn
         )
-        assert draft.tid is not None and draft.end_ns is not None
+        assert draft.tid is not None
+        assert draft.end_ns is not None
         draft.failed_migrations = failed_between(events, draft.tid, draft.start_ns, draft.end_ns)
         draft.phases = phases_between(
             events, draft.tid, draft.start_ns, draft.end_ns, [t.start_ns for t in draft.tries]

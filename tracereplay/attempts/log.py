@@ -218,9 +218,9 @@ def _contig_failed(drafts: list[Draft], row: Row) -> None:
 def _bitmap(drafts: list[Draft], row: Row) -> None:
     """`number of available pages: ... => N free of M total pages`, printed behind a failure of the same task."""
     for draft in drafts:
-        if draft.operation == "cma_alloc" and draft.errno == "ENOMEM" and draft.basis == "log":
-            if _same_task(draft, row) and _near(draft, row):
-                draft.cause = "bitmap_full"
+        full = draft.operation == "cma_alloc" and draft.errno == "ENOMEM" and draft.basis == "log"
+        if full and _same_task(draft, row) and _near(draft, row):
+            draft.cause = "bitmap_full"
 
 
 def _unmovable(drafts: list[Draft], row: Row, layout: Layout) -> None:

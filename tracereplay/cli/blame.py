@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tracereplay.cli.options import input_options, open_session, output_options
+from tracereplay.cli.options import confidential_option, input_options, open_session, output_options, shown
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.reports import FORMATS
 
@@ -19,6 +19,7 @@ from tracereplay.reports import FORMATS
 @click.option("--fail-on", metavar="RULES", help="Exit with 1 if one matches: failed, cause=CODE, holder=GLOB, proved, "
               "loss>=SEVERITY, unexplained>N; comma-separated.")  # fmt: skip
 @click.option("--full", is_flag=True, help="Fold nothing; show evidence and every try.")
+@confidential_option
 def blame(
     inputs: tuple[str, ...],
     format_: str,
@@ -26,6 +27,7 @@ def blame(
     out: Path | None,
     fail_on: str | None,
     full: bool,
+    confidential: bool,
     **opening: Any,
 ) -> int:
     """Explain failed CMA allocations and memory offlines: which pages stood in the way, why, who holds them."""
@@ -33,7 +35,7 @@ def blame(
 
     rules = rules_of(fail_on)
     with open_session(inputs, **opening) as session:
-        result = session.blame()
+        result = shown(session.blame(), confidential)
     if out is not None:
         from tracereplay.model.tables import result_tables  # noqa: PLC0415
         from tracereplay.model.tables_write import write_tables  # noqa: PLC0415

@@ -16,8 +16,10 @@ import click
 from tracereplay import __version__
 from tracereplay.cli.blame import blame
 from tracereplay.cli.explain import explain
+from tracereplay.cli.export import export
 from tracereplay.cli.info import info
 from tracereplay.cli.page import page
+from tracereplay.cli.plot import plot
 from tracereplay.cli.report import report
 from tracereplay.errors import TraceReplayError
 
@@ -37,14 +39,14 @@ def cli(debug: bool) -> None:
     """
 
 
-for verb in (blame, info, page, explain, report):
+for verb in (blame, info, page, explain, report, plot, export):
     cli.add_command(verb)
 
 
 class _NoPandas:
     """Hides pandas from the process: no verb uses it, and pyarrow loads it, where installed, at the first list."""
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
         """An import hook (importlib.abc.MetaPathFinder)."""
         if name == "pandas":
             raise ModuleNotFoundError("pandas is not loaded by the command line", name=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from tracereplay.errors import UsageError
 
 if TYPE_CHECKING:
+    from tracereplay.model.result import Result
     from tracereplay.session import Session
 
 Decorator = Callable[[Any], Any]
@@ -49,6 +51,21 @@ def output_options(*formats: str) -> Decorator:
     return combine(options)
 
 
+def confidential_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--confidential`, for whatever leaves the house."""
+    words = "Names of tasks, files, areas, modules and inputs become tokens (task-1), for passing on."
+    return click.option("--confidential", is_flag=True, help=words)(function)
+
+
+def shown(result: Result, confidential: bool) -> Result:
+    """The result, or what of it may be passed on."""
+    if not confidential:
+        return result
+    from tracereplay.model.confidential import confidential as without_names  # noqa: PLC0415
+
+    return without_names(result)
+
+
 def combine(options: tuple[Decorator, ...]) -> Decorator:
     """The options as one decorator, shown by --help in this order."""
 
@@ -58,6 +75,25 @@ def combine(options: tuple[Decorator, ...]) -> Decorator:
         return function
 
     return decorate
+
+
+def result_of(inputs: tuple[str, ...], **opening: Any) -> Result:
+    """A stored result as it is, if that is the one INPUT; else what `blame` says of the inputs."""
+    if len(inputs) == 1 and _is_document(inputs[0]):
+        from tracereplay.reports.json import read_json  # noqa: PLC0415
+
+        return read_json(inputs[0])
+    with open_session(inputs, **opening) as session:
+        return session.blame()
+
+
+def _is_document(path: str) -> bool:
+    """Whether a file begins as JSON does; no trace and no log does so."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(64).lstrip()[:1] == b"{"
+    except OSError:
+        return False
 
 
 @contextmanager

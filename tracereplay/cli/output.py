@@ -35,13 +35,18 @@ def int_or(text: str | None, default: int) -> int:
 
 
 def write_report(text: str, output: str | None) -> None:
+    """To stdout, or to the file, in UTF-8. Raises UsageError where it cannot be written."""
+    write_bytes(text.encode(errors="backslashreplace"), output)
+
+
+def write_bytes(data: bytes, output: str | None) -> None:
     """To stdout, or to the file: a regular file is replaced at once when all is written.
 
     Raises UsageError where the file cannot be written.
     """
     if output is None or output == "-":
         try:
-            click.echo(text.encode(errors="backslashreplace"), nl=False)
+            click.echo(data, nl=False)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -50,12 +55,10 @@ def write_report(text: str, output: str | None) -> None:
     path = Path(os.path.realpath(output))
     try:
         if path.exists() and not path.is_file():  # a pipe or a device
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
             return
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", errors="backslashreplace", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as scratch:
-            scratch.write(text)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as scratch:
+            scratch.write(data)
         umask = os.umask(0)
         os.umask(umask)
         Path(scratch.name).chmod(0o666 & ~umask)

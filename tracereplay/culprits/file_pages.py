@@ -114,7 +114,7 @@ def unsplittable_folio(suspect: Suspect) -> list[Finding]:
 
 
 def buffer_head(suspect: Suspect) -> list[Finding]:
-    """A page of a block device's cache, or one with private data, that was tried and stayed without extra references."""
+    """A block device's page, or one with private data, that was tried and stayed without extra references."""
     if suspect.awaited or not suspect.marks & Mark.FILE:
         return _dumped_buffers(suspect)
     counted = bool(suspect.marks & Mark.COUNTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,7 +60,7 @@ def map_runs(
             codes, owners = _by_pageblock(codes, owners, start_pfn, pageblock_pages)
             keys = codes * (len(culprits) + 2) + owners
         edges = np.concatenate([[0], np.flatnonzero(np.diff(keys)) + 1, [len(keys)]])
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in itertools.pairwise(edges.tolist()):
             owner = int(owners[low])
             runs.append(
                 MapRun(

@@ -39,7 +39,7 @@ def _held(suspect: Suspect) -> bool:
 
 
 def pins(suspect: Suspect) -> list[Finding]:
-    """pin_short and pin_longterm: a user task took a reference, still open at the failing test, and the count agrees."""
+    """A user task took a reference, still open at the failing test, and the count agrees."""
     if not _held(suspect):
         return []
     open_refs, left, chosen = takers(suspect), suspect.excess, []
@@ -56,7 +56,7 @@ def pins(suspect: Suspect) -> list[Finding]:
 
 
 def _whole_folio(suspect: Suspect, refs: list[Ref], rivals: bool) -> bool:
-    """Of a large folio mapped as a whole the head's count tells as much as a small page's, where nobody else took any."""
+    """Of a folio mapped as a whole the head's count tells as much as a small page's, where nobody else took any."""
     return (
         suspect.order > 0
         and not rivals

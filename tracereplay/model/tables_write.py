@@ -1,41 +1,68 @@
-"""Tables -> a folder of Parquet files, all or nothing."""
+"""Tables -> a folder of Parquet, Arrow or CSV files, all or nothing."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import csv, feather
 
 from tracereplay.errors import UsageError
+from tracereplay.model.table_formats import TABLE_FORMATS
 from tracereplay.model.tables import SPECS, Tables
 
 MARKER = "tracereplay.json"
 SCHEMA = "tracereplay.tables/1"
 
 
-def write_tables(tables: Tables, folder: str | Path) -> None:
-    """Write `<name>.parquet` for each table, and a marker that says the folder is ours.
+def write_tables(tables: Tables, folder: str | Path, table_format: str = "parquet", *, option: str = "--out") -> None:
+    """Write `<name>.<table_format>` for each table, and a marker that says the folder is ours; option -- who asks.
 
     A folder written earlier is replaced as a whole; while this fails, it stays as it was.
     Raises UsageError where `folder` holds anything else, or cannot be written.
     """
     target = Path(os.path.realpath(folder))
-    _refuse_foreign(target, str(folder))
+    _refuse_foreign(target, f"{option} {folder}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
             new = Path(scratch) / "new"
             new.mkdir()
             for name, table in tables.items():
-                pq.write_table(table, new / f"{name}.parquet", compression="zstd")
+                _WRITERS[table_format](table, new / f"{name}.{table_format}")
             rows = {name: table.num_rows for name, table in tables.items()}
             (new / MARKER).write_text(json.dumps({"schema": SCHEMA, "rows": rows}, indent=2) + "\n", encoding="utf-8")
             _put_in_place(new, target, Path(scratch) / "old")
     except OSError as error:
-        raise UsageError(f"--out {folder}: cannot write the tables: {error.strerror or error}") from error
+        raise UsageError(f"{option} {folder}: cannot write the tables: {error.strerror or error}") from error
+
+
+def _parquet(table: pa.Table, path: Path) -> None:
+    pq.write_table(table, path, compression="zstd")
+
+
+def _arrow(table: pa.Table, path: Path) -> None:
+    """The Arrow file format (Feather 2), which most tools map into memory as it is."""
+    feather.write_feather(table, path, compression="zstd")
+
+
+def _csv(table: pa.Table, path: Path) -> None:
+    """Structs become columns (`task.comm`), lists JSON, absent values nothing."""
+    while any(pa.types.is_struct(column.type) for column in table.schema):
+        table = table.flatten()
+    for place, column in enumerate(table.schema):
+        if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
+            texts = [None if value is None else json.dumps(value) for value in table.column(place).to_pylist()]
+            table = table.set_column(place, column.name, pa.array(texts, pa.string()))
+    csv.write_csv(table, path)
+
+
+_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {"parquet": _parquet, "arrow": _arrow, "csv": _csv}
 
 
 def _put_in_place(new: Path, target: Path, old: Path) -> None:
@@ -55,10 +82,10 @@ def _refuse_foreign(target: Path, shown: str) -> None:
     if not target.exists():
         return
     if not target.is_dir():
-        raise UsageError(f"--out {shown}: is a file, not a folder; name a new folder")
-    ours = {MARKER, *(f"{name}.parquet" for name in SPECS)}
+        raise UsageError(f"{shown}: is a file, not a folder; name a new folder")
+    ours = {MARKER, *(f"{name}.{suffix}" for name in SPECS for suffix in TABLE_FORMATS)}
     present = {entry.name for entry in target.iterdir()}
     if present and (MARKER not in present or present - ours):
         other = sorted(present - ours)
         what = f"holds {other[0]!r}" if other else f"has no {MARKER}"
-        raise UsageError(f"--out {shown}: not written by tracereplay ({what}); name a new folder")
+        raise UsageError(f"{shown}: not written by tracereplay ({what}); name a new folder")

@@ -232,7 +232,7 @@ def fault_maps(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
 
 @inlined
 def confirm_refs(refs: Rows, page: Row, stamp: Stamp, excess: int) -> None:
-    """The page is still in excess at another task's event: the youngest gets that make it up did not become mappings."""
+    """The page is still in excess at another task's event: the youngest gets that make it up are no mappings."""
     row = page.refs
     left = excess
     while row != NONE and left > 0:
