@@ -73,7 +73,7 @@ class PerfDataReader:
         self._losses = [_moved(loss, self._origin) for loss in header.losses + self._events.losses + found.losses]
         self._losses += self._sample_losses(found)
         self._names = found.tasks.names(self._origin)
-        unnamed = sum(1 for tid in np.flatnonzero(found.tids).tolist() if tid not in self._names.last)
+        unnamed = sum(1 for tid in found.tasks_seen() if tid not in self._names.last)
         if unnamed:
             self._losses.append(Loss("comm_unresolved", unnamed))
         self._info = self._describe(found, main)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from mmap import mmap
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ MAX_RECORD_BYTES = 1 << 16
 SPARE_BYTES = 12  # kernels read up to two words behind a record's last one
 # What is unpacked at once: a kilobyte of zstd's smallest blocks becomes 32 MB at most.
 PACKED_BYTES = 1 << 10
+
+# perf says goodbye on stderr, which some send into the same pipe.
+SPOKEN = b"[ perf record:"
 
 # Records that are followed by more than their size says, or hold other records (enum perf_user_event_type).
 HEADER_TRACING_DATA, AUXTRACE, COMPRESSED, COMPRESSED2 = 66, 71, 81, 83
@@ -66,8 +70,8 @@ class Records:
         self._words = np.frombuffer(self.data, np.uint32, len(self.data) // 4)
 
     def block(self, begin: int, end: int) -> Block:
-        """Bytes [begin, end) of an uncompressed file, which hold whole records."""
-        if end + SPARE_BYTES <= 4 * len(self._words):
+        """Bytes [begin, end) of an uncompressed file, which hold whole records; a copy where they lie unfavourably."""
+        if end + SPARE_BYTES <= 4 * len(self._words) and not begin % 4:
             return Block(self._words, begin, end)
         tail = _spared(self.data[begin:end])
         return Block(tail, 0, end - begin)
@@ -116,7 +120,12 @@ class Records:
         unpacker.finish()
 
     def _window(self, at: int) -> Block:
-        """The records from `at` on: as they lie in the mapped file, or a copy of its last ones."""
+        """The records from `at` on, or some of them: as they lie in the mapped file, or a copy of its last ones.
+
+        Behind a compressed record nothing is aligned: there records are copied, too.
+        """
+        if at % 4:
+            return self.block(at, min(self.end, at + BLOCK_BYTES))
         mapped_end = 4 * len(self._words) - SPARE_BYTES
         if self.end > mapped_end and mapped_end - at < MAX_RECORD_BYTES:
             return self.block(at, self.end)
@@ -124,7 +133,7 @@ class Records:
 
     def _break(self, at: int) -> tuple[int, int, int]:
         """(type, size, bytes that follow) of a record that may be followed by data."""
-        order = "big" if self.big_endian else "little"
+        order: Literal["big", "little"] = "big" if self.big_endian else "little"
         head = self.data[at : min(at + 16, self.end)].ljust(16, b"\0")
         kind, size = int.from_bytes(head[:4], order), int.from_bytes(head[6:8], order)
         if kind == AUXTRACE:
@@ -132,8 +141,8 @@ class Records:
         return kind, size, -(-int.from_bytes(head[8:12], order) // 8) * 8 if kind == HEADER_TRACING_DATA else 0
 
     def _cut(self, at: int) -> None:
-        """Note that the file ends within the record at `at`, unless that is known already."""
-        if not self.losses:
+        """Note that the file ends within the record at `at`, unless that is known, or it is perf's own words."""
+        if not self.losses and self.data[at : at + len(SPOKEN)] != SPOKEN:
             self.losses.append(Loss("truncated", detail=f"{self.name}it ends within the record at byte {at}"))
 
 
@@ -149,7 +158,7 @@ class _Unpacker:
     def unpack(self, record: bytes) -> Iterator[Block]:
         """The whole records that this compressed one completes."""
         self._records.packed = True
-        order = "big" if self._records.big_endian else "little"
+        order: Literal["big", "little"] = "big" if self._records.big_endian else "little"
         packed = record[8:]
         if int.from_bytes(record[:4], order) == COMPRESSED2:
             packed = record[16 : 16 + int.from_bytes(record[8:16], order)]

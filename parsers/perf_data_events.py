@@ -65,11 +65,7 @@ class Events:
     names: list[str | None]
     formats: list[EventFormat | None]
     losses: list[Loss]
-    shared: npt.NDArray[np.int64] = field(init=False)
-    layout: npt.NDArray[np.int64] = field(init=False)
-    slot_ids: npt.NDArray[np.int64] = field(init=False)
-    slot_events: npt.NDArray[np.int64] = field(init=False)
-    event_of_id: npt.NDArray[np.int64] = field(init=False)
+    tables: npt.NDArray[np.int64] = field(init=False)
     trailer: npt.NDArray[np.int64] = field(init=False)
 
     @classmethod
@@ -95,25 +91,32 @@ class Events:
         return events
 
     def _fill(self, header: PerfHeader, any_format: EventFormat | None) -> None:
-        self.layout = np.array([self._layout(place) for place in range(len(self.attrs))], np.int64)
-        self.layout = self.layout.reshape(len(self.attrs), kernels.EVENT_FIELDS)
         self.trailer = trailer_layout(self.attrs)
-        self.shared = np.zeros(kernels.SHARED_FIELDS, np.int64)
-        self.shared[kernels.BIG_ENDIAN] = header.big_endian
-        self.shared[kernels.ID_AT] = self._id_place()
+        rows = [self._layout(place) for place in range(len(self.attrs))]
+        ids = np.array([number for attr in self.attrs for number in attr.ids], np.uint64)
+        owners = np.repeat(np.arange(len(rows)), [len(attr.ids) for attr in self.attrs]).astype(np.int64)
+        bits = max(len(ids).bit_length() + 2, 4)
+        slots_at = kernels.EVENTS_AT + kernels.EVENT_FIELDS * len(rows)
+        of_type_at = slots_at + (2 << bits)
+        self.tables = tables = np.full(of_type_at + (1 << 16), -1, np.int64)
+        tables[kernels.EVENTS_AT : slots_at] = np.array(rows, np.int64).reshape(-1)
+        tables[kernels.BIG_ENDIAN] = header.big_endian
+        tables[kernels.ID_AT] = self._id_place()
         common = _COMMON | {field.name: field.offset for field in (any_format.common if any_format else ())}
-        self.shared[kernels.TYPE_OFFSET] = common["common_type"]
-        self.shared[kernels.FLAGS_OFFSET] = common["common_flags"]
-        self.shared[kernels.PREEMPT_OFFSET] = common["common_preempt_count"]
-        self.shared[kernels.PID_OFFSET] = common["common_pid"]
-        alike = [place for place in range(len(self.attrs)) if self._is_like_first(place)]
-        self.shared[kernels.ONLY] = 0 if alike and len(alike) == len(self.attrs) else -1
-        self.event_of_id = np.full(1 << 16, -1, np.int64)
-        for place in reversed(alike):
-            attr = self.attrs[place]
-            if attr.is_tracepoint and attr.config < 1 << 16:
-                self.event_of_id[attr.config] = place
-        self._hash_ids()
+        tables[kernels.TYPE_OFFSET] = common["common_type"]
+        tables[kernels.FLAGS_OFFSET] = common["common_flags"]
+        tables[kernels.PREEMPT_OFFSET] = common["common_preempt_count"]
+        tables[kernels.PID_OFFSET] = common["common_pid"]
+        tables[kernels.SLOTS_AT], tables[kernels.SLOTS_SHIFT] = slots_at, 64 - bits
+        tables[kernels.OF_TYPE_AT] = of_type_at
+        kernels.hash_ids(ids, owners, tables)
+        # where all samples look alike, they can be read without knowing their event
+        if all(row[: kernels.MIN_BYTES] == rows[0][: kernels.MIN_BYTES] for row in rows):
+            tables[kernels.ONLY] = 0
+            for place in range(len(rows) - 1, -1, -1):
+                attr = self.attrs[place]
+                if attr.is_tracepoint and attr.config < 1 << 16:
+                    tables[of_type_at + attr.config] = place
 
     def _layout(self, place: int) -> list[int]:
         attr, event = self.attrs[place], self.formats[place]
@@ -129,11 +132,6 @@ class Events:
         row[kernels.MIN_BYTES] = event.min_bytes if event is not None and attr.is_tracepoint else 0
         return row
 
-    def _is_like_first(self, place: int) -> bool:
-        """Whether samples of this event look like those of the first, so that their id is not needed to read them."""
-        columns = [column for column in range(kernels.EVENT_FIELDS) if column != kernels.MIN_BYTES]
-        return bool(np.array_equal(self.layout[place, columns], self.layout[0, columns]))
-
     def _id_place(self) -> int:
         """Where samples have their id: all of them at the same place, or nowhere (perf makes sure of it)."""
         places = set()
@@ -143,14 +141,6 @@ class Events:
             else:
                 places.add(sample_place(attr.sample_type, ID))
         return places.pop() if len(places) == 1 and any(attr.ids for attr in self.attrs) else -1
-
-    def _hash_ids(self) -> None:
-        ids = np.array([number for attr in self.attrs for number in attr.ids], np.uint64)
-        events = np.repeat(np.arange(len(self.attrs)), [len(attr.ids) for attr in self.attrs]).astype(np.int64)
-        bits = max(len(ids).bit_length() + 2, 4)
-        self.shared[kernels.SHIFT] = 64 - bits
-        self.slot_ids, self.slot_events = np.zeros(1 << bits, np.int64), np.full(1 << bits, -1, np.int64)
-        kernels.hash_ids(ids, events, 64 - bits, self.slot_ids, self.slot_events)
 
 
 def _tracepoints(header: PerfHeader, losses: list[Loss]) -> dict[str, EventFormat]:

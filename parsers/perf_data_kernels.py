@@ -2,7 +2,8 @@
 
 A record is `u32 type, u16 misc, u16 size` and its payload (include/uapi/linux/perf_event.h, enum perf_event_type;
 KERNEL 2.4). Where the parts of a sample lie follows from its event's sample_type, which comes in as an array, so that
-another file compiles nothing. Bytes are handed over as uint32 words, two of them behind the last record.
+another file compiles nothing. Bytes are handed over as uint32 words, two of them behind the last record; records begin
+at multiples of 4, as perf aligns them.
 """
 
 from __future__ import annotations
@@ -26,15 +27,27 @@ SAMPLE = 9
 MAX_TID = 1 << 22  # PID_MAX_LIMIT
 MAX_CPU = (1 << 16) - 1
 
-# What all records share: int64[SHARED_FIELDS]. ID_AT -- where a sample's id lies, -1 = it has none;
-# SHIFT -- of the hash of ids; ONLY -- the event of a sample whose id is unknown or absent, -1 = there is none;
-# the last three -- where ftrace's common fields lie.
-BIG_ENDIAN, ID_AT, SHIFT, ONLY, TYPE_OFFSET, FLAGS_OFFSET, PREEMPT_OFFSET, PID_OFFSET = range(8)
-SHARED_FIELDS = 8
+# `tables`, int64[...]: all that is known of the events, in one array, since every array handed from kernel to kernel
+# costs time at every record. It begins with what all records share. ID_AT -- where a sample's id lies, -1 = it has
+# none; ONLY -- the event of a sample whose id is unknown or absent, -1 = there is none; the *_OFFSETs -- where ftrace's
+# common fields lie; SLOTS_AT, SLOTS_SHIFT -- place of the hash table of ids (pairs of id and event, -1 = free) and how
+# to hash; OF_TYPE_AT -- place of the events by the id of their trace event (-1 = none), 65536 of them.
+(
+    BIG_ENDIAN,
+    ID_AT,
+    ONLY,
+    TYPE_OFFSET,
+    FLAGS_OFFSET,
+    PREEMPT_OFFSET,
+    PID_OFFSET,
+    SLOTS_AT,
+    SLOTS_SHIFT,
+    OF_TYPE_AT,
+) = range(10)
+EVENTS_AT = 10
 
-# An event: int64[events, EVENT_FIELDS]. Offsets in its samples, -1 = absent; FIXED_BYTES -- where the parts of varying
-# size begin; READ_FORMAT -1 = no counter values; RAW_IS_EVENT -- the raw part is a trace event;
-# MIN_BYTES -- of that event's record.
+# Then EVENT_FIELDS for each event. Offsets in its samples, -1 = absent; FIXED_BYTES -- where the parts of varying size
+# begin; READ_FORMAT -1 = no counter values; RAW_IS_EVENT -- the raw part is a trace event; MIN_BYTES -- of that one.
 AT_TID, AT_TIME, AT_CPU, FIXED_BYTES, READ_FORMAT, HAS_CHAIN, HAS_RAW, RAW_IS_EVENT, MIN_BYTES = range(9)
 EVENT_FIELDS = 9
 
@@ -58,6 +71,30 @@ CONTEXT_MAX = -4095
 
 
 @njit
+def _half(words: U32, at: Int, big: Int) -> Int:
+    """The unsigned number of 4 bytes at `at`, a multiple of 4."""
+    value = np.uint64(words[np.uint64(at) >> np.uint64(2)])
+    if big:
+        value = (value & np.uint64(0xFF00FF)) << np.uint64(8) | (value >> np.uint64(8)) & np.uint64(0xFF00FF)
+        value = (value & np.uint64(0xFFFF)) << np.uint64(16) | value >> np.uint64(16)
+    return np.int64(value)
+
+
+@njit
+def _whole(words: U32, at: Int, big: Int) -> Int:
+    """The number of 8 bytes at `at`, a multiple of 4: its bits in an int64."""
+    first = np.uint64(_half(words, at, big))
+    second = np.uint64(_half(words, at + 4, big))
+    return np.int64(first << np.uint64(32) | second if big else second << np.uint64(32) | first)
+
+
+@njit
+def _size(words: U32, at: Int, big: Int) -> Int:
+    """The size of the record at `at`: the last 2 bytes of its second word."""
+    return _half(words, at + 4, big) & 0xFFFF if big else _half(words, at + 4, big) >> 16
+
+
+@njit
 def cut_block(words: U32, at: Int, end: Int, limit: Int, big: Int, breaks: U8) -> tuple[Int, Int]:
     """(end of the last whole record that begins before at + limit, why it stopped there).
 
@@ -71,15 +108,17 @@ def cut_block(words: U32, at: Int, end: Int, limit: Int, big: Int, breaks: U8) -
             return at, AT_LIMIT
         if at + HEADER_BYTES > end:
             return at, RECORD_CUT
-        size = load(words, at + 6, 2, big)
+        size = _size(words, at, big)
         if size < HEADER_BYTES:
             return at, BAD_SIZE
-        kind = load(words, at, 4, big)
+        kind = _half(words, at, big)
         if kind < 256 and breaks[kind]:
             return at, AT_BREAK
         if at + size > end:
             return at, RECORD_CUT
         at += size
+        if size & 3:  # records in a block begin at multiples of 4
+            return at, AT_LIMIT
 
 
 @njit
@@ -87,120 +126,130 @@ def find_records(words: U32, at: Int, end: Int, big: Int, wanted: U8, out: I64) 
     """Places of the records of wanted types (uint8[256]) in a block, into out int64[n]; returns their number."""
     n = 0
     while at < end and n < len(out):
-        kind = load(words, at, 4, big)
+        kind = _half(words, at, big)
         if kind < 256 and wanted[kind]:
             out[n] = at
             n += 1
-        at += load(words, at + 6, 2, big)
+        at += _size(words, at, big)
     return n
 
 
 @njit
-def hash_ids(ids: npt.NDArray[np.uint64], events: I64, shift: Int, slot_ids: I64, slot_events: I64) -> None:
-    """Fill the hash table of sample ids: slots hold an id and its event, -1 = free. The first of equal ids stays."""
-    mask = np.uint64(len(slot_ids) - 1)
+def hash_ids(ids: npt.NDArray[np.uint64], events: I64, tables: I64) -> None:
+    """Fill the hash table of sample ids. The first of equal ids stays."""
+    mask = np.int64((np.uint64(1) << np.uint64(64 - tables[SLOTS_SHIFT])) - np.uint64(1))
     for i in range(len(ids)):
-        slot = (ids[i] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(shift)
-        while slot_events[slot] >= 0 and slot_ids[slot] != np.int64(ids[i]):
-            slot = (slot + np.uint64(1)) & mask
-        if slot_events[slot] < 0:
-            slot_ids[slot] = np.int64(ids[i])
-            slot_events[slot] = events[i]
+        slot = np.int64((ids[i] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(tables[SLOTS_SHIFT]))
+        place = tables[SLOTS_AT] + 2 * slot
+        while tables[place + 1] >= 0 and tables[place] != np.int64(ids[i]):
+            slot = (slot + 1) & mask
+            place = tables[SLOTS_AT] + 2 * slot
+        if tables[place + 1] < 0:
+            tables[place] = np.int64(ids[i])
+            tables[place + 1] = events[i]
 
 
 @njit
-def _event_of(words: U32, at: Int, size: Int, shared: I64, slot_ids: I64, slot_events: I64) -> Int:
-    """The event of the sample at `at`, or -1."""
-    place = shared[ID_AT]
-    if place < 0:
-        return shared[ONLY]
-    if place + 8 > size:
-        return -1
-    found = load(words, at + place, 8, shared[BIG_ENDIAN])
-    mask = np.uint64(len(slot_ids) - 1)
-    slot = (np.uint64(found) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(shared[SHIFT])
-    while slot_events[slot] >= 0:
-        if slot_ids[slot] == found:
-            return slot_events[slot]
-        slot = (slot + np.uint64(1)) & mask
-    return shared[ONLY]
+def _event_by_id(tables: I64, sample_id: Int) -> Int:
+    """The event with this id, or -1."""
+    shift = np.uint64(tables[SLOTS_SHIFT])
+    slot = np.int64((np.uint64(sample_id) * np.uint64(0x9E3779B97F4A7C15)) >> shift)
+    place = tables[SLOTS_AT] + 2 * slot
+    while tables[place + 1] >= 0:
+        if tables[place] == sample_id:
+            return np.int64(tables[place + 1])
+        slot = (slot + 1) & np.int64((np.uint64(1) << (np.uint64(64) - shift)) - np.uint64(1))
+        place = tables[SLOTS_AT] + 2 * slot
+    return -1
 
 
 @njit
-def _parts(words: U32, at: Int, size: Int, event: I64, big: Int) -> tuple[Int, Int, Int, Int]:
-    """Where the parts of varying size lie: (raw at, raw bytes, kernel frames at, frames); raw at -1 = a bad record.
+def _behind_values(words: U32, place: Int, end: Int, read: Int, big: Int) -> Int:
+    """Where the counter values at `place` end (enum perf_event_read_format); -1 = behind the record."""
+    each = 1 + ((read & READ_ID) != 0) + ((read & READ_LOST) != 0)
+    values = ((read & READ_TIMES) != 0) + (read & READ_TIMES == READ_TIMES)
+    if read & READ_GROUP:
+        if place + 8 > end:
+            return -1
+        members = _whole(words, place, big)
+        if members < 0 or members > end - place:
+            return -1
+        values += 1 + members * each
+    else:
+        values += each
+    place += 8 * values
+    return place if place <= end else -1
+
+
+@njit
+def _chain(words: U32, place: Int, end: Int, big: Int) -> tuple[Int, Int, Int]:
+    """(end, first kernel frame's place, kernel frames) of the call chain at `place`; end -1 = behind the record."""
+    if place + 8 > end:
+        return -1, 0, 0
+    count = _whole(words, place, big)
+    place += 8
+    if count < 0 or count > (end - place) >> 3:
+        return -1, 0, 0
+    frames_at = place
+    frames = 0
+    inside = False
+    for i in range(count):
+        address = _whole(words, place + 8 * i, big)
+        if CONTEXT_MAX <= address < 0:
+            if frames:
+                break
+            inside = address == CONTEXT_KERNEL
+            frames_at = place + 8 * (i + 1)
+        elif inside:
+            frames += 1
+    return place + 8 * count, frames_at, frames
+
+
+@njit
+def _sample(words: U32, at: Int, size: Int, tables: I64) -> tuple[Int, Int, Int, Int, Int]:
+    """(event, raw at, raw bytes, kernel frames at, frames) of a sample; raw at -1 = a bad one, event -1 = unknown.
 
     Without a raw part the record itself takes its place.
     """
-    place = at + event[FIXED_BYTES]
+    big = tables[BIG_ENDIAN]
+    event = np.int64(-1)
+    if tables[ID_AT] >= 0 and tables[ID_AT] + 8 <= size:
+        event = _event_by_id(tables, _whole(words, at + tables[ID_AT], big))
+    by_id = event >= 0
+    if not by_id:
+        event = tables[ONLY]
+        if event < 0:
+            return -1, -1, 0, 0, 0
+    row = EVENTS_AT + event * EVENT_FIELDS
     end = at + size
+    place = at + tables[row + FIXED_BYTES]
     if place > end:
-        return -1, 0, 0, 0
-    read = event[READ_FORMAT]
-    if read >= 0:
-        each = 1 + ((read & READ_ID) != 0) + ((read & READ_LOST) != 0)
-        values = ((read & READ_TIMES) != 0) + (read & READ_TIMES == READ_TIMES)
-        if read & READ_GROUP:
-            if place + 8 > end:
-                return -1, 0, 0, 0
-            members = load(words, place, 8, big)
-            if members < 0 or members > size:
-                return -1, 0, 0, 0
-            values += 1 + members * each
-        else:
-            values += each
-        place += 8 * values
-        if place > end:
-            return -1, 0, 0, 0
+        return event, -1, 0, 0, 0
+    if tables[row + READ_FORMAT] >= 0:
+        place = _behind_values(words, place, end, tables[row + READ_FORMAT], big)
+        if place < 0:
+            return event, -1, 0, 0, 0
     frames_at = place
-    frames = 0
-    if event[HAS_CHAIN]:
-        if place + 8 > end:
-            return -1, 0, 0, 0
-        count = load(words, place, 8, big)
-        place += 8
-        if count < 0 or count > (end - place) >> 3:
-            return -1, 0, 0, 0
-        inside = False
-        for i in range(count):
-            address = load(words, place + 8 * i, 8, big)
-            if CONTEXT_MAX <= address < 0:
-                if frames:
-                    break
-                inside = address == CONTEXT_KERNEL
-                frames_at = place + 8 * (i + 1)
-            elif inside:
-                frames += 1
-        place += 8 * count
-    if not event[HAS_RAW]:
-        return at, size, frames_at, frames
+    frames = np.int64(0)
+    if tables[row + HAS_CHAIN]:
+        place, frames_at, frames = _chain(words, place, end, big)
+        if place < 0:
+            return event, -1, 0, 0, 0
+    if not tables[row + HAS_RAW]:
+        return event, at, size, frames_at, frames
     if place + 4 > end:
-        return -1, 0, 0, 0
-    raw_bytes = load(words, place, 4, big)
-    if place + 4 + raw_bytes > end:
-        return -1, 0, 0, 0
-    return place + 4, raw_bytes, frames_at, frames
-
-
-@njit
-def _sample(
-    words: U32, at: Int, size: Int, shared: I64, events: I64, slot_ids: I64, slot_events: I64, event_of_id: I64
-) -> tuple[Int, Int, Int, Int, Int]:
-    """(event, raw at, raw bytes, kernel frames at, frames) of a sample; raw at -1 = a bad one, event -1 = unknown."""
-    event = _event_of(words, at, size, shared, slot_ids, slot_events)
-    if event < 0:
-        return -1, -1, 0, 0, 0
-    big = shared[BIG_ENDIAN]
-    raw_at, raw_bytes, frames_at, frames = _parts(words, at, size, events[event], big)
-    if raw_at >= 0 and events[event, RAW_IS_EVENT]:
-        if raw_bytes < 8:
-            return event, -1, 0, 0, 0
-        known = event_of_id[load(words, raw_at + shared[TYPE_OFFSET], 2, big)]
-        # without ids, the trace event in it tells whose sample it is
-        if known >= 0 and shared[ID_AT] < 0:
-            event = known
-        if raw_bytes < events[event, MIN_BYTES]:
-            return event, -1, 0, 0, 0
+        return event, -1, 0, 0, 0
+    raw_at = place + 4
+    raw_bytes = _half(words, place, big)
+    if raw_at + raw_bytes > end or raw_bytes < 8:
+        return event, -1, 0, 0, 0
+    if not by_id:  # the trace event in it tells whose sample it is
+        event = np.int64(tables[tables[OF_TYPE_AT] + load(words, raw_at + tables[TYPE_OFFSET], 2, big)])
+        if event < 0:
+            return -1, -1, 0, 0, 0
+        row = EVENTS_AT + event * EVENT_FIELDS
+    if raw_bytes < tables[row + MIN_BYTES]:
+        return event, -1, 0, 0, 0
     return event, raw_at, raw_bytes, frames_at, frames
 
 
@@ -209,11 +258,7 @@ def scan_block(
     words: U32,
     at: Int,
     end: Int,
-    shared: I64,
-    events: I64,
-    slot_ids: I64,
-    slot_events: I64,
-    event_of_id: I64,
+    tables: I64,
     special: U8,
     trailer: I64,
     totals: I64,
@@ -234,27 +279,26 @@ def scan_block(
     notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and the CPU's last sample before;
     samples after a loss: place -1, CPU and time. state[0] -- notes written. Returns where it stopped (notes full).
     """
-    big = shared[BIG_ENDIAN]
+    big = tables[BIG_ENDIAN]
     n = 0
     while at < end and n + 2 <= len(notes):
-        kind = load(words, at, 4, big)
-        size = load(words, at + 6, 2, big)
+        kind = _half(words, at, big)
+        size = _size(words, at, big)
         if kind == SAMPLE:
-            event, raw_at, _raw_bytes, _frames_at, frames = _sample(
-                words, at, size, shared, events, slot_ids, slot_events, event_of_id
-            )
+            event, raw_at, _raw_bytes, _frames_at, frames = _sample(words, at, size, tables)
             if raw_at < 0:
                 totals[event, BAD] += 1
                 at += size
                 continue
-            cpu = load(words, at + events[event, AT_CPU], 4, big) if events[event, AT_CPU] >= 0 else 0
+            row = EVENTS_AT + event * EVENT_FIELDS
+            cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else 0
             if cpu > MAX_CPU:
                 totals[event, BAD] += 1
                 at += size
                 continue
             totals[event, SAMPLES] += 1
             totals[event, STACKS] += frames > 0
-            time = load(words, at + events[event, AT_TIME], 8, big) if events[event, AT_TIME] >= 0 else 0
+            time = _whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else 0
             span[0] = min(span[0], time)
             span[1] = max(span[1], time)
             cpu_first[cpu] = min(cpu_first[cpu], time)
@@ -265,8 +309,8 @@ def scan_block(
                 notes[n, SPECIAL_CPU] = cpu
                 notes[n, SPECIAL_TIME] = time
                 n += 1
-            if events[event, AT_TID] >= 0:
-                tid = load(words, at + events[event, AT_TID] + 4, 4, big)
+            if tables[row + AT_TID] >= 0:
+                tid = _half(words, at + tables[row + AT_TID] + 4, big)
                 if tid < MAX_TID:
                     tids[tid] = 1
         elif kind < 256 and special[kind]:
@@ -274,8 +318,8 @@ def scan_block(
             time = -1
             if trailer[0] and HEADER_BYTES + trailer[0] <= size:
                 place = at + size - trailer[0]
-                time = load(words, place + trailer[1], 8, big) if trailer[1] >= 0 else -1
-                cpu = load(words, place + trailer[2], 4, big) if trailer[2] >= 0 else -1
+                time = _whole(words, place + trailer[1], big) if trailer[1] >= 0 else -1
+                cpu = _half(words, place + trailer[2], big) if trailer[2] >= 0 else -1
             if cpu > MAX_CPU:
                 cpu = -1
             notes[n, SPECIAL_AT] = at
@@ -297,11 +341,7 @@ def list_samples(
     words: U32,
     at: Int,
     end: Int,
-    shared: I64,
-    events: I64,
-    slot_ids: I64,
-    slot_events: I64,
-    event_of_id: I64,
+    tables: I64,
     kind_of_event: I64,
     stack_kind: Int,
     window: I64,
@@ -317,27 +357,26 @@ def list_samples(
     kind_of_event int64[events] -- -1 = not wanted; stack_kind -- kind of the kernel stack that follows its sample, -1 =
     not wanted. window int64[3] = first and last time wanted, and what to add to times. Returns their number.
     """
-    big = shared[BIG_ENDIAN]
+    big = tables[BIG_ENDIAN]
     n = 0
     while at < end:
-        size = load(words, at + 6, 2, big)
-        if load(words, at, 4, big) != SAMPLE:
+        size = _size(words, at, big)
+        if _half(words, at, big) != SAMPLE:
             at += size
             continue
-        event, raw_at, raw_bytes, frames_at, frames = _sample(
-            words, at, size, shared, events, slot_ids, slot_events, event_of_id
-        )
+        event, raw_at, raw_bytes, frames_at, frames = _sample(words, at, size, tables)
+        row = EVENTS_AT + event * EVENT_FIELDS
         if raw_at >= 0 and (kind_of_event[event] >= 0 or (stack_kind >= 0 and frames > 0)):
-            time = load(words, at + events[event, AT_TIME], 8, big) if events[event, AT_TIME] >= 0 else 0
-            cpu = load(words, at + events[event, AT_CPU], 4, big) if events[event, AT_CPU] >= 0 else 0
+            time = _whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else 0
+            cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else 0
             time += window[2]
             if window[0] <= time <= window[1] and cpu <= MAX_CPU:
                 tid = np.int64(0xFFFFFFFF)
-                if events[event, AT_TID] >= 0:
-                    tid = load(words, at + events[event, AT_TID] + 4, 4, big)
+                if tables[row + AT_TID] >= 0:
+                    tid = _half(words, at + tables[row + AT_TID] + 4, big)
                 # a task that has exited has no id left; the trace event still has it
-                if tid == 0xFFFFFFFF and events[event, RAW_IS_EVENT]:
-                    tid = load(words, raw_at + shared[PID_OFFSET], 4, big)
+                if tid == 0xFFFFFFFF and tables[row + RAW_IS_EVENT]:
+                    tid = load(words, raw_at + tables[PID_OFFSET], 4, big)
                 if kind_of_event[event] >= 0:
                     time_out[n] = time
                     cpu_out[n] = cpu
@@ -362,41 +401,69 @@ def list_samples(
 def take_fields(
     words: U32,
     at: I64,
+    order: I64,
     kind: npt.NDArray[np.uint16],
-    rows: I64,
     n_fields: I64,
     field_at: I64,
     traced: I64,
-    shared: I64,
+    tables: I64,
     blob_at: I64,
     common_out: U8,
     fields_out: I64,
     blob: U32,
 ) -> None:
-    """The fields of the payloads at[i] into the rows rows[i] of the output.
+    """The fields of the payloads at[order[i]] into row i of the output; order[i] -1 = the row lies in other words.
 
-    n_fields, field_at -- as in `ring_buffer_rows.Plan`; traced int64[kinds] -- 1: the payload begins with ftrace's
-    common fields; blob_at int64[rows, 2] -- (place in blob in bytes, bytes; 0 = nothing to keep).
+    kind uint16[rows]; n_fields, field_at -- as in `ring_buffer_rows.Plan`; traced int64[kinds] -- 1: the payload begins
+    with ftrace's common fields; blob_at int64[rows, 2] -- (place in blob in bytes, bytes; 0 = nothing to keep).
     """
-    big = shared[BIG_ENDIAN]
-    for i in range(len(rows)):
-        row = rows[i]
-        k = kind[i]
-        place = at[i]
+    big = tables[BIG_ENDIAN]
+    for row in range(len(order)):
+        if order[row] < 0:
+            continue
+        place = np.int64(at[order[row]])
+        k = kind[row]
         common_out[row, 0] = 0
         common_out[row, 1] = 0
         if traced[k]:
-            common_out[row, 0] = np.uint8(load(words, place + shared[FLAGS_OFFSET], 1, 0))
-            common_out[row, 1] = np.uint8(load(words, place + shared[PREEMPT_OFFSET], 1, 0))
+            common_out[row, 0] = np.uint8(load(words, place + tables[FLAGS_OFFSET], 1, 0))
+            common_out[row, 1] = np.uint8(load(words, place + tables[PREEMPT_OFFSET], 1, 0))
         for f in range(fields_out.shape[1]):
             fields_out[row, f] = 0
         for f in range(n_fields[k]):
-            value = np.int64(load(words, place + field_at[k, f, 0], field_at[k, f, 1], big))
+            if big or field_at[k, f, 4]:
+                value = np.int64(load(words, place + field_at[k, f, 0], field_at[k, f, 1], big))
+            else:  # two words hold it
+                begin = np.uint64(place + field_at[k, f, 0])
+                i = begin >> np.uint64(2)
+                pair = np.uint64(words[i]) | np.uint64(words[i + np.uint64(1)]) << np.uint64(32)
+                value = np.int64(pair >> ((begin & np.uint64(3)) << np.uint64(3)))
             unused = field_at[k, f, 2]
             fields_out[row, field_at[k, f, 5]] = ((value << unused) >> unused) & field_at[k, f, 3]
-        begin = blob_at[row, 0] >> 2
+        first = blob_at[row, 0] >> 2
         for w in range((blob_at[row, 1] + 3) >> 2):
-            blob[begin + w] = np.uint32(load(words, place + 4 * w, 4, 0))
+            blob[first + w] = np.uint32(load(words, place + 4 * w, 4, 0))
+
+
+@njit
+def take_heads(
+    order: I64,
+    time: I64,
+    cpu: npt.NDArray[np.uint16],
+    tid: npt.NDArray[np.int32],
+    kind: npt.NDArray[np.uint16],
+    time_out: I64,
+    cpu_out: npt.NDArray[np.uint16],
+    tid_out: npt.NDArray[np.int32],
+    kind_out: npt.NDArray[np.uint16],
+) -> None:
+    """Row i of the output is row order[i] of the input."""
+    for i in range(len(order)):
+        row = order[i]
+        time_out[i] = time[row]
+        cpu_out[i] = cpu[row]
+        tid_out[i] = tid[row]
+        kind_out[i] = kind[row]
 
 
 @njit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from tracereplay.errors import InputError
@@ -49,7 +51,7 @@ def _take(block: Block, at: int, header: PerfHeader) -> None:
     head = Cursor(block.bytes_at(at, 8), big=big)
     kind, _misc, size = head.number("I"), head.number("H"), head.number("H")
     record = block.bytes_at(at, size)
-    order = "big" if big else "little"
+    order: Literal["big", "little"] = "big" if big else "little"
     if kind == HEADER_TRACING_DATA:
         header.take_feature(TRACING_DATA, block.bytes_at(at + size, int.from_bytes(record[8:12], order)))
     elif kind == HEADER_ATTR and size >= 8 + ATTR_MIN_BYTES:

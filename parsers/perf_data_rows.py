@@ -21,7 +21,6 @@ from tracereplay.parsers.perf_data_scan import Chunk
 from tracereplay.parsers.ring_buffer import NS_MAX, NS_MIN, SPARE_WORDS
 from tracereplay.parsers.ring_buffer_rows import Plan, Rows
 
-LEAST_SAMPLE_BYTES = 8  # of a record; a sample with a stack has 16 more
 MAX_BLOB_WORDS = 1 << 24
 MAPPED = 1 << 32  # buffers from this number on lie in mapped files and need not be let go
 
@@ -41,7 +40,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class _Listed:
-    """Samples and where their payload lies: arrays of n; block -- number of the buffer it lies in."""
+    """Samples as they were read, and where their payload lies: arrays of n; buffer -- number of its words."""
 
     time_ns: npt.NDArray[np.int64]
     cpu: npt.NDArray[np.uint16]
@@ -49,32 +48,45 @@ class _Listed:
     kind: npt.NDArray[np.uint16]
     at: npt.NDArray[np.int64]
     size: npt.NDArray[np.int64]
-    block: npt.NDArray[np.int64]
+    buffer: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.time_ns)
 
-    def arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
-        return self.time_ns, self.cpu, self.tid, self.kind, self.at, self.size, self.block
-
     def part(self, rows: slice | npt.NDArray[np.int64]) -> _Listed:
         """Some of them."""
-        return _Listed(*(array[rows] for array in self.arrays()))  # type: ignore[arg-type]
+        return _Listed(
+            self.time_ns[rows],
+            self.cpu[rows],
+            self.tid[rows],
+            self.kind[rows],
+            self.at[rows],
+            self.size[rows],
+            self.buffer[rows],
+        )
 
-    def sorted_with(self, other: _Listed) -> _Listed:
-        """Both, by time, then CPU, then the order in which they were read."""
-        both = [np.concatenate(pair) for pair in zip(self.arrays(), other.arrays(), strict=True)]
-        time = both[0]
-        order = np.argsort(time, kind="stable")
-        ties = time[order]
-        if (ties[1:] == ties[:-1]).any():
-            order = np.lexsort((both[1], time))
-        return _Listed(*(array[order] for array in both))  # type: ignore[arg-type]
+    def order(self) -> npt.NDArray[np.int64]:
+        """Their order by time, then CPU, then as they were read."""
+        order = np.argsort(self.time_ns, kind="stable")
+        times = self.time_ns[order]
+        if (times[1:] == times[:-1]).any():
+            order = np.lexsort((self.cpu, self.time_ns))
+        return order
 
-
-def _nothing() -> _Listed:
-    kinds = (np.int64, np.uint16, np.int32, np.uint16, np.int64, np.int64, np.int64)
-    return _Listed(*(np.zeros(0, kind) for kind in kinds))  # type: ignore[arg-type]
+    @classmethod
+    def joined(cls, parts: Sequence[_Listed]) -> _Listed:
+        """One behind the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.time_ns for part in parts]),
+            np.concatenate([part.cpu for part in parts]),
+            np.concatenate([part.tid for part in parts]),
+            np.concatenate([part.kind for part in parts]),
+            np.concatenate([part.at for part in parts]),
+            np.concatenate([part.size for part in parts]),
+            np.concatenate([part.buffer for part in parts]),
+        )
 
 
 class RowReader:
@@ -99,17 +111,21 @@ class RowReader:
         self._buffers: dict[int, npt.NDArray[np.uint32]] = {}
 
     def __iter__(self) -> Iterator[Rows]:
-        waiting = _nothing()
+        waiting: list[_Listed] = []
+        goal = self._rows
         for number, (chunk, block, following) in enumerate(self._in_order()):
             buffer = MAPPED + chunk.source if self._sources[chunk.source].is_mapped(block) else number
             self._buffers[buffer] = block.words
-            waiting = waiting.sorted_with(self._list(buffer, block))
-            due = int(np.searchsorted(waiting.time_ns, following, side="left"))
-            if due >= self._rows:
-                yield from self._give(waiting.part(slice(0, due)))
-                waiting = waiting.part(slice(due, None))
-                self._forget(waiting)
-        yield from self._give(waiting)
+            waiting.append(self._list(buffer, block, chunk.rows))
+            if sum(map(len, waiting)) < goal and following < NS_MAX:
+                continue
+            listed = _Listed.joined(waiting)
+            order = listed.order()
+            due = int(np.searchsorted(listed.time_ns, following, side="left", sorter=order))
+            yield from self._give(listed, order[:due])
+            rest = listed.part(np.sort(order[due:]))
+            waiting, goal = [rest], self._rows + 2 * len(rest)  # what waits long is not sorted at every step
+            self._forget(rest)
 
     def _in_order(self) -> Iterator[tuple[Chunk, Block, int]]:
         """Blocks that may hold samples of the window, each with the least time of all that follow."""
@@ -147,10 +163,9 @@ class RowReader:
             order.append((least, number))
         return sorted(order)
 
-    def _list(self, buffer: int, block: Block) -> _Listed:
-        """The wanted samples of a block."""
-        room = (block.end - block.begin) // LEAST_SAMPLE_BYTES
-        events, wanted = self._events, self._wanted
+    def _list(self, buffer: int, block: Block, room: int) -> _Listed:
+        """The wanted samples of a block, which are `room` at most."""
+        wanted = self._wanted
         out = _Listed(
             np.empty(room, np.int64),
             np.empty(room, np.uint16),
@@ -164,11 +179,7 @@ class RowReader:
             block.words,
             block.begin,
             block.end,
-            events.shared,
-            events.layout,
-            events.slot_ids,
-            events.slot_events,
-            events.event_of_id,
+            self._events.tables,
             wanted.kind_of_event,
             wanted.stack_kind,
             self._window,
@@ -179,54 +190,61 @@ class RowReader:
             out.at,
             out.size,
         )
-        out.block[:n] = buffer
+        out.buffer[:n] = buffer
         return out.part(slice(0, int(n)))
 
     def _forget(self, waiting: _Listed) -> None:
         """Let go of unpacked blocks that no waiting sample lies in."""
-        oldest = int(waiting.block.min()) if len(waiting) else MAPPED
+        oldest = int(waiting.buffer.min()) if len(waiting) else MAPPED
         for number in [number for number in self._buffers if number < min(oldest, MAPPED)]:
             del self._buffers[number]
 
-    def _give(self, listed: _Listed) -> Iterator[Rows]:
-        """Rows of samples in their order, so many at a time as memory is meant for."""
-        kept = np.where(self._wanted.plan.keep[listed.kind] > 0, listed.size, 0)
+    def _give(self, listed: _Listed, order: npt.NDArray[np.int64]) -> Iterator[Rows]:
+        """Rows of samples in this order, so many at a time as memory is meant for."""
+        keep = self._wanted.plan.keep
+        kept = np.where(keep[listed.kind[order]] > 0, listed.size[order], 0) if keep.any() else np.zeros(1, np.int64)
         ends = np.cumsum((kept + 3) >> 2)
         start = 0
-        while start < len(listed):
-            used = int(ends[start - 1]) if start else 0
-            fitting = int(np.searchsorted(ends, used + MAX_BLOB_WORDS, side="right"))
-            stop = min(start + self._rows, max(fitting, start + 1), len(listed))
-            yield self._taken(listed.part(slice(start, stop)), kept[start:stop])
+        while start < len(order):
+            stop = min(start + self._rows, len(order))
+            if keep.any():
+                used = int(ends[start - 1]) if start else 0
+                stop = min(stop, max(int(np.searchsorted(ends, used + MAX_BLOB_WORDS, side="right")), start + 1))
+            yield self._taken(listed, order[start:stop], kept[start:stop])
             start = stop
 
-    def _taken(self, listed: _Listed, kept: npt.NDArray[np.int64]) -> Rows:
-        n, wanted = len(listed), self._wanted
-        words = (kept + 3) >> 2
-        ends = np.cumsum(words)
-        blob_at = np.stack([4 * (ends - words), kept], axis=1)
+    def _taken(self, listed: _Listed, order: npt.NDArray[np.int64], kept: npt.NDArray[np.int64]) -> Rows:
+        n, plan = len(order), self._wanted.plan
+        blob_at = np.zeros((n, 2), np.int64)
+        words = 0
+        if plan.keep.any():
+            ends = np.cumsum((kept + 3) >> 2)
+            words = int(ends[-1])
+            blob_at[:, 0], blob_at[:, 1] = 4 * (ends - ((kept + 3) >> 2)), kept
         rows = Rows(
-            listed.time_ns,
-            listed.cpu,
-            listed.tid,
-            listed.kind,
+            np.empty(n, np.int64),
+            np.empty(n, np.uint16),
+            np.empty(n, np.int32),
+            np.empty(n, np.uint16),
             np.empty((n, 2), np.uint8),
-            np.empty((n, wanted.plan.field_at.shape[1]), np.int64),
-            np.empty(int(ends[-1]) + SPARE_WORDS, np.uint32),
+            np.empty((n, plan.field_at.shape[1]), np.int64),
+            np.empty(words + SPARE_WORDS, np.uint32),
             blob_at,
         )
-        buffers = np.unique(listed.block)
-        for buffer in buffers.tolist():
-            mine = np.flatnonzero(listed.block == buffer) if len(buffers) > 1 else np.arange(n)
+        kernels.take_heads(
+            order, listed.time_ns, listed.cpu, listed.tid, listed.kind, rows.time_ns, rows.cpu, rows.tid, rows.kind
+        )
+        single = listed.buffer[0] == listed.buffer[-1] and (listed.buffer == listed.buffer[0]).all()
+        for buffer in listed.buffer[:1].tolist() if single else np.unique(listed.buffer[order]).tolist():
             kernels.take_fields(
                 self._buffers[buffer],
-                listed.at[mine],
-                listed.kind[mine],
-                mine,
-                wanted.plan.n_fields,
-                wanted.plan.field_at,
-                wanted.traced,
-                self._events.shared,
+                listed.at,
+                order if single else np.where(listed.buffer[order] == buffer, order, -1),
+                rows.kind,
+                plan.n_fields,
+                plan.field_at,
+                self._wanted.traced,
+                self._events.tables,
                 blob_at,
                 rows.common,
                 rows.fields,

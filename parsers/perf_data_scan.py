@@ -13,13 +13,15 @@ from tracereplay.losses import Loss
 from tracereplay.parsers import perf_data_kernels as kernels
 from tracereplay.parsers.perf_data_blocks import Block, Records
 from tracereplay.parsers.perf_data_events import Events
+from tracereplay.parsers.perf_data_losses import LossTracker
 from tracereplay.parsers.perf_data_names import TaskChanges
 
 # enum perf_event_type
-LOST, COMM, FORK, LOST_SAMPLES = 2, 3, 7, 13
+LOST, COMM, FORK, LOST_SAMPLES, ID_INDEX = 2, 3, 7, 13, 69
+ID_ENTRY_BYTES = 32  # struct id_index_entry: id, idx, cpu, tid
 # How `scan_block` takes them: 1 = noted, 2 = events of its CPU are missing there.
 SPECIAL = np.zeros(256, np.uint8)
-SPECIAL[[COMM, FORK]] = 1
+SPECIAL[[COMM, FORK, ID_INDEX]] = 1
 SPECIAL[[LOST, LOST_SAMPLES]] = 2
 MISC_LOST_BY_BPF = 1 << 15  # PERF_RECORD_MISC_LOST_SAMPLES_BPF: left out by a filter, not lost
 NOTES = 1 << 12
@@ -28,25 +30,18 @@ _NS_MAX = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A block of one file, its number there, and the times of its samples (least > greatest: it has none).
+    """A block of one file, its number there, its samples (and stacks), and their times (least > greatest: none).
 
     at, end -- its place in the file; -1 where it is compressed.
     """
 
     source: int
     index: int
+    rows: int
     at: int
     end: int
     least: int
     greatest: int
-
-
-@dataclass(slots=True)
-class _OpenLoss:
-    """A loss whose CPU has had no sample since."""
-
-    count: int
-    before_ns: int | None
 
 
 @dataclass(slots=True)
@@ -64,7 +59,12 @@ class Scan:
     cpu_first: npt.NDArray[np.int64] = field(default_factory=lambda: np.full(kernels.MAX_CPU + 1, _NS_MAX, np.int64))
     cpu_last: npt.NDArray[np.int64] = field(default_factory=lambda: np.full(kernels.MAX_CPU + 1, -1, np.int64))
     tids: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(kernels.MAX_TID, np.uint8))
-    lost_by_event: dict[str, int] = field(default_factory=dict)
+
+    def tasks_seen(self) -> list[int]:
+        """Tasks that have samples."""
+        eights = np.flatnonzero(self.tids.view(np.uint64))
+        places = (8 * eights[:, None] + np.arange(8)).reshape(-1)
+        return [int(tid) for tid in places[self.tids[places] > 0]]
 
     @property
     def start(self) -> int | None:
@@ -96,21 +96,23 @@ class _Scanner:
             for number in attr.ids
             if name is not None
         }
-        self._open: dict[int, list[_OpenLoss]] = {}
+        self._losses = LossTracker()
         self._open_cpus = np.zeros(kernels.MAX_CPU + 1, np.int64)
         self._notes = np.zeros((NOTES, kernels.SPECIAL_FIELDS), np.int64)
-        self._order: Literal["big", "little"] = "big" if events.shared[kernels.BIG_ENDIAN] else "little"
-        self._lost_in_records = 0
-        self._lost_at_close = 0
+        self._order: Literal["big", "little"] = "big" if events.tables[kernels.BIG_ENDIAN] else "little"
 
     def read(self, number: int, records: Records) -> None:
         """All blocks of one file."""
         for index, (at, block) in enumerate(records.blocks()):
             span = np.array([_NS_MAX, -1], np.int64)
+            before = self._rows()
             self._block(block, span)
             end = at + block.end - block.begin if at >= 0 else -1
-            self.found.chunks.append(Chunk(number, index, at, end, int(span[0]), int(span[1])))
+            self.found.chunks.append(Chunk(number, index, self._rows() - before, at, end, int(span[0]), int(span[1])))
         self.found.losses += records.losses
+
+    def _rows(self) -> int:
+        return int(self.found.totals[:, : kernels.BAD].sum())
 
     def _block(self, block: Block, span: npt.NDArray[np.int64]) -> None:
         events, found = self.events, self.found
@@ -121,11 +123,7 @@ class _Scanner:
                     block.words,
                     at,
                     block.end,
-                    events.shared,
-                    events.layout,
-                    events.slot_ids,
-                    events.slot_events,
-                    events.event_of_id,
+                    events.tables,
                     SPECIAL,
                     events.trailer,
                     found.totals,
@@ -140,7 +138,7 @@ class _Scanner:
             )
             for place, cpu, time, before in self._notes[: int(state[0])].tolist():
                 if place < 0:
-                    self._close(cpu, time)
+                    self._losses.resumed(cpu, time)
                 else:
                     self._take(block, place, cpu, time, before)
 
@@ -156,40 +154,28 @@ class _Scanner:
             when = time if time >= 0 else self._number(record, 24, 8)
             self.found.tasks.forked(when, self._number(record, 16, 4), self._number(record, 20, 4))
         elif kind == LOST:
-            self._lost(self._number(record, 16, 8), cpu, time, before)
+            self._losses.lost(self._number(record, 16, 8), cpu, time, before)
+        elif kind == ID_INDEX:
+            self._index(record[:size])
         elif not misc & MISC_LOST_BY_BPF:
             count = self._number(record, 8, 8)
-            if time > 0:
-                self._lost(count, cpu, time, before)
-            else:  # perf asks each counter for its lost samples when it closes it
-                self._lost_at_close += count
-                trailer = int(self.events.trailer[0])
-                name = self._names.get(self._number(record, size - 8, 8)) if trailer else None
-                if name is not None:
-                    self.found.lost_by_event[name] = self.found.lost_by_event.get(name, 0) + count
+            if time != 0:
+                self._losses.lost(count, cpu, time, before)
+            else:
+                number = self._number(record, size - 8, 8) if self.events.trailer[0] else -1
+                self._losses.counter_closed(count, number, self._names.get(number, "unknown"))
+
+    def _index(self, record: bytes) -> None:
+        """ID_INDEX: which CPU each id belongs to."""
+        count = min(self._number(record, 8, 8), (len(record) - 16) // ID_ENTRY_BYTES)
+        for at in range(16, 16 + ID_ENTRY_BYTES * count, ID_ENTRY_BYTES):
+            cpu = self._number(record, at + 16, 8)
+            if cpu <= kernels.MAX_CPU:
+                self._losses.cpu_of_id[self._number(record, at, 8)] = cpu
 
     def _number(self, data: bytes, at: int, size: int) -> int:
         return int.from_bytes(data[at : at + size], self._order)
 
-    def _lost(self, count: int, cpu: int, time: int, before: int) -> None:
-        """Events of a CPU lost between its samples before and behind this place."""
-        self._lost_in_records += count
-        if cpu < 0 or time <= 0:
-            self.found.losses.append(Loss("lost_events", count, cpu if cpu >= 0 else None))
-        else:
-            self._open.setdefault(cpu, []).append(_OpenLoss(count, before if before >= 0 else None))
-
-    def _close(self, cpu: int, time: int) -> None:
-        for loss in self._open.pop(cpu, []):
-            self.found.losses.append(Loss("lost_events", loss.count, cpu, loss.before_ns, time))
-
     def finish(self) -> None:
-        """Losses behind the last samples."""
-        for cpu, losses in sorted(self._open.items()):
-            self.found.losses += [Loss("lost_events", loss.count, cpu, loss.before_ns, None) for loss in losses]
-        # the kernel tells of a loss with the next record it can write: what is not told was lost behind all of them
-        behind = self._lost_at_close - self._lost_in_records
-        if behind > 0:
-            starts = self.found.cpu_last[self.found.cpu_last >= 0]
-            start = int(starts.min()) if len(starts) else None
-            self.found.losses.append(Loss("lost_events", behind, None, start, None, "told when recording ended"))
+        """Losses, once all files are read."""
+        self.found.losses += self._losses.result(self.found.cpu_last)

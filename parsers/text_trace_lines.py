@@ -257,7 +257,7 @@ def _assembled(columns: _Columns, notes: _Notes) -> LineBlock:
     return LineBlock(
         tasks=[_task(text) for text in who.dictionary.to_pylist()],
         task=np.asarray(who.indices, np.int64),
-        time_ns=_times(pc.struct_field(when, "whole"), part),
+        time_ns=stamps(pc.struct_field(when, "whole"), part),
         flags=pc.struct_field(when, "flags").dictionary_encode(),
         events=[STACKS.get(name, name) for name in names],
         event=np.asarray(events.indices, np.int64),
@@ -282,7 +282,7 @@ def _task(text: str) -> Task:
     return Task(found[1], int(found[2]), int(found[3]))
 
 
-def _times(whole: pa.StringArray, part: pa.StringArray) -> Ints:
+def stamps(whole: pa.StringArray, part: pa.StringArray) -> Ints:
     """Stamps as int64: nanoseconds, or ticks where there is no fraction."""
     numbers = np.asarray(whole.cast(pa.int64()))
     digits = np.asarray(pc.utf8_length(part), np.int64)

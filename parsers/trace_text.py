@@ -64,12 +64,12 @@ class TextTraceReader:
         self.path = Path(path)
         self.page_size_bytes = page_size_bytes
         self._losses: list[Loss] = []
-        self._padded = _is_padded(self.path)
+        self._padded = self._is_padded()
         self._scan = self._scan_file()
         scan = self._scan
         self._info = TraceInfo(
             path=self.path,
-            format="trace-cmd report" if self._padded else "ftrace text",
+            format=self._form(),
             clock_unit="tick" if scan.ticks else "ns",
             cpus=scan.cpus or len(scan.cpu_ids) or None,
             by_event=dict(sorted(scan.by_event.items())),
@@ -126,6 +126,14 @@ class TextTraceReader:
         yield from rechunked((page_stream(tables, ops) for tables in self._read(builder)), chunk_events)
 
     # ------------------------------------------------------------------------------------------------------- reading
+
+    def _is_padded(self) -> bool:
+        """Whether libtraceevent padded the names of events."""
+        return _is_padded(self.path)
+
+    def _form(self) -> str:
+        """What kind of text this is."""
+        return "trace-cmd report" if self._padded else "ftrace text"
 
     def _builder(self, names: Collection[str] | None, window: Window | None) -> TableBuilder:
         return TableBuilder(

@@ -1,0 +1,44 @@
+"""The text of `perf script`, plain or gzip: events as in trace text, in lines of perf's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tracereplay.losses import Loss
+from tracereplay.parsers.base import TraceInfo
+from tracereplay.parsers.text_input import text_blocks
+from tracereplay.parsers.text_perf_lines import PerfHeader, take_lines, whole_samples
+from tracereplay.parsers.text_trace_lines import LineBlock, line_array
+from tracereplay.parsers.trace_text import TextTraceReader
+
+
+class PerfScriptReader(TextTraceReader):
+    """perf script's text, opened and scanned once. Implements `base.TraceReader`.
+
+    A call chain is a row of `kernel_stack` behind its event, with the functions of kernel and user. Without
+    --show-lost-events the text does not tell what was lost.
+    """
+
+    def __init__(self, path: str | Path, page_size_bytes: int = 4096) -> None:
+        self._header = PerfHeader()
+        super().__init__(path, page_size_bytes)
+
+    @property
+    def info(self) -> TraceInfo:
+        """Metadata, exact counts and times."""
+        return replace(self._info, kernel=self._header.kernel, machine=self._header.machine, clock="perf")
+
+    def _is_padded(self) -> bool:
+        return False
+
+    def _form(self) -> str:
+        return "perf script"
+
+    def _blocks(self, losses: list[Loss]) -> Iterator[tuple[int, LineBlock]]:
+        number = 1
+        for raw in whole_samples(text_blocks(self.path, losses)):
+            text = line_array(raw)
+            yield number, take_lines(text, self._header)
+            number += len(text)
