@@ -1,0 +1,242 @@
+"""The result as pictures (PNG, SVG, PDF): the area, the time line, who is to blame, how long pages are held.
+
+Drawn with matplotlib, which is loaded only here. The same result gives the same SVG, byte for byte. Colours and
+patterns are those of the HTML report: hues that people with any colour vision tell apart, and a hatch for paper.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tracereplay.errors import UsageError
+from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.area import STATES, area_span, culprit_runs, main_state, spread, state_runs
+from tracereplay.reports.attempt_wording import clock_unit, headline, headline_word, page_size_bytes
+from tracereplay.reports.holds import lanes
+from tracereplay.reports.selection import told_attempts
+from tracereplay.reports.style import harmless
+from tracereplay.reports.wording import count
+from tracereplay.units import NS_PER_S, format_pfn
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SUFFIXES = ("png", "svg", "pdf")
+HUES = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#8c6bb1", "#b8a900")
+HATCHES = ("", "//", "..", "\\\\")
+STATE_COLORS = {"free": "#b5dcc0", "moved": "#a9c6e3", "held": "#8b929b", "mixed": "#cfc4a0", "not_seen": "#eceef1"}
+COLUMNS = 64
+MAX_ROWS = 32
+MAX_LANES = 24
+MAX_BARS = 20
+MAX_NAME = 64
+_STYLE: dict[str, Any] = {
+    "svg.hashsalt": "tracereplay", "svg.fonttype": "path", "pdf.fonttype": 42, "font.family": "DejaVu Sans",
+    "font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "axes.spines.top": False,
+    "axes.spines.right": False, "text.usetex": False, "text.parse_math": False, "hatch.linewidth": 0.6,
+}  # fmt: skip
+
+
+def render_plot(result: Result, kind: str, suffix: str) -> bytes:
+    """One picture of KINDS, as one of SUFFIXES. Of the attempts, the map shows the first that is told in reports.
+
+    Raises UsageError where matplotlib is not installed, or where the result holds nothing of that kind.
+    """
+    try:
+        import matplotlib  # noqa: PLC0415
+        from matplotlib.figure import Figure  # noqa: PLC0415  (without pyplot: no display, no global state)
+    except ImportError:
+        raise UsageError("matplotlib is not installed: pip install 'tracereplay[plots]'") from None
+    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # keys are Literals there
+        figure = Figure(layout="constrained")
+        KINDS[kind](figure, harmless(result))
+        out = io.BytesIO()
+        unchanging: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
+        figure.savefig(out, format=suffix, dpi=150, metadata=unchanging)
+    return out.getvalue()
+
+
+def _area(figure: Figure, result: Result) -> None:
+    """Cells in rows from low to high PFNs, in the colour of what most of their pages are; culprits win."""
+    shown = [a for a in (*told_attempts(result), *result.attempts) if area_span(a) and (a.map or a.culprits)]
+    if not shown:
+        raise UsageError("no attempt of this result has a map or a culprit to draw")
+    attempt = shown[0]
+    low, high = area_span(attempt) or (0, 1)
+    cell_pages = 1
+    while cell_pages * COLUMNS * MAX_ROWS < high - low:
+        cell_pages *= 2
+    low -= low % cell_pages
+    cells = -(-(high - low) // cell_pages)
+    rows = -(-cells // COLUMNS)
+    figure.set_size_inches(11, 1.6 + rows * 0.16)
+    axes = figure.subplots()
+    causes = _causes(result)
+    drawn = _cells(axes, attempt, low, cell_pages, cells, causes)
+    axes.set(xlim=(0, COLUMNS), ylim=(rows, 0), xticks=[], yticks=[row + 0.5 for row in range(rows)])
+    axes.set_yticklabels(
+        [format_pfn(low + row * COLUMNS * cell_pages) for row in range(rows)], family="DejaVu Sans Mono"
+    )
+    axes.tick_params(length=0)
+    axes.set_title(_title(attempt, result))
+    axes.set_xlabel(f"a square is {count(cell_pages, 'page')}")
+    axes.spines[:].set_visible(False)
+    _legend(figure, drawn, causes)
+
+
+def _cells(axes: Axes, attempt: Attempt, low: int, cell_pages: int, cells: int, causes: dict[str, int]) -> list[str]:
+    """Draws them, those that look alike at once; the causes and states that occur."""
+    from matplotlib.collections import PatchCollection  # noqa: PLC0415
+    from matplotlib.patches import Rectangle  # noqa: PLC0415
+
+    alike: dict[str | None, list[Rectangle]] = {}
+    states = spread(state_runs(attempt), low, cell_pages, cells)
+    culprits = spread(culprit_runs(attempt), low, cell_pages, cells)
+    for place, (state, culprit) in enumerate(zip(states, culprits, strict=True)):
+        name = culprit.most_common(1)[0][0] if culprit else main_state(state)
+        corner = (place % COLUMNS + 0.06, place // COLUMNS + 0.06)
+        alike.setdefault(name, []).append(Rectangle(corner, 0.88, 0.88))
+    for name, squares in alike.items():
+        look = (
+            {"facecolor": "none", "edgecolor": "#d0d5dc"}
+            if name is None
+            else _look(name, causes) | {"edgecolor": "white"}
+        )
+        axes.add_collection(PatchCollection(squares, linewidth=0.4, **look))
+    return [name for name in alike if name is not None]
+
+
+def _timeline(figure: Figure, result: Result) -> None:
+    """Attempts on top, below them how long each holder kept its pages; unseen ends fade out at the edge."""
+    attempts = result.attempts
+    if not attempts:
+        raise UsageError("this result holds no attempt to draw")
+    found = lanes(attempts)
+    shown = found[:MAX_LANES]
+    causes = _causes(result)
+    unit = clock_unit(result, attempts[0])
+    scale = NS_PER_S if unit == "ns" else 1
+    ends = [a.start_ns if a.end_ns is None else a.end_ns for a in attempts]
+    times = [t for lane in shown for bar in lane.bars for t in (bar.start_ns, bar.end_ns) if t is not None]
+    low, high = min([a.start_ns for a in attempts] + times), max(ends + times)
+    margin = max((high - low) * 0.03, 1)
+    low, high = int(low - margin), int(high + margin)
+    figure.set_size_inches(11, 1.6 + 0.3 * (1 + len(shown)))
+    axes = figure.subplots()
+    for attempt, end in zip(attempts, ends, strict=True):
+        fine = attempt.outcome == "succeeded"
+        span = (attempt.start_ns / scale, max(end - attempt.start_ns, (high - low) / 1000) / scale)
+        axes.broken_barh([span], (-0.35, 0.7), facecolor="#1b6e3c" if fine else "#b3261e")
+        axes.axvspan(span[0], span[0] + span[1], color="#0a58a8", alpha=0.07, linewidth=0)
+    for row, lane in enumerate(shown, 1):
+        for bar in lane.bars:
+            start, end = (low if bar.start_ns is None else bar.start_ns), (high if bar.end_ns is None else bar.end_ns)
+            faded = bar.start_ns is None or (bar.end_ns is None and not bar.still_held)
+            look = _look(lane.cause, causes) | {"alpha": 0.5 if faded else 1.0}
+            axes.broken_barh(
+                [(start / scale, max(end - start, 1) / scale)], (row - 0.32, 0.64), edgecolor="white", **look
+            )
+    axes.set(xlim=(low / scale, high / scale), ylim=(len(shown) + 0.6, -0.6), yticks=range(len(shown) + 1))
+    axes.set_yticklabels(["attempts", *(_short(lane.label) for lane in shown)])
+    axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
+    more = f", and {count(len(found) - len(shown), 'more holder')}" if len(found) > len(shown) else ""
+    axes.set_title(f"When pages were held: {count(len(attempts), 'attempt')}{more}")
+    _legend(figure, list(dict.fromkeys(lane.cause for lane in shown)), causes)
+
+
+def _blame(figure: Figure, result: Result) -> None:
+    """A bar for each cause and holder: the pages they kept, over all attempts."""
+    rows = sorted(result.blame, key=lambda b: -b.pages)[:MAX_BARS]
+    if not rows:
+        raise UsageError("nothing is blamed in this result")
+    causes = _causes(result)
+    figure.set_size_inches(11, 1.5 + 0.32 * len(rows))
+    axes = figure.subplots()
+    for place, row in enumerate(rows):
+        axes.barh(place, row.pages, height=0.7, edgecolor="white", **_look(row.cause, causes))
+        sure = f"{row.proved} proved" if row.proved else "suggested" if row.suggested else "unknown"
+        axes.annotate(
+            f" {count(row.pages, 'page')}, {count(row.attempts, 'attempt')}, {sure}", (row.pages, place), va="center"
+        )
+    axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, max(row.pages for row in rows) * 1.7 + 1))
+    axes.set_yticklabels([_short(f"{row.cause}: {row.holder or 'holder not seen'}") for row in rows])
+    axes.set_xlabel("pages in the way, summed over attempts")
+    axes.set_title("Causes and holders")
+
+
+def _hold_times(figure: Figure, result: Result) -> None:
+    """How many pages were held for how long, by cause; only pages whose taking and letting go were both seen."""
+    held: dict[str, list[tuple[int, int]]] = {}
+    for culprit in (c for a in result.attempts for c in a.culprits):
+        if culprit.held_since_ns is not None and culprit.released_ns is not None and culprit.release == "seen":
+            took = culprit.released_ns - culprit.held_since_ns
+            if took > 0:
+                held.setdefault(culprit.cause, []).append((took, culprit.pages))
+    if not held:
+        raise UsageError("no page of this result was seen being taken and let go")
+    import numpy as np  # noqa: PLC0415
+
+    causes = _causes(result)
+    times = np.array([took for runs in held.values() for took, _ in runs]) / NS_PER_S
+    wide = times.max() > 20 * times.min()
+    edges = np.geomspace(times.min() * 0.8, times.max() * 1.25, 25) if wide else np.linspace(0, times.max() * 1.05, 25)
+    figure.set_size_inches(11, 4)
+    axes = figure.subplots()
+    bottom = np.zeros(len(edges) - 1)
+    for cause in sorted(held, key=lambda c: causes[c]):
+        runs = np.array(held[cause])
+        heights, _ = np.histogram(runs[:, 0] / NS_PER_S, edges, weights=runs[:, 1])
+        look = _look(cause, causes)
+        axes.bar(edges[:-1], heights, np.diff(edges), bottom, align="edge", edgecolor="white", **look)
+        bottom += heights
+    axes.set(xscale="log" if wide else "linear", xlabel="held for, seconds", ylabel="pages")
+    axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")  # the usual one writes powers as formulas
+    axes.xaxis.set_minor_formatter(lambda _, __: "")
+    axes.set_title("How long pages were held")
+    _legend(figure, list(held), causes)
+
+
+KINDS: dict[str, Callable[[Figure, Result], None]] = {
+    "map": _area,
+    "timeline": _timeline,
+    "blame": _blame,
+    "hold-times": _hold_times,
+}
+
+
+def _causes(result: Result) -> dict[str, int]:
+    """The place of each cause in the palette: by pages, as in the HTML report."""
+    pages: dict[str, int] = {}
+    for attempt in result.attempts:
+        for culprit in attempt.culprits:
+            pages[culprit.cause] = pages.get(culprit.cause, 0) + culprit.pages
+    ordered = sorted(pages, key=lambda cause: -pages[cause])
+    ordered += [row.cause for row in result.blame if row.cause not in pages]
+    return {cause: place for place, cause in enumerate(dict.fromkeys(ordered))}
+
+
+def _look(name: str, causes: dict[str, int]) -> dict[str, Any]:
+    if name not in causes:
+        return {"facecolor": STATE_COLORS[name]}
+    place = causes[name]
+    return {"facecolor": HUES[place % len(HUES)], "hatch": HATCHES[place // 2 % len(HATCHES)]}
+
+
+def _legend(figure: Figure, names: list[str], causes: dict[str, int]) -> None:
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    ordered = [n for n in causes if n in names] + [n for n in STATES if n in names and n not in causes]
+    handles = [Patch(edgecolor="white", label=STATES.get(n, n), **_look(n, causes)) for n in ordered]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False)
+
+
+def _title(attempt: Attempt, result: Result) -> str:
+    return f"{headline_word(attempt)}  {headline(attempt, page_size_bytes(result))}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}\u2026"

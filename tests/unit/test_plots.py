@@ -1,0 +1,59 @@
+"""Pictures: every kind as every format, the same every time, and a plain word where there is nothing to draw."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra `plots`)")
+
+from tests.unit import result_examples as example
+from tracereplay.cli import plot
+from tracereplay.errors import UsageError
+from tracereplay.model.result import Result
+from tracereplay.reports.plots import KINDS, SUFFIXES, render_plot
+
+MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_as_every_format(kind: str, suffix: str) -> None:
+    assert render_plot(example.pinned(), kind, suffix).startswith(MAGIC[suffix])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("suffix", ["svg", "pdf"])
+def test_the_same_result_gives_the_same_bytes(kind: str, suffix: str) -> None:
+    assert render_plot(example.pinned(), kind, suffix) == render_plot(example.pinned(), kind, suffix)
+
+
+def test_a_culprit_moved_is_another_picture() -> None:
+    moved = example.pinned()
+    moved.attempts[0].culprits[0].start_pfn = 0x10000
+    assert render_plot(moved, "map", "svg") != render_plot(example.pinned(), "map", "svg")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_draw_is_said(kind: str) -> None:
+    with pytest.raises(UsageError):
+        render_plot(example.result(), kind, "svg")
+
+
+def test_names_with_formulas_stay_names() -> None:
+    result = example.pinned()
+    for row in (*result.blame,):
+        row.holder = "$\\frac{1}{0}$ & <b>"
+    assert b"<b>" not in render_plot(result, "blame", "svg")
+
+
+def test_the_command_line_offers_what_there_is() -> None:
+    assert tuple(KINDS) == plot.KINDS
+    assert plot.SUFFIXES == SUFFIXES
+
+
+def test_many_holders_are_cut() -> None:
+    culprits = [
+        example.culprit(id=f"c{n}", start_pfn=0x10000 + n, holder=None, holder_name=f"driver {n}") for n in range(100)
+    ]
+    crowded: Result = example.result(example.attempt(culprits=culprits))
+    assert len(render_plot(crowded, "timeline", "png")) < 400_000

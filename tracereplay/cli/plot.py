@@ -1,0 +1,36 @@
+"""`plot`: a picture of a result."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+import click
+
+from tracereplay.cli.options import confidential_option, input_options, result_of, shown
+from tracereplay.cli.output import write_bytes
+from tracereplay.errors import UsageError
+
+# As in reports.plots, which loads numpy and matplotlib; a test holds them equal.
+KINDS = ("map", "timeline", "blame", "hold-times")
+SUFFIXES = ("png", "svg", "pdf")
+
+
+@click.command(short_help="A picture of a result: PNG, SVG or PDF.")
+@input_options(required=True)
+@click.option("-o", "--output", metavar="FILE", required=True, help="Where to; its ending says what: .png, .svg, .pdf.")
+@click.option("--kind", type=click.Choice(KINDS), default="map", show_default=True, help="What to draw.")
+@confidential_option
+def plot(inputs: tuple[str, ...], output: str, kind: str, confidential: bool, **opening: Any) -> int:
+    """Draw the area of the first failed attempt, who held pages when, who is to blame, or how long pages were held.
+
+    INPUT is a trace, or the BLAME.json of an earlier run.
+    """
+    suffix = PurePath(output).suffix.lower().removeprefix(".")
+    if suffix not in SUFFIXES:
+        raise UsageError(f"--output {output}: ends in none of .{', .'.join(SUFFIXES)}")
+    from tracereplay.reports.plots import render_plot  # noqa: PLC0415
+
+    result = shown(result_of(inputs, **opening), confidential)
+    write_bytes(render_plot(result, kind, suffix), output)
+    return 0
