@@ -151,7 +151,7 @@ class _Writer:
     def end(self, track: int, time_ns: int) -> None:
         self.event(track, time_ns, self.protos.TrackEvent.TYPE_SLICE_END)
 
-    def event(self, track: int, time_ns: int, kind: int) -> TracePacket:
+    def event(self, track: int, time_ns: int, kind: Any) -> TracePacket:
         packet = self.builder.add_packet()
         packet.timestamp = max(time_ns, 0)
         packet.trusted_packet_sequence_id = SEQUENCE

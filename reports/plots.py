@@ -100,11 +100,9 @@ def _cells(axes: Axes, attempt: Attempt, low: int, cell_pages: int, cells: int, 
         corner = (place % COLUMNS + 0.06, place // COLUMNS + 0.06)
         alike.setdefault(name, []).append(Rectangle(corner, 0.88, 0.88))
     for name, squares in alike.items():
-        look = (
-            {"facecolor": "none", "edgecolor": "#d0d5dc"}
-            if name is None
-            else _look(name, causes) | {"edgecolor": "white"}
-        )
+        look: dict[str, Any] = {"facecolor": "none", "edgecolor": "#d0d5dc"}
+        if name is not None:
+            look = _look(name, causes) | {"edgecolor": "white"}
         axes.add_collection(PatchCollection(squares, linewidth=0.4, **look))
     return [name for name in alike if name is not None]
 
@@ -135,7 +133,8 @@ def _timeline(figure: Figure, result: Result) -> None:
         for bar in lane.bars:
             start, end = (low if bar.start_ns is None else bar.start_ns), (high if bar.end_ns is None else bar.end_ns)
             faded = bar.start_ns is None or (bar.end_ns is None and not bar.still_held)
-            look = _look(lane.cause, causes) | {"alpha": 0.5 if faded else 1.0}
+            look = _look(lane.cause, causes)
+            look["alpha"] = 0.5 if faded else 1.0
             axes.broken_barh(
                 [(start / scale, max(end - start, 1) / scale)], (row - 0.32, 0.64), edgecolor="white", **look
             )
