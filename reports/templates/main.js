@@ -29,6 +29,7 @@ const app = {
     byId("next-attempt").disabled = this.attempt === last;
     this.map.show(this.attempt);
     this.timeline.show(this.attempt);
+    this.tabs.follow();
     this.tabs.choose("attempts", this.attempt);
     const [first, end] = rowsOf(this.attempt, "culprits");
     const primary = range(first, end).find((row) => cell("culprits", "primary", row));

@@ -27,9 +27,10 @@ const textRanks = (() => {
 })();
 
 class PagedTable {
-  constructor(target, { name, columns, rows, pfnRange = null, open = null }) {
-    Object.assign(this, { target, name, columns, rows, pfnRange, open, page: 0, pageSize: PAGE_SIZES[0], chosen: null });
+  constructor(target, { name, columns, rows, pfnRange = null, open = null, attemptOf = null }) {
+    Object.assign(this, { target, name, columns, rows, pfnRange, open, attemptOf, page: 0, pageSize: PAGE_SIZES[0], chosen: null });
     this.sorting = null;
+    this.onlyAttempt = null; // the box that keeps the table to the attempt chosen above
     this.choices = new Map();
     this.words = "";
     this.order = rows;
@@ -47,6 +48,11 @@ class PagedTable {
       input: (event) => { this.words = event.target.value; this.page = 0; this.refresh(); },
     } });
     const selects = this.columns.filter((column) => column.kind === "choice").map((column) => this.choice(column));
+    const only = [];
+    if (this.attemptOf) {
+      this.onlyAttempt = make("input", { type: "checkbox", on: { change: () => { this.page = 0; this.refresh(); } } });
+      only.push(make("label", {}, this.onlyAttempt, " this attempt only"));
+    }
     this.info = make("span", { role: "status", class: "info" });
     this.buttons = [["first", "\u21e4"], ["previous", "\u25c0"], ["next", "\u25b6"], ["last", "\u21e5"]].map(([word, sign]) =>
       make("button", { type: "button", "aria-label": `${word} page`, class: `screen ${word}`, on: { click: () => this.turn(word) } }, sign));
@@ -59,7 +65,7 @@ class PagedTable {
     });
     this.body = make("tbody");
     this.target.replaceChildren(
-      make("div", { class: "pager screen" }, search, ...selects),
+      make("div", { class: "pager screen" }, search, ...selects, ...only),
       make("div", { class: "scroll" }, make("table", {}, make("caption", { class: "skip" }, this.name), make("thead", {}, make("tr", {}, ...this.headers)), this.body)),
       make("div", { class: "pager" }, this.info, ...this.buttons, size),
     );
@@ -89,6 +95,7 @@ class PagedTable {
 
   tests() {
     const tests = [...this.choices].map(([column, value]) => (row) => column.of(row) === value);
+    if (this.onlyAttempt?.checked) tests.push((row) => this.attemptOf(row) === app.attempt);
     const columns = this.columns.filter((column) => this.isText(column));
     for (const word of this.words.toLowerCase().split(/\s+/).filter(Boolean)) {
       const flags = textFlags(word);
@@ -135,6 +142,13 @@ class PagedTable {
   choose(row) {
     this.chosen = row;
     this.render();
+  }
+
+  // Another attempt was chosen above.
+  follow() {
+    if (!this.onlyAttempt?.checked) return;
+    this.page = 0;
+    this.refresh();
   }
 
   render() {

@@ -26,6 +26,7 @@ const tableSpecs = (app) => {
       size: TABLES.culprits.cause.length,
       pfnRange: (row) => [cell("culprits", "start_pfn", row), cell("culprits", "pages", row)],
       open: (row) => app.showCulprit(row),
+      attemptOf: attemptOfCulprit,
       columns: [
         numbers("culprits", "attempt", "attempt"), pfns("culprits", "PFN", "start_pfn"), numbers("culprits", "pages", "pages"),
         words("culprits", "cause", "cause", "choice"), words("culprits", "verdict", "verdict", "choice"),
@@ -52,6 +53,7 @@ const tableSpecs = (app) => {
       size: TABLES.tries.index.length,
       pfnRange: (row) => [cell("tries", "start_pfn", row), cell("tries", "end_pfn", row) - cell("tries", "start_pfn", row)],
       open: (row) => app.showTry(attemptOfTry(row), row),
+      attemptOf: attemptOfTry,
       columns: [
         { name: "attempt", kind: "number", of: attemptOfTry }, numbers("tries", "try", "index"), pfns("tries", "from PFN", "start_pfn"), pfns("tries", "to before", "end_pfn"),
         times("tries", "start", "start_ns", attemptOfTry),
@@ -84,9 +86,9 @@ class Tabs {
   // A table is built when it is first looked at.
   show(name) {
     if (!this.tables.has(name)) {
-      const { size, columns, pfnRange, open } = this.specs[name];
+      const { size, columns, pfnRange, open, attemptOf } = this.specs[name];
       const panel = make("div");
-      this.tables.set(name, { panel, table: new PagedTable(panel, { name, columns, rows: range(0, size), pfnRange, open }) });
+      this.tables.set(name, { panel, table: new PagedTable(panel, { name, columns, rows: range(0, size), pfnRange, open, attemptOf }) });
     }
     Object.keys(this.specs).forEach((other, place) => {
       this.buttons[place].setAttribute("aria-selected", String(other === name));
@@ -102,6 +104,10 @@ class Tabs {
     const place = (this.buttons.indexOf(event.target) + step + names.length) % names.length;
     this.show(names[place]);
     this.buttons[place].focus();
+  }
+
+  follow() {
+    for (const { table } of this.tables.values()) table.follow();
   }
 
   choose(name, row) {

@@ -16,12 +16,17 @@ const isDark = () => {
 
 byId("theme").addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
-let themeOnScreen = null;
+let onScreen = null; // what paper changes for a while: theme, and which details are closed
 addEventListener("beforeprint", () => {
-  themeOnScreen = document.documentElement.dataset.theme ?? null;
+  const closed = [...document.querySelectorAll("details:not([open])")];
+  onScreen = { theme: document.documentElement.dataset.theme ?? null, closed };
+  closed.forEach((details) => { details.open = true; });
   setTheme("light");
 });
-addEventListener("afterprint", () => setTheme(themeOnScreen));
+addEventListener("afterprint", () => {
+  onScreen.closed.forEach((details) => { details.open = false; });
+  setTheme(onScreen.theme);
+});
 
 // Drawing changes heights, which must not lead to drawing again: only a new width does.
 const onNewWidth = (element, redraw) => {

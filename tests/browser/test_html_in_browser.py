@@ -64,6 +64,18 @@ def test_tables_sort_both_ways_and_filter_by_word_pfn_and_choice(browser: Chrome
     assert page.problems() == []
 
 
+def test_tables_keep_to_the_chosen_attempt_when_asked(browser: Chrome, tmp_path: Path) -> None:
+    twice = [
+        example.attempt(id=f"a{n}", culprits=[example.culprit(id=f"{n}-{k}") for k in range(2 + n)]) for n in range(2)
+    ]
+    page = opened(browser, example.result(*twice), tmp_path)
+    assert page.column("attempt") == ["0", "0", "1", "1", "1"]
+    page.click("#table input[type=checkbox]")
+    assert page.column("attempt") == ["1", "1", "1"]  # the one that names the most is shown first
+    page.click("#previous")
+    assert page.column("attempt") == ["0", "0"]
+
+
 def test_zoom_reaches_single_pages_and_comes_back(browser: Chrome, tmp_path: Path) -> None:
     page = opened(browser, example.pinned(), tmp_path)
     whole = page.text("#map-status")
