@@ -31,6 +31,8 @@ def page_size_bytes(result: Result) -> int | None:
 
 def headline_word(attempt: Attempt) -> str:
     """FAILED and the like; a success with something in its way is DELAYED, or IMPEDED if it only got less."""
+    if attempt.inventory:
+        return "INVENTORY"
     if attempt.outcome != "succeeded":
         return attempt.outcome.upper()
     if not any(c.effect != "would_block" for c in attempt.culprits):
@@ -51,11 +53,13 @@ def headline(attempt: Attempt, page_size: int | None) -> str:
         asked = f", {count(request.pages, 'page')}{size}"
     elif request.start_pfn is not None and request.end_pfn is not None:
         asked = f", PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}"
-    return f"{what}{asked}, by {task_name(attempt.task)}"
+    return f"{what}{asked}" + ("" if attempt.inventory else f", by {task_name(attempt.task)}")
 
 
 def ending(attempt: Attempt, unit: str) -> str:
     """When it began, how and after how long it ended, and what it waited for."""
+    if attempt.inventory:
+        return f"what would stand in the way, were it asked for at {moment(attempt.start_ns, unit)}"
     took = []
     if attempt.end_ns is not None and attempt.end_ns > attempt.start_ns and unit == "ns":
         took.append(format_duration(attempt.end_ns - attempt.start_ns))

@@ -39,6 +39,7 @@ class Draft:
     phases: Phases = field(default_factory=Phases)
     failed_migrations: int = 0  # pages that migrate_pages() could not move, in its last call
     log_pfn: int | None = None  # the page the kernel log names
+    asked: bool = False  # nobody made it: an inventory of what would stand in the way
 
     @property
     def id(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import click
 
 from tracereplay.cli.options import confidential_option, input_options, open_session, output_options, shown
 from tracereplay.cli.output import style_for, write_report
+from tracereplay.errors import UsageError
 from tracereplay.reports import FORMATS
+from tracereplay.units import NS_PER_S
 
 
 @click.command(short_help="Explain failed allocations and offlines: which pages, why, who.")
@@ -18,6 +21,9 @@ from tracereplay.reports import FORMATS
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Also write all tables there, as Parquet.")
 @click.option("--fail-on", metavar="RULES", help="Exit with 1 if one matches: failed, cause=CODE, holder=GLOB, proved, "
               "loss>=SEVERITY, unexplained>N; comma-separated.")  # fmt: skip
+@click.option("--at", metavar="SECONDS", help="Inventory: what would stand in the way were a range asked for then.")
+@click.option("--area", metavar="NAME", help="With --at: the CMA area (default: all).")
+@click.option("--block", metavar="N", type=click.IntRange(0, 1 << 40), help="With --at: memory block N instead.")
 @click.option("--full", is_flag=True, help="Fold nothing; show evidence and every try.")
 @confidential_option
 def blame(
@@ -26,6 +32,9 @@ def blame(
     output: str | None,
     out: Path | None,
     fail_on: str | None,
+    at: str | None,
+    area: str | None,
+    block: int | None,
     full: bool,
     confidential: bool,
     **opening: Any,
@@ -34,8 +43,11 @@ def blame(
     from tracereplay.cli.gate import exit_status, rules_of  # noqa: PLC0415
 
     rules = rules_of(fail_on)
+    if at is None and (area is not None or block is not None):
+        raise UsageError("--area and --block go with --at TIME")
+    at_ns = None if at is None else parse_time(at)
     with open_session(inputs, **opening) as session:
-        result = shown(session.blame(), confidential)
+        result = shown(session.blame(at_ns=at_ns, area=area, block=block), confidential)
     if out is not None:
         from tracereplay.model.tables import result_tables  # noqa: PLC0415
         from tracereplay.model.tables_write import write_tables  # noqa: PLC0415
@@ -43,3 +55,11 @@ def blame(
         write_tables(result_tables(result), out)
     write_report(FORMATS[format_](result, style_for(output, full=full)), output)
     return exit_status(rules, result)
+
+
+def parse_time(text: str) -> int:
+    """Seconds of the trace's clock, as reports print them (6.437, or 6.437s), in ns. Raises UsageError."""
+    try:
+        return round(Decimal(text.strip().removesuffix("s").strip()) * NS_PER_S)
+    except (ArithmeticError, ValueError):
+        raise UsageError(f"{text!r} is no time: give seconds of the trace's clock, like 6.437") from None

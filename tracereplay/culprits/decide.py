@@ -21,6 +21,7 @@ from tracereplay.replay.engine import Engine
 from tracereplay.replay.state import Reason
 from tracereplay.units import NS_PER_S
 
+CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb")
 UNEXPLAINED_WAIT_NS = NS_PER_S
 
 
@@ -70,7 +71,7 @@ def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> E
     if reached:
         return "blocked"
     # Out of the kernel's reach so far: only what a task is known to hold, or what is unmovable by its nature.
-    sure = finding.holder is not None or cause.code in ("unmovable_allocation", "writeback", "locked_folio")
+    sure = finding.holder is not None or cause.code in CERTAIN_UNTRIED
     return "would_block" if sure and draft.operation != "compaction" else None
 
 
@@ -105,11 +106,14 @@ def _attempt(run: Run, draft: Draft, input_id: str, culprits: list[Culprit]) -> 
         phases_ns=draft.phases,
         waits=draft.waits,
         culprits=culprits,
+        inventory=draft.asked,
     )
 
 
 def _decide_cause(attempt: Attempt, draft: Draft, events: AttemptEvents, failed: npt.NDArray[np.void]) -> None:
     """The cause of the attempt: its own, else that of the page that stood first in the way."""
+    if draft.asked:
+        return
     primary = _primary(attempt)
     own = attempt_cause(draft, events, failed)
     if own is not None:

@@ -247,6 +247,7 @@ class Attempt(Struct, kw_only=True):
     map: list[MapRun] = field(default_factory=list)
     culprits: list[Culprit] = field(default_factory=list)
     capture_next: list[str] = field(default_factory=list)
+    inventory: bool = False  # nobody made it: what would stand in the way, asked for with --at
 
 
 class Counter(Struct, kw_only=True):
