@@ -38,7 +38,7 @@ class FakeSession:
 
     answer: Result | Exception = example.pinned()
 
-    def blame(self) -> Result:
+    def blame(self, **_options: object) -> Result:
         if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
