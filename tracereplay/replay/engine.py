@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -15,9 +15,10 @@ from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
 from tracereplay.replay.range_kernels import take_range
-from tracereplay.replay.replay_kernels import FlagMask, missing_sections, replay, set_file_slot
+from tracereplay.replay.replay_kernels import SLOTS_PER_KEY, FlagMask, missing_sections, replay, set_file_slot
 from tracereplay.schema import PageStream
 
+RANGE_PAGES_LIMIT = 1 << 22  # 16 GiB of 4 KiB pages: no CMA allocation is larger
 Spans = tuple[tuple[int, int], ...]  # [start_pfn, end_pfn) each
 
 
@@ -158,22 +159,25 @@ class Engine:
             if action.tid is not None:
                 self._active.append(action.tid)
             self._set_isolators()
-            for start_pfn, end_pfn in action.spans:
+            for start_pfn, end_pfn in self._present(action.spans):
                 watch(self._mem, start_pfn, end_pfn)
             return
         if action.kind == ActionKind.TAKE:
-            for start_pfn, end_pfn in action.spans:
+            self._make_room(action.spans)
+            for start_pfn, end_pfn in self._present(action.spans):
                 take_range(self._mem, start_pfn, end_pfn, action.time_ns)
             return
         if action.picture:
             self.pictures[action.attempt] = [(start, self.pages(start, end)) for start, end in action.spans]
         named_pfn = action.named_pfn if action.named_file is None else self._find_file(action)
-        for start_pfn, end_pfn in action.spans:
+        if named_pfn >= 0:
+            self._make_room([(named_pfn, named_pfn + 1)])
+        for start_pfn, end_pfn in self._present(action.spans):
             at = start_pfn
             while at < end_pfn:
                 at = probe(self._mem, at, end_pfn, action.visited_end_pfn, named_pfn, action.time_ns, action.attempt)
                 if at < end_pfn:
-                    self._grow()
+                    self._grow(("suspects", "claims"))
 
     def _find_file(self, action: Action) -> int:
         """The page of the action's spans that holds this part of this file now, -1 = not known."""
@@ -220,17 +224,40 @@ class Engine:
             pages[: len(self._mem.pages)] = self._mem.pages
         self._mem = self._mem._replace(pages=pages, sections=sections)
 
-    def _grow(self) -> None:
-        """Double the tables that are nearly full."""
+    def _make_room(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Sections for spans that no event may have named; longer ones are damage."""
+        for start_pfn, end_pfn in spans:
+            if 0 <= start_pfn < end_pfn <= min(start_pfn + RANGE_PAGES_LIMIT, st.MAX_SECTIONS << st.SECTION_BITS):
+                self.add_sections(np.arange(start_pfn >> st.SECTION_BITS, ((end_pfn - 1) >> st.SECTION_BITS) + 1))
+
+    def _present(self, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """The parts of the spans that the model has: a span may be as long as a damaged event says."""
+        for start_pfn, end_pfn in spans:
+            first: int | None = None
+            last = -1
+            for section in self.seen_sections().tolist():
+                low, high = section << st.SECTION_BITS, (section + 1) << st.SECTION_BITS
+                if high <= start_pfn or end_pfn <= low:
+                    continue
+                if first is not None and low != last:
+                    yield first, last
+                    first = None
+                first = max(low, start_pfn) if first is None else first
+                last = min(high, end_pfn)
+            if first is not None:
+                yield first, last
+
+    def _grow(self, full: Collection[str] = ()) -> None:
+        """Double the tables that are nearly full, and those named."""
         larger = {}
         for name, counter in st.TABLE_COUNTS.items():
             table = getattr(self._mem, name)
-            if self._mem.tally[counter] * 2 + 128 > len(table):
+            if name in full or self._mem.tally[counter] * 2 + 128 > len(table):
                 grown = np.zeros(2 * len(table) + 256, table.dtype)
                 grown[: len(table)] = table
                 larger[name] = grown
         slots = self._mem.file_slots
-        if self._mem.tally[st.Tally.FILES] * 6 > len(slots):
+        if self._mem.tally[st.Tally.FILE_SLOTS] * SLOTS_PER_KEY >= len(slots):
             larger["file_slots"] = _rehash(slots)
         self._mem = self._mem._replace(**larger)
 
@@ -239,7 +266,8 @@ class Engine:
     def table(self, name: str) -> npt.NDArray[np.void]:
         """A table's rows: refs, suspects, claims, files or failed_allocs (dtypes in state.TABLE_DTYPES)."""
         rows: npt.NDArray[np.void] = getattr(self._mem, name)
-        return rows[: int(self._mem.tally[st.TABLE_COUNTS[name]])]
+        rows = rows[: int(self._mem.tally[st.TABLE_COUNTS[name]])]
+        return np.unique(rows) if name == "claims" else rows  # noted anew at each probe
 
     def pages(self, start_pfn: int, end_pfn: int) -> npt.NDArray[np.void]:
         """A copy of the rows (state.PAGE) of [start_pfn, end_pfn) as they are now; unseen pages are blank."""

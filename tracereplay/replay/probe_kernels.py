@@ -82,6 +82,17 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
 
 
 @njit
+def open_refs(mem: Memory, page: Row) -> int:
+    """How many references the page has open."""
+    found = 0
+    row = page.refs
+    while row != NONE:
+        found += 1
+        row = mem.refs[row].next
+    return found
+
+
+@njit
 def claim_refs(mem: Memory, page: Row, suspect: int) -> None:
     """Keep the references open now with the suspect."""
     row = page.refs
@@ -128,23 +139,28 @@ def probe(mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn
     """
     pfn = start_pfn
     while pfn < end_pfn:
-        if mem.tally[T_SUSPECTS] + 1 >= len(mem.suspects) or mem.tally[T_CLAIMS] + 64 >= len(mem.claims):
-            return pfn
         row = find_row(mem, pfn)
         if row < 0:
             pfn += 1
             continue
         page = mem.pages[row]
-        head = pfn
+        head, past = pfn, pfn + 1
         named = pfn == named_pfn
         if page.state == ALLOCATED and page.order > 0:
             head = pfn & ~((1 << page.order) - 1)
-            named = head <= named_pfn < head + (1 << page.order)
-            if head != pfn and pfn != start_pfn:
-                pfn += 1
-                continue
             row = find_row(mem, head)
-            page = mem.pages[row]
+            if row < 0 or mem.pages[row].state != ALLOCATED or mem.pages[row].order != page.order:
+                head = pfn  # the rest of its allocation is gone: it stands for itself
+            else:
+                past = head + (1 << page.order)
+                named = head <= named_pfn < head + (1 << page.order)
+                if head != pfn and pfn != start_pfn:
+                    pfn += 1
+                    continue
+                page = mem.pages[row]
+        claims = mem.tally[T_CLAIMS] + open_refs(mem, page)
+        if mem.tally[T_SUSPECTS] + 1 >= len(mem.suspects) or claims >= len(mem.claims):
+            return pfn
         reasons = reasons_of(mem, page, pfn < visited_end, named)
         if reasons:
             number = suspect_row(mem, page, head, attempt, ns)
@@ -157,7 +173,7 @@ def probe(mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn
             suspect.marks, suspect.order, suspect.state = page.marks, page.order, page.state
             suspect.reasons |= reasons
             claim_refs(mem, page, number)
-        pfn = max(pfn + 1, head + (1 << page.order)) if page.state == ALLOCATED else pfn + 1
+        pfn = past
     return end_pfn
 
 

@@ -85,6 +85,7 @@ T_REFS, T_FILES, T_FAILED = int(Tally.REFS), int(Tally.FILES), int(Tally.FAILED_
 T_FREE_REF, T_UNKNOWN_FREE = int(Tally.FREE_REF), int(Tally.FREE_WITHOUT_ALLOC)
 T_OVER_LIVE, T_RESYNCS = int(Tally.ALLOC_OVER_LIVE), int(Tally.RESYNCS)
 T_OUT_OF_RANGE, T_EVENTS = int(Tally.OUT_OF_RANGE), int(Tally.EVENTS)
+T_SLOTS = int(Tally.FILE_SLOTS)
 
 OP_ALLOC, OP_FREE, OP_DRAIN, OP_TAKE = int(Op.ALLOC), int(Op.FREE), int(Op.PCP_DRAIN), int(Op.BUDDY_TAKE)
 OP_SET, OP_MOD, OP_UNLESS = int(Op.REF_SET), int(Op.REF_MOD), int(Op.REF_MOD_UNLESS)
@@ -93,6 +94,7 @@ OP_FREEZE, OP_UNFREEZE = int(Op.REF_FREEZE), int(Op.REF_UNFREEZE)
 OP_CACHE_ADD, OP_CACHE_DELETE = int(Op.CACHE_ADD), int(Op.CACHE_DELETE)
 OP_SET_PTE, OP_REMOVE_PTE = int(Op.SET_MIGRATION_PTE), int(Op.REMOVE_MIGRATION_PTE)
 
+SLOTS_PER_KEY = 4  # short walks to the key or the free slot behind it
 HASH_MULTIPLIER = np.int64(-7046029254386353131)  # 2^64 / golden ratio, as the kernel's hash_64
 
 
@@ -275,6 +277,14 @@ def set_file_slot(slots: npt.NDArray[np.int64], key_a: int, key_b: int, row: int
 
 
 @inlined
+def remember_file(mem: Memory, key_a: int, key_b: int, row: int) -> None:
+    """Another key, or another file of this key: an inode dropped and read again has another mapping pointer."""
+    if mem.file_slots[file_slot(mem.file_slots, key_a, key_b), 2] == 0:
+        mem.tally[T_SLOTS] += 1
+    set_file_slot(mem.file_slots, key_a, key_b, row)
+
+
+@inlined
 def file_row(mem: Memory, key_a: int, key_b: int) -> int:
     """Row of a file by (mapping pointer, 0) or (ino, dev + 1); -1 = not known yet."""
     return mem.file_slots[file_slot(mem.file_slots, key_a, key_b), 2] - 1
@@ -295,7 +305,7 @@ def do_cache_add(mem: Memory, page: Row, dev: int, ino: int, index: int) -> None
     row = file_row(mem, ino, dev + 1)
     if row < 0:
         row = new_file(mem, dev, ino)
-        set_file_slot(mem.file_slots, ino, dev + 1, row)
+        remember_file(mem, ino, dev + 1, row)
     page.file, page.index = row, index
     page.marks = (page.marks | FILE) & ~(ANON | HASHED | LEARNED)
 
@@ -324,10 +334,10 @@ def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
     if page.file < 0:
         if row < 0:
             row = new_file(mem, NONE, NONE)
-            set_file_slot(mem.file_slots, mapping, 0, row)
+            remember_file(mem, mapping, 0, row)
         page.file = row
     elif row != page.file:
-        set_file_slot(mem.file_slots, mapping, 0, page.file)
+        remember_file(mem, mapping, 0, page.file)
 
 
 @inlined
@@ -406,6 +416,8 @@ def do_ref(
     page.count = args[A_COUNT]
     page.mapcount = mapcount
     page.flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
+    if page.order > 0 and (pfn & ((1 << page.order) - 1) != 0 or (masks[HEAD] != 0 and page.flags & masks[HEAD] == 0)):
+        page.order = 0  # only heads have references of their own: the folio was split
     if args[A_MAPPING] != 0 and not page.marks & LEARNED:
         learn_mapping(mem, page, args[A_MAPPING])
     page.marks |= COUNTED | SEEN
@@ -478,10 +490,12 @@ def replay(
     # Taken out of the tuple once: each look into it costs a reference count.
     pages, sections, isolators, tally = mem.pages, mem.sections, mem.isolators, mem.tally
     refs, suspects, files, failed_allocs = mem.refs, mem.suspects, mem.files, mem.failed_allocs
-    masks = mem.flag_masks
+    masks, slots = mem.flag_masks, mem.file_slots
     for i in range(start, stop):
         full = tally[T_REFS] + 1 >= len(refs) and tally[T_FREE_REF] == 0
         if full or tally[T_FILES] + 1 >= len(files) or tally[T_FAILED] + 1 >= len(failed_allocs):
+            return i
+        if tally[T_SLOTS] * SLOTS_PER_KEY >= len(slots):
             return i
         what = int(op[i])
         pfn = args[i, A_PFN]

@@ -194,6 +194,7 @@ class Tally(IntEnum):
     OUT_OF_RANGE = 9
     SECTIONS = 10
     EVENTS = 11
+    FILE_SLOTS = 12  # used slots of the table of file keys
 
 
 TABLE_DTYPES = {"refs": REF, "suspects": SUSPECT, "claims": CLAIM, "files": FILE, "failed_allocs": FAILED_ALLOC}
