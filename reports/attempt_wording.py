@@ -102,32 +102,37 @@ def decided_otherwise(attempt: Attempt) -> bool:
     return attempt.cause is not None and not any(c.cause == attempt.cause for c in attempt.culprits)
 
 
-def in_the_way(culprits: list[Culprit]) -> str:
+def in_the_way(attempt: Attempt) -> str:
     """How many pages did what; each page is counted once per effect."""
     said = []
-    for effect, what in _EFFECTS.items():
-        pages = sum(pages for _, pages in join_runs((c.start_pfn, c.pages) for c in culprits if c.effect == effect))
+    for effect in _EFFECTS:
+        runs = [(c.start_pfn, c.pages) for c in attempt.culprits if c.effect == effect]
+        pages = sum(pages for _, pages in join_runs(runs))
         if pages:
-            said.append(f"{count(pages, 'page')} {what}")
+            said.append(f"{count(pages, 'page')} {_did(effect, attempt)}")
     return listing(said) if said else ""
+
+
+def _did(effect: str, attempt: Attempt) -> str:
+    return "would stand in the way" if attempt.inventory else _EFFECTS[effect]
 
 
 def verdict(attempt: Attempt) -> str:
     """One sentence: what decided this attempt, and how sure that is."""
-    groups = [g for g in group_culprits(attempt.culprits) if g.first.effect != "would_block"]
+    groups = [g for g in group_culprits(attempt.culprits) if attempt.inventory or g.first.effect != "would_block"]
     if decided_otherwise(attempt):
         assert attempt.cause is not None
         says = cause_says(attempt.cause)
         return f"{attempt.cause}: {says}" if says else attempt.cause
     if not groups:
+        if attempt.inventory:
+            return "Nothing would stand in the way, as far as the trace shows."
         return "What decided is not known." if attempt.outcome == "failed" else "Nothing stood in the way."
-    return (
-        "; ".join(
-            f"{_told([g for g in groups if g.first.effect == effect])} {_EFFECTS[effect]}"
-            for effect in dict.fromkeys(g.first.effect for g in groups)
-        )
-        + "."
-    )
+    told = [
+        f"{_told([g for g in groups if g.first.effect == effect])} {_did(effect, attempt)}"
+        for effect in dict.fromkeys(g.first.effect for g in groups)
+    ]
+    return "; ".join(told) + "."
 
 
 def _told(groups: list[Group]) -> str:

@@ -53,8 +53,8 @@ def _rank(group: Group) -> tuple[bool, int, int, int]:
     return (not primary, _EFFECTS.index(group.first.effect), -group.pages, group.first.start_pfn)
 
 
-def sentence(group: Group, clock_unit: str = "ns") -> str:
-    """Who holds it, since when, until when; what it did to the attempt."""
+def sentence(group: Group, clock_unit: str = "ns", *, inventory: bool = False) -> str:
+    """Who holds it, since when, until when; what it did to the attempt (nothing, where nobody made it)."""
     c = group.first
     parts = [f"{_holder(c)}{_time(group, clock_unit)}"]
     if c.file is not None and not c.holder_name:  # which names the file or its device already
@@ -65,7 +65,7 @@ def sentence(group: Group, clock_unit: str = "ns") -> str:
         waited = [member.delay_ns for member in group.culprits if member.delay_ns is not None]
         how_long = f" {format_duration(max(waited))}" if waited else ""
         parts.append(f"the attempt waited{how_long} for it")
-    if c.effect == "would_block":
+    if c.effect == "would_block" and not inventory:
         parts.append("behind a lower page")
     if c.cause in ("unknown", "extra_reference") and c.candidates:
         parts.append("not excluded: " + ", ".join(c.candidates))

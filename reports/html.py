@@ -89,7 +89,7 @@ def _hash(text: str) -> str:
 
 
 def _title(result: Result, told: list[Attempt]) -> str:
-    failed = [a for a in told if a.outcome != "succeeded"]
+    failed = [a for a in told if a.outcome != "succeeded" and not a.inventory]
     what = f"{failed[0].operation} {failed[0].outcome}" if failed else f"{count(len(result.attempts), 'attempt')}"
     return f"{what} - tracereplay"
 
@@ -101,12 +101,13 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
     return {
         "number": next(n for n, a in enumerate(result.attempts) if a is attempt),
         "word": headline_word(attempt),
-        "succeeded": attempt.outcome == "succeeded",
+        "calm": attempt.inventory or attempt.outcome == "succeeded",
         "headline": headline(attempt, page_size_bytes(result)),
         "verdict": verdict(attempt),
         "facts": [ending(attempt, unit), *filter(None, [pages_of_last_try(attempt)])],
         "groups": [
-            (g, count(g.pages, "page"), pfn_spans(g.runs, MAX_RUNS), sentence(g, unit)) for g in groups[:MAX_GROUPS]
+            (g, count(g.pages, "page"), pfn_spans(g.runs, MAX_RUNS), sentence(g, unit, inventory=attempt.inventory))
+            for g in groups[:MAX_GROUPS]
         ],
         "more_groups": len(groups) - MAX_GROUPS,
         "like_it": len(like_it),

@@ -1,7 +1,8 @@
 """The result as JUnit XML for CI: one testcase per attempt; what failed carries its verdict.
 
 Failed and interrupted attempts are failures, unfinished ones are skipped (nobody saw how they ended). The rest pass;
-what made them wait is in their output. Element and attribute names are those of the Ant JUnit reporter.
+what made them wait, or what an inventory found, is in their output. Element and attribute names are those of the Ant
+JUnit reporter.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def _suite(root: ET.Element, input_id: str, result: Result) -> None:
         tests=str(len(attempts)),
         failures=str(sum(a.outcome in _FAILURES for a in attempts)),
         errors="0",
-        skipped=str(sum(a.outcome == "unfinished" for a in attempts)),
+        skipped=str(sum(map(_is_skipped, attempts))),
         time=_seconds(sum(_took_ns(a, result) for a in attempts)),
     )
     for attempt in attempts:
@@ -68,7 +69,7 @@ def _case(suite: ET.Element, attempt: Attempt, result: Result) -> None:
     if attempt.outcome in _FAILURES:
         failure = ET.SubElement(case, "failure", message=told, type=attempt.cause or "unknown")
         failure.text = "\n".join(_story(attempt, result))
-    elif attempt.outcome == "unfinished":
+    elif _is_skipped(attempt):
         ET.SubElement(case, "skipped", message=f"no end seen: {told}")
     elif is_told(attempt):
         ET.SubElement(case, "system-out").text = "\n".join([told, *_story(attempt, result)])
@@ -83,9 +84,13 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
     for group in group_culprits(attempt.culprits):
         c = group.first
         lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {pfn_spans(group.runs, None)}"]
-        lines += [f"  {sentence(group, unit)}"]
+        lines += [f"  {sentence(group, unit, inventory=attempt.inventory)}"]
         lines += [f"    {line}" for line in evidence_lines(c, stacks, unit)[:MAX_EVIDENCE]]
     return lines
+
+
+def _is_skipped(attempt: Attempt) -> bool:
+    return attempt.outcome == "unfinished" and not attempt.inventory
 
 
 def _took_ns(attempt: Attempt, result: Result) -> int:

@@ -75,7 +75,8 @@ def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> It
     groups = group_culprits(attempt.culprits, each=style.full)
     shown = groups if style.full else groups[:MAX_GROUPS]
     for group in shown:
-        yield f"- {_culprit(group, unit, style)}"
+        says = sentence(group, unit, inventory=attempt.inventory)
+        yield f"- {_culprit(group, says, style)}"
     if len(shown) < len(groups):
         yield f"- and {count(len(groups) - len(shown), 'more row')} of culprits"
     yield ""
@@ -83,10 +84,10 @@ def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> It
         yield from _evidence(group, result, unit, style)
 
 
-def _culprit(group: Group, unit: str, style: Style) -> str:
+def _culprit(group: Group, says: str, style: Style) -> str:
     pfns = pfn_spans(group.runs, None if style.full else MAX_RUNS)
     c = group.first
-    return f"{count(group.pages, 'page')}, {escaped(c.cause)} ({c.verdict}), {pfns}: {escaped(sentence(group, unit))}"
+    return f"{count(group.pages, 'page')}, {escaped(c.cause)} ({c.verdict}), {pfns}: {escaped(says)}"
 
 
 def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator[str]:

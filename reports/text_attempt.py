@@ -55,8 +55,8 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
         Padding(Lines(*body), (0, 0, 0, _INDENT)),
     ]
     if groups:
-        blocks += [Padding(Text(f"{in_the_way(attempt.culprits)}:"), (1, 0, 0, 2))]
-        blocks += _culprit_blocks(groups, result, unit, style)
+        blocks += [Padding(Text(f"{in_the_way(attempt)}:"), (1, 0, 0, 2))]
+        blocks += _culprit_blocks(groups, attempt, result, style)
     if style.full and attempt.tries:
         blocks.append(_tries(attempt, unit))
     return blocks
@@ -77,8 +77,9 @@ def _decision(attempt: Attempt) -> Text | None:
     return Text(attempt.cause, style="bold").append(f": {says}" if says else "", style="default not bold")
 
 
-def _culprit_blocks(groups: list[Group], result: Result, unit: str, style: Style) -> list[RenderableType]:
+def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style: Style) -> list[RenderableType]:
     """For each group one line that says what and where, then who and when below it."""
+    unit = clock_unit(result, attempt)
     shown = groups if style.full else groups[:MAX_GROUPS]
     pages = [count(group.pages, "page") for group in shown]
     widths = [
@@ -95,7 +96,7 @@ def _culprit_blocks(groups: list[Group], result: Result, unit: str, style: Style
         cause = Text(culprit.cause, style="bold")
         verdict = Text(culprit.verdict, style=_COLORS[culprit.verdict])
         grid.add_row(number, cause, verdict, pfn_spans(group.runs, None if style.full else MAX_RUNS))
-        text = Text(sentence(group, unit))
+        text = Text(sentence(group, unit, inventory=attempt.inventory))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
         blocks += [Padding(grid, (0, 0, 0, _MARGIN)), Padding(text, (0, 0, 0, _MARGIN + 2 + widths[0]))]

@@ -27,12 +27,18 @@ const EFFECTS = {
   blocked: "stood in the way", delayed: "kept the attempt waiting", would_block: "behind a lower page, never reached",
 };
 
+const effectText = (culprit) => {
+  if (cellText("attempts", "outcome", cell("culprits", "attempt", culprit)) === "INVENTORY") return "would stand in the way";
+  const effect = cellText("culprits", "effect", culprit);
+  return EFFECTS[effect] ?? effect;
+};
+
 const factsOf = (culprit) => {
   const of = (name) => cellText("culprits", name, culprit);
   const delay = cell("culprits", "delay_ns", culprit);
   return [
     ["pages", `${pagesText(cell("culprits", "pages", culprit))}, PFN ${spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
-    ["effect", joined([EFFECTS[of("effect")] ?? of("effect"), delay === null ? null : `for ${durationText(delay)}`], " ")],
+    ["effect", joined([effectText(culprit), delay === null ? null : `for ${durationText(delay)}`], " ")],
     ["tries", triesText(cell("culprits", "blocked_tries", culprit))],
     ["holder", joined([holderText(culprit), of("mechanism") === null ? null : `through ${of("mechanism")}`], " ")],
     ["held", heldText(culprit)],

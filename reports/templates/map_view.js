@@ -121,7 +121,7 @@ class MapView {
       context.strokeRect(x + 0.5, y + 0.5, inner - 1, inner - 1);
     }
     if (of.culprits.length) {
-      context.globalAlpha = of.now ? 1 : 0.4;
+      context.globalAlpha = of.now || this.tries[0] === this.tries[1] ? 1 : 0.4; // without tries nothing is between them
       paintCause(context, AreaMap.mainCause(of), x, y, inner, inner);
     }
     context.globalAlpha = 1;
@@ -191,7 +191,7 @@ class MapView {
     STATES.forEach(([, words], state) => {
       if (states.has(state)) items.push(make("li", {}, stateSwatch(state), words));
     });
-    if (causes.length) items.push(make("li", { class: "dim" }, "pale: not in the way of this try; outlined: the first page in its way"));
+    if (causes.length && this.tries[1] > this.tries[0]) items.push(make("li", { class: "dim" }, "pale: not in the way of this try; outlined: the first page in its way"));
     if (!this.area.runs.length) {
       const why = cellText("attempts", "errno", attempt) === null ? "the pages of a success are not kept one by one" : "no state of its pages is known";
       items.push(make("li", { class: "dim" }, `empty squares: ${why}`));

@@ -178,11 +178,11 @@ class Timeline {
     TABLES.attempts.start_ns.forEach((start, row) => {
       const end = TABLES.attempts.end_ns[row] ?? start;
       if (this.x(end) < drawnTo + 0.5 && row !== this.attempt) return; // nothing more to see within this pixel
-      const fine = cellText("attempts", "outcome", row) === "OK";
+      const outcome = cellText("attempts", "outcome", row);
       const chosen = row === this.attempt;
-      const words = `${cellText("attempts", "outcome", row)} ${cellText("attempts", "headline", row)}`;
+      const words = `${outcome} ${cellText("attempts", "headline", row)}`;
       const choose = { click: () => this.onAttempt(row), keydown: (event) => event.key === "Enter" && this.onAttempt(row) };
-      const look = { fill: colorOf(fine ? "good" : "bad"), stroke: chosen ? colorOf("mark") : null, "stroke-width": chosen ? 2 : null };
+      const look = { fill: colorOf({ OK: "good", DELAYED: "warn", IMPEDED: "warn", INVENTORY: "dim" }[outcome] ?? "bad"), stroke: chosen ? colorOf("mark") : null, "stroke-width": chosen ? 2 : null };
       const bar = this.bar(start, end, y, { ...look, role: "button", tabindex: 0, "aria-label": words, on: choose }, words);
       if (bar) bars.push(bar);
       drawnTo = this.x(end);

@@ -94,6 +94,18 @@ def test_junit_a_wait_passes_and_an_open_end_is_skipped() -> None:
     assert open_end.find(".//testcase/skipped") is not None
 
 
+def test_an_inventory_is_no_failure_and_says_would() -> None:
+    found = example.culprit(effect="would_block", blocked_tries=[])
+    asked = example.attempt(inventory=True, task=None, outcome="unfinished", errno=None, tries=[], culprits=[found])
+    result = example.result(asked)
+    (suite,) = ET.fromstring(FORMATS["junit"](result, Style()))
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "0")
+    for format_ in ("text", "md", "html", "junit"):
+        said = FORMATS[format_](result, Style())
+        assert "would stand in the way" in said
+        assert "behind a lower page" not in said.split("<script")[0]
+
+
 def test_junit_of_nothing_and_of_hostile_names_is_xml() -> None:
     (empty,) = ET.fromstring(FORMATS["junit"](example.result(), Style()))
     assert empty.get("tests") == "0"
