@@ -116,7 +116,7 @@ def _content(head: bytes) -> Detected:
         return Detected(Kind.TRACE_DAT, f"trace.dat magic, version {version}")
     if head.startswith(PERF_MAGICS):
         return Detected(Kind.PERF_DATA, "perf.data magic")
-    if b"\0" in head[:4096]:
+    if b"\0" in head[:4096] and not head.startswith(b"# tracer:"):
         return Detected(Kind.UNKNOWN, f"binary data that begins with {head[:8].hex(' ')}")
     return _text(head.decode("utf-8", "replace"))
 
@@ -142,11 +142,22 @@ def _text(text: str) -> Detected:
         if event["flags"]:
             return Detected(Kind.FTRACE_TEXT, "event lines with a flags column")
         return Detected(Kind.TRACE_CMD_REPORT, "event lines without a flags column")
+    if _is_unusual_trace(text):
+        return Detected(Kind.FTRACE_TEXT, "events in one of the less usual shapes")
     if _KERNEL_LOG.search(text) or _KMSG.search(text):
         return Detected(Kind.KERNEL_LOG, "lines with kernel time stamps")
     if re.search(r"^\s*\[{1,2}(?:cma_areas?|zones?|memory_blocks?|layout|machine)\b", text, re.MULTILINE):
         return Detected(Kind.LAYOUT_FILE, "TOML tables of a layout")
     return Detected(Kind.UNKNOWN, "text that is neither a trace nor a kernel log")
+
+
+def _is_unusual_trace(text: str) -> bool:
+    """Whether events show once the text is made usual, or their numbers alone were printed (which its reader says)."""
+    from tracereplay.parsers.text_trace_shapes import EVENT, NO_FIELDS, UNTOLD, usual_head  # noqa: PLC0415 (slow to load)
+
+    head = text.encode("utf-8", "replace")
+    usual = usual_head(head)
+    return bool(NO_FIELDS.search(head) or UNTOLD.search(usual) or (usual != head and EVENT.search(usual)))
 
 
 def open_trace_refusal(path: str | Path, found: Detected) -> InputError:

@@ -42,10 +42,22 @@ def _args(table: pa.Table, spec: EventSpec) -> npt.NDArray[np.int64]:
     return args
 
 
+def _timed(table: pa.Table) -> pa.Table:
+    """The table without events whose time is not known, and with -1 for tasks, 65535 for CPUs that are not."""
+    if table.column("time_ns").null_count:
+        table = table.filter(pc.is_valid(table.column("time_ns")))
+    for name, unknown in (("tid", -1), ("cpu", (1 << 16) - 1)):
+        column = table.column(name)
+        if column.null_count:
+            place = table.column_names.index(name)
+            table = table.set_column(place, table.schema.field(name), pc.fill_null(column, unknown))
+    return table
+
+
 def page_stream(tables: Mapping[str, pa.Table], ops: Collection[Op] | None = None) -> PageStream:
     """One stretch of the page stream out of event tables, ordered by their `seq`."""
     wanted = [SPECS[name] for name in sorted(stream_events(ops)) if name in tables]
-    parts = [tables[spec.name] for spec in wanted]
+    parts = [_timed(tables[spec.name]) for spec in wanted]
     if not parts:
         return PageStream(
             np.zeros(0, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.int32), np.zeros(0, np.uint8),

@@ -21,8 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracereplay.parsers.text_trace_lines import LineBlock, LostMark, Task, stamps
-from tracereplay.parsers.text_trace_tables import UNKNOWN_COMM
+from tracereplay.parsers.text_trace_lines import UNKNOWN_COMM, LineBlock, LostMark, Task, stamps
 
 Ints = npt.NDArray[np.int64]
 

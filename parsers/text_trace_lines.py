@@ -22,20 +22,30 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracereplay.parsers.catalog import SPECS
+
 Ints = npt.NDArray[np.int64]
 
 # ASCII throughout: what Python lets pass as a digit, Arrow must be able to read.
 FLAGS = r"[dDbBX.][NnpLlbB.][hHsZz.][0-9a-f.][0-9a-f.]?"
-WHEN = rf"^(?:(?P<flags>{FLAGS}) +)?(?P<whole>\d+)(?:\.(?P<part>\d+))?$"
+# `?` stands for a task, CPU or time that the text does not tell (`text_trace_shapes` writes it).
+WHEN = rf"^(?:(?P<flags>{FLAGS}) +)?(?:(?P<whole>\d+)(?:\.(?P<part>\d+))?|\?)$"
 # A comm may hold blanks, brackets and dashes: it ends at the last `-digits` before the bracket (it has 15 bytes;
 # quoting marks of mails and comments may stand before).
-WHO = re.compile(r"[ \t]*(?:(?://|[>|*]) *)*(.{1,16})-(\d{1,9}) +(?:\([ \d-]{1,9}\) +)?\[(\d{1,4})$", re.ASCII)
+WHO = re.compile(r"[ \t]*(?:(?://|[>|*]) *)*(.{1,16})-(\d{1,9}|\?) +(?:\([ \d-]{1,9}\) +)?\[(\d{1,4}|\?)$", re.ASCII)
 EVENT = re.compile(r"[A-Za-z_]\w*|<stack trace>|<user stack trace>", re.ASCII)
 # The whole line in one pattern, for what splitting cannot tell apart: colons in a comm, the function tracer's calls.
 LINE = re.compile(
-    rf"(.{{1,60}}-\d{{1,9}} +(?:\([ \d-]{{1,9}}\) +)?\[\d{{1,4}})\] +((?:{FLAGS} +)?\d+(?:\.\d+)?): +(.*)",
+    rf"(.{{1,60}}-(?:\d{{1,9}}|\?) +(?:\([ \d-]{{1,9}}\) +)?\[(?:\d{{1,4}}|\?))\] +"
+    rf"((?:{FLAGS} +)?(?:\d+(?:\.\d+)?|\?)): +(.*)",
     re.ASCII,
 )
+# An event line inside another: its task stands behind the blanks that pad it.
+INNER = re.compile(
+    rf" {{2}}(\S(?:(?! {{2}}).){{0,15}}-\d{{1,9}} +(?:\([ \d-]{{1,9}}\) +)?\[\d{{1,4}}\] +(?:{FLAGS} +)?\d+\.\d+: .*)",
+    re.ASCII,
+)
+FREE_TEXT = frozenset({"console", "print", "bprint"})
 CALL = re.compile(r"\w.* <-")
 NAMED = re.compile(r"(?:\(\+\d+\) +)?([A-Za-z_]\w*:|<stack trace>|<user stack trace>)(.*)", re.ASCII)
 FRAME = r"^[\s/*>|]*=> (?P<frame>.*?)(?: \([0-9a-f]+\))?\s*$"
@@ -44,12 +54,17 @@ BUFFER_STARTED = re.compile(r"#+ CPU (\d{1,4}) buffer started #+", re.ASCII)
 ENTRIES = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})(?: +#P:(\d{1,5}))?", re.ASCII)
 CPUS = re.compile(r"cpus=(\d{1,5})\s*$", re.ASCII)
 NO_EVENT = re.compile(r"\s*$|\s*#|version = |CPU \d+ is empty|cpus=")
+LATENCY_TRACE = re.compile(r"# \S+ latency trace v\S+ on (\S+)")
+LATENCY = re.compile(r"# latency: .*#(\d{1,18})/(\d{1,18}), CPU.*?(?:#P:(\d{1,5}))?\)?\s*$", re.ASCII)
+# What the columns hold where the text does not tell.
+NO_TIME, NO_TID, NO_CPU = -(1 << 63), -(1 << 31), (1 << 16) - 1
+UNKNOWN_COMM = "<...>"
 STACKS = {"<stack trace>": "kernel_stack", "<user stack trace>": "user_stack"}
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The left part of a line."""
+    """The left part of a line; NO_TID and NO_CPU where it does not tell."""
 
     comm: str
     tid: int
@@ -70,7 +85,8 @@ class LostMark:
 class LineBlock:
     """A stretch of lines, taken apart; rows are events in file order.
 
-    task int64[rows] -- index into `tasks`; time_ns int64[rows]; flags -- dictionary of strings, "" where absent;
+    task int64[rows] -- index into `tasks`; time_ns int64[rows], NO_TIME where there is none;
+    flags -- dictionary of strings, "" where absent;
     event int64[rows] -- index into `events`; payload -- what follows `event: `;
     stack_rows, frames -- rows that are stacks, ascending, and a list of functions for each.
     """
@@ -89,6 +105,7 @@ class LineBlock:
     odd: list[int] = field(default_factory=list)  # places of lines that were not understood
     overwritten: int | None = None  # entries written but no longer in the buffer
     cpus: int | None = None
+    kernel: str | None = None
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -151,12 +168,14 @@ def take_lines(lines: pa.StringArray) -> LineBlock:
     """Take a block of whole lines apart."""
     columns = _split(lines)
     columns = columns.kept(_plausible(columns))
+    columns, torn = _untorn(columns)
     special = np.ones(len(lines), bool)
     special[columns.place] = False
     places = np.flatnonzero(special)
     frames = pc.struct_field(pc.extract_regex(lines.take(pa.array(places)), FRAME), "frame")
     is_frame = np.asarray(frames.is_valid())
     columns, notes = _special_lines(columns, lines, places[~is_frame])
+    notes.odd = sorted({*notes.odd, *torn})
     block = _assembled(columns, notes)
     _add_stacks(block, columns.place, places[is_frame], frames.drop_null())
     return block
@@ -177,6 +196,26 @@ def _split(lines: pa.StringArray) -> _Columns:
     columns.when = pc.utf8_ltrim(halves.take(pa.array(np.arange(1, len(halves), 2))), " ")
     columns.payload = pc.utf8_rtrim(columns.payload, "\n")
     return columns
+
+
+def _untorn(columns: _Columns) -> tuple[_Columns, list[int]]:
+    """Lines into which another writer's line was written (two readers of trace_pipe, one file): the second event is
+    whole, the first is given up. Also the places of such lines."""
+    suspects = np.flatnonzero(np.asarray(pc.match_substring(columns.payload, "] ")))
+    rows: list[tuple[int, str, str, str, str]] = []
+    given_up: list[int] = []
+    for row in suspects.tolist():
+        name = _event_name(columns.event[row].as_py())
+        found = INNER.search(columns.payload[row].as_py()) if name in SPECS and name not in FREE_TEXT else None
+        if found is not None:
+            given_up.append(row)
+            if inner := _event_line(found[1]):
+                rows.append((int(columns.place[row]), *inner))
+    if not given_up:
+        return columns, []
+    keep = np.ones(len(columns.place), bool)
+    keep[given_up] = False
+    return columns.kept(keep).with_rows(rows), columns.place[given_up].tolist()
 
 
 def _event_name(text: str) -> str:
@@ -207,6 +246,7 @@ class _Notes:
     odd: list[int] = field(default_factory=list)
     overwritten: int | None = None
     cpus: int | None = None
+    kernel: str | None = None
 
 
 def _special_lines(columns: _Columns, lines: pa.StringArray, places: Ints) -> tuple[_Columns, _Notes]:
@@ -216,6 +256,9 @@ def _special_lines(columns: _Columns, lines: pa.StringArray, places: Ints) -> tu
     for place, line in zip(places.tolist(), lines.take(pa.array(places)).to_pylist(), strict=True):
         if row := _event_line(line):
             rows.append((place, *row))
+        elif (found := INNER.search(line)) and (row := _event_line(found[1])):
+            rows.append((place, *row))
+            notes.odd.append(place)
         elif not _tells(notes, place, line) and not NO_EVENT.match(line):
             notes.odd.append(place)
     return columns.with_rows(rows), notes
@@ -244,6 +287,11 @@ def _tells(notes: _Notes, place: int, line: str) -> bool:
         notes.cpus = int(found[3]) if found[3] else None
     elif found := CPUS.match(line):
         notes.cpus = int(found[1])
+    elif found := LATENCY_TRACE.match(line):
+        notes.kernel = found[1]
+    elif found := LATENCY.match(line):
+        notes.overwritten = max(int(found[2]) - int(found[1]), 0)
+        notes.cpus = int(found[3]) if found[3] else None
     else:
         return False
     return True
@@ -264,7 +312,7 @@ def _assembled(columns: _Columns, notes: _Notes) -> LineBlock:
         payload=columns.payload,
         stack_rows=np.zeros(0, np.int64),
         frames=pa.array([], pa.list_(pa.string())),
-        ticks=len(part) > 0 and part[0].as_py() == "",
+        ticks=len(part) > 0 and part[0].as_py() == "" and pc.struct_field(when, "whole")[0].as_py() != "",
         lost=[
             LostMark(mark.cpu, mark.count, int(np.searchsorted(columns.place, place)), mark.starts)
             for mark, place in notes.lost
@@ -272,6 +320,7 @@ def _assembled(columns: _Columns, notes: _Notes) -> LineBlock:
         odd=notes.odd,
         overwritten=notes.overwritten,
         cpus=notes.cpus,
+        kernel=notes.kernel,
     )
 
 
@@ -279,11 +328,16 @@ def _task(text: str) -> Task:
     found = WHO.match(text)
     if found is None:
         raise ValueError(text)  # excluded by _plausible()
-    return Task(found[1], int(found[2]), int(found[3]))
+    if found[2] == "?":
+        return Task(UNKNOWN_COMM, NO_TID, NO_CPU if found[3] == "?" else int(found[3]))
+    return Task(found[1], int(found[2]), NO_CPU if found[3] == "?" else int(found[3]))
 
 
 def stamps(whole: pa.StringArray, part: pa.StringArray) -> Ints:
-    """Stamps as int64: nanoseconds, or ticks where there is no fraction."""
+    """Stamps as int64: nanoseconds, or ticks where there is no fraction; NO_TIME where there is no number."""
+    untimed = np.asarray(pc.equal(whole, ""))
+    if untimed.any():
+        return np.where(untimed, NO_TIME, stamps(pc.if_else(pa.array(untimed), "0", whole), part))
     numbers = np.asarray(whole.cast(pa.int64()))
     digits = np.asarray(pc.utf8_length(part), np.int64)
     if not digits.any():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.text_trace_lines import LineBlock, LostMark
+from tracereplay.parsers.text_trace_lines import NO_TIME, LineBlock, LostMark
 from tracereplay.parsers.text_trace_tables import BlockColumns
 
 
@@ -64,9 +64,10 @@ class LossScan:
 
 
 def _by_cpu(columns: BlockColumns) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Rows and times of each CPU, in file order."""
+    """Rows and times of each CPU, in file order; events without a time are passed over."""
     found = {}
-    for cpu in np.unique(columns.cpu).tolist():
-        rows = np.flatnonzero(columns.cpu == cpu)
+    timed = columns.time_ns != NO_TIME
+    for cpu in np.unique(columns.cpu[timed]).tolist():
+        rows = np.flatnonzero((columns.cpu == cpu) & timed)
         found[int(cpu)] = (rows, columns.time_ns[rows])
     return found

@@ -15,12 +15,11 @@ import pyarrow.compute as pc
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.text_events import EventText
-from tracereplay.parsers.text_trace_lines import LineBlock
+from tracereplay.parsers.text_trace_lines import NO_CPU, NO_TID, NO_TIME, UNKNOWN_COMM, LineBlock
 from tracereplay.schema import COMM, EVENT_COLUMNS
 
 # libtraceevent pads `event: ` to this width; kernel text does not.
 PADDED_NAME = 22
-UNKNOWN_COMM = "<...>"
 FRAMES = pa.field(
     "frames", pa.list_(pa.string()), metadata={"unit": "", "doc": "Functions of the stack, innermost first"}
 )
@@ -33,7 +32,7 @@ CONTEXT = {"s": 0x10, "h": 0x08, "H": 0x18, "z": 0x40, "Z": 0x48}
 
 @dataclass(slots=True)
 class BlockColumns:
-    """What every event of a block has: arrays over its rows."""
+    """What every event of a block has: arrays over its rows. NO_TIME, NO_TID and NO_CPU stand for null."""
 
     time_ns: npt.NDArray[np.int64]
     cpu: npt.NDArray[np.uint16]
@@ -110,7 +109,7 @@ class TableBuilder:
             return None
         start = self.window.start_ns if self.window.start_ns is not None else np.iinfo(np.int64).min
         end = self.window.end_ns if self.window.end_ns is not None else np.iinfo(np.int64).max
-        return np.asarray((time_ns >= start) & (time_ns <= end))
+        return np.asarray((time_ns >= start) & (time_ns <= end) & (time_ns != NO_TIME))
 
     def _parts(
         self, name: str, rows: npt.NDArray[np.int64], block: LineBlock, columns: BlockColumns, first_seq: int
@@ -149,15 +148,21 @@ def _assembled(
     places = pa.array(rows)
     base = [
         pa.array((rows + first_seq).astype(np.uint64)),
-        pa.array(columns.time_ns[rows]),
-        pa.array(columns.cpu[rows]),
-        pa.array(columns.tid[rows]),
+        _numbers(columns.time_ns[rows], NO_TIME),
+        _numbers(columns.cpu[rows], NO_CPU),
+        _numbers(columns.tid[rows], NO_TID),
         columns.comm.take(places).cast(COMM),
         columns.common_flags.take(places),
         columns.preempt_count.take(places),
     ]
     schema = pa.schema([*(column.field for column in EVENT_COLUMNS), *fields])
     return pa.Table.from_arrays([*base, *values], schema=schema)
+
+
+def _numbers(values: npt.NDArray[np.generic], unknown: int) -> pa.Array:
+    """Numbers, null where they are unknown."""
+    null = values == unknown
+    return pa.array(values, mask=null) if null.any() else pa.array(values)
 
 
 def joined(parts: Sequence[pa.Table]) -> pa.Table:
@@ -176,5 +181,5 @@ def comm_names(block: LineBlock) -> Mapping[int, str]:
     return {
         task.tid: task.comm
         for _, task in sorted(zip(last.tolist(), block.tasks, strict=True), key=lambda pair: pair[0])
-        if task.comm != UNKNOWN_COMM
+        if task.comm != UNKNOWN_COMM and task.tid != NO_TID
     }

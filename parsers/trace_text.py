@@ -23,6 +23,7 @@ from tracereplay.parsers.page_stream import page_stream, page_streams, rechunked
 from tracereplay.parsers.text_events import typed
 from tracereplay.parsers.text_input import text_blocks
 from tracereplay.parsers.text_trace_losses import LossScan
+from tracereplay.parsers.text_trace_shapes import Rewrite, shapes_of
 from tracereplay.parsers.text_trace_tables import (
     BlockColumns,
     TableBuilder,
@@ -30,7 +31,7 @@ from tracereplay.parsers.text_trace_tables import (
     joined,
     padding,
 )
-from tracereplay.schema import Op, PageStream
+from tracereplay.schema import Op, PageStream, integers
 
 SNIFF_BYTES = 1 << 16
 ADVICE = "pass the text of /sys/kernel/tracing/trace or of trace-cmd report"
@@ -49,6 +50,8 @@ class _Scan:
     ticks: bool = False
     cpus: int | None = None
     cpu_ids: set[int] = field(default_factory=set)
+    untimed: int = 0
+    kernel: str | None = None
     odd_lines: int = 0
     first_odd: int | None = None
 
@@ -64,12 +67,14 @@ class TextTraceReader:
         self.path = Path(path)
         self.page_size_bytes = page_size_bytes
         self._losses: list[Loss] = []
+        self._losses += shapes_of(self.path).losses
         self._padded = self._is_padded()
         self._scan = self._scan_file()
         scan = self._scan
         self._info = TraceInfo(
             path=self.path,
             format=self._form(),
+            kernel=scan.kernel,
             clock_unit="tick" if scan.ticks else "ns",
             cpus=scan.cpus or len(scan.cpu_ids) or None,
             by_event=dict(sorted(scan.by_event.items())),
@@ -129,7 +134,7 @@ class TextTraceReader:
 
     def _is_padded(self) -> bool:
         """Whether libtraceevent padded the names of events."""
-        return _is_padded(self.path)
+        return _is_padded(self.path, shapes_of(self.path).rewrite)
 
     def _form(self) -> str:
         """What kind of text this is."""
@@ -146,8 +151,9 @@ class TextTraceReader:
     def _blocks(self, losses: list[Loss]) -> Iterator[tuple[int, lines.LineBlock]]:
         """The file's lines taken apart, with the number of each block's first line."""
         number = 1
+        rewrite = shapes_of(self.path).rewrite
         for raw in _whole_stacks(text_blocks(self.path, losses)):
-            text = lines.line_array(raw)
+            text = lines.line_array(raw if rewrite is None else rewrite(raw.replace(b"\r\n", b"\n")))
             yield number, lines.take_lines(text)
             number += len(text)
 
@@ -168,6 +174,7 @@ class TextTraceReader:
             if block.odd and scan.first_odd is None:
                 scan.first_odd = number + block.odd[0]
             scan.cpus = block.cpus or scan.cpus
+            scan.kernel = block.kernel or scan.kernel
             columns = BlockColumns.of(block)
             losses.take(block, columns)
             if len(block):
@@ -182,6 +189,8 @@ class TextTraceReader:
             self._losses.append(Loss("unparsed_line", scan.odd_lines, detail=f"the first is line {scan.first_odd}"))
         for name, count in sorted(builder.unreadable.items()):
             self._losses.append(Loss("unparsed_line", count, detail=f"values of {name} that were not understood"))
+        if scan.untimed:
+            self._losses.append(Loss("untimed_events", scan.untimed))
         unnamed = scan.tids - scan.comms.keys()
         if unnamed:
             self._losses.append(Loss("comm_unresolved", len(unnamed)))
@@ -193,9 +202,15 @@ def _count(scan: _Scan, block: lines.LineBlock, columns: BlockColumns) -> None:
     for name, count in zip(block.events, np.bincount(block.event, minlength=len(block.events)).tolist(), strict=True):
         scan.by_event[name] = scan.by_event.get(name, 0) + count
     scan.comms.update(comm_names(block))
-    scan.tids.update(task.tid for task in block.tasks)
-    scan.cpu_ids.update(task.cpu for task in block.tasks)
+    scan.tids.update(task.tid for task in block.tasks if task.tid != lines.NO_TID)
+    scan.cpu_ids.update(task.cpu for task in block.tasks if task.cpu != lines.NO_CPU)
     times = columns.time_ns
+    timed = times != lines.NO_TIME
+    if not timed.all():
+        scan.untimed += int((~timed).sum())
+        times = times[timed]
+        if not len(times):
+            return
     first, last = int(times.min()), int(times.max())
     ordered = bool(np.all(times[1:] >= times[:-1])) and (scan.end_ns is None or int(times[0]) >= scan.end_ns)
     scan.in_order = scan.in_order and ordered
@@ -217,10 +232,11 @@ def _whole_stacks(blocks: Iterator[bytes]) -> Iterator[bytes]:
         yield held
 
 
-def _is_padded(path: Path) -> bool:
+def _is_padded(path: Path, rewrite: Rewrite | None) -> bool:
     """Whether event names are padded as libtraceevent does it: told by the first lines whose name is shorter."""
     for raw in text_blocks(path, []):
-        block = lines.take_lines(lines.line_array(raw[:SNIFF_BYTES].rpartition(b"\n")[0] or raw[:SNIFF_BYTES]))
+        head = raw[:SNIFF_BYTES].rpartition(b"\n")[0] or raw[:SNIFF_BYTES]
+        block = lines.take_lines(lines.line_array(head if rewrite is None else rewrite(head.replace(b"\r\n", b"\n"))))
         if b"# tracer:" in raw[:SNIFF_BYTES]:
             return False
         for code, payload in zip(block.event.tolist(), block.payload.to_pylist(), strict=True):
@@ -236,7 +252,7 @@ def _in_time_order(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
     if not tables:
         return tables
     names = list(tables)
-    time = np.concatenate([tables[name].column("time_ns").to_numpy() for name in names])
+    time = np.concatenate([integers(tables[name].column("time_ns"), lines.NO_TIME) for name in names])
     seq = np.concatenate([tables[name].column("seq").to_numpy() for name in names])
     rank = np.empty(len(time), np.uint64)
     rank[np.lexsort((seq, time))] = np.arange(len(time), dtype=np.uint64)

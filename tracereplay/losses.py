@@ -135,6 +135,14 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Raise /sys/kernel/tracing/saved_cmdlines_size before recording.",
         ),
         LossKind(
+            "untimed_events",
+            Severity.LOSS,
+            "The text gives these events no time; they are in the tables, but were not replayed",
+            "Copy the trace with its time stamps; with function_graph, set the options funcgraph-abstime and "
+            "funcgraph-proc, or trace the events alone (echo nop > current_tracer).",
+            hides_events=True,
+        ),
+        LossKind(
             "free_without_alloc",
             Severity.INFO,
             "Pages freed that were allocated before the trace (or whose allocation was lost)",
