@@ -126,6 +126,7 @@ class Trace:
             migrate_failures=_by_pfn(log.migrate_failures),
             end_ns=self.events.end_ns,
             stack_of=self.stacks.of,
+            stack_id_of=self.stacks.id_of,
         )
 
     def _logs(self) -> Log:

@@ -62,6 +62,10 @@ def open_reader(path: str | Path) -> TraceReader:
         from tracereplay.parsers.text_perf_script import PerfScriptReader  # noqa: PLC0415
 
         return open_named(PerfScriptReader, path, mapped=False)
+    if found.kind is Kind.DATASET:
+        from tracereplay.dataset import DatasetReader  # noqa: PLC0415
+
+        return DatasetReader(path)
     raise open_trace_refusal(path, found)
 
 
@@ -258,6 +262,13 @@ def _capture_next(missing: Mapping[str, str]) -> list[str]:
     for code in missing:
         steps += [step for step in EXPLANATIONS[code].capture_next if step not in steps]
     return steps
+
+
+def write_dataset_of(path: str | Path, target: str | Path, progress: Progress | None = None) -> None:
+    """`ingest`: all events of a trace as Parquet in the folder `target`."""
+    from tracereplay.dataset import write_dataset  # noqa: PLC0415
+
+    write_dataset(open_reader(path), target, progress)
 
 
 def open_session(

@@ -18,6 +18,7 @@ from tracereplay.cli.blame import blame
 from tracereplay.cli.explain import explain
 from tracereplay.cli.export import export
 from tracereplay.cli.info import info
+from tracereplay.cli.ingest import ingest
 from tracereplay.cli.page import page
 from tracereplay.cli.plot import plot
 from tracereplay.cli.report import report
@@ -39,7 +40,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for verb in (blame, info, page, explain, report, plot, export):
+for verb in (blame, info, page, explain, ingest, report, plot, export):
     cli.add_command(verb)
 
 

@@ -28,6 +28,7 @@ def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
             tid=ref.tid,
             cpu=ref.cpu,
             text=f"pfn {format_pfn(suspect.pfn)}: +{ref.val} taken and not given back before the test",
+            stack_id=suspect.run.stack_id_of(ref.ns, ref.cpu, ref.tid),
         )
     ]
     if ref.close_ns is not None:

@@ -74,6 +74,7 @@ class Run:
     migrate_failures: Mapping[int, Sequence[Mapping[str, Any]]]
     end_ns: int
     stack_of: Callable[[int, int, int], tuple[str, ...] | None] = lambda _ns, _cpu, _tid: None
+    stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
 
     def task(self, tid: int | None) -> Task | None:
         """The task with its name; pid only where a listing tells."""

@@ -1,0 +1,27 @@
+"""`ingest`: a trace's events as Parquet, to be read again far quicker than the trace."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from tracereplay.cli.options import combine, quiet_options
+
+
+@click.command(short_help="Write all events as Parquet; every verb reads the folder.")
+@click.argument("trace", metavar="INPUT")
+@click.option("-o", "--output", "target", metavar="DATASET", required=True, help="The folder to write.")
+@combine(quiet_options())
+def ingest(trace: str, target: str, quiet: bool, no_progress: bool) -> int:
+    """Write all events of a trace to the folder DATASET, one Parquet file each."""
+    from tracereplay.cli.progress import Progress  # noqa: PLC0415
+    from tracereplay.session import write_dataset_of  # noqa: PLC0415
+
+    progress = None if quiet or no_progress else Progress(sys.stderr)
+    try:
+        write_dataset_of(trace, target, progress)
+    finally:
+        if progress is not None:
+            progress.close()
+    return 0

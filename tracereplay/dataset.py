@@ -1,0 +1,308 @@
+"""Events on disk: one Parquet file per event, beside tasks, symbols and a description, in one folder.
+
+    DATASET/dataset.json            what the trace said of itself, its losses, and the stretches of time it is cut into
+    DATASET/events/<event>.parquet  columns as in the event tables; one row group for each stretch that has rows
+    DATASET/tasks.parquet           tid, comm
+    DATASET/symbols.parquet         address, name: of the frames that occur in kernel_stack
+
+Any Parquet reader understands it as it stands. It is written beside its place and moved there when complete.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tracereplay.errors import InputError, UsageError
+from tracereplay.losses import LOSS_KINDS, Loss
+from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.page_stream import page_stream, rechunked, stream_events
+from tracereplay.parsers.symbols import Symbols
+from tracereplay.schema import Op, PageStream
+
+SCHEMA = "tracereplay.dataset/1"
+DESCRIPTION = "dataset.json"
+STRETCH_EVENTS = 1 << 19  # rows held at once while writing and streaming
+SAMPLE = 1024  # every so manieth entry of the page stream tells where the events are
+ADVICE = "write it again with `tracereplay ingest`"
+
+Progress = Callable[[str, float | None], None]
+
+
+class LossRow(msgspec.Struct):
+    """A loss, as losses.Loss has it."""
+
+    code: str
+    count: int | None = None
+    cpu: int | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+    detail: str = ""
+
+
+class Description(msgspec.Struct):
+    """dataset.json. stretches -- [start_ns, end_ns] each; groups -- by event, the row group of each stretch or -1."""
+
+    source: str
+    format: str
+    by_event: dict[str, int]
+    stretches: list[tuple[int, int]]
+    groups: dict[str, list[int]]
+    losses: list[LossRow]
+    kernel: str | None = None
+    machine: str | None = None
+    boot_id: str | None = None
+    clock: str | None = None
+    clock_unit: str = "ns"
+    origin_ns: int = 0
+    page_size_bytes: int | None = None
+    cpus: int | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+    has_stacks: bool = False
+    page_flag_bits: dict[str, int] | None = None
+    schema: str = SCHEMA
+
+
+def write_dataset(reader: TraceReader, target: str | Path, progress: Progress | None = None) -> None:
+    """Write all events of an opened trace to the folder `target`, all or nothing.
+
+    A dataset written earlier is replaced. Raises UsageError where the folder holds anything else or cannot be written.
+    """
+    target = Path(target)
+    if target.exists() and not (target / DESCRIPTION).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target}: is there and is no dataset; name a new folder")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
+            new = Path(scratch) / "new"
+            (new / "events").mkdir(parents=True)
+            _write(reader, new, progress or (lambda _what, _fraction: None))
+            if target.exists():
+                target.rename(Path(scratch) / "old")
+            new.rename(target)
+    except OSError as error:
+        raise UsageError(f"{target}: cannot write the dataset: {error.strerror or error}") from error
+
+
+def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
+    info = reader.info
+    stretches = _stretches(reader)
+    writers: dict[str, pq.ParquetWriter] = {}
+    groups: dict[str, list[int]] = {}
+    frames: set[int] = set()
+    seq = 0
+    for number, (start_ns, end_ns) in enumerate(stretches):
+        tables = reader.tables(None, Window(start_ns, end_ns))
+        for name, table in tables.items():
+            moved = table.set_column(0, table.schema.field("seq"), pa.array(table["seq"].to_numpy() + np.uint64(seq)))
+            if name not in writers:
+                writers[name] = _writer(folder / "events" / f"{file_name(name)}.parquet", moved.schema)
+                groups[name] = [-1] * len(stretches)
+            groups[name][number] = sum(group >= 0 for group in groups[name])
+            writers[name].write_table(moved, row_group_size=max(moved.num_rows, 1))
+            if name == "kernel_stack" and "caller" in moved.column_names:
+                frames.update(address for row in moved["caller"].to_pylist() for address in row or ())
+        seq += sum(table.num_rows for table in tables.values())
+        progress("writing", (number + 1) / len(stretches))
+    for writer in writers.values():
+        writer.close()
+    comms = dict(sorted(reader.comms.items()))
+    tasks = pa.table({"tid": pa.array(comms, pa.int32()), "comm": pa.array(comms.values(), pa.string())})
+    pq.write_table(tasks, folder / "tasks.parquet")
+    _write_symbols(reader, sorted(frames), folder)
+    bits: Callable[[], Mapping[str, int] | None] = getattr(reader, "page_flag_bits", lambda: None)
+    shared = (field for field in Description.__struct_fields__ if field in TraceInfo.__dataclass_fields__)
+    described = {name: getattr(info, name) for name in shared}
+    text = msgspec.json.encode(
+        Description(
+            **described,
+            source=str(info.path),
+            stretches=stretches,
+            groups=groups,
+            losses=[LossRow(x.code, x.count, x.cpu, x.start_ns, x.end_ns, x.detail) for x in reader.losses],
+            page_flag_bits=dict(bits() or {}) or None,
+        )
+    )
+    (folder / DESCRIPTION).write_bytes(msgspec.json.format(text, indent=1) + b"\n")
+
+
+def file_name(event: str) -> str:
+    """The event's file name: `sys:event` of events that share a name gets a dot."""
+    return event.replace(":", ".").replace("/", "_")
+
+
+def _stretches(reader: TraceReader) -> list[tuple[int, int]]:
+    """The trace's time cut where STRETCH_EVENTS events are, as far as the page stream tells."""
+    info = reader.info
+    if info.start_ns is None or info.end_ns is None:
+        return []
+    parts = -(-info.events // STRETCH_EVENTS)
+    samples = [chunk.time_ns[::SAMPLE] for chunk in reader.stream()]
+    times = np.concatenate(samples) if samples else np.empty(0, np.int64)
+    if len(times) < parts:
+        times = np.linspace(info.start_ns, info.end_ns, parts + 1).astype(np.int64)
+    cuts = np.unique(times[np.linspace(0, len(times) - 1, parts + 1).astype(np.int64)[1:-1]]) if parts > 1 else []
+    edges = [info.start_ns, *(int(cut) for cut in cuts if info.start_ns < cut <= info.end_ns), info.end_ns + 1]
+    return [(begin, end - 1) for begin, end in itertools.pairwise(edges)]
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Times and sequence numbers as differences, other numbers by dictionary where they repeat."""
+    names = [field.name for field in schema]
+    rising = {name: "DELTA_BINARY_PACKED" for name in ("seq", "time_ns") if name in names}
+    nested = [field.name for field in schema if pa.types.is_list(field.type)]
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[name for name in names if name not in rising and name not in nested],
+        column_encoding=rising,
+    )
+
+
+def _write_symbols(reader: TraceReader, addresses: list[int], folder: Path) -> None:
+    symbols = getattr(reader, "symbols", None)
+    if not addresses or symbols is None:
+        return
+    table: Symbols = symbols()
+    names = [table.name_of(address) for address in addresses]
+    columns = {"address": pa.array(addresses, pa.uint64()), "name": pa.array(names, pa.string())}
+    pq.write_table(pa.table(columns), folder / "symbols.parquet")
+
+
+class DatasetReader:
+    """A dataset, opened. Implements `parsers.base.TraceReader`; reads only the files and stretches it is asked for.
+
+    Raises InputError where the folder is no dataset, or a file of it is missing or damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._described = described = _read_description(self.path / DESCRIPTION)
+        shared = (name for name in TraceInfo.__dataclass_fields__ if hasattr(described, name))
+        known = {name: getattr(described, name) for name in shared}
+        self._info = TraceInfo(**(known | {"path": self.path, "format": f"dataset of {described.format}"}))
+        self._losses = [
+            Loss(row.code, row.count, row.cpu, row.start_ns, row.end_ns, row.detail)
+            for row in described.losses
+            if row.code in LOSS_KINDS
+        ]
+
+    @property
+    def info(self) -> TraceInfo:
+        """What the trace said of itself."""
+        return self._info
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What the trace lacked."""
+        return self._losses
+
+    @cached_property
+    def comms(self) -> dict[int, str]:
+        """Names of all tasks that the trace saved, by tid."""
+        table = self._read(self.path / "tasks.parquet")
+        return dict(zip(table["tid"].to_pylist(), table["comm"].to_pylist(), strict=True))
+
+    def comm_of(self, tid: int) -> str | None:
+        """Name of a task."""
+        return self.comms.get(tid)
+
+    def page_flag_bits(self) -> dict[str, int] | None:
+        """Bit numbers of the page flag names in page_ref events."""
+        return self._described.page_flag_bits
+
+    def symbols(self) -> Symbols:
+        """Names of the stack frames that occur."""
+        path = self.path / "symbols.parquet"
+        table = self._read(path) if path.exists() else pa.table({"address": [], "name": []})
+        named = [(a, n) for a, n in zip(table["address"].to_pylist(), table["name"].to_pylist(), strict=True) if n]
+        return Symbols([address for address, _ in named], [name for _, name in named])
+
+    def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
+        """One table per event with rows; see `parsers.base.TraceReader.tables`. `seq` is the whole trace's."""
+        found = {}
+        for name in self._described.groups:
+            if names is None or name in names:
+                table = self._event(name, self._stretches_of(window))
+                if table is not None:
+                    table = _within(table, window)
+                if table is not None and table.num_rows:
+                    found[name] = table
+        return found
+
+    def stream(
+        self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
+    ) -> Iterator[PageStream]:
+        """The page stream in time order; see `parsers.base.TraceReader.stream`."""
+        wanted = stream_events(ops) & self._described.groups.keys()
+
+        def stretch(number: int) -> PageStream:
+            tables = {name: self._event(name, [number]) for name in sorted(wanted)}
+            within = {name: _within(table, window) for name, table in tables.items() if table is not None}
+            return page_stream(within, ops)
+
+        return rechunked((stretch(number) for number in self._stretches_of(window)), chunk_events)
+
+    def _stretches_of(self, window: Window | None) -> list[int]:
+        low = window.start_ns if window and window.start_ns is not None else None
+        high = window.end_ns if window and window.end_ns is not None else None
+        return [
+            number
+            for number, (start, end) in enumerate(self._described.stretches)
+            if (low is None or end >= low) and (high is None or start <= high)
+        ]
+
+    def _event(self, name: str, stretches: list[int]) -> pa.Table | None:
+        groups = [group for number in stretches if (group := self._described.groups[name][number]) >= 0]
+        if not groups:
+            return None
+        path = self.path / "events" / f"{file_name(name)}.parquet"
+        try:
+            file = pq.ParquetFile(path)
+            if max(groups) >= file.num_row_groups:
+                raise InputError("has fewer row groups than the description says", path=path, advice=ADVICE)
+            return file.read_row_groups(groups)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"cannot be read: {error}", path=path, advice=ADVICE) from None
+
+    def _read(self, path: Path) -> pa.Table:
+        try:
+            return pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"cannot be read: {error}", path=path, advice=ADVICE) from None
+
+
+def _read_description(path: Path) -> Description:
+    """dataset.json, checked. Raises InputError."""
+    try:
+        described = msgspec.json.decode(path.read_bytes(), type=Description)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+    except msgspec.MsgspecError as error:
+        raise InputError(f"is no description of a dataset: {error}", path=path, advice=ADVICE) from None
+    if described.schema != SCHEMA:
+        raise InputError(f"is of schema {described.schema!r}", path=path, advice=ADVICE)
+    wrong = [name for name, rows in described.groups.items() if len(rows) != len(described.stretches)]
+    if wrong:
+        raise InputError(f"row groups of {wrong[0]} do not match the stretches", path=path, advice=ADVICE)
+    return described
+
+
+def _within(table: pa.Table, window: Window | None) -> pa.Table:
+    if window is None:
+        return table
+    times = table["time_ns"].to_numpy()
+    low = 0 if window.start_ns is None else int(np.searchsorted(times, window.start_ns, "left"))
+    high = len(times) if window.end_ns is None else int(np.searchsorted(times, window.end_ns, "right"))
+    return table.slice(low, max(high - low, 0))
