@@ -72,7 +72,7 @@ class TableMaker:
         for found in self.event.fields:
             column = known.get(found.name)
             arrow = _arrow_type(found)
-            if column is None or (pa.types.is_integer(column.type) != pa.types.is_integer(arrow)):
+            if column is None or _family(column.type) != _family(arrow):
                 column = Column(column_name(found.name), arrow, None, found.type)
             self.columns.append(column)
             if found.shape is Shape.INT or found.is_dynamic:
@@ -187,6 +187,11 @@ def _validity(null: npt.NDArray[np.bool_] | None) -> pa.Buffer | None:
     if null is None or not null.any():
         return None
     return pa.py_buffer(np.packbits(~null, bitorder="little"))
+
+
+def _family(kind: pa.DataType) -> str:
+    """Whether a column holds numbers, text or lists."""
+    return "number" if pa.types.is_integer(kind) else "text" if pa.types.is_string(kind) else "list"
 
 
 def _arrow_type(found: Field) -> pa.DataType:

@@ -55,7 +55,7 @@ class PerfDataReader:
 
     def _open(self) -> None:
         main = self.path / "data" if self.path.is_dir() else self.path
-        data = _mapped(main)
+        self._main, data = main, _mapped(main)
         self._header = header = read_header(data)
         records = Records(data, header.begin, header.end, header.big_endian, announced_end=header.announced_end)
         if header.is_pipe:
@@ -76,7 +76,7 @@ class PerfDataReader:
         unnamed = sum(1 for tid in found.tasks_seen() if tid not in self._names.last)
         if unnamed:
             self._losses.append(Loss("comm_unresolved", unnamed))
-        self._info = self._describe(found, main)
+        self._info = self._describe(found)
 
     # ------------------------------------------------------------------------------------------------ TraceReader
 
@@ -150,7 +150,7 @@ class PerfDataReader:
 
     @cached_property
     def _symbols(self) -> Symbols:
-        beside = self._info.path.parent / "kcore_dir" / "kallsyms"
+        beside = self._main.parent / "kcore_dir" / "kallsyms"
         try:
             return Symbols.parse(beside.read_text("utf-8", "replace"))
         except OSError:
@@ -251,7 +251,7 @@ class PerfDataReader:
             losses.append(Loss("unknown_event_id", unknown, detail="samples of events that the file does not describe"))
         return losses
 
-    def _describe(self, found: Scan, main: Path) -> TraceInfo:
+    def _describe(self, found: Scan) -> TraceInfo:
         header, events = self._header, self._events
         by_event: dict[str, int] = {}
         for name, chosen, total in zip(events.names, self._chosen, found.totals.tolist(), strict=False):
@@ -267,7 +267,7 @@ class PerfDataReader:
         ]
         start, end = found.start, found.end
         return TraceInfo(
-            path=main,
+            path=self.path,
             format="perf.data" + (f" ({', '.join(forms)})" if forms else ""),
             kernel=header.text(OSRELEASE),
             machine=header.text(ARCH),

@@ -29,10 +29,11 @@ SPOKEN = b"[ perf record:"
 
 # Records that are followed by more than their size says, or hold other records (enum perf_user_event_type).
 HEADER_TRACING_DATA, AUXTRACE, COMPRESSED, COMPRESSED2 = 66, 71, 81, 83
+PACKED = frozenset({COMPRESSED, COMPRESSED2})
 BREAKS = np.zeros(256, np.uint8)
 BREAKS[[HEADER_TRACING_DATA, AUXTRACE, COMPRESSED, COMPRESSED2]] = 1
-NO_BREAKS = np.zeros(256, np.uint8)
-NO_BREAKS[[COMPRESSED, COMPRESSED2]] = 1  # none may lie within another
+WITHIN_BREAKS = np.zeros(256, np.uint8)
+WITHIN_BREAKS[[COMPRESSED, COMPRESSED2]] = 1  # none may lie within another
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Block:
     def bytes_at(self, at: int, size: int) -> bytes:
         """Some bytes of it."""
         return self.words.view(np.uint8)[at : min(at + size, self.end)].tobytes()
+
+
+def is_packed(block: Block, big_endian: bool) -> bool:
+    """Whether it is a compressed record."""
+    return int.from_bytes(block.bytes_at(block.begin, 4), "big" if big_endian else "little") in PACKED
 
 
 @dataclass(slots=True)
@@ -80,18 +86,42 @@ class Records:
         """Whether a block lies in the mapped file (else it is a copy of its own)."""
         return block.words is self._words
 
-    def blocks(self, breaks: bool = False) -> Iterator[tuple[int, Block]]:
-        """(place in the file, block) from the beginning; a block of unpacked records has the place -1.
-
-        breaks -- also give each HEADER_TRACING_DATA with the data behind it, as a block of its own.
-        """
-        self.losses = []
-        if self.announced_end is None:
-            self.losses.append(Loss("truncated", detail=f"{self.name}perf did not finish this file"))
-        elif self.announced_end > self.end:
-            missing = self.announced_end - self.end
-            self.losses.append(Loss("truncated", detail=f"{self.name}{missing} bytes of records are missing"))
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """(place in the file, block) from the beginning; a block of unpacked records has the place -1."""
+        self.losses = self._announced()
         unpacker = _Unpacker(self)
+        for at, block in self._walk():
+            if not is_packed(block, self.big_endian):
+                yield from ((-1, unpacked) for unpacked in unpacker.finished())
+                yield at, block
+            else:
+                self.packed = True
+                yield from (
+                    (-1, unpacked) for unpacked in unpacker.unpack(block.bytes_at(block.begin, MAX_RECORD_BYTES))
+                )
+        yield from ((-1, unpacked) for unpacked in unpacker.finished())
+        unpacker.close()
+
+    def header_blocks(self) -> Iterator[Block]:
+        """Blocks as they lie in the file; a HEADER_TRACING_DATA is one with the data behind it."""
+        for _, block in self._walk(with_data=True):
+            if not is_packed(block, self.big_endian):
+                yield block
+        self.losses = []
+
+    def _announced(self) -> list[Loss]:
+        if self.announced_end is None:
+            return [Loss("truncated", detail=f"{self.name}perf did not finish this file")]
+        if self.announced_end > self.end:
+            missing = self.announced_end - self.end
+            return [Loss("truncated", detail=f"{self.name}{missing} bytes of records are missing")]
+        return []
+
+    def _walk(self, with_data: bool = False) -> Iterator[tuple[int, Block]]:
+        """Blocks from the beginning, each compressed record as one of its own; up to the end or the first bad size.
+
+        with_data -- each HEADER_TRACING_DATA too, with the data behind it.
+        """
         big, at = int(self.big_endian), self.begin
         while at < self.end:
             window = self._window(at)
@@ -102,12 +132,10 @@ class Records:
                 at = int(stop) + offset
             if why == kernels.AT_BREAK:
                 kind, size, following = self._break(at)
-                if size < 8 or at + size + following > self.end:
+                if size < kernels.HEADER_BYTES or at + size + following > self.end:
                     self._cut(at)
                     return
-                if kind in {COMPRESSED, COMPRESSED2}:
-                    yield from ((-1, block) for block in unpacker.unpack(self.data[at : at + size]))
-                elif breaks and kind == HEADER_TRACING_DATA:
+                if kind in PACKED or (with_data and kind == HEADER_TRACING_DATA):
                     yield at, self.block(at, at + size + following)
                 at += size + following
             elif why == kernels.RECORD_CUT and window.end + offset == self.end:
@@ -117,7 +145,6 @@ class Records:
                 detail = f"{self.name}the record at byte {at} has a size below 8"
                 self.losses.append(Loss("corrupt_record", detail=detail))
                 return
-        unpacker.finish()
 
     def _window(self, at: int) -> Block:
         """The records from `at` on, or some of them: as they lie in the mapped file, or a copy of its last ones.
@@ -125,7 +152,7 @@ class Records:
         Behind a compressed record nothing is aligned: there records are copied, too.
         """
         if at % 4:
-            return self.block(at, min(self.end, at + BLOCK_BYTES))
+            return self.block(at, min(self.end, at + MAX_RECORD_BYTES))
         mapped_end = 4 * len(self._words) - SPARE_BYTES
         if self.end > mapped_end and mapped_end - at < MAX_RECORD_BYTES:
             return self.block(at, self.end)
@@ -151,13 +178,12 @@ class _Unpacker:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._carry = b""
+        self._parts: list[bytes] = []
         self._stream = zstandard.ZstdDecompressor().decompressobj()
         self._broken = False
 
     def unpack(self, record: bytes) -> Iterator[Block]:
-        """The whole records that this compressed one completes."""
-        self._records.packed = True
+        """The blocks that this compressed record completes."""
         order: Literal["big", "little"] = "big" if self._records.big_endian else "little"
         packed = record[8:]
         if int.from_bytes(record[:4], order) == COMPRESSED2:
@@ -165,9 +191,11 @@ class _Unpacker:
         for at in range(0, len(packed), PACKED_BYTES):
             if self._broken:
                 return
-            yield from self._blocks(self._carry + self._unpacked(packed[at : at + PACKED_BYTES]))
+            self._parts += self._unpacked(packed[at : at + PACKED_BYTES])
+            if sum(map(len, self._parts)) >= BLOCK_BYTES:
+                yield from self.finished()
 
-    def _unpacked(self, packed: bytes) -> bytes:
+    def _unpacked(self, packed: bytes) -> list[bytes]:
         parts = []
         try:
             while packed:
@@ -177,31 +205,34 @@ class _Unpacker:
                 packed = self._stream.unused_data if self._stream.eof else b""
         except zstandard.ZstdError as error:
             self._lose("corrupt_chunk", f"compressed records: {error}")
-        return b"".join(parts)
+        return parts
 
-    def _blocks(self, data: bytes) -> Iterator[Block]:
-        """Whole records of `data`; the rest is carried on."""
+    def finished(self) -> Iterator[Block]:
+        """The whole records of what is unpacked; a rest waits for more."""
+        data = b"".join(self._parts)
         words = _spared(data)
         at, big = 0, int(self._records.big_endian)
-        while True:
-            stop, why = kernels.cut_block(words, at, len(data), BLOCK_BYTES, big, NO_BREAKS)
-            stop = int(stop)
+        while at < len(data):
+            if at % 4:  # a size that is none of perf's: go on with a copy
+                data, at = data[at:], 0
+                words = _spared(data)
+            stop, why = kernels.cut_block(words, at, len(data), BLOCK_BYTES, big, WITHIN_BREAKS)
             if stop > at:
-                yield Block(words, at, stop)
-            at = stop
+                yield Block(words, at, int(stop))
+            at = int(stop)
             if why in {kernels.BAD_SIZE, kernels.AT_BREAK}:
                 self._lose("corrupt_record", "a compressed record has an impossible size or type")
             if why != kernels.AT_LIMIT:
                 break
-        self._carry = b"" if self._broken else data[at:]
+        self._parts = [] if self._broken else [data[at:]]
 
     def _lose(self, code: str, detail: str) -> None:
         self._broken = True
         self._records.losses.append(Loss(code, detail=self._records.name + detail))
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Note what is left of a record at the end."""
-        if self._carry and not self._broken:
+        if any(self._parts) and not self._broken:
             self._lose("truncated", "the compressed records end within one")
 
 

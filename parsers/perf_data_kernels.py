@@ -276,8 +276,9 @@ def scan_block(
     totals int64[events + 1, TOTAL_FIELDS], the last row for samples of no known event; span int64[2] -- least and
     greatest time; cpu_first, cpu_last int64[MAX_CPU + 1] -- times by CPU (least first > last: none yet);
     open_losses int64[MAX_CPU + 1] -- 1 + row of the last loss of a CPU without a sample behind it, 0 = none.
-    notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and the CPU's last sample before;
-    samples after a loss: place -1, CPU and time. state[0] -- notes written. Returns where it stopped (notes full).
+    notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and, where 2, the CPU's last sample before,
+    where 3, the greatest time so far; samples after a loss: place -1, CPU and time. state[0] -- notes written.
+    Returns where it stopped (notes full).
     """
     big = tables[BIG_ENDIAN]
     n = 0
@@ -326,6 +327,8 @@ def scan_block(
             notes[n, SPECIAL_CPU] = cpu
             notes[n, SPECIAL_TIME] = time
             notes[n, SPECIAL_BEFORE] = -1
+            if special[kind] == 3:
+                notes[n, SPECIAL_BEFORE] = span[1]
             if special[kind] == 2 and cpu >= 0 and time != 0:
                 if cpu_first[cpu] <= cpu_last[cpu]:
                     notes[n, SPECIAL_BEFORE] = cpu_last[cpu]
@@ -402,6 +405,7 @@ def take_fields(
     words: U32,
     at: I64,
     order: I64,
+    rows: I64,
     kind: npt.NDArray[np.uint16],
     n_fields: I64,
     field_at: I64,
@@ -412,15 +416,14 @@ def take_fields(
     fields_out: I64,
     blob: U32,
 ) -> None:
-    """The fields of the payloads at[order[i]] into row i of the output; order[i] -1 = the row lies in other words.
+    """The fields of the payloads at[order[row]] into the output's `rows`, those that lie in these words.
 
-    kind uint16[rows]; n_fields, field_at -- as in `ring_buffer_rows.Plan`; traced int64[kinds] -- 1: the payload begins
-    with ftrace's common fields; blob_at int64[rows, 2] -- (place in blob in bytes, bytes; 0 = nothing to keep).
+    kind uint16[n]; n_fields, field_at -- as in `ring_buffer_rows.Plan`; traced int64[kinds] -- 1: the payload begins
+    with ftrace's common fields; blob_at int64[n, 2] -- (place in blob in bytes, bytes; 0 = nothing to keep).
     """
     big = tables[BIG_ENDIAN]
-    for row in range(len(order)):
-        if order[row] < 0:
-            continue
+    for i in range(len(rows)):
+        row = rows[i]
         place = np.int64(at[order[row]])
         k = kind[row]
         common_out[row, 0] = 0
@@ -435,8 +438,8 @@ def take_fields(
                 value = np.int64(load(words, place + field_at[k, f, 0], field_at[k, f, 1], big))
             else:  # two words hold it
                 begin = np.uint64(place + field_at[k, f, 0])
-                i = begin >> np.uint64(2)
-                pair = np.uint64(words[i]) | np.uint64(words[i + np.uint64(1)]) << np.uint64(32)
+                word = begin >> np.uint64(2)
+                pair = np.uint64(words[word]) | np.uint64(words[word + np.uint64(1)]) << np.uint64(32)
                 value = np.int64(pair >> ((begin & np.uint64(3)) << np.uint64(3)))
             unused = field_at[k, f, 2]
             fields_out[row, field_at[k, f, 5]] = ((value << unused) >> unused) & field_at[k, f, 3]

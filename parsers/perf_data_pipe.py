@@ -30,9 +30,7 @@ def take_header_records(records: Records, header: PerfHeader) -> None:
     """Find these records wherever they are, and enter them."""
     big = int(records.big_endian)
     places = np.zeros(MAX_HEADER_RECORDS, np.int64)
-    for at, block in records.blocks(breaks=True):
-        if at < 0:  # they are never compressed
-            continue
+    for block in records.header_blocks():  # they are never compressed
         # a block that begins with tracing data holds one record, and those data
         room = places[:1] if _kind(block, big=header.big_endian) == HEADER_TRACING_DATA else places
         n = kernels.find_records(block.words, block.begin, block.end, big, _WANTED, room)

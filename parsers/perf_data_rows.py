@@ -234,12 +234,12 @@ class RowReader:
         kernels.take_heads(
             order, listed.time_ns, listed.cpu, listed.tid, listed.kind, rows.time_ns, rows.cpu, rows.tid, rows.kind
         )
-        single = listed.buffer[0] == listed.buffer[-1] and (listed.buffer == listed.buffer[0]).all()
-        for buffer in listed.buffer[:1].tolist() if single else np.unique(listed.buffer[order]).tolist():
+        for buffer, mine in _by_buffer(listed.buffer, order):
             kernels.take_fields(
                 self._buffers[buffer],
                 listed.at,
-                order if single else np.where(listed.buffer[order] == buffer, order, -1),
+                order,
+                mine,
                 rows.kind,
                 plan.n_fields,
                 plan.field_at,
@@ -251,3 +251,17 @@ class RowReader:
                 rows.blob,
             )
         return rows
+
+
+def _by_buffer(
+    buffers: npt.NDArray[np.int64], order: npt.NDArray[np.int64]
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """(buffer, rows that lie in it) for rows in this order."""
+    if buffers[0] == buffers[-1] and (buffers == buffers[0]).all():
+        yield int(buffers[0]), np.arange(len(order))
+        return
+    of_row = buffers[order]
+    by_buffer = np.argsort(of_row, kind="stable")
+    starts = np.flatnonzero(np.diff(of_row[by_buffer], prepend=of_row[by_buffer[0]] - 1))
+    for rows in np.split(by_buffer, starts[1:]):
+        yield int(of_row[rows[0]]), rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -19,10 +19,12 @@ from tracereplay.parsers.perf_data_names import TaskChanges
 # enum perf_event_type
 LOST, COMM, FORK, LOST_SAMPLES, ID_INDEX = 2, 3, 7, 13, 69
 ID_ENTRY_BYTES = 32  # struct id_index_entry: id, idx, cpu, tid
-# How `scan_block` takes them: 1 = noted, 2 = events of its CPU are missing there.
+FINISHED_ROUND = 68  # perf wrote it when it had emptied all buffers once
+# How `scan_block` takes them: 1 = noted, 2 = events of its CPU are missing there, 3 = noted with the time so far.
 SPECIAL = np.zeros(256, np.uint8)
 SPECIAL[[COMM, FORK, ID_INDEX]] = 1
 SPECIAL[[LOST, LOST_SAMPLES]] = 2
+SPECIAL[FINISHED_ROUND] = 3
 MISC_LOST_BY_BPF = 1 << 15  # PERF_RECORD_MISC_LOST_SAMPLES_BPF: left out by a filter, not lost
 NOTES = 1 << 12
 _NS_MAX = np.iinfo(np.int64).max
@@ -99,17 +101,22 @@ class _Scanner:
         self._losses = LossTracker()
         self._open_cpus = np.zeros(kernels.MAX_CPU + 1, np.int64)
         self._notes = np.zeros((NOTES, kernels.SPECIAL_FIELDS), np.int64)
+        self._latest, self._rounds = -1, (-1, -1)  # greatest time so far, and at the last two rounds' ends
         self._order: Literal["big", "little"] = "big" if events.tables[kernels.BIG_ENDIAN] else "little"
 
     def read(self, number: int, records: Records) -> None:
         """All blocks of one file."""
+        self._latest, self._rounds = -1, (-1, -1)
         for index, (at, block) in enumerate(records.blocks()):
             span = np.array([_NS_MAX, -1], np.int64)
             before = self._rows()
             self._block(block, span)
+            self._latest = max(self._latest, int(span[1]))
             end = at + block.end - block.begin if at >= 0 else -1
             self.found.chunks.append(Chunk(number, index, self._rows() - before, at, end, int(span[0]), int(span[1])))
-        self.found.losses += records.losses
+        # records of a round are never earlier than the latest of the round before the last
+        start = self._rounds[0] if self._rounds[0] >= 0 else None
+        self.found.losses += [replace(loss, start_ns=start) for loss in records.losses]
 
     def _rows(self) -> int:
         return int(self.found.totals[:, : kernels.BAD].sum())
@@ -155,6 +162,8 @@ class _Scanner:
             self.found.tasks.forked(when, self._number(record, 16, 4), self._number(record, 20, 4))
         elif kind == LOST:
             self._losses.lost(self._number(record, 16, 8), cpu, time, before)
+        elif kind == FINISHED_ROUND:
+            self._rounds = self._rounds[1], max(self._latest, before)
         elif kind == ID_INDEX:
             self._index(record[:size])
         elif not misc & MISC_LOST_BY_BPF:

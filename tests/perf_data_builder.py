@@ -27,8 +27,14 @@ def format_text(event_id: int, name: str, fields: tuple[tuple[str, int, int, int
         ("unsigned short common_type", 0, 2, 0), ("unsigned char common_flags", 2, 1, 0),
         ("unsigned char common_preempt_count", 3, 1, 0), ("int common_pid", 4, 4, 1),
     )  # fmt: skip
-    rows = [f"\tfield:{d};\toffset:{o};\tsize:{s};\tsigned:{g};\n" for d, o, s, g in (*common, *fields)]
-    return f'name: {name}\nID: {event_id}\nformat:\n{"".join(rows)}\nprint fmt: ""\n'.encode()
+    rows = [
+        "".join(f"\tfield:{d};\toffset:{o};\tsize:{s};\tsigned:{g};\n" for d, o, s, g in part)
+        for part in (common, fields)
+    ]
+    names = [declaration.split()[-1] for declaration, *_ in fields]
+    printed = " ".join(f"{name}=0x%lx" for name in names)
+    shown = '%s", __get_str(msg)' if "msg" in names else f'{printed}", ' + ", ".join(f"REC->{name}" for name in names)
+    return f'name: {name}\nID: {event_id}\nformat:\n{rows[0]}\n{rows[1]}\nprint fmt: "{shown}\n'.encode()
 
 
 @dataclass(slots=True)
@@ -179,7 +185,8 @@ class PerfFile:
             out += make.record(64, attr + make.pack(f"{len(numbers)}Q", *numbers))
         tracing = self.features.get(1)
         if tracing is not None:
-            out += make.record(66, make.pack("II", len(tracing), 0)) + tracing + bytes(-len(tracing) % 8)
+            padded = tracing + bytes(-len(tracing) % 8)
+            out += make.record(66, make.pack("II", len(padded), 0)) + padded
         return out + self.records
 
 

@@ -13,7 +13,7 @@ from tracereplay.layout.build import CMA_RANGE_EVENTS, complete_layout, infer_la
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.layout.summary import summarise_layout
 from tracereplay.parsers.layout_snapshot import read_layout
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.session import open_reader
 
 NONE = (1 << 64) - 1
 
@@ -60,7 +60,7 @@ def test_an_area_is_the_union_of_its_ranges_rounded_to_pageblocks() -> None:
 @pytest.mark.parametrize("folder", fixture_captures(), ids=lambda folder: folder.name)
 def test_the_trace_alone_gives_the_areas_of_the_snapshot(folder: Path) -> None:
     """These traces try the whole area; where none is tried none is invented."""
-    reader = TraceDatReader(trace_of(folder))
+    reader = open_reader(trace_of(folder))
     info = reader.info
     inferred = infer_layout(
         reader.tables([*CMA_RANGE_EVENTS, "cma_alloc_start", "test_pages_isolated", "mm_page_alloc_extfrag"]),

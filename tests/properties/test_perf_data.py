@@ -1,0 +1,160 @@
+"""perf.data of any content: what was built is read; damage costs events, never the reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.captures import capture
+from tests.perf_data_builder import CALLCHAIN, KERNEL, READ, USER, USUAL, Maker, PerfFile, compressed
+from tracereplay.errors import InputError
+from tracereplay.losses import LOSS_KINDS
+from tracereplay.parsers.base import Window
+from tracereplay.parsers.perf_data import PerfDataReader
+
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+SAMPLES = st.lists(
+    st.tuples(
+        st.integers(0, 300),  # time: many ties
+        st.integers(0, 3),  # cpu
+        st.integers(0, 5),  # tid
+        st.sampled_from(["alloc", "free", "console"]),
+        st.integers(0, (1 << 52) - 1),  # pfn
+        st.integers(0, 3),  # frames
+    ),
+    min_size=1,  # a file that says it has no records is one that perf did not finish
+    max_size=80,
+)
+
+
+def built(make: Maker, samples: list[tuple[int, int, int, str, int, int]]) -> bytes:
+    records = b""
+    for time, cpu, tid, kind, pfn, frames in samples:
+        raw = {
+            "alloc": lambda tid=tid, pfn=pfn: make.alloc(tid, pfn),
+            "free": lambda tid=tid, pfn=pfn: make.free(tid, pfn),
+            "console": lambda tid=tid, pfn=pfn: make.console(tid, b"%d\0" % pfn),
+        }[kind]()
+        sample_id = {"alloc": 10, "free": 12, "console": 14}[kind]
+        chain = (KERNEL, *range(0x1000, 0x1000 + frames), USER, 5)
+        records += make.sample(time, cpu, tid, raw, sample_id=sample_id, chain=chain, read=(1,))
+    return records
+
+
+def in_order(samples: list[tuple[int, int, int, str, int, int]]) -> list[tuple[int, int, int, str, int, int]]:
+    """The plain twin of the merge: by time, then CPU, then place."""
+    return sorted(samples, key=lambda sample: sample[:2])
+
+
+@QUICK
+@given(
+    samples=SAMPLES,
+    big=st.booleans(),
+    extra=st.sampled_from([0, READ, CALLCHAIN, READ | CALLCHAIN]),
+    form=st.sampled_from(["file", "pipe", "packed"]),
+    window=st.tuples(st.integers(0, 300), st.integers(0, 300)),
+    rows=st.integers(1, 50),
+)
+def test_what_was_built_is_read(
+    tmp_path: Path, samples: Any, big: bool, extra: int, form: str, window: tuple[int, int], rows: int
+) -> None:
+    make = Maker(big, USUAL | extra)
+    records = built(make, samples)
+    if form == "packed":
+        records = compressed(make, records, pieces=3)
+    made = PerfFile.usual(make, records)
+    path = tmp_path / "perf.data"
+    path.write_bytes(made.pipe() if form == "pipe" else made.file())
+    reader = PerfDataReader(path)
+    expected = in_order(samples)
+    assert {loss.code for loss in reader.losses} <= {"comm_unresolved"}
+
+    pages = [sample for sample in expected if sample[3] != "console"]
+    chunks = list(reader.stream(chunk_events=rows))
+    assert [int(pfn) for chunk in chunks for pfn in chunk.args[:, 0]] == [sample[4] for sample in pages]
+    assert [int(time) for chunk in chunks for time in chunk.time_ns] == [sample[0] for sample in pages]
+
+    tables = reader.tables(window=Window(*window))
+    inside = [sample for sample in expected if window[0] <= sample[0] <= window[1]]
+    found = [row for name in ("mm_page_alloc", "mm_page_free", "console") if name in tables
+             for row in tables[name].to_pylist()]  # fmt: skip
+    found.sort(key=lambda row: row["seq"])
+    assert [(row["time_ns"], row["cpu"], row["tid"]) for row in found] == [sample[:3] for sample in inside]
+    assert [str(row.get("pfn", row.get("msg"))) for row in found] == [str(sample[4]) for sample in inside]
+    stacks = tables["kernel_stack"].to_pylist() if "kernel_stack" in tables else []
+    chained = [sample for sample in inside if extra & CALLCHAIN and sample[5]]
+    assert [row["caller"] for row in stacks] == [list(range(0x1000, 0x1000 + sample[5])) for sample in chained]
+
+
+def survives(path: Path, data: bytes) -> None:
+    """Opens and reads, or refuses in one line."""
+    path.write_bytes(data)
+    try:
+        reader = PerfDataReader(path)
+    except InputError as error:
+        if "\n" in str(error):
+            raise AssertionError(str(error)) from None
+        return
+    assert sum(table.num_rows for table in reader.tables().values()) <= reader.info.events
+    assert all(chunk.args.shape[1] == 9 for chunk in reader.stream())
+    assert {loss.code for loss in reader.losses} <= LOSS_KINDS.keys()
+
+
+def example(form: str) -> bytes:
+    make = Maker(big=form == "big", sample_type=USUAL | CALLCHAIN | READ, read_format=4 | 8)
+    records = make.comm(0, 7, b"init") + make.fork(1, 8, 7) + make.id_index((10, 0), (11, 1))
+    for i in range(6):
+        raw = make.alloc(8, i) if i % 2 else make.console(8, b"text\0")
+        values = (1, 2, 3)
+        records += make.sample(10 + i, i % 2, 8, raw, sample_id=10 if i % 2 else 14, chain=(KERNEL, 1, 2), read=values)
+    records += make.lost(30, 0, 5) + make.lost_samples(0, 0, 5) + make.round()
+    if form == "packed":
+        records = compressed(make, records)
+    made = PerfFile.usual(make, records)
+    return made.pipe() if form == "pipe" else made.file()
+
+
+FORMS = ("file", "big", "pipe", "packed")
+
+
+@QUICK
+@given(
+    form=st.sampled_from(FORMS),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=6),
+)
+def test_flipped_bytes(tmp_path: Path, form: str, flips: list[tuple[float, int]]) -> None:
+    data = bytearray(example(form))
+    for place, change in flips:
+        data[int(place * len(data))] ^= change
+    survives(tmp_path / "perf.data", bytes(data))
+
+
+@QUICK
+@given(form=st.sampled_from(FORMS), at=st.floats(0, 1), value=st.integers(0, (1 << 64) - 1))
+def test_wild_numbers(tmp_path: Path, form: str, at: float, value: int) -> None:
+    data = bytearray(example(form))
+    place = int(at * (len(data) - 8)) // 4 * 4
+    data[place : place + 8] = value.to_bytes(8, "little")
+    survives(tmp_path / "perf.data", bytes(data))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_truncation(tmp_path: Path, form: str) -> None:
+    data = example(form)
+    for size in range(0, len(data), 13):
+        survives(tmp_path / "perf.data", data[:size])
+
+
+@QUICK
+@given(cut=st.floats(0, 1), at=st.floats(0, 1, exclude_max=True), noise=st.binary(max_size=64))
+def test_a_real_file_damaged(tmp_path: Path, cut: float, at: float, noise: bytes) -> None:
+    whole = (capture("cma_pin_vmsplice_perf") / "perf.data").read_bytes()[: 1 << 20]
+    data = bytearray(whole[: int(cut * len(whole))])
+    place = int(at * len(data))
+    data[place : place + len(noise)] = noise
+    survives(tmp_path / "perf.data", bytes(data))
