@@ -55,8 +55,8 @@ def reference_page() -> str:
     lines = [
         NOTE, "", "# Reference of the result", "",
         f"`--format json` prints one document, `{model.SCHEMA}`; its JSON Schema is",
-        "`reports/schema/blame-1.schema.json`. PFNs are integers, a range is [start, start + pages); times are integer ns",
-        "on the trace's clock; unknown is null.",
+        "`reports/schema/blame-1.schema.json`. PFNs are integers, a range is [start, start + pages); times are",
+        "integer ns on the trace's clock; unknown is null.",
         "", "# The document", "",
     ]  # fmt: skip
     for struct in _structs():

@@ -78,16 +78,19 @@ class Timeline {
         high = Math.max(high, TABLES.attempts.end_ns[row] ?? start);
       });
     }
-    const margin = Math.max((high - low) * 0.03, 1);
-    [this.low, this.high] = [low - margin, high + margin];
+    this.showBetween((low + high) / 2, ((high - low) / 2) * 1.06);
+  }
+
+  // At least a microsecond, and never less than numbers of this size can tell apart.
+  showBetween(middle, half) {
+    const least = Math.max(half, 500, Math.abs(middle) * 1e-12);
+    [this.low, this.high] = [middle - least, middle + least];
     this.redraw();
   }
 
   change(factor, move) {
     const half = ((this.high - this.low) / 2) * factor;
-    const middle = (this.low + this.high) / 2 + move * (this.high - this.low);
-    [this.low, this.high] = [middle - Math.max(half, 500), middle + Math.max(half, 500)];
-    this.redraw();
+    this.showBetween((this.low + this.high) / 2 + move * (this.high - this.low), half);
   }
 
   x(time) {
@@ -160,7 +163,9 @@ class Timeline {
     const step = [1, 2, 5, 10].map((many) => many * 10 ** Math.floor(Math.log10(span / 5))).find((many) => span / many <= 8);
     const digits = Math.min(Math.max(0, 9 - Math.floor(Math.log10(step) + 1e-9)), 9);
     const ticks = [];
-    for (let time = Math.ceil(this.low / step) * step; time <= this.high; time += step) {
+    const first = Math.ceil(this.low / step);
+    for (let place = first; place <= first + 9 && place * step <= this.high; place += 1) {
+      const time = place * step;
       ticks.push(draw("text", { class: "faint", x: this.x(time), y: 13, "text-anchor": "middle" }, momentText(time, this.unit, digits)));
     }
     return ticks;

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
+from tests.properties.test_reports import RESULTS
 from tests.unit import result_examples as example
-from tracereplay.model.result import LayoutSummary, MapRun, Request, Task, Try
+from tracereplay.model.result import LayoutSummary, MapRun, Request, Result, Task, Try
 
 pages = pytest.importorskip("tests.browser.pages", reason="selenium is not installed (extra `browser`)")
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from tests.browser.pages import ReportPage
 
 
-def opened(browser: Chrome, result: object, folder: Path) -> ReportPage:
+def opened(browser: Chrome, result: Result, folder: Path) -> ReportPage:
     page: ReportPage = pages.ReportPage(browser, result, folder)
     return page
 
@@ -245,3 +247,23 @@ def test_data_embedded_is_the_result(browser: Chrome, tmp_path: Path) -> None:
     page = opened(browser, result, tmp_path)
     starts = json.loads(page.run("return JSON.stringify(TABLES.culprits.start_pfn)"))
     assert starts == [c.start_pfn for a in result.attempts for c in a.culprits]
+
+
+USE_EVERYTHING = """
+for (let attempt = 0; attempt < TABLES.attempts.id.length; attempt += 1) {
+  app.showAttempt(attempt);
+  for (const button of document.querySelectorAll("#map button, #timeline button, #tabs button")) button.click();
+}
+for (const button of document.querySelectorAll("#table th button")) button.click();
+"""
+
+
+@settings(
+    max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(RESULTS)
+def test_any_result_can_be_used(browser: Chrome, tmp_path: Path, result: Result) -> None:
+    page = opened(browser, result, tmp_path)
+    if result.attempts:
+        page.run(USE_EVERYTHING)
+    assert page.problems() == []

@@ -7,10 +7,12 @@ from xml.etree import ElementTree as ET
 
 import jsonschema  # type: ignore[import-untyped]
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracereplay.model import result as model
+from tracereplay.model.confidential import confidential
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Result
 from tracereplay.model.schema_json import schema_text
@@ -65,6 +67,16 @@ RESULTS = st.builds(
     blame=st.lists(st.builds(model.Blame), max_size=2),
 )
 SCHEMA_CHECK = jsonschema.Draft202012Validator(json.loads(schema_text()))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@settings(max_examples=25, deadline=None)
+@given(RESULTS, st.booleans())
+def test_every_format_takes_any_result_and_its_confidential_twin(format_: str, result: Result, full: bool) -> None:
+    for one in (result, confidential(result)):
+        said = FORMATS[format_](one, Style(full=full))
+        assert said.endswith("\n")
+        said.encode()
 
 
 @settings(max_examples=60, deadline=None)
