@@ -13,19 +13,32 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "open"]
 
 
-def open(
+def open(  # the verb of the library, as in gzip.open
     paths: str | Path | Sequence[str | Path],
     *,
     layout: str | Path | None = None,
     kernel_log: str | Path | None = None,
+    page_owner: str | Path | None = None,
+    page_pinner: str | Path | None = None,
     progress: Callable[[str, float | None], None] | None = None,
     argv: Sequence[str] | None = None,
 ) -> Session:
     """Open one trace or several, told by their content, with what is known beside them.
 
-    layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot; progress -- called with what
-    is being done and how far (0..1 or None); argv -- noted in the results. Raises errors.InputError naming the file.
+    layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot; page_owner, page_pinner -- the
+    debugfs files (who allocated pages older than the trace; Android: who put pinned ones); progress -- called with
+    what is being done and how far (0..1 or None); argv -- noted in the results. Raises errors.InputError naming the
+    file.
     """
-    from tracereplay.session import open_session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
+    from tracereplay.session import Session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
 
-    return open_session(paths, layout=layout, kernel_log=kernel_log, progress=progress, argv=argv)
+    names = [paths] if isinstance(paths, str | Path) else list(paths)
+    return Session(
+        names,
+        layout=layout,
+        kernel_log=kernel_log,
+        page_owner=page_owner,
+        page_pinner=page_pinner,
+        progress=progress,
+        argv=argv,
+    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,9 @@ from tracereplay.schema import ARGS, Op, PageStream
 if TYPE_CHECKING:
     from tracereplay.parsers.base import TraceReader, Window
 
+Rows = Sequence[Mapping[str, Any]]
+# Records of the pages in these spans: page_owner's and page_pinner's.
+ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Rows, Rows]]
 Progress = Callable[[str, float | None], None]
 ISOLATING_TASKS = ("kcompactd", "kswapd")
 # The page stream entries the replay needs; the others are for readers of the tables.
@@ -47,6 +51,7 @@ class Trace:
     losses: LossBook
     progress: Progress
     window: Callable[[int, int], Window]
+    read_dumps: ReadDumps
     layout: Layout = field(init=False)
     events: AttemptEvents = field(init=False)
     drafts: list[Draft] = field(init=False)
@@ -116,6 +121,8 @@ class Trace:
 
     def _run(self, engine: Engine) -> Run:
         log = self._logs()
+        pfns = sorted({int(pfn) for pfn in engine.table("suspects")["pfn"]})
+        dumped = self.read_dumps([(pfn, pfn + 1) for pfn in pfns]) if pfns else ((), ())
         return Run(
             layout=self.layout,
             comm_of=self.comm_of,
@@ -125,6 +132,8 @@ class Trace:
             dumps=_by_pfn(log.page_dumps),
             migrate_failures=_by_pfn(log.migrate_failures),
             end_ns=self.events.end_ns,
+            owners=owners_by_pfn(dumped[0], pfns),
+            pinners=_by_pfn(dumped[1]),
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
         )
@@ -170,6 +179,16 @@ class Trace:
         symbols = getattr(self.reader, "symbols", None)
         name: str | None = symbols().name_of(address) if symbols is not None else None
         return name
+
+
+def owners_by_pfn(rows: Rows, pfns: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+    """The page_owner record of each page: the dump names the first page of an allocation only."""
+    found: dict[int, Mapping[str, Any]] = {}
+    for row in rows:
+        low = bisect_left(pfns, row["pfn"])
+        high = bisect_left(pfns, row["pfn"] + (1 << row["order"]))
+        found.update(dict.fromkeys(pfns[low:high], row))
+    return found
 
 
 def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:

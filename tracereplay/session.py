@@ -6,11 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
 from tracereplay import __version__
-from tracereplay.analysis import REPLAYED, Progress, Trace, attempts_of_log
+from tracereplay.analysis import REPLAYED, Progress, Rows, Trace, attempts_of_log
 from tracereplay.attempts.events import TELLTALE_EVENTS
 from tracereplay.attempts.log import Log
 from tracereplay.compiled import kernels_are_compiled
@@ -98,13 +99,17 @@ class Session:
         reader: TraceReader | None = None,
         layout: str | Path | None = None,
         kernel_log: str | Path | None = None,
+        page_owner: str | Path | None = None,
+        page_pinner: str | Path | None = None,
         progress: Progress | None = None,
-        argv: Sequence[str] = (),
+        argv: Sequence[str] | None = None,
     ) -> None:
         self._progress: Progress = progress or (lambda _what, _fraction: None)
         if not kernels_are_compiled():
             self._progress("compiling kernels (once; the next run starts at once)", None)
-        self.argv = list(argv)
+        self.argv = sys.argv[1:] if argv is None else list(argv)
+        self._page_owner = None if page_owner is None else Path(page_owner)
+        self._page_pinner = None if page_pinner is None else Path(page_pinner)
         self.readers = [reader] if reader is not None else [open_reader(path) for path in paths]
         self._paths = {"layout": layout, "log": kernel_log}
         self._snapshot = read_layout(layout) if layout is not None else None
@@ -149,6 +154,15 @@ class Session:
                     kernel=self._snapshot.kernel,
                 )
             )
+        dumps: dict[Literal["page_owner", "page_pinner"], Path | None] = {
+            "page_owner": self._page_owner,
+            "page_pinner": self._page_pinner,
+        }
+        for role, dump in dumps.items():
+            if dump is not None:
+                described.append(
+                    Input(id=f"{role}-0", path=str(dump), role=role, format=role, sha256=digest(readable(dump)))
+                )
         return described
 
     @cached_property
@@ -179,7 +193,26 @@ class Session:
             book,
             self._progress,
             Window,
+            lambda spans: self._read_dumps(spans, book),
         )
+
+    def _read_dumps(self, spans: Sequence[tuple[int, int]], book: LossBook) -> tuple[Rows, Rows]:
+        """page_owner and page_pinner records of these pages; what the dumps lack goes to the losses."""
+        owners: Rows = ()
+        pinners: Rows = ()
+        if self._page_owner is not None:
+            from tracereplay.parsers.page_owner import read_page_owner  # noqa: PLC0415
+
+            table, losses = read_page_owner(self._page_owner, spans)
+            owners = table.to_pylist()
+            book.add("page_owner-0", losses)
+        if self._page_pinner is not None:
+            from tracereplay.parsers.page_pinner import read_page_pinner  # noqa: PLC0415
+
+            table, losses = read_page_pinner(self._page_pinner, spans)
+            pinners = table.to_pylist()
+            book.add("page_pinner-0", losses)
+        return owners, pinners
 
     def blame(self, *, at_ns: int | None = None, area: str | None = None, block: int | None = None) -> Result:
         """What failed, which pages stood in the way, why, and who holds them.
@@ -271,19 +304,4 @@ def write_dataset_of(path: str | Path, target: str | Path, progress: Progress | 
     write_dataset(open_reader(path), target, progress)
 
 
-def open_session(
-    paths: str | Path | Sequence[str | Path],
-    *,
-    layout: str | Path | None = None,
-    kernel_log: str | Path | None = None,
-    progress: Progress | None = None,
-    argv: Sequence[str] | None = None,
-) -> Session:
-    """Open traces with what is known beside them; see `tracereplay.open`."""
-    names = [paths] if isinstance(paths, str | Path) else list(paths)
-    return Session(
-        names, layout=layout, kernel_log=kernel_log, progress=progress, argv=sys.argv[1:] if argv is None else argv
-    )
-
-
-__all__ = ["Session", "open_reader", "open_session"]
+__all__ = ["Session", "open_reader"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+import tracereplay
 from tests.captures import capture
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
@@ -21,7 +22,7 @@ from tracereplay.parsers import opened
 from tracereplay.parsers.detect import Kind, detect
 from tracereplay.parsers.kernel_log import read_kernel_log
 from tracereplay.parsers.trace_dat import TraceDatReader
-from tracereplay.session import open_reader, open_session
+from tracereplay.session import open_reader
 
 
 def zstd(data: bytes) -> bytes:
@@ -149,7 +150,7 @@ def test_packed_log(file: Callable[[bytes], Path]) -> None:
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     opened._spooled.cache_clear()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
-    session = open_session("-")
+    session = tracereplay.open("-")
     (described,) = session.inputs
     assert (described.path, described.events) == ("-", 19_999)
     assert session.reader.tables()["mm_page_free"].num_rows == 19_999

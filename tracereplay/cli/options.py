@@ -29,6 +29,10 @@ def input_options(required: bool) -> Decorator:
             help="Zones, blocks and CMA areas: a snapshot folder, or written by hand.",
         ),
         click.option("--kernel-log", metavar="FILE", help="The kernel log (dmesg) of the same boot."),
+        click.option(
+            "--page-owner", metavar="FILE", help="page_owner of debugfs: who allocated older pages."
+        ),
+        click.option("--page-pinner", metavar="FILE", help="page_pinner of debugfs (Android): who put pages."),
         *quiet_options(),
     )
     return combine(options)
@@ -102,6 +106,8 @@ def open_session(
     *,
     layout: str | None,
     kernel_log: str | None,
+    page_owner: str | None,
+    page_pinner: str | None,
     quiet: bool,
     no_progress: bool,
 ) -> Iterator[Session]:
@@ -120,6 +126,8 @@ def open_session(
             list(inputs),
             layout=layout,
             kernel_log=kernel_log,
+            page_owner=page_owner,
+            page_pinner=page_pinner,
             progress=progress,
             argv=command_line(),
         )

@@ -111,8 +111,40 @@ def tried(suspect: Suspect) -> list[Evidence]:
     return rows
 
 
+def recorded(suspect: Suspect) -> list[Evidence]:
+    """What page_owner and page_pinner say of it."""
+    rows = []
+    owner = suspect.owner
+    if owner is not None:
+        rows.append(
+            Evidence(
+                event="page_owner",
+                time_ns=owner["time_ns"],
+                tid=owner["tid"],
+                cpu=None,
+                text=f"pfn {format_pfn(suspect.pfn)} order={owner['order']} {owner['gfp_flags']}, allocated at "
+                + (" <- ".join(owner["stack"][:8]) if owner["stack"] else "an unknown place"),
+            )
+        )
+    rows += [
+        Evidence(
+            event="page_pinner",
+            time_ns=row["time_ns"],
+            tid=None,
+            cpu=None,
+            text=f"pfn {format_pfn(suspect.pfn)} {row['state']} at " + " <- ".join((row["stack"] or ())[:8]),
+        )
+        for row in suspect.run.pinners.get(suspect.pfn, ())[:2]
+    ]
+    return rows
+
+
 def logged(suspect: Suspect) -> list[Evidence]:
-    """What the kernel log says of it."""
+    """What the kernel log, page_owner and page_pinner say of it."""
+    return [*_dumped(suspect), *recorded(suspect)]
+
+
+def _dumped(suspect: Suspect) -> list[Evidence]:
     row = suspect.dump
     if row is None:
         return []

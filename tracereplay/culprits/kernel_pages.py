@@ -44,6 +44,10 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
     row = suspect.dump
     if row is not None and row["reason"] == "unmovable page" and not _special(row):
         return [_dumped(suspect, row)]
+    owner = suspect.owner
+    unmovable = owner is not None and owner["migratetype"] not in (None, "Movable")
+    if unmovable and suspect.named and not suspect.in_cma and not suspect.marks & (Mark.FILE | Mark.ANON):
+        return [Finding("suggested", released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
     # CMA areas hold no such pages by the allocator's rules: there it would be the model that is wrong.
     if not suspect.reasons & Reason.UNMOVABLE or suspect.in_cma:
         return []

@@ -73,6 +73,8 @@ class Run:
     dumps: Mapping[int, Sequence[Mapping[str, Any]]]  # kernel-log page dumps by pfn
     migrate_failures: Mapping[int, Sequence[Mapping[str, Any]]]
     end_ns: int
+    owners: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # page_owner records by pfn
+    pinners: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # page_pinner records by pfn
     stack_of: Callable[[int, int, int], tuple[str, ...] | None] = lambda _ns, _cpu, _tid: None
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
 
@@ -147,8 +149,24 @@ class Suspect:
         return max(self.confirmed, self.min_excess) if self.pending else self.confirmed
 
     @property
+    def owner(self) -> Mapping[str, Any] | None:
+        """Its page_owner record, where the trace did not see its allocation and the record is not of a later life."""
+        row = None if self.marks & Mark.BORN else self.run.owners.get(self.pfn)
+        return None if row is None or (row["time_ns"] or 0) > self.first_ns else row
+
+    @property
     def allocation(self) -> Allocation | None:
-        """Who allocated it, where the trace saw that."""
+        """Who allocated it: as the trace saw, else as page_owner says."""
+        row = self.owner
+        if row is not None:
+            return Allocation(
+                tid=row["tid"],
+                pid=row["pid"],
+                comm=row["comm"],
+                gfp=row["gfp_flags"] or (None if row["gfp_mask"] is None else f"{row['gfp_mask']:#x}"),
+                order=row["order"],
+                time_ns=row["time_ns"],
+            )
         if not self.marks & Mark.BORN:
             return None
         task = self.run.task(self.alloc_tid)
