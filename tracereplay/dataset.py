@@ -150,7 +150,7 @@ def _stretches(reader: TraceReader) -> list[tuple[int, int]]:
     times = np.concatenate(samples) if samples else np.empty(0, np.int64)
     if len(times) < parts:
         times = np.linspace(info.start_ns, info.end_ns, parts + 1).astype(np.int64)
-    places = np.linspace(0, len(times) - 1, parts + 1).astype(np.int64)[1:-1] if parts > 1 else []
+    places = np.linspace(0, len(times) - 1, max(parts, 1) + 1).astype(np.int64)[1:-1]
     cuts = np.unique(times[places]).tolist()
     edges = [info.start_ns, *(cut for cut in cuts if info.start_ns < cut <= info.end_ns), info.end_ns + 1]
     return [(begin, end - 1) for begin, end in itertools.pairwise(edges)]
