@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo
 from tracereplay.parsers.text_input import text_blocks
 from tracereplay.parsers.text_perf_lines import PerfHeader, take_lines, whole_samples
 from tracereplay.parsers.text_trace_lines import LineBlock, line_array
@@ -24,11 +23,10 @@ class PerfScriptReader(TextTraceReader):
     def __init__(self, path: str | Path, page_size_bytes: int = 4096) -> None:
         self._header = PerfHeader()
         super().__init__(path, page_size_bytes)
-
-    @property
-    def info(self) -> TraceInfo:
-        """Metadata, exact counts and times."""
-        return replace(self._info, kernel=self._header.kernel, machine=self._header.machine, clock="perf")
+        header = self._header
+        self._info = replace(self._info, kernel=header.kernel, machine=header.machine, clock="perf")
+        if not any(loss.code == "lost_events" for loss in self._losses):
+            self._losses.append(Loss("losses_not_told"))
 
     def _is_padded(self) -> bool:
         return False

@@ -54,6 +54,12 @@ LOSS_KINDS: dict[str, LossKind] = {
             hides_events=True,
         ),
         LossKind(
+            "losses_not_told", Severity.NOTICE,
+            "This text does not say whether events were lost",
+            "Pass perf.data itself, or print it with perf script --show-lost-events.",
+            hides_events=True,
+        ),
+        LossKind(
             "dropped_events",
             Severity.LOSS,
             "The kernel dropped new events because the ring buffer was full",
