@@ -122,6 +122,8 @@ def _content(head: bytes) -> Detected:
 
 
 def _text(text: str) -> Detected:
+    # Blank lines tell nothing, and patterns that begin `^\s*` would try each run of them from every line.
+    text = re.sub(r"\n\s*\n", "\n", text.lstrip("\r\n"))
     stripped = text.lstrip()
     if stripped.startswith("{"):
         if '"tracereplay.' in text[:4096]:

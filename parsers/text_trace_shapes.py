@@ -33,7 +33,7 @@ SNIFF_BYTES = 1 << 16
 FLAGS = rb"[dDbBX.][NnpLlbB.][hHsZz.][0-9a-f.][0-9a-f.]?"
 TASK = rb"\S.{0,15}?-\d{1,9} +(?:\([ \d-]{1,9}\) +)?\[\d{1,4}\]"
 # The usual shape, for telling what needs no help.
-EVENT = re.compile(rb"^[ \t]*(?:(?://|[>|*]) *)*" + TASK + rb" +(?:" + FLAGS + rb" +)?\d+(?:\.\d+)?: ", re.MULTILINE)
+EVENT = re.compile(rb"^[ \t]*+(?:(?://|[>|*]) *+)*+" + TASK + rb" +(?:" + FLAGS + rb" +)?\d+(?:\.\d+)?: ", re.MULTILINE)
 # What `rewrite` makes of events without a task or a time.
 UNTOLD = re.compile(rb"^(?:\?-\?|\S.{0,15}-\d{1,9}) \[(?:\d{1,4}|\?)\] (?:\?|\d+\.\d+): ", re.MULTILINE)
 
@@ -52,14 +52,14 @@ VERBOSE = re.compile(
 )
 # One pattern for all lines of function_graph, so that task switches and events are met in their order.
 GRAPH = re.compile(
-    rb"^[> \t]*(?:(?P<time>\d{1,9}\.\d{1,9}) \|)?[ \t]*(?:"
+    rb"^[> \t]*+(?:(?P<time>\d{1,9}\.\d{1,9}) \|[ \t]*+)?(?:"
     rb"(?P<on>\d{1,4})\)[ \t]+\S.{0,15}?-\d{1,9}[ \t]+=>[ \t]+(?P<next>\S.{0,15}?-\d{1,9})[ \t]*"
     rb"|(?P<cpu>\d{1,4})\)[ \t]*(?:(?P<task>\S.{0,15}?-\d{1,9})[ \t]+\|)?"
     rb"(?:[^/\n]*\|[ \t]*/\* (?P<event>[A-Za-z_]\w*: .*?) \*/[ \t]*|[^\n]*\|.*)"
     rb"|-{20,}[ \t]*)$",
     re.MULTILINE,
 )
-GRAPH_SIGN = re.compile(rb"^[> \t]*(?:\d{1,9}\.\d{1,9} \|)?[ \t]*\d{1,4}\)[^/\n]*\|", re.MULTILINE)
+GRAPH_SIGN = re.compile(rb"^[> \t]*+(?:\d{1,9}\.\d{1,9} \|[ \t]*+)?\d{1,4}\)[^/\n]*\|", re.MULTILINE)
 LABELLED = re.compile(
     rb"^ *(?P<label>[^\s:](?:[^\n:]{0,254}[^\s:])?): (?=.{15}\S-\d{1,9} +\[\d{1,4}\] .*?: +(?P<event>[A-Za-z_]\w*):)",
     re.MULTILINE,
