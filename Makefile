@@ -17,8 +17,9 @@ demo: $(VENV)/installed  ## explain a real failed CMA allocation
 	$(BIN)/tracereplay blame $(DEMO)/trace.dat --layout $(DEMO)/layout_before --kernel-log $(DEMO)/dmesg.txt
 	$(BIN)/tracereplay blame $(DEMO)/trace.dat --layout $(DEMO)/layout_before --kernel-log $(DEMO)/dmesg.txt \
 		--quiet --format json --output report.json --out report.tables
+	$(BIN)/tracereplay report report.json --format html --output report.html
 	@echo
-	@echo "The whole result: report.json, and as Parquet tables in report.tables/"
+	@echo "To click through: report.html. The whole result: report.json, and as Parquet tables in report.tables/"
 
 test: $(VENV)/installed  ## run every test
 	$(BIN)/python -m pytest
@@ -36,4 +37,4 @@ bench: $(VENV)/installed  ## measure against trace-cmd (see benchmarks/README.md
 	$(BIN)/python -m benchmarks.speed
 
 clean:  ## remove what was made
-	rm -rf $(VENV) report.json report.tables build dist
+	rm -rf $(VENV) report.html report.json report.tables build dist

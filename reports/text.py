@@ -141,5 +141,5 @@ def _footer(told: list[Attempt], style: Style) -> list[RenderableType]:
     words = [text for verdict, text in _WORDS.items() if verdict in verdicts]
     if any(c.cause for a in told for c in a.culprits):
         words.append("PFN: page frame number, physical address / page size")
-    more = "More: `tracereplay explain CAUSE`" + ("" if style.full else ", --full, --format json")
+    more = "More: `tracereplay explain CAUSE`" + ("" if style.full else ", --full, --format html --output report.html")
     return ["", *(Text(line, style="dim") for line in (*words, more))]
