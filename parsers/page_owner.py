@@ -40,7 +40,7 @@ from tracereplay.schema import PAGE_OWNER_COLUMNS
 
 Stacks = Mapping[int, tuple[str, ...]]
 
-BEGINS = re.compile(rb"^Page allocated via order ", re.MULTILINE)
+BEGINS = re.compile(rb"Page allocated via order ")
 # The cheap look that decides whether a record is wanted at all.
 WHERE = re.compile(rb"Page allocated via order (\d{1,2}),[^\n]*\nPFN (0x)?([0-9a-fA-F]{1,16}) ")
 FIRST = re.compile(

@@ -36,9 +36,7 @@ from tracereplay.parsers.page_records import (
 from tracereplay.schema import PAGE_PINNER_COLUMNS
 from tracereplay.units import NS_PER_S, NS_PER_US
 
-BEGINS = re.compile(
-    rb"^(?:At least, pinned for |Page pinned for |Page pinned ts |Freed at \[|Failure detected at \[)", re.MULTILINE
-)
+BEGINS = re.compile(rb"At least, pinned for |Page pinned for |Page pinned ts |Freed at \[|Failure detected at \[")
 FIRST = re.compile(
     r"(?:(?:At least, p|Page p)inned for (?P<held_us>-?\d{1,19}) us"
     r"|Page pinned ts (?P<stamp_us>-?\d{1,19}) us count (?P<count>-?\d{1,10})"

@@ -31,6 +31,7 @@ LONGEST_RECORD_BYTES = 1 << 16
 # No machine has more: x86-64 and arm64 address 52 bits.
 MAX_PFN = 1 << 52
 BATCH_ROWS = 1 << 15
+NEWLINE = ord("\n")
 
 # 4.19 may print `[<0>] func+0x1/0x2`.
 ADDRESS = re.compile(r"\[<[^>]*>\] ")
@@ -86,14 +87,16 @@ class DumpCounts:
 
 
 def records(path: Path, begins: re.Pattern[bytes], counts: DumpCounts) -> Iterator[bytes]:
-    """The records of a dump, each from the line that begins it (`begins`, tried at line starts) to the next.
+    """The records of a dump, each from the line that begins it (`begins` at its start) to the next.
 
     What stands before the first is passed over. Errors: InputError when the file cannot be read.
     """
     rest = b""
     for block in text_blocks(path, counts.losses):
         whole = rest + (block.replace(b"\r\n", b"\n") if b"\r" in block else block)
-        starts = [match.start() for match in begins.finditer(whole)]
+        # not by `^`: a search for a literal is twenty times as fast
+        places = (match.start() for match in begins.finditer(whole))
+        starts = [place for place in places if not place or whole[place - 1] == NEWLINE]
         for start, end in pairwise(starts):
             counts.records += 1
             yield whole[start : min(end, start + LONGEST_RECORD_BYTES)]
