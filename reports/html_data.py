@@ -38,6 +38,8 @@ def report_data(result: Result) -> dict[str, Any]:
     texts = Texts()
     stacks = {stack.id: number for number, stack in enumerate(result.stacks)}
     page_size = page_size_bytes(result)
+    put = texts.put
+    units = {source.id: source.clock_unit for source in result.inputs}
     tables = {
         "attempts": _attempts(result, page_size, texts),
         "tries": _rows(
@@ -58,6 +60,11 @@ def report_data(result: Result) -> dict[str, Any]:
             ((texts.put(e.event), e.time_ns, e.tid, e.cpu, texts.put(e.text), stacks.get(e.stack_id or ""))
              for a in result.attempts for c in a.culprits for e in c.evidence),
             "event", "time_ns", "tid", "cpu", "text", "stack",
+        ),
+        "losses": _rows(
+            ((put(x.code), put(x.severity), x.count, x.cpu, x.start_ns, x.end_ns, put(x.detail or None), put(x.advice),
+              put(units.get(x.input_id or "", "ns"))) for x in result.data_loss),
+            "code", "severity", "count", "cpu", "start_ns", "end_ns", "detail", "advice", "clock_unit",
         ),
         "blame": _rows(
             ((texts.put(b.cause), texts.put(b.holder), b.attempts, b.tries, b.pages, b.page_tries, b.held_ns_max,

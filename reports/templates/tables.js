@@ -6,6 +6,9 @@ const durations = (table, name, column) => ({ name, kind: "duration", of: (row) 
 const times = (table, name, column, attemptOf) => ({
   name, kind: "time", of: (row) => cell(table, column, row), show: (row) => momentText(cell(table, column, row), unitOf(attemptOf(row))),
 });
+const lossTimes = (name, column) => ({
+  name, kind: "time", of: (row) => cell("losses", column, row), show: (row) => momentText(cell("losses", column, row), cellText("losses", "clock_unit", row)),
+});
 
 const attemptOfTry = (row) => {
   const starts = TABLES.attempts.tries_at;
@@ -67,6 +70,14 @@ const tableSpecs = (app) => {
         words("blame", "cause", "cause", "choice"), words("blame", "holder", "holder"), numbers("blame", "attempts", "attempts"), numbers("blame", "tries", "tries"),
         numbers("blame", "pages", "pages"), numbers("blame", "page tries", "page_tries"), durations("blame", "held at most", "held_ns_max"),
         durations("blame", "waited", "delay_ns"), numbers("blame", "proved", "proved"), numbers("blame", "suggested", "suggested"),
+      ],
+    },
+    "data loss": {
+      size: TABLES.losses.code.length,
+      columns: [
+        words("losses", "what", "code", "choice"), words("losses", "severity", "severity", "choice"), numbers("losses", "count", "count"),
+        numbers("losses", "CPU", "cpu"), lossTimes("from", "start_ns"), lossTimes("to", "end_ns"),
+        words("losses", "detail", "detail"), words("losses", "advice", "advice"),
       ],
     },
   };
