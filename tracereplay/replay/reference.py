@@ -14,11 +14,13 @@ import numpy as np
 
 from tracereplay.replay.engine import Action, ActionKind, flag_masks
 from tracereplay.replay.replay_kernels import MAX_ORDER, FlagMask
-from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, Mark, Reason, RefKind, State
+from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, Mark, PageType, Reason, RefKind, State
 from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, PFN, RET, VAL, Op, PageStream
 
 PIN_BIAS = 1024
 MOVABLE = 0x08  # ___GFP_MOVABLE
+HELD_TYPES = (PageType.HUGETLB, PageType.OFFLINE)
+TYPED_TOP = TYPED_MAPCOUNT + PageType.OTHER
 WINDOW = 0xFFFF & ~LIFE_MARKS
 
 
@@ -259,6 +261,13 @@ class Reference:
             self.appear(event, page)
         change = args[VAL] if op in (Op.REF_MOD, Op.REF_MOD_AND_TEST, Op.REF_MOD_AND_RETURN, Op.REF_MOD_UNLESS) else 0
         new_mappings = self.read_page(page, pfn, args, change)
+        if op in (Op.REF_FREEZE, Op.REF_UNFREEZE) and page.mapcount <= TYPED_TOP:
+            # hugetlb: frozen while in the pool, unfrozen for the task that is to map it
+            for ref in page.refs:
+                ref.close_ns, ref.close_tid = event.ns, event.tid
+            page.refs = []
+            if op is Op.REF_UNFREEZE:
+                page.refs.append(new_ref(event, pfn, args[VAL], RefKind.MOD))
         if op is Op.REF_FREEZE and isolating:
             page.marks |= Mark.FROZEN
             for suspect in page.suspects:
@@ -294,8 +303,9 @@ class Reference:
             conflict = known and args[COUNT] - change != page.count
             page.marks = page.marks | Mark.CONFLICT if conflict else page.marks & ~Mark.CONFLICT
         typed = not -128 <= args[MAPCOUNT] <= 32766
-        mapcount = TYPED_MAPCOUNT if typed else args[MAPCOUNT]
-        grown = mapcount - page.mapcount if known and TYPED_MAPCOUNT not in (mapcount, page.mapcount) else 0
+        was_typed = page.mapcount <= TYPED_TOP
+        mapcount = TYPED_MAPCOUNT + page_type(args[MAPCOUNT]) if typed else args[MAPCOUNT]
+        grown = mapcount - page.mapcount if known and not typed and not was_typed else 0
         page.count, page.mapcount, page.flags = int32(args[COUNT]), mapcount, args[FLAGS] & 0xFFFFFFFF
         head = self.masks[FlagMask.HEAD]
         if page.order and (pfn % (1 << page.order) or (head and not page.flags & head)):
@@ -316,7 +326,7 @@ class Reference:
             self.take(page, pfn, event, change, isolating)
         elif change < 0 and not unmap:
             self.give_back(page, event, -change)
-        if event.op is Op.REF_MOD and event.args[VAL] == 0 and page.mapcount != TYPED_MAPCOUNT and new_mappings <= 0:
+        if event.op is Op.REF_MOD and event.args[VAL] == 0 and page.mapcount > TYPED_TOP and new_mappings <= 0:
             own = [ref for ref in page.refs if ref.kind is RefKind.GET and ref.tid == event.tid]
             if own:
                 self.close(page, own[-1], event)
@@ -342,7 +352,7 @@ class Reference:
             kind = RefKind.ISOLATION if isolating else RefKind.GET
         else:
             kind = RefKind.MOD
-        page.refs.append(Ref(pfn, event.ns, event.cpu, event.tid, int(event.op), int32(val), kind))
+        page.refs.append(new_ref(event, pfn, val, kind))
 
     def give_back(self, page: Page, event: Event, left: int) -> None:
         """References are closed until the put is used up, pins by puts of 1024 and more."""
@@ -520,7 +530,8 @@ class Reference:
             Reason.VISITED: not counted and visited and settled,
         }.items():
             found |= reason if holds else 0
-        return found | (Reason.TYPED if found and page.is_(Mark.TYPED) else 0)
+        typed = page.is_(Mark.TYPED) and page.count > 0 and page.mapcount - TYPED_MAPCOUNT in HELD_TYPES
+        return found | (Reason.TYPED if typed else 0)
 
     def note(self, action: Action, page: Page, head: int, found: int) -> None:
         """The suspect row of this attempt and page, brought up to date."""
@@ -538,6 +549,22 @@ class Reference:
 
 PTES = (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE)
 FREES = {Op.FREE: State.PCP, Op.BUDDY_TAKE: State.PCP, Op.PCP_DRAIN: State.BUDDY}
+
+
+def page_type(raw_mapcount: int) -> PageType:
+    """The type that a _mapcount word names: by its top byte since 6.12, before by the bit that is cleared."""
+    top, low = raw_mapcount >> 24 & 0xFF, raw_mapcount & 0xFFF
+    if 0xF0 <= top < 0xFF:
+        digit = top - 0xF0
+        return PageType(digit) if digit in set(PageType) else PageType.OTHER
+    by_bit = {0x80: PageType.BUDDY, 0x100: PageType.OFFLINE, 0x200: PageType.TABLE, 0x400: PageType.GUARD,
+              0x800: PageType.HUGETLB}  # fmt: skip
+    return next((kind for bit, kind in by_bit.items() if not low & bit), PageType.OTHER)
+
+
+def new_ref(event: Event, pfn: int, val: int, kind: RefKind) -> Ref:
+    """A reference taken by this event."""
+    return Ref(pfn, event.ns, event.cpu, event.tid, int(event.op), int32(val), kind)
 
 
 def int32(value: int) -> int:

@@ -21,7 +21,9 @@ from tracereplay.replay.kpage_flags import (
     is_used,
     page_flags,
 )
-from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, State
+from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, State
+
+PAGE_TYPES = {Kpf.SLAB: PageType.SLAB, Kpf.PGTABLE: PageType.TABLE, Kpf.OFFLINE: PageType.OFFLINE}
 
 
 def seed(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None = None) -> int:
@@ -45,7 +47,8 @@ def seed(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None = 
         rows["mapcount"][used] = np.minimum(mapcount[used], 32766).astype(np.int16) - 1
     typed = used & is_typed(words)
     rows["marks"][typed] |= np.uint16(Mark.TYPED)
-    rows["mapcount"][typed] = TYPED_MAPCOUNT
+    for kpf, page_type in PAGE_TYPES.items():
+        rows["mapcount"][typed & has(words, kpf)] = TYPED_MAPCOUNT + page_type
     engine.write_pages(start_pfn, rows)
     return int(np.count_nonzero(free | used))
 
@@ -58,6 +61,3 @@ def seed_cma(engine: Engine, start_pfn: int, bits: npt.NDArray[np.bool_], order_
     rows["state"][new] = State.ALLOCATED
     engine.write_pages(start_pfn, rows)
     return int(np.count_nonzero(new))
-
-
-__all__ = ["Kpf", "has", "seed", "seed_cma"]

@@ -1,0 +1,193 @@
+"""Runs the compiled replay and the plain one side by side, and makes streams by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tracereplay.replay.engine import Action, Engine
+from tracereplay.replay.reference import FileId, Page, Ref, Reference, Suspect
+from tracereplay.replay.state import SECTION_BITS, Mark, State
+from tracereplay.schema import ARGS, Op, PageStream
+
+# A page flag order of our own: streams by hand name flags, not bits.
+FLAG_BITS = {"locked": 0, "writeback": 1, "uptodate": 3, "lru": 5, "head": 6, "owner_priv_1": 10, "private": 14,
+             "swapbacked": 17}  # fmt: skip
+ANON_MAPPING = -0x7EF0_0000_0000_0001 & ~0x3 | 1  # a kernel pointer with bit 0
+FILE_MAPPING = -0x7EE0_0000_0000_0000
+
+Entry = tuple[int, int, int, int, tuple[int, ...]]  # time_ns, cpu, tid, op, args
+
+
+def flags(*names: str) -> int:
+    """A page->flags word."""
+    return sum(1 << FLAG_BITS[name] for name in names)
+
+
+def entry(ns: int, tid: int, op: Op, pfn: int, *, cpu: int = 0, **args: int) -> Entry:
+    """One entry; arguments by their names in `schema.ARGS`."""
+    values = {"pfn": pfn, **args}
+    assert values.keys() <= set(ARGS)
+    return ns, cpu, tid, int(op), tuple(values.get(name, 0) for name in ARGS)
+
+
+def stream(entries: Sequence[Entry]) -> PageStream:
+    """The entries as one stretch of the page stream."""
+    return PageStream(
+        np.array([e[0] for e in entries], np.int64),
+        np.array([e[1] for e in entries], np.uint16),
+        np.array([e[2] for e in entries], np.int32),
+        np.array([e[3] for e in entries], np.uint8),
+        np.array([e[4] for e in entries], np.int64).reshape(len(entries), len(ARGS)),
+    )
+
+
+def part(chunk: PageStream, start: int, stop: int) -> PageStream:
+    """Entries [start, stop)."""
+    return PageStream(*(getattr(chunk, name)[start:stop] for name in ("time_ns", "cpu", "tid", "op", "args")))
+
+
+def split(chunk: PageStream, cuts: Iterable[int]) -> list[PageStream]:
+    """The stretch in pieces."""
+    edges = [0, *sorted(min(max(cut, 0), len(chunk)) for cut in cuts), len(chunk)]
+    return [part(chunk, low, high) for low, high in pairwise(edges) if low < high]
+
+
+def swap_pte(pfn: int) -> int:
+    """The x86-64 page table entry of a migration entry: offset inverted, in bits 9 to 58."""
+    return ~(pfn << 9)
+
+
+def present_pte(pfn: int) -> int:
+    """The x86-64 page table entry of a mapping."""
+    return pfn << 12 | 0x67
+
+
+def run_both(
+    chunks: Sequence[PageStream],
+    actions: Sequence[Action] = (),
+    flag_bits: Mapping[str, int] | None = FLAG_BITS,
+    background: Sequence[int] = (),
+) -> tuple[Engine, Reference]:
+    """The compiled replay and the plain one after the same stream and actions."""
+    engine = Engine(flag_bits, "x86_64", background, actions)
+    engine.run(chunks)  # decodes page table entries in place: the plain one reads what this one wrote
+    reference = Reference(flag_bits, background)
+    reference.run(chunks, actions)
+    return engine, reference
+
+
+def replayed(entries: Sequence[Entry], actions: Sequence[Action] = ()) -> Engine:
+    """The engine after a stream made by hand; the plain replay must agree."""
+    engine, reference = run_both([stream(entries)], actions)
+    assert_same(engine, reference)
+    return engine
+
+
+def assert_same(engine: Engine, reference: Reference) -> None:
+    """Every page, open reference, suspect and claim is the same in both."""
+    theirs = {pfn: state for pfn, page in reference.pages.items() if (state := plain_page(page)) != BLANK}
+    ours = compiled_pages(engine)
+    assert ours.keys() == theirs.keys()
+    for pfn, state in ours.items():
+        assert (pfn, state) == (pfn, theirs[pfn])
+    assert compiled_suspects(engine) == [plain_suspect(suspect) for suspect in reference.suspects]
+    failed = engine.table("failed_allocs")
+    assert [
+        tuple(int(row[name]) for name in ("ns", "tid", "order", "gfp")) for row in failed
+    ] == reference.failed_allocs
+
+
+def compiled_pages(engine: Engine) -> dict[int, dict[str, Any]]:
+    """Every page that is not blank, as plain values."""
+    found = {}
+    for section in engine.seen_sections():
+        first = int(section) << SECTION_BITS
+        rows = engine.pages(first, first + (1 << SECTION_BITS))
+        for at in np.flatnonzero((rows["state"] != State.UNSEEN) | (rows["marks"] != 0) | (rows["file"] >= 0)):
+            pfn = first + int(at)
+            row = rows[at]
+            found[pfn] = _page(
+                {name: int(row[name]) for name in ("state", "order", "count", "mapcount", "flags", "marks", "index")},
+                (int(row["alloc_ns"]), int(row["alloc_tid"]), int(row["gfp"])),
+                int(row["min_excess"]),
+                _file(engine, int(row["file"])),
+                [_compiled_ref(ref) for ref in reversed(engine.open_refs(pfn))],
+            )
+    return found
+
+
+def plain_page(page: Page) -> dict[str, Any]:
+    """The same of a page of the plain replay."""
+    return _page(
+        {name: int(getattr(page, name)) for name in ("state", "order", "count", "mapcount", "flags", "marks", "index")},
+        (page.alloc_ns, page.alloc_tid, page.gfp),
+        page.min_excess,
+        _plain_file(page.file),
+        [_plain_ref(ref) for ref in page.refs],
+    )
+
+
+def _page(values: dict[str, int], alloc: tuple[int, int, int], min_excess: int, file: Any, refs: Any) -> dict[str, Any]:
+    born = bool(values["marks"] & Mark.BORN)  # else these are left from an earlier life
+    return {**values, "alloc": alloc if born else None, "min_excess": min_excess, "file": file, "refs": refs}
+
+
+REF_NAMES = ("pfn", "ns", "cpu", "tid", "op", "val", "kind", "confirmed", "close_ns", "close_tid")
+
+
+def _compiled_ref(ref: np.void) -> tuple[int, ...]:
+    return tuple(int(ref[name]) for name in REF_NAMES)
+
+
+def _plain_ref(ref: Ref) -> tuple[int, ...]:
+    return tuple(-1 if (value := getattr(ref, name)) is None else int(value) for name in REF_NAMES)
+
+
+def _file(engine: Engine, number: int) -> tuple[int, int] | None:
+    if number < 0:
+        return None
+    row = engine.table("files")[number]
+    return int(row["dev"]), int(row["ino"])
+
+
+def _plain_file(file: FileId | None) -> tuple[int, int] | None:
+    return None if file is None else (file.dev, file.ino)
+
+
+SUSPECT_NAMES = (
+    "pfn", "attempt", "first_ns", "last_ns", "reasons", "pending", "min_excess", "confirmed", "own", "count",
+    "mapcount", "flags", "marks", "order", "state", "index", "post_ns", "clear_ns", "clear_tid", "unlock_ns",
+    "written_ns", "end_ns", "end_tid",
+)  # fmt: skip
+
+
+def compiled_suspects(engine: Engine) -> list[dict[str, Any]]:
+    """Every suspect with the references it claims, in the order they were met."""
+    rows: Any
+    claims: Any
+    refs: Any
+    rows, claims, refs = (engine.table(name) for name in ("suspects", "claims", "refs"))
+    found = []
+    for number, row in enumerate(rows):
+        values: dict[str, Any] = {name: int(row[name]) for name in SUSPECT_NAMES}
+        values["file"] = _file(engine, int(row["file"]))
+        values["claims"] = sorted(_compiled_ref(refs[c["ref"]]) for c in claims[claims["suspect"] == number])
+        found.append(values)
+    return found
+
+
+def plain_suspect(suspect: Suspect) -> dict[str, Any]:
+    """The same of a suspect of the plain replay."""
+    values: dict[str, Any] = {
+        name: -1 if (value := getattr(suspect, name)) is None else int(value) for name in SUSPECT_NAMES
+    }
+    values["file"] = _plain_file(suspect.file)
+    values["claims"] = sorted(_plain_ref(ref) for ref in suspect.claims)
+    return values
+
+
+BLANK = plain_page(Page())
