@@ -63,7 +63,7 @@ class Trace:
         tables = self.reader.tables(ATTEMPT_EVENTS)
         self.layout = self._find_layout(tables)
         self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides)
-        self.stacks = Stacks(self._stack_events, self._name_address)
+        self.stacks = Stacks(self._stack_events, self._name_address, exact=info.format.startswith("perf"))
         self.drafts = find_attempts(self.events, self.layout, self._logs())
 
     @property

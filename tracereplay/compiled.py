@@ -6,11 +6,13 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 import platformdirs
+from numba.core import config as numba_config
 
+config: Any = numba_config  # its settings are made at run time
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -28,7 +30,7 @@ def _cache_folder() -> Path:
 
 # The package may be installed read-only, so compiled code never goes beside its source.
 if "NUMBA_CACHE_DIR" not in os.environ:
-    vars(numba.config)["CACHE_DIR"] = str(_cache_folder())
+    config.CACHE_DIR = str(_cache_folder())
 
 
 def njit(function: Callable[P, R]) -> Callable[P, R]:
@@ -43,5 +45,5 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 
 def kernels_are_compiled() -> bool:
     """Whether an earlier run left compiled kernels (else the first use compiles, which takes some seconds)."""
-    folder = Path(vars(numba.config)["CACHE_DIR"])
+    folder = Path(config.CACHE_DIR)
     return folder.is_dir() and any(folder.rglob("*.nbi"))

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -161,12 +162,13 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     names = [field.name for field in schema]
     rising = {name: "DELTA_BINARY_PACKED" for name in ("seq", "time_ns") if name in names}
     nested = [field.name for field in schema if pa.types.is_list(field.type)]
+    repeating: Any = [name for name in names if name not in rising and name not in nested]
     return pq.ParquetWriter(
         path,
         schema,
         compression="zstd",
         compression_level=1,
-        use_dictionary=[name for name in names if name not in rising and name not in nested],
+        use_dictionary=repeating,
         column_encoding=rising,
     )
 
@@ -209,9 +211,13 @@ class DatasetReader:
         """What the trace lacked."""
         return self._losses
 
-    @cached_property
+    @property
     def comms(self) -> dict[int, str]:
         """Names of all tasks that the trace saved, by tid."""
+        return self._comms
+
+    @cached_property
+    def _comms(self) -> dict[int, str]:
         table = self._read(self.path / "tasks.parquet")
         return dict(zip(table["tid"].to_pylist(), table["comm"].to_pylist(), strict=True))
 

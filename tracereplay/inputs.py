@@ -85,21 +85,20 @@ def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
 class LossBook:
     """Every loss of every input, numbered for the result."""
 
-    _rows: list[tuple[str, str, Loss]] = field(default_factory=list)  # (id, input id, loss)
+    _rows: dict[tuple[str, Loss], str] = field(default_factory=dict)  # (input id, loss) -> id
 
     def add(self, input_id: str, losses: Iterable[Loss]) -> None:
         """Enter losses; one entered before is not entered again."""
         for loss in losses:
-            if not any(known == loss and owner == input_id for _, owner, known in self._rows):
-                self._rows.append((f"loss-{len(self._rows)}", input_id, loss))
+            self._rows.setdefault((input_id, loss), f"loss-{len(self._rows)}")
 
     def of(self, input_id: str) -> list[tuple[str, Loss]]:
         """(id, loss) of one input."""
-        return [(name, loss) for name, owner, loss in self._rows if owner == input_id]
+        return [(name, loss) for (owner, loss), name in self._rows.items() if owner == input_id]
 
     def listed(self) -> list[DataLoss]:
         """As rows of the result, worst first."""
-        ordered = sorted(self._rows, key=lambda row: -row[2].kind.severity.rank)
+        ordered = sorted(self._rows.items(), key=lambda row: -row[0][1].kind.severity.rank)
         return [
             DataLoss(
                 id=name,
@@ -113,5 +112,5 @@ class LossBook:
                 advice=loss.kind.advice,
                 detail=loss.detail,
             )
-            for name, owner, loss in ordered
+            for (owner, loss), name in ordered
         ]

@@ -147,8 +147,8 @@ def _add_tries(events: AttemptEvents, draft: Draft, window_end: int, succeeded_p
 
 def failed_between(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) -> int:
     """The most pages that one migrate_pages() call for a contiguous range left unmoved."""
-    calls = events.migrations(tid, REASON_CONTIG_RANGE)
-    return max((failed for start, _, _, failed in calls if start_ns <= start <= end_ns), default=0)
+    calls = events.migrations(tid, REASON_CONTIG_RANGE, start_ns, end_ns)
+    return max((failed for _, _, _, failed in calls), default=0)
 
 
 def _add_try(draft: Draft, tests: Rows, scans: Rows, when: tuple[int, int], span: tuple[int, int], result: str) -> None:

@@ -11,6 +11,8 @@ from tracereplay.units import NS_PER_MS
 
 # A caller that goes on to its next range does so at once.
 GAP_NS = 100 * NS_PER_MS
+# A first migration longer ago than this belongs to something else.
+LONGEST_NS = 60_000 * NS_PER_MS
 
 
 def find_contig(events: AttemptEvents, taken: list[Draft]) -> list[Draft]:
@@ -63,6 +65,5 @@ def find_contig(events: AttemptEvents, taken: list[Draft]) -> list[Draft]:
 def _start(events: AttemptEvents, tid: int, test_ns: int, before: list[Draft]) -> int:
     """The first migration for this range, after the task's previous attempt."""
     floor = max((draft.end_ns or 0 for draft in before if draft.tid == tid), default=-(1 << 62))
-    starts = [start for start, _, _, _ in events.migrations(tid, REASON_CONTIG_RANGE) if floor < start <= test_ns]
-    recent = [start for start in starts if test_ns - start < 60_000 * NS_PER_MS]
-    return min(recent, default=test_ns)
+    calls = events.migrations(tid, REASON_CONTIG_RANGE, max(floor + 1, test_ns - LONGEST_NS), test_ns)
+    return calls[0][0] if calls else test_ns

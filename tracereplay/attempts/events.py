@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +43,7 @@ TELLTALE_EVENTS = frozenset(ATTEMPT_EVENTS) - {
 # The page stream of one task between two times (both included): what it did to which pages.
 TaskStream = Callable[[int, int, int], PageStream]
 NO_PFN = -1
+Migration = tuple[int, int, int, int]  # start_ns, end_ns (-1 = not seen), pages moved, pages that failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class AttemptEvents:
     hides: Callable[[int, int], bool] = lambda _start, _end: False  # may events of this interval be lost?
     _rows: dict[str, Rows] = field(default_factory=dict)
     _by_task: dict[tuple[str, int], Rows] = field(default_factory=dict)
+    _migrations: dict[tuple[int, int], list[Migration]] = field(default_factory=dict)
 
     def of(self, event: str, tid: int | None = None) -> Rows:
         """All rows of an event, or one task's."""
@@ -119,20 +123,31 @@ class AttemptEvents:
         """Tasks that recorded any of these events."""
         return sorted({int(tid) for event in events for tid in np.unique(self.of(event).ints("tid"))})
 
-    def migrations(self, tid: int, reason: int) -> Iterator[tuple[int, int, int, int]]:
-        """migrate_pages() calls of a task for one reason: (start_ns, end_ns, succeeded, failed); -1 = end not seen."""
+    def migrations(
+        self, tid: int, reason: int, start_ns: int | None = None, end_ns: int | None = None
+    ) -> list[Migration]:
+        """migrate_pages() calls of a task for one reason; with times: those that began between them (both included)."""
+        key = (tid, reason)
+        if key not in self._migrations:
+            self._migrations[key] = list(self._pair_migrations(tid, reason))
+        calls = self._migrations[key]
+        low = 0 if start_ns is None else bisect_left(calls, start_ns, key=itemgetter(0))
+        high = len(calls) if end_ns is None else bisect_right(calls, end_ns, key=itemgetter(0))
+        return calls[low:high]
+
+    def _pair_migrations(self, tid: int, reason: int) -> Iterator[Migration]:
         ends = self.of("mm_migrate_pages", tid)
         ends = ends.take(ends.ints("reason", -1) == reason)
         starts = self.of("mm_migrate_pages_start", tid)
         starts = starts.take(starts.ints("reason", -1) == reason)
-        end_times, ok, bad = ends.time_ns, ends.ints("succeeded"), ends.ints("failed")
-        start_times = starts.time_ns
+        end_times, ok, bad = ends.time_ns.tolist(), ends.ints("succeeded").tolist(), ends.ints("failed").tolist()
+        start_times = starts.time_ns.tolist()
         at = 0
         for i, end_ns in enumerate(end_times):
-            begin = int(end_ns)
+            begin = end_ns
             while at < len(start_times) and start_times[at] <= end_ns:
-                begin = int(start_times[at])
+                begin = start_times[at]
                 at += 1
-            yield begin, int(end_ns), int(ok[i]), int(bad[i])
+            yield begin, end_ns, ok[i], bad[i]
         for begin in start_times[at:]:
-            yield int(begin), -1, 0, 0
+            yield begin, -1, 0, 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracereplay.attempts.draft import REASON_MEMORY_HOTPLUG, Draft
-from tracereplay.attempts.events import AttemptEvents
+from tracereplay.attempts.events import AttemptEvents, Migration
 from tracereplay.attempts.phases import phases_between
 from tracereplay.layout.layout import Layout
 from tracereplay.model.result import Request, Try
@@ -23,15 +23,13 @@ LEAD_NS = 5 * NS_PER_S
 # Without a known block size, a tested range of this alignment (the smallest block size in use) is a memory block.
 SMALLEST_BLOCK_PAGES = 1 << 15
 
-Migration = tuple[int, int, int, int]  # start_ns, end_ns (-1 = not seen), succeeded, failed
-
 
 def find_offline(events: AttemptEvents, layout: Layout, taken: list[Draft]) -> list[Draft]:
     """Every offlining that migrated or tested pages; `taken` are attempts whose tests are not offline's."""
     drafts: list[Draft] = []
     for tid in events.tids("mm_migrate_pages", "mm_migrate_pages_start", "test_pages_isolated"):
         busy = [draft for draft in taken if draft.tid == tid]
-        migrations = list(events.migrations(tid, REASON_MEMORY_HOTPLUG))
+        migrations = events.migrations(tid, REASON_MEMORY_HOTPLUG)
         tests = _block_tests(events, layout, tid, busy, bool(migrations))
         for group, test in _group(events, tid, migrations, tests):
             drafts.append(_draft(events, layout, tid, group, test))

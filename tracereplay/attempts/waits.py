@@ -25,9 +25,9 @@ def add_waits(events: AttemptEvents, draft: Draft) -> None:
     if reason is None or draft.tid is None:
         return
     end_ns = draft.end_ns if draft.end_ns is not None else events.end_ns
-    for start, end, _moved, _failed in events.migrations(draft.tid, reason):
+    for start, end, _moved, _failed in events.migrations(draft.tid, reason, draft.start_ns, end_ns):
         stop = end if end >= 0 else events.end_ns
-        if start < draft.start_ns or start > end_ns or stop - start < SLEEP_NS:
+        if stop - start < SLEEP_NS:
             continue
         times = np.unique(np.concatenate([[start], events.task_stream(draft.tid, start, stop).time_ns, [stop]]))
         for gap in np.flatnonzero(np.diff(times) >= SLEEP_NS):

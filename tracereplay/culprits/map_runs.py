@@ -16,7 +16,7 @@ RUNS_KEPT = 4096
 STATES = ("not_seen", "free", "moved", "held", "culprit", "mixed")
 NOT_SEEN, FREE, MOVED, HELD, CULPRIT, MIXED = range(len(STATES))
 
-Pictures = Sequence[tuple[int, npt.NDArray[np.void]]]  # (first pfn, rows of state.PAGE)
+Pictures = Sequence[tuple[int, npt.NDArray[np.void]]]  # (first pfn, rows of state.RUN)
 
 
 def _codes(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
@@ -26,7 +26,7 @@ def _codes(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
     codes[free] = FREE
     codes[free & ((rows["marks"] & (Mark.TOUCHED | Mark.FROZEN | Mark.MIGRATION_ENTRY)) != 0)] = MOVED
     codes[rows["state"] == State.UNSEEN] = NOT_SEEN
-    return codes
+    return np.repeat(codes, rows["pages"])
 
 
 def count_pages(pictures: Pictures) -> PageCounts:

@@ -22,6 +22,7 @@ class Stacks:
 
     fetch: FetchStacks
     name_of: NameAddress
+    exact: bool = False  # perf: a stack carries its event's own time
     _known: dict[tuple[int, int, int], tuple[str, ...] | None] = field(default_factory=dict)
     _ids: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -44,7 +45,7 @@ class Stacks:
         return [Stack(id=name, frames=list(frames)) for frames, name in self._ids.items()]
 
     def _find(self, ns: int, cpu: int, tid: int) -> tuple[str, ...] | None:
-        table = self.fetch(ns, ns + BEHIND_NS)
+        table = self.fetch(ns, ns if self.exact else ns + BEHIND_NS)
         if table is None:
             return None
         for row in table.to_pylist():

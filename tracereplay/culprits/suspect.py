@@ -276,7 +276,7 @@ def logged_suspects(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
     return found
 
 
-def _time(value: np.integer[Any]) -> int | None:
+def _time(value: np.integer[Any] | int) -> int | None:
     return None if value < 0 else int(value)
 
 
@@ -301,7 +301,7 @@ def _flags(value: int, names: Mapping[int, str]) -> frozenset[str]:
 def _file(run: Run, row: np.void, files: np.ndarray[Any, Any]) -> File | None:
     if row["file"] < 0:
         return None
-    dev, ino = (_time(files[row["file"]][name]) for name in ("dev", "ino"))
+    dev, ino = (_time(int(files[row["file"]][name])) for name in ("dev", "ino"))
     if dev is None and ino is None:
         return None
     fs = run.layout.file_systems.get(dev) if dev is not None else None

@@ -79,7 +79,7 @@ class Engine:
     background_isolators: Sequence[int] = ()
     actions: Sequence[Action] = ()
     time_ns: int | None = None
-    pictures: dict[int, list[tuple[int, npt.NDArray[np.void]]]] = field(default_factory=dict)  # attempt -> (pfn, rows)
+    pictures: dict[int, list[tuple[int, npt.NDArray[np.void]]]] = field(default_factory=dict)  # see _picture
     _mem: Memory = field(init=False)
     _active: list[int] = field(default_factory=list, init=False)
     _next_action: int = field(default=0, init=False)
@@ -168,7 +168,7 @@ class Engine:
                 take_range(self._mem, start_pfn, end_pfn, action.time_ns)
             return
         if action.picture:
-            self.pictures[action.attempt] = [(start, self.pages(start, end)) for start, end in action.spans]
+            self.pictures[action.attempt] = [(start, self._picture(start, end)) for start, end in action.spans]
         named_pfn = action.named_pfn if action.named_file is None else self._find_file(action)
         if named_pfn >= 0:
             self._make_room([(named_pfn, named_pfn + 1)])
@@ -178,6 +178,16 @@ class Engine:
                 at = probe(self._mem, at, end_pfn, action.visited_end_pfn, named_pfn, action.time_ns, action.attempt)
                 if at < end_pfn:
                     self._grow(("suspects", "claims"))
+
+    def _picture(self, start_pfn: int, end_pfn: int) -> npt.NDArray[np.void]:
+        """Runs (state.RUN) of pages of equal state and marks: small, however large the range."""
+        rows = self.pages(start_pfn, end_pfn)
+        keys = (rows["state"].astype(np.int32) << 16) | rows["marks"]
+        edges = np.flatnonzero(np.diff(keys, prepend=-1))
+        runs = np.zeros(len(edges), st.RUN)
+        runs["pages"] = np.diff(edges, append=len(rows))
+        runs["state"], runs["marks"] = rows["state"][edges], rows["marks"][edges]
+        return runs
 
     def _find_file(self, action: Action) -> int:
         """The page of the action's spans that holds this part of this file now, -1 = not known."""

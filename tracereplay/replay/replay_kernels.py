@@ -263,7 +263,7 @@ def do_free(
 @inlined
 def file_slot(slots: npt.NDArray[np.int64], key_a: int, key_b: int) -> int:
     """Slot of the key, or the empty one where it belongs (open addressing)."""
-    slot = ((key_a ^ (key_b << 17)) * HASH_MULTIPLIER) % len(slots)
+    slot = int(((key_a ^ (key_b << 17)) * HASH_MULTIPLIER) % len(slots))
     while slots[slot, 2] != 0 and not (slots[slot, 0] == key_a and slots[slot, 1] == key_b):
         slot = (slot + 1) % len(slots)
     return slot

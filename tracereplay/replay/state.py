@@ -176,6 +176,8 @@ CLAIM = np.dtype([("suspect", np.int32), ("ref", np.int32)])  # reference `ref` 
 
 FILE = np.dtype([("dev", np.int64), ("ino", np.int64)])  # -1 = unknown (known by its mapping pointer only)
 
+RUN = np.dtype([("pages", np.int64), ("state", np.uint8), ("marks", np.uint16)])  # pages of equal state and marks
+
 FAILED_ALLOC = np.dtype([("ns", np.int64), ("tid", np.int32), ("order", np.int32), ("gfp", np.uint32)])
 
 
