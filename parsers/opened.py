@@ -1,7 +1,7 @@
 """Files as they come: plain or packed with gzip, zstd or xz, regular files, pipes, standard input (`-`).
 
 Text is unpacked as it is read; what must be mapped (trace.dat, perf.data) is unpacked once into a temporary file that
-has no name and is gone with the process. A file that unpacks to far more than data ever does is refused.
+has no name and is gone with its last user. A file that unpacks to far more than data ever does is refused.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
@@ -196,35 +197,39 @@ def _spooled(path: Path) -> Path:
     """A copy of what can be read only once; kept until the process ends."""
     try:
         if str(path) == STANDARD_INPUT:
-            return _kept(iter(lambda: sys.stdin.buffer.read(PIECE_BYTES), b""), path)
-        with path.open("rb") as file:
-            return _kept(iter(lambda: file.read(PIECE_BYTES), b""), path)
+            copy = _copied(iter(lambda: sys.stdin.buffer.read(PIECE_BYTES), b""), path)
+        else:
+            with path.open("rb") as file:
+                copy = _copied(iter(lambda: file.read(PIECE_BYTES), b""), path)
     except (OSError, AttributeError) as error:
         raise InputError(f"cannot be read: {error}", path=path) from None
+    _KEPT.append(copy)
+    return _by_descriptor(copy)
 
 
-def mappable(path: Path) -> Path:
-    """A plain file with the content of this one: itself, or an unpacked copy that is kept until the process ends.
+@contextmanager
+def mappable(path: Path) -> Iterator[Path]:
+    """A plain file with the content of this one: itself, or an unpacked copy.
 
-    Errors: InputError when it cannot be read, is damaged, or there is no room for it.
+    The copy is reached for as long as the context lasts, and takes room until the last mapping of it is gone.
+    Errors: InputError when the file cannot be read, is damaged, or there is no room for it.
     """
     file = readable(path)
     try:
-        status = file.stat()
-        with file.open("rb") as raw:
-            packing = packing_of(raw.read(6))
+        packing = ""
+        if not file.is_dir():
+            with file.open("rb") as raw:
+                packing = packing_of(raw.read(6))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
-    return _unpacked(path, status.st_mtime_ns, status.st_size) if packing else file
-
-
-@cache
-def _unpacked(path: Path, _mtime_ns: int, _size: int) -> Path:
+    if not packing:
+        yield file
+        return
     losses: list[Loss] = []
-    file = _kept(plain_pieces(path, losses), path)
-    if losses:
-        raise InputError(losses[0].detail, path=path, advice="copy it again, or unpack by hand what is there")
-    return file
+    with _copied(plain_pieces(path, losses), path) as copy:
+        if losses:
+            raise InputError(losses[0].detail, path=path, advice="copy it again, or unpack by hand what is there")
+        yield _by_descriptor(copy)
 
 
 class _HasInfo(Protocol):
@@ -241,9 +246,13 @@ def open_named(make: Callable[[Path], Reader], path: Path, *, mapped: bool) -> R
     mapped -- whether it maps its file, which must be unpacked for it; readers of text unpack as they go.
     Errors: InputError, of the reader or where the bytes cannot be had.
     """
-    file, content = (mappable(path) if mapped else path), readable(path)
+    content = readable(path)
     try:
-        reader = make(file)
+        if mapped:
+            with mappable(path) as file:
+                reader = make(file)
+        else:
+            reader = make(path)
     except InputError as error:
         raise error.with_path(path) from None
     reader.info.path = path
@@ -254,10 +263,15 @@ def open_named(make: Callable[[Path], Reader], path: Path, *, mapped: bool) -> R
 _KEPT: list[IO[bytes]] = []
 
 
-def _kept(pieces: Iterator[bytes], path: Path) -> Path:
-    """Pieces written to a temporary file without a name; it is reached through its descriptor (proc(5), fd)."""
+def _by_descriptor(file: IO[bytes]) -> Path:
+    """A path to an open file that has no name (proc(5), fd)."""
+    return Path(f"/proc/self/fd/{file.fileno()}")
+
+
+def _copied(pieces: Iterator[bytes], path: Path) -> IO[bytes]:
+    """Pieces written to a temporary file without a name."""
     room = shutil.disk_usage(tempfile.gettempdir()).free // 10 * 9
-    file = tempfile.TemporaryFile()  # noqa: SIM115 (kept open)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     try:
         for piece in pieces:
             room -= len(piece)
@@ -275,5 +289,4 @@ def _kept(pieces: Iterator[bytes], path: Path) -> Path:
             path=path,
             advice="make room there, or set TMPDIR",
         ) from None
-    _KEPT.append(file)
-    return Path(f"/proc/self/fd/{file.fileno()}")
+    return file

@@ -182,15 +182,17 @@ def _further_lines(text: str) -> Row:
     return row
 
 
-def read_stack_handles(path: str | Path) -> dict[int, tuple[str, ...]]:
-    """Stacks by handle from page_owner_stacks/show_stacks_handles (6.19 on): frames, then `handle: N`, blank line.
+def read_stack_handles(path: str | Path) -> tuple[dict[int, tuple[str, ...]], list[Loss]]:
+    """Stacks by handle, and what is missing, from page_owner_stacks/show_stacks_handles (6.19 on): frames, then
+    `handle: N`, blank line.
 
     A page_owner dump of print mode stack_handle serves as well. Errors: InputError when the file cannot be read,
     names no handle, or names more than any kernel has.
     """
     found: dict[int, tuple[str, ...]] = {}
     frames: list[str] = []
-    for line in text_lines(Path(path), []):
+    losses: list[Loss] = []
+    for line in text_lines(Path(path), losses):
         if handle := HANDLE.match(line):
             if frames:
                 found.setdefault(int(handle[1]), tuple(frames))
@@ -208,4 +210,4 @@ def read_stack_handles(path: str | Path) -> dict[int, tuple[str, ...]]:
             path=path,
             advice="pass /sys/kernel/debug/page_owner_stacks/show_stacks_handles",
         )
-    return found
+    return found, losses

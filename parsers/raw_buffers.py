@@ -69,11 +69,11 @@ class _CpuFile:
     @classmethod
     def of(cls, cpu: int, path: Path) -> _CpuFile:
         try:
-            plain = mappable(path)
-            if not plain.stat().st_size:  # nor is anything read from a live tracefs, whose files have no size
-                return cls(cpu, path, None)
-            with plain.open("rb") as file:
-                return cls(cpu, path, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            with mappable(path) as plain:
+                if not plain.stat().st_size:  # nor is anything read from a live tracefs, whose files have no size
+                    return cls(cpu, path, None)
+                with plain.open("rb") as file:
+                    return cls(cpu, path, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read: {error}", path=path) from None
 

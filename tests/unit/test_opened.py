@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import lzma
@@ -45,6 +46,11 @@ def contents(path: Path) -> tuple[bytes, list[Loss]]:
     return b"".join(opened.plain_pieces(path, losses)), losses
 
 
+def mapped_bytes(path: Path) -> bytes:
+    with opened.mappable(path) as plain:
+        return plain.read_bytes()
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Callable[[bytes], Path]:
     def write(data: bytes) -> Path:
@@ -60,9 +66,9 @@ def test_content(file: Callable[[bytes], Path], packing: str) -> None:
     path = file(PACK[packing](TEXT) if packing else TEXT)
     assert contents(path) == (TEXT, [])
     assert detect(path).packing == packing
-    mapped = opened.mappable(path)
-    assert mapped.read_bytes() == TEXT
-    assert (mapped == path) == (not packing)
+    with opened.mappable(path) as mapped:
+        assert mapped.read_bytes() == TEXT
+        assert (mapped == path) == (not packing)
 
 
 @pytest.mark.parametrize("pack", [*PACK.values(), zstd], ids=[*PACK, "zstd with size"])
@@ -92,7 +98,7 @@ def test_cut(file: Callable[[bytes], Path], packing: str) -> None:
         assert packing in losses[0].detail
         assert len(found) > 50_000
         with pytest.raises(InputError, match="ends early"):
-            opened.mappable(path)
+            mapped_bytes(path)
 
 
 @pytest.mark.parametrize("packing", PACK)
@@ -110,7 +116,7 @@ def test_damaged(file: Callable[[bytes], Path], packing: str) -> None:
 def test_bombs(file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch, packing: str) -> None:
     monkeypatch.setattr(opened, "FREE_BYTES", 1 << 20)
     path = file(PACK[packing](b"\n" * (64 << 20)))
-    for read in (contents, opened.mappable):
+    for read in (contents, mapped_bytes):
         with pytest.raises(InputError, match="times its size") as caught:
             read(path)
         assert str(path) in str(caught.value)
@@ -126,7 +132,7 @@ def test_no_room(file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch)
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(InputError, match="TMPDIR"):
-        opened.mappable(file(gzip.compress(TEXT)))
+        mapped_bytes(file(gzip.compress(TEXT)))
 
 
 @pytest.mark.parametrize("packing", PACK)
@@ -139,6 +145,17 @@ def test_packed_traces(file: Callable[[bytes], Path], packing: str) -> None:
     assert reader.info.by_event == plain.info.by_event
     assert len(list(reader.stream())) == len(list(plain.stream()))
     assert open_reader(file(PACK[packing](TEXT))).info.events == 19_999
+
+
+def test_nothing_is_left_open(file: Callable[[bytes], Path]) -> None:
+    """A corpus of packed traces must not pile up copies."""
+    path = file(gzip.compress((capture("offline_unmovable") / "trace.dat").read_bytes()))
+    open_reader(path)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        open_reader(path)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_packed_log(file: Callable[[bytes], Path]) -> None:

@@ -121,7 +121,8 @@ def test_stacks_by_handle(dump: Any) -> None:
     shown = dump(
         " a+0x1/0x2\n b+0x3/0x4\nhandle: 7\n\n c+0x5/0x6\nhandle: 8\nnr_base_pages: 3\n\n", "show_stacks_handles"
     )
-    stacks = read_stack_handles(shown)
+    stacks, losses = read_stack_handles(shown)
+    assert losses == []
     assert stacks == {7: ("a+0x1/0x2", "b+0x3/0x4"), 8: ("c+0x5/0x6",)}
     path = dump(record(further="handle: 7\n") + record(further="handle: 9\n"))
     assert read_page_owner(path, stacks=stacks)[0]["stack"].to_pylist() == [["a+0x1/0x2", "b+0x3/0x4"], None]
