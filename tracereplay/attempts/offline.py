@@ -11,9 +11,10 @@ import numpy as np
 from tracereplay.attempts.draft import REASON_MEMORY_HOTPLUG, Draft
 from tracereplay.attempts.events import AttemptEvents, Migration
 from tracereplay.attempts.phases import phases_between
+from tracereplay.layout.build import ISOLATE_WITH_CMA, ISOLATE_WITHOUT_CMA
 from tracereplay.layout.layout import Layout
 from tracereplay.model.result import Request, Try
-from tracereplay.schema import MT, PFN, RET, Op
+from tracereplay.schema import MT, PFN, RET, Op, PageStream
 from tracereplay.units import NS_PER_MS, NS_PER_S
 
 # offline_pages() loops without sleeping: its task is silent this long only when it waits for a page or has left.
@@ -114,6 +115,8 @@ def _extent(
     """Start, end and block of an attempt, from what its task did to pages around its migrations."""
     stream = events.task_stream(tid, first_ns - LEAD_NS, min(last_ns + LEAD_NS, events.end_ns))
     isolate = layout.isolate_migratetype
+    if isolate is None:
+        isolate = _isolate_migratetype(stream, first_ns, last_ns)
     gets = (stream.op == Op.REF_MOD_UNLESS) | (stream.op == Op.REF_MOD_AND_TEST) | (stream.op == Op.REF_MOD)
     isolating = gets & (stream.args[:, MT] == isolate) if isolate is not None else np.zeros(len(stream), bool)
     start_ns, end_ns = first_ns, last_ns
@@ -132,6 +135,17 @@ def _extent(
         pfns = stream.args[entries, PFN]
         pfns = pfns[pfns > 0]
     return start_ns, end_ns, _block_around(layout, pfns)
+
+
+def _isolate_migratetype(stream: PageStream, first_ns: int, last_ns: int) -> int | None:
+    """MIGRATE_ISOLATE where no layout tells: the pages a task migrates away lie in isolated pageblocks.
+
+    It is the highest number: 5 with CONFIG_CMA, 4 without, above the types of pages that are allocated from.
+    """
+    counted = (stream.op >= Op.REF_SET) & (stream.op <= Op.REF_UNFREEZE)
+    during = counted & (stream.time_ns >= first_ns) & (stream.time_ns <= last_ns)
+    highest = int(stream.args[during, MT].max(initial=0))
+    return highest if highest in (ISOLATE_WITHOUT_CMA, ISOLATE_WITH_CMA) else None
 
 
 def _contiguous_start(times: np.ndarray, at: int) -> int:
