@@ -1,0 +1,228 @@
+"""Offlining, contiguous ranges, long-term pins, compaction and waits, out of events made by hand."""
+
+from __future__ import annotations
+
+from tests.attempt_tables import (
+    BLOCK,
+    DRIVER,
+    LAYOUT,
+    MS,
+    OTHER,
+    attempt_events,
+    checked,
+    joined,
+    migration,
+    row,
+    scanned,
+)
+from tests.replay_twin import entry, swap_pte
+from tracereplay.attempts.compaction import find_compaction
+from tracereplay.attempts.contig import find_contig
+from tracereplay.attempts.draft import REASON_LONGTERM_PIN, REASON_MEMORY_HOTPLUG, Draft
+from tracereplay.attempts.longterm import find_longterm
+from tracereplay.attempts.offline import find_offline
+from tracereplay.attempts.waits import add_waits
+from tracereplay.schema import Op
+
+HOTPLUG = REASON_MEMORY_HOTPLUG
+
+
+def isolation(ms: float, pfn: int, tid: int = DRIVER, mt: int = 5) -> tuple[int, int, int, int, tuple[int, ...]]:
+    """A get of a page in a pageblock of type `mt` (5: MIGRATE_ISOLATE)."""
+    return entry(int(ms * MS), tid, Op.REF_MOD_UNLESS, pfn, mt=mt, val=1, count=2, ret=1)
+
+
+# -- contiguous ranges ----------------------------------------------------------------------------------------------
+
+
+def test_a_tested_range_of_no_cma_allocation_is_a_contiguous_one() -> None:
+    events = attempt_events(joined(migration(1, 2), checked(3, 4096, 4608, 4100), scanned(1.5, 4096, 4200)))
+    (draft,) = find_contig(events, [])
+    assert (draft.operation, draft.outcome, draft.errno, draft.basis) == ("contig_alloc", "failed", "EBUSY", "inferred")
+    assert (draft.start_ns, draft.end_ns) == (1 * MS, 3 * MS)
+    assert (draft.request.start_pfn, draft.request.end_pfn, draft.request.pages) == (4096, 4608, 512)
+    assert (draft.tries[0].first_blocking_pfn, draft.try_visited) == (4100, [4200])
+
+
+def test_tests_of_a_cma_allocation_are_not_taken_twice() -> None:
+    cma = Draft("cma_alloc", DRIVER, 0, 9 * MS, "failed", "event")
+    assert find_contig(attempt_events(checked(3, 4096, 4608, 4100)), [cma]) == []
+    assert len(find_contig(attempt_events(checked(30, 4096, 4608, 4100)), [cma])) == 1
+
+
+def test_ranges_tried_one_after_the_other_are_one_attempt_until_one_succeeds() -> None:
+    events = attempt_events(
+        joined(
+            checked(1, 0, 512, 3),
+            checked(2, 512, 1024),
+            checked(3, 1024, 1536),
+            checked(300, 0, 512, 9),
+        )
+    )
+    first, second, third = find_contig(events, [])
+    assert [t.result for t in first.tries] == ["EBUSY", "succeeded"]
+    assert (first.outcome, second.outcome, third.outcome) == ("succeeded", "succeeded", "failed")
+
+
+# -- offlining ------------------------------------------------------------------------------------------------------
+
+
+def test_a_block_that_went_offline() -> None:
+    events = attempt_events(
+        joined(migration(10, 11, failed=0, reason=HOTPLUG), checked(12, 2 * BLOCK, 3 * BLOCK)),
+        [isolation(9, 2 * BLOCK + 7), isolation(9.5, 2 * BLOCK + 8)],
+    )
+    (draft,) = find_offline(events, LAYOUT, [])
+    assert (draft.operation, draft.outcome, draft.area) == ("memory_offline", "succeeded", "memory2")
+    assert (draft.start_ns, draft.end_ns) == (9 * MS, 12 * MS)
+    assert draft.spans == ((2 * BLOCK, 3 * BLOCK),)
+    assert [t.result for t in draft.tries] == ["succeeded"]
+
+
+def test_migrations_that_end_in_silence_were_interrupted() -> None:
+    passes = [migration(10 + at, 10.5 + at, failed=11, reason=HOTPLUG) for at in range(4)]
+    events = attempt_events(joined(*passes), [isolation(10 + at / 4, BLOCK + at) for at in range(14)])
+    (draft,) = find_offline(events, LAYOUT, [])
+    assert (draft.outcome, draft.errno, draft.basis) == ("interrupted", "EINTR", "inferred")
+    assert draft.spans == ((BLOCK, 2 * BLOCK),)
+    assert [t.result for t in draft.tries] == ["EAGAIN"] * 4
+    assert draft.failed_migrations == 11
+
+
+def test_several_offlines_of_one_task_are_told_apart_by_tests_and_silence() -> None:
+    first = joined(migration(10, 11, reason=HOTPLUG), checked(12, BLOCK, 2 * BLOCK))
+    second = migration(13, 14, failed=3, reason=HOTPLUG)
+    third = joined(migration(1000, 1001, reason=HOTPLUG), checked(1002, 3 * BLOCK, 4 * BLOCK))
+    entries = [isolation(13.5, 2 * BLOCK + 1)]
+    drafts = find_offline(attempt_events(joined(first, second, third), entries), LAYOUT, [])
+    assert [(d.outcome, d.spans) for d in drafts] == [
+        ("succeeded", ((BLOCK, 2 * BLOCK),)),
+        ("interrupted", ((2 * BLOCK, 3 * BLOCK),)),
+        ("succeeded", ((3 * BLOCK, 4 * BLOCK),)),
+    ]
+
+
+def test_a_silence_in_which_events_may_be_lost_parts_nothing() -> None:
+    parts = joined(migration(10, 11, failed=3, reason=HOTPLUG), migration(900, 901, failed=3, reason=HOTPLUG))
+    assert len(find_offline(attempt_events(parts), LAYOUT, [])) == 2
+    assert len(find_offline(attempt_events(parts, hidden_ms=[(500, 600)]), LAYOUT, [])) == 1
+
+
+def test_success_without_a_migration() -> None:
+    (draft,) = find_offline(attempt_events(checked(12, 2 * BLOCK, 3 * BLOCK)), LAYOUT, [])
+    assert (draft.outcome, draft.start_ns) == ("succeeded", 12 * MS)
+
+
+def test_a_tested_range_that_is_no_block_is_no_offline() -> None:
+    assert find_offline(attempt_events(checked(12, 2 * BLOCK, 2 * BLOCK + 512)), LAYOUT, []) == []
+    assert find_offline(attempt_events(checked(12, 2 * BLOCK, 3 * BLOCK, 2 * BLOCK + 3)), LAYOUT, []) == []
+    busy = Draft("cma_alloc", DRIVER, 0, 20 * MS, "succeeded", "event")
+    assert find_offline(attempt_events(checked(12, 2 * BLOCK, 3 * BLOCK)), LAYOUT, [busy]) == []
+
+
+def test_an_offline_that_the_trace_cuts_off() -> None:
+    running = attempt_events(migration(10, None, reason=HOTPLUG), end_ms=50)
+    assert [(d.outcome, d.end_ns) for d in find_offline(running, LAYOUT, [])] == [("unfinished", None)]
+    looping = attempt_events(migration(10, 11, failed=3, reason=HOTPLUG), end_ms=50)
+    assert [d.outcome for d in find_offline(looping, LAYOUT, [])] == ["unfinished"]
+
+
+def test_migrations_for_other_reasons_are_no_offline() -> None:
+    assert find_offline(attempt_events(migration(10, 11, failed=3)), LAYOUT, []) == []
+
+
+# -- long-term pins ---------------------------------------------------------------------------------------------------
+
+
+def test_a_long_term_pin_that_could_not_move_its_page() -> None:
+    calls = joined(
+        migration(10, 11, moved=31, failed=1, reason=REASON_LONGTERM_PIN),
+        migration(500, 501, reason=REASON_LONGTERM_PIN),
+    )
+    pages = [entry(int(10.5 * MS), DRIVER, Op.SET_MIGRATION_PTE, 77, mapping=swap_pte(77))]
+    failed, fine = find_longterm(attempt_events(calls, pages))
+    assert (failed.operation, failed.outcome, failed.errno) == ("longterm_pin", "failed", "ENOMEM")
+    assert (failed.spans, failed.failed_migrations, failed.phases.migrate) == (((77, 78),), 1, MS)
+    assert (fine.outcome, fine.errno) == ("succeeded", None)
+
+
+def test_a_long_term_pin_that_went_well_after_all() -> None:
+    calls = joined(
+        migration(10, 11, moved=31, failed=1, reason=REASON_LONGTERM_PIN), migration(12, 13, reason=REASON_LONGTERM_PIN)
+    )
+    (draft,) = find_longterm(attempt_events(calls))
+    assert (draft.outcome, draft.errno, [t.result for t in draft.tries]) == ("succeeded", None, ["ENOMEM", "succeeded"])
+
+
+def test_a_long_term_pin_that_the_trace_cuts_off() -> None:
+    (draft,) = find_longterm(attempt_events(migration(10, None, reason=REASON_LONGTERM_PIN)))
+    assert (draft.outcome, draft.end_ns) == ("unfinished", None)
+
+
+# -- compaction -------------------------------------------------------------------------------------------------------
+
+
+def run(
+    ms: float, status: int, tid: int = OTHER, zone: tuple[int, int] = (0, 4096)
+) -> dict[str, list[dict[str, object]]]:
+    """One zone's run."""
+    return {
+        "mm_compaction_begin": [row(ms, tid, zone_start=zone[0], zone_end=zone[1], migrate_pfn=0, free_pfn=0, mode=0)],
+        "mm_compaction_end": [row(ms + 1, tid, zone_start=zone[0], zone_end=zone[1], status=status)],
+    }
+
+
+def test_zones_of_one_compaction_are_one_attempt() -> None:
+    events = attempt_events(joined(run(1, 5), run(3, 5, zone=(4096, 8192)), scanned(1.5, 100, 200, OTHER), run(500, 5)))
+    first, second = find_compaction(events)
+    assert (len(first.tries), first.outcome, first.spans) == (2, "succeeded", ((100, 200),))
+    assert (second.start_ns, second.spans) == (500 * MS, ())
+
+
+def test_a_direct_compaction_succeeds_only_with_a_page_of_its_order() -> None:
+    wanted = {"mm_compaction_try_to_compact_pages": [row(0.5, OTHER, order=9, gfp_mask=0, prio=1)]}
+    assert [d.outcome for d in find_compaction(attempt_events(joined(wanted, run(1, 5))))] == ["failed"]
+    assert [d.outcome for d in find_compaction(attempt_events(joined(wanted, run(1, 8))))] == ["succeeded"]
+    assert [d.outcome for d in find_compaction(attempt_events(run(1, 7)))] == ["failed"]
+
+
+def test_kcompactd_fails_nobody() -> None:
+    assert find_compaction(attempt_events(run(1, 5), comms={OTHER: "kcompactd0"})) == []
+    assert len(find_compaction(attempt_events(run(1, 5), comms={OTHER: "sh"}))) == 1
+
+
+def test_a_compaction_that_the_trace_cuts_off() -> None:
+    cut = {"mm_compaction_begin": run(1, 5)["mm_compaction_begin"]}
+    assert [(d.outcome, d.end_ns) for d in find_compaction(attempt_events(cut))] == [("unfinished", None)]
+
+
+# -- waits ------------------------------------------------------------------------------------------------------------
+
+
+def waits_of(
+    parts: dict[str, list[dict[str, object]]], entries: list[tuple[int, int, int, int, tuple[int, ...]]]
+) -> list[tuple[str, int, int]]:
+    draft = Draft("cma_alloc", DRIVER, 0, 9000 * MS, "failed", "event")
+    add_waits(attempt_events(parts, entries), draft)
+    return [(wait.kind, wait.start_ns // MS, wait.end_ns // MS) for wait in draft.waits]
+
+
+def test_a_silence_within_a_migration_is_a_wait() -> None:
+    busy = [isolation(ms, 5) for ms in range(10, 1000, 50)]
+    assert waits_of(migration(10, 1000), busy[:3]) == [("other", 110, 1000)]
+    assert waits_of(migration(10, 1000), busy) == []
+    assert waits_of(migration(10, 60), []) == []
+    assert waits_of(migration(10, 1000, reason=HOTPLUG), busy[:3]) == []
+
+
+def test_a_wait_for_writeback_is_told_by_its_event() -> None:
+    told = {"folio_wait_writeback": [row(11, DRIVER, ino=12, index=3)]}
+    assert waits_of(joined(migration(10, 1000), told), [isolation(11, 5)]) == [("writeback", 11, 1000)]
+    early = {"folio_wait_writeback": [row(1, DRIVER, ino=12, index=3)]}
+    assert waits_of(joined(migration(10, 1000), early), [isolation(11, 5)]) == [("other", 11, 1000)]
+    stranger = {"folio_wait_writeback": [row(11, OTHER, ino=12, index=3)]}
+    assert waits_of(joined(migration(10, 1000), stranger), [isolation(11, 5)]) == [("other", 11, 1000)]
+
+
+def test_a_migration_without_end_waits_until_the_trace_ends() -> None:
+    assert waits_of(migration(10, None), [isolation(11, 5)]) == [("other", 11, 10000)]
