@@ -77,9 +77,11 @@ class Trace:
 
     def page_engine(self) -> Engine:
         """A fresh model that knows whose gets are isolation, and when."""
-        return self._engine(
-            isolation_windows((d.tid, d.start_ns, self._end(d)) for d in self.drafts if d.tid is not None)
-        )
+        return self._engine(self._isolations())
+
+    def _isolations(self) -> list[Action]:
+        """Whose gets are isolation, and when: those of the attempts that were made."""
+        return isolation_windows((d.tid, d.start_ns, self._end(d)) for d in self.drafts if d.tid is not None)
 
     def _engine(self, actions: Sequence[Action]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
@@ -104,7 +106,8 @@ class Trace:
     def inventory(self, at_ns: int, area: str | None, block: int | None) -> list[Attempt]:
         """What would stand in the way of these ranges at this time, had anybody asked."""
         drafts = asked(asked_ranges(self.layout, area, block), at_ns)
-        engine = self._engine(inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))]))
+        asking = inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))])
+        engine = self._engine([*self._isolations(), *asking])
         engine.run(self._watched(self.reader.stream(REPLAYED)))
         self.losses.add(self.input_id, engine.losses())
         return judge(self._run(engine), engine, self.events, drafts, self.input_id)
