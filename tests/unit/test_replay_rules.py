@@ -82,7 +82,7 @@ def suspects(engine: Engine) -> dict[int, int]:
     return {int(row["pfn"]): int(row["reasons"]) for row in engine.table("suspects")}
 
 
-# -- lives ---------------------------------------------------------------------------------------------------------
+# -- lives -------------------------------------------------------------------------------------------------------
 
 
 def test_allocated_freed_drained_taken() -> None:
@@ -161,7 +161,7 @@ def test_a_cma_allocation_takes_its_range() -> None:
     assert page(begun)["alloc_ns"] == 40
 
 
-# -- the expected count ----------------------------------------------------------------------------------------------
+# -- the expected count --------------------------------------------------------------------------------------------
 
 
 def test_expected_of_an_anonymous_page_is_its_mappings() -> None:  # [12]
@@ -209,7 +209,7 @@ def test_page_type_is_kept_with_its_name() -> None:
     assert not page(replayed([ref(1, APP, MOD, 1, 1, -128)]))["marks"] & Mark.TYPED
 
 
-# -- taking ----------------------------------------------------------------------------------------------------------
+# -- taking --------------------------------------------------------------------------------------------------------
 
 
 def test_kinds_of_references() -> None:
@@ -255,7 +255,7 @@ def test_the_migrator_s_remaps_are_not_isolation() -> None:  # [6]
     assert not page(engine)["marks"] & Mark.TOUCHED
 
 
-# -- giving back -----------------------------------------------------------------------------------------------------
+# -- giving back ---------------------------------------------------------------------------------------------------
 
 
 def test_a_put_gives_back_the_task_s_own_youngest() -> None:
@@ -292,7 +292,7 @@ def test_a_put_of_what_was_taken_unseen_closes_nothing() -> None:
     assert takers(replayed([*anon(), ref(5, WORKER, PUT, -1, 0, 0)])) == []
 
 
-# -- mappings --------------------------------------------------------------------------------------------------------
+# -- mappings ------------------------------------------------------------------------------------------------------
 
 
 def test_a_fault_s_reference_becomes_the_mapping() -> None:  # [2] [4]
@@ -321,7 +321,7 @@ def test_a_younger_get_of_another_task_makes_the_mapping_ambiguous() -> None:
     assert not page(replayed([*events, mapped]))["marks"] & Mark.AMBIGUOUS
 
 
-# -- conflicts -------------------------------------------------------------------------------------------------------
+# -- conflicts -----------------------------------------------------------------------------------------------------
 
 
 def test_a_count_that_contradicts_the_one_before_is_a_conflict_until_two_agree() -> None:
@@ -370,7 +370,7 @@ def test_a_page_taken_out_of_the_cache() -> None:
     assert not page(engine)["marks"] & Mark.FILE
 
 
-# -- what stands in the way --------------------------------------------------------------------------------------------
+# -- what stands in the way ------------------------------------------------------------------------------------------
 
 
 def test_nothing_stands_in_the_way_of_free_and_of_plain_pages() -> None:
@@ -447,7 +447,7 @@ def test_a_tail_left_alone_stands_for_itself() -> None:
     assert suspects(replayed(parted, watched())) == {PFN + at: Reason.UNMOVABLE for at in (1, 2, 3)}
 
 
-# -- what became of it -------------------------------------------------------------------------------------------------
+# -- what became of it -----------------------------------------------------------------------------------------------
 
 
 def test_what_became_of_a_suspect() -> None:
