@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.model.result import Phases
 
@@ -22,14 +20,19 @@ def phases_between(events: AttemptEvents, tid: int, start_ns: int, end_ns: int, 
         ("mm_migrate_pages", "migrate"),
         ("test_pages_isolated", "test"),
     )
-    marks = [(int(ns), kind) for event, kind in kinds for ns in events.of(event, tid).between(start_ns, end_ns).time_ns]
+    marks = sorted(
+        (ns, kind) for event, kind in kinds for ns in events.of(event, tid).between(start_ns, end_ns).time_ns.tolist()
+    )
     if not marks:
         return Phases()
-    starts = np.array(sorted(try_starts_ns) or [start_ns], np.int64)
+    begins = iter(sorted(try_starts_ns) or [start_ns])
+    begin: int | None = next(begins)
     sums = {"drain": 0, "isolate": 0, "migrate": 0, "test": 0}
     last = start_ns
-    for ns, kind in sorted(marks):
-        first_of_try = bool(np.any((starts >= last) & (starts < ns))) or last == start_ns
+    for ns, kind in marks:
+        first_of_try = begin is not None and begin < ns
+        while begin is not None and begin < ns:
+            begin = next(begins, None)
         sums["drain" if first_of_try and kind != "migrate" else kind] += ns - last
         last = ns
     return Phases(**sums)
