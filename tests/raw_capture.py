@@ -26,6 +26,8 @@ def cut_raw_capture(trace: Path, root: Path, *, flat: bool = False, packed: bool
     texts = [("ftrace", text) for text in container.ftrace_formats] + container.event_formats
     for system, text in texts:
         event = text.split("\n")[0].removeprefix("name: ")
+        if event not in reader.info.by_event:
+            continue  # a kernel has a thousand formats
         name = f"formats/{system}.{event}" if flat else f"events/{system}/{event}/format"
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
