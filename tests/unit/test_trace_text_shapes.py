@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.captures import capture
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers import text_trace_shapes
@@ -289,3 +293,37 @@ def test_detection_of_shapes(tmp_path: Path) -> None:
     ):
         path.write_text(text)
         assert detect(path).kind is kind, text
+
+
+def as_latency(line: str) -> str:
+    found = re.match(r" *(.{1,16})-(\d+) +\[(\d+)\] (\S+) +(\d+)\.(\d+): (.*)", line)
+    if found is None:
+        return line
+    comm, tid, cpu, flags, seconds, micros, rest = found.groups()
+    return f"{comm[:8]:>8}-{tid:<7} {int(cpu):3d}{flags} {int(seconds + micros):4d}us+: {rest}"
+
+
+def as_graph(line: str) -> str:
+    found = re.match(r" *(.{1,16})-(\d+) +\[(\d+)\] \S+ +(\d+\.\d+): (\w+: .*)", line)
+    if found is None:
+        return line
+    comm, tid, cpu, time, rest = found.groups()
+    return f"{time:>16} | {int(cpu):3d})  {comm}-{tid}  |               |  /* {rest} */"
+
+
+@pytest.mark.parametrize("shape", [as_latency, as_graph])
+def test_a_real_trace_in_another_shape(tmp_path: Path, shape: Callable[[str], str]) -> None:
+    path = next(path for path in capture("cma_bufferhead").glob("trace*.txt.gz"))
+    with gzip.open(path, "rt") as text:
+        lines = text.read().splitlines()[:4000]
+    usual, other = tmp_path / "usual", tmp_path / "other"
+    usual.write_text("\n".join(lines) + "\n")
+    other.write_text("\n".join(map(shape, lines)) + "\n")
+    expected, found = TextTraceReader(usual), TextTraceReader(other)
+    assert found.info.by_event == expected.info.by_event
+    # the latency format cuts names, function graph has no flags
+    left_out = {"comm"} | ({"common_flags", "preempt_count"} if shape is as_graph else set())
+    tables = found.tables()
+    for name, table in expected.tables().items():
+        kept = [column for column in table.column_names if column not in left_out]
+        assert tables[name].select(kept).equals(table.select(kept)), name
