@@ -186,7 +186,7 @@ def test_refusals(dump: Any, content: bytes, message: str) -> None:
 
 def test_cut_anywhere(dump: Any) -> None:
     whole = (record() + record("4.19", further=STACK + MIGRATED)).encode()
-    for cut in range(1, len(whole)):
+    for cut in range(1, len(whole), 3):
         try:
             table, losses = read_page_owner(dump(whole[:cut]))
         except InputError:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tracereplay
 from tests.captures import capture, fixture_captures, trace_of
 from tests.raw_capture import cut_raw_capture
 from tests.trace_dat_builder import FORMATS, Machine, trace_dat_v6
@@ -153,3 +154,17 @@ def test_odd_header_page(tmp_path: Path, header: str) -> None:
             RawBuffersReader(root)
     else:
         assert RawBuffersReader(root).info.events
+
+
+def test_blame_is_that_of_the_trace(tmp_path: Path) -> None:
+    where = capture("cma_pin_vmsplice")
+    root = cut_raw_capture(where / "trace.dat", tmp_path)
+    found, expected = (
+        [
+            (attempt.operation, attempt.outcome, attempt.errno, attempt.culprits)
+            for attempt in tracereplay.open(path, layout=where / "layout_before").blame().attempts
+        ]
+        for path in (root, where / "trace.dat")
+    )
+    assert found == expected
+    assert sum(len(culprits) for *_, culprits in found) > 0
