@@ -32,7 +32,7 @@ from tracereplay.session import Session
 
 TABLE = Path(__file__).with_suffix(".md")
 ROOT = Path(__file__).resolve().parents[1]
-GRID = 150  # moments tried, and again around the best one
+GRID = 400  # moments tried, and again around the best one
 
 
 def open_trace(folder: Path) -> Trace:
