@@ -77,7 +77,7 @@ actions = st.lists(
     st.builds(
         Action,
         time_ns=st.integers(-1, 130),
-        kind=st.sampled_from(ActionKind),
+        kind=st.sampled_from([ActionKind.WATCH, ActionKind.UNWATCH, ActionKind.TAKE, ActionKind.PROBE]),
         attempt=st.integers(0, 2),
         spans=spans,
         tid=st.sampled_from(TASKS),

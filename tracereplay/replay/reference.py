@@ -137,8 +137,9 @@ class Reference:
 
     def run(self, stream: Iterable[PageStream], actions: Iterable[Action] = ()) -> None:
         """Everything in order of time: an action to WATCH before the events of its time, the others after them."""
-        after = {ActionKind.UNWATCH: 1, ActionKind.TAKE: 2, ActionKind.PROBE: 3}
-        todo = sorted(actions, key=lambda action: (action.time_ns, after.get(action.kind, -1)))
+        order = (ActionKind.WATCH, ActionKind.UNWATCH, ActionKind.TAKE, ActionKind.PROBE)
+        todo = [action for action in actions if action.kind in order]  # others ask without leaving a trace
+        todo.sort(key=lambda action: (action.time_ns, order.index(action.kind)))
         for chunk in stream:
             for ns, cpu, tid, op, args in zip(
                 chunk.time_ns.tolist(),
@@ -477,7 +478,7 @@ class Reference:
                 begun = page.state is State.ALLOCATED and page.alloc_tid == -1
                 if not begun or page.marks & (Mark.ANON | Mark.FILE):
                     self.begin_life(page, action.time_ns, -1, 0)
-        else:
+        elif action.kind is ActionKind.PROBE:
             named_pfn = action.named_pfn if action.named_file is None else self.find_file(action, *action.named_file)
             for start, end in action.spans:
                 self.probe(action, start, end, named_pfn)
