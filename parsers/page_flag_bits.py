@@ -79,7 +79,7 @@ _V6_6 = [
     "swapbacked",
     "unevictable",
 ]
-_V6_12 = [
+V6_12 = [
     "locked",
     "writeback",
     "referenced",
@@ -100,7 +100,7 @@ _V6_12 = [
     "swapbacked",
     "unevictable",
 ]
-_V7_3 = [*_V6_12, "dropbehind"]
+_V7_3 = [*V6_12, "dropbehind"]
 # Flags that follow if the kernel is configured so, in the order of the enum (the text names idle before young).
 _CONFIGURED = ("mlocked", "uncached", "hwpoison", "young", "idle", "arch_2", "arch_3", "skip_kasan_poison")
 
@@ -144,5 +144,5 @@ def _family(names: list[str], macro_form: bool) -> list[str] | None:
             return _V4_19
         return _V6_6 if macro_form else _V5_4
     if "owner_2" in named and "error" not in named:
-        return _V7_3 if "dropbehind" in named else _V6_12
+        return _V7_3 if "dropbehind" in named else V6_12
     return None

@@ -12,7 +12,6 @@ import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -20,8 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.errors import InputError
+from tracereplay.schema import KPF
 
 UInt64Array = npt.NDArray[np.uint64]
+
+__all__ = ["KPF", "PageSnapshot", "is_page_flags_name", "read_page_snapshot", "read_page_snapshots"]
 
 ADVICE = "copy it as: dd if=/proc/kpageflags bs=8 skip=START_PFN count=PAGES of=kpageflags.before.0xSTART-0xEND.bin"
 # 2^29 page frames are 2 TiB of memory with 4 KiB pages: a range beyond is a mistake in the name.
@@ -31,52 +33,6 @@ _NAME = re.compile(
     r"(?P<kind>kpageflags|kpagecount)(?:\.(?P<label>[\w-]+?))??"
     r"(?:\.0x(?P<start>[0-9a-fA-F]{1,13})-0x(?P<end>[0-9a-fA-F]{1,13}))?(?:\.bin)?(?:\.gz)?"
 )
-
-
-class KPF(IntEnum):
-    """Bit numbers of a kpageflags word (include/uapi/linux/kernel-page-flags.h; 32 on: linux/kernel-page-flags.h)."""
-
-    LOCKED = 0
-    ERROR = 1
-    REFERENCED = 2
-    UPTODATE = 3
-    DIRTY = 4
-    LRU = 5
-    ACTIVE = 6
-    SLAB = 7
-    WRITEBACK = 8
-    RECLAIM = 9
-    BUDDY = 10
-    MMAP = 11
-    ANON = 12
-    SWAPCACHE = 13
-    SWAPBACKED = 14
-    COMPOUND_HEAD = 15
-    COMPOUND_TAIL = 16
-    HUGE = 17
-    UNEVICTABLE = 18
-    HWPOISON = 19
-    NOPAGE = 20
-    KSM = 21
-    THP = 22
-    OFFLINE = 23
-    ZERO_PAGE = 24
-    IDLE = 25
-    PGTABLE = 26
-    RESERVED = 32
-    MLOCKED = 33
-    OWNER_PRIVATE = 34
-    PRIVATE = 35
-    PRIVATE_2 = 36
-    OWNER_2 = 37
-    ARCH = 38
-    UNCACHED = 39
-    SOFTDIRTY = 40
-
-    @property
-    def mask(self) -> np.uint64:
-        """The flag as a word."""
-        return np.uint64(1 << self.value)
 
 
 @dataclass(frozen=True, slots=True)

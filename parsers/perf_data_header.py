@@ -189,8 +189,7 @@ def parse_attr(data: bytes, *, big: bool) -> Attr:
 
 def read_ids(data: bytes, *, big: bool) -> list[int]:
     """An array of u64; a rest shorter than one is left out."""
-    order = "big" if big else "little"
-    return [int.from_bytes(data[at : at + 8], order) for at in range(0, len(data) - 7, 8)]
+    return [int.from_bytes(data[at : at + 8], "big" if big else "little") for at in range(0, len(data) - 7, 8)]
 
 
 def _feature_places(data: mmap, table_at: int, flags: bytes, *, big: bool) -> Iterable[tuple[int, bytes]]:

@@ -145,7 +145,9 @@ class PerfFile:
     def usual(cls, make: Maker | None = None, records: bytes = b"") -> PerfFile:
         """Three tracepoints, two ids each (one per CPU), on a machine of two CPUs."""
         make = make or Maker()
-        attrs = [(make.attr(event_id), (10 + 2 * n, 11 + 2 * n)) for n, event_id in enumerate((541, 543, 300))]
+        attrs: list[tuple[bytes, tuple[int, ...]]] = [
+            (make.attr(event_id), (10 + 2 * n, 11 + 2 * n)) for n, event_id in enumerate((541, 543, 300))
+        ]
         features = {1: make.tracing_data(), 4: make.text("6.12.1"), 6: make.text("x86_64"), 7: make.pack("II", 2, 2)}
         return cls(make, attrs, features, records)
 

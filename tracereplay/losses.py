@@ -54,7 +54,8 @@ LOSS_KINDS: dict[str, LossKind] = {
             hides_events=True,
         ),
         LossKind(
-            "losses_not_told", Severity.NOTICE,
+            "losses_not_told",
+            Severity.NOTICE,
             "This text does not say whether events were lost",
             "Pass perf.data itself, or print it with perf script --show-lost-events.",
             hides_events=True,

@@ -111,6 +111,52 @@ class PageStream:
         return len(self.time_ns)
 
 
+class KPF(IntEnum):
+    """Bit numbers of a kpageflags word (include/uapi/linux/kernel-page-flags.h; 32 on: linux/kernel-page-flags.h)."""
+
+    LOCKED = 0
+    ERROR = 1
+    REFERENCED = 2
+    UPTODATE = 3
+    DIRTY = 4
+    LRU = 5
+    ACTIVE = 6
+    SLAB = 7
+    WRITEBACK = 8
+    RECLAIM = 9
+    BUDDY = 10
+    MMAP = 11
+    ANON = 12
+    SWAPCACHE = 13
+    SWAPBACKED = 14
+    COMPOUND_HEAD = 15
+    COMPOUND_TAIL = 16
+    HUGE = 17
+    UNEVICTABLE = 18
+    HWPOISON = 19
+    NOPAGE = 20
+    KSM = 21
+    THP = 22
+    OFFLINE = 23
+    ZERO_PAGE = 24
+    IDLE = 25
+    PGTABLE = 26
+    RESERVED = 32
+    MLOCKED = 33
+    OWNER_PRIVATE = 34
+    PRIVATE = 35
+    PRIVATE_2 = 36
+    OWNER_2 = 37
+    ARCH = 38
+    UNCACHED = 39
+    SOFTDIRTY = 40
+
+    @property
+    def mask(self) -> np.uint64:
+        """The flag as a word."""
+        return np.uint64(1 << self.value)
+
+
 # What snapshots and kernel logs are turned into. `layout/` and `attempts/` read these tables, whoever made them.
 LAYOUT_TABLES: dict[str, tuple[Column, ...]] = {
     "zones": (

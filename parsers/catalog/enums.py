@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tracereplay.parsers.page_flag_bits import V6_12
+
 # include/linux/gfp_types.h since 5.4. 4.19 had other bits 8-22 under the same names. Bits from 24 on are packed by
 # the kernel's configuration and are left to their hexadecimal residue; none of them bears on mobility.
 GFP_BITS: Mapping[str, int] = {
@@ -108,25 +110,7 @@ PAGE_FLAGS: Mapping[str, int] = {
     for bit, name in (
         *enumerate(
             (
-                "locked",
-                "writeback",
-                "referenced",
-                "uptodate",
-                "dirty",
-                "lru",
-                "head",
-                "waiters",
-                "active",
-                "workingset",
-                "owner_priv_1",
-                "owner_2",
-                "arch_1",
-                "reserved",
-                "private",
-                "private_2",
-                "reclaim",
-                "swapbacked",
-                "unevictable",
+                *V6_12,
                 "mlocked",
                 "hwpoison",
                 "young",

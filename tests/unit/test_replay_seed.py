@@ -6,19 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.replay_twin import ANON_MAPPING, FLAG_BITS, entry, flags, stream
-from tracereplay.parsers.page_flags import KPF
 from tracereplay.replay.agreement import READING_NS, History, Reason, compare, disagreeing, reasons
 from tracereplay.replay.engine import Engine
-from tracereplay.replay.kpage_flags import Kpf, folio_orders
+from tracereplay.replay.kpage_flags import folio_orders
 from tracereplay.replay.seed import seed, seed_cma
 from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, State
-from tracereplay.schema import Op
+from tracereplay.schema import KPF, Op
 
-ANON = (Kpf.LRU, Kpf.ANON, Kpf.MMAP, Kpf.UPTODATE)
-FILE = (Kpf.LRU, Kpf.UPTODATE)
+ANON = (KPF.LRU, KPF.ANON, KPF.MMAP, KPF.UPTODATE)
+FILE = (KPF.LRU, KPF.UPTODATE)
 
 
-def words(*pages: tuple[Kpf, ...]) -> npt.NDArray[np.uint64]:
+def words(*pages: tuple[KPF, ...]) -> npt.NDArray[np.uint64]:
     """kpageflags words."""
     return np.array([sum(1 << flag for flag in page) for page in pages], np.uint64)
 
@@ -30,15 +29,9 @@ def engine(*entries: tuple[int, int, int, int, tuple[int, ...]]) -> Engine:
     return made
 
 
-def test_bits_are_those_of_the_parser() -> None:
-    assert {flag.name: flag.value for flag in Kpf} == {
-        flag.name: flag.value for flag in KPF if flag.name in Kpf.__members__
-    }
-
-
 def test_seeded_pages() -> None:
     made = engine()
-    snapshot = words((Kpf.BUDDY,), ANON, FILE, (), (Kpf.NOPAGE,), (Kpf.PGTABLE,))
+    snapshot = words((KPF.BUDDY,), ANON, FILE, (), (KPF.NOPAGE,), (KPF.PGTABLE,))
     counts = np.array([0, 2, 0, 0, 0, 0], np.uint64)
     assert seed(made, 100, snapshot, counts) == 4
     rows = made.pages(100, 106)
@@ -56,7 +49,7 @@ def test_what_events_told_stays() -> None:
 
 
 def test_folios_are_found_by_their_tails() -> None:
-    head, tail = (*ANON, Kpf.COMPOUND_HEAD), (*ANON, Kpf.COMPOUND_TAIL)
+    head, tail = (*ANON, KPF.COMPOUND_HEAD), (*ANON, KPF.COMPOUND_TAIL)
     cut = words(tail, head, tail, tail, tail, ANON, head, tail, tail)
     assert folio_orders(cut).tolist() == [-1, 2, 2, 2, 2, 0, -1, -1, -1]
     made = engine()
@@ -82,7 +75,7 @@ def mapped(pfn: int, ns: int = 1) -> list[tuple[int, int, int, int, tuple[int, .
 
 def test_agreement_by_aspect() -> None:
     made = engine(*mapped(100), *mapped(101), *mapped(102), entry(9, 7, Op.FREE, 103), entry(9, 7, Op.PCP_DRAIN, 104))
-    snapshot = words(ANON, FILE, (*ANON, Kpf.WRITEBACK), (Kpf.BUDDY,), ANON, ANON)
+    snapshot = words(ANON, FILE, (*ANON, KPF.WRITEBACK), (KPF.BUDDY,), ANON, ANON)
     aspects = compare(made, 100, snapshot, np.array([1, 0, 1, 0, 1, 1], np.uint64))
     assert aspects["free"].told.tolist() == [True] * 5 + [False]  # nobody named the last
     assert aspects["free"].differs.tolist() == [False, False, False, False, True, False]
@@ -97,7 +90,7 @@ def test_a_word_of_nothing_is_any_page_off_the_buddy_lists() -> None:
     made = engine(*mapped(100), entry(9, 7, Op.FREE, 101), entry(9, 7, Op.PCP_DRAIN, 102))
     free = compare(made, 100, words((), (), ()))["free"]
     assert free.agrees.tolist() == [True, True, False]
-    offline = compare(made, 100, words((Kpf.NOPAGE,), (), ()))["free"]
+    offline = compare(made, 100, words((KPF.NOPAGE,), (), ()))["free"]
     assert offline.told.tolist() == [False, True, True]
 
 

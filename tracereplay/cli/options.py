@@ -29,9 +29,7 @@ def input_options(required: bool) -> Decorator:
             help="Zones, blocks and CMA areas: a snapshot folder, or written by hand.",
         ),
         click.option("--kernel-log", metavar="FILE", help="The kernel log (dmesg) of the same boot."),
-        click.option(
-            "--page-owner", metavar="FILE", help="page_owner of debugfs: who allocated older pages."
-        ),
+        click.option("--page-owner", metavar="FILE", help="page_owner of debugfs: who allocated older pages."),
         click.option("--page-pinner", metavar="FILE", help="page_pinner of debugfs (Android): who put pages."),
         *quiet_options(),
     )

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.replay.engine import Engine, flag_masks
-from tracereplay.replay.kpage_flags import Bools, Kpf, Words, has, is_anon, is_file, is_free, is_used
+from tracereplay.replay.kpage_flags import Bools, Words, has, is_anon, is_file, is_free, is_used
 from tracereplay.replay.replay_kernels import FlagMask
 from tracereplay.replay.state import Mark, State
-from tracereplay.schema import ORDER, PFN, Op, PageStream
+from tracereplay.schema import KPF, ORDER, PFN, Op, PageStream
 
 ASPECTS = ("free", "anon", "file", "compound", "mapped", "locked", "writeback")
 NEVER = np.iinfo(np.int64).min
@@ -101,7 +101,7 @@ def compare(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None
     state, marks, order = rows["state"], rows["marks"], rows["order"]
     allocated: Bools = state == State.ALLOCATED
     buddy: Bools = state == State.BUDDY
-    told = (state != State.UNSEEN) & ~has(words, Kpf.NOPAGE)
+    told = (state != State.UNSEEN) & ~has(words, KPF.NOPAGE)
     nothing = words == 0
     free = np.where(is_free(words), ~allocated, np.where(nothing, ~buddy, allocated))
     used = allocated & is_used(words)
@@ -114,10 +114,10 @@ def compare(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None
         "free": Aspect(told, free),
         "anon": Aspect(placed, anon == is_anon(words)),
         "file": Aspect(placed, cached == is_file(words)),
-        "compound": Aspect(placed, (order > 0) == has(words, Kpf.COMPOUND_HEAD, Kpf.COMPOUND_TAIL)),
+        "compound": Aspect(placed, (order > 0) == has(words, KPF.COMPOUND_HEAD, KPF.COMPOUND_TAIL)),
         # PG_locked of the last event is stale on pages that are up to date: locked means that a read has not ended.
-        "locked": Aspect(placed & counted & cached, reading == has(words, Kpf.LOCKED)),
-        "writeback": Aspect(placed & counted, flags[FlagMask.WRITEBACK] == has(words, Kpf.WRITEBACK)),
+        "locked": Aspect(placed & counted & cached, reading == has(words, KPF.LOCKED)),
+        "writeback": Aspect(placed & counted, flags[FlagMask.WRITEBACK] == has(words, KPF.WRITEBACK)),
         # Events tell the mapcount of the head alone.
         "mapped": Aspect(
             placed & counted & (order == 0), (rows["mapcount"] >= 0) == (mapcount > 0)

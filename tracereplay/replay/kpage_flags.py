@@ -1,68 +1,41 @@
 """What a word of /proc/kpageflags says of a page, in the model's terms.
 
-Replay must not import parsers: these few bits of the stable interface (include/uapi/linux/kernel-page-flags.h) are
-repeated here; a test holds them to `parsers.page_flags.KPF`.
+The bits are a stable interface: include/uapi/linux/kernel-page-flags.h.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
+
+from tracereplay.schema import KPF
 
 Words = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
 
 
-class Kpf(IntEnum):
-    """Bit numbers of a kpageflags word that the model reads."""
-
-    LOCKED = 0
-    REFERENCED = 2
-    UPTODATE = 3
-    DIRTY = 4
-    LRU = 5
-    ACTIVE = 6
-    SLAB = 7
-    WRITEBACK = 8
-    RECLAIM = 9
-    BUDDY = 10
-    MMAP = 11
-    ANON = 12
-    SWAPBACKED = 14
-    COMPOUND_HEAD = 15
-    COMPOUND_TAIL = 16
-    UNEVICTABLE = 18
-    NOPAGE = 20
-    OFFLINE = 23
-    PGTABLE = 26
-    RESERVED = 32
-    OWNER_PRIVATE = 34
-    PRIVATE = 35
-
-
 # kpageflags bits that stand for one bit of page->flags, by the name page_ref events give it.
-PAGE_FLAG_NAMES: Mapping[Kpf, str] = {
-    Kpf.LOCKED: "locked",
-    Kpf.REFERENCED: "referenced",
-    Kpf.UPTODATE: "uptodate",
-    Kpf.DIRTY: "dirty",
-    Kpf.LRU: "lru",
-    Kpf.ACTIVE: "active",
-    Kpf.WRITEBACK: "writeback",
-    Kpf.RECLAIM: "reclaim",
-    Kpf.SWAPBACKED: "swapbacked",
-    Kpf.COMPOUND_HEAD: "head",
-    Kpf.UNEVICTABLE: "unevictable",
-    Kpf.RESERVED: "reserved",
-    Kpf.OWNER_PRIVATE: "owner_priv_1",
-    Kpf.PRIVATE: "private",
+PAGE_FLAG_NAMES: Mapping[KPF, str] = {
+    KPF.LOCKED: "locked",
+    KPF.REFERENCED: "referenced",
+    KPF.UPTODATE: "uptodate",
+    KPF.DIRTY: "dirty",
+    KPF.LRU: "lru",
+    KPF.ACTIVE: "active",
+    KPF.WRITEBACK: "writeback",
+    KPF.RECLAIM: "reclaim",
+    KPF.SWAPBACKED: "swapbacked",
+    KPF.COMPOUND_HEAD: "head",
+    KPF.UNEVICTABLE: "unevictable",
+    KPF.RESERVED: "reserved",
+    KPF.OWNER_PRIVATE: "owner_priv_1",
+    KPF.PRIVATE: "private",
 }
 
 
-def has(words: Words, *flags: Kpf) -> Bools:
+def has(words: Words, *flags: KPF) -> Bools:
     """bool[n]: the words with any of these flags."""
     mask = np.uint64(sum(1 << flag for flag in flags))
     found: Bools = (words & mask) != 0
@@ -71,28 +44,28 @@ def has(words: Words, *flags: Kpf) -> Bools:
 
 def is_free(words: Words) -> Bools:
     """bool[n]: pages of the buddy lists. Pages on per-cpu lists have a word of 0, as plain kernel pages have."""
-    return has(words, Kpf.BUDDY)
+    return has(words, KPF.BUDDY)
 
 
 def is_used(words: Words) -> Bools:
     """bool[n]: pages that are surely in use: something is said of them, and not that they are free or absent."""
-    used: Bools = (words != 0) & ~has(words, Kpf.BUDDY, Kpf.NOPAGE)
+    used: Bools = (words != 0) & ~has(words, KPF.BUDDY, KPF.NOPAGE)
     return used
 
 
 def is_anon(words: Words) -> Bools:
     """bool[n]: anonymous pages."""
-    return has(words, Kpf.ANON)
+    return has(words, KPF.ANON)
 
 
 def is_file(words: Words) -> Bools:
     """bool[n]: pages of a page cache, shared memory included: on an LRU list or mapped, and not anonymous."""
-    return has(words, Kpf.LRU, Kpf.MMAP) & ~has(words, Kpf.ANON, Kpf.SLAB, Kpf.BUDDY)
+    return has(words, KPF.LRU, KPF.MMAP) & ~has(words, KPF.ANON, KPF.SLAB, KPF.BUDDY)
 
 
 def is_typed(words: Words) -> Bools:
     """bool[n]: pages whose _mapcount holds a page type."""
-    return has(words, Kpf.SLAB, Kpf.PGTABLE, Kpf.OFFLINE)
+    return has(words, KPF.SLAB, KPF.PGTABLE, KPF.OFFLINE)
 
 
 def page_flags(words: Words, bits: Mapping[str, int] | None) -> npt.NDArray[np.uint32]:
@@ -106,8 +79,8 @@ def page_flags(words: Words, bits: Mapping[str, int] | None) -> npt.NDArray[np.u
 
 def folio_orders(words: Words) -> npt.NDArray[np.int8]:
     """int8[n]: order of the compound page each page belongs to; 0 for single pages, -1 where the range cuts it off."""
-    tail = has(words, Kpf.COMPOUND_TAIL)
-    head = has(words, Kpf.COMPOUND_HEAD) & ~tail
+    tail = has(words, KPF.COMPOUND_TAIL)
+    head = has(words, KPF.COMPOUND_HEAD) & ~tail
     orders = np.where(tail, -1, 0).astype(np.int8)
     starts = np.flatnonzero(~tail)
     lengths = np.diff(np.append(starts, len(words)))

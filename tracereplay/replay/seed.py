@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.kpage_flags import (
-    Kpf,
     Words,
     folio_orders,
     has,
@@ -22,8 +21,9 @@ from tracereplay.replay.kpage_flags import (
     page_flags,
 )
 from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, State
+from tracereplay.schema import KPF
 
-PAGE_TYPES = {Kpf.SLAB: PageType.SLAB, Kpf.PGTABLE: PageType.TABLE, Kpf.OFFLINE: PageType.OFFLINE}
+PAGE_TYPES = {KPF.SLAB: PageType.SLAB, KPF.PGTABLE: PageType.TABLE, KPF.OFFLINE: PageType.OFFLINE}
 
 
 def seed(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None = None) -> int:
