@@ -15,6 +15,7 @@ from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
 from tracereplay.attempts.inventory import asked, asked_ranges, inventory_questions
 from tracereplay.attempts.log import Log, apply_log
+from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.stacks import Stacks
 from tracereplay.culprits.suspect import Run
@@ -22,7 +23,7 @@ from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
 from tracereplay.layout.build import complete_layout, infer_layout
 from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
-from tracereplay.model.result import Attempt
+from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Action, Engine
 from tracereplay.replay.page_life import isolation_windows
 from tracereplay.schema import ARGS, Op, PageStream
@@ -56,6 +57,7 @@ class Trace:
     events: AttemptEvents = field(init=False)
     drafts: list[Draft] = field(init=False)
     stacks: Stacks = field(init=False)
+    counters: list[Counter] = field(default_factory=list, init=False)  # filled by `attempts`
 
     def __post_init__(self) -> None:
         info = self.reader.info
@@ -92,10 +94,14 @@ class Trace:
 
     def attempts(self) -> list[Attempt]:
         """Replay the trace and judge every attempt."""
-        engine = self._engine(questions(self.events, self.drafts, self.has_page_ref))
+        ranges = counted_ranges(self.layout)
+        times = self.reader.info.start_ns or 0, self.events.end_ns
+        counting = occupancy_questions(ranges, self.drafts, *times)
+        engine = self._engine([*questions(self.events, self.drafts, self.has_page_ref), *counting])
         if self.drafts:
             engine.run(self._watched(self.reader.stream(REPLAYED)))
         self.losses.add(self.input_id, engine.losses())
+        self.counters = counters_of(engine.counts.rows, ranges, self.input_id)
         return judge(self._run(engine), engine, self.events, self.drafts, self.input_id)
 
     def _hides(self, start_ns: int, end_ns: int) -> bool:

@@ -238,6 +238,7 @@ class Session:
             layout=summarise_layout(layout) if layout is not None else None,
             stacks=[stack for trace in traces for stack in trace.stacks.listed()],
             attempts=attempts,
+            counters=[counter for trace in traces for counter in trace.counters],
             blame=sum_up(attempts),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracereplay.attempts.cma import find_cma
 from tracereplay.attempts.compaction import find_compaction
 from tracereplay.attempts.contig import find_contig
-from tracereplay.attempts.draft import Draft, merge_spans
+from tracereplay.attempts.draft import Draft, Spans, merge_spans
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.longterm import find_longterm
@@ -53,12 +53,18 @@ def questions(events: AttemptEvents, drafts: list[Draft], has_page_ref: bool) ->
         actions.append(Action(end_ns, ActionKind.UNWATCH, blocking_key(number), (), draft.tid))
         actions.extend(_try_probes(events, number, draft))
         actions.extend(_wait_probes(events, number, draft, has_page_ref))
-        if draft.operation == "cma_alloc" and draft.outcome == "succeeded":
-            got = tuple((t.start_pfn, t.end_pfn) for t in draft.tries[-1:] if t.start_pfn is not None and t.end_pfn)
+        if got := taken_spans(draft):
             actions.append(Action(end_ns, ActionKind.TAKE, blocking_key(number), got, draft.tid))
         if draft.outcome == "unfinished" or draft.operation == "compaction":
             actions.append(Action(end_ns, ActionKind.PROBE, blocking_key(number), draft.spans, draft.tid))
     return actions
+
+
+def taken_spans(draft: Draft) -> Spans:
+    """The range that a cma_alloc() got; empty for all other attempts."""
+    if draft.operation != "cma_alloc" or draft.outcome != "succeeded":
+        return ()
+    return tuple((t.start_pfn, t.end_pfn) for t in draft.tries[-1:] if t.start_pfn is not None and t.end_pfn)
 
 
 def probed_tries(draft: Draft) -> list[Try]:

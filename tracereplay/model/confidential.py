@@ -118,7 +118,7 @@ class _Scrubber:
         return File(dev=file.dev, ino=ino, index=file.index, fs=None if file.fs is None else self.text(file.fs))
 
     def area(self, name: str) -> str:
-        if name in _KEPT_AREAS or _BLOCK.fullmatch(name) or self.is_zone(name):
+        if name in _KEPT_AREAS or _BLOCK.fullmatch(name) or self.is_zone(re.sub(r"@0x[0-9a-f]+$", "", name)):
             return name
         return self.token("area", name)
 

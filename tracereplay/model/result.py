@@ -251,8 +251,12 @@ class Attempt(Struct, kw_only=True):
 
 
 class Counter(Struct, kw_only=True):
-    """Pages in a state, in a zone or area, from this time until the next row."""
+    """Pages in a state, in a CMA area or Movable zone, from this time until the next row of that scope and name.
 
+    name -- free; allocated; cma_alloc: taken by cma_alloc() and not given back; not_seen: no event named them yet.
+    """
+
+    input_id: str | None = None
     scope: str
     name: str
     time_ns: int

@@ -13,6 +13,7 @@ from tracereplay.losses import Loss
 from tracereplay.replay import state as st
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
+from tracereplay.replay.occupancy import StateCounts
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
 from tracereplay.replay.range_kernels import take_range
 from tracereplay.replay.replay_kernels import SLOTS_PER_KEY, FlagMask, missing_sections, replay, set_file_slot
@@ -29,6 +30,7 @@ class ActionKind(IntEnum):
     PROBE = 1  # which pages stand in the way now?
     UNWATCH = 2  # the attempt ends
     TAKE = 3  # its spans were allocated as a range (cma_alloc_finish)
+    COUNT = 4  # how many pages of its spans are in which state? `attempt` is the asker's own number
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Action:
     named_pfn: int = -1
     named_file: tuple[int, int] | None = None  # (ino, page index): the page to name where only its file is known
     picture: bool = False  # keep a copy of the rows of its spans
+    taken: Spans = ()  # COUNT: parts that were allocated as ranges before, to be told apart
 
 
 FLAG_NAMES: Mapping[FlagMask, str] = {
@@ -80,14 +83,16 @@ class Engine:
     actions: Sequence[Action] = ()
     time_ns: int | None = None
     pictures: dict[int, list[tuple[int, npt.NDArray[np.void]]]] = field(default_factory=dict)  # see _picture
+    counts: StateCounts = field(init=False)
     _mem: Memory = field(init=False)
     _active: list[int] = field(default_factory=list, init=False)
     _next_action: int = field(default=0, init=False)
     _slots: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        order = (ActionKind.UNWATCH, ActionKind.WATCH, ActionKind.TAKE, ActionKind.PROBE)
+        order = (ActionKind.UNWATCH, ActionKind.WATCH, ActionKind.TAKE, ActionKind.PROBE, ActionKind.COUNT)
         self.actions = sorted(self.actions, key=lambda a: (a.time_ns, a.kind != ActionKind.WATCH, order.index(a.kind)))
+        self.counts = StateCounts(sum(action.kind == ActionKind.COUNT for action in self.actions))
         tables = {name: np.zeros(256, dtype) for name, dtype in st.TABLE_DTYPES.items()}
         self._mem = Memory(
             pages=st.blank_pages(0),
@@ -166,6 +171,9 @@ class Engine:
             self._make_room(action.spans)
             for start_pfn, end_pfn in self._present(action.spans):
                 take_range(self._mem, start_pfn, end_pfn, action.time_ns)
+            return
+        if action.kind == ActionKind.COUNT:
+            self.counts.count(self._mem, action.attempt, action.time_ns, action.spans, action.taken)
             return
         if action.picture:
             self.pictures[action.attempt] = [(start, self._picture(start, end)) for start, end in action.spans]

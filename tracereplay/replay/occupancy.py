@@ -1,0 +1,73 @@
+"""How many pages of a range are in which state, at the times asked for: small arrays, within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.replay import state as st
+from tracereplay.replay.ledger_kernels import Memory
+from tracereplay.replay.range_kernels import count_states
+
+# A count reads every row of its range, at about 1 ns each; replaying an event costs 100 ns and reading it as much.
+ROWS_ALWAYS = 1 << 26  # over all counts of a run
+ROWS_PER_EVENT = 4  # and these for every event replayed
+LAST_PFN = st.MAX_SECTIONS << st.SECTION_BITS
+
+
+class StateCount(NamedTuple):
+    """One range at one time. What of the range is in none of the three was not seen."""
+
+    key: int  # the asker's number
+    time_ns: int
+    free_pages: int
+    allocated_pages: int  # by mm_page_alloc, or before the trace
+    taken_pages: int  # allocated as a range, and not given back
+
+
+@dataclass(slots=True)
+class StateCounts:
+    """The counts taken so far. planned -- how many will be asked for; those beyond the budget are left out, evenly."""
+
+    planned: int
+    rows: list[StateCount] = field(default_factory=list)
+    _asked: int = 0
+    _read: int = 0
+
+    def count(
+        self,
+        mem: Memory,
+        key: int,
+        time_ns: int,
+        spans: Iterable[tuple[int, int]],
+        taken: Iterable[tuple[int, int]],
+    ) -> None:
+        """Count these [start_pfn, end_pfn) spans now. taken -- parts of them that were allocated as ranges."""
+        self._asked += 1
+        cost = sum(_present_rows(mem, *span) for span in spans)
+        may_read = ROWS_ALWAYS * self._asked // self.planned + ROWS_PER_EVENT * int(mem.tally[st.Tally.EVENTS])
+        if self._read + cost > may_read:
+            return
+        self._read += cost
+        states, ranges = _counted(mem, spans), _counted(mem, taken)
+        free = int(states[st.State.BUDDY] + states[st.State.PCP])
+        in_ranges = int(ranges[-1])
+        self.rows.append(StateCount(key, time_ns, free, int(states[st.State.ALLOCATED]) - in_ranges, in_ranges))
+
+
+def _present_rows(mem: Memory, start_pfn: int, end_pfn: int) -> int:
+    """Rows that counting the span reads, rounded up to sections."""
+    sections = mem.sections[max(start_pfn, 0) >> st.SECTION_BITS : ((end_pfn - 1) >> st.SECTION_BITS) + 1]
+    return int(np.count_nonzero(sections >= 0)) << st.SECTION_BITS
+
+
+def _counted(mem: Memory, spans: Iterable[tuple[int, int]]) -> npt.NDArray[np.int64]:
+    """Pages by State; behind them those allocated without an allocation seen."""
+    counts = np.zeros(len(st.State) + 1, np.int64)
+    for start_pfn, end_pfn in spans:
+        count_states(mem, max(start_pfn, 0), min(end_pfn, LAST_PFN), counts)
+    return counts
