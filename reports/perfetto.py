@@ -50,13 +50,14 @@ class _Writer:
         self.tracks = 0
 
     def written(self) -> bytes:
+        roots: dict[str, int] = {}
         for source in self.result.inputs:
             attempts = [a for a in self.result.attempts if a.input_id == source.id]
             if attempts:
-                root = self.track(f"tracereplay {source.path}")
+                root = roots[source.id] = self.track(f"tracereplay {source.path}")
                 self.attempts(attempts, root)
                 self.holds(attempts, root, source.start_ns or 0)
-        self.counters()
+        self.counters(roots)
         data: bytes = self.builder.serialize()
         return data
 
@@ -111,12 +112,13 @@ class _Writer:
                 if not bar.still_held:  # else it lasts to the end of the trace
                     self.end(track, max(start, known_until if bar.end_ns is None else bar.end_ns))
 
-    def counters(self) -> None:
-        tracks: dict[tuple[str, str], int] = {}
+    def counters(self, roots: dict[str, int]) -> None:
+        tracks: dict[tuple[str | None, str, str], int] = {}
         for counter in self.result.counters:
-            key = (counter.scope, counter.name)
+            key = (counter.input_id, counter.scope, counter.name)
             if key not in tracks:
-                tracks[key] = self.track(f"{counter.scope} {counter.name} pages", counter=True)
+                root = roots.get(counter.input_id or "")
+                tracks[key] = self.track(f"{counter.scope} {counter.name} pages", root, counter=True)
             packet = self.event(tracks[key], counter.time_ns, self.protos.TrackEvent.TYPE_COUNTER)
             packet.track_event.counter_value = counter.pages
 

@@ -1,4 +1,5 @@
-"""The result as pictures (PNG, SVG, PDF): the area, the time line, who is to blame, how long pages are held.
+"""The result as pictures (PNG, SVG, PDF): the area, the time line, who is to blame, how long pages
+are held, how full areas were.
 
 Drawn with matplotlib, which is loaded only here. The same result gives the same SVG, byte for byte. Colours and
 patterns are those of the HTML report: hues that people with any colour vision tell apart, and a hatch for paper.
@@ -15,6 +16,8 @@ from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.area import STATES, area_span, culprit_runs, main_state, spread, state_runs
 from tracereplay.reports.attempt_wording import clock_unit, headline, headline_word, page_size_bytes
 from tracereplay.reports.holds import lanes
+from tracereplay.reports.occupancy import STATES as OCCUPANCY
+from tracereplay.reports.occupancy import Occupancy, occupancies
 from tracereplay.reports.selection import told_attempts
 from tracereplay.reports.style import harmless
 from tracereplay.reports.wording import count
@@ -28,10 +31,13 @@ SUFFIXES = ("png", "svg", "pdf")
 HUES = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#8c6bb1", "#b8a900")
 HATCHES = ("", "//", "..", "\\\\")
 STATE_COLORS = {"free": "#b5dcc0", "moved": "#a9c6e3", "held": "#8b929b", "mixed": "#cfc4a0", "not_seen": "#eceef1"}
+OCCUPANCY_COLORS = {"cma_alloc": "#0072b2", "allocated": "#e0b878", "free": "#b5dcc0", "not_seen": "#eceef1"}
+OUTCOME_COLORS = {"succeeded": "#1b6e3c", "failed": "#b3261e"}
 COLUMNS = 64
 MAX_ROWS = 32
 MAX_LANES = 24
 MAX_BARS = 20
+MAX_AREAS = 8
 MAX_NAME = 64
 _STYLE: dict[str, Any] = {
     "svg.hashsalt": "tracereplay", "svg.fonttype": "path", "pdf.fonttype": 42, "font.family": "DejaVu Sans",
@@ -198,11 +204,55 @@ def _hold_times(figure: Figure, result: Result) -> None:
     _legend(figure, list(held), causes)
 
 
+def _occupancy(figure: Figure, result: Result) -> None:
+    """Pages by state over time, an area or zone below the other; attempts on it are marked."""
+    found = occupancies(result)
+    if not found:
+        raise UsageError(
+            "this result counts no pages: its trace has no attempt, or no CMA area or Movable zone is known"
+        )
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    shown = found[:MAX_AREAS]
+    units = {source.id: source.clock_unit for source in result.inputs}
+    figure.set_size_inches(11, 0.9 + 2.4 * len(shown))
+    for area, axes in zip(shown, figure.subplots(len(shown), squeeze=False)[:, 0], strict=True):
+        _draw_occupancy(axes, area, units.get(area.input_id or "", "ns"))
+    more = f"; {count(len(found) - len(shown), 'more area')} left out" if len(found) > len(shown) else ""
+    figure.suptitle(f"Pages over time{more}", x=0.01, ha="left", fontsize=10)
+    names = [name for name in OCCUPANCY if any(name in area.pages for area in shown)]
+    handles = [Patch(facecolor=OCCUPANCY_COLORS[name], label=OCCUPANCY[name]) for name in names]
+    outcomes = dict.fromkeys(a.outcome for area in shown for a in area.attempts)
+    handles += [Patch(facecolor=OUTCOME_COLORS.get(o, "#5b6470"), alpha=0.5, label=f"attempt {o}") for o in outcomes]
+    figure.legend(handles=handles, loc="outside lower left", ncols=6, frameon=False)
+
+
+def _draw_occupancy(axes: Axes, area: Occupancy, unit: str) -> None:
+    scale = NS_PER_S if unit == "ns" else 1
+    times = [time_ns / scale for time_ns in area.times]
+    bottom = [0] * len(times)
+    for name, pages in area.pages.items():
+        top = [low + more for low, more in zip(bottom, pages, strict=True)]
+        axes.fill_between(times, bottom, top, step="post", facecolor=OCCUPANCY_COLORS[name], linewidth=0)
+        bottom = top
+    axes.set(xlim=(times[0], max(times[-1], times[0] + 1e-9)), ylim=(0, area.top), ylabel="pages")
+    axes.yaxis.set_major_formatter(lambda pages, _: f"{pages:,.0f}")
+    for attempt in area.attempts:
+        color = OUTCOME_COLORS.get(attempt.outcome, "#5b6470")
+        start, end = attempt.start_ns / scale, (times[-1] if attempt.end_ns is None else attempt.end_ns / scale)
+        axes.axvspan(start, end, color=color, alpha=0.18, linewidth=0)
+        axes.vlines([start, end], 0, area.total, color=color, linewidth=0.8, linestyle=(0, (4, 2)))
+    unseen = f" ({area.never_seen:,} never seen)" if area.never_seen else ""
+    axes.set_title(f"{_short(area.scope)}: {count(area.total, 'page')}{unseen}, {count(len(area.attempts), 'attempt')}")
+    axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
+
+
 KINDS: dict[str, Callable[[Figure, Result], None]] = {
     "map": _area,
     "timeline": _timeline,
     "blame": _blame,
     "hold-times": _hold_times,
+    "occupancy": _occupancy,
 }
 
 

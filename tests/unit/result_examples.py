@@ -7,6 +7,7 @@ from tracereplay.model.result import (
     Attempt,
     Blame,
     CmaArea,
+    Counter,
     Culprit,
     DataLoss,
     Evidence,
@@ -160,7 +161,18 @@ def pinned() -> Result:
         cause="pin_short", holder="pin-vmsplice", attempts=1, tries=17, pages=8, page_tries=136,
         held_ns_max=2_469_507_000, delay_ns=0, proved=1, suggested=0,
     )  # fmt: skip
-    return result(failed, *fine, blame=[blame])
+    return result(failed, *fine, blame=[blame], counters=counters())
+
+
+def counters() -> list[Counter]:
+    """The area fills up, and a driver takes part of it."""
+    told = {"free": [9_000, 6_000, 0], "allocated": [500, 3_800, 700], "cma_alloc": [0, 0, 64_836]}
+    told["not_seen"] = [65_536 - sum(pages) for pages in zip(*told.values(), strict=True)]
+    return [
+        Counter(input_id="i0", scope="reserved", name=name, time_ns=(5 + at) * SECOND, pages=number)
+        for name, pages in told.items()
+        for at, number in enumerate(pages)
+    ]
 
 
 def delayed() -> Result:

@@ -86,6 +86,13 @@ def test_counters_are_counters() -> None:
     assert values == [0, 10, 20]
 
 
+def test_counters_lie_under_their_trace() -> None:
+    tracks = {p.track_descriptor.name: p.track_descriptor for p in packets(example.pinned())}
+    root = tracks["tracereplay cma_pin_vmsplice/trace.dat"]
+    assert tracks["reserved cma_alloc pages"].parent_uuid == root.uuid
+    assert tracks["reserved cma_alloc pages"].counter.unit_name == "pages"
+
+
 def test_overlapping_attempts_lie_on_tracks_of_their_own() -> None:
     twice = [example.attempt(id=f"a{n}", tries=[]) for n in range(3)]
     found = [p for p in packets(example.result(*twice)) if p.HasField("track_descriptor")]

@@ -9,7 +9,8 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra `pl
 from tests.unit import result_examples as example
 from tracereplay.cli import plot
 from tracereplay.errors import UsageError
-from tracereplay.model.result import Result
+from tracereplay.model.result import Counter, Result
+from tracereplay.reports.occupancy import occupancies
 from tracereplay.reports.plots import KINDS, SUFFIXES, render_plot
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
@@ -37,6 +38,24 @@ def test_a_culprit_moved_is_another_picture() -> None:
 def test_nothing_to_draw_is_said(kind: str) -> None:
     with pytest.raises(UsageError):
         render_plot(example.result(), kind, "svg")
+
+
+def test_occupancy_tells_every_state_and_attempt() -> None:
+    (area,) = occupancies(example.pinned())
+    assert area.times == [n * 1_000_000_000 for n in (5, 6, 7)] + [example.trace().end_ns]
+    assert list(area.pages) == ["cma_alloc", "allocated", "free", "not_seen"]
+    assert [sum(at) for at in zip(*area.pages.values(), strict=True)] == [65_536] * 4
+    assert area.pages["allocated"] == [500, 3_800, 700, 700]
+    assert len(area.attempts) == 3
+
+
+def test_occupancy_of_several_machines_is_kept_apart() -> None:
+    both = example.pinned()
+    both.counters += [Counter(input_id="i1", scope="reserved", name="free", time_ns=1, pages=7)]
+    one, other = occupancies(both)
+    assert (other.input_id, other.times, other.pages, other.attempts) == ("i1", [1], {"free": [7]}, [])
+    assert one.total == 65_536
+    assert render_plot(both, "occupancy", "png").startswith(MAGIC["png"])
 
 
 def test_names_with_formulas_stay_names() -> None:

@@ -12,7 +12,7 @@ from tracereplay.cli.output import write_bytes
 from tracereplay.errors import UsageError
 
 # As in reports.plots, which loads numpy and matplotlib; a test holds them equal.
-KINDS = ("map", "timeline", "blame", "hold-times")
+KINDS = ("map", "timeline", "blame", "hold-times", "occupancy")
 SUFFIXES = ("png", "svg", "pdf")
 
 
@@ -22,7 +22,8 @@ SUFFIXES = ("png", "svg", "pdf")
 @click.option("--kind", type=click.Choice(KINDS), default="map", show_default=True, help="What to draw.")
 @confidential_option
 def plot(inputs: tuple[str, ...], output: str, kind: str, confidential: bool, **opening: Any) -> int:
-    """Draw the area of the first failed attempt, who held pages when, who is to blame, or how long pages were held.
+    """Draw the area of the first failed attempt, who held pages when, who is to blame, how long pages were
+    held, or how full CMA areas and Movable zones were over time.
 
     INPUT is a trace, or the BLAME.json of an earlier run.
     """
