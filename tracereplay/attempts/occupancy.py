@@ -6,6 +6,7 @@ from collections import Counter as Tally
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from tracereplay.attempts.draft import Draft, Spans, merge_spans
 from tracereplay.attempts.find import taken_spans
@@ -56,7 +57,8 @@ def counters_of(counts: Sequence[StateCount], ranges: Sequence[Span], input_id: 
         if not rows:
             continue
         states = np.array([(row.free_pages, row.allocated_pages, row.taken_pages) for row in rows], np.int64)
-        by_name = dict(zip(("free", "allocated", "cma_alloc"), states.T, strict=True))
+        names = "free", "allocated", "cma_alloc"
+        by_name: dict[str, npt.NDArray[np.int64]] = dict(zip(names, states.T, strict=True))
         if not by_name["cma_alloc"].any():
             del by_name["cma_alloc"]
         by_name["not_seen"] = span.pages - states.sum(axis=1)
