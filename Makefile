@@ -11,6 +11,7 @@ help:  ## what can be made
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m compileall -q tracereplay  # start-up, also where PYTHONDONTWRITEBYTECODE is set
 	touch $@
 
 demo: $(VENV)/installed  ## explain a real failed CMA allocation

@@ -170,7 +170,8 @@ LOSS_KINDS: dict[str, LossKind] = {
         LossKind(
             "pfn_out_of_range",
             Severity.NOTICE,
-            "Events carry page frame numbers beyond any machine's memory; they were not replayed",
+            "Events carry page frame numbers beyond any machine's memory, or more of them than fit into this one's; "
+            "they were not replayed",
             "The trace or its format text is damaged: record again.",
         ),
         LossKind(

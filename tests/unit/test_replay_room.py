@@ -85,3 +85,10 @@ def test_page_frames_beyond_the_model() -> None:
     ops = [op for op in Op if op not in (Op.NONE, Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE, Op.ALLOC)]
     engine = replayed([entry(1, 7, op, pfn, val=1, count=2, ret=1) for pfn in far for op in ops])
     assert not len(engine.seen_sections())
+
+
+def test_a_damaged_trace_cannot_take_all_memory() -> None:
+    engine = Engine(sections_limit=3)
+    engine.run([stream([entry(at, 7, Op.ALLOC, at << SECTION_BITS) for at in range(1_000)])])
+    assert len(engine.seen_sections()) == 3
+    assert [loss.count for loss in engine.losses() if loss.code == "pfn_out_of_range"] == [997]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -49,6 +50,15 @@ class Action:
     taken: Spans = ()  # COUNT: parts that were allocated as ranges before, to be told apart
 
 
+ABSENT, REFUSED = -1, -2  # in place of a section's row: not there yet, and never to be
+
+
+def _sections_limit() -> int:
+    """Sections that half of this machine's memory holds: a damaged trace may name any page there could be."""
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(int(memory_bytes) // 2 // (st.PAGE.itemsize << st.SECTION_BITS), 16)
+
+
 FLAG_NAMES: Mapping[FlagMask, str] = {
     FlagMask.LOCKED: "locked",
     FlagMask.UPTODATE: "uptodate",
@@ -81,6 +91,7 @@ class Engine:
     machine: str | None = None
     background_isolators: Sequence[int] = ()
     actions: Sequence[Action] = ()
+    sections_limit: int = field(default_factory=_sections_limit)
     time_ns: int | None = None
     pictures: dict[int, list[tuple[int, npt.NDArray[np.void]]]] = field(default_factory=dict)  # see _picture
     counts: StateCounts = field(init=False)
@@ -229,9 +240,10 @@ class Engine:
         if numbers[-1] >= len(sections):
             sections = np.full(int(numbers[-1]) + 1, -1, np.int32)
             sections[: len(self._mem.sections)] = self._mem.sections
-        new = numbers[sections[numbers] < 0]
-        if not len(new):
-            return
+        new = numbers[sections[numbers] == ABSENT]
+        room_for = max(self.sections_limit - self._slots, 0)
+        sections[new[room_for:]] = REFUSED  # their events count as out of range
+        new = new[:room_for]
         sections[new] = np.arange(self._slots, self._slots + len(new))
         self._slots += len(new)
         self._mem.tally[st.Tally.SECTIONS] = self._slots

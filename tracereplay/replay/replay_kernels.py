@@ -67,6 +67,7 @@ class FlagMask(IntEnum):
 I32: TypeAlias = npt.NDArray[np.int32]
 SECTION_MASK = (1 << SECTION_BITS) - 1
 MAX_ORDER = 20
+ABSENT = -1  # in the section table; -2: refused (engine.REFUSED)
 PAGE_TYPE_OTHER = int(PageType.OTHER)
 PAGE_TYPES_BY_BIT = 5  # buddy, offline, table, guard, hugetlb
 TYPED_TOP = TYPED_MAPCOUNT + PAGE_TYPE_OTHER
@@ -559,7 +560,7 @@ def missing_sections(
             continue
         order = min(max(args[i, A_ORDER], 0), MAX_ORDER)
         for section in range(pfn >> SECTION_BITS, min(((pfn + (1 << order) - 1) >> SECTION_BITS) + 1, limit)):
-            if section < len(sections) and sections[section] >= 0:
+            if section < len(sections) and sections[section] != ABSENT:
                 continue
             known = False
             for other in missing[:found]:
