@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("data.js", "format.js", "theme.js", "palette.js", "map.js", "map_view.js", "timeline.js", "table.js",
-           "tables.js", "detail.js", "main.js")  # fmt: skip
+SCRIPTS = ("data.js", "format.js", "theme.js", "palette.js", "map.js", "map_view.js", "timeline.js", "occupancy.js",
+           "table.js", "tables.js", "detail.js", "main.js")  # fmt: skip
 MAX_ATTEMPTS = 6
 MAX_GROUPS = 12
 MAX_RUNS = 6
@@ -65,6 +65,7 @@ def render_html(result: Result) -> str:
         more=sum(1 + len(like_it) for _, like_it in shown[MAX_ATTEMPTS:]),
         fine=[a for a in result.attempts if not is_told(a)],
         attempts_all=result.attempts,
+        has_counters=bool(result.counters),
         causes=[(code, EXPLANATIONS[code]) for code in codes if code in EXPLANATIONS],
         capture_next=next_captures(told),
     )  # fmt: skip

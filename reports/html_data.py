@@ -16,10 +16,12 @@ from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.area import area_span
 from tracereplay.reports.attempt_wording import clock_unit, headline, headline_word, page_size_bytes, verdict
 from tracereplay.reports.culprit_groups import holder_name, likely
+from tracereplay.reports.occupancy import STATES, Occupancy, occupancies
 from tracereplay.reports.wording import file_name, task_name
 
 Column = list[Any]
 Columns = dict[str, Column]
+MAX_AREAS = 8
 
 
 class Texts:
@@ -73,9 +75,11 @@ def report_data(result: Result) -> dict[str, Any]:
             "suggested",
         ),
     }  # fmt: skip
+    occupancy = [_occupancy(area, result, texts) for area in occupancies(result)[:MAX_AREAS]]
     return {
         "texts": list(texts.numbers),
         "tables": tables,
+        "occupancy": occupancy,
         "stacks": [stack.frames for stack in result.stacks],
         "page_size": page_size,
         "pageblock_pages": result.layout.pageblock_pages if result.layout else None,
@@ -86,6 +90,18 @@ def embedded(data: dict[str, Any]) -> str:
     """The data as JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
     text = msgspec.json.encode(data).decode()
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _occupancy(area: Occupancy, result: Result, texts: Texts) -> dict[str, Any]:
+    """What the chart of one area needs; attempts by their rows."""
+    numbers = {id(attempt): row for row, attempt in enumerate(result.attempts)}
+    units = {source.id: source.clock_unit for source in result.inputs}
+    return {
+        "scope": texts.put(area.scope), "unit": units.get(area.input_id or "", "ns"), "total": area.total,
+        "top": area.top, "never_seen": area.never_seen, "times": area.times,
+        "states": [(name, texts.put(STATES[name]), pages) for name, pages in area.pages.items()],
+        "attempts": [numbers[id(attempt)] for attempt in area.attempts],
+    }  # fmt: skip
 
 
 def _rows(rows: Iterable[tuple[Any, ...]], *names: str) -> Columns:

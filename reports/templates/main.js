@@ -17,6 +17,11 @@ const app = {
     this.map = new MapView((culprit) => this.showCulprit(culprit));
     this.timeline = new Timeline((attempt) => this.showAttempt(attempt));
     this.tabs = new Tabs(this);
+    if (DATA.occupancy.length) {
+      startOccupancy();
+      onNewWidth(byId("occupancy-charts"), () => drawOccupancy(this.attempt));
+      redraws.push(() => drawOccupancy(this.attempt));
+    }
     const told = document.querySelector("button.show");
     this.showAttempt(told ? Number(told.dataset.attempt) : 0);
   },
@@ -29,6 +34,7 @@ const app = {
     byId("next-attempt").disabled = this.attempt === last;
     this.map.show(this.attempt);
     this.timeline.show(this.attempt);
+    if (DATA.occupancy.length) drawOccupancy(this.attempt);
     this.tabs.follow();
     this.tabs.choose("attempts", this.attempt);
     const [first, end] = rowsOf(this.attempt, "culprits");

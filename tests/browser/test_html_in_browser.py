@@ -37,6 +37,20 @@ def test_every_example_draws_without_a_word_on_the_console(browser: Chrome, name
     assert page.problems() == []
 
 
+def test_occupancy_is_drawn_for_each_area_with_its_attempts(browser: Chrome, tmp_path: Path) -> None:
+    page = opened(browser, example.pinned(), tmp_path)
+    (chart,) = page.all("#occupancy-charts svg")
+    assert chart.get_attribute("aria-label") == "reserved: 65,536 pages"
+    assert page.run("return document.querySelectorAll('#occupancy-charts path').length") == 4
+    assert page.run("return document.querySelectorAll('#occupancy-charts rect').length") == 3
+    assert "taken by cma_alloc" in page.text("#occupancy-legend")
+    assert page.problems() == []
+
+
+def test_without_counters_there_is_no_such_section(browser: Chrome, tmp_path: Path) -> None:
+    assert opened(browser, example.delayed(), tmp_path).all("#occupancy") == []
+
+
 def test_first_screen_says_what_failed_and_who(browser: Chrome, tmp_path: Path) -> None:
     page = opened(browser, example.pinned(), tmp_path)
     said = page.text("#verdict")
