@@ -164,6 +164,14 @@ def test_a_real_area() -> None:
     assert {a.end_ns for a in result.attempts if a.outcome == "succeeded"} <= times
 
 
+@pytest.mark.parametrize(
+    "name", ["cma_retry_success", "mixed_nopageref", "k72_cma_pin_vmsplice", "cma_longterm_fail", "cma_ok_overrun"]
+)
+def test_cma_alloc_is_what_the_kernel_says_is_used(name: str) -> None:
+    used = int((captures.capture(name) / "layout_after" / "cma" / "reserved" / "used").read_text())
+    assert {row.name: row.pages for row in blamed(name).counters}.get("cma_alloc", 0) == used
+
+
 def test_a_real_movable_zone() -> None:
     result = blamed("offline_thp_pin")
     assert {row.scope for row in result.counters} == {"Movable"}
