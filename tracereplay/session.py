@@ -14,7 +14,6 @@ from tracereplay import __version__
 from tracereplay.analysis import REPLAYED, Progress, Rows, Trace, attempts_of_log
 from tracereplay.attempts.events import TELLTALE_EVENTS
 from tracereplay.attempts.log import Log
-from tracereplay.compiled import kernels_are_compiled
 from tracereplay.culprits.table import CAUSES, not_checkable
 from tracereplay.errors import UsageError
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook, capture_level, describe_trace, digest
@@ -105,8 +104,6 @@ class Session:
         argv: Sequence[str] | None = None,
     ) -> None:
         self._progress: Progress = progress or (lambda _what, _fraction: None)
-        if not kernels_are_compiled():
-            self._progress("compiling kernels (once; the next run starts at once)", None)
         self.argv = sys.argv[1:] if argv is None else list(argv)
         self._page_owner = None if page_owner is None else Path(page_owner)
         self._page_pinner = None if page_pinner is None else Path(page_pinner)

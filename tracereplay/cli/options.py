@@ -117,7 +117,10 @@ def open_session(
         raise UsageError("no INPUT: name a trace.dat, perf.data or ftrace text, or a log with --kernel-log")
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
+    from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
 
+    if not quiet and not kernels_are_compiled():
+        click.echo("tracereplay: first run: compiling its loops, once; this takes some 20 seconds", err=True)
     progress = None if quiet or no_progress else Progress(sys.stderr)
     try:
         yield tracereplay.open(
