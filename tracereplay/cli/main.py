@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         sys.meta_path.insert(0, _NoPandas())
         gc.set_threshold(200_000)  # loading numba makes many objects and no garbage
+        atexit.register(gc.freeze)  # nor is any looked for at the end
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args or os.environ.get("TRACEREPLAY_DEBUG", "") not in ("", "0")
     try:
