@@ -8,7 +8,8 @@ const drawOccupancy = (chosen) => {
 
 const occupancyChart = (area, chosen, width) => {
   const low = area.times[0];
-  const high = Math.max(area.times.at(-1), low + 1);
+  // Numbers of this size can't be told apart any closer: a span of nothing would divide by 0.
+  const high = Math.max(area.times.at(-1), low + Math.max(1, Math.abs(low) * 1e-12));
   const base = CHART.top + CHART.height;
   const x = (time) => CHART.left + ((Math.min(Math.max(time, low), high) - low) / (high - low)) * (width - CHART.left - CHART.right);
   const y = (pages) => Math.max(base - (pages / area.top) * CHART.height, CHART.top);

@@ -47,6 +47,17 @@ def test_occupancy_is_drawn_for_each_area_with_its_attempts(browser: Chrome, tmp
     assert page.problems() == []
 
 
+def test_counters_of_one_enormous_moment_are_drawn(browser: Chrome, tmp_path: Path) -> None:
+    result = example.pinned()
+    result.inputs = []  # none tells when the trace ended
+    for counter in result.counters:
+        counter.input_id = None
+        counter.time_ns = -(2**63)
+    page = opened(browser, result, tmp_path)
+    assert page.all("#occupancy-charts svg")
+    assert page.problems() == []
+
+
 def test_without_counters_there_is_no_such_section(browser: Chrome, tmp_path: Path) -> None:
     assert opened(browser, example.delayed(), tmp_path).all("#occupancy") == []
 
