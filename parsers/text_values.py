@@ -20,8 +20,6 @@ import pyarrow.compute as pc
 from tracereplay.parsers.catalog.spec import Read, Spelling
 from tracereplay.schema import Column
 
-# Kernel pages: `ofs` is printed as index << PAGE_SHIFT, whose shift text does not tell. 4 KiB unless the caller knows.
-PAGE_SIZE_BYTES = 4096
 # Old kernels pad it: `page=          (null)`.
 NULL_POINTER = r"^ *(?:\(nil\)|\(null\)|NULL|(?:0x)?0+)$"
 # The `fields` option of ftrace prints both: 0xffffffff (-1).

@@ -27,11 +27,6 @@ def format_duration(ns: int) -> str:
     return f"{ns} ns"
 
 
-def format_pages(pages: int, page_size_bytes: int = 4096) -> str:
-    """A number of pages with its size: `65,520 pages (255.9 MiB)`."""
-    return f"{pages:,} page{'' if pages == 1 else 's'} ({format_bytes(pages * page_size_bytes)})"
-
-
 def format_bytes(size_bytes: float) -> str:
     """A size in binary units: `255.9 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):

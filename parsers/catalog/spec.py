@@ -12,7 +12,6 @@ from tracereplay.schema import Column, Op
 
 # Semantic field types shared by all events.
 INT = pa.int64()
-UINT = pa.uint64()
 TEXT = pa.string()
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno as errno_names
 from dataclasses import dataclass
 
-from tracereplay.attempts.draft import REASON_CONTIG_RANGE, Draft, merge_spans
+from tracereplay.attempts.draft import REASON_CONTIG_RANGE, Draft
 from tracereplay.attempts.events import NO_PFN, AttemptEvents, Rows
 from tracereplay.attempts.phases import phases_between
 from tracereplay.layout.layout import Layout
+from tracereplay.layout.spans import merge_spans
 from tracereplay.model.result import Request, Try
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tracereplay.attempts.cma import failed_between
-from tracereplay.attempts.draft import REASON_CONTIG_RANGE, Draft, merge_spans
+from tracereplay.attempts.draft import REASON_CONTIG_RANGE, Draft
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.phases import phases_between
+from tracereplay.layout.spans import merge_spans
 from tracereplay.model.result import Request, Try
 from tracereplay.units import NS_PER_MS
 

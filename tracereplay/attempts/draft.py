@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tracereplay.layout.spans import Spans
 from tracereplay.model.result import Basis, Operation, Outcome, Phases, Request, Try, Wait
 
-Spans = tuple[tuple[int, int], ...]
-
-REASON_COMPACTION = 0
 REASON_MEMORY_HOTPLUG = 2
 REASON_CONTIG_RANGE = 6
 REASON_LONGTERM_PIN = 7  # since 5.13
@@ -49,14 +47,3 @@ class Draft:
     def covers(self, time_ns: int, slack_ns: int = 0) -> bool:
         """Whether the time lies within the attempt."""
         return self.start_ns - slack_ns <= time_ns and (self.end_ns is None or time_ns <= self.end_ns + slack_ns)
-
-
-def merge_spans(spans: list[tuple[int, int]]) -> Spans:
-    """Union of [start, end) spans, in order."""
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return tuple(merged)

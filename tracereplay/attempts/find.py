@@ -5,13 +5,14 @@ from __future__ import annotations
 from tracereplay.attempts.cma import find_cma
 from tracereplay.attempts.compaction import find_compaction
 from tracereplay.attempts.contig import find_contig
-from tracereplay.attempts.draft import Draft, Spans, merge_spans
+from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.longterm import find_longterm
 from tracereplay.attempts.offline import find_offline
 from tracereplay.attempts.waits import add_waits
 from tracereplay.layout.layout import Layout
+from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.model.result import Try
 from tracereplay.replay.engine import Action, ActionKind
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from tracereplay.attempts.draft import Draft, merge_spans
+from tracereplay.attempts.draft import Draft
 from tracereplay.layout.layout import Layout
+from tracereplay.layout.spans import merge_spans
 from tracereplay.model.result import Operation, Request, Try
 from tracereplay.units import NS_PER_S
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracereplay.attempts.draft import REASON_LONGTERM_PIN, Draft, merge_spans
+from tracereplay.attempts.draft import REASON_LONGTERM_PIN, Draft
 from tracereplay.attempts.events import AttemptEvents
+from tracereplay.layout.spans import merge_spans
 from tracereplay.model.result import Phases, Request, Try
 from tracereplay.schema import PFN, Op
 from tracereplay.units import NS_PER_MS

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.attempts.draft import Draft, Spans, merge_spans
+from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.find import taken_spans
 from tracereplay.layout.layout import Layout, Span
+from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.model.result import Counter
 from tracereplay.replay.engine import Action, ActionKind
 from tracereplay.replay.occupancy import StateCount

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.layout.layout import Layout, Span
+from tracereplay.layout.spans import merge_spans
 from tracereplay.schema import integers
 
 # MIGRATE_ISOLATE follows MIGRATE_CMA, which exists iff CONFIG_CMA (include/linux/mmzone.h, 4.19 to 7.2).
@@ -142,7 +143,7 @@ def infer_cma_areas(tables: Mapping[str, pa.Table], align_pages: int) -> tuple[S
         rounded = [(start // align_pages * align_pages, -(-end // align_pages) * align_pages) for start, end in spans]
         if name is not None:
             rounded = [(min(start for start, _ in rounded), max(end for _, end in rounded))]
-        for start_pfn, end_pfn in _merged(rounded):
+        for start_pfn, end_pfn in merge_spans(rounded):
             areas.append(Span(name or f"cma@{start_pfn:#x}", start_pfn, end_pfn - start_pfn))
     return tuple(sorted(areas, key=lambda area: area.start_pfn))
 
@@ -184,16 +185,6 @@ def _tested_ranges(tables: Mapping[str, pa.Table]) -> Iterable[tuple[str | None,
         inside = sane & (tid == begin_tid[at]) & (seq > begin_seq[at]) & (seq < behind[0])
         for row in np.flatnonzero(inside):
             yield names[at], int(start_pfn[row]), int(end_pfn[row])
-
-
-def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def _pageblock_order_seen(tables: Mapping[str, pa.Table]) -> int | None:

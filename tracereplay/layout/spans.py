@@ -1,0 +1,18 @@
+"""Runs of page frames as plain numbers: [start, end)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Spans = tuple[tuple[int, int], ...]
+
+
+def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
+    """Union of [start, end) spans, in order."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
