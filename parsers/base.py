@@ -11,6 +11,14 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.schema import Op, PageStream
+from tracereplay.units import NS_PER_S
+
+EXACT_TIME_LIMIT = 1 << 53  # beyond, times are told relative to an origin (DESIGN 4)
+
+
+def origin_ns(start_ns: int | None, end_ns: int | None) -> int:
+    """What is taken off every time of a trace so that doubles hold them exactly: whole seconds, mostly none."""
+    return (start_ns or 0) // NS_PER_S * NS_PER_S if (end_ns or 0) >= EXACT_TIME_LIMIT else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ for char arrays, lists for arrays of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tracereplay.losses import Loss
 from tracereplay.parsers import event_table_kernels as kernels
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.format_text import EventFormat, Field, Shape
@@ -256,3 +257,14 @@ def by_event(makers: Sequence[TableMaker], rows: Rows, first_seq: int, comms: Co
     for kind, maker in enumerate(makers):
         if starts[kind] < starts[kind + 1]:
             maker.add(rows, order[starts[kind] : starts[kind + 1]], first_seq, comms)
+
+
+def finished_tables(makers: Mapping[str, TableMaker], losses: list[Loss]) -> dict[str, pa.Table]:
+    """The tables of all makers with rows; fields that pointed outside their records are added to `losses`."""
+    for maker in makers.values():
+        for name in sorted(maker.bad_fields):
+            loss = Loss("bad_record", detail=f"{maker.event.name}.{name} points outside its record")
+            if loss not in losses:
+                losses.append(loss)
+    tables = ((name, maker.table()) for name, maker in makers.items())
+    return {name: table for name, table in tables if table is not None}

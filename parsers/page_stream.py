@@ -11,14 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.spec import EventSpec
 from tracereplay.schema import ARGS, Op, PageStream
-
-
-def stream_events(ops: Collection[Op] | None = None) -> frozenset[str]:
-    """Names of the events that have an entry in the page stream (restricted to `ops`)."""
-    return frozenset(name for name, spec in SPECS.items() if spec.op is not Op.NONE and (ops is None or spec.op in ops))
 
 
 def _int64(column: pa.ChunkedArray, null: int) -> npt.NDArray[np.int64]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,10 +16,10 @@ import pyarrow as pa
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, Window
-from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.base import TraceInfo, Window, origin_ns
+from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.event_table_kernels import group_rows
-from tracereplay.parsers.event_tables import Place, TableMaker, stream_places
+from tracereplay.parsers.event_tables import Place, TableMaker, finished_tables, stream_places
 from tracereplay.parsers.format_text import EventFormat
 from tracereplay.parsers.page_flag_bits import page_flag_bits
 from tracereplay.parsers.perf_data_blocks import Records
@@ -33,7 +32,6 @@ from tracereplay.parsers.perf_data_scan import Scan, scan
 from tracereplay.parsers.ring_buffer import IDS
 from tracereplay.parsers.ring_buffer_rows import Plan, Rows
 from tracereplay.parsers.symbols import Symbols
-from tracereplay.parsers.trace_dat import EXACT_TIME_LIMIT
 from tracereplay.schema import ARGS, Op, PageStream
 
 STACK = STACK_FORMAT.name
@@ -67,10 +65,9 @@ class PerfDataReader:
         self._sources = [records, *self._directory_records(main)]
         self._events = Events.of(header)
         self._scan = found = scan(self._sources, self._events)
-        origin = found.start or 0 if (found.end or 0) >= EXACT_TIME_LIMIT else 0
-        self._origin = origin - origin % 1_000_000_000
+        self._origin = origin_ns(found.start, found.end)
         self._formats, self._chosen = self._choose_events(found)
-        self._losses = [_moved(loss, self._origin) for loss in header.losses + self._events.losses + found.losses]
+        self._losses = [loss.moved(self._origin) for loss in header.losses + self._events.losses + found.losses]
         self._losses += self._sample_losses(found)
         self._names = found.tasks.names(self._origin)
         unnamed = sum(1 for tid in found.tasks_seen() if tid not in self._names.last)
@@ -117,28 +114,18 @@ class PerfDataReader:
         for rows in self._read(wanted, kinds, width, window, max(_ROW_BYTES // (8 * width), 1 << 12)):
             self._add_rows(makers, rows, seq)
             seq += len(rows)
-        for maker in makers:
-            for name in sorted(maker.bad_fields):
-                loss = Loss("bad_record", detail=f"{maker.event.name}.{name} points outside its record")
-                if loss not in self._losses:
-                    self._losses.append(loss)
-        tables = ((name, maker.table()) for name, maker in zip(wanted, makers, strict=True))
-        return {name: table for name, table in tables if table is not None}
+        return finished_tables(dict(zip(wanted, makers, strict=True)), self._losses)
 
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 16
     ) -> Iterator[PageStream]:
         """The page stream in time order; see `base.TraceReader.stream`."""
-        wanted: list[str] = []
-        kinds: list[tuple[int, list[Place], bool]] = []
-        for name in self._info.by_event:
-            spec = SPECS.get(name)
-            if spec is not None and spec.op is not Op.NONE and (ops is None or spec.op in ops):
-                wanted.append(name)
-                kinds.append((self._formats[name].id, stream_places(self._formats[name]), False))
-        op_table = np.array([SPECS[name].op for name in wanted], np.uint8)
+        selected = stream_events(ops)
+        wanted = [name for name in self._info.by_event if name in selected]
         if not wanted:
             return
+        kinds = [(self._formats[name].id, stream_places(self._formats[name]), False) for name in wanted]
+        op_table = np.array([SPECS[name].op for name in wanted], np.uint8)
         for rows in self._read(wanted, kinds, len(ARGS), window, max(chunk_events, 1)):
             yield PageStream(rows.time_ns, rows.cpu, rows.tid, op_table[rows.kind], rows.fields)
 
@@ -291,10 +278,3 @@ def _mapped(path: Path) -> mmap.mmap:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
         raise InputError(f"cannot be read: {error}", path=path) from None
-
-
-def _moved(loss: Loss, origin: int) -> Loss:
-    start, end = loss.start_ns, loss.end_ns
-    return replace(
-        loss, start_ns=None if start is None else start - origin, end_ns=None if end is None else end - origin
-    )

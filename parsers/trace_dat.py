@@ -18,9 +18,9 @@ import pyarrow as pa
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers import trace_dat_sections as sections
-from tracereplay.parsers.base import TraceInfo, Window
-from tracereplay.parsers.catalog import SPECS
-from tracereplay.parsers.event_tables import Comms, Place, TableMaker, by_event, stream_places
+from tracereplay.parsers.base import TraceInfo, Window, origin_ns
+from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.event_tables import Comms, TableMaker, by_event, finished_tables, stream_places
 from tracereplay.parsers.format_text import Formats, PageHeader, parse_header_page
 from tracereplay.parsers.page_flag_bits import page_flag_bits
 from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, page_layout
@@ -34,7 +34,6 @@ from tracereplay.parsers.trace_dat_stats import cpu_losses
 from tracereplay.schema import ARGS, Op, PageStream
 
 NS_CLOCKS = frozenset({"local", "global", "perf", "mono", "mono_raw", "boot", "tai"})
-EXACT_TIME_LIMIT = 1 << 53  # beyond, times are told relative to an origin (DESIGN 4)
 _ROW_BYTES = 1 << 25
 
 
@@ -68,8 +67,7 @@ class TraceDatReader:
         found = self._scan()
         self._wanted = self._choose_buffers(found)
         counts = np.where(self._wanted, found.counts, 0).sum(axis=0)
-        origin = found.start_ns if found.end_ns and found.end_ns >= EXACT_TIME_LIMIT and found.start_ns else 0
-        origin -= origin % 1_000_000_000
+        origin = origin_ns(found.start_ns, found.end_ns)
         self._comms = self._read_comms()
         self._losses += (
             found.losses
@@ -78,7 +76,7 @@ class TraceDatReader:
         )
         if origin:
             self._clock = replace(self._clock, add_ns=self._clock.add_ns - origin)
-            self._losses = [_moved(loss, origin) for loss in self._losses]
+            self._losses = [loss.moved(origin) for loss in self._losses]
         unnamed = sum(1 for tid in np.flatnonzero(found.tids).tolist() if tid not in self._comms)
         if unnamed:
             self._losses.append(Loss("comm_unresolved", unnamed))
@@ -142,29 +140,19 @@ class TraceDatReader:
         ):
             by_event(makers, rows, seq, self._names_array)
             seq += len(rows)
-        for maker in makers:
-            for name in sorted(maker.bad_fields):
-                loss = Loss("bad_record", detail=f"{maker.event.name}.{name} points outside its record")
-                if loss not in self._losses:
-                    self._losses.append(loss)
-        tables = ((name, maker.table()) for name, maker in zip(wanted, makers, strict=True))
-        return {name: table for name, table in tables if table is not None}
+        return finished_tables(dict(zip(wanted, makers, strict=True)), self._losses)
 
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 16
     ) -> Iterator[PageStream]:
         """The page stream in time order; see `base.TraceReader.stream`."""
-        kinds: list[tuple[int, list[Place], bool]] = []
-        op_of_kind: list[int] = []
-        for name in self._info.by_event:
-            spec = SPECS.get(name)
-            if spec is not None and spec.op is not Op.NONE and (ops is None or spec.op in ops):
-                kinds.append((self.formats[name].id, stream_places(self.formats[name]), False))
-                op_of_kind.append(spec.op)
-        if not kinds:
+        selected = stream_events(ops)
+        formats = [self.formats[name] for name in self._info.by_event if name in selected]
+        if not formats:
             return
+        kinds = [(event.id, stream_places(event), False) for event in formats]
         plan = Plan.make(kinds, len(ARGS), self._wanted)
-        op_table = np.array(op_of_kind, np.uint8)
+        op_table = np.array([SPECS[event.name].op for event in formats], np.uint8)
         for rows in read_rows(
             self._streams, self._layout, self._min_bytes, self._clock, plan, window, max(chunk_events, 1)
         ):
@@ -321,10 +309,3 @@ def _number(option: bytes | None) -> int:
         return int(digits, base) * (-1 if match[1] == b"-" else 1)
     except ValueError:
         return 0
-
-
-def _moved(loss: Loss, origin: int) -> Loss:
-    start, end = loss.start_ns, loss.end_ns
-    return replace(
-        loss, start_ns=None if start is None else start - origin, end_ns=None if end is None else end - origin
-    )

@@ -17,9 +17,9 @@ from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers import text_trace_lines as lines
 from tracereplay.parsers.base import TraceInfo, Window
-from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.enums import PAGE_FLAGS
-from tracereplay.parsers.page_stream import page_stream, page_streams, rechunked, stream_events
+from tracereplay.parsers.page_stream import page_stream, page_streams, rechunked
 from tracereplay.parsers.text_events import typed
 from tracereplay.parsers.text_input import text_blocks
 from tracereplay.parsers.text_trace_losses import LossScan

@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 from tracereplay.errors import InputError, UsageError
 from tracereplay.losses import LOSS_KINDS, Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
-from tracereplay.parsers.page_stream import page_stream, rechunked, stream_events
+from tracereplay.parsers.catalog import stream_events
+from tracereplay.parsers.page_stream import page_stream, rechunked
 from tracereplay.parsers.symbols import Symbols
 from tracereplay.schema import Op, PageStream
 

@@ -6,7 +6,7 @@ the advice, and verdicts whose window a row touches name it in `weakened_by`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -225,6 +225,11 @@ class Loss:
     def kind(self) -> LossKind:
         """Its declaration."""
         return LOSS_KINDS[self.code]
+
+    def moved(self, origin_ns: int) -> Loss:
+        """The same loss with its times relative to an origin."""
+        start, end = (None if time_ns is None else time_ns - origin_ns for time_ns in (self.start_ns, self.end_ns))
+        return replace(self, start_ns=start, end_ns=end)
 
     def touches(self, start_ns: int, end_ns: int) -> bool:
         """Whether its interval overlaps [start_ns, end_ns]."""

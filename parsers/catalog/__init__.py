@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tracereplay.parsers.catalog import (
     cma,
     compaction,
@@ -23,6 +25,7 @@ from tracereplay.parsers.catalog import (
     writeback,
 )
 from tracereplay.parsers.catalog.spec import EventSpec
+from tracereplay.schema import Op
 
 SUBSYSTEMS = (
     kmem,
@@ -45,3 +48,8 @@ SUBSYSTEMS = (
     io_uring,
 )
 SPECS: dict[str, EventSpec] = {spec.name: spec for module in SUBSYSTEMS for spec in module.EVENTS}
+
+
+def stream_events(ops: Collection[Op] | None = None) -> frozenset[str]:
+    """Names of the events that have an entry in the page stream (restricted to `ops`)."""
+    return frozenset(name for name, spec in SPECS.items() if spec.op is not Op.NONE and (ops is None or spec.op in ops))
