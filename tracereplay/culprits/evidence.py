@@ -18,6 +18,11 @@ OP_EVENTS = {
 }
 
 
+def by_attempt(suspect: Suspect, event: str, text: str) -> Evidence:
+    """What the attempt's own task did or met, at the last look."""
+    return Evidence(event=event, time_ns=suspect.last_ns, tid=suspect.draft.tid, cpu=None, text=text)
+
+
 def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
     """The reference was taken, and whether it was given back."""
     event = OP_EVENTS.get(Op(ref.op), "page_ref")
@@ -47,12 +52,10 @@ def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
 
 def counted(suspect: Suspect) -> Evidence:
     """Its count at the failing test."""
-    return Evidence(
-        event="page_ref",
-        time_ns=suspect.last_ns,
-        tid=suspect.draft.tid,
-        cpu=None,
-        text=(
+    return by_attempt(
+        suspect,
+        "page_ref",
+        (
             f"pfn {format_pfn(suspect.pfn)} at the test: count={suspect.count} mapcount={suspect.mapcount} "
             f"flags={'|'.join(sorted(suspect.flags)) or 'none'}; {suspect.excess} more than expected, "
             f"{suspect.own} of the count held by the isolating task"
@@ -80,32 +83,24 @@ def tried(suspect: Suspect) -> list[Evidence]:
     rows = []
     if suspect.reasons & Reason.NAMED and suspect.draft.log_pfn != suspect.pfn and not suspect.awaited:
         rows.append(
-            Evidence(
-                event="test_pages_isolated",
-                time_ns=suspect.last_ns,
-                tid=suspect.draft.tid,
-                cpu=None,
-                text=f"fin_pfn={format_pfn(suspect.pfn)}: the first page of the range that is not free",
+            by_attempt(
+                suspect,
+                "test_pages_isolated",
+                f"fin_pfn={format_pfn(suspect.pfn)}: the first page of the range that is not free",
             )
         )
     if suspect.marks & Mark.TOUCHED:
         rows.append(
-            Evidence(
-                event="page_ref_mod_unless",
-                time_ns=suspect.last_ns,
-                tid=suspect.draft.tid,
-                cpu=None,
-                text="the isolating task took it up; it was neither migrated nor freed",
+            by_attempt(
+                suspect, "page_ref_mod_unless", "the isolating task took it up; it was neither migrated nor freed"
             )
         )
     if suspect.marks & Mark.RESTORED:
         rows.append(
-            Evidence(
-                event="remove_migration_pte",
-                time_ns=suspect.last_ns,
-                tid=suspect.draft.tid,
-                cpu=None,
-                text="its migration entry became a mapping of the same pfn again: migration failed",
+            by_attempt(
+                suspect,
+                "remove_migration_pte",
+                "its migration entry became a mapping of the same pfn again: migration failed",
             )
         )
     return rows

@@ -5,37 +5,32 @@ from __future__ import annotations
 from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Suspect
+from tracereplay.model.result import Evidence
 from tracereplay.replay.state import Mark, Reason
 
 REFERENCE_CAUSES = ("pin_short", "pin_longterm", "extra_reference", "lru_batch")
 ANY_CAUSE = (*REFERENCE_CAUSES, "buffer_head", "locked_folio", "unmovable_allocation", "hugetlb")
 
 
+def _any_cause(suspect: Suspect, rows: list[Evidence]) -> Finding:
+    return Finding(
+        "unknown",
+        candidates=ANY_CAUSE,
+        released_ns=suspect.end_ns,
+        weakened_by=suspect.hiding(),
+        evidence=rows,
+    )
+
+
 def preexisting(suspect: Suspect) -> list[Finding]:
     """Named by the kernel, allocated before the trace, its cause not visible."""
     if suspect.awaited or not suspect.named or suspect.marks & Mark.BORN or suspect.state not in (0, 3):
         return []
-    return [
-        Finding(
-            "unknown",
-            candidates=ANY_CAUSE,
-            released_ns=suspect.end_ns,
-            weakened_by=suspect.hiding(),
-            evidence=[*evidence.tried(suspect), *evidence.logged(suspect)],
-        )
-    ]
+    return [_any_cause(suspect, [*evidence.tried(suspect), *evidence.logged(suspect)])]
 
 
 def unknown(suspect: Suspect) -> list[Finding]:
     """Named by the kernel; nothing else is known."""
     if suspect.awaited or not (suspect.named or suspect.reasons & Reason.LOGGED):
         return []
-    return [
-        Finding(
-            "unknown",
-            candidates=ANY_CAUSE,
-            released_ns=suspect.end_ns,
-            weakened_by=suspect.hiding(),
-            evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
-        )
-    ]
+    return [_any_cause(suspect, [*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)])]
