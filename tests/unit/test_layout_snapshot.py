@@ -8,25 +8,13 @@ import pytest
 
 from tests.captures import FIXTURES, capture
 from tracereplay.errors import InputError
-from tracereplay.layout.build import layout_from_tables
-from tracereplay.layout.layout import Layout, Span
+from tracereplay.layout.layout import Span
 from tracereplay.parsers import memory_texts as texts
-from tracereplay.parsers.layout_snapshot import LayoutSnapshot, read_layout, read_layout_snapshot
+from tracereplay.parsers.layout_snapshot import read_layout, read_layout_snapshot
 from tracereplay.schema import LAYOUT_TABLES, arrow_schema
+from tracereplay.session import layout_of
 
 SNAPSHOTS = sorted(FIXTURES.glob("*/layout_*"))
-
-
-def to_layout(snapshot: LayoutSnapshot) -> Layout:
-    return layout_from_tables(
-        snapshot.tables,
-        source=snapshot.source,
-        page_size_bytes=snapshot.page_size_bytes,
-        memory_block_bytes=snapshot.memory_block_bytes,
-        pageblock_order=snapshot.pageblock_order,
-        has_cma=snapshot.has_cma,
-        machine=snapshot.machine,
-    )
 
 
 @pytest.mark.parametrize("directory", SNAPSHOTS, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -57,7 +45,7 @@ def test_two_files_count_the_same_free_memory(directory: Path) -> None:
 @pytest.mark.parametrize("name", ["cma_pin_vmsplice", "k72_cma_pin_vmsplice"])
 def test_cma_areas_come_from_debugfs(name: str) -> None:
     """7.2 has a directory per range beside the old files: still one area."""
-    layout = to_layout(read_layout(capture(name) / "layout_before"))
+    layout = layout_of(read_layout(capture(name) / "layout_before"))
     assert layout.cma_areas == (Span("reserved", 0xFC00, 65536),)
     assert layout.source == "snapshot"
     assert layout.isolate_migratetype == 5
@@ -71,7 +59,7 @@ def test_cma_areas_come_from_debugfs(name: str) -> None:
 
 
 def test_hotplugged_blocks_and_zones() -> None:
-    layout = to_layout(read_layout(capture("offline_pin_nopageref") / "layout_before"))
+    layout = layout_of(read_layout(capture("offline_pin_nopageref") / "layout_before"))
     assert [(zone.name, zone.start_pfn, zone.pages) for zone in layout.zones][1] == ("Movable", 0x100000, 65536)
     assert layout.memory_blocks == (0, 1, 2, 3, 32, 33)
     assert layout.cma_areas == ()
@@ -116,7 +104,7 @@ def test_a_copy_shaped_like_the_machine(tmp_path: Path) -> None:
     snapshot = read_layout_snapshot(tmp_path)
     assert snapshot.losses == []
     assert (snapshot.page_size_bytes, snapshot.machine, snapshot.kernel) == (65536, "aarch64", "5.15.1")
-    layout = to_layout(snapshot)
+    layout = layout_of(snapshot)
     assert layout.zones == (Span("Normal", 4096, 64, node=1),)
     assert layout.memory_block_pages == 2048
     assert layout.file_systems == {254 << 20 | 16: "ext4", 24: "fuse.x"}
@@ -142,19 +130,19 @@ def test_the_page_size_is_said_or_follows_from_two_counts(tmp_path: Path) -> Non
 def test_mounts_without_device_numbers_name_no_file_system(tmp_path: Path) -> None:
     snapshot = read_layout_snapshot(write(tmp_path, {"mounts": "/dev/vdb /mnt ext4 rw 0 0\n"}))
     assert snapshot.tables["mounts"]["fs"].to_pylist() == ["ext4"]
-    assert to_layout(snapshot).file_systems == {}
+    assert layout_of(snapshot).file_systems == {}
 
 
 def test_unknown_stays_unknown(tmp_path: Path) -> None:
     snapshot = read_layout_snapshot(write(tmp_path, {"version": "Linux version 6.1.0 (x)\n"}))
     assert (snapshot.page_size_bytes, snapshot.has_cma, snapshot.pageblock_order) == (None, None, None)
-    layout = to_layout(snapshot)
+    layout = layout_of(snapshot)
     assert (layout.isolate_migratetype, layout.pageblock_pages, layout.memory_block_pages) == (None, None, None)
     assert layout.assumed == ("page_size_bytes",)
 
 
 def test_a_kernel_without_cma_isolates_as_four(tmp_path: Path) -> None:
-    assert to_layout(read_layout_snapshot(write(tmp_path, {"meminfo": "MemTotal: 100 kB\n"}))).isolate_migratetype == 4
+    assert layout_of(read_layout_snapshot(write(tmp_path, {"meminfo": "MemTotal: 100 kB\n"}))).isolate_migratetype == 4
     lists = "Page block order: 9\nNode    0, zone Normal, type      Movable      2      0    >100000\n"
     snapshot = read_layout_snapshot(write(tmp_path, {"pagetypeinfo": lists}))
     assert snapshot.has_cma is False
@@ -190,7 +178,7 @@ def test_what_is_not_understood_is_a_loss(tmp_path: Path, name: str, content: st
 def test_a_bad_bitmap_leaves_the_area(tmp_path: Path) -> None:
     area = {"cma/a/count": "64\n", "cma/a/base_pfn": "128\n", "cma/a/bitmap": "1 2 4294967296\n"}
     snapshot = read_layout_snapshot(write(tmp_path, area))
-    assert to_layout(snapshot).cma_areas == (Span("a", 128, 64),)
+    assert layout_of(snapshot).cma_areas == (Span("a", 128, 64),)
     assert "bitmap" in snapshot.losses[0].detail
 
 

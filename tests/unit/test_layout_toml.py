@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tracereplay.errors import InputError
-from tracereplay.layout.build import layout_from_tables
 from tracereplay.layout.layout import Span
 from tracereplay.parsers import layout_toml
 from tracereplay.parsers.layout_snapshot import read_layout
+from tracereplay.session import layout_of
 
 GOOD = """
 page_size = 0x1000
@@ -38,14 +38,7 @@ def test_a_good_file(tmp_path: Path) -> None:
     path.write_text(GOOD)
     snapshot = read_layout(path)
     assert (snapshot.source, snapshot.has_cma, snapshot.losses) == ("file", True, [])
-    layout = layout_from_tables(
-        snapshot.tables,
-        source=snapshot.source,
-        page_size_bytes=snapshot.page_size_bytes,
-        memory_block_bytes=snapshot.memory_block_bytes,
-        pageblock_order=snapshot.pageblock_order,
-        has_cma=snapshot.has_cma,
-    )
+    layout = layout_of(snapshot)
     assert layout.zones == (Span("Normal", 0x100000, 524288), Span("Movable", 0x180000, 32768, node=1))
     assert layout.cma_areas == (Span("linux,cma", 0x1F0000, 65536),)
     assert (layout.memory_block_pages, layout.pageblock_pages, layout.isolate_migratetype) == (32768, 512, 5)
