@@ -243,10 +243,10 @@ class Session:
         """What the inputs hold and lack, and which causes they can prove."""
         book = self._loss_book()
         by_event: dict[str, int] = {}
-        for reader in self.readers:
+        for place, reader in enumerate(self.readers):
             for name, number in reader.info.by_event.items():
                 by_event[name] = by_event.get(name, 0) + number
-            book.add("trace-0", missing_events(reader.info.by_event))
+            book.add(f"trace-{place}", missing_events(reader.info.by_event))
         have = [*by_event, *(["kernel log"] if self._log is not None or "console" in by_event else [])]
         missing = dict(not_checkable(have))
         can = [cause.code for cause in CAUSES if cause.ceiling == "proved" and cause.code not in missing]
