@@ -25,7 +25,7 @@ from tracereplay.parsers.format_text import PageHeader, parse_header_page
 from tracereplay.parsers.opened import mappable, plain_pieces
 from tracereplay.parsers.ring_buffer import Block, CpuPages
 from tracereplay.parsers.trace_dat import TraceDatReader
-from tracereplay.parsers.trace_dat_blocks import RAW_BLOCK_BYTES, Unpacked
+from tracereplay.parsers.trace_dat_blocks import RAW_BLOCK_BYTES
 from tracereplay.parsers.trace_dat_sections import (
     CPUSTAT,
     MAX_CPU,
@@ -132,7 +132,7 @@ class RawBuffersReader(TraceDatReader):
     def _format_name(self) -> str:
         return "raw ring buffers"
 
-    def _cpu_pages(self, number: int, buffer: Buffer, place: CpuData, unpacked: Unpacked) -> CpuPages:  # noqa: ARG002
+    def _cpu_pages(self, number: int, buffer: Buffer, place: CpuData) -> CpuPages:
         (file,) = (file for file in self._files[number] if file.cpu == place.cpu)
         data, page = file.data, buffer.page_bytes
         step = max(RAW_BLOCK_BYTES // page, 1) * page

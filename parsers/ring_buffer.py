@@ -61,7 +61,7 @@ class CpuPages:
 
     tail -- (loss code, detail) of what is missing behind the last block.
     After `scan`: first, last uint64[blocks] raw times of each block's records (first > last: it has none), events
-    uint64[blocks] the set of their event ids modulo 64; damaged blocks are gone.
+    uint64[blocks] the set of their events as bits, bit_of_id int64[65537] which bit; damaged blocks are gone.
     """
 
     cpu: int
@@ -73,6 +73,7 @@ class CpuPages:
     first: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     last: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     events: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    bit_of_id: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def span(self, window: Window, clock: Clock) -> tuple[int, int]:
         """Blocks [begin, end) that may hold records of the window; the rest is never unpacked."""

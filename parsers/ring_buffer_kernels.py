@@ -44,6 +44,7 @@ MISSED_EVENTS = 1 << 31
 MISSED_STORED = 1 << 30
 COMMIT_MASK = (1 << 27) - 1
 MAX_TID = 1 << 22  # PID_MAX_LIMIT
+LAST_BIT = 63  # of a set of events: shared by all after the 63rd
 
 
 @inlined
@@ -157,16 +158,18 @@ def scan_pages(
     counts: I64,
     faults: I64,
     shortest: I64,
+    bit_of_id: I64,
     tids: U8,
     pages: U64,
     status: U8,
     missed: I64,
 ) -> None:
     """Walk every page of the first n_bytes once; page p's row of `pages` becomes (first time, last time, records,
-    events), the last a set of the ids that occur, modulo 64.
+    events), the last a set of the bits of the ids that occur.
 
     min_bytes int64[65536] -- shortest record by event id, -1 = no such id; counts int64[65536] -- += records by id;
     faults int64[65536] -- += records too short (or unknown) by id; shortest int64[65536] -- bytes by id;
+    bit_of_id int64[65536 + 1] -- an id's bit, given at its first record, -1 before; the last entry counts those given;
     tids uint8[MAX_TID] -- 1 where the task ran;
     status uint8[pages], missed int64[pages] -- as `_open_page` says, or PAGE_BAD_RECORD, PAGE_EMPTY.
     """
@@ -200,7 +203,12 @@ def scan_pages(
                     continue
                 counts[event] += 1
                 shortest[event] = min(shortest[event], size)
-                events |= np.uint64(1) << np.uint64(event & 63)
+                bit = bit_of_id[event]
+                if bit < 0:
+                    bit = min(bit_of_id[-1], LAST_BIT)
+                    bit_of_id[event] = bit
+                    bit_of_id[-1] += 1
+                events |= np.uint64(1) << np.uint64(bit)
                 tid = load(words, payload + layout[TID_OFFSET], 4, big)
                 if tid < MAX_TID:
                     tids[tid] = 1

@@ -63,10 +63,10 @@ class Plan:
                 n_fields[kind] += 1
         return cls(kind_of_id.reshape(-1), n_fields, field_at, keep)
 
-    def events_of(self, buffer: int) -> int:
-        """The set of ids read from this buffer, modulo 64, as `CpuPages.events` has them by block."""
-        ids = np.flatnonzero(self.kind_of_id[buffer * IDS : (buffer + 1) * IDS] >= 0)
-        return sum(1 << bit for bit in {int(number) & 63 for number in ids})
+    def events_of(self, pages: CpuPages) -> int:
+        """The set of events read from these pages, as `CpuPages.events` has them by block."""
+        ids = np.flatnonzero(self.kind_of_id[pages.buffer * IDS : (pages.buffer + 1) * IDS] >= 0)
+        return sum(1 << bit for bit in set(pages.bit_of_id[ids].tolist()) if bit >= 0)
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ def read_rows(
     if sum(sizes) > MAX_ARENA_BYTES:
         raise InputError(f"reading needs {sum(sizes)} bytes for pages of {len(live)} CPUs at once")
     begins = np.cumsum([0, *sizes]).tolist()
-    wanted = [plan.events_of(pages.buffer) for pages, _ in live]
+    wanted = [plan.events_of(pages) for pages, _ in live]
     words = np.zeros(begins[-1] // 4 + SPARE_WORDS, np.uint32)
     arena = words.view(np.uint8)
     cursor = np.zeros((len(live), kernels.CURSOR_FIELDS), np.int64)

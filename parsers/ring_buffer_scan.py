@@ -23,13 +23,14 @@ from tracereplay.parsers.ring_buffer import (
 class Scan:
     """What one walk over all pages found.
 
-    counts int64[buffers, 65536], faults and shortest (bytes) int64[65536] by event id, tids
-    uint8[kernels.MAX_TID]; cpu_start_ns by (buffer, cpu).
+    counts int64[buffers, 65536], faults and shortest (bytes) int64[65536] by event id, bit_of_id
+    int64[65537] as `scan_pages` says, tids uint8[kernels.MAX_TID]; cpu_start_ns by (buffer, cpu).
     """
 
     counts: npt.NDArray[np.int64]
     faults: npt.NDArray[np.int64]
     shortest: npt.NDArray[np.int64]
+    bit_of_id: npt.NDArray[np.int64]
     tids: npt.NDArray[np.uint8]
     start_ns: int | None = None
     end_ns: int | None = None
@@ -42,13 +43,14 @@ def scan(
 ) -> Scan:
     """Walk all pages once: exact counts, first and last times, losses.
 
-    Fills `first`, `last` and `events` of every stream.
+    Fills `first`, `last`, `events` and `bit_of_id` of every stream.
     """
     buffers = 1 + max((pages.buffer for pages in streams), default=0)
     found = Scan(
         np.zeros((buffers, IDS), np.int64),
         np.zeros(IDS, np.int64),
         np.full(IDS, IDS, np.int64),
+        np.append(np.full(IDS, -1, np.int64), 0),
         np.zeros(kernels.MAX_TID, np.uint8),
     )
     for pages in streams:
@@ -99,6 +101,7 @@ def _scan_cpu(
             found.counts[pages.buffer],
             found.faults,
             found.shortest,
+            found.bit_of_id,
             found.tids,
             table,
             status,
@@ -115,6 +118,7 @@ def _scan_cpu(
     pages.first = np.concatenate(firsts) if firsts else np.zeros(0, np.uint64)
     pages.last = np.concatenate(lasts) if lasts else np.zeros(0, np.uint64)
     pages.events = np.concatenate(events) if events else np.zeros(0, np.uint64)
+    pages.bit_of_id = found.bit_of_id
     if watch.start is not None and watch.latest is not None:
         start, end = clock.ns(watch.start), clock.ns(watch.latest)
         found.cpu_start_ns[pages.buffer, pages.cpu] = start

@@ -27,7 +27,7 @@ from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer_rows import Plan, read_rows
 from tracereplay.parsers.ring_buffer_scan import Scan, scan
 from tracereplay.parsers.symbols import Symbols
-from tracereplay.parsers.trace_dat_blocks import Unpacked, cpu_pages
+from tracereplay.parsers.trace_dat_blocks import cpu_pages
 from tracereplay.parsers.trace_dat_container import read_container, read_kallsyms
 from tracereplay.parsers.trace_dat_sections import Buffer, Container, CpuData
 from tracereplay.parsers.trace_dat_stats import cpu_losses
@@ -186,8 +186,8 @@ class TraceDatReader:
         packed = "" if container.version == 6 or container.compression == "none" else f" ({container.compression})"
         return f"trace.dat v{container.version}{packed}"
 
-    def _cpu_pages(self, number: int, buffer: Buffer, place: CpuData, unpacked: Unpacked) -> CpuPages:
-        return cpu_pages(self._data, self._container, number, buffer, place, unpacked)
+    def _cpu_pages(self, number: int, buffer: Buffer, place: CpuData) -> CpuPages:
+        return cpu_pages(self._data, self._container, number, buffer, place)
 
     def _read_kallsyms(self) -> str:
         return read_kallsyms(self._data, self._container)
@@ -220,7 +220,7 @@ class TraceDatReader:
         return found
 
     def _make_streams(self) -> list[CpuPages]:
-        container, unpacked = self._container, Unpacked()
+        container = self._container
         streams: list[CpuPages] = []
         clock = container.buffers[0].clock
         for number, buffer in enumerate(container.buffers):
@@ -229,7 +229,7 @@ class TraceDatReader:
                 self._losses.append(Loss("instance_left_out", detail=detail))
                 continue
             for cpu_data in sorted(buffer.cpus, key=lambda place: place.cpu):
-                pages = self._cpu_pages(number, buffer, cpu_data, unpacked)
+                pages = self._cpu_pages(number, buffer, cpu_data)
                 if pages.blocks or pages.tail:
                     streams.append(pages)
         return streams

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from mmap import mmap
 
 from tracereplay.parsers.ring_buffer import Block, CpuPages
 from tracereplay.parsers.trace_dat_sections import MAX_CHUNK_BYTES, Buffer, Container, CpuData, unpack
 
 RAW_BLOCK_BYTES = 1 << 18
-# A trace is read three times over (scan, attempts, replay): unpacking is most of the cost of a small one.
-KEPT_BYTES = 192 << 20
 
 
-@dataclass(slots=True)
-class Unpacked:
-    """Blocks unpacked before, for the next reading: the first ones, up to a fixed size whatever the trace's."""
-
-    blocks: dict[int, bytes] = field(default_factory=dict)  # by offset in the file
-    room_bytes: int = KEPT_BYTES
-
-    def keep(self, block: Block, data: bytes) -> bytes:
-        """The data, kept while there is room."""
-        if len(data) <= self.room_bytes:
-            self.room_bytes -= len(data)
-            self.blocks[block.offset] = data
-        return data
-
-
-def cpu_pages(
-    data: mmap, container: Container, number: int, buffer: Buffer, place: CpuData, unpacked: Unpacked
-) -> CpuPages:
+def cpu_pages(data: mmap, container: Container, number: int, buffer: Buffer, place: CpuData) -> CpuPages:
     """The pages of one CPU of buffer `number`; what its place announces beyond the file's end is told in `tail`."""
     tail: list[tuple[str, str]] = []
     end = min(place.offset + place.size, len(data))
@@ -41,10 +21,9 @@ def cpu_pages(
     compression = container.compression if buffer.chunked else "none"
 
     def load(block: Block) -> bytes | memoryview:
-        if block.offset in unpacked.blocks:
-            return unpacked.blocks[block.offset]
+        # Nothing unpacked is kept for the next pass: fresh memory for it costs as much as unpacking again.
         stored = memoryview(data)[block.offset : block.offset + block.stored_bytes]
-        return unpacked.keep(block, unpack(stored, block.n_bytes, compression)) if buffer.chunked else stored
+        return unpack(stored, block.n_bytes, compression) if buffer.chunked else stored
 
     if place.size == 0 or place.offset >= end:
         blocks = []

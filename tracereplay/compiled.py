@@ -11,8 +11,11 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numba
 import platformdirs
 from numba.core import config as numba_config
+from numba.core.caching import FunctionCache
+from numba.core.runtime.nrt import rtsys
 
 config: Any = numba_config  # its settings are made at run time
+LOAD_QUICKLY = {(0, 68)}  # versions of numba whose internals `_QuickCache` was tried with; others take their own way
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -33,9 +36,22 @@ if "NUMBA_CACHE_DIR" not in os.environ:
     config.CACHE_DIR = str(_cache_folder())
 
 
+class _QuickCache(FunctionCache):
+    """Loads compiled code without first making numba ready to compile, which costs 0.15 s a process."""
+
+    def load_overload(self, sig: object, target_context: object) -> object:
+        """The compiled code for this signature; None where it has to be compiled (numba gets ready for that itself)."""
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+
 def njit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile on first call and keep the result; the plain function stays reachable as `.py_func`."""
-    return cast("Callable[P, R]", numba.njit(cache=True, nogil=True)(function))
+    dispatcher: Any = numba.njit(cache=True, nogil=True)(function)
+    if numba.version_info.short in LOAD_QUICKLY:
+        dispatcher._cache = _QuickCache(function)  # type: ignore[no-untyped-call]
+    return cast("Callable[P, R]", dispatcher)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:

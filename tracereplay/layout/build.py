@@ -216,5 +216,5 @@ def _rows(tables: Mapping[str, pa.Table], name: str) -> list[dict[str, Any]]:
 def _strings(table: pa.Table, name: str) -> list[str | None]:
     if name not in table.column_names:
         return [None] * table.num_rows
-    names: list[str | None] = table[name].cast(pa.string()).to_pylist()
+    names: list[str | None] = table[name].to_pylist()
     return names
