@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from tracereplay.ahead import ahead
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, Window, origin_ns
@@ -111,7 +112,7 @@ class PerfDataReader:
         width = max([1, *(len(maker.places) for maker in makers)])
         kinds = [(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers]
         seq = 0
-        for rows in self._read(wanted, kinds, width, window, max(_ROW_BYTES // (8 * width), 1 << 12)):
+        for rows in ahead(self._read(wanted, kinds, width, window, max(_ROW_BYTES // (8 * width), 1 << 12))):
             self._add_rows(makers, rows, seq)
             seq += len(rows)
         return finished_tables(dict(zip(wanted, makers, strict=True)), self._losses)

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracereplay.parsers.catalog.spec import EventSpec, Read
-from tracereplay.parsers.text_values import NULL_POINTER, read_values
+from tracereplay.parsers.text_spans import Spans
+from tracereplay.parsers.text_values import NULL_POINTER, matches, read_values
 from tracereplay.schema import EVENT_COLUMNS
 
 KEY = re.compile(r"(?:^|(?<=[ ,(]))([A-Za-z_]\w*)=", re.ASCII)
@@ -35,36 +36,20 @@ MAX_SHAPES = 12
 class Shape:
     """One way in which an event is spelled: a pattern for a whole payload, and the key of each of its groups.
 
-    pattern -- None: `key=value` words in this order with single blanks between: splitting costs less than matching.
+    pattern -- None: `key=value` words in this order with single blanks between, which need no matching.
     """
 
     pattern: str | None
     keys: tuple[str, ...]
 
-    def find(self, payloads: pa.StringArray) -> tuple[npt.NDArray[np.bool_], list[pa.StringArray]]:
+    def find(self, payloads: Spans) -> tuple[npt.NDArray[np.bool_], list[Spans]]:
         """Which payloads have this shape, and the texts of each key in them."""
         if self.pattern is None:
-            return self._split(payloads)
-        found = pc.extract_regex(payloads, self.pattern)
+            return payloads.words(self.keys)
+        found = pc.extract_regex(payloads.arrow(), self.pattern)
         fits = np.asarray(found.is_valid())
         rows = found if fits.all() else found.filter(pa.array(fits))
-        return fits, [pc.struct_field(rows, key) for key in self.keys]
-
-    def _split(self, payloads: pa.StringArray) -> tuple[npt.NDArray[np.bool_], list[pa.StringArray]]:
-        words = pc.split_pattern(pc.utf8_trim(payloads, " "), " ")
-        counts, starts = np.asarray(pc.list_value_length(words)), np.asarray(words.offsets)[:-1]
-        fits = counts == len(self.keys)
-        columns = []
-        for place, key in enumerate(self.keys):
-            column = words.values.take(pa.array(np.where(fits, starts + place, 0)))
-            fits &= np.asarray(pc.starts_with(column, f"{key}="))
-            columns.append(column)
-        chosen = None if fits.all() else pa.array(fits)
-        texts = []
-        for key, column in zip(self.keys, columns, strict=True):
-            text = pc.utf8_slice_codeunits(column if chosen is None else column.filter(chosen), len(key) + 1)
-            texts.append(pc.utf8_rtrim(text, ","))
-        return fits, texts
+        return fits, [Spans.of(pc.struct_field(rows, key)) for key in self.keys]
 
 
 @dataclass(slots=True)
@@ -73,7 +58,7 @@ class ParsedRows:
 
     places: npt.NDArray[np.int64]
     keys: tuple[str, ...]
-    texts: list[pa.StringArray]
+    texts: list[Spans]
 
 
 def _declared(pattern: str) -> Shape:
@@ -109,14 +94,14 @@ class EventText:
         """Whether blanks before the payload may belong to it (console)."""
         return bool(self.spec and any(pattern.startswith("(?P<") for pattern in self.spec.text))
 
-    def parse(self, payloads: pa.StringArray) -> Iterator[ParsedRows]:
+    def parse(self, payloads: Spans) -> Iterator[ParsedRows]:
         """Split by shape. Payloads that no shape fits come last, with no keys (events that the catalogue does not
         know: with the key `text`)."""
         places = np.arange(len(payloads))
         tried = 0
         while len(places):
             if tried == len(self.shapes):
-                fresh = _inferred(payloads[0].as_py()) if tried < MAX_SHAPES else []
+                fresh = _inferred(payloads[0]) if tried < MAX_SHAPES else []
                 if not fresh:
                     break
                 self.shapes += fresh
@@ -125,9 +110,9 @@ class EventText:
             fits, texts = shape.find(payloads)
             if fits.any():
                 yield ParsedRows(places[fits], shape.keys, texts)
-                places, payloads = places[~fits], payloads.filter(pa.array(~fits))
+                places, payloads = places[~fits], payloads.take(~fits)
         if len(places):
-            text = [] if self.spec else [pc.utf8_trim(payloads, " ")]
+            text = [] if self.spec else [Spans.of(pc.utf8_trim(payloads.arrow(), " "))]
             yield ParsedRows(places, () if self.spec else ("text",), text)
 
     def columns(
@@ -139,7 +124,7 @@ class EventText:
         Keys that the catalogue does not know are kept as string columns; `typed` makes them numbers at the end.
         """
         columns: dict[str, pa.Array] = {}
-        null_pages: tuple[str, pa.Array] | None = None
+        null_pages: tuple[str, Spans] | None = None
         subject = (self.spec.args.get("pfn") or self.spec.args.get("mapping")) if self.spec else None
         unreadable = np.zeros(len(parsed.places), bool)
         astray = np.full(len(parsed.places), subject is not None)
@@ -153,14 +138,14 @@ class EventText:
                 continue
             column = self._columns.get(name)
             if column is None:
-                columns[f"{name}_field" if name in RESERVED else name] = texts
+                columns[f"{name}_field" if name in RESERVED else name] = texts.arrow()
                 continue
             columns[name], bad = read_values(texts, column, spelling, page_size_bytes)
             unreadable |= bad
             if name == subject:
                 astray = bad
         if null_pages and (pfn := columns.get(null_pages[0])) is not None:
-            none = pc.and_(pc.match_substring_regex(null_pages[1], NULL_POINTER), pc.equal(pfn, pa.scalar(0, pfn.type)))
+            none = pc.and_(pa.array(matches(null_pages[1], NULL_POINTER)), pc.equal(pfn, pa.scalar(0, pfn.type)))
             columns[null_pages[0]] = pc.if_else(none, pa.scalar(None, pfn.type), pfn)
         return columns, unreadable | astray, astray
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracereplay.parsers.text_spans import Spans
 from tracereplay.parsers.text_trace_lines import UNKNOWN_COMM, LineBlock, LostMark, Task, stamps
 
 Ints = npt.NDArray[np.int64]
@@ -202,7 +203,7 @@ def _assembled(rows: _Rows, notes: _Notes, frame_places: Ints, frames: pa.String
         flags=empty.dictionary_encode(),
         events=[*names, *(["kernel_stack"] if len(with_chain) else [])],
         event=codes,
-        payload=pc.if_else(pa.array(is_chain), "", rows.payload.take(pa.array(source))),
+        payload=Spans.of(pc.if_else(pa.array(is_chain), "", rows.payload.take(pa.array(source)))),
         stack_rows=np.flatnonzero(is_chain),
         frames=pa.ListArray.from_arrays(pa.array(offsets), frames.filter(pa.array(owned))),
         lost=[LostMark(cpu, count, int(np.searchsorted(place, at))) for at, cpu, count in notes.lost],

@@ -5,8 +5,8 @@
     comm-tid   [cpu] d..1. secs.usecs: <stack trace>  and lines ` => func`
     CPU:0 [LOST 12 EVENTS]              before the next event of that CPU (trace-cmd: DROPPED)
 
-Event lines are taken apart a block at a time by splitting, which costs a fraction of a pattern; what does not come
-out as an event that way is looked at line by line.
+Event lines written plainly are taken apart by a compiled loop (`text_trace_heads`); of the others those of unusual
+form are split a block at a time, and what is no event either way is looked at line by line.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.text_spans import Spans
+from tracereplay.parsers.text_trace_heads import Heads, take_heads
 
 Ints = npt.NDArray[np.int64]
 
@@ -97,7 +99,7 @@ class LineBlock:
     flags: pa.DictionaryArray
     events: list[str]
     event: Ints
-    payload: pa.StringArray
+    payload: Spans
     stack_rows: Ints
     frames: pa.ListArray
     ticks: bool = False  # bare integers, whose unit text does not tell (counter, x86-tsc; boot in trace-cmd 3.1)
@@ -166,6 +168,23 @@ class _Columns:
 
 def take_lines(lines: pa.StringArray) -> LineBlock:
     """Take a block of whole lines apart."""
+    heads = take_heads(lines)
+    if not len(heads.others):
+        return _block_of(heads)
+    block, places, frame_places, frames = _take_others(lines.take(pa.array(heads.others)), heads.others)
+    if len(heads.place):
+        block, places = _merged(_block_of(heads), heads.place, block, places)
+    # marks came with the number of their line
+    block.lost = [replace(mark, row=int(np.searchsorted(places, mark.row))) for mark in block.lost]
+    _add_stacks(block, places, frame_places, frames)
+    return block
+
+
+def _take_others(lines: pa.StringArray, numbers: Ints) -> tuple[LineBlock, Ints, Ints, pa.StringArray]:
+    """Lines of unusual form: (their events, the events' lines, the lines that are frames of stacks, those frames).
+
+    numbers int64[lines] -- of the lines in their block; marks of losses have their line's for their row.
+    """
     columns = _split(lines)
     columns = columns.kept(_plausible(columns))
     columns, torn = _untorn(columns)
@@ -177,8 +196,43 @@ def take_lines(lines: pa.StringArray) -> LineBlock:
     columns, notes = _special_lines(columns, lines, places[~is_frame])
     notes.odd = sorted({*notes.odd, *torn})
     block = _assembled(columns, notes)
-    _add_stacks(block, columns.place, places[is_frame], frames.drop_null())
-    return block
+    block.odd = numbers[block.odd].tolist()
+    block.lost = [replace(mark, row=int(numbers[mark.row])) for mark in block.lost]
+    return block, numbers[columns.place], numbers[places[is_frame]], frames.drop_null()
+
+
+def _block_of(heads: Heads) -> LineBlock:
+    """Events of plain lines."""
+    return LineBlock(
+        tasks=[_task(text) for text in heads.tasks],
+        task=heads.task,
+        time_ns=heads.time_ns,
+        flags=pa.DictionaryArray.from_arrays(pa.array(heads.flag), pa.array(heads.flags, pa.string())),
+        events=heads.events,
+        event=heads.event,
+        payload=heads.payload,
+        stack_rows=np.zeros(0, np.int64),
+        frames=pa.array([], pa.list_(pa.string())),
+    )
+
+
+def _merged(plain: LineBlock, plain_places: Ints, other: LineBlock, other_places: Ints) -> tuple[LineBlock, Ints]:
+    """Events of both kinds of lines in the order of their lines, and those; the rest is the other's."""
+    places = np.concatenate([plain_places, other_places])
+    order = np.argsort(places, kind="stable")
+    flags = pa.chunked_array([plain.flags, other.flags.cast(plain.flags.type)]).unify_dictionaries().combine_chunks()
+    merged = replace(
+        other,
+        tasks=plain.tasks + other.tasks,
+        task=np.concatenate([plain.task, other.task + len(plain.tasks)])[order],
+        time_ns=np.concatenate([plain.time_ns, other.time_ns])[order],
+        flags=flags.take(pa.array(order)),
+        events=plain.events + other.events,
+        event=np.concatenate([plain.event, other.event + len(plain.events)])[order],
+        payload=other.payload.behind(plain.payload).take(order),
+        ticks=other.ticks and bool(len(other_places)) and int(other_places[0]) < int(plain_places[0]),
+    )
+    return merged, places[order]
 
 
 def _split(lines: pa.StringArray) -> _Columns:
@@ -242,7 +296,7 @@ def _plausible(columns: _Columns) -> npt.NDArray[np.bool_]:
 class _Notes:
     """What the lines that are no events say."""
 
-    lost: list[tuple[LostMark, int]] = field(default_factory=list)  # with the place of its line
+    lost: list[LostMark] = field(default_factory=list)  # with the number of their line for a row
     odd: list[int] = field(default_factory=list)
     overwritten: int | None = None
     cpus: int | None = None
@@ -279,9 +333,9 @@ def _event_line(line: str) -> tuple[str, str, str, str] | None:
 
 def _tells(notes: _Notes, place: int, line: str) -> bool:
     if found := LOST.match(line):
-        notes.lost.append((LostMark(int(found[1]), int(found[2]) if found[2] else None, 0), place))
+        notes.lost.append(LostMark(int(found[1]), int(found[2]) if found[2] else None, place))
     elif found := BUFFER_STARTED.match(line):
-        notes.lost.append((LostMark(int(found[1]), None, 0, starts=True), place))
+        notes.lost.append(LostMark(int(found[1]), None, place, starts=True))
     elif found := ENTRIES.match(line):
         notes.overwritten = max(int(found[2]) - int(found[1]), 0)
         notes.cpus = int(found[3]) if found[3] else None
@@ -309,14 +363,11 @@ def _assembled(columns: _Columns, notes: _Notes) -> LineBlock:
         flags=pc.struct_field(when, "flags").dictionary_encode(),
         events=[STACKS.get(name, name) for name in names],
         event=np.asarray(events.indices, np.int64),
-        payload=columns.payload,
+        payload=Spans.of(columns.payload),
         stack_rows=np.zeros(0, np.int64),
         frames=pa.array([], pa.list_(pa.string())),
         ticks=len(part) > 0 and part[0].as_py() == "" and pc.struct_field(when, "whole")[0].as_py() != "",
-        lost=[
-            LostMark(mark.cpu, mark.count, int(np.searchsorted(columns.place, place)), mark.starts)
-            for mark, place in notes.lost
-        ],
+        lost=notes.lost,
         odd=notes.odd,
         overwritten=notes.overwritten,
         cpus=notes.cpus,
@@ -353,9 +404,7 @@ def _add_stacks(block: LineBlock, row_places: Ints, frame_places: Ints, frames: 
     if not len(candidates):
         return
     # trace-cmd -R prints stacks as `size=.. caller=ARRAY[..]`: an event like others.
-    empty = np.asarray(
-        pc.match_substring_regex(block.payload.take(pa.array(candidates)), r"^ *(?:<stack trace >)?\s*$")
-    )
+    empty = np.asarray(pc.match_substring_regex(block.payload.take(candidates).arrow(), r"^ *(?:<stack trace >)?\s*$"))
     block.stack_rows = candidates[empty]
     owner = np.searchsorted(row_places, frame_places) - 1
     place = np.searchsorted(block.stack_rows, owner)

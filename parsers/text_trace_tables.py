@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.text_events import EventText
+from tracereplay.parsers.text_spans import Spans
 from tracereplay.parsers.text_trace_lines import NO_CPU, NO_TID, NO_TIME, UNKNOWN_COMM, LineBlock
 from tracereplay.schema import COMM, EVENT_COLUMNS
 
@@ -123,9 +124,9 @@ class TableBuilder:
         event = self._events.get(name)
         if event is None:
             event = self._events[name] = EventText(name, SPECS.get(name))
-        payloads = block.payload.take(pa.array(rows))
+        payloads = block.payload.take(rows)
         if event.takes_text_whole and self.padded:
-            payloads = pc.utf8_slice_codeunits(payloads, padding(name))
+            payloads = Spans.of(pc.utf8_slice_codeunits(payloads.arrow(), padding(name)))
         bad = 0
         for shape in event.parse(payloads):
             values, unreadable, astray = event.columns(shape, self.page_size_bytes)

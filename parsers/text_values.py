@@ -1,6 +1,6 @@
 """Values of text events -> typed Arrow arrays, a column at a time.
 
-What Arrow cannot cast at once goes through the column's distinct values, each read once in Python: names, flags,
+What is no plain number goes through the column's distinct values, each read once in Python: names, flags,
 pointers printed as (nil). A value that cannot be read is null and marked.
 """
 
@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracereplay.parsers.catalog.spec import Read, Spelling
+from tracereplay.parsers.text_spans import Spans
 from tracereplay.schema import Column
 
 # Old kernels pad it: `page=          (null)`.
-NULL_POINTER = r"^ *(?:\(nil\)|\(null\)|NULL|(?:0x)?0+)$"
+NULL_POINTER = re.compile(r" *(?:\(nil\)|\(null\)|NULL|(?:0x)?0+)")
 # The `fields` option of ftrace prints both: 0xffffffff (-1).
 BOTH = re.compile(r"0x([0-9a-fA-F]{1,16}) \((-?\d{1,20})\)")
 NO_VALUE = {"", "(____ptrval____)", "(efault)", "(einval)"}
@@ -93,13 +94,19 @@ def _scaled(text: str, page_size_bytes: int) -> int | None:
     return None if number is None else number // page_size_bytes
 
 
-def _by_distinct_value(texts: pa.Array, read: Reader, type_: pa.DataType) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+def matches(texts: Spans, pattern: re.Pattern[str]) -> npt.NDArray[np.bool_]:
+    """Which texts are as the pattern says, from beginning to end."""
+    codes, words = texts.distinct()
+    return np.array([pattern.fullmatch(word) is not None for word in words], bool)[codes]
+
+
+def _by_distinct_value(texts: Spans, read: Reader, type_: pa.DataType) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
     """Each distinct text read once; numbers that do not fit the type, and unreadable ones, are null and marked."""
-    encoded = texts.dictionary_encode()
+    codes, words = texts.distinct()
     low, high = (0, (1 << 64) - 1) if type_ == pa.uint64() else (-(1 << 63), (1 << 63) - 1)
     values: list[int | None] = []
     unreadable: list[int] = []
-    for index, text in enumerate(encoded.dictionary.to_pylist()):
+    for index, text in enumerate(words):
         try:
             value = read(text.strip())
             if value is not None and low == 0 and -(1 << 63) <= value < 0:
@@ -110,31 +117,18 @@ def _by_distinct_value(texts: pa.Array, read: Reader, type_: pa.DataType) -> tup
             value = error.value if isinstance(error, PartlyReadError) else None
             unreadable.append(index)
         values.append(value)
-    result = pa.array(values, type_).take(encoded.indices)
-    return result, np.isin(np.asarray(encoded.indices), unreadable)
-
-
-def _hex_literal(texts: pa.Array) -> pa.Array:
-    return pc.binary_join_element_wise("0x", pc.replace_substring_regex(texts, "^0[xX]", ""), "")
-
-
-def _cast(texts: pa.Array, type_: pa.DataType) -> pa.Array | None:
-    """Plain numbers at once, or None."""
-    try:
-        return texts.cast(type_)
-    except pa.ArrowInvalid:
-        return None
+    return pa.array(values, type_).take(pa.array(codes)), np.isin(codes, unreadable)
 
 
 def read_values(
-    texts: pa.Array, column: Column, spelling: Spelling | None, page_size_bytes: int
+    texts: Spans, column: Column, spelling: Spelling | None, page_size_bytes: int
 ) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-    """Texts (string array) -> an array of the column's type, and which of them could not be read.
+    """Texts -> an array of the column's type, and which of them could not be read.
 
     A pfn of all ones means "none" and becomes null.
     """
     if pa.types.is_string(column.type):
-        return texts, np.zeros(len(texts), bool)
+        return texts.arrow(), np.zeros(len(texts), bool)
     how = spelling.read if spelling else Read.NUMBER
     names = dict(spelling.names) if spelling else {}
     readers: dict[Read, Reader] = {
@@ -149,10 +143,8 @@ def read_values(
     }
     bad = np.zeros(len(texts), bool)
     values = None
-    if how is Read.NUMBER:
-        values = _cast(texts, column.type)
-    elif how is Read.HEX:
-        values = _cast(_hex_literal(texts), column.type)
+    if how in (Read.NUMBER, Read.HEX):
+        values = texts.numbers(column.type, hexadecimal=how is Read.HEX)
     if values is None:
         values, bad = _by_distinct_value(texts, readers[how], column.type)
     if column.unit == "pfn":

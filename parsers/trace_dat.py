@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from tracereplay.ahead import ahead
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers import trace_dat_sections as sections
@@ -129,15 +130,8 @@ class TraceDatReader:
         width = max([1, *(len(maker.places) for maker in makers)])
         plan = Plan.make([(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers], width, self._wanted)
         seq = 0
-        for rows in read_rows(
-            self._streams,
-            self._layout,
-            self._min_bytes,
-            self._clock,
-            plan,
-            window,
-            max(_ROW_BYTES // (8 * width), 1 << 12),
-        ):
+        batch = max(_ROW_BYTES // (8 * width), 1 << 12)
+        for rows in ahead(read_rows(self._streams, self._layout, self._min_bytes, self._clock, plan, window, batch)):
             by_event(makers, rows, seq, self._names_array)
             seq += len(rows)
         return finished_tables(dict(zip(wanted, makers, strict=True)), self._losses)
@@ -216,7 +210,9 @@ class TraceDatReader:
         if np.any(found.shortest < np.where(self._min_bytes < 0, IDS, self._min_bytes)):
             # A record too short for its event, or an event whose format is damaged: count again without those.
             first, found = found, scan(self._streams, self._layout, self._min_bytes, self._clock)
-            found.losses = first.losses + [loss for loss in found.losses if loss not in first.losses]
+            again = {loss.detail for loss in found.losses}  # all but the blocks that the first walk dropped
+            dropped = [loss for loss in first.losses if loss.code == "corrupt_chunk" and loss.detail not in again]
+            found.losses = dropped + found.losses
         return found
 
     def _make_streams(self) -> list[CpuPages]:

@@ -6,6 +6,7 @@ Sources: man trace-cmd.dat.v6(5), trace-cmd.dat.v7(5). Nothing here knows events
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 from dataclasses import dataclass, field
 from mmap import mmap
@@ -119,7 +120,7 @@ def unpack(packed: bytes | memoryview, size: int, compression: str) -> bytes:
         try:
             if zstandard.frame_content_size(packed) not in {-1, size}:  # it would be allocated unseen
                 raise ValueError("the frame announces another size")
-            data: bytes = _zstd().decompress(packed, max_output_size=size)
+            data: bytes = _unpackers.zstd.decompress(packed, max_output_size=size)
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from None
     elif compression == "zlib":
@@ -134,14 +135,14 @@ def unpack(packed: bytes | memoryview, size: int, compression: str) -> bytes:
     return data
 
 
-def _zstd() -> zstandard.ZstdDecompressor:
-    global _decompressor  # noqa: PLW0603  one context for all chunks: making it costs more than a chunk
-    if _decompressor is None:
-        _decompressor = zstandard.ZstdDecompressor()
-    return _decompressor
+class _PerThread(threading.local):
+    """One context for all chunks that a thread unpacks: making it costs more than a chunk, and it is no one else's."""
+
+    def __init__(self) -> None:
+        self.zstd = zstandard.ZstdDecompressor()
 
 
-_decompressor: zstandard.ZstdDecompressor | None = None
+_unpackers = _PerThread()
 
 
 def cpu_count(cursor: Cursor) -> int:

@@ -239,7 +239,7 @@ def _is_padded(path: Path, rewrite: Rewrite | None) -> bool:
         block = lines.take_lines(lines.line_array(head if rewrite is None else rewrite(head.replace(b"\r\n", b"\n"))))
         if b"# tracer:" in raw[:SNIFF_BYTES]:
             return False
-        for code, payload in zip(block.event.tolist(), block.payload.to_pylist(), strict=True):
+        for code, payload in zip(block.event.tolist(), block.payload.arrow().to_pylist(), strict=True):
             blanks = padding(block.events[code])
             if blanks and block.events[code] != "console":
                 return bool(payload.startswith(" " * blanks))

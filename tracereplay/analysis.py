@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from tracereplay.ahead import ahead
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
@@ -99,7 +100,7 @@ class Trace:
         counting = occupancy_questions(ranges, self.drafts, *times)
         engine = self._engine([*questions(self.events, self.drafts, self.has_page_ref), *counting])
         if self.drafts:
-            engine.run(self._watched(self.reader.stream(REPLAYED)))
+            engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
         self.counters = counters_of(engine.counts.rows, ranges, self.input_id)
         return judge(self._run(engine), engine, self.events, self.drafts, self.input_id)
@@ -114,7 +115,7 @@ class Trace:
         drafts = asked(asked_ranges(self.layout, area, block), at_ns)
         asking = inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))])
         engine = self._engine([*self._isolations(), *asking])
-        engine.run(self._watched(self.reader.stream(REPLAYED)))
+        engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
         return judge(self._run(engine), engine, self.events, drafts, self.input_id)
 

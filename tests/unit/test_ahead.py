@@ -1,0 +1,38 @@
+"""Working one step ahead changes neither the items nor where errors come out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tracereplay.ahead import ahead
+
+
+def test_the_items_are_the_same() -> None:
+    assert list(ahead(iter(range(5)))) == [0, 1, 2, 3, 4]
+    assert list(ahead(iter([]))) == []
+    assert list(ahead(iter([None, False]))) == [None, False]
+
+
+def test_an_error_comes_out_behind_the_items_before_it() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise ValueError("damaged")
+
+    items = ahead(broken())
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="damaged"):
+        next(items)
+
+
+def test_it_works_in_another_thread_and_leaves_none_behind() -> None:
+    def where() -> Iterator[str]:
+        while True:
+            yield threading.current_thread().name
+
+    items = ahead(where())
+    assert next(items) != threading.current_thread().name
+    items.close()  # type: ignore[attr-defined]  # a generator
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]

@@ -1,0 +1,19 @@
+"""Work one step ahead on another core: unpacking and compiled loops run without the GIL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items; while one is used the next is made in a thread. Errors come out where they would have."""
+    end = object()
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]  # not `end`
