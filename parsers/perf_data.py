@@ -6,7 +6,6 @@ Sources: tools/perf/Documentation/perf.data-file-format.txt, man perf_event_open
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.event_table_kernels import group_rows
 from tracereplay.parsers.event_tables import Place, TableMaker, finished_tables, stream_places
 from tracereplay.parsers.format_text import EventFormat
+from tracereplay.parsers.mapped import Mapped
 from tracereplay.parsers.page_flag_bits import page_flag_bits
 from tracereplay.parsers.perf_data_blocks import Records
 from tracereplay.parsers.perf_data_events import RAW, STACK_FORMAT, Events
@@ -54,7 +54,7 @@ class PerfDataReader:
 
     def _open(self) -> None:
         main = self.path / "data" if self.path.is_dir() else self.path
-        self._main, data = main, _mapped(main)
+        self._main, data = main, Mapped.of(main)
         self._header = header = read_header(data)
         records = Records(data, header.begin, header.end, header.big_endian, announced_end=header.announced_end)
         if header.is_pipe:
@@ -194,7 +194,7 @@ class PerfDataReader:
         found = sorted(main.parent.glob("data.*"), key=lambda path: (len(path.name), path.name))
         records = []
         for path in found:
-            data = _mapped(path)
+            data = Mapped.of(path)
             part = Records(data, 0, len(data), self._header.big_endian, f"{path.name}: ", len(data))
             records.append(part)
         return records
@@ -271,11 +271,3 @@ class PerfDataReader:
             end_ns=None if end is None else end - self._origin,
             has_stacks=STACK in by_event,
         )
-
-
-def _mapped(path: Path) -> mmap.mmap:
-    try:
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
-        raise InputError(f"cannot be read: {error}", path=path) from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from mmap import mmap
 from typing import Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ import zstandard
 
 from tracereplay.losses import Loss
 from tracereplay.parsers import perf_data_kernels as kernels
+from tracereplay.parsers.mapped import Mapped
 
 BLOCK_BYTES = 1 << 20
 MAX_RECORD_BYTES = 1 << 16
@@ -62,7 +62,7 @@ class Records:
     compressed; losses -- what is missing or damaged.
     """
 
-    data: mmap
+    data: Mapped
     begin: int
     end: int
     big_endian: bool
@@ -77,6 +77,7 @@ class Records:
 
     def block(self, begin: int, end: int) -> Block:
         """Bytes [begin, end) of an uncompressed file, which hold whole records; a copy where they lie unfavourably."""
+        self.data.reading(begin)
         if end + SPARE_BYTES <= 4 * len(self._words) and not begin % 4:
             return Block(self._words, begin, end)
         tail = _spared(self.data[begin:end])
@@ -124,6 +125,7 @@ class Records:
         """
         big, at = int(self.big_endian), self.begin
         while at < self.end:
+            self.data.reading(at)
             window = self._window(at)
             offset = at - window.begin
             stop, why = kernels.cut_block(window.words, window.begin, window.end, BLOCK_BYTES, big, BREAKS)

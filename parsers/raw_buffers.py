@@ -12,7 +12,6 @@ come from: formats of another boot make nonsense of them.
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Literal
 from tracereplay.errors import InputError
 from tracereplay.parsers.detect import RAW_CPU_FILES
 from tracereplay.parsers.format_text import PageHeader, parse_header_page
+from tracereplay.parsers.mapped import Mapped
 from tracereplay.parsers.opened import mappable, plain_pieces
 from tracereplay.parsers.ring_buffer import Block, CpuPages
 from tracereplay.parsers.trace_dat import TraceDatReader
@@ -64,18 +64,13 @@ class _CpuFile:
 
     cpu: int
     path: Path
-    data: mmap.mmap | None
+    data: Mapped | None
 
     @classmethod
     def of(cls, cpu: int, path: Path) -> _CpuFile:
-        try:
-            with mappable(path) as plain:
-                if not plain.stat().st_size:  # nor is anything read from a live tracefs, whose files have no size
-                    return cls(cpu, path, None)
-                with plain.open("rb") as file:
-                    return cls(cpu, path, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot be read: {error}", path=path) from None
+        with mappable(path) as plain:
+            # nor is anything read from a live tracefs, whose files have no size
+            return cls(cpu, path, Mapped.of(plain, path) if plain.stat().st_size else None)
 
     @property
     def size(self) -> int:
@@ -141,6 +136,7 @@ class RawBuffersReader(TraceDatReader):
         def load(block: Block) -> memoryview:
             if data is None:
                 raise ValueError("no pages")
+            data.reading(block.offset)
             return memoryview(data)[block.offset : block.offset + block.n_bytes]
 
         return CpuPages(place.cpu, number, page, [Block(at, size, size) for at, size in sizes], load)

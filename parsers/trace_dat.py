@@ -5,7 +5,6 @@ Sources: man trace-cmd.dat.v6(5), trace-cmd.dat.v7(5); events are decoded by the
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -23,6 +22,7 @@ from tracereplay.parsers.base import TraceInfo, Window, origin_ns
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.event_tables import Comms, TableMaker, by_event, finished_tables, stream_places
 from tracereplay.parsers.format_text import Formats, PageHeader, parse_header_page
+from tracereplay.parsers.mapped import Mapped
 from tracereplay.parsers.page_flag_bits import page_flag_bits
 from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer_rows import Plan, read_rows
@@ -46,11 +46,7 @@ class TraceDatReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            with self.path.open("rb") as file:
-                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
-            raise InputError(f"cannot be read: {error}", path=self.path) from None
+        self._data = Mapped.of(self.path)
         try:
             self._open()
         except InputError as error:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import struct
-from mmap import mmap
 
+from tracereplay.parsers.mapped import Mapped
 from tracereplay.parsers.ring_buffer import Block, CpuPages
 from tracereplay.parsers.trace_dat_sections import MAX_CHUNK_BYTES, Buffer, Container, CpuData, unpack
 
 RAW_BLOCK_BYTES = 1 << 18
 
 
-def cpu_pages(data: mmap, container: Container, number: int, buffer: Buffer, place: CpuData) -> CpuPages:
+def cpu_pages(data: Mapped, container: Container, number: int, buffer: Buffer, place: CpuData) -> CpuPages:
     """The pages of one CPU of buffer `number`; what its place announces beyond the file's end is told in `tail`."""
     tail: list[tuple[str, str]] = []
     end = min(place.offset + place.size, len(data))
@@ -22,6 +22,7 @@ def cpu_pages(data: mmap, container: Container, number: int, buffer: Buffer, pla
 
     def load(block: Block) -> bytes | memoryview:
         # Nothing unpacked is kept for the next pass: fresh memory for it costs as much as unpacking again.
+        data.reading(block.offset)
         stored = memoryview(data)[block.offset : block.offset + block.stored_bytes]
         return unpack(stored, block.n_bytes, compression) if buffer.chunked else stored
 
@@ -37,7 +38,7 @@ def cpu_pages(data: mmap, container: Container, number: int, buffer: Buffer, pla
 
 
 def _chunks(
-    data: mmap, container: Container, page_bytes: int, place: CpuData, end: int, tail: list[tuple[str, str]]
+    data: Mapped, container: Container, page_bytes: int, place: CpuData, end: int, tail: list[tuple[str, str]]
 ) -> list[Block]:
     """u32 chunks, then per chunk u32 stored bytes, u32 bytes, data (man trace-cmd.dat.v7, BUFFER)."""
     pair = struct.Struct(">II" if container.big_endian else "<II")

@@ -1,0 +1,101 @@
+"""A long trace out of a short one: the same events N times over, one after the other, as an uncompressed trace.dat v6.
+
+    python -m benchmarks.multiply TRACE.dat N OUT.dat
+
+Only page headers change: each copy's times begin where the copy before ended. `trace-cmd report` reads the result too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from tracereplay.parsers.ring_buffer import CpuPages
+from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat_sections import CPUCOUNT, TRACECLOCK, TRACEID, UNAME, Container
+
+GAP_NS = 1_000_000
+KEPT_OPTIONS = {UNAME, CPUCOUNT, TRACECLOCK, TRACEID}
+
+
+def sized(text: str, code: str) -> bytes:
+    """A text behind its length."""
+    data = text.encode()
+    return struct.pack(f"<{code}", len(data)) + data
+
+
+def metadata(container: Container, cpus: int) -> bytes:
+    """Everything before the table of CPUs (man trace-cmd.dat.v6)."""
+    if container.big_endian or len(container.buffers) != 1:
+        raise SystemExit("only little-endian traces without instances can be multiplied")
+    systems: dict[str, list[str]] = {}
+    for system, text in container.event_formats:
+        systems.setdefault(system, []).append(text)
+    header_event = "# compressed entry header\n"
+    parts = [
+        b"\x17\x08\x44tracing6\0\0" + bytes([container.long_bytes]) + struct.pack("<I", container.page_bytes),
+        b"header_page\0" + sized(container.header_page, "Q"),
+        b"header_event\0" + sized(header_event, "Q"),
+        struct.pack("<I", len(container.ftrace_formats)),
+        *(sized(text, "Q") for text in container.ftrace_formats),
+        struct.pack("<I", len(systems)),
+    ]
+    for system, texts in systems.items():
+        parts += [system.encode() + b"\0", struct.pack("<I", len(texts)), *(sized(text, "Q") for text in texts)]
+    parts += [struct.pack("<II", 0, 0), sized(container.cmdlines, "Q"), struct.pack("<I", cpus)]  # no symbols, printk
+    parts.append(b"options  \0")
+    for number, data in container.options:
+        if number in KEPT_OPTIONS:
+            parts.append(struct.pack("<HI", number, len(data)) + data)
+    parts.append(struct.pack("<H", 0) + b"flyrecord\0")
+    return b"".join(parts)
+
+
+def write_cpu(out: BinaryIO, pages: CpuPages, copies: int, step_ns: int) -> None:
+    """One CPU's pages, N times over."""
+    for copy in range(copies):
+        for block in pages.blocks:
+            data = np.frombuffer(bytearray(pages.load(block)), np.uint8).reshape(-1, pages.page_bytes)
+            data[:, :8] = (data[:, :8].copy().view(np.uint64) + np.uint64(copy * step_ns)).view(np.uint8)
+            out.write(data.tobytes())
+
+
+def multiply(reader: TraceDatReader, copies: int, out: BinaryIO) -> None:
+    """Write the trace `copies` times over."""
+    info, container = reader.info, reader._container
+    streams: Sequence[CpuPages] = reader._streams
+    cpus = 1 + max(pages.cpu for pages in streams)
+    head = metadata(container, cpus)
+    sizes = {pages.cpu: copies * sum(block.n_bytes for block in pages.blocks) for pages in streams}
+    at = -(-(len(head) + 16 * cpus) // 4096) * 4096
+    table = b""
+    for cpu in range(cpus):
+        table += struct.pack("<QQ", at, sizes.get(cpu, 0))
+        at += sizes.get(cpu, 0)
+    start = -(-(len(head) + len(table)) // 4096) * 4096
+    out.write((head + table).ljust(start, b"\0"))
+    step_ns = (info.end_ns or 0) - (info.start_ns or 0) + GAP_NS
+    for pages in sorted(streams, key=lambda pages: pages.cpu):
+        write_cpu(out, pages, copies, step_ns)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trace", type=Path)
+    parser.add_argument("copies", type=int)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    reader = TraceDatReader(args.trace)
+    with args.out.open("wb") as out:
+        multiply(reader, args.copies, out)
+    print(f"{args.out}: {args.copies * reader.info.events:,} events")
+
+
+if __name__ == "__main__":
+    main()
