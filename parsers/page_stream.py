@@ -49,6 +49,11 @@ def _timed(table: pa.Table) -> pa.Table:
     return table
 
 
+def stream_columns(name: str) -> list[str]:
+    """The columns of an event that `page_stream` looks at."""
+    return ["seq", "time_ns", "cpu", "tid", *dict.fromkeys(SPECS[name].args.values())]
+
+
 def page_stream(tables: Mapping[str, pa.Table], ops: Collection[Op] | None = None) -> PageStream:
     """One stretch of the page stream out of event tables, ordered by their `seq`."""
     wanted = [SPECS[name] for name in sorted(stream_events(ops)) if name in tables]
@@ -75,21 +80,17 @@ def page_stream(tables: Mapping[str, pa.Table], ops: Collection[Op] | None = Non
 
 
 def rechunked(streams: Iterator[PageStream], chunk_events: int) -> Iterator[PageStream]:
-    """The same entries in stretches of `chunk_events` (the last may be shorter)."""
+    """The same entries in stretches of at most `chunk_events`; short ones are joined to at least half of that."""
     size = max(chunk_events, 1)
     waiting: list[PageStream] = []
     held = 0
     for stream in streams:
-        if len(stream):
-            waiting.append(stream)
-            held += len(stream)
-        while held >= size:
-            whole = _concatenated(waiting)
-            yield _part(whole, 0, size)
-            waiting = [_part(whole, size, held)]
-            held -= size
-    if held:
-        yield _concatenated(waiting)
+        waiting.append(stream)
+        held += len(stream)
+        if 2 * held >= size:
+            yield from _cut(waiting, size)
+            waiting, held = [], 0
+    yield from _cut(waiting, size)
 
 
 def page_streams(
@@ -99,9 +100,14 @@ def page_streams(
     return rechunked(iter([page_stream(tables, ops)]), chunk_events)
 
 
+def _cut(streams: list[PageStream], size: int) -> Iterator[PageStream]:
+    """These, one behind the other, in stretches of at most `size`."""
+    if streams:
+        whole = streams[0] if len(streams) == 1 else _concatenated(streams)
+        yield from (_part(whole, start, start + size) for start in range(0, len(whole), size))
+
+
 def _concatenated(streams: list[PageStream]) -> PageStream:
-    if len(streams) == 1:
-        return streams[0]
     return PageStream(
         np.concatenate([stream.time_ns for stream in streams]),
         np.concatenate([stream.cpu for stream in streams]),

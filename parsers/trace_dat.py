@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.ahead import ahead
@@ -149,6 +150,11 @@ class TraceDatReader:
             yield PageStream(rows.time_ns, rows.cpu, rows.tid, op_table[rows.kind], rows.fields)
 
     # -------------------------------------------------------------------------------------------- beyond TraceReader
+
+    def sample_times(self) -> npt.NDArray[np.int64]:
+        """Times in ns, ascending, with about as many events between each two: where to cut a long trace."""
+        firsts = [first for pages in self._streams for first in pages.first[pages.first <= pages.last].tolist()]
+        return np.sort(np.array([self._clock.ns(first) for first in firsts], np.int64))
 
     def symbols(self) -> Symbols:
         """Kernel symbols saved in the file, for stacks; parsed when first asked for."""

@@ -12,26 +12,29 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tracereplay.ahead import ahead
 from tracereplay.errors import InputError, UsageError
 from tracereplay.losses import LOSS_KINDS, Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import stream_events
-from tracereplay.parsers.page_stream import page_stream, rechunked
+from tracereplay.parsers.page_stream import page_stream, rechunked, stream_columns
 from tracereplay.parsers.symbols import Symbols
 from tracereplay.schema import Op, PageStream
 
 SCHEMA = "tracereplay.dataset/1"
 DESCRIPTION = "dataset.json"
+Times = npt.NDArray[np.int64]
 STRETCH_EVENTS = 1 << 19  # rows held at once while writing and streaming
 SAMPLE = 1024  # every so manieth entry of the page stream tells where the events are
 ADVICE = "write it again with `tracereplay ingest`"
@@ -102,15 +105,14 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
     groups: dict[str, list[int]] = {}
     frames: set[int] = set()
     seq = 0
-    for number, (start_ns, end_ns) in enumerate(stretches):
-        tables = reader.tables(None, Window(start_ns, end_ns))
+    for number, tables in enumerate(ahead(reader.tables(None, Window(*stretch)) for stretch in stretches)):
         for name, table in tables.items():
             moved = table.set_column(0, table.schema.field("seq"), pa.array(table["seq"].to_numpy() + np.uint64(seq)))
             if name not in writers:
                 writers[name] = _writer(folder / "events" / f"{file_name(name)}.parquet", moved.schema)
                 groups[name] = [-1] * len(stretches)
             groups[name][number] = sum(group >= 0 for group in groups[name])
-            writers[name].write_table(moved, row_group_size=max(moved.num_rows, 1))
+            writers[name].write_table(_names_that_occur(moved), row_group_size=max(moved.num_rows, 1))
             if name == "kernel_stack" and "caller" in moved.column_names:
                 frames.update(address for row in moved["caller"].to_pylist() for address in row or ())
         seq += sum(table.num_rows for table in tables.values())
@@ -143,13 +145,13 @@ def file_name(event: str) -> str:
 
 
 def _stretches(reader: TraceReader) -> list[tuple[int, int]]:
-    """The trace's time cut where STRETCH_EVENTS events are, as far as the page stream tells."""
+    """The trace's time cut where about STRETCH_EVENTS events are, as far as samples of its times tell."""
     info = reader.info
     if info.start_ns is None or info.end_ns is None:
         return []
     parts = -(-info.events // STRETCH_EVENTS)
-    samples = [chunk.time_ns[::SAMPLE] for chunk in reader.stream()]
-    times = np.concatenate(samples) if samples else np.empty(0, np.int64)
+    sample: Callable[[], Times] = getattr(reader, "sample_times", lambda: _times_of_stream(reader))
+    times = sample()
     if len(times) < parts:
         times = np.linspace(info.start_ns, info.end_ns, parts + 1).astype(np.int64)
     places = np.linspace(0, len(times) - 1, max(parts, 1) + 1).astype(np.int64)[1:-1]
@@ -158,19 +160,42 @@ def _stretches(reader: TraceReader) -> list[tuple[int, int]]:
     return [(begin, end - 1) for begin, end in itertools.pairwise(edges)]
 
 
+def _times_of_stream(reader: TraceReader) -> Times:
+    samples = [chunk.time_ns[::SAMPLE] for chunk in reader.stream()]
+    return np.concatenate(samples) if samples else np.empty(0, np.int64)
+
+
+def _names_that_occur(table: pa.Table) -> pa.Table:
+    """The table with a dictionary of its own names: the trace has thousands, and every row group carries one."""
+    place = table.column_names.index("comm")
+    column = table.column(place).unify_dictionaries().combine_chunks()
+    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    known = np.asarray(column.indices.fill_null(len(column.dictionary)))
+    there = np.zeros(len(column.dictionary) + 1, np.bool_)
+    there[known] = True
+    codes = (np.cumsum(there) - 1).astype(np.int32)[known]
+    there[-1] = False
+    names = column.dictionary.filter(pa.array(there[:-1]))
+    indices = pa.array(codes, mask=known == len(column.dictionary))
+    return table.set_column(place, table.schema.field(place), pa.DictionaryArray.from_arrays(indices, names))
+
+
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Times and sequence numbers as differences, other numbers by dictionary where they repeat."""
-    names = [field.name for field in schema]
-    rising = {name: "DELTA_BINARY_PACKED" for name in ("seq", "time_ns") if name in names}
+    """Times, sequence numbers and pfns as differences, other numbers by dictionary where they repeat."""
+    differences = [
+        field.name
+        for field in schema
+        if field.name in ("seq", "time_ns") or (field.metadata or {}).get(b"unit") == b"pfn"
+    ]
     nested = [field.name for field in schema if pa.types.is_list(field.type)]
-    repeating: Any = [name for name in names if name not in rising and name not in nested]
+    repeating: Any = [name for name in schema.names if name not in differences and name not in nested]
     return pq.ParquetWriter(
         path,
         schema,
         compression="zstd",
         compression_level=1,
         use_dictionary=repeating,
-        column_encoding=rising,
+        column_encoding=dict.fromkeys(differences, "DELTA_BINARY_PACKED"),
     )
 
 
@@ -256,7 +281,7 @@ class DatasetReader:
         wanted = stream_events(ops) & self._described.groups.keys()
 
         def stretch(number: int) -> PageStream:
-            tables = {name: self._event(name, [number]) for name in sorted(wanted)}
+            tables = {name: self._event(name, [number], stream_columns(name)) for name in sorted(wanted)}
             within = {name: _within(table, window) for name, table in tables.items() if table is not None}
             return page_stream(within, ops)
 
@@ -271,7 +296,7 @@ class DatasetReader:
             if (low is None or end >= low) and (high is None or start <= high)
         ]
 
-    def _event(self, name: str, stretches: list[int]) -> pa.Table | None:
+    def _event(self, name: str, stretches: list[int], columns: Sequence[str] | None = None) -> pa.Table | None:
         groups = [group for number in stretches if (group := self._described.groups[name][number]) >= 0]
         if not groups:
             return None
@@ -280,7 +305,7 @@ class DatasetReader:
             file = pq.ParquetFile(path)
             if max(groups) >= file.num_row_groups:
                 raise InputError("has fewer row groups than the description says", path=path, advice=ADVICE)
-            return file.read_row_groups(groups)
+            return file.read_row_groups(groups, columns=columns)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"cannot be read: {error}", path=path, advice=ADVICE) from None
 
