@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from tracereplay.ahead import ahead
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers import text_trace_lines as lines
@@ -159,7 +160,7 @@ class TextTraceReader:
 
     def _read(self, builder: TableBuilder) -> Iterator[dict[str, pa.Table]]:
         seq = 0
-        for _, block in self._blocks([]):
+        for _, block in ahead(self._blocks([])):
             if len(block):
                 yield builder.tables(block, BlockColumns.of(block), seq)
                 seq += len(block)
@@ -169,7 +170,7 @@ class TextTraceReader:
         losses = LossScan()
         builder = self._builder(None, None)
         seq = 0
-        for number, block in self._blocks(self._losses):
+        for number, block in ahead(self._blocks(self._losses)):
             scan.odd_lines += len(block.odd)
             if block.odd and scan.first_odd is None:
                 scan.first_odd = number + block.odd[0]
