@@ -178,7 +178,7 @@ def plain_pieces(path: Path, losses: list[Loss]) -> Iterator[bytes]:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
     except InputError as error:
-        raise error if error.path else error.with_path(path) from None
+        raise error.at_least_path(path) from None
 
 
 def readable(path: Path) -> Path:

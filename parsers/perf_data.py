@@ -50,7 +50,7 @@ class PerfDataReader:
         try:
             self._open()
         except InputError as error:
-            raise error if error.path else error.with_path(self.path) from None
+            raise error.at_least_path(self.path) from None
 
     def _open(self) -> None:
         main = self.path / "data" if self.path.is_dir() else self.path

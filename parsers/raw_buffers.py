@@ -88,7 +88,7 @@ class RawBuffersReader(TraceDatReader):
         try:
             self._open()
         except InputError as error:
-            raise error if error.path else error.with_path(self.path) from None
+            raise error.at_least_path(self.path) from None
 
     def _read_container(self) -> Container:
         header_text = _text(self.path, "events/header_page", "header_page", "formats/header_page")

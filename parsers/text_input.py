@@ -9,7 +9,7 @@ from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers.opened import plain_pieces
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 21
 # No line of a log or trace is longer; a file without line ends must not be taken into memory whole.
 LINE_LIMIT_BYTES = 1 << 16
 

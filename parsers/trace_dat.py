@@ -51,7 +51,7 @@ class TraceDatReader:
         try:
             self._open()
         except InputError as error:
-            raise error if error.path else error.with_path(self.path) from None
+            raise error.at_least_path(self.path) from None
 
     def _open(self) -> None:
         self._container = container = self._read_container()

@@ -33,3 +33,7 @@ class InputError(TraceReplayError):
     def with_path(self, path: str | Path) -> InputError:
         """The same error, naming the file."""
         return InputError(self.what, path=path, offset_bytes=self.offset_bytes, advice=self.advice)
+
+    def at_least_path(self, path: str | Path) -> InputError:
+        """The error, naming this file unless it names one."""
+        return self if self.path else self.with_path(path)
