@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.compiled import njit
-from tracereplay.parsers.ring_buffer_kernels import load
+from tracereplay.parsers.ring_buffer_kernels import load, load_fields
 
 if TYPE_CHECKING:
     Int = int | np.int64
@@ -431,18 +431,7 @@ def take_fields(
         if traced[k]:
             common_out[row, 0] = np.uint8(load(words, place + tables[FLAGS_OFFSET], 1, 0))
             common_out[row, 1] = np.uint8(load(words, place + tables[PREEMPT_OFFSET], 1, 0))
-        for f in range(fields_out.shape[1]):
-            fields_out[row, f] = 0
-        for f in range(n_fields[k]):
-            if big or field_at[k, f, 4]:
-                value = np.int64(load(words, place + field_at[k, f, 0], field_at[k, f, 1], big))
-            else:  # two words hold it
-                begin = np.uint64(place + field_at[k, f, 0])
-                word = begin >> np.uint64(2)
-                pair = np.uint64(words[word]) | np.uint64(words[word + np.uint64(1)]) << np.uint64(32)
-                value = np.int64(pair >> ((begin & np.uint64(3)) << np.uint64(3)))
-            unused = field_at[k, f, 2]
-            fields_out[row, field_at[k, f, 5]] = ((value << unused) >> unused) & field_at[k, f, 3]
+        load_fields(words, place, k, n_fields, field_at, big, fields_out, row)
         first = blob_at[row, 0] >> 2
         for w in range((blob_at[row, 1] + 3) >> 2):
             blob[first + w] = np.uint32(load(words, place + 4 * w, 4, 0))

@@ -67,6 +67,25 @@ def load(words: U32, at: Int, size: Int, big: Int) -> Int:
 
 
 @inlined
+def load_fields(
+    words: U32, payload: Int, kind: Int, n_fields: I64, field_at: I64, big: Int, fields_out: I64, row: Int
+) -> None:
+    """The numbers of one record into their columns of a row; n_fields and field_at as in `ring_buffer_rows.Plan`."""
+    for f in range(fields_out.shape[1]):
+        fields_out[row, f] = 0
+    for f in range(n_fields[kind]):
+        if big or field_at[kind, f, 4]:
+            value = np.int64(load(words, payload + field_at[kind, f, 0], field_at[kind, f, 1], big))
+        else:  # two words hold it
+            place = np.uint64(payload + field_at[kind, f, 0])
+            i = place >> np.uint64(2)
+            pair = np.uint64(words[i]) | np.uint64(words[i + np.uint64(1)]) << np.uint64(32)
+            value = np.int64(pair >> ((place & np.uint64(3)) << np.uint64(3)))
+        unused = field_at[kind, f, 2]
+        fields_out[row, field_at[kind, f, 5]] = ((value << unused) >> unused) & field_at[kind, f, 3]
+
+
+@inlined
 def _open_page(words: U32, page: Int, page_bytes: Int, available: Int, layout: I64) -> tuple[Int, Int, Int]:
     """(status, end of the committed data, missed events: 0 none, -1 unknown, else their number) of one page.
 
@@ -371,7 +390,6 @@ def read_rows(
     first_ns = window[0]
     last_ns = window[1]
     capacity = len(time_out)
-    width = fields_out.shape[1]
     n = state[0]
     used = state[1]
     outcome = -1
@@ -429,19 +447,7 @@ def read_rows(
                 kind_out[n] = kind
                 common_out[n, 0] = np.uint8(load(words, payload + flags_offset, 1, 0))
                 common_out[n, 1] = np.uint8(load(words, payload + preempt_offset, 1, 0))
-                for f in range(width):
-                    fields_out[n, f] = 0
-                for f in range(n_fields[kind]):
-                    if big or field_at[kind, f, 4]:
-                        value = np.int64(load(words, payload + field_at[kind, f, 0], field_at[kind, f, 1], big))
-                    else:  # two words hold it
-                        place = np.uint64(payload + field_at[kind, f, 0])
-                        i = place >> np.uint64(2)
-                        pair = np.uint64(words[i]) | np.uint64(words[i + np.uint64(1)]) << np.uint64(32)
-                        value = np.int64(pair >> ((place & np.uint64(3)) << np.uint64(3)))
-                    unused = field_at[kind, f, 2]
-                    value = ((value << unused) >> unused) & field_at[kind, f, 3]
-                    fields_out[n, field_at[kind, f, 5]] = value
+                load_fields(words, payload, kind, n_fields, field_at, big, fields_out, n)
                 n += 1
             kind, page, at, end, time, payload, size = _next(
                 words, page, at, end, slot_end, time, page_bytes, ids_at, layout, kind_of_id, min_bytes
