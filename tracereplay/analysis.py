@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +31,10 @@ from tracereplay.schema import ARGS, Op, PageStream
 if TYPE_CHECKING:
     from tracereplay.parsers.base import TraceReader, Window
 
-Rows = Sequence[Mapping[str, Any]]
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
 # Records of the pages in these spans: page_owner's and page_pinner's.
-ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Rows, Rows]]
+ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Iterable[Row], Rows]]
 Progress = Callable[[str, float | None], None]
 ISOLATING_TASKS = ("kcompactd", "kswapd")
 # The page stream entries the replay needs; the others are for readers of the tables.
@@ -190,7 +191,7 @@ class Trace:
         return name
 
 
-def owners_by_pfn(rows: Rows, pfns: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+def owners_by_pfn(rows: Iterable[Row], pfns: Sequence[int]) -> dict[int, Mapping[str, Any]]:
     """The page_owner record of each page: the dump names the first page of an allocation only."""
     found: dict[int, Mapping[str, Any]] = {}
     for row in rows:
@@ -206,7 +207,7 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
     drafts: list[Draft] = []
     apply_log(drafts, rows, layout)
     drafts.sort(key=lambda draft: (draft.start_ns, draft.id))
-    events = AttemptEvents({}, lambda _tid, _start, _end: _concatenate([]), max(times, default=0), layout.comms.get)
+    events = no_events(layout, max(times, default=0))
     run = Run(
         layout=layout,
         comm_of=layout.comms.get,
@@ -218,6 +219,11 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
         end_ns=events.end_ns,
     )
     return judge(run, Engine(), events, drafts, "log-0")
+
+
+def no_events(layout: Layout, end_ns: int = 0) -> AttemptEvents:
+    """The events of no trace."""
+    return AttemptEvents({}, lambda _tid, _start, _end: _concatenate([]), end_ns, layout.comms.get)
 
 
 def _by_pfn(rows: Sequence[Mapping[str, object]]) -> dict[int, list[Mapping[str, object]]]:

@@ -201,6 +201,12 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Copy the file named again, as root (iomem and pagetypeinfo show nothing to other users).",
         ),
         LossKind(
+            "snapshot_incomplete",
+            Severity.NOTICE,
+            "The copy of kpageflags does not cover the whole range asked for",
+            "Copy the whole range: dd if=/proc/kpageflags bs=8 skip=START_PFN count=PAGES",
+        ),
+        LossKind(
             "layout_inferred",
             Severity.NOTICE,
             "No layout given: zones, memory blocks and CMA areas were inferred from the trace",

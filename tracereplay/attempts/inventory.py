@@ -29,13 +29,13 @@ def asked_ranges(layout: Layout, area: str | None, block: int | None) -> list[tu
     return [(span, True) for span in layout.cma_areas]
 
 
-def asked(ranges: list[tuple[Span, bool]], at_ns: int) -> list[Draft]:
-    """A draft for each range, at this time."""
+def asked(ranges: list[tuple[Span, bool]], at_ns: int | None) -> list[Draft]:
+    """A draft for each range, at this time; None: at the moment of a snapshot, whose time nobody knows."""
     return [
         Draft(
             "cma_alloc" if is_area else "memory_offline",
             None,
-            at_ns,
+            at_ns or 0,
             at_ns,
             "unfinished",
             "inferred",

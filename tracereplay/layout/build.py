@@ -57,6 +57,7 @@ def layout_from_tables(
                 key=lambda span: span.start_pfn,
             )
         ),
+        cma_taken=merge_spans(span for row in _rows(tables, "cma_areas") for span in _taken(row)),
         memory_block_pages=memory_block_bytes // page_size_bytes if memory_block_bytes else None,
         memory_blocks=tuple(sorted(row["block"] for row in _rows(tables, "memory_blocks"))),
         pageblock_pages=pageblock_pages,
@@ -67,6 +68,18 @@ def layout_from_tables(
         comms={row["tid"]: row["comm"] for row in tasks if row["comm"]},
         assumed=_names(page_size_bytes=assumed_page_size, pageblock_pages=assumed_pageblock),
     )
+
+
+def _taken(area: Mapping[str, Any]) -> Iterable[tuple[int, int]]:
+    """The spans whose bits are set in an area's bitmap (u32 words, as debugfs prints it)."""
+    if not area["bitmap"]:
+        return
+    bits = np.unpackbits(np.array(area["bitmap"], "<u4").view(np.uint8), bitorder="little")
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], bits, [0]]).astype(np.int8)))
+    order = area["order_per_bit"] or 0
+    for first, last in edges.reshape(-1, 2).tolist():
+        start_pfn = area["start_pfn"] + (first << order)
+        yield start_pfn, min(area["start_pfn"] + (last << order), area["start_pfn"] + area["pages"])
 
 
 def infer_layout(
@@ -166,6 +179,8 @@ def _tested_ranges(tables: Mapping[str, pa.Table]) -> Iterable[tuple[str | None,
     """
     starts, tests = tables.get("cma_alloc_start"), tables.get("test_pages_isolated")
     if starts is None or tests is None or not starts.num_rows:
+        return
+    if not {"start_pfn", "end_pfn"} <= set(tests.column_names):
         return
     ends = tables.get("cma_alloc_finish")
     end_by_tid: dict[int, Int64Array] = {}
