@@ -40,7 +40,9 @@ Read = Callable[[Path], object]
 def trace(path: Path) -> None:
     """Everything of a trace: its tables, its stream, and what is made of it."""
     reader = open_reader(path)
-    assert sum(map(len, reader.tables().values())) == reader.info.events
+    rows = sum(map(len, reader.tables().values()))
+    unread = any(loss.code == "unparsed_line" for loss in reader.losses)  # text: values that were not understood
+    assert rows == reader.info.events or (unread and rows < reader.info.events)
     for chunk in reader.stream():
         assert len(chunk)
     Session(reader=reader).blame()
