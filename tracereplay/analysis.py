@@ -158,7 +158,12 @@ class Trace:
     def _find_layout(self, tables: Mapping[str, pa.Table]) -> Layout:
         info = self.reader.info
         inferred = infer_layout(
-            tables, enabled_events=info.by_event.keys(), page_size_bytes=info.page_size_bytes, machine=info.machine
+            tables,
+            enabled_events=info.by_event.keys(),
+            page_size_bytes=info.page_size_bytes,
+            machine=info.machine,
+            memory_block_bytes=info.memory_block_bytes,
+            memory_blocks=info.memory_blocks,
         )
         if self.known_layout is None:
             self.losses.add(self.input_id, [Loss("layout_inferred")])

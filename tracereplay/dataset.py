@@ -66,6 +66,8 @@ class Description(msgspec.Struct):
     clock_unit: str = "ns"
     origin_ns: int = 0
     page_size_bytes: int | None = None
+    memory_block_bytes: int | None = None
+    memory_blocks: tuple[int, ...] = ()
     cpus: int | None = None
     start_ns: int | None = None
     end_ns: int | None = None
@@ -111,8 +113,8 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
                 groups[name] = [-1] * len(stretches)
             groups[name][number] = sum(group >= 0 for group in groups[name])
             writers[name].write_table(moved, row_group_size=max(moved.num_rows, 1))
-            if name == "kernel_stack" and "caller" in moved.column_names:
-                frames.update(address for row in moved["caller"].to_pylist() for address in row or ())
+            if name == "kernel_stack":
+                frames.update(_addresses(moved))
         seq += sum(table.num_rows for table in tables.values())
         progress("writing", (number + 1) / len(stretches))
     for writer in writers.values():
@@ -135,6 +137,13 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
         )
     )
     (folder / DESCRIPTION).write_bytes(msgspec.json.format(text, indent=1) + b"\n")
+
+
+def _addresses(stacks: pa.Table) -> set[int]:
+    """The addresses of its frames; none where the trace's format text calls them something else."""
+    if "caller" not in stacks.column_names or not pa.types.is_list(stacks.schema.field("caller").type):
+        return set()
+    return {address for row in stacks["caller"].to_pylist() for address in row or ()}
 
 
 def file_name(event: str) -> str:

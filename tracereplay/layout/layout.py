@@ -32,7 +32,7 @@ class Span:
 class Layout:
     """What is known of a machine's memory; empty tuples and None where nothing is.
 
-    source -- "snapshot", "file" (written by hand) or "inferred" (from the trace alone).
+    source -- "snapshot", "file" (written by hand) or "inferred" (from the trace alone; what its header tells is said).
     isolate_migratetype -- number of MIGRATE_ISOLATE: 5 with CONFIG_CMA, 4 without.
     file_systems -- device number (major << 20 | minor) -> file system type.
     cma_taken -- spans that the areas' bitmaps say are allocated, where a snapshot has the bitmaps.
