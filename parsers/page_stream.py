@@ -4,7 +4,7 @@
 # (pyarrow.compute makes its functions when it is imported)
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -84,12 +84,12 @@ def rechunked(streams: Iterator[PageStream], chunk_events: int) -> Iterator[Page
             waiting.append(stream)
             held += len(stream)
         while held >= size:
-            whole = _concatenated(waiting)
-            yield _part(whole, 0, size)
-            waiting = [_part(whole, size, held)]
+            whole = concatenated(waiting)
+            yield part_of(whole, 0, size)
+            waiting = [part_of(whole, size, held)]
             held -= size
     if held:
-        yield _concatenated(waiting)
+        yield concatenated(waiting)
 
 
 def page_streams(
@@ -99,7 +99,8 @@ def page_streams(
     return rechunked(iter([page_stream(tables, ops)]), chunk_events)
 
 
-def _concatenated(streams: list[PageStream]) -> PageStream:
+def concatenated(streams: Sequence[PageStream]) -> PageStream:
+    """Stretches, one behind the other, as one."""
     if len(streams) == 1:
         return streams[0]
     return PageStream(
@@ -111,7 +112,8 @@ def _concatenated(streams: list[PageStream]) -> PageStream:
     )
 
 
-def _part(stream: PageStream, start: int, end: int) -> PageStream:
+def part_of(stream: PageStream, start: int, end: int) -> PageStream:
+    """The entries [start, end) of a stretch."""
     return PageStream(
         stream.time_ns[start:end],
         stream.cpu[start:end],

@@ -22,6 +22,7 @@ def open(  # the verb of the library, as in gzip.open
     page_pinner: str | Path | None = None,
     kpageflags: str | Path | None = None,
     kpagecount: str | Path | None = None,
+    same_machine: bool = False,
     progress: Callable[[str, float | None], None] | None = None,
     argv: Sequence[str] | None = None,
 ) -> Session:
@@ -29,9 +30,9 @@ def open(  # the verb of the library, as in gzip.open
 
     layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot; page_owner, page_pinner -- the
     debugfs files (who allocated pages older than the trace, with the file of its stacks where that is another; Android:
-    who put pinned ones); kpageflags, kpagecount -- copies of /proc's, for an inventory without a trace; progress --
-    called with what is being done and how far (0..1 or None); argv -- noted in the results. Raises errors.InputError
-    naming the file.
+    who put pinned ones); kpageflags, kpagecount -- copies of /proc's, for an inventory without a trace; same_machine --
+    the traces are of one machine and boot, to be read as one; progress -- called with what is being done and how far
+    (0..1 or None); argv -- noted in the results. Raises errors.InputError naming the file.
     """
     from tracereplay.session import Session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
 
@@ -44,6 +45,7 @@ def open(  # the verb of the library, as in gzip.open
         page_pinner=page_pinner,
         kpageflags=kpageflags,
         kpagecount=kpagecount,
+        same_machine=same_machine,
         progress=progress,
         argv=argv,
     )

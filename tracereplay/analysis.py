@@ -46,7 +46,7 @@ class Trace:
     """One trace with what is known beside it, and the steps from events to attempts."""
 
     reader: TraceReader
-    input_id: str
+    input_ids: tuple[str, ...]  # several where the traces of one machine are read as one
     known_layout: Layout | None
     log: Log | None
     read_console: Callable[[pa.Table, int], Log]
@@ -68,6 +68,14 @@ class Trace:
         self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides)
         self.stacks = Stacks(self._stack_events, self._name_address, exact=info.format.startswith("perf"))
         self.drafts = find_attempts(self.events, self.layout, self._logs())
+
+    @property
+    def input_id(self) -> str:
+        """The input its attempts are of: the first."""
+        return self.input_ids[0]
+
+    def _known_losses(self) -> list[tuple[str, Loss]]:
+        return [row for input_id in self.input_ids for row in self.losses.of(input_id)]
 
     @property
     def has_page_ref(self) -> bool:
@@ -106,9 +114,7 @@ class Trace:
         return judge(self._run(engine), engine, self.events, self.drafts, self.input_id)
 
     def _hides(self, start_ns: int, end_ns: int) -> bool:
-        return any(
-            loss.kind.hides_events and loss.touches(start_ns, end_ns) for _, loss in self.losses.of(self.input_id)
-        )
+        return any(loss.kind.hides_events and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())
 
     def inventory(self, at_ns: int, area: str | None, block: int | None) -> list[Attempt]:
         """What would stand in the way of these ranges at this time, had anybody asked."""
@@ -138,7 +144,7 @@ class Trace:
             comm_of=self.comm_of,
             has_page_ref=self.has_page_ref,
             flag_bits=engine.page_flag_bits or {},
-            losses=self.losses.of(self.input_id),
+            losses=self._known_losses(),
             dumps=_by_pfn(log.page_dumps),
             migrate_failures=_by_pfn(log.migrate_failures),
             end_ns=self.events.end_ns,

@@ -107,6 +107,7 @@ class Session:
         page_pinner: str | Path | None = None,
         kpageflags: str | Path | None = None,
         kpagecount: str | Path | None = None,
+        same_machine: bool = False,
         progress: Progress | None = None,
         argv: Sequence[str] | None = None,
     ) -> None:
@@ -117,6 +118,7 @@ class Session:
         copies = {"kpageflags": kpageflags, "kpagecount": kpagecount}
         self._kpageflags = {name: Path(path) for name, path in copies.items() if path is not None}
         self.readers = [reader] if reader is not None else [open_reader(path) for path in paths]
+        self._machines = _machines(self.readers, same_machine)
         self._paths = {"layout": layout, "log": kernel_log}
         self._snapshot = read_layout(layout) if layout is not None else None
         self._layout = layout_of(self._snapshot) if self._snapshot is not None else None
@@ -131,8 +133,8 @@ class Session:
 
     @property
     def reader(self) -> TraceReader:
-        """The first trace's reader."""
-        return self.readers[0]
+        """The first trace's reader; of all traces where they are one machine's."""
+        return self._machines[0][0]
 
     @property
     def _has_snapshot(self) -> bool:
@@ -180,13 +182,15 @@ class Session:
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
-        """All event tables of the first trace, by event name."""
+        """All event tables of `reader`, by event name."""
         return self.reader.tables()
 
     def _loss_book(self) -> LossBook:
         book = LossBook()
         for number, reader in enumerate(self.readers):
             book.add(f"trace-{number}", reader.losses)
+        for reader, numbers in self._machines:
+            book.add(f"trace-{numbers[0]}", reader.losses)
         if self._log is not None:
             book.add("log-0", self._log.losses)
         if self._snapshot is not None:
@@ -194,12 +198,12 @@ class Session:
         return book
 
     def _traces(self, book: LossBook) -> list[Trace]:
-        return [self._trace(number, reader, book) for number, reader in enumerate(self.readers)]
+        return [self._trace(reader, numbers, book) for reader, numbers in self._machines]
 
-    def _trace(self, number: int, reader: TraceReader, book: LossBook) -> Trace:
+    def _trace(self, reader: TraceReader, numbers: Sequence[int], book: LossBook) -> Trace:
         return Trace(
             reader,
-            f"trace-{number}",
+            tuple(f"trace-{number}" for number in numbers),
             self._layout,
             Log.of(self._log.tables) if self._log is not None else None,
             lambda table, page_size_bytes: Log.of(parse_console(table, page_size_bytes).tables),
@@ -281,10 +285,10 @@ class Session:
         """What the inputs hold and lack, and which causes they can prove."""
         book = self._loss_book()
         by_event: dict[str, int] = {}
-        for place, reader in enumerate(self.readers):
+        for reader, numbers in self._machines:
             for name, number in reader.info.by_event.items():
                 by_event[name] = by_event.get(name, 0) + number
-            book.add(f"trace-{place}", missing_events(reader.info.by_event))
+            book.add(f"trace-{numbers[0]}", missing_events(reader.info.by_event))
         have = [*by_event, *(["kernel log"] if self._log is not None or "console" in by_event else [])]
         missing = dict(not_checkable(have))
         can = [cause.code for cause in CAUSES if cause.ceiling == "proved" and cause.code not in missing]
@@ -313,7 +317,7 @@ class Session:
     def page(self, pfn: int) -> PageLife:
         """The life of one page: every event on it, and the state each left."""
         book = self._loss_book()
-        trace = self._trace(0, self.reader, book)
+        trace = self._trace(*self._machines[0], book)
         lives = lives_of(pfn, self.reader.stream(REPLAYED), trace.page_engine(), trace.comm_of)
         places = (trace.layout.zone_of(pfn), trace.layout.block_of(pfn), trace.layout.area_of(pfn))
         return PageLife(
@@ -324,6 +328,30 @@ class Session:
             where=", ".join(span.name for span in places if span is not None) or None,
             lives=lives,
         )
+
+
+def _machines(readers: Sequence[TraceReader], same_machine: bool) -> list[tuple[TraceReader, list[int]]]:
+    """A reader for each machine, with the numbers of its traces: those said to be of one, or of the same boot."""
+    groups: dict[object, list[int]] = {}
+    for number, reader in enumerate(readers):
+        key: object = "all" if same_machine else (reader.info.boot_id or number)
+        groups.setdefault(key, []).append(number)
+    if all(len(numbers) == 1 for numbers in groups.values()):
+        return [(readers[numbers[0]], numbers) for numbers in groups.values()]
+    from tracereplay.parsers.merged import MergedReader  # noqa: PLC0415
+
+    found: list[tuple[TraceReader, list[int]]] = []
+    for numbers in groups.values():
+        try:
+            one = readers[numbers[0]] if len(numbers) == 1 else MergedReader([readers[number] for number in numbers])
+            found.append((one, numbers))
+        except UsageError:
+            if same_machine:
+                raise
+            found += [
+                (readers[number], [number]) for number in numbers
+            ]  # the same boot, but no one trace: side by side
+    return sorted(found, key=lambda machine: machine[1])
 
 
 def _owner_files(paths: str | Path | Sequence[str | Path] | None) -> PageOwnerFiles | None:

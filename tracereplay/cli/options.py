@@ -36,6 +36,9 @@ def input_options(required: bool) -> Decorator:
             help="page_owner of debugfs: who allocated older pages; again for its stacks by handle.",
         ),
         click.option("--page-pinner", metavar="FILE", help="page_pinner of debugfs (Android): who put pages."),
+        click.option(
+            "--same-machine", is_flag=True, help="The INPUTs are of one machine and boot: read them as one trace."
+        ),
         *quiet_options(),
     )
     return combine(options)
@@ -111,6 +114,7 @@ def open_session(
     kernel_log: str | None,
     page_owner: tuple[str, ...],
     page_pinner: str | None,
+    same_machine: bool,
     quiet: bool,
     no_progress: bool,
     kpageflags: str | None = None,
@@ -138,6 +142,7 @@ def open_session(
             page_pinner=page_pinner,
             kpageflags=kpageflags,
             kpagecount=kpagecount,
+            same_machine=same_machine,
             progress=progress,
             argv=command_line(),
         )
