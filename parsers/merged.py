@@ -240,7 +240,7 @@ def _blind_times(lanes: Sequence[Mapping[Lane, Times]]) -> list[Loss]:
 
 
 def _blind(start_ns: int, end_ns: int) -> Loss:
-    return Loss("lost_events", start_ns=start_ns, end_ns=end_ns, detail="no trace tells of all CPUs and events here")
+    return Loss("trace_gap", start_ns=start_ns, end_ns=end_ns)
 
 
 def _in_time_order(streams: Sequence[Iterator[PageStream]]) -> Iterator[PageStream]:

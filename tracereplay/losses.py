@@ -75,6 +75,13 @@ LOSS_KINDS: dict[str, LossKind] = {
             hides_events=True,
         ),
         LossKind(
+            "trace_gap",
+            Severity.NOTICE,
+            "Of the traces read as one, none tells of all CPUs, allocations and references at this time",
+            "Record all CPUs and events into one trace, or traces that begin before the others end.",
+            hides_events=True,
+        ),
+        LossKind(
             "truncated",
             Severity.LOSS,
             "The file ends before the data it announces",

@@ -120,7 +120,8 @@ def test_what_a_missing_trace_would_have_told_is_lost(by_time: tuple[Path, list[
     (tmp_path / "b").write_text(head + "".join(events[40_000:]))
     readers = [open_reader(tmp_path / name) for name in "ab"]
     (loss,) = MergedReader(readers).losses
-    assert loss.code == "lost_events"
+    assert loss.code == "trace_gap"
+    assert loss.kind.hides_events
     assert (loss.start_ns, loss.end_ns) == (readers[0].info.end_ns, readers[1].info.start_ns)
 
 
@@ -133,8 +134,21 @@ def test_a_cpu_that_was_recorded_later_is_blind_before(tmp_path: Path) -> None:
 
 def trace(folder: Path, name: str, m: Machine, pages: dict[int, bytes], clock: str = "local") -> TraceReader:
     path = folder / f"{name}.dat"
-    path.write_bytes(trace_dat_v7(pages, m, extra=Sparse(clock=clock)))
+    trace_id = (11, m.pack("Q", 77))
+    path.write_bytes(trace_dat_v7(pages, m, extra=Sparse(clock=clock, options=[trace_id])))
     return open_reader(path)
+
+
+def test_traces_of_one_id_are_one_where_they_can_be(tmp_path: Path) -> None:
+    m = Machine()
+    page = m.page(100, b"".join(m.record(10, m.free(pfn)) for pfn in range(9)))
+    one, other, again = (trace(tmp_path, name, m, {cpu: page}) for name, cpu in (("a", 0), ("b", 1), ("c", 0)))
+    paths = [reader.info.path for reader in (one, other, again)]
+    assert one.info.boot_id is not None
+    assert Session(paths[:2], argv=[]).reader.info.events == 18
+    assert Session([paths[0], paths[2]], argv=[]).reader.info.events == 9  # the same events twice: side by side
+    with pytest.raises(UsageError, match="it would count twice"):
+        Session([paths[0], paths[2]], same_machine=True, argv=[])
 
 
 def test_what_is_no_one_trace(tmp_path: Path) -> None:
