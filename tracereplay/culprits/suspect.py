@@ -108,6 +108,11 @@ class Run:
                 return row
         return None
 
+    def named_by_log(self, pfn: int, draft: Draft) -> Mapping[str, Any] | None:
+        """The line that says that the page did not migrate, of an attempt that only the log shows."""
+        rows = self.migrate_failures.get(pfn, ()) if draft.basis == "log" else ()
+        return next((row for row in rows if row["kind"] != "soft_offline"), None)
+
     def hiding(self, start_ns: int, end_ns: int) -> list[str]:
         """Losses that may have hidden events in this interval."""
         return [name for name, loss in self.losses if loss.kind.hides_events and loss.touches(start_ns, end_ns)]
@@ -263,6 +268,13 @@ def logged_suspects(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
         suspect.reasons = Reason.LOGGED | named
         suspect.count, suspect.mapcount = row["refcount"] or 0, (row["mapcount"] or 0) - 1
         suspect.flags = frozenset(row["flags"] or ())
+        found.append(suspect)
+    for pfn in run.migrate_failures:
+        line = run.named_by_log(pfn, draft)
+        if line is None or pfn in known or pfn in run.dumps or not any(low <= pfn < high for low, high in draft.spans):
+            continue
+        suspect = unreplayed(run, draft, pfn, 0, line["time_ns"] or draft.start_ns)
+        suspect.reasons = Reason.LOGGED
         found.append(suspect)
     return found
 
