@@ -197,11 +197,13 @@ def _note(
     time_ns: npt.NDArray[np.int64],
 ) -> None:
     keys = kind << 16 | cpu
-    for key in np.unique(keys).tolist():
-        here = time_ns[keys == key]
+    order = np.argsort(keys, kind="stable")
+    found, starts = np.unique(keys[order], return_index=True)
+    firsts, lasts = (ufunc.reduceat(time_ns[order], starts) for ufunc in (np.minimum, np.maximum))
+    for key, first, last in zip(found.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
         lane = names[key >> 16], key & 0xFFFF
-        first, last = lanes.get(lane, (int(here[0]), int(here[-1])))
-        lanes[lane] = min(first, int(here.min())), max(last, int(here.max()))
+        before = lanes.get(lane, (first, last))
+        lanes[lane] = min(before[0], first), max(before[1], last)
 
 
 def _refuse_doubled(lanes: Sequence[Mapping[Lane, Times]], infos: Sequence[TraceInfo]) -> None:

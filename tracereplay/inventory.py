@@ -18,7 +18,7 @@ from tracereplay.inputs import LossBook
 from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt
-from tracereplay.replay.engine import Engine
+from tracereplay.replay.engine import RANGE_PAGES_LIMIT, Engine
 from tracereplay.replay.kpage_flags import PageWords, has
 from tracereplay.replay.seed import seed, seed_cma
 from tracereplay.schema import KPF
@@ -44,6 +44,11 @@ def inventory_of_snapshot(
     engine = Engine(actions=inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))]))
     owners: dict[int, Row] = {}
     for draft in drafts:
+        pages = sum(end - start for start, end in draft.spans)
+        if pages > RANGE_PAGES_LIMIT:
+            raise UsageError(
+                f"{draft.area} has {pages} pages, an inventory takes {RANGE_PAGES_LIMIT}: check the layout"
+            )
         flagged = [] if snapshot is None else _seed(engine, snapshot, draft)
         missing = 0 if snapshot is None else unread_pages(snapshot, draft.spans)
         if missing:
@@ -87,7 +92,8 @@ def _seed(engine: Engine, snapshot: PageWords, draft: Draft) -> list[int]:
 
 def _seed_taken(engine: Engine, draft: Draft, layout: Layout) -> None:
     """Tell it what cma_alloc() has given out: of an area that is partly given out nobody gets the whole."""
-    for low, high in layout.cma_taken:
-        if draft.operation == "cma_alloc" and any(low < end and start < high for start, end in draft.spans):
-            seed_cma(engine, low, np.ones(high - low, np.bool_), 0)
-            draft.cause = "bitmap_full"
+    for start, end in draft.spans if draft.operation == "cma_alloc" else ():
+        for low, high in ((max(low, start), min(high, end)) for low, high in layout.cma_taken):
+            if low < high:
+                seed_cma(engine, low, np.ones(high - low, np.bool_), 0)
+                draft.cause = "bitmap_full"

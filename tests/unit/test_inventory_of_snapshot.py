@@ -260,6 +260,9 @@ def test_questions_that_cannot_be_asked(files: Path) -> None:
     absent = snapshot(files, dict.fromkeys(range(32, 48), (KPF.NOPAGE,)))
     with pytest.raises(UsageError, match="memory2 is offline"):
         Session(**absent).blame(block=2)
+    (files / "huge.toml").write_text('[[cma]]\nname = "huge"\nstart_pfn = 0\npages = 0x10000000000\n')
+    with pytest.raises(UsageError, match="huge has 1099511627776 pages, an inventory takes 4194304"):
+        Session(kpageflags=options["kpageflags"], layout=files / "huge.toml").blame()
     packed = files / "kpageflags.bin.gz"
     packed.write_bytes(gzip.compress(bytes(16))[:-4])
     with pytest.raises(InputError, match="cannot be read"):

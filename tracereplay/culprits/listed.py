@@ -11,10 +11,11 @@ from tracereplay.attempts.draft import Draft
 from tracereplay.culprits import at_rest
 from tracereplay.culprits.suspect import Listed, Run, Suspect, unreplayed
 from tracereplay.layout.spans import Spans
-from tracereplay.replay.kpage_flags import Bools, PageWords, folio_orders, has, is_free
+from tracereplay.replay.kpage_flags import Bools, PageWords, folio_orders, has
 from tracereplay.schema import KPF
 
 NATURE = (KPF.HUGE, KPF.HWPOISON, KPF.OFFLINE, KPF.SLAB, KPF.PGTABLE, KPF.RESERVED)
+NOT_IN_USE = frozenset({KPF.BUDDY, KPF.NOPAGE})
 
 
 def telling_pages(snapshot: PageWords) -> Bools:
@@ -37,23 +38,20 @@ def listed_suspects(run: Run, draft: Draft) -> list[Suspect]:
         return []
     parts = run.snapshot.of(draft.spans)
     found = {suspect.pfn: suspect for part in parts for suspect in _flagged(run, draft, part)}
-    free = {pfn for part in parts for pfn in (part.start_pfn + np.flatnonzero(_not_in_use(part))).tolist()}
     for pfn, row in run.owners.items():
         inside = any(start <= pfn < end for start, end in draft.spans)
-        if inside and pfn == row["pfn"] and pfn not in found and pfn not in free and telling_owner(row):
-            suspect = unreplayed(run, draft, pfn, row["order"], draft.start_ns)
-            suspect.listed = Listed(*_said(parts, pfn))
-            found[pfn] = suspect
+        if not inside or pfn != row["pfn"] or pfn in found or not telling_owner(row):
+            continue
+        listed = _said(parts, pfn)
+        if not listed.flags & NOT_IN_USE:
+            found[pfn] = unreplayed(run, draft, pfn, row["order"], draft.start_ns)
+            found[pfn].listed = listed
     return [suspect for _, suspect in sorted(found.items())]
 
 
 def unread_pages(snapshot: PageWords, spans: Spans) -> int:
     """How many pages of the spans the snapshot does not cover."""
     return sum(end - start for start, end in spans) - sum(len(part.words) for part in snapshot.of(spans))
-
-
-def _not_in_use(part: PageWords) -> Bools:
-    return is_free(part.words) | has(part.words, KPF.NOPAGE)
 
 
 def _flagged(run: Run, draft: Draft, part: PageWords) -> Iterator[Suspect]:
@@ -67,16 +65,16 @@ def _flagged(run: Run, draft: Draft, part: PageWords) -> Iterator[Suspect]:
         pfn &= -1 << order  # a folio begins at a multiple of its size
         done = pfn + (1 << order)
         suspect = unreplayed(run, draft, pfn, order, draft.start_ns)
-        suspect.listed = Listed(*_said([part], pfn, 1 << order))
+        suspect.listed = _said([part], pfn, 1 << order)
         yield suspect
 
 
-def _said(parts: list[PageWords], pfn: int, pages: int = 1) -> tuple[frozenset[KPF], int | None]:
-    """Flags and mappings of a folio: those of any of its pages."""
+def _said(parts: list[PageWords], pfn: int, pages: int = 1) -> Listed:
+    """What the snapshot says of a folio: flags of any of its pages, most mappings of one."""
     for part in parts:
         low = pfn - part.start_pfn
         if 0 <= low < len(part.words):
             word = int(np.bitwise_or.reduce(part.words[low : low + pages]))
             mapcount = None if part.mapcount is None else int(part.mapcount[low : low + pages].max())
-            return frozenset(flag for flag in KPF if word >> flag & 1), mapcount
-    return frozenset(), None
+            return Listed(frozenset(flag for flag in KPF if word >> flag & 1), mapcount)
+    return Listed(frozenset())

@@ -78,8 +78,8 @@ def _taken(area: Mapping[str, Any]) -> Iterable[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], bits, [0]]).astype(np.int8)))
     order = area["order_per_bit"] or 0
     for first, last in edges.reshape(-1, 2).tolist():
-        start_pfn = area["start_pfn"] + (first << order)
-        yield start_pfn, min(area["start_pfn"] + (last << order), area["start_pfn"] + area["pages"])
+        if first << order < area["pages"]:
+            yield area["start_pfn"] + (first << order), area["start_pfn"] + min(last << order, area["pages"])
 
 
 def infer_layout(

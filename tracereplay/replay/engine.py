@@ -318,6 +318,8 @@ class Engine:
         numbers = np.arange(start_pfn >> st.SECTION_BITS, ((end_pfn - 1) >> st.SECTION_BITS) + 1)
         self.add_sections(numbers)
         for section in numbers:
+            if self._mem.sections[section] < 0:
+                continue  # refused: more than fits into this machine's memory
             first = int(section) << st.SECTION_BITS
             low, high = max(first, start_pfn), min(first + st.SECTION_PAGES, end_pfn)
             base = (int(self._mem.sections[section]) << st.SECTION_BITS) - first
