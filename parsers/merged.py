@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from tracereplay.errors import UsageError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, TraceReader, Window, origin_ns
+from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.page_stream import concatenated, part_of, rechunked
 from tracereplay.schema import Op, PageStream, integers
@@ -58,21 +58,13 @@ class MergedReader:
                 raise UsageError(f"the traces are not of one machine and clock: {what} is {' and '.join(told)}")
         if len({tuple(sorted(bits.items())) for bits in map(_flag_bits, readers) if bits}) > 1:
             raise UsageError("the traces number page flags differently: pass all of them as text, or none")
-        base = min(info.origin_ns for info in infos)
-        self._shifts = [info.origin_ns - base for info in infos]
-        starts = [info.start_ns + shift for info, shift in self._shifted() if info.start_ns is not None]
-        ends = [info.end_ns + shift for info, shift in self._shifted() if info.end_ns is not None]
-        origin = base + origin_ns(min(starts, default=None), max(ends, default=None))
-        self._shifts = [info.origin_ns - origin for info in infos]
-        self._info = self._merged_info(infos, origin)
+        self.shifts = [info.origin_ns - infos[0].origin_ns for info in infos]  # ns, to each one's times
+        self._info = self._merged_info(infos)
         lanes = [self._lanes(number) for number in range(len(readers))]
         _refuse_doubled(lanes, infos)
         self._blind = _blind_times(lanes)
 
-    def _shifted(self) -> Iterator[tuple[TraceInfo, int]]:
-        return ((reader.info, shift) for reader, shift in zip(self._readers, self._shifts, strict=True))
-
-    def _merged_info(self, infos: Sequence[TraceInfo], origin: int) -> TraceInfo:
+    def _merged_info(self, infos: Sequence[TraceInfo]) -> TraceInfo:
         by_event: dict[str, int] = {}
         for info in infos:
             for name, number in info.by_event.items():
@@ -81,12 +73,12 @@ class MergedReader:
             what: next((value for info in infos if (value := getattr(info, what)) is not None), None)
             for what in ("kernel", "machine", "boot_id", "clock", "page_size_bytes", "memory_block_bytes")
         }
-        starts = [info.start_ns + shift for info, shift in self._shifted() if info.start_ns is not None]
-        ends = [info.end_ns + shift for info, shift in self._shifted() if info.end_ns is not None]
+        shifted = list(zip(infos, self.shifts, strict=True))
+        starts = [info.start_ns + shift for info, shift in shifted if info.start_ns is not None]
+        ends = [info.end_ns + shift for info, shift in shifted if info.end_ns is not None]
         return replace(
             infos[0],
             **known,
-            origin_ns=origin,
             cpus=max((info.cpus for info in infos if info.cpus), default=None),
             by_event=dict(sorted(by_event.items())),
             memory_blocks=next((info.memory_blocks for info in infos if info.memory_blocks), ()),
@@ -97,7 +89,7 @@ class MergedReader:
 
     @property
     def info(self) -> TraceInfo:
-        """Of all together; path and format are the first's."""
+        """Of all together; path, format and the origin of times are the first's."""
         return self._info
 
     @property
@@ -139,7 +131,7 @@ class MergedReader:
         """One table per event; see `parsers.base.TraceReader.tables`."""
         parts = [
             (number, name, _moved(table, shift))
-            for number, (reader, shift) in enumerate(zip(self._readers, self._shifts, strict=True))
+            for number, (reader, shift) in enumerate(zip(self._readers, self.shifts, strict=True))
             for name, table in reader.tables(names, _window(window, shift)).items()
         ]
         keys = [
@@ -165,17 +157,17 @@ class MergedReader:
         """The page stream in time order; see `parsers.base.TraceReader.stream`."""
         streams = [
             self._stream(number, reader.stream(ops, _window(window, shift), chunk_events))
-            for number, (reader, shift) in enumerate(zip(self._readers, self._shifts, strict=True))
+            for number, (reader, shift) in enumerate(zip(self._readers, self.shifts, strict=True))
         ]
         return rechunked(_in_time_order(streams), chunk_events)
 
     def _stream(self, number: int, chunks: Iterator[PageStream]) -> Iterator[PageStream]:
-        shift = self._shifts[number]
+        shift = self.shifts[number]
         return (replace(chunk, time_ns=chunk.time_ns + shift) if shift else chunk for chunk in chunks)
 
     def _lanes(self, number: int) -> dict[Lane, Times]:
         """From when to when each CPU recorded each event; of events outside the page stream those that others have."""
-        reader, shift = self._readers[number], self._shifts[number]
+        reader, shift = self._readers[number], self.shifts[number]
         lanes: dict[Lane, Times] = {}
         for chunk in self._stream(number, reader.stream()):
             _note(lanes, OP_NAMES, chunk.op.astype(np.int64), chunk.cpu, chunk.time_ns)
@@ -219,20 +211,17 @@ def _refuse_doubled(lanes: Sequence[Mapping[Lane, Times]], infos: Sequence[Trace
 
 def _blind_times(lanes: Sequence[Mapping[Lane, Times]]) -> list[Loss]:
     """When, within the time of all, none tells what a trace tells of in its own time."""
-    coverage = [
-        Coverage(
-            frozenset(SPECS[name].system for name, _ in one) & TELLING,
-            frozenset(cpu for _, cpu in one),
-            (min(first for first, _ in one.values()), max(last for _, last in one.values())),
-        )
-        for one in lanes
-        if one
-    ]
+    coverage = []
+    for one in lanes:
+        systems = frozenset(SPECS[name].system for name, _ in one) & TELLING
+        if systems:
+            times = min(first for first, _ in one.values()), max(last for _, last in one.values())
+            coverage.append(Coverage(systems, frozenset(cpu for _, cpu in one), times))
     begin, end = min((c.times[0] for c in coverage), default=0), max((c.times[1] for c in coverage), default=0)
     losses: list[Loss] = []
-    for one in coverage:
+    for told in coverage:
         at = begin
-        for first, last in sorted(other.times for other in coverage if other.tells(one)):
+        for first, last in sorted(other.times for other in coverage if other.tells(told)):
             if first > at:
                 losses.append(_blind(at, first))
             at = max(at, last)

@@ -75,7 +75,13 @@ class Trace:
         return self.input_ids[0]
 
     def _known_losses(self) -> list[tuple[str, Loss]]:
-        return [row for input_id in self.input_ids for row in self.losses.of(input_id)]
+        """(id, loss) of its inputs, on the clock of the first."""
+        shifts: Sequence[int] = getattr(self.reader, "shifts", (0,))
+        return [
+            (name, loss.moved(-shift) if shift else loss)
+            for input_id, shift in zip(self.input_ids, shifts, strict=True)
+            for name, loss in self.losses.of(input_id)
+        ]
 
     @property
     def has_page_ref(self) -> bool:

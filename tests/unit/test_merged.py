@@ -178,3 +178,23 @@ def test_the_command(by_cpu: tuple[Path, list[Path]], capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.count("FAILED") == 1
     assert main(["blame", *[str(by_cpu[0])] * 2, "--same-machine"]) == 2
     assert "it would count twice" in capsys.readouterr().err
+
+
+def test_traces_with_other_origins_of_time_meet_on_the_clock_of_the_first(tmp_path: Path) -> None:
+    """Beyond 2^53 ns each trace counts from a whole second near its start."""
+    m = Machine()
+    base = 1_700_000_000_000_000_000
+    late, early = (
+        trace(tmp_path, name, m, {cpu: m.page(base + at, m.record(0, m.free(cpu)) + m.record(9, m.free(cpu)))})
+        for name, cpu, at in (("late", 0, 5_000_000_000), ("early", 1, 0))
+    )
+    assert late.info.origin_ns - early.info.origin_ns == 5_000_000_000
+    merged = MergedReader([late, early])
+    assert (merged.info.origin_ns, merged.info.start_ns, merged.info.end_ns) == (late.info.origin_ns, -5_000_000_000, 9)
+    times = [-5_000_000_000, -4_999_999_991, 0, 9]
+    assert np.concatenate([chunk.time_ns for chunk in merged.stream()]).tolist() == times
+    (table,) = merged.tables().values()
+    assert table["time_ns"].to_pylist() == times
+    before = merged.tables(window=Window(end_ns=-1)).values()
+    assert [table["cpu"].to_pylist() for table in before] == [[1, 1]]
+    assert [loss.end_ns for loss in merged.losses] == [0, 9]
