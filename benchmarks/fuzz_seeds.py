@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import struct
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,14 +58,34 @@ def raw_buffers() -> Iterator[tuple[str, bytes]]:
 
 
 def perf_datas() -> Iterator[bytes]:
-    """The real file's first records in a small file and pipe; other projects' files, where they lie beside."""
+    """The real file with its first records, a built one as file and pipe; other projects', where they lie beside."""
+    yield _cut_perf(PERF.read_bytes(), 1)  # packed
+    unpacked = SHARED / "captures" / PERF.parent.name / PERF.name
+    if unpacked.exists():
+        yield _cut_perf(unpacked.read_bytes(), 60)
     usual = PerfFile.usual()
-    usual.records = b"".join(itertools.islice(records(PERF.read_bytes()), 12))[:LARGEST_BYTES]
+    usual.records = usual.make.record(68, b"")
     yield usual.file()
     yield usual.pipe()
     for path in sorted((PUBLIC / "binary").glob("*perf*")):
         if path.suffix != ".json" and path.stat().st_size <= LARGEST_BYTES:
             yield path.read_bytes()
+
+
+def _cut_perf(data: bytes, count: int) -> bytes:
+    """A perf.data file with this many samples (or packed records), and its features (formats are among them)."""
+    begin, n_bytes = struct.unpack_from("<QQ", data, 40)
+    whole = data[begin : begin + n_bytes]
+    samples = (record for record in records(whole) if record[0] in {9, 81})  # SAMPLE, COMPRESSED
+    kept = b"".join([*itertools.islice(records(whole), 5), *itertools.islice(samples, count)])
+    features = int.from_bytes(data[72:104], "little").bit_count()
+    table, sections = b"", b""
+    at = begin + len(kept) + 16 * features
+    for number in range(features):
+        place, size = struct.unpack_from("<QQ", data, begin + n_bytes + 16 * number)
+        table += struct.pack("<QQ", at + len(sections), size)
+        sections += data[place : place + size]
+    return data[:48] + struct.pack("<Q", len(kept)) + data[56:begin] + kept + table + sections
 
 
 def _lines(name: str, start: int = 0, lines: int = LINES) -> bytes:
