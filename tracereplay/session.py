@@ -348,9 +348,8 @@ def _machines(readers: Sequence[TraceReader], same_machine: bool) -> list[tuple[
         except UsageError:
             if same_machine:
                 raise
-            found += [
-                (readers[number], [number]) for number in numbers
-            ]  # the same boot, but no one trace: side by side
+            # Of the same boot, but no one trace: side by side.
+            found += [(readers[number], [number]) for number in numbers]
     return sorted(found, key=lambda machine: machine[1])
 
 

@@ -182,6 +182,7 @@ def found(session: Session, **asked: Any) -> list[tuple[int, int, str, str]]:
         (tuple(flag for flag in UNMAPPED if flag != KPF.LRU), []),  # a fault that has not ended
         (ANON, []),
         ((KPF.NOPAGE, KPF.RESERVED), []),
+        ((KPF.BUDDY, KPF.RESERVED), []),
         ((), []),
     ],
 )

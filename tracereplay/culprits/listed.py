@@ -24,7 +24,7 @@ def telling_pages(snapshot: PageWords) -> Bools:
     read = has(words, KPF.LOCKED) & ~has(words, KPF.UPTODATE)
     buffers = has(words, KPF.PRIVATE) & ~has(words, KPF.UPTODATE)
     unmapped = has(words, KPF.ANON) & ~has(words, KPF.MMAP, KPF.SWAPCACHE)
-    return (has(words, *NATURE, KPF.WRITEBACK) | read | buffers | unmapped) & ~has(words, KPF.NOPAGE)
+    return (has(words, *NATURE, KPF.WRITEBACK) | read | buffers | unmapped) & ~has(words, *NOT_IN_USE)
 
 
 def telling_owner(row: Mapping[str, Any]) -> bool:
