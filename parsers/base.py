@@ -42,6 +42,8 @@ class TraceInfo:
     clock_unit: str = "ns"  # "ns" or "tick"
     origin_ns: int = 0
     page_size_bytes: int | None = None
+    memory_block_bytes: int | None = None
+    memory_blocks: tuple[int, ...] = ()  # numbers of the memory blocks present; empty where it does not tell
     cpus: int | None = None
     by_event: dict[str, int] = field(default_factory=dict)  # events by name
     enabled_events: frozenset[str] | None = None  # events whose format the file carries; None where it cannot tell

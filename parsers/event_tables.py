@@ -73,8 +73,10 @@ class TableMaker:
         for found in self.event.fields:
             column = known.get(found.name)
             arrow = _arrow_type(found)
-            if column is None or _family(column.type) != _family(arrow):
+            if column is None:
                 column = Column(column_name(found.name), arrow, None, found.type)
+            elif _family(column.type) != _family(arrow):  # damage, or another event of this name: nothing to rely on
+                column = Column(f"{found.name}_field", arrow, None, found.type)
             self.columns.append(column)
             if found.shape is Shape.INT or found.is_dynamic:
                 self.places.append(number_place(found, column.unit == "pfn"))

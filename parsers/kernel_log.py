@@ -273,6 +273,8 @@ def parse_console(table: pa.Table, page_size_bytes: int | None = None) -> Kernel
 
     Line numbers count the rows, from 1. A message carries no prefix of its own; the caller's tid keeps tasks apart.
     """
+    if "msg" not in table.column_names:  # the trace's format text describes another event of this name
+        return parse_lines([], page_size_bytes)
     columns = [table.column(name).to_pylist() for name in ("time_ns", "tid", "msg")]
     lines = (LogLine(time_ns, tid, (msg or "").strip()) for time_ns, tid, msg in zip(*columns, strict=True))
     return parse_lines(lines, page_size_bytes)

@@ -4,7 +4,7 @@
 # (pyarrow.compute makes its functions when it is imported)
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -100,14 +100,17 @@ def page_streams(
     return rechunked(iter([page_stream(tables, ops)]), chunk_events)
 
 
-def _cut(streams: list[PageStream], size: int) -> Iterator[PageStream]:
+def _cut(streams: Sequence[PageStream], size: int) -> Iterator[PageStream]:
     """These, one behind the other, in stretches of at most `size`."""
     if streams:
-        whole = streams[0] if len(streams) == 1 else _concatenated(streams)
-        yield from (_part(whole, start, start + size) for start in range(0, len(whole), size))
+        whole = concatenated(streams)
+        yield from (part_of(whole, start, start + size) for start in range(0, len(whole), size))
 
 
-def _concatenated(streams: list[PageStream]) -> PageStream:
+def concatenated(streams: Sequence[PageStream]) -> PageStream:
+    """Stretches, one behind the other, as one."""
+    if len(streams) == 1:
+        return streams[0]
     return PageStream(
         np.concatenate([stream.time_ns for stream in streams]),
         np.concatenate([stream.cpu for stream in streams]),
@@ -117,7 +120,8 @@ def _concatenated(streams: list[PageStream]) -> PageStream:
     )
 
 
-def _part(stream: PageStream, start: int, end: int) -> PageStream:
+def part_of(stream: PageStream, start: int, end: int) -> PageStream:
+    """The entries [start, end) of a stretch."""
     return PageStream(
         stream.time_ns[start:end],
         stream.cpu[start:end],

@@ -262,6 +262,8 @@ class PerfDataReader:
             clock="perf" if clockid is None else CLOCKS.get(clockid, f"clock {clockid}"),
             origin_ns=self._origin,
             page_size_bytes=header.tracing.page_bytes or None if header.tracing else None,
+            memory_block_bytes=header.memory.block_bytes if header.memory else None,
+            memory_blocks=header.memory.blocks if header.memory else (),
             cpus=header.cpus() or int((found.cpu_last >= 0).sum()) or None,
             by_event=dict(sorted(by_event.items())),
             enabled_events=frozenset(

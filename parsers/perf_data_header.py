@@ -12,6 +12,7 @@ from mmap import mmap
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
+from tracereplay.parsers.perf_data_memory import MemoryBlocks, parse_mem_topology
 from tracereplay.parsers.trace_dat_sections import (
     MAGIC,
     RECORD_AGAIN,
@@ -29,7 +30,7 @@ MAX_ATTRS = 1 << 14
 MAX_FEATURES = 256
 
 # Feature bits (tools/perf/util/header.h names them HEADER_*).
-TRACING_DATA, OSRELEASE, ARCH, NRCPUS, EVENT_DESC, DIR_FORMAT = 1, 4, 6, 7, 12, 24
+TRACING_DATA, OSRELEASE, ARCH, NRCPUS, EVENT_DESC, MEM_TOPOLOGY, DIR_FORMAT = 1, 4, 6, 7, 12, 22, 24
 
 TRACEPOINT = 2  # enum perf_type_id
 NAMES_BY_TYPE = {
@@ -82,6 +83,7 @@ class PerfHeader:
     features: dict[int, bytes] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)  # by sample id
     tracing: Container | None = None
+    memory: MemoryBlocks | None = None
     losses: list[Loss] = field(default_factory=list)
 
     @property
@@ -108,6 +110,14 @@ class PerfHeader:
             self._take_tracing_data(data)
         elif number == EVENT_DESC:
             self.names.update(_event_names(data, big=self.big_endian))
+        elif number == MEM_TOPOLOGY:
+            self._take_memory(data)
+
+    def _take_memory(self, data: bytes) -> None:
+        try:
+            self.memory = parse_mem_topology(data, big=self.big_endian)
+        except InputError as error:
+            self.losses.append(Loss("layout_incomplete", detail=f"perf.data's memory topology: {error.what}"))
 
     def _take_tracing_data(self, data: bytes) -> None:
         """The formats up to the first that is cut."""

@@ -212,9 +212,10 @@ class TraceDatReader:
         if np.any(found.shortest < np.where(self._min_bytes < 0, IDS, self._min_bytes)):
             # A record too short for its event, or an event whose format is damaged: count again without those.
             first, found = found, scan(self._streams, self._layout, self._min_bytes, self._clock)
-            again = {loss.detail for loss in found.losses}  # all but the blocks that the first walk dropped
-            dropped = [loss for loss in first.losses if loss.code == "corrupt_chunk" and loss.detail not in again]
-            found.losses = dropped + found.losses
+            # It finds what the first did, between other times; but for the chunks that were dropped.
+            dropped = {loss.detail for loss in first.losses if loss.code == "corrupt_chunk"}
+            dropped -= {loss.detail for loss in found.losses}
+            found.losses = [loss for loss in first.losses if loss.detail in dropped] + found.losses
         return found
 
     def _make_streams(self) -> list[CpuPages]:

@@ -59,7 +59,8 @@ def headline(attempt: Attempt, page_size: int | None) -> str:
 def ending(attempt: Attempt, unit: str) -> str:
     """When it began, how and after how long it ended, and what it waited for."""
     if attempt.inventory:
-        return f"what would stand in the way, were it asked for at {moment(attempt.start_ns, unit)}"
+        when = f"at {moment(attempt.start_ns, unit)}" if attempt.end_ns is not None else "when the snapshot was taken"
+        return f"what would stand in the way, were it asked for {when}"
     took = []
     if attempt.end_ns is not None and attempt.end_ns > attempt.start_ns and unit == "ns":
         took.append(format_duration(attempt.end_ns - attempt.start_ns))
@@ -126,7 +127,8 @@ def verdict(attempt: Attempt) -> str:
         return f"{attempt.cause}: {says}" if says else attempt.cause
     if not groups:
         if attempt.inventory:
-            return "Nothing would stand in the way, as far as the trace shows."
+            source = "trace" if attempt.end_ns is not None else "snapshot"
+            return f"Nothing would stand in the way, as far as the {source} shows."
         return "What decided is not known." if attempt.outcome == "failed" else "Nothing stood in the way."
     told = [
         f"{_told([g for g in groups if g.first.effect == effect])} {_did(effect, attempt)}"

@@ -15,8 +15,9 @@ _EVENTS_LOST = ("loss", "error")
 
 
 def main_inputs(inputs: Sequence[Input]) -> list[Input]:
-    """The traces, or the logs where there is no trace; the rest was given beside them."""
-    return [i for i in inputs if i.role in ("trace", "dataset")] or [i for i in inputs if i.role == "log"]
+    """The traces, else the logs, else the snapshots of pages; the rest was given beside them."""
+    traces = [i for i in inputs if i.role in ("trace", "dataset")] or [i for i in inputs if i.role == "log"]
+    return traces or [i for i in inputs if i.role in ("kpageflags", "page_owner")][:1]
 
 
 def is_lossy(source: Input, data_loss: Sequence[DataLoss]) -> bool:

@@ -14,21 +14,25 @@ __all__ = ["__version__", "open"]
 
 
 def open(  # the verb of the library, as in gzip.open
-    paths: str | Path | Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path] = (),
     *,
     layout: str | Path | None = None,
     kernel_log: str | Path | None = None,
-    page_owner: str | Path | None = None,
+    page_owner: str | Path | Sequence[str | Path] | None = None,
     page_pinner: str | Path | None = None,
+    kpageflags: str | Path | None = None,
+    kpagecount: str | Path | None = None,
+    same_machine: bool = False,
     progress: Callable[[str, float | None], None] | None = None,
     argv: Sequence[str] | None = None,
 ) -> Session:
     """Open one trace or several, told by their content, with what is known beside them.
 
     layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot; page_owner, page_pinner -- the
-    debugfs files (who allocated pages older than the trace; Android: who put pinned ones); progress -- called with
-    what is being done and how far (0..1 or None); argv -- noted in the results. Raises errors.InputError naming the
-    file.
+    debugfs files (who allocated pages older than the trace, with the file of its stacks where that is another; Android:
+    who put pinned ones); kpageflags, kpagecount -- copies of /proc's, for an inventory without a trace; same_machine --
+    the traces are of one machine and boot, to be read as one; progress -- called with what is being done and how far
+    (0..1 or None); argv -- noted in the results. Raises errors.InputError naming the file.
     """
     from tracereplay.session import Session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
 
@@ -39,6 +43,9 @@ def open(  # the verb of the library, as in gzip.open
         kernel_log=kernel_log,
         page_owner=page_owner,
         page_pinner=page_pinner,
+        kpageflags=kpageflags,
+        kpagecount=kpagecount,
+        same_machine=same_machine,
         progress=progress,
         argv=argv,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +32,10 @@ from tracereplay.schema import ARGS, Op, PageStream
 if TYPE_CHECKING:
     from tracereplay.parsers.base import TraceReader, Window
 
-Rows = Sequence[Mapping[str, Any]]
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
 # Records of the pages in these spans: page_owner's and page_pinner's.
-ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Rows, Rows]]
+ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Iterable[Row], Rows]]
 Progress = Callable[[str, float | None], None]
 ISOLATING_TASKS = ("kcompactd", "kswapd")
 # The page stream entries the replay needs; the others are for readers of the tables.
@@ -46,7 +47,7 @@ class Trace:
     """One trace with what is known beside it, and the steps from events to attempts."""
 
     reader: TraceReader
-    input_id: str
+    input_ids: tuple[str, ...]  # several where the traces of one machine are read as one
     known_layout: Layout | None
     log: Log | None
     read_console: Callable[[pa.Table, int], Log]
@@ -68,6 +69,20 @@ class Trace:
         self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides)
         self.stacks = Stacks(self._stack_events, self._name_address, exact=info.format.startswith("perf"))
         self.drafts = find_attempts(self.events, self.layout, self._logs())
+
+    @property
+    def input_id(self) -> str:
+        """The input its attempts are of: the first."""
+        return self.input_ids[0]
+
+    def _known_losses(self) -> list[tuple[str, Loss]]:
+        """(id, loss) of its inputs, on the clock of the first."""
+        shifts: Sequence[int] = getattr(self.reader, "shifts", (0,))
+        return [
+            (name, loss.moved(-shift) if shift else loss)
+            for input_id, shift in zip(self.input_ids, shifts, strict=True)
+            for name, loss in self.losses.of(input_id)
+        ]
 
     @property
     def has_page_ref(self) -> bool:
@@ -106,9 +121,7 @@ class Trace:
         return judge(self._run(engine), engine, self.events, self.drafts, self.input_id)
 
     def _hides(self, start_ns: int, end_ns: int) -> bool:
-        return any(
-            loss.kind.hides_events and loss.touches(start_ns, end_ns) for _, loss in self.losses.of(self.input_id)
-        )
+        return any(loss.kind.hides_events and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())
 
     def inventory(self, at_ns: int, area: str | None, block: int | None) -> list[Attempt]:
         """What would stand in the way of these ranges at this time, had anybody asked."""
@@ -138,7 +151,7 @@ class Trace:
             comm_of=self.comm_of,
             has_page_ref=self.has_page_ref,
             flag_bits=engine.page_flag_bits or {},
-            losses=self.losses.of(self.input_id),
+            losses=self._known_losses(),
             dumps=_by_pfn(log.page_dumps),
             migrate_failures=_by_pfn(log.migrate_failures),
             end_ns=self.events.end_ns,
@@ -158,7 +171,12 @@ class Trace:
     def _find_layout(self, tables: Mapping[str, pa.Table]) -> Layout:
         info = self.reader.info
         inferred = infer_layout(
-            tables, enabled_events=info.by_event.keys(), page_size_bytes=info.page_size_bytes, machine=info.machine
+            tables,
+            enabled_events=info.by_event.keys(),
+            page_size_bytes=info.page_size_bytes,
+            machine=info.machine,
+            memory_block_bytes=info.memory_block_bytes,
+            memory_blocks=info.memory_blocks,
         )
         if self.known_layout is None:
             self.losses.add(self.input_id, [Loss("layout_inferred")])
@@ -191,7 +209,7 @@ class Trace:
         return name
 
 
-def owners_by_pfn(rows: Rows, pfns: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+def owners_by_pfn(rows: Iterable[Row], pfns: Sequence[int]) -> dict[int, Mapping[str, Any]]:
     """The page_owner record of each page: the dump names the first page of an allocation only."""
     found: dict[int, Mapping[str, Any]] = {}
     for row in rows:
@@ -207,7 +225,7 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
     drafts: list[Draft] = []
     apply_log(drafts, rows, layout)
     drafts.sort(key=lambda draft: (draft.start_ns, draft.id))
-    events = AttemptEvents({}, lambda _tid, _start, _end: _concatenate([]), max(times, default=0), layout.comms.get)
+    events = no_events(layout, max(times, default=0))
     run = Run(
         layout=layout,
         comm_of=layout.comms.get,
@@ -219,6 +237,11 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
         end_ns=events.end_ns,
     )
     return judge(run, Engine(), events, drafts, "log-0")
+
+
+def no_events(layout: Layout, end_ns: int = 0) -> AttemptEvents:
+    """The events of no trace."""
+    return AttemptEvents({}, lambda _tid, _start, _end: _concatenate([]), end_ns, layout.comms.get)
 
 
 def _by_pfn(rows: Sequence[Mapping[str, object]]) -> dict[int, list[Mapping[str, object]]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,28 @@ from tracereplay.ahead import ahead
 from tracereplay.errors import InputError, UsageError
 from tracereplay.losses import LOSS_KINDS, Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
-from tracereplay.parsers.catalog import stream_events
+from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.page_stream import page_stream, rechunked, stream_columns
 from tracereplay.parsers.symbols import Symbols
-from tracereplay.schema import Op, PageStream
+from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, arrow_schema
 
 SCHEMA = "tracereplay.dataset/1"
 DESCRIPTION = "dataset.json"
 Times = npt.NDArray[np.int64]
 STRETCH_EVENTS = 1 << 19  # rows held at once while writing and streaming
+UNTIMED: tuple[int, int] = (0, -1)  # the stretch of events to which their text gives no time; no window touches it
 SAMPLE = 1024  # every so manieth entry of the page stream tells where the events are
 ADVICE = "write it again with `tracereplay ingest`"
+
+TASK_COLUMNS = (
+    Column("tid", pa.int32(), None, "Task"),
+    Column("comm", pa.string(), None, "Its name"),
+)
+SYMBOL_COLUMNS = (
+    Column("address", pa.uint64(), None, "Address of a stack frame"),
+    Column("name", pa.string(), None, "Function there"),
+)
+NEVER_NULL = ("seq", "address")
 
 Progress = Callable[[str, float | None], None]
 
@@ -69,6 +81,8 @@ class Description(msgspec.Struct):
     clock_unit: str = "ns"
     origin_ns: int = 0
     page_size_bytes: int | None = None
+    memory_block_bytes: int | None = None
+    memory_blocks: tuple[int, ...] = ()
     cpus: int | None = None
     start_ns: int | None = None
     end_ns: int | None = None
@@ -105,7 +119,7 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
     groups: dict[str, list[int]] = {}
     frames: set[int] = set()
     seq = 0
-    for number, tables in enumerate(ahead(reader.tables(None, Window(*stretch)) for stretch in stretches)):
+    for number, tables in enumerate(ahead(_tables_of(reader, stretch) for stretch in stretches)):
         for name, table in tables.items():
             moved = table.set_column(0, table.schema.field("seq"), pa.array(table["seq"].to_numpy() + np.uint64(seq)))
             if name not in writers:
@@ -113,14 +127,14 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
                 groups[name] = [-1] * len(stretches)
             groups[name][number] = sum(group >= 0 for group in groups[name])
             writers[name].write_table(_names_that_occur(moved), row_group_size=max(moved.num_rows, 1))
-            if name == "kernel_stack" and "caller" in moved.column_names:
-                frames.update(address for row in moved["caller"].to_pylist() for address in row or ())
+            if name == "kernel_stack":
+                frames.update(_addresses(moved))
         seq += sum(table.num_rows for table in tables.values())
         progress("writing", (number + 1) / len(stretches))
     for writer in writers.values():
         writer.close()
     comms = dict(sorted(reader.comms.items()))
-    tasks = pa.table({"tid": pa.array(comms, pa.int32()), "comm": pa.array(comms.values(), pa.string())})
+    tasks = pa.table([list(comms), list(comms.values())], arrow_schema(TASK_COLUMNS))
     pq.write_table(tasks, folder / "tasks.parquet")
     _write_symbols(reader, sorted(frames), folder)
     bits: Callable[[], Mapping[str, int] | None] = getattr(reader, "page_flag_bits", lambda: None)
@@ -139,16 +153,24 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
     (folder / DESCRIPTION).write_bytes(msgspec.json.format(text, indent=1) + b"\n")
 
 
+def _addresses(stacks: pa.Table) -> set[int]:
+    """The addresses of its frames; none where the trace's format text calls them something else."""
+    if "caller" not in stacks.column_names or not pa.types.is_list(stacks.schema.field("caller").type):
+        return set()
+    return {address for row in stacks["caller"].to_pylist() for address in row or ()}
+
+
 def file_name(event: str) -> str:
     """The event's file name: `sys:event` of events that share a name gets a dot."""
     return event.replace(":", ".").replace("/", "_")
 
 
 def _stretches(reader: TraceReader) -> list[tuple[int, int]]:
-    """The trace's time cut where about STRETCH_EVENTS events are, as far as samples of its times tell."""
+    """The trace's time cut where about STRETCH_EVENTS events are, by samples of its times; UNTIMED where needed."""
     info = reader.info
+    untimed = [UNTIMED] if any(loss.code == "untimed_events" for loss in reader.losses) else []
     if info.start_ns is None or info.end_ns is None:
-        return []
+        return untimed
     parts = -(-info.events // STRETCH_EVENTS)
     sample: Callable[[], Times] = getattr(reader, "sample_times", lambda: _times_of_stream(reader))
     times = sample()
@@ -157,7 +179,17 @@ def _stretches(reader: TraceReader) -> list[tuple[int, int]]:
     places = np.linspace(0, len(times) - 1, max(parts, 1) + 1).astype(np.int64)[1:-1]
     cuts = np.unique(times[places]).tolist()
     edges = [info.start_ns, *(cut for cut in cuts if info.start_ns < cut <= info.end_ns), info.end_ns + 1]
-    return [(begin, end - 1) for begin, end in itertools.pairwise(edges)]
+    return [(begin, end - 1) for begin, end in itertools.pairwise(edges)] + untimed
+
+
+def _tables_of(reader: TraceReader, stretch: tuple[int, int]) -> dict[str, pa.Table]:
+    return _without_time(reader.tables()) if stretch == UNTIMED else reader.tables(None, Window(*stretch))
+
+
+def _without_time(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """The rows to which the text gives no time."""
+    left = {name: table.filter(table["time_ns"].is_null()) for name, table in tables.items()}
+    return {name: table for name, table in left.items() if table.num_rows}
 
 
 def _times_of_stream(reader: TraceReader) -> Times:
@@ -205,8 +237,8 @@ def _write_symbols(reader: TraceReader, addresses: list[int], folder: Path) -> N
         return
     table: Symbols = symbols()
     names = [table.name_of(address) for address in addresses]
-    columns = {"address": pa.array(addresses, pa.uint64()), "name": pa.array(names, pa.string())}
-    pq.write_table(pa.table(columns), folder / "symbols.parquet")
+    table_of_names = pa.table([addresses, names], arrow_schema(SYMBOL_COLUMNS))
+    pq.write_table(table_of_names, folder / "symbols.parquet")
 
 
 class DatasetReader:
@@ -244,7 +276,7 @@ class DatasetReader:
 
     @cached_property
     def _comms(self) -> dict[int, str]:
-        table = self._read(self.path / "tasks.parquet")
+        table = self._read("tasks.parquet", TASK_COLUMNS)
         return dict(zip(table["tid"].to_pylist(), table["comm"].to_pylist(), strict=True))
 
     def comm_of(self, tid: int) -> str | None:
@@ -257,8 +289,9 @@ class DatasetReader:
 
     def symbols(self) -> Symbols:
         """Names of the stack frames that occur."""
-        path = self.path / "symbols.parquet"
-        table = self._read(path) if path.exists() else pa.table({"address": [], "name": []})
+        if not (self.path / "symbols.parquet").exists():
+            return Symbols([], [])
+        table = self._read("symbols.parquet", SYMBOL_COLUMNS)
         named = [(a, n) for a, n in zip(table["address"].to_pylist(), table["name"].to_pylist(), strict=True) if n]
         return Symbols([address for address, _ in named], [name for _, name in named])
 
@@ -282,18 +315,19 @@ class DatasetReader:
 
         def stretch(number: int) -> PageStream:
             tables = {name: self._event(name, [number], stream_columns(name)) for name in sorted(wanted)}
-            within = {name: _within(table, window) for name, table in tables.items() if table is not None}
+            within = {name: _within(table, window or Window()) for name, table in tables.items() if table is not None}
             return page_stream(within, ops)
 
-        return rechunked((stretch(number) for number in self._stretches_of(window)), chunk_events)
+        return rechunked((stretch(number) for number in self._stretches_of(window or Window())), chunk_events)
 
     def _stretches_of(self, window: Window | None) -> list[int]:
+        """The stretches that a window touches; without one all, that of events without time among them."""
         low = window.start_ns if window and window.start_ns is not None else None
         high = window.end_ns if window and window.end_ns is not None else None
         return [
             number
             for number, (start, end) in enumerate(self._described.stretches)
-            if (low is None or end >= low) and (high is None or start <= high)
+            if window is None or (start <= end and (low is None or end >= low) and (high is None or start <= high))
         ]
 
     def _event(self, name: str, stretches: list[int], columns: Sequence[str] | None = None) -> pa.Table | None:
@@ -301,19 +335,45 @@ class DatasetReader:
         if not groups:
             return None
         path = self.path / "events" / f"{file_name(name)}.parquet"
-        try:
+        with _reading(path):
             file = pq.ParquetFile(path)
             if max(groups) >= file.num_row_groups:
                 raise InputError("has fewer row groups than the description says", path=path, advice=ADVICE)
-            return file.read_row_groups(groups, columns=columns)
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"cannot be read: {error}", path=path, advice=ADVICE) from None
+            table = file.read_row_groups(groups, columns=columns)
+            table.validate(full=True)
+        fields = SPECS[name].fields if name in SPECS else ()
+        known = (*EVENT_COLUMNS, *(column for column in fields if column.name in table.column_names))
+        _check(table, [column for column in known if columns is None or column.name in columns], path)
+        return table
 
-    def _read(self, path: Path) -> pa.Table:
-        try:
-            return pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"cannot be read: {error}", path=path, advice=ADVICE) from None
+    def _read(self, name: str, columns: Sequence[Column]) -> pa.Table:
+        path = self.path / name
+        with _reading(path):
+            table = pq.read_table(path)
+            table.validate(full=True)
+        _check(table, columns, path)
+        return table
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What pyarrow raises on damaged files and values (text that is not UTF-8), as InputError."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"cannot be read: {error}", path=path, advice=ADVICE) from None
+
+
+def _check(table: pa.Table, columns: Sequence[Column], path: Path) -> None:
+    """Raises InputError where a column is absent, of another type, or lacks values that every row has."""
+    for column in columns:
+        kind = table.schema.field(column.name).type if column.name in table.column_names else None
+        if kind != column.type:
+            raise InputError(
+                f"its column {column.name} is {kind or 'absent'}, not {column.type}", path=path, advice=ADVICE
+            )
+        if column.name in NEVER_NULL and table[column.name].null_count:
+            raise InputError(f"its column {column.name} has gaps", path=path, advice=ADVICE)
 
 
 def _read_description(path: Path) -> Description:
@@ -322,7 +382,7 @@ def _read_description(path: Path) -> Description:
         described = msgspec.json.decode(path.read_bytes(), type=Description)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InputError(f"is no description of a dataset: {error}", path=path, advice=ADVICE) from None
     if described.schema != SCHEMA:
         raise InputError(f"is of schema {described.schema!r}", path=path, advice=ADVICE)
@@ -335,6 +395,8 @@ def _read_description(path: Path) -> Description:
 def _within(table: pa.Table, window: Window | None) -> pa.Table:
     if window is None:
         return table
+    if table["time_ns"].null_count:
+        table = table.filter(table["time_ns"].is_valid())
     times = table["time_ns"].to_numpy()
     low = 0 if window.start_ns is None else int(np.searchsorted(times, window.start_ns, "left"))
     high = len(times) if window.end_ns is None else int(np.searchsorted(times, window.end_ns, "right"))

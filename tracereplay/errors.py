@@ -24,6 +24,7 @@ class InputError(TraceReplayError):
     def __init__(
         self, what: str, *, path: str | Path | None = None, offset_bytes: int | None = None, advice: str = ""
     ) -> None:
+        what = " ".join(what.split())  # one line, whatever a library says
         self.what, self.path, self.offset_bytes, self.advice = what, path, offset_bytes, advice
         where = f"{path}: " if path is not None else ""
         at = f" (at byte {offset_bytes})" if offset_bytes is not None else ""

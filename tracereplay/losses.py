@@ -75,6 +75,13 @@ LOSS_KINDS: dict[str, LossKind] = {
             hides_events=True,
         ),
         LossKind(
+            "trace_gap",
+            Severity.NOTICE,
+            "Of the traces read as one, none tells of all CPUs, allocations and references at this time",
+            "Record all CPUs and events into one trace, or traces that begin before the others end.",
+            hides_events=True,
+        ),
+        LossKind(
             "truncated",
             Severity.LOSS,
             "The file ends before the data it announces",
@@ -199,6 +206,12 @@ LOSS_KINDS: dict[str, LossKind] = {
             Severity.NOTICE,
             "Part of the layout snapshot is missing or was not understood; the rest was used",
             "Copy the file named again, as root (iomem and pagetypeinfo show nothing to other users).",
+        ),
+        LossKind(
+            "snapshot_incomplete",
+            Severity.NOTICE,
+            "The copy of kpageflags does not cover the whole range asked for",
+            "Copy the whole range: dd if=/proc/kpageflags bs=8 skip=START_PFN count=PAGES",
         ),
         LossKind(
             "layout_inferred",

@@ -143,10 +143,10 @@ class KPF(IntEnum):
     PGTABLE = 26
     RESERVED = 32
     MLOCKED = 33
-    OWNER_PRIVATE = 34
+    OWNER_2 = 34  # mappedtodisk up to 6.11
     PRIVATE = 35
     PRIVATE_2 = 36
-    OWNER_2 = 37
+    OWNER_PRIVATE = 37
     ARCH = 38
     UNCACHED = 39
     SOFTDIRTY = 40

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from tracereplay import __version__
-from tracereplay.analysis import REPLAYED, Progress, Rows, Trace, attempts_of_log
+from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log
 from tracereplay.attempts.events import TELLTALE_EVENTS
 from tracereplay.attempts.log import Log
 from tracereplay.culprits.table import CAUSES, not_checkable
 from tracereplay.errors import UsageError
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook, capture_level, describe_trace, digest
+from tracereplay.inventory import inventory_of_snapshot
 from tracereplay.layout.build import layout_from_tables
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.summary import summarise_layout
@@ -25,7 +26,7 @@ from tracereplay.model.blame import sum_up
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import PageLife
-from tracereplay.model.result import Input, Result, Tool
+from tracereplay.model.result import Attempt, Input, Result, Role, Tool
 from tracereplay.parsers.base import TraceReader, Window
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
 from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
@@ -33,7 +34,11 @@ from tracereplay.parsers.layout_snapshot import read_layout
 from tracereplay.parsers.layout_tables import LayoutSnapshot
 from tracereplay.parsers.opened import open_named, readable
 from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import lives_of
+
+if TYPE_CHECKING:
+    from tracereplay.parsers.page_owner_files import PageOwnerFiles
 
 
 def open_reader(path: str | Path) -> TraceReader:
@@ -98,28 +103,42 @@ class Session:
         reader: TraceReader | None = None,
         layout: str | Path | None = None,
         kernel_log: str | Path | None = None,
-        page_owner: str | Path | None = None,
+        page_owner: str | Path | Sequence[str | Path] | None = None,
         page_pinner: str | Path | None = None,
+        kpageflags: str | Path | None = None,
+        kpagecount: str | Path | None = None,
+        same_machine: bool = False,
         progress: Progress | None = None,
         argv: Sequence[str] | None = None,
     ) -> None:
         self._progress: Progress = progress or (lambda _what, _fraction: None)
         self.argv = sys.argv[1:] if argv is None else list(argv)
-        self._page_owner = None if page_owner is None else Path(page_owner)
+        self._page_owner = _owner_files(page_owner)
         self._page_pinner = None if page_pinner is None else Path(page_pinner)
+        copies = {"kpageflags": kpageflags, "kpagecount": kpagecount}
+        self._kpageflags = {name: Path(path) for name, path in copies.items() if path is not None}
         self.readers = [reader] if reader is not None else [open_reader(path) for path in paths]
+        self._machines = _machines(self.readers, same_machine)
         self._paths = {"layout": layout, "log": kernel_log}
         self._snapshot = read_layout(layout) if layout is not None else None
         self._layout = layout_of(self._snapshot) if self._snapshot is not None else None
         page_size = self._snapshot.page_size_bytes if self._snapshot else None
         self._log = read_kernel_log(kernel_log, page_size) if kernel_log is not None else None
-        if not self.readers and self._log is None:
-            raise UsageError("no input: name a trace, or a kernel log")
+        if not self.readers and self._log is None and not self._has_snapshot:
+            raise UsageError("no input: name a trace, a kernel log, or a copy of kpageflags or page_owner")
+        if self._kpageflags and (self.readers or self._log is not None):
+            raise UsageError("kpageflags go without a trace and without a log: they tell a moment of their own")
+        if "kpagecount" in self._kpageflags and "kpageflags" not in self._kpageflags:
+            raise UsageError("kpagecount goes with a copy of kpageflags")
 
     @property
     def reader(self) -> TraceReader:
-        """The first trace's reader."""
-        return self.readers[0]
+        """The first trace's reader; of all traces where they are one machine's."""
+        return self._machines[0][0]
+
+    @property
+    def _has_snapshot(self) -> bool:
+        return bool(self._kpageflags) or self._page_owner is not None
 
     @cached_property
     def inputs(self) -> list[Input]:
@@ -151,26 +170,27 @@ class Session:
                     kernel=self._snapshot.kernel,
                 )
             )
-        dumps: dict[Literal["page_owner", "page_pinner"], Path | None] = {
-            "page_owner": self._page_owner,
-            "page_pinner": self._page_pinner,
-        }
-        for role, dump in dumps.items():
-            if dump is not None:
-                described.append(
-                    Input(id=f"{role}-0", path=str(dump), role=role, format=role, sha256=digest(readable(dump)))
-                )
+        described += [
+            _described("kpageflags", name, f"{name}-0", path, self._snapshot.kernel if self._snapshot else None)
+            for name, path in self._kpageflags.items()
+        ]
+        for number, path in enumerate(self._page_owner.paths if self._page_owner is not None else ()):
+            described.append(_described("page_owner", "page_owner", f"page_owner-{number}", path))
+        if self._page_pinner is not None:
+            described.append(_described("page_pinner", "page_pinner", "page_pinner-0", self._page_pinner))
         return described
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
-        """All event tables of the first trace, by event name."""
+        """All event tables of `reader`, by event name."""
         return self.reader.tables()
 
     def _loss_book(self) -> LossBook:
         book = LossBook()
         for number, reader in enumerate(self.readers):
             book.add(f"trace-{number}", reader.losses)
+        for reader, numbers in self._machines:
+            book.add(f"trace-{numbers[0]}", reader.losses)
         if self._log is not None:
             book.add("log-0", self._log.losses)
         if self._snapshot is not None:
@@ -178,12 +198,12 @@ class Session:
         return book
 
     def _traces(self, book: LossBook) -> list[Trace]:
-        return [self._trace(number, reader, book) for number, reader in enumerate(self.readers)]
+        return [self._trace(reader, numbers, book) for reader, numbers in self._machines]
 
-    def _trace(self, number: int, reader: TraceReader, book: LossBook) -> Trace:
+    def _trace(self, reader: TraceReader, numbers: Sequence[int], book: LossBook) -> Trace:
         return Trace(
             reader,
-            f"trace-{number}",
+            tuple(f"trace-{number}" for number in numbers),
             self._layout,
             Log.of(self._log.tables) if self._log is not None else None,
             lambda table, page_size_bytes: Log.of(parse_console(table, page_size_bytes).tables),
@@ -193,16 +213,17 @@ class Session:
             lambda spans: self._read_dumps(spans, book),
         )
 
-    def _read_dumps(self, spans: Sequence[tuple[int, int]], book: LossBook) -> tuple[Rows, Rows]:
-        """page_owner and page_pinner records of these pages; what the dumps lack goes to the losses."""
-        owners: Rows = ()
-        pinners: Rows = ()
+    def _read_owners(self, spans: Sequence[tuple[int, int]], book: LossBook) -> Iterator[Row]:
+        """page_owner records of these pages; what the dump lacks goes to the losses."""
         if self._page_owner is not None:
-            from tracereplay.parsers.page_owner import read_page_owner  # noqa: PLC0415
-
-            table, losses = read_page_owner(self._page_owner, spans)
-            owners = table.to_pylist()
+            losses: list[Loss] = []
+            yield from self._page_owner.rows(spans, losses)
             book.add("page_owner-0", losses)
+
+    def _read_dumps(self, spans: Sequence[tuple[int, int]], book: LossBook) -> tuple[Iterator[Row], Rows]:
+        """page_owner and page_pinner records of these pages; what the dumps lack goes to the losses."""
+        owners = self._read_owners(spans, book)
+        pinners: Rows = ()
         if self._page_pinner is not None:
             from tracereplay.parsers.page_pinner import read_page_pinner  # noqa: PLC0415
 
@@ -215,11 +236,16 @@ class Session:
         """What failed, which pages stood in the way, why, and who holds them.
 
         at_ns -- an inventory instead: what would stand in the way of this CMA area (all, when none is named) or
-        memory block, were it asked for at this time of the trace's clock.
+        memory block, were it asked for at this time of the trace's clock. Without a trace and a log: the same at the
+        moment of the copies of kpageflags and page_owner.
         """
         book = self._loss_book()
         traces = self._traces(book)
-        if at_ns is not None:
+        if not traces and self._log is None:
+            if at_ns is not None:
+                raise UsageError("a time is asked of a trace: copies of kpageflags and page_owner tell one moment")
+            attempts = self._inventory(area, block, book)
+        elif at_ns is not None:
             attempts = [attempt for trace in traces for attempt in trace.inventory(at_ns, area, block)]
         elif traces or self._log is None:
             attempts = [attempt for trace in traces for attempt in trace.attempts()]
@@ -239,14 +265,30 @@ class Session:
             blame=sum_up(attempts),
         )
 
+    def _inventory(self, area: str | None, block: int | None, book: LossBook) -> list[Attempt]:
+        """From copies of kpageflags and page_owner alone."""
+        from tracereplay.parsers.page_flags import read_page_snapshot  # noqa: PLC0415
+
+        if self._layout is None:
+            raise UsageError("which pages an area or block has is told by a layout: pass --layout")
+        if not self._kpageflags:
+            return inventory_of_snapshot(
+                None, self._layout, (area, block), lambda spans: self._read_owners(spans, book), "page_owner-0", book
+            )
+        copy = read_page_snapshot(self._kpageflags["kpageflags"], self._kpageflags.get("kpagecount"))
+        words = PageWords(copy.start_pfn, copy.flags, copy.mapcount)
+        return inventory_of_snapshot(
+            words, self._layout, (area, block), lambda spans: self._read_owners(spans, book), "kpageflags-0", book
+        )
+
     def info(self) -> InfoResult:
         """What the inputs hold and lack, and which causes they can prove."""
         book = self._loss_book()
         by_event: dict[str, int] = {}
-        for place, reader in enumerate(self.readers):
+        for reader, numbers in self._machines:
             for name, number in reader.info.by_event.items():
                 by_event[name] = by_event.get(name, 0) + number
-            book.add(f"trace-{place}", missing_events(reader.info.by_event))
+            book.add(f"trace-{numbers[0]}", missing_events(reader.info.by_event))
         have = [*by_event, *(["kernel log"] if self._log is not None or "console" in by_event else [])]
         missing = dict(not_checkable(have))
         can = [cause.code for cause in CAUSES if cause.ceiling == "proved" and cause.code not in missing]
@@ -275,7 +317,7 @@ class Session:
     def page(self, pfn: int) -> PageLife:
         """The life of one page: every event on it, and the state each left."""
         book = self._loss_book()
-        trace = self._trace(0, self.reader, book)
+        trace = self._trace(*self._machines[0], book)
         lives = lives_of(pfn, self.reader.stream(REPLAYED), trace.page_engine(), trace.comm_of)
         places = (trace.layout.zone_of(pfn), trace.layout.block_of(pfn), trace.layout.area_of(pfn))
         return PageLife(
@@ -286,6 +328,41 @@ class Session:
             where=", ".join(span.name for span in places if span is not None) or None,
             lives=lives,
         )
+
+
+def _machines(readers: Sequence[TraceReader], same_machine: bool) -> list[tuple[TraceReader, list[int]]]:
+    """A reader for each machine, with the numbers of its traces: those said to be of one, or of the same boot."""
+    groups: dict[object, list[int]] = {}
+    for number, reader in enumerate(readers):
+        key: object = "all" if same_machine else (reader.info.boot_id or number)
+        groups.setdefault(key, []).append(number)
+    if all(len(numbers) == 1 for numbers in groups.values()):
+        return [(readers[numbers[0]], numbers) for numbers in groups.values()]
+    from tracereplay.parsers.merged import MergedReader  # noqa: PLC0415
+
+    found: list[tuple[TraceReader, list[int]]] = []
+    for numbers in groups.values():
+        try:
+            one = readers[numbers[0]] if len(numbers) == 1 else MergedReader([readers[number] for number in numbers])
+            found.append((one, numbers))
+        except UsageError:
+            if same_machine:
+                raise
+            # Of the same boot, but no one trace: side by side.
+            found += [(readers[number], [number]) for number in numbers]
+    return sorted(found, key=lambda machine: machine[1])
+
+
+def _owner_files(paths: str | Path | Sequence[str | Path] | None) -> PageOwnerFiles | None:
+    if paths is None or (not isinstance(paths, str | Path) and not paths):
+        return None
+    from tracereplay.parsers.page_owner_files import PageOwnerFiles  # noqa: PLC0415
+
+    return PageOwnerFiles.of([paths] if isinstance(paths, str | Path) else paths)
+
+
+def _described(role: Role, form: str, input_id: str, path: Path, kernel: str | None = None) -> Input:
+    return Input(id=input_id, path=str(path), role=role, format=form, sha256=digest(readable(path)), kernel=kernel)
 
 
 def _capture_next(missing: Mapping[str, str]) -> list[str]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import tracereplay
@@ -96,3 +98,60 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     (folder / "events" / "mm_page_alloc.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(InputError, match=r"mm_page_alloc\.parquet"):
         open_reader(folder).tables()
+
+
+UNTIMED = """# tracer: function_graph
+ 0)               |  /* mm_page_free: page=0000000000000000 pfn=0x1f order=0 */
+"""
+TIMED = "            bash-7       [000] .....     1.000001: mm_page_free: page=0000000000000000 pfn=0x20 order=0\n"
+
+
+@pytest.mark.parametrize(("text", "rows"), [(UNTIMED, 1), (UNTIMED + TIMED, 2)])
+def test_events_without_a_time_are_kept(tmp_path: Path, text: str, rows: int) -> None:
+    (tmp_path / "trace.txt").write_text(text)
+    reader = open_reader(tmp_path / "trace.txt")
+    write_dataset(reader, tmp_path / "dataset")
+    read = open_reader(tmp_path / "dataset")
+    pfns = read.tables()["mm_page_free"]["pfn"].to_pylist()
+    assert sorted(pfns) == sorted(reader.tables()["mm_page_free"]["pfn"].to_pylist())
+    assert len(pfns) == rows
+    assert sum(map(len, read.stream())) == sum(map(len, reader.stream())) == rows - 1
+    assert sum(map(len, read.tables(None, Window(0, 1 << 60)).values())) == rows - 1
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "values", "message"),
+    [
+        ("events/mm_page_alloc.parquet", "time_ns", "text", "its column time_ns is string, not int64"),
+        ("events/mm_page_alloc.parquet", "pfn", "text", "its column pfn is string, not uint64"),
+        ("events/mm_page_alloc.parquet", "seq", None, "its column seq has gaps"),
+        ("tasks.parquet", "comm", 5, "its column comm is int64, not string"),
+    ],
+)
+def test_columns_of_another_type_are_refused(
+    tmp_path: Path, file: str, column: str, values: object, message: str
+) -> None:
+    folder = tmp_path / "d"
+    write_dataset(TraceDatReader(capture("offline_dimm_einval") / "trace.dat"), folder)
+    table = pq.read_table(folder / file)
+    kind = None if values is not None else table.schema.field(column).type
+    other = pa.array([values] * table.num_rows, kind)
+    pq.write_table(table.set_column(table.column_names.index(column), column, other), folder / file)
+    reader = open_reader(folder)
+    with pytest.raises(InputError, match=message):
+        _ = reader.tables(), reader.comms
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_bytes(b'{"source": "\xee"}')
+    with pytest.raises(InputError, match="no description of a dataset"):
+        open_reader(tmp_path)
+
+
+def test_text_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    write_dataset(TraceDatReader(capture("offline_dimm_einval") / "trace.dat"), folder)
+    name = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(np.array([0, 2], "<i4")), pa.py_buffer(b"a\xa0")])
+    pq.write_table(pa.table([pa.array([5], pa.int32()), name], ["tid", "comm"]), folder / "tasks.parquet")
+    with pytest.raises(InputError, match=r"tasks\.parquet: cannot be read: .*UTF8"):
+        _ = open_reader(folder).comms

@@ -54,6 +54,9 @@ def test_every_command_runs(page: Path, tmp_path: Path, capsys: pytest.CaptureFi
     capture = captures.capture("cma_pin_vmsplice")
     for name, target in (("trace.dat", "trace.dat"), ("snapshot", "layout_before"), ("dmesg.txt", "dmesg.txt")):
         (tmp_path / name).symlink_to(capture / target)
+    for kind in ("kpageflags", "kpagecount"):
+        (tmp_path / f"{kind}.0xfc00-0x1fc00.bin").symlink_to(next(capture.glob(f"{kind}.before.*")))
+    (tmp_path / "page_owner").symlink_to(captures.capture("cma_bufferhead") / "page_owner.txt.gz")
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
     with contextlib.chdir(tmp_path):
         for command in commands:

@@ -13,6 +13,7 @@ from tracereplay.layout.build import CMA_RANGE_EVENTS, complete_layout, infer_la
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.layout.summary import summarise_layout
 from tracereplay.parsers.layout_snapshot import read_layout
+from tracereplay.parsers.layout_tables import layout_tables
 from tracereplay.session import open_reader
 
 NONE = (1 << 64) - 1
@@ -152,3 +153,21 @@ def test_the_summary_is_the_layout() -> None:
     )
     assert [(zone.node, zone.name, zone.start_pfn, zone.pages) for zone in summary.zones] == [(1, "Normal", 1, 10)]
     assert [(area.name, area.start_pfn, area.pages) for area in summary.cma_areas] == [("a", 0x1000, 0x200)]
+
+
+@pytest.mark.parametrize(
+    ("words", "order", "pages", "taken"),
+    [
+        ([0b1011, 0], 0, 64, ((100, 102), (103, 104))),
+        ([1 << 31, 1], 0, 64, ((131, 133),)),  # bits of two words that touch
+        ([0b110], 2, 64, ((104, 112),)),
+        ([0b11111], 0, 3, ((100, 103),)),  # bits behind the area's end
+        ([1 << 20], 40, 8, ()),
+        ([], 0, 64, ()),
+    ],
+)
+def test_what_the_bitmap_says_is_taken(
+    words: list[int], order: int, pages: int, taken: tuple[tuple[int, int], ...]
+) -> None:
+    area = {"name": "a", "start_pfn": 100, "pages": pages, "order_per_bit": order, "bitmap": words}
+    assert layout_from_tables(layout_tables({"cma_areas": [area]})).cma_taken == taken

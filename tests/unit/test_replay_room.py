@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.replay_twin import FILE_MAPPING, entry, replayed, stream
 from tracereplay.replay.engine import Action, ActionKind, Engine
-from tracereplay.replay.state import MAX_SECTIONS, SECTION_BITS
+from tracereplay.replay.state import MAX_SECTIONS, SECTION_BITS, SECTION_PAGES, State, blank_pages
 from tracereplay.schema import Op
 
 WHOLE = ((0, 16),)
@@ -92,3 +92,13 @@ def test_a_damaged_trace_cannot_take_all_memory() -> None:
     engine.run([stream([entry(at, 7, Op.ALLOC, at << SECTION_BITS) for at in range(1_000)])])
     assert len(engine.seen_sections()) == 3
     assert [loss.count for loss in engine.losses() if loss.code == "pfn_out_of_range"] == [997]
+
+
+def test_rows_of_a_refused_section_are_left_out() -> None:
+    engine = Engine(sections_limit=1)
+    rows = blank_pages(2 * SECTION_PAGES)
+    rows["state"] = State.BUDDY
+    engine.write_pages(0, rows)
+    states = engine.pages(0, len(rows))["state"]
+    assert (states == State.BUDDY).sum() == SECTION_PAGES
+    assert (states[SECTION_PAGES:] == State.UNSEEN).all()

@@ -268,3 +268,13 @@ def test_losses_of_an_overrun() -> None:
     assert {loss.code for loss in reader.losses} == {"lost_events", "overrun", "cpu_starts_late"}
     assert {loss.cpu: loss.count for loss in reader.losses if loss.code == "overrun"} == {0: 6630889, 1: 3185095}
     assert all(loss.code in LOSS_KINDS for loss in reader.losses)
+
+
+def test_a_damaged_page_is_one_loss_though_a_record_before_the_damage_is_too_short(tmp_path: Path) -> None:
+    """Records too short for their event are found by a second scan, which sees other times around the damage."""
+    m = Machine()
+    good, short = m.record(5, m.free(1)), m.record(5, m.free(2)[:8])
+    page = m.page(100, good + short + m.word(20, 0))
+    reader = opened(tmp_path, trace_dat_v7({0: page + m.page(500, good)}, m))
+    losses = [(loss.code, loss.start_ns, loss.end_ns) for loss in reader.losses if loss.code != "comm_unresolved"]
+    assert losses == [("corrupt_page", 105, 505), ("bad_record", None, None)]

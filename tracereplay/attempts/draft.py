@@ -41,7 +41,9 @@ class Draft:
 
     @property
     def id(self) -> str:
-        """The same in every run: operation-tid-start_ns."""
+        """The same in every run: operation-tid-start_ns; an inventory has its range in place of a task."""
+        if self.asked:
+            return f"{self.operation}-{self.spans[0][0]:#x}-{self.start_ns}"
         return f"{self.operation}-{'x' if self.tid is None else self.tid}-{self.start_ns}"
 
     def covers(self, time_ns: int, slack_ns: int = 0) -> bool:

@@ -17,6 +17,9 @@ def asked_ranges(layout: Layout, area: str | None, block: int | None) -> list[tu
     if block is not None:
         if not layout.memory_block_pages:
             raise UsageError("--block needs the size of a memory block: pass --layout with block_size_bytes")
+        if layout.memory_blocks and block not in layout.memory_blocks:
+            first, last = layout.memory_blocks[0], layout.memory_blocks[-1]
+            raise UsageError(f"no memory block {block}; known: {len(layout.memory_blocks)} from {first} to {last}")
         return [(Span(f"memory{block}", block * layout.memory_block_pages, layout.memory_block_pages), False)]
     known = ", ".join(repr(span.name) for span in layout.cma_areas) or "none"
     if area is not None:
@@ -29,13 +32,13 @@ def asked_ranges(layout: Layout, area: str | None, block: int | None) -> list[tu
     return [(span, True) for span in layout.cma_areas]
 
 
-def asked(ranges: list[tuple[Span, bool]], at_ns: int) -> list[Draft]:
-    """A draft for each range, at this time."""
+def asked(ranges: list[tuple[Span, bool]], at_ns: int | None) -> list[Draft]:
+    """A draft for each range, at this time; None: at the moment of a snapshot, whose time nobody knows."""
     return [
         Draft(
             "cma_alloc" if is_area else "memory_offline",
             None,
-            at_ns,
+            at_ns or 0,
             at_ns,
             "unfinished",
             "inferred",

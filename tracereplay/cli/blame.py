@@ -22,8 +22,10 @@ from tracereplay.units import NS_PER_S
 @click.option("--fail-on", metavar="RULES", help="Exit with 1 if one matches: failed, cause=CODE, holder=GLOB, proved, "
               "loss>=SEVERITY, unexplained>N; comma-separated.")  # fmt: skip
 @click.option("--at", metavar="SECONDS", help="Inventory: what would stand in the way were a range asked for then.")
-@click.option("--area", metavar="NAME", help="With --at: the CMA area (default: all).")
-@click.option("--block", metavar="N", type=click.IntRange(0, 1 << 40), help="With --at: memory block N instead.")
+@click.option("--kpageflags", metavar="FILE", help="Inventory without a trace: a copy of /proc/kpageflags.")
+@click.option("--kpagecount", metavar="FILE", help="Beside --kpageflags: /proc/kpagecount of the same pages.")
+@click.option("--area", metavar="NAME", help="Of an inventory: the CMA area (default: all).")
+@click.option("--block", metavar="N", type=click.IntRange(0, 1 << 40), help="Of an inventory: memory block N instead.")
 @click.option("--full", is_flag=True, help="Fold nothing; show evidence and every try.")
 @confidential_option
 def blame(
@@ -43,8 +45,8 @@ def blame(
     from tracereplay.cli.gate import exit_status, rules_of  # noqa: PLC0415
 
     rules = rules_of(fail_on)
-    if at is None and (area is not None or block is not None):
-        raise UsageError("--area and --block go with --at TIME")
+    if at is None and (area is not None or block is not None) and (inputs or opening["kernel_log"] is not None):
+        raise UsageError("--area and --block go with --at TIME, or without a trace with --kpageflags")
     at_ns = None if at is None else parse_time(at)
     with open_session(inputs, **opening) as session:
         result = shown(session.blame(at_ns=at_ns, area=area, block=block), confidential)

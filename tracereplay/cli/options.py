@@ -29,8 +29,16 @@ def input_options(required: bool) -> Decorator:
             help="Zones, blocks and CMA areas: a snapshot folder, or written by hand.",
         ),
         click.option("--kernel-log", metavar="FILE", help="The kernel log (dmesg) of the same boot."),
-        click.option("--page-owner", metavar="FILE", help="page_owner of debugfs: who allocated older pages."),
+        click.option(
+            "--page-owner",
+            metavar="FILE",
+            multiple=True,
+            help="page_owner of debugfs: who allocated older pages; again for its stacks by handle.",
+        ),
         click.option("--page-pinner", metavar="FILE", help="page_pinner of debugfs (Android): who put pages."),
+        click.option(
+            "--same-machine", is_flag=True, help="The INPUTs are of one machine and boot: read them as one trace."
+        ),
         *quiet_options(),
     )
     return combine(options)
@@ -104,16 +112,19 @@ def open_session(
     *,
     layout: str | None,
     kernel_log: str | None,
-    page_owner: str | None,
+    page_owner: tuple[str, ...],
     page_pinner: str | None,
+    same_machine: bool,
     quiet: bool,
     no_progress: bool,
+    kpageflags: str | None = None,
+    kpagecount: str | None = None,
 ) -> Iterator[Session]:
     """The session the options ask for; while it is open, progress is shown.
 
     Raises UsageError without any input, InputError where one cannot be read.
     """
-    if not inputs and kernel_log is None:
+    if not inputs and kernel_log is None and kpageflags is None and not page_owner:
         raise UsageError("no INPUT: name a trace.dat, perf.data or ftrace text, or a log with --kernel-log")
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
@@ -129,6 +140,9 @@ def open_session(
             kernel_log=kernel_log,
             page_owner=page_owner,
             page_pinner=page_pinner,
+            kpageflags=kpageflags,
+            kpagecount=kpagecount,
+            same_machine=same_machine,
             progress=progress,
             argv=command_line(),
         )

@@ -12,6 +12,7 @@ from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.find import blocking_key
 from tracereplay.culprits.attempt_causes import attempt_cause
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.listed import listed_suspects
 from tracereplay.culprits.map_runs import count_pages, map_runs
 from tracereplay.culprits.rows import Row, blocked_tries, merge, waits_for
 from tracereplay.culprits.suspect import Run, Suspect, logged_suspects, suspects_of
@@ -35,7 +36,7 @@ def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draf
     attempts = []
     for number, draft in enumerate(drafts):
         met = suspects.get(number, [])
-        met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met})]
+        met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met}), *listed_suspects(run, draft)]
         rows = [row for suspect in met for row in _rows(draft, suspect)]
         _name_waits(draft, rows)
         attempt = _attempt(run, draft, input_id, merge(draft.id, rows))
@@ -66,6 +67,8 @@ def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> E
     reached = (
         suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED | Reason.LOGGED))
     )
+    if suspect.listed is not None:
+        return "would_block"
     if suspect.awaited:
         return "delayed" if reached else "would_block"
     if reached:
@@ -113,6 +116,7 @@ def _attempt(run: Run, draft: Draft, input_id: str, culprits: list[Culprit]) -> 
 def _decide_cause(attempt: Attempt, draft: Draft, events: AttemptEvents, failed: npt.NDArray[np.void]) -> None:
     """The cause of the attempt: its own, else that of the page that stood first in the way."""
     if draft.asked:
+        attempt.cause = draft.cause
         return
     primary = _primary(attempt)
     own = attempt_cause(draft, events, failed)

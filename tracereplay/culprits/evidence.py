@@ -142,7 +142,7 @@ def logged(suspect: Suspect) -> list[Evidence]:
 def _dumped(suspect: Suspect) -> list[Evidence]:
     row = suspect.dump
     if row is None:
-        return []
+        return _named(suspect)
     flags = "|".join(row["flags"] or ())
     return [
         Evidence(
@@ -157,3 +157,13 @@ def _dumped(suspect: Suspect) -> list[Evidence]:
             ),
         )
     ]
+
+
+def _named(suspect: Suspect) -> list[Evidence]:
+    """The line of a log that names a page without dumping it: printk's rate limit keeps most dumps away."""
+    row = suspect.run.named_by_log(suspect.pfn, suspect.draft) if suspect.reasons & Reason.LOGGED else None
+    if row is None:
+        return []
+    what = "could not be isolated" if row["kind"] == "isolate" else "did not migrate"
+    text = f"pfn {format_pfn(suspect.pfn)} {what}; the log has no dump of it"
+    return [Evidence(event="kernel log", time_ns=row["time_ns"], tid=row["tid"], cpu=None, text=text)]

@@ -52,5 +52,7 @@ class Stacks:
             if row["cpu"] == cpu and row["tid"] == tid:
                 if "frames" in row:
                     return tuple(row["frames"])
-                return tuple(self.name_of(address) or f"{address:#x}" for address in row["caller"] or ())
+                callers = row.get("caller")
+                addresses = callers if isinstance(callers, list) else ()  # a damaged format may call it anything
+                return tuple(self.name_of(address) or f"{address:#x}" for address in addresses)
         return None

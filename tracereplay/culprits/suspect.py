@@ -13,7 +13,9 @@ from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 from tracereplay.model.result import Allocation, File, Task
 from tracereplay.replay.engine import Engine
+from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefKind, State
+from tracereplay.schema import KPF
 from tracereplay.units import NS_PER_S
 
 # Tasks that are the kernel's own: they hold references in passing and are never called holders.
@@ -61,6 +63,14 @@ class Ref:
     confirmed: bool  # another task's later event found it still there
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page (or large folio) as a snapshot lists it: its kpageflags, and its mappings (None without kpagecount)."""
+
+    flags: frozenset[KPF]
+    mapcount: int | None = None
+
+
 @dataclass(slots=True)
 class Run:
     """What a whole analysis knows: machine, names, losses, logs; shared by all suspects."""
@@ -75,6 +85,7 @@ class Run:
     end_ns: int
     owners: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # page_owner records by pfn
     pinners: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # page_pinner records by pfn
+    snapshot: PageWords | None = None  # the pages' flags, where there is no trace
     stack_of: Callable[[int, int, int], tuple[str, ...] | None] = lambda _ns, _cpu, _tid: None
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
 
@@ -96,6 +107,11 @@ class Run:
             if mine and (row["time_ns"] is None or draft.covers(row["time_ns"], slack_ns)):
                 return row
         return None
+
+    def named_by_log(self, pfn: int, draft: Draft) -> Mapping[str, Any] | None:
+        """The line that says that the page did not migrate, of an attempt that only the log shows."""
+        rows = self.migrate_failures.get(pfn, ()) if draft.basis == "log" else ()
+        return next((row for row in rows if row["kind"] != "soft_offline"), None)
 
     def hiding(self, start_ns: int, end_ns: int) -> list[str]:
         """Losses that may have hidden events in this interval."""
@@ -137,6 +153,7 @@ class Suspect:
     end_ns: int | None
     end_tid: int | None
     refs: list[Ref] = field(default_factory=list)
+    listed: Listed | None = None  # what a snapshot says of it, where there is no trace
 
     @property
     def named(self) -> bool:
@@ -157,7 +174,8 @@ class Suspect:
     def owner(self) -> Mapping[str, Any] | None:
         """Its page_owner record, where the trace did not see its allocation and the record is not of a later life."""
         row = None if self.marks & Mark.BORN else self.run.owners.get(self.pfn)
-        return None if row is None or (row["time_ns"] or 0) > self.first_ns else row
+        later = row is not None and self.listed is None and (row["time_ns"] or 0) > self.first_ns
+        return None if later else row
 
     @property
     def allocation(self) -> Allocation | None:
@@ -246,41 +264,55 @@ def logged_suspects(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
             continue
         when = draft.start_ns if row["time_ns"] is None else row["time_ns"]
         named = Reason.NAMED if pfn == draft.log_pfn else Reason(0)
-        found.append(
-            Suspect(
-                run=run,
-                draft=draft,
-                awaited=False,
-                pfn=pfn,
-                pages=1 << (row["order"] or 0),
-                first_ns=when,
-                last_ns=when,
-                reasons=Reason.LOGGED | named,
-                marks=Mark(0),
-                state=State.ALLOCATED,
-                order=row["order"] or 0,
-                count=row["refcount"] or 0,
-                mapcount=(row["mapcount"] or 0) - 1,
-                flags=frozenset(row["flags"] or ()),
-                post_flags=frozenset(),
-                gfp=0,
-                alloc_ns=None,
-                alloc_tid=None,
-                file=None,
-                min_excess=0,
-                confirmed=0,
-                pending=False,
-                own=0,
-                post_ns=None,
-                clear_ns=None,
-                clear_tid=None,
-                unlock_ns=None,
-                written_ns=None,
-                end_ns=None,
-                end_tid=None,
-            )
-        )
+        suspect = unreplayed(run, draft, pfn, row["order"] or 0, when)
+        suspect.reasons = Reason.LOGGED | named
+        suspect.count, suspect.mapcount = row["refcount"] or 0, (row["mapcount"] or 0) - 1
+        suspect.flags = frozenset(row["flags"] or ())
+        found.append(suspect)
+    for pfn in run.migrate_failures:
+        line = run.named_by_log(pfn, draft)
+        if line is None or pfn in known or pfn in run.dumps or not any(low <= pfn < high for low, high in draft.spans):
+            continue
+        suspect = unreplayed(run, draft, pfn, 0, line["time_ns"] or draft.start_ns)
+        suspect.reasons = Reason.LOGGED
+        found.append(suspect)
     return found
+
+
+def unreplayed(run: Run, draft: Draft, pfn: int, order: int, time_ns: int) -> Suspect:
+    """A page in use of which no event tells."""
+    return Suspect(
+        run=run,
+        draft=draft,
+        awaited=False,
+        pfn=pfn,
+        pages=1 << order,
+        first_ns=time_ns,
+        last_ns=time_ns,
+        reasons=Reason(0),
+        marks=Mark(0),
+        state=State.ALLOCATED,
+        order=order,
+        count=0,
+        mapcount=-1,
+        flags=frozenset(),
+        post_flags=frozenset(),
+        gfp=0,
+        alloc_ns=None,
+        alloc_tid=None,
+        file=None,
+        min_excess=0,
+        confirmed=0,
+        pending=False,
+        own=0,
+        post_ns=None,
+        clear_ns=None,
+        clear_tid=None,
+        unlock_ns=None,
+        written_ns=None,
+        end_ns=None,
+        end_tid=None,
+    )
 
 
 def _time(value: np.integer[Any] | int) -> int | None:

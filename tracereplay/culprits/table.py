@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from tracereplay.culprits import file_pages, kernel_pages, references, unseen
+from tracereplay.culprits import at_rest, file_pages, kernel_pages, references, unseen
 from tracereplay.culprits.finding import Finding, Predicate
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.model.explain import EXPLANATIONS, Explanation
@@ -30,13 +30,17 @@ class Obstacle(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause: its code, the obstacle it belongs to, its ceiling, the events without which it is not checkable."""
+    """One cause: its code, the obstacle it belongs to, its ceiling, the events without which it is not checkable.
+
+    predicate -- whether it holds for a page of a replayed trace; at_rest -- for one of which only a snapshot is known.
+    """
 
     code: str
     obstacle: Obstacle
     ceiling: Verdict
     needs: tuple[str, ...] = ()
     predicate: Predicate | None = None
+    at_rest: Predicate | None = None
 
     @property
     def words(self) -> Explanation:
@@ -47,26 +51,49 @@ class Cause:
 PAGE_REF = ("page_ref_mod", "page_ref_mod_unless", "page_ref_mod_and_test")
 
 CAUSES: tuple[Cause, ...] = (
-    Cause("hugetlb", Obstacle.NATURE, "suggested", PAGE_REF, kernel_pages.hugetlb),
-    Cause("offline_or_hwpoison", Obstacle.NATURE, "suggested", ("kernel log",), kernel_pages.offline_or_hwpoison),
-    Cause("secretmem", Obstacle.NATURE, "suggested", PAGE_REF, kernel_pages.secretmem),
+    Cause("hugetlb", Obstacle.NATURE, "suggested", PAGE_REF, kernel_pages.hugetlb, at_rest.hugetlb),
+    Cause(
+        "offline_or_hwpoison",
+        Obstacle.NATURE,
+        "suggested",
+        ("kernel log",),
+        kernel_pages.offline_or_hwpoison,
+        at_rest.offline_or_hwpoison,
+    ),
+    Cause("secretmem", Obstacle.NATURE, "suggested", PAGE_REF, kernel_pages.secretmem, at_rest.secretmem),
     Cause("aio_ring", Obstacle.NATURE, "suggested", ("kernel log",), kernel_pages.aio_ring),
-    Cause("unmovable_allocation", Obstacle.NATURE, "proved", ("mm_page_alloc",), kernel_pages.unmovable_allocation),
+    Cause(
+        "unmovable_allocation",
+        Obstacle.NATURE,
+        "proved",
+        ("mm_page_alloc",),
+        kernel_pages.unmovable_allocation,
+        at_rest.unmovable_allocation,
+    ),
     Cause(
         "percpu_free", Obstacle.NATURE, "suggested", ("mm_page_free", "mm_page_pcpu_drain"), kernel_pages.percpu_free
     ),
-    Cause("writeback", Obstacle.STATE, "proved", PAGE_REF, file_pages.writeback),
-    Cause("locked_folio", Obstacle.STATE, "proved", PAGE_REF, file_pages.locked_folio),
+    Cause("writeback", Obstacle.STATE, "proved", PAGE_REF, file_pages.writeback, at_rest.writeback),
+    Cause("locked_folio", Obstacle.STATE, "proved", PAGE_REF, file_pages.locked_folio, at_rest.locked_folio),
     Cause("pin_longterm", Obstacle.REFERENCE, "suggested", (*PAGE_REF, "kernel_stack"), references.longterm_pins),
     Cause("pin_short", Obstacle.REFERENCE, "proved", PAGE_REF, references.short_pins),
     Cause("lru_batch", Obstacle.REFERENCE, "suggested", PAGE_REF, references.lru_batch),
     Cause(
         "unsplittable_folio", Obstacle.CACHE, "suggested", ("mm_page_alloc", *PAGE_REF), file_pages.unsplittable_folio
     ),
-    Cause("buffer_head", Obstacle.CACHE, "proved", ("mm_filemap_add_to_page_cache", *PAGE_REF), file_pages.buffer_head),
+    Cause(
+        "buffer_head",
+        Obstacle.CACHE,
+        "proved",
+        ("mm_filemap_add_to_page_cache", *PAGE_REF),
+        file_pages.buffer_head,
+        at_rest.buffer_head,
+    ),
     Cause("no_migration_handler", Obstacle.CACHE, "suggested", ("kernel log",), file_pages.no_migration_handler),
     Cause("nofs_skipped", Obstacle.CACHE, "suggested", PAGE_REF, file_pages.nofs_skipped),
-    Cause("extra_reference", Obstacle.REFERENCE, "proved", PAGE_REF, references.extra_reference),
+    Cause(
+        "extra_reference", Obstacle.REFERENCE, "proved", PAGE_REF, references.extra_reference, at_rest.extra_reference
+    ),
     Cause("preexisting", Obstacle.NOTHING, "unknown", (), unseen.preexisting),
     Cause("unknown", Obstacle.NOTHING, "unknown", (), unseen.unknown),
     Cause("destination_enomem", Obstacle.ATTEMPT, "proved", ("cma_alloc_finish", "mm_page_alloc")),
@@ -92,9 +119,10 @@ def decide(suspect: Suspect) -> list[tuple[Cause, Finding]]:
     met: set[Obstacle] = set()
     found: list[tuple[Cause, Finding]] = []
     for cause in CAUSES:
-        if cause.predicate is None or cause.obstacle in met or _explained(cause, met, suspect):
+        predicate = cause.predicate if suspect.listed is None else cause.at_rest
+        if predicate is None or cause.obstacle in met or _explained(cause, met, suspect):
             continue
-        findings = cause.predicate(suspect)
+        findings = predicate(suspect)
         if findings:
             met.add(cause.obstacle)
             found += [(cause, _cap(finding, cause)) for finding in findings]

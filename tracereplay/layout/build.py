@@ -57,6 +57,7 @@ def layout_from_tables(
                 key=lambda span: span.start_pfn,
             )
         ),
+        cma_taken=merge_spans(span for row in _rows(tables, "cma_areas") for span in _taken(row)),
         memory_block_pages=memory_block_bytes // page_size_bytes if memory_block_bytes else None,
         memory_blocks=tuple(sorted(row["block"] for row in _rows(tables, "memory_blocks"))),
         pageblock_pages=pageblock_pages,
@@ -69,28 +70,44 @@ def layout_from_tables(
     )
 
 
+def _taken(area: Mapping[str, Any]) -> Iterable[tuple[int, int]]:
+    """The spans whose bits are set in an area's bitmap (u32 words, as debugfs prints it)."""
+    if not area["bitmap"]:
+        return
+    bits = np.unpackbits(np.array(area["bitmap"], "<u4").view(np.uint8), bitorder="little")
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], bits, [0]]).astype(np.int8)))
+    order = area["order_per_bit"] or 0
+    for first, last in edges.reshape(-1, 2).tolist():
+        if first << order < area["pages"]:
+            yield area["start_pfn"] + (first << order), area["start_pfn"] + min(last << order, area["pages"])
+
+
 def infer_layout(
     tables: Mapping[str, pa.Table],
     *,
     enabled_events: Collection[str] | None = None,
     page_size_bytes: int | None = None,
     machine: str | None = None,
+    memory_block_bytes: int | None = None,
+    memory_blocks: tuple[int, ...] = (),
 ) -> Layout:
     """The layout as far as the trace gives it away, for want of a snapshot.
 
     tables -- event tables by name (those of `CMA_RANGE_EVENTS`, cma_alloc_start, test_pages_isolated and
-    mm_page_alloc_extfrag are looked at); enabled_events, page_size_bytes, machine -- from the trace's `TraceInfo`.
+    mm_page_alloc_extfrag are looked at); the rest -- from the trace's `TraceInfo`, whose header may tell memory blocks.
     CMA areas are the union of the ranges tried, rounded out to pageblocks (an area is aligned to them:
-    CMA_MIN_ALIGNMENT_PAGES), so they may be smaller than the real ones. Zones and memory blocks stay unknown.
+    CMA_MIN_ALIGNMENT_PAGES), so they may be smaller than the real ones. Zones stay unknown.
     """
     page_size_bytes, assumed_page_size = page_size_bytes or 4096, not page_size_bytes
     order = _pageblock_order_seen(tables)
     pageblock_pages, assumed_pageblock = _pageblock_pages(order, machine, page_size_bytes)
     seen = set(tables) | set(enabled_events or ())
     return Layout(
-        source="inferred",
+        source="inferred; memory blocks: trace header" if memory_block_bytes else "inferred",
         page_size_bytes=page_size_bytes,
         cma_areas=infer_cma_areas(tables, pageblock_pages or 1),
+        memory_block_pages=memory_block_bytes // page_size_bytes if memory_block_bytes else None,
+        memory_blocks=memory_blocks,
         pageblock_pages=pageblock_pages,
         # Without cma events in the file nothing is known: they may just not have been recorded.
         isolate_migratetype=isolate_migratetype(True if seen & CMA_EVENTS else None),
@@ -100,7 +117,7 @@ def infer_layout(
 
 
 def complete_layout(layout: Layout, inferred: Layout) -> Layout:
-    """The layout, its gaps filled from the trace: CMA areas not listed, pageblock size, MIGRATE_ISOLATE."""
+    """The layout, its gaps filled from the trace: CMA areas not listed, block and pageblock size, MIGRATE_ISOLATE."""
     extra = tuple(
         area
         for area in inferred.cma_areas
@@ -113,6 +130,8 @@ def complete_layout(layout: Layout, inferred: Layout) -> Layout:
     return replace(
         layout,
         cma_areas=tuple(sorted(layout.cma_areas + extra, key=lambda span: span.start_pfn)),
+        memory_block_pages=layout.memory_block_pages or inferred.memory_block_pages,
+        memory_blocks=layout.memory_blocks or inferred.memory_blocks,
         pageblock_pages=inferred.pageblock_pages if better else layout.pageblock_pages,
         isolate_migratetype=layout.isolate_migratetype
         if layout.isolate_migratetype is not None
@@ -166,6 +185,8 @@ def _tested_ranges(tables: Mapping[str, pa.Table]) -> Iterable[tuple[str | None,
     """
     starts, tests = tables.get("cma_alloc_start"), tables.get("test_pages_isolated")
     if starts is None or tests is None or not starts.num_rows:
+        return
+    if not {"start_pfn", "end_pfn"} <= set(tests.column_names):
         return
     ends = tables.get("cma_alloc_finish")
     end_by_tid: dict[int, Int64Array] = {}

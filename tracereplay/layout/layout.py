@@ -32,9 +32,10 @@ class Span:
 class Layout:
     """What is known of a machine's memory; empty tuples and None where nothing is.
 
-    source -- "snapshot", "file" (written by hand) or "inferred" (from the trace alone).
+    source -- "snapshot", "file" (written by hand) or "inferred" (from the trace alone; what its header tells is said).
     isolate_migratetype -- number of MIGRATE_ISOLATE: 5 with CONFIG_CMA, 4 without.
     file_systems -- device number (major << 20 | minor) -> file system type.
+    cma_taken -- spans that the areas' bitmaps say are allocated, where a snapshot has the bitmaps.
     pids, comms -- tid -> process id and name, from a task listing.
     assumed -- names of the attributes above that are the architecture's usual value, not seen on this machine.
     """
@@ -43,6 +44,7 @@ class Layout:
     page_size_bytes: int = 4096
     zones: tuple[Span, ...] = ()
     cma_areas: tuple[Span, ...] = ()
+    cma_taken: tuple[tuple[int, int], ...] = ()
     memory_block_pages: int | None = None
     memory_blocks: tuple[int, ...] = ()  # numbers of the blocks present
     pageblock_pages: int | None = None

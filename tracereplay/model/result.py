@@ -18,6 +18,7 @@ Outcome = Literal["succeeded", "failed", "interrupted", "unfinished"]
 Basis = Literal["event", "log", "inferred"]
 Effect = Literal["blocked", "delayed", "would_block"]
 Release = Literal["seen", "held_at_end", "unknown"]
+Role = Literal["trace", "log", "layout", "page_owner", "page_pinner", "kpageflags", "dataset"]
 Severity = Literal["info", "notice", "loss", "error"]
 
 
@@ -33,7 +34,7 @@ class Input(Struct, kw_only=True):
 
     id: str
     path: str
-    role: Literal["trace", "log", "layout", "page_owner", "page_pinner", "kpageflags", "dataset"]
+    role: Role
     format: str
     sha256: str | None = None
     kernel: str | None = None

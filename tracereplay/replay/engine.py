@@ -187,7 +187,8 @@ class Engine:
             self.counts.count(self._mem, action.attempt, action.time_ns, action.spans, action.taken)
             return
         if action.picture:
-            self.pictures[action.attempt] = [(start, self._picture(start, end)) for start, end in action.spans]
+            sane = (span for span in action.spans if 0 < span[1] - span[0] <= RANGE_PAGES_LIMIT)
+            self.pictures[action.attempt] = [(start, self._picture(start, end)) for start, end in sane]
         named_pfn = action.named_pfn if action.named_file is None else self._find_file(action)
         if named_pfn >= 0:
             self._make_room([(named_pfn, named_pfn + 1)])
@@ -317,6 +318,8 @@ class Engine:
         numbers = np.arange(start_pfn >> st.SECTION_BITS, ((end_pfn - 1) >> st.SECTION_BITS) + 1)
         self.add_sections(numbers)
         for section in numbers:
+            if self._mem.sections[section] < 0:
+                continue  # refused: more than fits into this machine's memory
             first = int(section) << st.SECTION_BITS
             low, high = max(first, start_pfn), min(first + st.SECTION_PAGES, end_pfn)
             base = (int(self._mem.sections[section]) << st.SECTION_BITS) - first

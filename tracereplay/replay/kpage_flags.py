@@ -5,7 +5,8 @@ The bits are a stable interface: include/uapi/linux/kernel-page-flags.h.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,29 @@ PAGE_FLAG_NAMES: Mapping[KPF, str] = {
     KPF.OWNER_PRIVATE: "owner_priv_1",
     KPF.PRIVATE: "private",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class PageWords:
+    """Page flags of [start_pfn, start_pfn + n) at one moment.
+
+    words -- uint64[n] of /proc/kpageflags; mapcount -- uint64[n] of /proc/kpagecount, None where there is no copy.
+    """
+
+    start_pfn: int
+    words: Words
+    mapcount: Words | None = None
+
+    def of(self, spans: Iterable[tuple[int, int]]) -> list[PageWords]:
+        """The parts of it that lie in the spans."""
+        end_pfn = self.start_pfn + len(self.words)
+        parts = []
+        for start, end in spans:
+            low, high = max(start, self.start_pfn) - self.start_pfn, min(end, end_pfn) - self.start_pfn
+            if low < high:
+                mapcount = None if self.mapcount is None else self.mapcount[low:high]
+                parts.append(PageWords(self.start_pfn + low, self.words[low:high], mapcount))
+        return parts
 
 
 def has(words: Words, *flags: KPF) -> Bools:

@@ -81,7 +81,8 @@ FILE_PAGES = {
         "system keeps in use.",
         proves="A page of a block-device inode (s_dev 0:3) with the private flag that was isolated and tried, and "
         "neither frozen (page_ref_freeze ret=1) nor freed; or a dump with aops:def_blk_aops and extra references.",
-        suggests="The page's add to the cache of a block-device inode, nr_failed > 0 in the same batch, not dirty.",
+        suggests="The page's add to the cache of a block-device inode, nr_failed > 0 in the same batch, not dirty. "
+        "Without a trace: page_owner's stack (bdev_getblk), or kpageflags with private and not uptodate.",
         confused_with="Ordinary file pages of the same file system. Buffers in a per-CPU BH LRU look the same and are "
         "dropped since 5.15 when the attempt begins; metadata that a mount holds stays until unmount.",
         what_to_do=(

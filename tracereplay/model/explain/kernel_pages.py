@@ -11,7 +11,8 @@ KERNEL_PAGES = {
         says="The page was allocated without __GFP_MOVABLE (slab, page table, kernel stack, driver buffer) and lives "
         "on.",
         proves="mm_page_alloc that covers the page, with gfp_flags lacking __GFP_MOVABLE, and no free before the "
-        "failure; or the kernel log's dump 'unmovable page' with page_owner's stack.",
+        "failure; or the kernel log's dump 'unmovable page' with page_owner's stack; without a trace, KPF_SLAB or "
+        "KPF_PGTABLE in kpageflags.",
         suggests="A page that isolation never takes, off the LRU, without file or mapping.",
         confused_with="Movable by gfp but made unmovable later: balloon, zsmalloc, secretmem, shmem that a GPU driver "
         "keeps. In CMA and ZONE_MOVABLE the allocator rules it out: look whether the block became movable later.",

@@ -57,7 +57,8 @@ REFERENCES = {
         proves="page_ref events of the page show a count above mapcount + cache + private at the failing test, "
         "confirmed by the events before and after. The page is proved, a holder is not named.",
         suggests="A page dump in the kernel log whose refcount exceeds mapcount and cache by more than the isolation's "
-        "own reference. A user task that drops it later is a suggested holder.",
+        "own reference. A user task that drops it later is a suggested holder. In kpageflags: an anonymous page on an "
+        "LRU list that is mapped nowhere and not in the swap cache.",
         confused_with="pin_short and pin_longterm (the same, with the taking seen), lru_batch, and a mapcount read "
         "before the rmap was updated: the last event of a mapped page can show one too many.",
         what_to_do=(

@@ -1,0 +1,295 @@
+"""Several traces of one machine and one clock, read as one: split files, a file for each CPU or set of events.
+
+Rows and entries come in the order of (time, cpu, trace); `seq` is counted anew. Where a trace has nothing to say while
+another runs, the time is told as lost: for the CPUs and kinds of events of which none of the others tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tracereplay.errors import UsageError
+from tracereplay.losses import Loss
+from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.page_stream import concatenated, part_of, rechunked
+from tracereplay.schema import Op, PageStream, integers
+
+Lane = tuple[str, int]  # what one CPU recorded of one event
+Times = tuple[int, int]  # first, last
+# Who took a page and who gave it back: where a trace may lack these, their silence proves nothing.
+TELLING = frozenset({"kmem", "page_ref"})
+OP_NAMES = {int(spec.op): spec.name for spec in reversed(SPECS.values()) if spec.op is not Op.NONE}
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a trace tells of: kinds of events (subsystems), CPUs, and from when to when."""
+
+    systems: frozenset[str]
+    cpus: frozenset[int]
+    times: Times
+
+    def tells(self, other: Coverage) -> bool:
+        """Whether it tells of all that the other tells of, in its own time."""
+        return self.systems >= other.systems and self.cpus >= other.cpus
+
+
+class MergedReader:
+    """Several opened traces as one. Implements `parsers.base.TraceReader`.
+
+    Raises UsageError where they cannot be one: other kernels, clocks or flag numbers, or events recorded twice.
+    """
+
+    def __init__(self, readers: Sequence[TraceReader]) -> None:
+        self._readers = list(readers)
+        infos = [reader.info for reader in readers]
+        for what in ("kernel", "machine", "clock", "clock_unit", "page_size_bytes"):
+            told = sorted({str(value) for info in infos if (value := getattr(info, what)) is not None})
+            if len(told) > 1:
+                raise UsageError(f"the traces are not of one machine and clock: {what} is {' and '.join(told)}")
+        if len({tuple(sorted(bits.items())) for bits in map(_flag_bits, readers) if bits}) > 1:
+            raise UsageError("the traces number page flags differently: pass all of them as text, or none")
+        self.shifts = [info.origin_ns - infos[0].origin_ns for info in infos]  # ns, to each one's times
+        self._info = self._merged_info(infos)
+        lanes = [self._lanes(number) for number in range(len(readers))]
+        _refuse_doubled(lanes, infos)
+        self._blind = _blind_times(lanes)
+
+    def _merged_info(self, infos: Sequence[TraceInfo]) -> TraceInfo:
+        by_event: dict[str, int] = {}
+        for info in infos:
+            for name, number in info.by_event.items():
+                by_event[name] = by_event.get(name, 0) + number
+        known: dict[str, Any] = {
+            what: next((value for info in infos if (value := getattr(info, what)) is not None), None)
+            for what in ("kernel", "machine", "boot_id", "clock", "page_size_bytes", "memory_block_bytes")
+        }
+        shifted = list(zip(infos, self.shifts, strict=True))
+        starts = [info.start_ns + shift for info, shift in shifted if info.start_ns is not None]
+        ends = [info.end_ns + shift for info, shift in shifted if info.end_ns is not None]
+        return replace(
+            infos[0],
+            **known,
+            cpus=max((info.cpus for info in infos if info.cpus), default=None),
+            by_event=dict(sorted(by_event.items())),
+            memory_blocks=next((info.memory_blocks for info in infos if info.memory_blocks), ()),
+            start_ns=min(starts, default=None),
+            end_ns=max(ends, default=None),
+            has_stacks=any(info.has_stacks for info in infos),
+        )
+
+    @property
+    def info(self) -> TraceInfo:
+        """Of all together; path, format and the origin of times are the first's."""
+        return self._info
+
+    @property
+    def losses(self) -> list[Loss]:
+        """Where none of the traces tells what another tells. Their own losses are their own readers'."""
+        return self._blind
+
+    @property
+    def comms(self) -> Mapping[int, str]:
+        """Names of all tasks; the first trace that names one is believed."""
+        return self._comms
+
+    @cached_property
+    def _comms(self) -> dict[int, str]:
+        return {tid: comm for reader in reversed(self._readers) for tid, comm in reader.comms.items()}
+
+    def comm_of(self, tid: int) -> str | None:
+        """Name of a task."""
+        return next((comm for reader in self._readers if (comm := reader.comm_of(tid)) is not None), None)
+
+    def page_flag_bits(self) -> Mapping[str, int] | None:
+        """Bit numbers of the page flag names; the same in all that know them."""
+        return next((bits for bits in map(_flag_bits, self._readers) if bits), None)
+
+    def symbols(self) -> MergedReader:
+        """Names of kernel addresses, see `name_of`."""
+        return self
+
+    def name_of(self, address: int) -> str | None:
+        """The function at an address, by the first trace that has symbols: they are of one boot."""
+        for reader in self._readers:
+            symbols = getattr(reader, "symbols", None)
+            name: str | None = symbols().name_of(address) if symbols is not None else None
+            if name is not None:
+                return name
+        return None
+
+    def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
+        """One table per event; see `parsers.base.TraceReader.tables`."""
+        parts = [
+            (number, name, _moved(table, shift))
+            for number, (reader, shift) in enumerate(zip(self._readers, self.shifts, strict=True))
+            for name, table in reader.tables(names, _window(window, shift)).items()
+        ]
+        keys = [
+            np.stack([_numbers(t, "seq"), np.full(t.num_rows, n), _numbers(t, "cpu"), _numbers(t, "time_ns")])
+            for n, _, t in parts
+        ]
+        if not keys:
+            return {}
+        order = np.lexsort(np.concatenate(keys, axis=1))
+        rank = np.empty(len(order), np.uint64)
+        rank[order] = np.arange(len(order), dtype=np.uint64)
+        found: dict[str, list[pa.Table]] = {}
+        at = 0
+        for _, name, table in parts:
+            seq = pa.array(rank[at : at + table.num_rows])
+            found.setdefault(name, []).append(table.set_column(0, table.schema.field("seq"), seq))
+            at += table.num_rows
+        return {name: _joined(name, tables) for name, tables in found.items()}
+
+    def stream(
+        self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
+    ) -> Iterator[PageStream]:
+        """The page stream in time order; see `parsers.base.TraceReader.stream`."""
+        streams = [
+            self._stream(number, reader.stream(ops, _window(window, shift), chunk_events))
+            for number, (reader, shift) in enumerate(zip(self._readers, self.shifts, strict=True))
+        ]
+        return rechunked(_in_time_order(streams), chunk_events)
+
+    def _stream(self, number: int, chunks: Iterator[PageStream]) -> Iterator[PageStream]:
+        shift = self.shifts[number]
+        return (replace(chunk, time_ns=chunk.time_ns + shift) if shift else chunk for chunk in chunks)
+
+    def _lanes(self, number: int) -> dict[Lane, Times]:
+        """From when to when each CPU recorded each event; of events outside the page stream those that others have."""
+        reader, shift = self._readers[number], self.shifts[number]
+        lanes: dict[Lane, Times] = {}
+        for chunk in self._stream(number, reader.stream()):
+            _note(lanes, OP_NAMES, chunk.op.astype(np.int64), chunk.cpu, chunk.time_ns)
+        others = {name for other in self._readers if other is not reader for name in other.info.by_event}
+        shared = [
+            name for name in reader.info.by_event if name in SPECS and name in others and name not in stream_events()
+        ]
+        for name, table in reader.tables(shared).items() if shared else ():
+            times = _numbers(table, "time_ns") + shift
+            _note(lanes, {0: name}, np.zeros(len(times), np.int64), _numbers(table, "cpu"), times)
+        return lanes
+
+
+def _note(
+    lanes: dict[Lane, Times],
+    names: Mapping[int, str],
+    kind: npt.NDArray[np.int64],
+    cpu: npt.NDArray[np.integer],
+    time_ns: npt.NDArray[np.int64],
+) -> None:
+    keys = kind << 16 | cpu
+    order = np.argsort(keys, kind="stable")
+    found, starts = np.unique(keys[order], return_index=True)
+    firsts, lasts = (ufunc.reduceat(time_ns[order], starts) for ufunc in (np.minimum, np.maximum))
+    for key, first, last in zip(found.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
+        lane = names[key >> 16], key & 0xFFFF
+        before = lanes.get(lane, (first, last))
+        lanes[lane] = min(before[0], first), max(before[1], last)
+
+
+def _refuse_doubled(lanes: Sequence[Mapping[Lane, Times]], infos: Sequence[TraceInfo]) -> None:
+    """Raises UsageError where two traces recorded the same event on the same CPU at the same time."""
+    for (a, one), (b, other) in combinations(enumerate(lanes), 2):
+        for lane in sorted(one.keys() & other.keys()):
+            if max(one[lane][0], other[lane][0]) < min(one[lane][1], other[lane][1]):
+                raise UsageError(
+                    f"{infos[a].path} and {infos[b].path} both recorded {lane[0]} on CPU {lane[1]} at the same time: "
+                    "it would count twice; leave one of them out"
+                )
+
+
+def _blind_times(lanes: Sequence[Mapping[Lane, Times]]) -> list[Loss]:
+    """When, within the time of all, none tells what a trace tells of in its own time."""
+    coverage = []
+    for one in lanes:
+        systems = frozenset(SPECS[name].system for name, _ in one) & TELLING
+        if systems:
+            times = min(first for first, _ in one.values()), max(last for _, last in one.values())
+            coverage.append(Coverage(systems, frozenset(cpu for _, cpu in one), times))
+    begin, end = min((c.times[0] for c in coverage), default=0), max((c.times[1] for c in coverage), default=0)
+    losses: list[Loss] = []
+    for told in coverage:
+        at = begin
+        for first, last in sorted(other.times for other in coverage if other.tells(told)):
+            if first > at:
+                losses.append(_blind(at, first))
+            at = max(at, last)
+        if at < end:
+            losses.append(_blind(at, end))
+    return list(dict.fromkeys(losses))
+
+
+def _blind(start_ns: int, end_ns: int) -> Loss:
+    return Loss("trace_gap", start_ns=start_ns, end_ns=end_ns)
+
+
+def _in_time_order(streams: Sequence[Iterator[PageStream]]) -> Iterator[PageStream]:
+    """Streams in time order as one: what lies before the end of every stretch in hand can be given out."""
+    waiting = [next(stream, None) for stream in streams]
+    ended = [chunk is None for chunk in waiting]
+    while any(chunk is not None for chunk in waiting):
+        ends = [int(c.time_ns[-1]) for c, done in zip(waiting, ended, strict=True) if c is not None and not done]
+        limit = min(ends, default=None)
+        given = []
+        for number, chunk in enumerate(waiting):
+            if chunk is not None:
+                stop = len(chunk) if limit is None else int(np.searchsorted(chunk.time_ns, limit, "left"))
+                given.append(part_of(chunk, 0, stop))
+                waiting[number] = part_of(chunk, stop, len(chunk)) if stop < len(chunk) else None
+        whole = concatenated(given)
+        if len(whole):
+            order = np.lexsort((whole.cpu, whole.time_ns))
+            yield PageStream(*(getattr(whole, name)[order] for name in ("time_ns", "cpu", "tid", "op", "args")))
+        for number, chunk in enumerate(waiting):
+            # Entries of the same time as a stretch's last may go on in the next.
+            if not ended[number] and (chunk is None or int(chunk.time_ns[-1]) == limit):
+                following = next(streams[number], None)
+                ended[number] = following is None
+                more = [one for one in (chunk, following) if one is not None]
+                waiting[number] = concatenated(more) if more else None
+
+
+def _joined(name: str, tables: Sequence[pa.Table]) -> pa.Table:
+    try:
+        whole = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        raise UsageError(
+            f"the fields of {name} are of other types in one of the traces: they are not of one boot"
+        ) from None
+    return whole.take(pa.array(np.argsort(_numbers(whole, "seq"), kind="stable")))
+
+
+def _moved(table: pa.Table, shift: int) -> pa.Table:
+    if not shift:
+        return table
+    place = table.column_names.index("time_ns")
+    times = _numbers(table, "time_ns") + shift
+    null = table["time_ns"].is_null().to_numpy()
+    return table.set_column(place, table.schema.field("time_ns"), pa.array(times, mask=null))
+
+
+def _window(window: Window | None, shift: int) -> Window | None:
+    if window is None or not shift:
+        return window
+    return Window(*(None if ns is None else ns - shift for ns in (window.start_ns, window.end_ns)))
+
+
+def _numbers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
+    return integers(table[name])
+
+
+def _flag_bits(reader: TraceReader) -> Mapping[str, int] | None:
+    bits = getattr(reader, "page_flag_bits", None)
+    found: Mapping[str, int] | None = bits() if bits is not None else None
+    return found

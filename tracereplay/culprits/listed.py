@@ -1,0 +1,80 @@
+"""Pages of a snapshot (kpageflags, kpagecount, page_owner) that may stand in the way of a range asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tracereplay.attempts.draft import Draft
+from tracereplay.culprits import at_rest
+from tracereplay.culprits.suspect import Listed, Run, Suspect, unreplayed
+from tracereplay.layout.spans import Spans
+from tracereplay.replay.kpage_flags import Bools, PageWords, folio_orders, has
+from tracereplay.schema import KPF
+
+NATURE = (KPF.HUGE, KPF.HWPOISON, KPF.OFFLINE, KPF.SLAB, KPF.PGTABLE, KPF.RESERVED)
+NOT_IN_USE = frozenset({KPF.BUDDY, KPF.NOPAGE})
+
+
+def telling_pages(snapshot: PageWords) -> Bools:
+    """bool[n]: pages whose flags some cause asks for."""
+    words = snapshot.words
+    read = has(words, KPF.LOCKED) & ~has(words, KPF.UPTODATE)
+    buffers = has(words, KPF.PRIVATE) & ~has(words, KPF.UPTODATE)
+    unmapped = has(words, KPF.ANON) & ~has(words, KPF.MMAP, KPF.SWAPCACHE)
+    return (has(words, *NATURE, KPF.WRITEBACK) | read | buffers | unmapped) & ~has(words, *NOT_IN_USE)
+
+
+def telling_owner(row: Mapping[str, Any]) -> bool:
+    """Whether a page_owner record alone gives a reason to look at its page."""
+    return at_rest.is_unmovable(row) or at_rest.allocated_in(row, at_rest.GETBLK, at_rest.SECRETMEM) is not None
+
+
+def listed_suspects(run: Run, draft: Draft) -> list[Suspect]:
+    """The pages and folios of the attempt's range of which the run's snapshot tells something."""
+    if run.snapshot is None:
+        return []
+    parts = run.snapshot.of(draft.spans)
+    found = {suspect.pfn: suspect for part in parts for suspect in _flagged(run, draft, part)}
+    for pfn, row in run.owners.items():
+        inside = any(start <= pfn < end for start, end in draft.spans)
+        if not inside or pfn != row["pfn"] or pfn in found or not telling_owner(row):
+            continue
+        listed = _said(parts, pfn)
+        if not listed.flags & NOT_IN_USE:
+            found[pfn] = unreplayed(run, draft, pfn, row["order"], draft.start_ns)
+            found[pfn].listed = listed
+    return [suspect for _, suspect in sorted(found.items())]
+
+
+def unread_pages(snapshot: PageWords, spans: Spans) -> int:
+    """How many pages of the spans the snapshot does not cover."""
+    return sum(end - start for start, end in spans) - sum(len(part.words) for part in snapshot.of(spans))
+
+
+def _flagged(run: Run, draft: Draft, part: PageWords) -> Iterator[Suspect]:
+    orders = folio_orders(part.words)
+    done = 0
+    for at in np.flatnonzero(telling_pages(part)).tolist():
+        pfn = part.start_pfn + at
+        if pfn < done:
+            continue
+        order = max(int(orders[at]), 0)
+        pfn &= -1 << order  # a folio begins at a multiple of its size
+        done = pfn + (1 << order)
+        suspect = unreplayed(run, draft, pfn, order, draft.start_ns)
+        suspect.listed = _said([part], pfn, 1 << order)
+        yield suspect
+
+
+def _said(parts: list[PageWords], pfn: int, pages: int = 1) -> Listed:
+    """What the snapshot says of a folio: flags of any of its pages, most mappings of one."""
+    for part in parts:
+        low = pfn - part.start_pfn
+        if 0 <= low < len(part.words):
+            word = int(np.bitwise_or.reduce(part.words[low : low + pages]))
+            mapcount = None if part.mapcount is None else int(part.mapcount[low : low + pages].max())
+            return Listed(frozenset(flag for flag in KPF if word >> flag & 1), mapcount)
+    return Listed(frozenset())

@@ -1,0 +1,99 @@
+"""What would stand in the way of a range, from copies of kpageflags, kpagecount and page_owner: no trace needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from tracereplay.analysis import Row, no_events, owners_by_pfn
+from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.find import blocking_key
+from tracereplay.attempts.inventory import asked, asked_ranges, inventory_questions
+from tracereplay.culprits.decide import judge
+from tracereplay.culprits.listed import telling_owner, telling_pages, unread_pages
+from tracereplay.culprits.suspect import Run
+from tracereplay.errors import UsageError
+from tracereplay.inputs import LossBook
+from tracereplay.layout.layout import Layout
+from tracereplay.losses import Loss
+from tracereplay.model.result import Attempt
+from tracereplay.replay.engine import RANGE_PAGES_LIMIT, Engine
+from tracereplay.replay.kpage_flags import PageWords, has
+from tracereplay.replay.seed import seed, seed_cma
+from tracereplay.schema import KPF
+
+# page_owner records of these spans.
+OwnersIn = Callable[[Sequence[tuple[int, int]]], Iterable[Row]]
+
+
+def inventory_of_snapshot(
+    snapshot: PageWords | None,
+    layout: Layout,
+    asked_for: tuple[str | None, int | None],
+    owners_in: OwnersIn,
+    input_id: str,
+    book: LossBook,
+) -> list[Attempt]:
+    """An attempt nobody made for each range asked for, with what would stand in its way.
+
+    snapshot -- None: only page_owner records are known; asked_for -- (CMA area, memory block), as `asked_ranges` has
+    them; input_id -- the snapshot's. Raises UsageError where the snapshot has no page of a range.
+    """
+    drafts = asked(asked_ranges(layout, *asked_for), None)
+    engine = Engine(actions=inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))]))
+    owners: dict[int, Row] = {}
+    for draft in drafts:
+        pages = sum(end - start for start, end in draft.spans)
+        if pages > RANGE_PAGES_LIMIT:
+            raise UsageError(
+                f"{draft.area} has {pages} pages, an inventory takes {RANGE_PAGES_LIMIT}: check the layout"
+            )
+        flagged = [] if snapshot is None else _seed(engine, snapshot, draft)
+        missing = 0 if snapshot is None else unread_pages(snapshot, draft.spans)
+        if missing:
+            book.add(input_id, [Loss("snapshot_incomplete", missing, detail=f"of {draft.area}")])
+        _seed_taken(engine, draft, layout)
+        for row in owners_in(draft.spans):
+            owners |= owners_by_pfn([row], flagged)
+            if telling_owner(row):
+                owners[row["pfn"]] = row
+    engine.finish()
+    book.add(input_id, [Loss("page_ref_missing")])  # a pin of a mapped page shows in no snapshot
+    run = Run(
+        layout=layout,
+        comm_of=layout.comms.get,
+        has_page_ref=False,
+        flag_bits={},
+        losses=book.of(input_id),
+        dumps={},
+        migrate_failures={},
+        end_ns=0,
+        owners=owners,
+        snapshot=snapshot or PageWords(0, np.empty(0, np.uint64)),
+    )
+    return judge(run, engine, no_events(layout), drafts, input_id)
+
+
+def _seed(engine: Engine, snapshot: PageWords, draft: Draft) -> list[int]:
+    """Tell the model of a range what its pages' flags tell; returns the pages whose flags some cause asks for."""
+    parts = snapshot.of(draft.spans)
+    if not parts:
+        start, end = draft.spans[0]
+        raise UsageError(f"the snapshot has no page of {draft.area}, which is PFN {start:#x}-{end - 1:#x}")
+    if all(bool(has(part.words, KPF.NOPAGE).all()) for part in parts):
+        raise UsageError(f"{draft.area} is offline in the snapshot: kpageflags says that there is no page")
+    flagged: list[int] = []
+    for part in parts:
+        seed(engine, part.start_pfn, part.words, part.mapcount)
+        flagged += (part.start_pfn + np.flatnonzero(telling_pages(part))).tolist()
+    return flagged
+
+
+def _seed_taken(engine: Engine, draft: Draft, layout: Layout) -> None:
+    """Tell it what cma_alloc() has given out: of an area that is partly given out nobody gets the whole."""
+    for start, end in draft.spans if draft.operation == "cma_alloc" else ():
+        for low, high in ((max(low, start), min(high, end)) for low, high in layout.cma_taken):
+            if low < high:
+                seed_cma(engine, low, np.ones(high - low, np.bool_), 0)
+                draft.cause = "bitmap_full"
