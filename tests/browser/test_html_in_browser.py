@@ -147,8 +147,32 @@ def test_slider_shows_which_tries_a_culprit_blocked(browser: Chrome, tmp_path: P
     page.slide(3)
     page.run("app.map.area.culprits; return 0")
     assert early != last
-    cells = "return [0, 16].map(t => app.map.area.cells(0x1e403, 1, 1, t)[0].now)"
+    cells = "return [0, 16].map(row => app.map.area.cells(0x1e403, 1, 1, row)[0].now)"
     assert page.run(cells) == [1, 0]
+
+
+def test_slider_shows_the_pages_as_they_were_at_each_try(browser: Chrome, tmp_path: Path) -> None:
+    runs = [
+        MapRun(try_index=at, start_pfn=0xFC00, pages=65_536, state=state) for at, state in ((0, "held"), (9, "moved"))
+    ]
+    attempt = example.attempt(map=runs)
+    for at, shown in ((0, 0), (8, 9), (9, 9)):
+        attempt.tries[at].map_try = shown
+    page = opened(browser, example.result(attempt), tmp_path)
+    assert page.text("#try-number") == "16 (0-16)"
+    seen = []
+    for at in (0, 8, 4, 16):
+        page.slide(at)
+        canvas = page.one("#map-canvas")
+        canvas.send_keys("0")
+        canvas.send_keys("\ue014")  # right: the tip of the first square
+        seen.append((page.text("#map-tip").split("\n")[1], "pages as they were at" in page.text("#map-status")))
+    assert seen == [
+        ("64 left in place, no culprit", False), ("64 moved away", False), ("64 moved away", True),
+        ("64 moved away", True),
+    ]  # fmt: skip
+    assert page.text("#map-status").endswith("; pages as they were at try 9")
+    assert page.problems() == []
 
 
 def test_evidence_is_shown_event_by_event_with_its_stack(browser: Chrome, tmp_path: Path) -> None:

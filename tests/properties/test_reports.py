@@ -28,7 +28,9 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 st.register_type_strategy(int, INT64)
 st.register_type_strategy(str, TEXT)
 
-MAP_RUNS = st.builds(model.MapRun, try_index=PFN, start_pfn=PFN, pages=PFN)
+TRY = st.integers(0, 3) | PFN  # often one that there is
+MAP_RUNS = st.builds(model.MapRun, try_index=TRY, start_pfn=PFN, pages=PFN)
+TRIES = st.builds(model.Try, index=TRY | INT64, map_try=st.none() | TRY)
 CULPRITS = st.builds(
     model.Culprit,
     start_pfn=PFN,
@@ -48,7 +50,7 @@ ATTEMPTS = st.builds(
     area=st.none() | TEXT,
     task=st.none() | st.builds(model.Task),
     request=st.builds(model.Request, pages=st.none() | PFN),
-    tries=st.lists(st.builds(model.Try), max_size=2),
+    tries=st.lists(TRIES, max_size=2),
     phases_ns=st.builds(model.Phases),
     waits=st.lists(st.builds(model.Wait), max_size=2),
     pages=st.none() | st.builds(model.PageCounts),
