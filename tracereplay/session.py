@@ -27,6 +27,7 @@ from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import PageLife
 from tracereplay.model.result import Input, Result, Tool
 from tracereplay.parsers.base import TraceReader, Window
+from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
 from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
 from tracereplay.parsers.layout_snapshot import read_layout
@@ -34,6 +35,8 @@ from tracereplay.parsers.layout_tables import LayoutSnapshot
 from tracereplay.parsers.opened import open_named, readable
 from tracereplay.parsers.trace_dat import TraceDatReader
 from tracereplay.replay.page_life import lives_of
+
+KERNEL_EVENTS = frozenset(SPECS)  # tracepoints that every kernel may have, none of them a vendor's
 
 
 def open_reader(path: str | Path) -> TraceReader:
