@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tests.properties.test_reports import RESULTS
 from tests.unit import result_examples as example
 from tracereplay.model.result import LayoutSummary, MapRun, Request, Result, Task, Try
+from tracereplay.reports.json import render_json
 
 pages = pytest.importorskip("tests.browser.pages", reason="selenium is not installed (extra `browser`)")
 
@@ -299,11 +301,35 @@ def test_data_embedded_is_the_result(browser: Chrome, tmp_path: Path) -> None:
 
 
 USE_EVERYTHING = """
+const slider = document.getElementById("try"), canvas = document.getElementById("map-canvas");
 for (let attempt = 0; attempt < TABLES.attempts.id.length; attempt += 1) {
   app.showAttempt(attempt);
-  for (const button of document.querySelectorAll("#map button, #timeline button, #tabs button")) button.click();
+  for (let at = 0; at <= Number(slider.max); at += 1) {
+    slider.value = at;
+    slider.dispatchEvent(new Event("input"));
+  }
+  for (const key of ["n", "p", "ArrowRight", "ArrowDown", "+", "Enter", "Enter", "-", "0", "ArrowUp", "Escape"]) {
+    canvas.dispatchEvent(new KeyboardEvent("keydown", { key }));
+  }
+  for (const button of document.querySelectorAll("#map button, #timeline button")) button.click();
 }
-for (const button of document.querySelectorAll("#table th button")) button.click();
+for (const tab of document.querySelectorAll("#tabs button")) {
+  tab.click();
+  for (const button of document.querySelectorAll("#table th button")) { button.click(); button.click(); }
+  for (const row of document.querySelectorAll("#table tbody tr")) row.click();
+  for (const words of ["0x1", "7", "no such word", ""]) {
+    const field = document.querySelector("#table input[type=search]");
+    field.value = words;
+    field.dispatchEvent(new Event("input"));
+  }
+}
+document.getElementById("theme").click();
+const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+const odd = [];
+while (walker.nextNode()) {
+  if (/NaN|undefined|Infinity|\\[object/.test(walker.currentNode.data)) odd.push(walker.currentNode.data);
+}
+return odd;
 """
 
 
@@ -313,6 +339,6 @@ for (const button of document.querySelectorAll("#table th button")) button.click
 @given(RESULTS)
 def test_any_result_can_be_used(browser: Chrome, tmp_path: Path, result: Result) -> None:
     page = opened(browser, result, tmp_path)
-    if result.attempts:
-        page.run(USE_EVERYTHING)
+    odd = page.run(USE_EVERYTHING) if result.attempts else []
     assert page.problems() == []
+    assert odd == [] or re.search(r"NaN|undefined|Infinity|\[object", render_json(result))
