@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -63,7 +64,7 @@ def reference_page() -> str:
         lines += [
             f"## {struct.__name__}",
             "",
-            _text((struct.__doc__ or "").strip()),
+            _text(inspect.cleandoc(struct.__doc__ or "")),
             "",
             "| field | type |",
             "|---|---|",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from tracereplay.model.result import Attempt
+from tracereplay.model.result import Attempt, Try
 
 # What a map shows where no culprit lies, in the order of the legend.
 STATES = {
@@ -46,14 +47,31 @@ def spread(runs: Iterable[tuple[int, int, str]], low: int, cell_pages: int, cell
     return sums
 
 
-def state_runs(attempt: Attempt) -> Iterator[tuple[int, int, str]]:
-    """What became of the pages, as the map has it; culprits are left to `culprit_runs`."""
-    return ((run.start_pfn, run.pages, run.state) for run in attempt.map if run.state in STATES)
+def mapped_tries(attempt: Attempt) -> list[int]:
+    """The tries that have a map, in order."""
+    return sorted({run.try_index for run in attempt.map})
 
 
-def culprit_runs(attempt: Attempt) -> Iterator[tuple[int, int, str]]:
-    """The pages of each culprit, by cause."""
-    return ((c.start_pfn, c.pages, c.cause) for c in attempt.culprits)
+def shown_map(one: Try, mapped: Sequence[int]) -> int | None:
+    """The one of the mapped tries whose map stands for this try: its own, else the next later, else the last."""
+    if one.map_try is not None or not mapped:
+        return one.map_try
+    return mapped[min(bisect_left(mapped, one.index), len(mapped) - 1)]
+
+
+def state_runs(attempt: Attempt, map_try: int | None = None) -> Iterator[tuple[int, int, str]]:
+    """What became of the pages, as the map of this try has it (the last, if None); culprits are not among them."""
+    at = max((run.try_index for run in attempt.map), default=0) if map_try is None else map_try
+    return ((m.start_pfn, m.pages, m.state) for m in attempt.map if m.try_index == at and m.state in STATES)
+
+
+def culprit_runs(attempt: Attempt, map_try: int | None = None) -> Iterator[tuple[int, int, str]]:
+    """The pages of each culprit by cause; if a try is given, as its map has them."""
+    if map_try is None:
+        return ((c.start_pfn, c.pages, c.cause) for c in attempt.culprits)
+    causes = {c.id: c.cause for c in attempt.culprits}
+    at_try = (m for m in attempt.map if m.try_index == map_try and m.culprit_id in causes)
+    return ((m.start_pfn, m.pages, causes[m.culprit_id or ""]) for m in at_try)
 
 
 def main_state(states: Counter[str]) -> str | None:

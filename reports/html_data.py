@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tracereplay.model.result import Attempt, Culprit, Result
-from tracereplay.reports.area import area_span
+from tracereplay.reports.area import area_span, mapped_tries, shown_map
 from tracereplay.reports.attempt_wording import clock_unit, headline, headline_word, page_size_bytes, verdict
 from tracereplay.reports.culprit_groups import holder_name, likely
 from tracereplay.reports.occupancy import STATES, Occupancy, occupancies
@@ -45,9 +45,11 @@ def report_data(result: Result) -> dict[str, Any]:
     tables = {
         "attempts": _attempts(result, page_size, texts),
         "tries": _rows(
-            ((t.index, t.start_pfn, t.end_pfn, t.start_ns, t.end_ns, texts.put(t.result), t.first_blocking_pfn)
-             for a in result.attempts for t in a.tries),
-            "index", "start_pfn", "end_pfn", "start_ns", "end_ns", "result", "first_blocking_pfn",
+            ((t.index, t.start_pfn, t.end_pfn, t.start_ns, t.end_ns, texts.put(t.result), t.first_blocking_pfn,
+              t.map_try, shown_map(t, mapped))
+             for a in result.attempts for mapped in [mapped_tries(a)] for t in a.tries),
+            "index", "start_pfn", "end_pfn", "start_ns", "end_ns", "result", "first_blocking_pfn", "map_try",
+            "shown_map",
         ),
         "waits": _rows(
             ((texts.put(w.kind), w.start_ns, w.end_ns, w.start_pfn, w.pages) for a in result.attempts for w in a.waits),

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.area import STATES, area_span, culprit_runs, main_state, spread, state_runs
+from tracereplay.reports.area import (
+    STATES,
+    area_span,
+    culprit_runs,
+    main_state,
+    mapped_tries,
+    shown_map,
+    spread,
+    state_runs,
+)
 from tracereplay.reports.attempt_wording import clock_unit, headline, headline_word, page_size_bytes
 from tracereplay.reports.holds import lanes
 from tracereplay.reports.occupancy import STATES as OCCUPANCY
@@ -46,9 +56,10 @@ _STYLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def render_plot(result: Result, kind: str, suffix: str) -> bytes:
+def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = None) -> bytes:
     """One picture of KINDS, as one of SUFFIXES. Of the attempts, the map shows the first that is told in reports.
 
+    try_index -- the map at this try, with what was in its way; None: at the last, with all culprits.
     Raises UsageError where matplotlib is not installed, or where the result holds nothing of that kind.
     """
     try:
@@ -58,19 +69,21 @@ def render_plot(result: Result, kind: str, suffix: str) -> bytes:
         raise UsageError("matplotlib is not installed: pip install 'tracereplay[plots]'") from None
     with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # keys are Literals there
         figure = Figure(layout="constrained")
-        KINDS[kind](figure, harmless(result))
+        draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
+        draw(figure, harmless(result))
         out = io.BytesIO()
         unchanging: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
         figure.savefig(out, format=suffix, dpi=150, metadata=unchanging)
     return out.getvalue()
 
 
-def _area(figure: Figure, result: Result) -> None:
+def _area(figure: Figure, result: Result, try_index: int | None = None) -> None:
     """Cells in rows from low to high PFNs, in the colour of what most of their pages are; culprits win."""
     shown = [a for a in (*told_attempts(result), *result.attempts) if area_span(a) and (a.map or a.culprits)]
     if not shown:
         raise UsageError("no attempt of this result has a map or a culprit to draw")
     attempt = shown[0]
+    map_try = None if try_index is None else _map_try(attempt, try_index)
     low, high = area_span(attempt) or (0, 1)
     cell_pages = 1
     while cell_pages * COLUMNS * MAX_ROWS < high - low:
@@ -81,26 +94,43 @@ def _area(figure: Figure, result: Result) -> None:
     figure.set_size_inches(11, 1.6 + rows * 0.16)
     axes = figure.subplots()
     causes = _causes(result)
-    drawn = _cells(axes, attempt, low, cell_pages, cells, causes)
+    drawn = _cells(axes, attempt, map_try, low, cell_pages, cells, causes)
     axes.set(xlim=(0, COLUMNS), ylim=(rows, 0), xticks=[], yticks=[row + 0.5 for row in range(rows)])
     axes.set_yticklabels(
         [format_pfn(low + row * COLUMNS * cell_pages) for row in range(rows)], family="DejaVu Sans Mono"
     )
     axes.tick_params(length=0)
     axes.set_title(_title(attempt, result))
-    axes.set_xlabel(f"a square is {count(cell_pages, 'page')}")
+    mapped = mapped_tries(attempt)[-1:] if map_try is None else [map_try]
+    when = [f"pages as they were at try {at}" for at in mapped if attempt.tries]
+    axes.set_xlabel("; ".join([f"a square is {count(cell_pages, 'page')}", *when]))
     axes.spines[:].set_visible(False)
     _legend(figure, drawn, causes)
 
 
-def _cells(axes: Axes, attempt: Attempt, low: int, cell_pages: int, cells: int, causes: dict[str, int]) -> list[str]:
+def _map_try(attempt: Attempt, try_index: int) -> int:
+    """The try whose map stands for this one. Raises UsageError where there is no such try, or no map of it."""
+    found = next((one for one in attempt.tries if one.index == try_index), None)
+    if found is None:
+        known = f"tries 0 to {attempt.tries[-1].index}" if attempt.tries else "no tries"
+        raise UsageError(f"--try {try_index}: {attempt.id} has {known}")
+    if found.map_try is None:
+        near = shown_map(found, mapped_tries(attempt))
+        other = "it has none at all" if near is None else f"the nearest is that of --try {near}"
+        raise UsageError(f"--try {try_index}: {attempt.id} has no map of this try; {other}")
+    return found.map_try
+
+
+def _cells(
+    axes: Axes, attempt: Attempt, map_try: int | None, low: int, cell_pages: int, cells: int, causes: dict[str, int]
+) -> list[str]:
     """Draws them, those that look alike at once; the causes and states that occur."""
     from matplotlib.collections import PatchCollection  # noqa: PLC0415
     from matplotlib.patches import Rectangle  # noqa: PLC0415
 
     alike: dict[str | None, list[Rectangle]] = {}
-    states = spread(state_runs(attempt), low, cell_pages, cells)
-    culprits = spread(culprit_runs(attempt), low, cell_pages, cells)
+    states = spread(state_runs(attempt, map_try), low, cell_pages, cells)
+    culprits = spread(culprit_runs(attempt, map_try), low, cell_pages, cells)
     for place, (state, culprit) in enumerate(zip(states, culprits, strict=True)):
         name = culprit.most_common(1)[0][0] if culprit else main_state(state)
         corner = (place % COLUMNS + 0.06, place // COLUMNS + 0.06)

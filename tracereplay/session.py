@@ -28,6 +28,7 @@ from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import PageLife
 from tracereplay.model.result import Attempt, Input, Result, Role, Tool
 from tracereplay.parsers.base import TraceReader, Window
+from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
 from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
 from tracereplay.parsers.layout_snapshot import read_layout
@@ -39,6 +40,7 @@ from tracereplay.replay.page_life import lives_of
 
 if TYPE_CHECKING:
     from tracereplay.parsers.page_owner_files import PageOwnerFiles
+KERNEL_EVENTS = frozenset(SPECS)  # tracepoints that every kernel may have, none of them a vendor's
 
 
 def open_reader(path: str | Path) -> TraceReader:

@@ -11,6 +11,8 @@ class AreaMap {
     this.end = cell("attempts", "end_pfn", attempt);
     const byStart = (table) => (a, b) => TABLES[table].start_pfn[a] - TABLES[table].start_pfn[b];
     this.runs = range(...rowsOf(attempt, "map")).sort(byStart("map"));
+    this.runsOfTry = new Map(this.runs.map((run) => [TABLES.map.try[run], []]));
+    for (const run of this.runs) this.runsOfTry.get(TABLES.map.try[run]).push(run);
     this.culprits = range(...rowsOf(attempt, "culprits")).sort(byStart("culprits"));
   }
 
@@ -19,8 +21,13 @@ class AreaMap {
     return 2 ** Math.max(0, Math.ceil(Math.log2(Math.max(high - low, 1) / MAX_CELLS)));
   }
 
+  // The runs that stand for the state at a try (a row of the tries, null without tries).
+  runsAt(tryRow) {
+    return tryRow === null ? this.runs : this.runsOfTry.get(cell("tries", "shown_map", tryRow)) ?? [];
+  }
+
   // Cells from `low` on, `pages` each: pages by state, culprit rows, pages by cause, pages in the way at a try.
-  cells(low, pages, number, tryIndex) {
+  cells(low, pages, number, tryRow) {
     const cells = range(0, number).map((place) => ({
       start: low + place * pages, pages, states: new Float64Array(STATES.length), culprits: [], causes: new Map(), now: 0,
     }));
@@ -33,12 +40,13 @@ class AreaMap {
       }
     };
     const { map, culprits } = TABLES;
-    for (const run of this.runs) {
+    const tryIndex = tryRow === null ? null : cell("tries", "index", tryRow);
+    for (const run of this.runsAt(tryRow)) {
       const state = STATE_NUMBERS.get(text(map.state[run]));
       if (state !== undefined) spread(map.start_pfn[run], map.pages[run], (to, many) => { to.states[state] += many; });
     }
     for (const culprit of this.culprits) {
-      const now = blockedTry(culprit, tryIndex);
+      const now = tryIndex === null || blockedTry(culprit, tryIndex); // without tries nothing is between them
       const place = CAUSES.get(culprits.cause[culprit]);
       spread(culprits.start_pfn[culprit], culprits.pages[culprit], (to, many) => {
         to.culprits.push(culprit);

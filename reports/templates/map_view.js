@@ -77,9 +77,10 @@ class MapView {
     this.tipAt(this.cellOf(found));
   }
 
-  get tryIndex() {
+  // The row of the try that the slider stands at; null where the attempt has none.
+  get tryRow() {
     const row = this.tries[0] + Number(this.tryInput.value);
-    return row < this.tries[1] ? cell("tries", "index", row) : 0;
+    return row < this.tries[1] ? row : null;
   }
 
   redraw() {
@@ -97,8 +98,7 @@ class MapView {
     this.canvas.style.height = `${rows * this.size + 4}px`;
     const context = this.canvas.getContext("2d");
     context.scale(scale, scale);
-    this.cells = number ? this.area.cells(this.low, this.cellPages, number, this.tryIndex) : [];
-    this.tryRow = this.tries[0] + Number(this.tryInput.value);
+    this.cells = number ? this.area.cells(this.low, this.cellPages, number, this.tryRow) : [];
     this.cells.forEach((of, place) => this.paintCell(context, of, place));
     this.paintLabels(context, rows);
     this.canvas.setAttribute("aria-label", byId("map-status").textContent);
@@ -121,11 +121,11 @@ class MapView {
       context.strokeRect(x + 0.5, y + 0.5, inner - 1, inner - 1);
     }
     if (of.culprits.length) {
-      context.globalAlpha = of.now || this.tries[0] === this.tries[1] ? 1 : 0.4; // without tries nothing is between them
+      context.globalAlpha = of.now ? 1 : 0.4;
       paintCause(context, AreaMap.mainCause(of), x, y, inner, inner);
     }
     context.globalAlpha = 1;
-    const first = this.tryRow < this.tries[1] ? cell("tries", "first_blocking_pfn", this.tryRow) : null;
+    const first = this.tryRow === null ? null : cell("tries", "first_blocking_pfn", this.tryRow);
     if (first !== null && first >= of.start && first < of.start + of.pages) this.outline(context, x, y, inner, "mark", 2);
     if (this.cursor !== null && this.cursor >= of.start && this.cursor < of.start + of.pages) {
       this.outline(context, x - 1, y - 1, inner + 2, "focus", 3);
@@ -144,7 +144,7 @@ class MapView {
   }
 
   inTry(of) {
-    if (this.tryRow >= this.tries[1]) return true;
+    if (this.tryRow === null) return true;
     const start = cell("tries", "start_pfn", this.tryRow);
     const end = cell("tries", "end_pfn", this.tryRow);
     return start === null || end === null || (of.start < end && of.start + of.pages > start);
@@ -167,20 +167,28 @@ class MapView {
   }
 
   status() {
+    const row = this.tryRow;
     const [first, end] = this.tries;
-    const row = first + Number(this.tryInput.value);
-    byId("try-number").textContent = end > first ? `${this.tryIndex} of ${end - first}` : "none seen";
+    byId("try-number").textContent = row === null ? "none seen" : `${cell("tries", "index", row)} (${cell("tries", "index", first)}-${cell("tries", "index", end - 1)})`;
     if (this.area.start === null) {
       byId("map-status").textContent = "";
       return;
     }
     const parts = [`${pagesText(this.high - this.low)} from ${pfnText(this.low)}, a square is ${countText(this.cellPages, "page")}`];
-    if (row < end) {
-      const [low, high, fail] = ["start_pfn", "end_pfn", "first_blocking_pfn"].map((name) => cell("tries", name, row));
-      const where = low !== null && high !== null ? ` took ${spanText(low, high - low)}` : "";
-      parts.push(`try ${this.tryIndex}${where}: ${cellText("tries", "result", row)}${fail === null ? "" : `, first in the way ${pfnText(fail)}`}`);
-    }
-    byId("map-status").textContent = parts.join("; ");
+    if (row !== null) parts.push(this.tryText(row), this.shownText(row));
+    byId("map-status").textContent = joined(parts, "; ");
+  }
+
+  tryText(row) {
+    const [low, high, fail] = ["start_pfn", "end_pfn", "first_blocking_pfn"].map((name) => cell("tries", name, row));
+    const where = low !== null && high !== null ? ` took ${spanText(low, high - low)}` : "";
+    return `try ${cell("tries", "index", row)}${where}: ${cellText("tries", "result", row)}${fail === null ? "" : `, first in the way ${pfnText(fail)}`}`;
+  }
+
+  // Said where the state of the pages is that of another try: not every one is kept.
+  shownText(row) {
+    const shown = cell("tries", "shown_map", row);
+    return shown === null || cell("tries", "map_try", row) !== null ? null : `pages as they were at try ${shown}`;
   }
 
   legend() {

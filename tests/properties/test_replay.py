@@ -21,13 +21,16 @@ from tests.replay_twin import (
     compiled_suspects,
     entry,
     flags,
+    part,
     present_pte,
     run_both,
     split,
     stream,
     swap_pte,
 )
+from tracereplay.layout.spans import Spans
 from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.pictures import MARKS
 from tracereplay.replay.state import State
 from tracereplay.schema import ARGS, ORDER, PFN, Op, PageStream
 
@@ -99,6 +102,24 @@ def everything(engine: Engine) -> tuple[object, ...]:
 @given(streams, actions)
 def test_compiled_and_plain_agree(chunk: PageStream, asked: list[Action]) -> None:
     assert_same(*run_both([chunk], asked))
+
+
+@SLOW
+@given(streams, actions, st.integers(-1, 130), spans)
+def test_a_picture_is_what_a_replay_up_to_then_has(
+    chunk: PageStream, asked: list[Action], time_ns: int, wanted: Spans
+) -> None:
+    there = Engine(machine="x86_64", actions=[*asked, Action(time_ns, ActionKind.PICTURE, 1, wanted)])
+    there.run([chunk])
+    until = Engine(machine="x86_64", actions=[action for action in asked if action.time_ns <= time_ns])
+    until.run([part(chunk, 0, int(np.searchsorted(chunk.time_ns, time_ns, "right")))])
+    ((_, drawn),) = there.pictures.taken[1]
+    for (start_pfn, end_pfn), (first_pfn, runs) in zip(wanted, drawn, strict=True):
+        rows = until.pages(start_pfn, end_pfn)
+        assert first_pfn == start_pfn
+        assert np.repeat(runs["state"], runs["pages"]).tolist() == rows["state"].tolist()
+        assert np.repeat(runs["marks"], runs["pages"]).tolist() == (rows["marks"] & MARKS).tolist()
+        assert (np.diff(runs["state"].astype(int) << 16 | runs["marks"]) != 0).all()
 
 
 @SLOW

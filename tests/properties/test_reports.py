@@ -19,6 +19,7 @@ from tracereplay.model.schema_json import schema_text
 from tracereplay.model.tables import SPECS, result_tables
 from tracereplay.reports import FORMATS
 from tracereplay.reports.json import render_json
+from tracereplay.reports.perfetto import render_perfetto
 from tracereplay.reports.style import Style
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -28,7 +29,9 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 st.register_type_strategy(int, INT64)
 st.register_type_strategy(str, TEXT)
 
-MAP_RUNS = st.builds(model.MapRun, try_index=PFN, start_pfn=PFN, pages=PFN)
+TRY = st.integers(0, 3) | PFN  # often one that there is
+MAP_RUNS = st.builds(model.MapRun, try_index=TRY, start_pfn=PFN, pages=PFN)
+TRIES = st.builds(model.Try, index=TRY | INT64, map_try=st.none() | TRY)
 CULPRITS = st.builds(
     model.Culprit,
     start_pfn=PFN,
@@ -48,7 +51,7 @@ ATTEMPTS = st.builds(
     area=st.none() | TEXT,
     task=st.none() | st.builds(model.Task),
     request=st.builds(model.Request, pages=st.none() | PFN),
-    tries=st.lists(st.builds(model.Try), max_size=2),
+    tries=st.lists(TRIES, max_size=2),
     phases_ns=st.builds(model.Phases),
     waits=st.lists(st.builds(model.Wait), max_size=2),
     pages=st.none() | st.builds(model.PageCounts),
@@ -107,6 +110,39 @@ def test_html_keeps_texts_out_of_its_scripts(result: Result) -> None:
     assert page.count("<script") == page.count("</script>") == 2
     data = page.split('id="data">')[1].split("</script>")[0]
     assert len(json.loads(data)["tables"]["attempts"]["id"]) == len(result.attempts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(RESULTS)
+def test_perfetto_keeps_its_schema(result: Result) -> None:
+    """What trace_processor asks for: fields of the schema, tracks under tracks that exist, slices that nest in time."""
+    pytest.importorskip("perfetto", reason="perfetto is not installed (extra `perfetto`)")
+    from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos  # noqa: PLC0415
+
+    trace = protos.Trace()
+    data = render_perfetto(result)
+    trace.ParseFromString(data)
+    trace.DiscardUnknownFields()
+    assert trace.SerializeToString() == data
+    tracks: dict[int, int] = {}
+    times: dict[int, int] = {}
+    depth: dict[int, int] = {}
+    for packet in trace.packet:
+        assert packet.trusted_packet_sequence_id == 1
+        if packet.HasField("track_descriptor"):
+            described = packet.track_descriptor
+            assert described.uuid not in tracks
+            assert described.parent_uuid in (0, *tracks), "a parent comes before its children"
+            tracks[described.uuid] = described.HasField("counter")
+            continue
+        event = packet.track_event
+        assert 0 <= packet.timestamp < 1 << 63
+        assert packet.timestamp >= times.get(event.track_uuid, 0) or tracks[event.track_uuid]
+        times[event.track_uuid] = packet.timestamp
+        assert (event.type == event.TYPE_COUNTER) == tracks[event.track_uuid]
+        assert event.name or event.type != event.TYPE_SLICE_BEGIN
+        depth[event.track_uuid] = depth.get(event.track_uuid, 0) + {1: 1, 2: -1}.get(event.type, 0)
+        assert depth[event.track_uuid] >= 0
 
 
 @settings(max_examples=60, deadline=None)

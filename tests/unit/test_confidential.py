@@ -5,16 +5,24 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import tracereplay
 from tests import captures
 from tests.unit import result_examples as example
-from tracereplay.model.confidential import confidential
+from tracereplay.cli.main import main
+from tracereplay.model.confidential import confidential, confidential_info, confidential_page
+from tracereplay.model.info import InfoResult, InputInfo
+from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
 from tracereplay.model.result import Allocation, Counter, Evidence, File, Result, Stack, Task
 from tracereplay.model.tables import result_tables
 from tracereplay.reports import FORMATS
+from tracereplay.reports.info_text import render_info
+from tracereplay.reports.json import render_json
+from tracereplay.reports.page_text import render_page
 from tracereplay.reports.style import Style
+from tracereplay.session import KERNEL_EVENTS
 
 SECRETS = (
     "acme-codec", "acmectl", "/srv/acme/traces", "buildhost7", "acme_vcodec", "acme_pin_frame", "quarterly-report.ods",
@@ -115,3 +123,68 @@ def test_real_captures_lose_their_names_and_keep_their_words(name: str) -> None:
         assert "cmalab" not in said
     texts = {e.text for a in quiet.attempts for c in a.culprits for e in c.evidence}
     assert not [text for text in texts if re.search(r"name-\d", text)], "a word of ours is missing in known_words"
+
+
+def secret_info() -> InfoResult:
+    """A trace whose events, path, kernel and damage have names."""
+    source = msgspec.to_builtins(secret().inputs[0]) | {
+        "by_event": {"acme_pin_frame": 3, "mm_page_alloc": 2, "kernel_stack": 1}
+    }
+    return InfoResult(
+        tool=secret().tool, inputs=[msgspec.convert(source, InputInfo)], data_loss=secret().data_loss,
+        can_prove=["writeback"],
+    )  # fmt: skip
+
+
+def secret_page() -> PageLife:
+    """A page of a secret file in a secret area, allocated, touched and held by secret tasks."""
+    held = OpenReference(tid=9, comm="acmectl", since_ns=1)
+    after = PageState(
+        state="allocated", flags=["lru", "owner_2"], file=File(dev=8, ino=4711815, fs="nextgen_aops"),
+        open_references=[held],
+    )  # fmt: skip
+    event = PageEvent(
+        time_ns=1, cpu=0, tid=7, comm="acme-codec", event="mm_filemap_add_to_page_cache",
+        text="dev 8:1 ino 4711815 index=0 order=0", after=after,
+    )  # fmt: skip
+    made = Allocation(tid=7, comm="acme-codec", gfp="0x140dca", order=0)
+    return PageLife(
+        tool=secret().tool, pfn=0x1E403, inputs=secret().inputs, data_loss=secret().data_loss,
+        where="DMA32, memory3, acme-carveout", lives=[Life(start_ns=0, end_ns=None, allocated_by=made, events=[event])],
+    )  # fmt: skip
+
+
+def test_info_gives_no_secret_away() -> None:
+    hidden = confidential_info(secret_info(), KERNEL_EVENTS)
+    for said in (render_json(hidden), render_info(hidden, Style(full=True))):
+        assert [word for word in (*SECRETS, "acme") if word in said] == []
+    assert hidden.inputs[0].by_event == {"event-1": 3, "mm_page_alloc": 2, "kernel_stack": 1}
+    assert "acme_pin_frame" in render_info(secret_info(), Style(full=True))
+
+
+def test_page_gives_no_secret_away_and_keeps_who_is_who() -> None:
+    hidden = confidential_page(secret_page())
+    for said in (render_json(hidden), render_page(hidden, Style(full=True))):
+        assert [word for word in (*SECRETS, "acme") if word in said] == []
+    (life,) = hidden.lives
+    (event,) = life.events
+    assert life.allocated_by is not None
+    assert life.allocated_by.comm == event.comm != event.after.open_references[0].comm
+    assert event.after.file is not None
+    assert f"ino {event.after.file.ino} index=0" in event.text
+    assert event.after.flags == ["lru", "owner_2"]
+    assert hidden.where == "DMA32, memory3, area-1"
+
+
+@pytest.mark.parametrize(("name", "pfn"), [("cma_pin_vmsplice", "0x1e403"), ("cma_bufferhead", "0x1e603")])
+def test_info_and_page_of_a_real_capture(name: str, pfn: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    folder = captures.capture(name)
+    inputs = [str(folder / "trace.dat"), "--layout", str(folder / "layout_before"), "--quiet", "--confidential"]
+    for command in (["info", *inputs], ["page", pfn, *inputs]):
+        for format_ in ("text", "json"):
+            assert main([*command, "--full", "--format", format_]) == 0
+            said = capfdbinary.readouterr().out.decode()
+            assert name not in said
+            assert "cmalab" not in said
+            assert "cma-driver" not in said
+            assert re.findall(r"\b(?:name|event)-\d+", said) == [], "a word of ours is missing in known_words"

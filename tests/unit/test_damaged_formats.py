@@ -58,6 +58,7 @@ def test_a_stack_that_is_none(caller: str, tmp_path: Path) -> None:
 
 def test_a_picture_of_no_range() -> None:
     spans = ((5, 5), (9, 3), (0, 1 << 60), (0, 4))
-    engine = Engine(actions=[Action(0, ActionKind.PROBE, 0, spans, picture=True)])
+    engine = Engine(actions=[Action(0, ActionKind.PICTURE, 0, spans)])
     engine.finish()
-    assert [start for start, _ in engine.pictures[0]] == [0]
+    ((_, drawn),) = engine.pictures.taken[0]
+    assert [(start, len(runs)) for start, runs in drawn] == [(0, 1), (0, 1)]

@@ -77,6 +77,11 @@ def test_plot_refuses_other_endings(stored: str, tmp_path: Path, capsys: pytest.
     assert ".png, .svg, .pdf" in capsys.readouterr().err
 
 
+def test_a_try_goes_with_the_map_only(stored: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plot", stored, "-o", str(tmp_path / "x.svg"), "--kind", "timeline", "--try", "1"]) == 2
+    assert "--try goes with --kind map" in capsys.readouterr().err
+
+
 def test_a_file_that_only_begins_like_a_result_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.json"
     path.write_text("{}")

@@ -9,7 +9,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra `pl
 from tests.unit import result_examples as example
 from tracereplay.cli import plot
 from tracereplay.errors import UsageError
-from tracereplay.model.result import Counter, Result
+from tracereplay.model.result import Counter, MapRun, Result
 from tracereplay.reports.occupancy import occupancies
 from tracereplay.reports.plots import KINDS, SUFFIXES, render_plot
 
@@ -32,6 +32,22 @@ def test_a_culprit_moved_is_another_picture() -> None:
     moved = example.pinned()
     moved.attempts[0].culprits[0].start_pfn = 0x10000
     assert render_plot(moved, "map", "svg") != render_plot(example.pinned(), "map", "svg")
+
+
+def test_the_map_at_a_try_shows_what_was_in_its_way_then() -> None:
+    result = example.pinned()
+    attempt = result.attempts[0]
+    attempt.map = [
+        MapRun(try_index=0, start_pfn=0xFC00, pages=65_536, state="held"),
+        MapRun(try_index=16, start_pfn=0xFC00, pages=65_536, state="moved"),
+        MapRun(try_index=16, start_pfn=0x1E403, pages=1, state="culprit", culprit_id="c0"),
+    ]
+    attempt.tries[0].map_try, attempt.tries[16].map_try = 0, 16
+    first, last = (render_plot(result, "map", "svg", at) for at in (0, 16))
+    assert first != last
+    for at, says in ((3, "--try 3: .* the nearest is that of --try 16"), (17, "has tries 0 to 16")):
+        with pytest.raises(UsageError, match=says):
+            render_plot(result, "map", "svg", at)
 
 
 @pytest.mark.parametrize("kind", KINDS)

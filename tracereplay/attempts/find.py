@@ -18,6 +18,8 @@ from tracereplay.replay.engine import Action, ActionKind
 
 # An offline passes over its block thousands of times: the state is looked at in this many of its passes.
 PASSES_PROBED = 16
+# Of an attempt with more failing tries, evenly chosen ones are pictured.
+TRIES_PICTURED = 64
 
 
 def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Draft]:
@@ -53,6 +55,7 @@ def questions(events: AttemptEvents, drafts: list[Draft], has_page_ref: bool) ->
         actions.append(Action(draft.start_ns, ActionKind.WATCH, blocking_key(number), draft.spans, draft.tid))
         actions.append(Action(end_ns, ActionKind.UNWATCH, blocking_key(number), (), draft.tid))
         actions.extend(_try_probes(events, number, draft))
+        actions.extend(_try_pictures(events, number, draft))
         actions.extend(_wait_probes(events, number, draft, has_page_ref))
         if got := taken_spans(draft):
             actions.append(Action(end_ns, ActionKind.TAKE, blocking_key(number), got, draft.tid))
@@ -68,9 +71,14 @@ def taken_spans(draft: Draft) -> Spans:
     return tuple((t.start_pfn, t.end_pfn) for t in draft.tries[-1:] if t.start_pfn is not None and t.end_pfn)
 
 
+def failed_tries(draft: Draft) -> list[Try]:
+    """The tries that did not get their range."""
+    return [one for one in draft.tries if one.result != "succeeded"]
+
+
 def probed_tries(draft: Draft) -> list[Try]:
     """Failed tries worth asking about: the first, the last, and each with another first blocking page."""
-    failed = [t for t in draft.tries if t.result != "succeeded"]
+    failed = failed_tries(draft)
     if draft.operation == "memory_offline":
         step = max(1, len(failed) // PASSES_PROBED)
         return failed[::step] + ([failed[-1]] if failed and (len(failed) - 1) % step else [])
@@ -82,28 +90,47 @@ def probed_tries(draft: Draft) -> list[Try]:
     return chosen
 
 
+def tested_spans(draft: Draft, one: Try) -> Spans:
+    """What this try wanted to empty, and the page that was named to be in its way, wherever it lies."""
+    spans = draft.spans
+    if draft.operation in ("cma_alloc", "contig_alloc") and one.start_pfn is not None and one.end_pfn is not None:
+        spans = ((one.start_pfn, one.end_pfn),)
+    named = _named(draft, one)
+    return spans if named is None else merge_spans([*spans, (named, named + 1)])
+
+
+def _named(draft: Draft, one: Try) -> int | None:
+    return one.first_blocking_pfn if one.first_blocking_pfn is not None else draft.log_pfn
+
+
 def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action]:
     actions = []
-    chosen = probed_tries(draft)
-    for one in chosen:
-        spans = draft.spans
-        if draft.operation in ("cma_alloc", "contig_alloc") and one.start_pfn is not None and one.end_pfn is not None:
-            spans = ((one.start_pfn, one.end_pfn),)
-        named = one.first_blocking_pfn if one.first_blocking_pfn is not None else draft.log_pfn
-        if named is not None:
-            spans = merge_spans([*spans, (named, named + 1)])
+    for one in probed_tries(draft):
+        named = _named(draft, one)
         actions.append(
             Action(
                 _test_time(events, draft, one),
                 ActionKind.PROBE,
                 blocking_key(number),
-                spans,
+                tested_spans(draft, one),
                 draft.tid,
                 visited_end_pfn=draft.try_visited[one.index],
                 named_pfn=-1 if named is None else named,
-                picture=one is chosen[-1],
             )
         )
+    return actions
+
+
+def _try_pictures(events: AttemptEvents, number: int, draft: Draft) -> list[Action]:
+    """Of all that the attempt tried, at each failing try: tries of other ranges can then be laid side by side."""
+    failed = failed_tries(draft)
+    many, last = len(failed) > TRIES_PICTURED, len(failed) - 1
+    chosen = [failed[last * step // (TRIES_PICTURED - 1)] for step in range(TRIES_PICTURED)] if many else failed
+    actions = []
+    for one in chosen:
+        spans = merge_spans([*draft.spans, *tested_spans(draft, one)])
+        time_ns, is_last = _test_time(events, draft, one), one is failed[-1]
+        actions.append(Action(time_ns, ActionKind.PICTURE, blocking_key(number), spans, number=one.index, must=is_last))
     return actions
 
 

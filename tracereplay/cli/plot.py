@@ -20,8 +20,13 @@ SUFFIXES = ("png", "svg", "pdf")
 @input_options(required=True)
 @click.option("-o", "--output", metavar="FILE", required=True, help="Where to; its ending says what: .png, .svg, .pdf.")
 @click.option("--kind", type=click.Choice(KINDS), default="map", show_default=True, help="What to draw.")
+@click.option(
+    "--try", "try_index", metavar="N", type=click.IntRange(0), help="The map as it was at try N of the attempt."
+)
 @confidential_option
-def plot(inputs: tuple[str, ...], output: str, kind: str, confidential: bool, **opening: Any) -> int:
+def plot(
+    inputs: tuple[str, ...], output: str, kind: str, try_index: int | None, confidential: bool, **opening: Any
+) -> int:
     """Draw the area of the first failed attempt, who held pages when, who is to blame, how long pages were
     held, or how full CMA areas and Movable zones were over time.
 
@@ -30,8 +35,10 @@ def plot(inputs: tuple[str, ...], output: str, kind: str, confidential: bool, **
     suffix = PurePath(output).suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES:
         raise UsageError(f"--output {output}: ends in none of .{', .'.join(SUFFIXES)}")
+    if try_index is not None and kind != "map":
+        raise UsageError("--try goes with --kind map")
     from tracereplay.reports.plots import render_plot  # noqa: PLC0415
 
     result = shown(result_of(inputs, **opening), confidential)
-    write_bytes(render_plot(result, kind, suffix), output)
+    write_bytes(render_plot(result, kind, suffix, try_index), output)
     return 0

@@ -9,16 +9,17 @@ import numpy.typing as npt
 
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import AttemptEvents
-from tracereplay.attempts.find import blocking_key
+from tracereplay.attempts.find import blocking_key, tested_spans
 from tracereplay.culprits.attempt_causes import attempt_cause
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.listed import listed_suspects
-from tracereplay.culprits.map_runs import count_pages, map_runs
+from tracereplay.culprits.map_runs import attempt_map, count_pages, strip_of
 from tracereplay.culprits.rows import Row, blocked_tries, merge, waits_for
 from tracereplay.culprits.suspect import Run, Suspect, logged_suspects, suspects_of
 from tracereplay.culprits.table import RANK, Cause, decide
 from tracereplay.model.result import Attempt, Culprit, Effect
 from tracereplay.replay.engine import Engine
+from tracereplay.replay.pictures import Picture
 from tracereplay.replay.state import Reason
 from tracereplay.units import NS_PER_S
 
@@ -41,13 +42,20 @@ def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draf
         _name_waits(draft, rows)
         attempt = _attempt(run, draft, input_id, merge(draft.id, rows))
         _decide_cause(attempt, draft, events, failed)
-        pictures = engine.pictures.get(blocking_key(number))
+        pictures = engine.pictures.taken.get(blocking_key(number))
         if pictures:
-            last = max((t.index for t in draft.tries if t.result != "succeeded"), default=0)
-            attempt.pages = count_pages(pictures)
-            attempt.map = map_runs(pictures, last, attempt.culprits, run.layout.pageblock_pages)
+            _draw(attempt, draft, pictures, run.layout.pageblock_pages)
         attempts.append(attempt)
     return attempts
+
+
+def _draw(attempt: Attempt, draft: Draft, pictures: Sequence[Picture], pageblock_pages: int | None) -> None:
+    """The map of each pictured try, and what became of the pages of the last."""
+    strips = [(picture.number, strip_of(picture)) for picture in pictures]
+    number, strip = strips[-1]
+    last = draft.tries[number] if draft.tries else None
+    attempt.pages = count_pages(strip, draft.spans if last is None else tested_spans(draft, last))
+    attempt.map = attempt_map(strips, attempt.tries, attempt.culprits, pageblock_pages)
 
 
 def _rows(draft: Draft, suspect: Suspect) -> list[Row]:

@@ -1,40 +1,67 @@
-"""The range of an attempt at its last failing test: what became of its pages, run by run."""
+"""What became of the pages that an attempt tried to empty, at each of its failing tries, run by run."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.model.result import Culprit, MapRun, PageCounts
+from tracereplay.layout.spans import Spans
+from tracereplay.model.result import Culprit, MapRun, PageCounts, Try
+from tracereplay.replay.pictures import Picture
 from tracereplay.replay.state import Mark, State
 
-# Beyond this many runs a map is drawn by pageblocks.
+# A map of more runs is summed up by pageblocks; those before the last together have as many again.
 RUNS_KEPT = 4096
 STATES = ("not_seen", "free", "moved", "held", "culprit", "mixed")
 NOT_SEEN, FREE, MOVED, HELD, CULPRIT, MIXED = range(len(STATES))
+NOBODY = -1
 
-Pictures = Sequence[tuple[int, npt.NDArray[np.void]]]  # (first pfn, rows of state.RUN)
+
+class Strip(NamedTuple):
+    """Runs of pages in order, as columns: [start, end), the place in STATES, and the place of the culprit."""
+
+    start: npt.NDArray[np.int64]
+    end: npt.NDArray[np.int64]
+    state: npt.NDArray[np.uint8]
+    culprit: npt.NDArray[np.int32]
+
+    def rows(self, chosen: npt.NDArray[np.intp]) -> Strip:
+        """Some of the runs."""
+        return Strip(self.start[chosen], self.end[chosen], self.state[chosen], self.culprit[chosen])
+
+    def same(self, other: Strip) -> bool:
+        """Whether both show the same."""
+        return (
+            np.array_equal(self.start, other.start)
+            and np.array_equal(self.end, other.end)
+            and np.array_equal(self.state, other.state)
+            and np.array_equal(self.culprit, other.culprit)
+        )
 
 
-def _codes(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
-    """State code of each page; a page is moved when it was in use and left while the attempt ran."""
-    codes = np.full(len(rows), HELD, np.uint8)
+def strip_of(picture: Picture) -> Strip:
+    """The picture in the words of the map; a page is moved when it was in use and left while the attempt ran."""
+    starts = [start + np.cumsum(runs["pages"]) - runs["pages"] for start, runs in picture.spans]
+    start, rows = np.concatenate(starts), np.concatenate([runs for _, runs in picture.spans])
+    state = np.full(len(rows), HELD, np.uint8)
     free = (rows["state"] == State.BUDDY) | (rows["state"] == State.PCP)
-    codes[free] = FREE
-    codes[free & ((rows["marks"] & (Mark.TOUCHED | Mark.FROZEN | Mark.MIGRATION_ENTRY)) != 0)] = MOVED
-    codes[rows["state"] == State.UNSEEN] = NOT_SEEN
-    return np.repeat(codes, rows["pages"])
+    state[free] = FREE
+    state[free & ((rows["marks"] & (Mark.TOUCHED | Mark.FROZEN | Mark.MIGRATION_ENTRY)) != 0)] = MOVED
+    state[rows["state"] == State.UNSEEN] = NOT_SEEN
+    return _joined(Strip(start, start + rows["pages"], state, np.full(len(rows), NOBODY, np.int32)))
 
 
-def count_pages(pictures: Pictures) -> PageCounts:
-    """How many pages of the range were free, moved away, still held, or never seen."""
-    codes = np.concatenate([_codes(rows) for _, rows in pictures])
-    tally = np.bincount(codes, minlength=len(STATES))
+def count_pages(strip: Strip, spans: Spans) -> PageCounts:
+    """How many pages of these spans were free, moved away, still held, or never seen."""
+    tally = np.zeros(len(STATES), np.int64)
+    for low, high in spans:
+        np.add.at(tally, strip.state, np.clip(np.minimum(strip.end, high) - np.maximum(strip.start, low), 0, None))
     return PageCounts(
-        requested=len(codes),
+        requested=int(tally.sum()),
         free=int(tally[FREE]),
         moved=int(tally[MOVED]),
         held=int(tally[HELD]),
@@ -42,50 +69,120 @@ def count_pages(pictures: Pictures) -> PageCounts:
     )
 
 
-def map_runs(
-    pictures: Pictures, try_index: int, culprits: Sequence[Culprit], pageblock_pages: int | None
+def attempt_map(
+    strips: Sequence[tuple[int, Strip]], tries: Sequence[Try], culprits: Sequence[Culprit], pageblock_pages: int | None
 ) -> list[MapRun]:
-    """Run-length map of the range; by pageblock where that would be longer than anyone draws."""
-    runs: list[MapRun] = []
-    for start_pfn, rows in pictures:
-        codes = _codes(rows).astype(np.int32)
-        owners = np.full(len(codes), -1, np.int32)
-        for number, culprit in enumerate(culprits):
-            low = max(culprit.start_pfn - start_pfn, 0)
-            high = min(culprit.start_pfn + culprit.pages - start_pfn, len(codes))
-            if low < high:
-                codes[low:high], owners[low:high] = CULPRIT, number
-        keys = codes * (len(culprits) + 2) + owners
-        if np.count_nonzero(np.diff(keys)) >= RUNS_KEPT and pageblock_pages:
-            codes, owners = _by_pageblock(codes, owners, start_pfn, pageblock_pages)
-            keys = codes * (len(culprits) + 2) + owners
-        edges = np.concatenate([[0], np.flatnonzero(np.diff(keys)) + 1, [len(keys)]])
-        for low, high in itertools.pairwise(edges.tolist()):
-            owner = int(owners[low])
-            runs.append(
-                MapRun(
-                    try_index=try_index,
-                    start_pfn=start_pfn + int(low),
-                    pages=int(high - low),
-                    state=STATES[int(codes[low])],
-                    culprit_id=culprits[owner].id if owner >= 0 else None,
-                )
-            )
-    return runs
+    """Maps of the pictured tries, in order of (try index, picture), and in `Try.map_try` where each try is drawn.
+
+    Tries that follow each other and look the same share the map of the last of them.
+    """
+    by_index = {one.index: one for one in tries}
+    drawn = [
+        (number, _with_culprits(strip, [_in_the_way(c, by_index.get(number)) for c in culprits], culprits))
+        for number, strip in strips
+    ]
+    if pageblock_pages:
+        drawn = [
+            (number, strip if len(strip.start) <= RUNS_KEPT else _summed_up(strip, pageblock_pages))
+            for number, strip in drawn
+        ]
+    shared = {number: number for number, _ in drawn}
+    for (number, strip), (following, its) in reversed(list(itertools.pairwise(drawn))):
+        if strip.same(its):
+            shared[number] = shared[following]
+    kept = _thinned([(number, strip) for number, strip in drawn if shared[number] == number])
+    for number, shown in shared.items():
+        if number in by_index and shown in kept:
+            by_index[number].map_try = shown
+    return [run for number, strip in kept.items() for run in _runs(strip, number, culprits)]
 
 
-def _by_pageblock(
-    codes: npt.NDArray[np.int32], owners: npt.NDArray[np.int32], start_pfn: int, pageblock_pages: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Each pageblock in one state: its culprit's if it has one, else what all its pages share, else mixed."""
-    codes, owners = codes.copy(), owners.copy()
-    low = 0
-    while low < len(codes):
-        high = min(low + pageblock_pages - (start_pfn + low) % pageblock_pages, len(codes))
-        culprit = np.flatnonzero(owners[low:high] >= 0)
-        if len(culprit):
-            codes[low:high], owners[low:high] = CULPRIT, owners[low + culprit[0]]
-        elif (codes[low:high] != codes[low]).any():
-            codes[low:high] = MIXED
-        low = high
-    return codes, owners
+def _in_the_way(culprit: Culprit, one: Try | None) -> bool:
+    """Whether it is to be drawn at this try; without tries (an inventory) at any time."""
+    if one is None:
+        return True
+    if culprit.effect == "blocked":
+        return any(first <= one.index <= last for first, last in culprit.blocked_tries)
+    since, until = culprit.held_since_ns, culprit.released_ns
+    return (since is None or since <= one.end_ns) and (until is None or one.start_ns <= until)
+
+
+def _with_culprits(strip: Strip, in_the_way: Sequence[bool], culprits: Sequence[Culprit]) -> Strip:
+    """The culprits drawn over the states; where several lie on a page, the one that decided is on top."""
+    places = [place for place, shown in enumerate(in_the_way) if shown]
+    places.sort(key=lambda place: (culprits[place].primary, culprits[place].effect == "blocked"))
+    if not places:
+        return strip
+    bounds = [(culprits[place].start_pfn, culprits[place].start_pfn + culprits[place].pages) for place in places]
+    strip = _cut(strip, np.array(bounds, np.int64).ravel())
+    for place, (low, high) in zip(places, np.searchsorted(strip.start, bounds).tolist(), strict=True):
+        strip.state[low:high], strip.culprit[low:high] = CULPRIT, place
+    return _joined(strip)
+
+
+def _cut(strip: Strip, pfns: npt.NDArray[np.int64]) -> Strip:
+    """The same runs, none of which goes on across any of these PFNs."""
+    run = np.searchsorted(strip.start, pfns, "right") - 1
+    inside = (run >= 0) & (pfns < strip.end[run])
+    start = np.union1d(strip.start, pfns[inside])
+    run = np.searchsorted(strip.start, start, "right") - 1
+    end = np.minimum(strip.end[run], np.append(start[1:], np.iinfo(np.int64).max))
+    return Strip(start, end, strip.state[run], strip.culprit[run])
+
+
+def _joined(strip: Strip) -> Strip:
+    """Neighbours that show the same become one run."""
+    differ = (
+        (strip.start[1:] != strip.end[:-1])
+        | (strip.state[1:] != strip.state[:-1])
+        | (strip.culprit[1:] != strip.culprit[:-1])
+    )
+    first = np.flatnonzero(np.concatenate([[True], differ]))
+    last = np.append(first[1:] - 1, len(strip.start) - 1)
+    return strip.rows(first)._replace(end=strip.end[last])
+
+
+def _summed_up(strip: Strip, pageblock_pages: int) -> Strip:
+    """At most RUNS_KEPT runs, if pageblocks can do it: those of the most runs are drawn whole.
+
+    Such a pageblock is its culprit's if it has one, else mixed.
+    """
+    blocks = strip.start // pageblock_pages
+    several = np.unique(blocks[1:][blocks[1:] == (strip.end[:-1] - 1) // pageblock_pages])
+    strip = _cut(strip, np.concatenate([several, several + 1]) * pageblock_pages)
+    blocks = strip.start // pageblock_pages
+    first = np.flatnonzero(np.concatenate([[True], (blocks[1:] != blocks[:-1]) | ~np.isin(blocks[1:], several)]))
+    last = np.append(first[1:], len(strip.start))
+    order = np.argsort(first - last, kind="stable")
+    saved = np.cumsum((last - first)[order] - 1)
+    chosen = order[: int(np.searchsorted(saved, len(strip.start) - RUNS_KEPT)) + 1]
+    keep = np.ones(len(strip.start), bool)
+    for low, high in zip(first[chosen].tolist(), last[chosen].tolist(), strict=True):
+        keep[low + 1 : high] = False
+        blamed = np.flatnonzero(strip.culprit[low:high] != NOBODY)
+        strip.end[low] = strip.end[high - 1]
+        if high - low > 1:
+            strip.state[low] = CULPRIT if len(blamed) else MIXED
+            strip.culprit[low] = strip.culprit[low + blamed[0]] if len(blamed) else NOBODY
+    return _joined(strip.rows(np.flatnonzero(keep)))
+
+
+def _thinned(maps: list[tuple[int, Strip]]) -> dict[int, Strip]:
+    """The last map, and of those before it the first and every second, fourth ..., so that there is room for them."""
+    *before, last = maps
+    while sum(len(strip.start) for _, strip in before) > RUNS_KEPT:
+        before = before[::2] if len(before) > 1 else []
+    return dict([*before, last])
+
+
+def _runs(strip: Strip, try_index: int, culprits: Sequence[Culprit]) -> list[MapRun]:
+    return [
+        MapRun(
+            try_index=try_index,
+            start_pfn=start,
+            pages=end - start,
+            state=STATES[state],
+            culprit_id=culprits[owner].id if owner != NOBODY else None,
+        )
+        for start, end, state, owner in zip(*(column.tolist() for column in strip), strict=True)
+    ]

@@ -19,19 +19,19 @@ _FILE_SYSTEMS = (
 )
 # Of evidence, holders and losses, as culprits/ and parsers/ word them.
 _TEMPLATES = (
-    "a an and anon anonymous aops as at attempt back because before bio blame block boot buffers bus by byte bytes "
-    "came cma comm confidential count cpu cpus damaged data describe detail dev device does dumped during early "
+    "a addr an and anon anonymous aops as at attempt back because before bio blame block boot buffers bus by byte "
+    "bytes came cma comm confidential count cpu cpus damaged data describe detail dev device does dumped during early "
     "ended ends entry error event events excess expected explain export fail-on failed failure file files fin_pfn "
     "first flags foll_pin followed format formats free freed from full futex gfp_flags given held holds html id in "
-    "incomplete info ino inode io_uring iommufd is isolating it its json junit kernel kernel-log layout left less "
-    "life line lines log longer lost map mapcount mapping md metadata migrated migrating migration missing more "
-    "neither no no-progress none nor not notifier o_direct of offline on only options or order out output own owner "
+    "incomplete info ino inode io_uring iommufd is isolating it its json junit kernel kernel-log layout left less life "
+    "line lines log longer lost map mapcount mapping md metadata migrated migratetype migrating migration missing more "
+    "mt neither no no-progress none nor not notifier o_direct of offline on only options or order out output own owner "
     "page page-owner page-pinner pages part pfn pin plot points process_vm ptrace quiet range rcu rdma read record "
-    "recorded records refcount reference references refused report restored ret ring_buffer said same sampled "
-    "samples send several shorter since skipped sleeps snapshot something splice still stream system taken task "
-    "test text than that the them there this to toml took trace tracer tracing twice umem unknown unmovable "
-    "unreadable up uptime uptodate used v4l2 val values vdpa vfio vmsplice was were what which while with within "
-    "without written xdp zero-copy zone"
+    "recorded records refcount reference references refused report restored ret ring_buffer said same sampled samples "
+    "send several shorter since skipped sleeps snapshot something splice still stream system taken task test text than "
+    "that the them there this to toml took trace tracer tracing twice umem unknown unmovable unreadable up uptime "
+    "uptodate used v4l2 val values vdpa vfio vmsplice was were what which while with within without written xdp "
+    "zero-copy zone"
 )
 _EXPLAINED = " ".join(
     word
@@ -49,6 +49,10 @@ WORDS = frozenset(
 
 KERNEL_TASKS = re.compile(
     r"(kswapd|kcompactd|swapper/|migration/|ksoftirqd/|cpuhp/|rcu_preempt)[0-9]*|khugepaged|<idle>|<\.\.\.>"
+)
+# What ftrace itself writes beside tracepoints, and what readers name so.
+FTRACE_EVENTS = frozenset(
+    ("bprint", "bputs", "branch", "console", "function", "kernel_stack", "print", "raw_data", "user_stack")
 )
 # Functions of the core kernel; any other may belong to a module or a vendor's driver.
 KERNEL_FUNCTIONS = re.compile(

@@ -117,7 +117,11 @@ class Request(Struct, kw_only=True):
 
 
 class Try(Struct, kw_only=True):
-    """One range tested within an attempt."""
+    """One range tested within an attempt.
+
+    map_try -- the try whose runs in `map` show the pages at this one: itself, or a later one up to which they did not
+    change; None where no map was kept, as for the try that got its range.
+    """
 
     index: int
     start_pfn: int | None
@@ -126,6 +130,7 @@ class Try(Struct, kw_only=True):
     end_ns: int
     result: str  # "succeeded", "EBUSY", "ENOMEM", "unknown" ...
     first_blocking_pfn: int | None = None
+    map_try: int | None = None
 
 
 class Phases(Struct, kw_only=True):
@@ -158,7 +163,10 @@ class PageCounts(Struct, kw_only=True):
 
 
 class MapRun(Struct, kw_only=True):
-    """A run of pages in one state at one try."""
+    """A run of pages in one state at one failing try.
+
+    The runs of a try cover all ranges that the attempt tried. Tries without runs: see `Try.map_try`.
+    """
 
     try_index: int = field(name="try")
     start_pfn: int

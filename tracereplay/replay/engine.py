@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter as Tally
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -15,6 +16,7 @@ from tracereplay.replay import state as st
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
 from tracereplay.replay.occupancy import StateCounts
+from tracereplay.replay.pictures import Pictures
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
 from tracereplay.replay.range_kernels import take_range
 from tracereplay.replay.replay_kernels import SLOTS_PER_KEY, FlagMask, missing_sections, replay, set_file_slot
@@ -32,6 +34,12 @@ class ActionKind(IntEnum):
     UNWATCH = 2  # the attempt ends
     TAKE = 3  # its spans were allocated as a range (cma_alloc_finish)
     COUNT = 4  # how many pages of its spans are in which state? `attempt` is the asker's own number
+    PICTURE = 5  # which page of its spans is in which state?
+
+
+AT_ONE_TIME = (
+    ActionKind.UNWATCH, ActionKind.WATCH, ActionKind.TAKE, ActionKind.PROBE, ActionKind.PICTURE, ActionKind.COUNT,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,8 @@ class Action:
     visited_end_pfn: int = 0
     named_pfn: int = -1
     named_file: tuple[int, int] | None = None  # (ino, page index): the page to name where only its file is known
-    picture: bool = False  # keep a copy of the rows of its spans
+    number: int = 0  # PICTURE: the asker's number for it
+    must: bool = False  # PICTURE: take it, whatever it costs
     taken: Spans = ()  # COUNT: parts that were allocated as ranges before, to be told apart
 
 
@@ -93,17 +102,19 @@ class Engine:
     actions: Sequence[Action] = ()
     sections_limit: int = field(default_factory=_sections_limit)
     time_ns: int | None = None
-    pictures: dict[int, list[tuple[int, npt.NDArray[np.void]]]] = field(default_factory=dict)  # see _picture
     counts: StateCounts = field(init=False)
+    pictures: Pictures = field(init=False)
     _mem: Memory = field(init=False)
     _active: list[int] = field(default_factory=list, init=False)
     _next_action: int = field(default=0, init=False)
     _slots: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        order = (ActionKind.UNWATCH, ActionKind.WATCH, ActionKind.TAKE, ActionKind.PROBE, ActionKind.COUNT)
-        self.actions = sorted(self.actions, key=lambda a: (a.time_ns, a.kind != ActionKind.WATCH, order.index(a.kind)))
-        self.counts = StateCounts(sum(action.kind == ActionKind.COUNT for action in self.actions))
+        self.actions = sorted(
+            self.actions, key=lambda a: (a.time_ns, a.kind != ActionKind.WATCH, AT_ONE_TIME.index(a.kind))
+        )
+        planned = Tally(action.kind for action in self.actions)
+        self.counts, self.pictures = StateCounts(planned[ActionKind.COUNT]), Pictures(planned[ActionKind.PICTURE])
         tables = {name: np.zeros(256, dtype) for name, dtype in st.TABLE_DTYPES.items()}
         self._mem = Memory(
             pages=st.blank_pages(0),
@@ -186,9 +197,9 @@ class Engine:
         if action.kind == ActionKind.COUNT:
             self.counts.count(self._mem, action.attempt, action.time_ns, action.spans, action.taken)
             return
-        if action.picture:
-            sane = (span for span in action.spans if 0 < span[1] - span[0] <= RANGE_PAGES_LIMIT)
-            self.pictures[action.attempt] = [(start, self._picture(start, end)) for start, end in sane]
+        if action.kind == ActionKind.PICTURE:
+            self.pictures.take(self._mem, action.attempt, action.number, action.spans, must=action.must)
+            return
         named_pfn = action.named_pfn if action.named_file is None else self._find_file(action)
         if named_pfn >= 0:
             self._make_room([(named_pfn, named_pfn + 1)])
@@ -198,16 +209,6 @@ class Engine:
                 at = probe(self._mem, at, end_pfn, action.visited_end_pfn, named_pfn, action.time_ns, action.attempt)
                 if at < end_pfn:
                     self._grow(("suspects", "claims"))
-
-    def _picture(self, start_pfn: int, end_pfn: int) -> npt.NDArray[np.void]:
-        """Runs (state.RUN) of pages of equal state and marks: small, however large the range."""
-        rows = self.pages(start_pfn, end_pfn)
-        keys = (rows["state"].astype(np.int32) << 16) | rows["marks"]
-        edges = np.flatnonzero(np.diff(keys, prepend=-1))
-        runs = np.zeros(len(edges), st.RUN)
-        runs["pages"] = np.diff(edges, append=len(rows))
-        runs["state"], runs["marks"] = rows["state"][edges], rows["marks"][edges]
-        return runs
 
     def _find_file(self, action: Action) -> int:
         """The page of the action's spans that holds this part of this file now, -1 = not known."""

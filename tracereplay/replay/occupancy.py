@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.replay import state as st
+from tracereplay.replay.budget import Budget
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.range_kernels import count_states
 
@@ -35,8 +36,10 @@ class StateCounts:
 
     planned: int
     rows: list[StateCount] = field(default_factory=list)
-    _asked: int = 0
-    _read: int = 0
+    _budget: Budget = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._budget = Budget(self.planned, ROWS_ALWAYS, ROWS_PER_EVENT)
 
     def count(
         self,
@@ -47,20 +50,17 @@ class StateCounts:
         taken: Iterable[tuple[int, int]],
     ) -> None:
         """Count these [start_pfn, end_pfn) spans now. taken -- parts of them that were allocated as ranges."""
-        self._asked += 1
-        cost = sum(_present_rows(mem, *span) for span in spans)
-        may_read = ROWS_ALWAYS * self._asked // self.planned + ROWS_PER_EVENT * int(mem.tally[st.Tally.EVENTS])
-        if self._read + cost > may_read:
+        cost = sum(present_rows(mem, *span) for span in spans)
+        if not self._budget.ask(cost, int(mem.tally[st.Tally.EVENTS])):
             return
-        self._read += cost
         states, ranges = _counted(mem, spans), _counted(mem, taken)
         free = int(states[st.State.BUDDY] + states[st.State.PCP])
         in_ranges = int(ranges[-1])
         self.rows.append(StateCount(key, time_ns, free, int(states[st.State.ALLOCATED]) - in_ranges, in_ranges))
 
 
-def _present_rows(mem: Memory, start_pfn: int, end_pfn: int) -> int:
-    """Rows that counting the span reads, rounded up to sections."""
+def present_rows(mem: Memory, start_pfn: int, end_pfn: int) -> int:
+    """Rows that looking at the span reads, rounded up to sections."""
     sections = mem.sections[max(start_pfn, 0) >> st.SECTION_BITS : ((end_pfn - 1) >> st.SECTION_BITS) + 1]
     return int(np.count_nonzero(sections >= 0)) << st.SECTION_BITS
 

@@ -1,0 +1,24 @@
+"""How much looking back a run may cost: what some questions leave, later ones may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Budget:
+    """An amount shared out evenly over the questions `planned`, and something more for every event replayed."""
+
+    planned: int
+    always: int  # over all questions of a run
+    per_event: int = 0
+    _asked: int = 0
+    _spent: int = 0
+
+    def ask(self, cost: int, events: int) -> bool:
+        """Whether the next question, at this cost and after so many events, is within the budget; it is then spent."""
+        self._asked += 1
+        if self._spent + cost > self.always * self._asked // self.planned + self.per_event * events:
+            return False
+        self._spent += cost
+        return True
