@@ -142,9 +142,9 @@ def test_slider_shows_which_tries_a_culprit_blocked(browser: Chrome, tmp_path: P
     culprits = [example.culprit(blocked_tries=[(0, 3)]), example.culprit(id="c1", start_pfn=0x1F000)]
     page = opened(browser, example.result(example.attempt(culprits=culprits)), tmp_path)
     last = page.pixels()
-    assert "try 16 took" in page.text("#map-status")
+    assert "try 16 wanted" in page.text("#map-status")
     page.slide(2)
-    assert "try 2 took 0xfc02-0x1fbf1: EBUSY, first in the way 0x1e403" in page.text("#map-status")
+    assert "try 2 wanted 0xfc02-0x1fbf1: EBUSY, first in the way 0x1e403" in page.text("#map-status")
     early = page.pixels()
     page.slide(3)
     page.run("app.map.area.culprits; return 0")
