@@ -186,6 +186,26 @@ def test_evidence_is_shown_event_by_event_with_its_stack(browser: Chrome, tmp_pa
     assert "gup_fast_fallback" in page.text("#detail")
 
 
+def test_what_is_only_informative_is_folded_below_the_verdict(browser: Chrome, tmp_path: Path) -> None:
+    losses = [example.loss(), example.loss(id="l1", code="free_without_alloc", severity="info", end_ns=None)]
+    page = opened(browser, example.result(example.attempt(), data_loss=losses), tmp_path)
+    assert [item.text.split()[0] for item in page.all("#verdict > .losses li")] == ["loss"]
+    assert page.text(".notes summary") == "1 note on what was read"
+    above, below = (f"document.querySelector('{of}').getBoundingClientRect().top" for of in (".attempt", ".notes"))
+    assert page.run(f"return {above} < {below}")
+
+
+def test_signs_at_the_ends_of_bars_are_explained_where_they_occur(browser: Chrome, tmp_path: Path) -> None:
+    seen = opened(browser, example.pinned(), tmp_path)
+    assert "not seen" not in seen.text("#timeline-chart")
+    culprits = [
+        example.culprit(held_since_ns=None),
+        example.culprit(id="c1", cause="writeback", released_ns=None, release="held_at_end"),
+    ]
+    page = opened(browser, example.result(example.attempt(culprits=culprits)), tmp_path)
+    assert "\u25c2 taking not seen, \u25b8 still held when the trace ends" in page.text("#timeline-chart")
+
+
 def test_theme_follows_the_system_and_the_button(browser: Chrome, tmp_path: Path) -> None:
     page = opened(browser, example.pinned(), tmp_path)
     background = "return getComputedStyle(document.body).backgroundColor"
