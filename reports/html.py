@@ -46,6 +46,7 @@ def render_html(result: Result) -> str:
     result = harmless(result)
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    losses = loss_sentences(result.inputs, result.data_loss, full=True)
     told = told_attempts(result)
     shown = representatives(told)
     codes = causes_of(told)
@@ -60,7 +61,8 @@ def render_html(result: Result) -> str:
         tool=result.tool,
         inputs=[(i.path, input_facts(i), is_lossy(i, result.data_loss)) for i in main_inputs(result.inputs)],
         beside=beside,
-        losses=loss_sentences(result.inputs, result.data_loss, full=True),
+        losses=[loss for loss in losses if loss[0] != "info"],
+        notes=[loss for loss in losses if loss[0] == "info"],
         attempts=[_attempt(a, like_it, result) for a, like_it in shown[:MAX_ATTEMPTS]],
         more=sum(1 + len(like_it) for _, like_it in shown[MAX_ATTEMPTS:]),
         fine=[a for a in result.attempts if not is_told(a)],

@@ -8,6 +8,7 @@ patterns are those of the HTML report: hues that people with any colour vision t
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ MAX_LANES = 24
 MAX_BARS = 20
 MAX_AREAS = 8
 MAX_NAME = 64
+TOLERANCE = 1e-9  # of a time: an axis that spans less is none
 _STYLE: dict[str, Any] = {
     "svg.hashsalt": "tracereplay", "svg.fonttype": "path", "pdf.fonttype": 42, "font.family": "DejaVu Sans",
     "font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "axes.spines.top": False,
@@ -67,7 +69,8 @@ def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = 
         from matplotlib.figure import Figure  # noqa: PLC0415  (without pyplot: no display, no global state)
     except ImportError:
         raise UsageError("matplotlib is not installed: pip install 'tracereplay[plots]'") from None
-    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # keys are Literals there
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():  # type: ignore[arg-type]  # keys are Literals there
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it draws a box with the number
         figure = Figure(layout="constrained")
         draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
         draw(figure, harmless(result))
@@ -156,7 +159,7 @@ def _timeline(figure: Figure, result: Result) -> None:
     ends = [a.start_ns if a.end_ns is None else a.end_ns for a in attempts]
     times = [t for lane in shown for bar in lane.bars for t in (bar.start_ns, bar.end_ns) if t is not None]
     low, high = min([a.start_ns for a in attempts] + times), max(ends + times)
-    margin = max((high - low) * 0.03, 1)
+    margin = max((high - low) * 0.03, abs(low) * TOLERANCE, 1)
     low, high = int(low - margin), int(high + margin)
     figure.set_size_inches(11, 1.6 + 0.3 * (1 + len(shown)))
     axes = figure.subplots()
@@ -171,14 +174,15 @@ def _timeline(figure: Figure, result: Result) -> None:
             faded = bar.start_ns is None or (bar.end_ns is None and not bar.still_held)
             look = _look(lane.cause, causes)
             look["alpha"] = 0.5 if faded else 1.0
-            axes.broken_barh(
-                [(start / scale, max(end - start, 1) / scale)], (row - 0.32, 0.64), edgecolor="white", **look
-            )
+            # A white edge would be all that is seen of a narrow bar.
+            look["edgecolor"] = "white" if end - start > (high - low) / 200 else "none"
+            width = max(end - start, (high - low) / 1000)
+            axes.broken_barh([(start / scale, width / scale)], (row - 0.32, 0.64), **look)
     axes.set(xlim=(low / scale, high / scale), ylim=(len(shown) + 0.6, -0.6), yticks=range(len(shown) + 1))
     axes.set_yticklabels(["attempts", *(_short(lane.label) for lane in shown)])
     axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
-    more = f", and {count(len(found) - len(shown), 'more holder')}" if len(found) > len(shown) else ""
-    axes.set_title(f"When pages were held: {count(len(attempts), 'attempt')}{more}")
+    most = f", the {len(shown)} of {len(found):,} holders with the most pages" if len(found) > len(shown) else ""
+    axes.set_title(f"When pages were held: {count(len(attempts), 'attempt')}{most}")
     _legend(figure, list(dict.fromkeys(lane.cause for lane in shown)), causes)
 
 
@@ -230,6 +234,7 @@ def _hold_times(figure: Figure, result: Result) -> None:
     axes.set(xscale="log" if wide else "linear", xlabel="held for, seconds", ylabel="pages")
     axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")  # the usual one writes powers as formulas
     axes.xaxis.set_minor_formatter(lambda _, __: "")
+    axes.yaxis.set_major_formatter(lambda pages, _: f"{pages:,g}")
     axes.set_title("How long pages were held")
     _legend(figure, list(held), causes)
 
@@ -265,7 +270,8 @@ def _draw_occupancy(axes: Axes, area: Occupancy, unit: str) -> None:
         top = [low + more for low, more in zip(bottom, pages, strict=True)]
         axes.fill_between(times, bottom, top, step="post", facecolor=OCCUPANCY_COLORS[name], linewidth=0)
         bottom = top
-    axes.set(xlim=(times[0], max(times[-1], times[0] + 1e-9)), ylim=(0, area.top), ylabel="pages")
+    last = max(times[-1], times[0] + max(abs(times[0]) * TOLERANCE, TOLERANCE))
+    axes.set(xlim=(times[0], last), ylim=(0, max(area.top, 1)), ylabel="pages")
     axes.yaxis.set_major_formatter(lambda pages, _: f"{pages:,.0f}")
     for attempt in area.attempts:
         color = OUTCOME_COLORS.get(attempt.outcome, "#5b6470")
@@ -301,7 +307,8 @@ def _look(name: str, causes: dict[str, int]) -> dict[str, Any]:
     if name not in causes:
         return {"facecolor": STATE_COLORS[name]}
     place = causes[name]
-    return {"facecolor": HUES[place % len(HUES)], "hatch": HATCHES[place // 2 % len(HATCHES)]}
+    hatch = place // 2 + place // len(HUES)  # no two of the first 32 causes look the same
+    return {"facecolor": HUES[place % len(HUES)], "hatch": HATCHES[hatch % len(HATCHES)]}
 
 
 def _legend(figure: Figure, names: list[str], causes: dict[str, int]) -> None:

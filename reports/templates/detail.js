@@ -19,7 +19,7 @@ const culpritLine = (culprit) => {
   const look = causeLook(CAUSES.get(cell("culprits", "cause", culprit)));
   return joined([
     `${look.letter}: ${countText(cell("culprits", "pages", culprit), "page")} ${cellText("culprits", "cause", culprit)} (${cellText("culprits", "verdict", culprit)})`,
-    holderText(culprit), heldText(culprit), tries ? `in the way of try ${tries}` : null,
+    holderText(culprit), heldText(culprit), tries ? `in the way of ${/^\d+$/.test(tries) ? "try" : "tries"} ${tries}` : null,
   ]);
 };
 

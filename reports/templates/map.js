@@ -26,10 +26,10 @@ class AreaMap {
     return tryRow === null ? this.runs : this.runsOfTry.get(cell("tries", "shown_map", tryRow)) ?? [];
   }
 
-  // Cells from `low` on, `pages` each: pages by state, culprit rows, pages by cause, pages in the way at a try.
+  // Cells from `low` on, `pages` each: pages by state, culprit rows, pages by cause, those in the way at a try by cause and in all.
   cells(low, pages, number, tryRow) {
     const cells = range(0, number).map((place) => ({
-      start: low + place * pages, pages, states: new Float64Array(STATES.length), culprits: [], causes: new Map(), now: 0,
+      start: low + place * pages, pages, states: new Float64Array(STATES.length), culprits: [], causes: new Map(), blocking: new Map(), now: 0,
     }));
     const spread = (start, length, add) => {
       const first = Math.max(0, Math.floor((start - low) / pages));
@@ -50,7 +50,7 @@ class AreaMap {
       const place = CAUSES.get(culprits.cause[culprit]);
       spread(culprits.start_pfn[culprit], culprits.pages[culprit], (to, many) => {
         to.culprits.push(culprit);
-        to.causes.set(place, (to.causes.get(place) ?? 0) + many);
+        for (const causes of now ? [to.causes, to.blocking] : [to.causes]) causes.set(place, (causes.get(place) ?? 0) + many);
         if (now) to.now += many;
       });
     }
@@ -66,8 +66,9 @@ class AreaMap {
     return best >= 0 || !of.states[NOT_SEEN] ? best : NOT_SEEN;
   }
 
+  // The cause of most pages; what is in the way just now goes before what is not.
   static mainCause(of) {
-    return [...of.causes].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
+    return [...(of.now ? of.blocking : of.causes)].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
   }
 
   // The next culprit page outside [low, high), in this direction; the first or last one when none is left.

@@ -120,11 +120,8 @@ class MapView {
       context.lineWidth = 1;
       context.strokeRect(x + 0.5, y + 0.5, inner - 1, inner - 1);
     }
-    if (of.culprits.length) {
-      context.globalAlpha = of.now ? 1 : 0.4;
-      paintCause(context, AreaMap.mainCause(of), x, y, inner, inner);
-    }
     context.globalAlpha = 1;
+    if (of.culprits.length) (of.now ? paintCause : paintCauseFrame)(context, AreaMap.mainCause(of), x, y, inner, inner);
     const first = this.tryRow === null ? null : cell("tries", "first_blocking_pfn", this.tryRow);
     if (first !== null && first >= of.start && first < of.start + of.pages) this.outline(context, x, y, inner, "mark", 2);
     if (this.cursor !== null && this.cursor >= of.start && this.cursor < of.start + of.pages) {
@@ -169,7 +166,8 @@ class MapView {
   status() {
     const row = this.tryRow;
     const [first, end] = this.tries;
-    byId("try-number").textContent = row === null ? "none seen" : `${cell("tries", "index", row)} (${cell("tries", "index", first)}-${cell("tries", "index", end - 1)})`;
+    const [number, lowest, highest] = [row, first, end - 1].map((at) => (row === null ? null : cell("tries", "index", at)));
+    byId("try-number").textContent = row === null ? "none seen" : lowest === highest ? `${number}` : `${number} (${lowest}-${highest})`;
     if (this.area.start === null) {
       byId("map-status").textContent = "";
       return;
@@ -181,7 +179,7 @@ class MapView {
 
   tryText(row) {
     const [low, high, fail] = ["start_pfn", "end_pfn", "first_blocking_pfn"].map((name) => cell("tries", name, row));
-    const where = low !== null && high !== null ? ` took ${spanText(low, high - low)}` : "";
+    const where = low !== null && high !== null ? ` wanted ${spanText(low, high - low)}` : "";
     return `try ${cell("tries", "index", row)}${where}: ${cellText("tries", "result", row)}${fail === null ? "" : `, first in the way ${pfnText(fail)}`}`;
   }
 
@@ -199,7 +197,9 @@ class MapView {
     STATES.forEach(([, words], state) => {
       if (states.has(state)) items.push(make("li", {}, stateSwatch(state), words));
     });
-    if (causes.length && this.tries[1] > this.tries[0]) items.push(make("li", { class: "dim" }, "pale: not in the way of this try; outlined: the first page in its way"));
+    if (causes.length && this.tries[1] > this.tries[0]) items.push(make("li", { class: "dim" }, "framed: not in the way of this try; dark frame: the first page in its way; pale: outside its range"));
+    const mapped = this.area.runsAt(this.tryRow).reduce((sum, run) => sum + TABLES.map.pages[run], 0);
+    if (mapped && mapped < this.area.end - this.area.start) items.push(make("li", { class: "dim" }, "empty squares: not tried"));
     if (!this.area.runs.length) {
       const why = cellText("attempts", "errno", attempt) === null ? "the pages of a success are not kept one by one" : "no state of its pages is known";
       items.push(make("li", { class: "dim" }, `empty squares: ${why}`));

@@ -22,7 +22,7 @@ const causeCode = (place) => text([...CAUSES.keys()][place]);
 
 const causeLook = (place) => ({
   color: HUES[place % HUES.length],
-  pattern: PATTERNS[Math.floor(place / 2) % PATTERNS.length],
+  pattern: PATTERNS[(Math.floor(place / 2) + Math.floor(place / HUES.length)) % PATTERNS.length],
   letter: String.fromCharCode(65 + (place % 26)),
 });
 
@@ -62,6 +62,21 @@ const paintCause = (context, place, x, y, width, height) => {
     context.fillText(look.letter, x + width / 2, y + height / 2 + 0.5);
   }
   context.restore();
+};
+
+// The same cause where it is not in the way just now: its frame and its letter, around what the pages are.
+const paintCauseFrame = (context, place, x, y, width, height) => {
+  const look = causeLook(place);
+  const line = Math.min(width, height) < 7 ? 1 : 2;
+  context.strokeStyle = context.fillStyle = look.color;
+  context.lineWidth = line;
+  context.strokeRect(x + line / 2, y + line / 2, width - line, height - line);
+  if (Math.min(width, height) < 12) return;
+  context.font = `bold ${Math.min(11, height - 4)}px sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillStyle = colorOf("ink");
+  context.fillText(look.letter, x + width / 2, y + height / 2 + 0.5);
 };
 
 const paintState = (context, state, x, y, width, height) => {

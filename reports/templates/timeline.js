@@ -119,8 +119,18 @@ class Timeline {
       svg.append(draw("text", { x: group ? 24 : 2, y: y + 16 }, draw("title", {}, label), short), ...bars(y));
     });
     const hidden = this.holds.length - MAX_LANES;
-    const note = hidden > 0 ? [make("p", { class: "dim" }, `and ${countText(hidden, "more holder")}: see the table of culprits`)] : [];
-    this.target.replaceChildren(svg, ...note);
+    const notes = [hidden > 0 ? `and ${countText(hidden, "more holder")}: see the table of culprits` : "", this.signsText()];
+    this.target.replaceChildren(svg, ...notes.filter((note) => note).map((note) => make("p", { class: "dim" }, note)));
+  }
+
+  // What the signs at the ends of bars mean, those that occur.
+  signsText() {
+    const bars = this.holds.slice(0, MAX_LANES).flatMap((group) => group.bars);
+    return joined([
+      bars.some(({ from }) => from === -Infinity) ? "\u25c2 taking not seen" : null,
+      bars.some(({ to, open }) => to === Infinity && open === "unknown") ? "? letting go not seen" : null,
+      bars.some(({ to, open }) => to === Infinity && open !== "unknown") ? "\u25b8 still held when the trace ends" : null,
+    ]);
   }
 
   patterns() {

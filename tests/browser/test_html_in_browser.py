@@ -142,9 +142,9 @@ def test_slider_shows_which_tries_a_culprit_blocked(browser: Chrome, tmp_path: P
     culprits = [example.culprit(blocked_tries=[(0, 3)]), example.culprit(id="c1", start_pfn=0x1F000)]
     page = opened(browser, example.result(example.attempt(culprits=culprits)), tmp_path)
     last = page.pixels()
-    assert "try 16 took" in page.text("#map-status")
+    assert "try 16 wanted" in page.text("#map-status")
     page.slide(2)
-    assert "try 2 took 0xfc02-0x1fbf1: EBUSY, first in the way 0x1e403" in page.text("#map-status")
+    assert "try 2 wanted 0xfc02-0x1fbf1: EBUSY, first in the way 0x1e403" in page.text("#map-status")
     early = page.pixels()
     page.slide(3)
     page.run("app.map.area.culprits; return 0")
@@ -184,6 +184,26 @@ def test_evidence_is_shown_event_by_event_with_its_stack(browser: Chrome, tmp_pa
     assert "6.130493 s before" in page.text("#detail")
     page.run("document.querySelector('#detail details').open = true")
     assert "gup_fast_fallback" in page.text("#detail")
+
+
+def test_what_is_only_informative_is_folded_below_the_verdict(browser: Chrome, tmp_path: Path) -> None:
+    losses = [example.loss(), example.loss(id="l1", code="free_without_alloc", severity="info", end_ns=None)]
+    page = opened(browser, example.result(example.attempt(), data_loss=losses), tmp_path)
+    assert [item.text.split()[0] for item in page.all("#verdict > .losses li")] == ["loss"]
+    assert page.text(".notes summary") == "1 note on what was read"
+    above, below = (f"document.querySelector('{of}').getBoundingClientRect().top" for of in (".attempt", ".notes"))
+    assert page.run(f"return {above} < {below}")
+
+
+def test_signs_at_the_ends_of_bars_are_explained_where_they_occur(browser: Chrome, tmp_path: Path) -> None:
+    seen = opened(browser, example.pinned(), tmp_path)
+    assert "not seen" not in seen.text("#timeline-chart")
+    culprits = [
+        example.culprit(held_since_ns=None),
+        example.culprit(id="c1", cause="writeback", released_ns=None, release="held_at_end"),
+    ]
+    page = opened(browser, example.result(example.attempt(culprits=culprits)), tmp_path)
+    assert "\u25c2 taking not seen, \u25b8 still held when the trace ends" in page.text("#timeline-chart")
 
 
 def test_theme_follows_the_system_and_the_button(browser: Chrome, tmp_path: Path) -> None:

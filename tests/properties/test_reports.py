@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from xml.etree import ElementTree as ET
 
 import jsonschema  # type: ignore[import-untyped]
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tracereplay.errors import UsageError
 from tracereplay.model import result as model
 from tracereplay.model.confidential import confidential
 from tracereplay.model.explain import EXPLANATIONS
@@ -162,3 +164,13 @@ def test_tables_keep_every_row(result: Result) -> None:
     for name in ("tries", "map", "culprits"):
         assert tables[name].num_rows == sum(len(getattr(attempt, name)) for attempt in result.attempts)
     assert list(tables) == list(SPECS)
+
+
+@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking takes long
+@given(RESULTS, st.sampled_from(("map", "timeline", "blame", "hold-times", "occupancy")), st.none() | TRY)
+def test_plots_draw_any_result_or_say_why_not(result: Result, kind: str, try_index: int | None) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra `plots`)")
+    from tracereplay.reports.plots import render_plot  # noqa: PLC0415
+
+    with contextlib.suppress(UsageError):
+        assert render_plot(result, kind, "svg", try_index if kind == "map" else None).startswith(b"<?xml")

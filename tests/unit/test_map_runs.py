@@ -74,6 +74,17 @@ def test_an_inventory_without_tries_shows_every_culprit() -> None:
     assert told(runs, 0) == [(64, 63, "held", None), (127, 1, "culprit", "c0")]
 
 
+def test_numbers_beyond_all_memory_are_left_out() -> None:
+    """A kernel log may be damaged in a PFN."""
+    far = [
+        example.culprit(id=f"c{at}", start_pfn=pfn, pages=pages, blocked_tries=[(0, 0)])
+        for at, (pfn, pages) in enumerate([(1 << 64, 1), (0, 1), (0, 1 << 70), (120, 1 << 70)])
+    ]
+    runs = drawn([picture(0, (64, USED))], tries(1), far)
+    assert told(runs, 0) == [(64, 56, "culprit", "c2"), (120, 8, "culprit", "c3")]
+    assert count_pages(strip_of(picture(0, (64, USED))), ((-(1 << 70), 1 << 70), (1 << 65, 1 << 66))).requested == 64
+
+
 def test_tries_that_look_alike_share_the_map_of_the_last_of_them() -> None:
     made = tries(6)
     looks = [USED, USED, BUDDY, USED, USED]

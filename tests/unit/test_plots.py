@@ -9,9 +9,10 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra `pl
 from tests.unit import result_examples as example
 from tracereplay.cli import plot
 from tracereplay.errors import UsageError
+from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Counter, MapRun, Result
 from tracereplay.reports.occupancy import occupancies
-from tracereplay.reports.plots import KINDS, SUFFIXES, render_plot
+from tracereplay.reports.plots import HUES, KINDS, SUFFIXES, _look, render_plot
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
@@ -72,6 +73,21 @@ def test_occupancy_of_several_machines_is_kept_apart() -> None:
     assert (other.input_id, other.times, other.pages, other.attempts) == ("i1", [1], {"free": [7]}, [])
     assert one.total == 65_536
     assert render_plot(both, "occupancy", "png").startswith(MAGIC["png"])
+
+
+def test_no_two_causes_look_the_same() -> None:
+    causes = {code: place for place, code in enumerate(EXPLANATIONS)}
+    assert len({str(_look(code, causes)) for code in causes}) == len(causes) > 20
+
+
+def test_short_holds_of_a_long_trace_are_seen() -> None:
+    """A bar of a millisecond within hours is drawn wide enough, and not in the white of its edge."""
+    held = example.culprit(held_since_ns=5 * 10**9, released_ns=5 * 10**9 + 10**6, cause="writeback")
+    late = example.attempt(id="a1", start_ns=10**13, end_ns=10**13 + 10**9, tries=[])
+    drawn = render_plot(example.result(example.attempt(culprits=[held]), late), "timeline", "svg").decode()
+    bars = [part for part in drawn.split("<path")[1:] if HUES[0] in part.split("/>")[0]]
+    assert bars
+    assert not any("stroke: #ffffff" in bar.split("/>")[0] for bar in bars[:1])
 
 
 def test_names_with_formulas_stay_names() -> None:

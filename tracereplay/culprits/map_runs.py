@@ -33,6 +33,11 @@ class Strip(NamedTuple):
         """Some of the runs."""
         return Strip(self.start[chosen], self.end[chosen], self.state[chosen], self.culprit[chosen])
 
+    def within(self, start_pfn: int, end_pfn: int) -> tuple[int, int]:
+        """The part of a span that lies where the strip does: a damaged input may name any number. May be empty."""
+        low, high = int(self.start[0]), int(self.end[-1])
+        return min(max(start_pfn, low), high), max(min(end_pfn, high), low)
+
     def same(self, other: Strip) -> bool:
         """Whether both show the same."""
         return (
@@ -59,7 +64,8 @@ def count_pages(strip: Strip, spans: Spans) -> PageCounts:
     """How many pages of these spans were free, moved away, still held, or never seen."""
     tally = np.zeros(len(STATES), np.int64)
     for low, high in spans:
-        np.add.at(tally, strip.state, np.clip(np.minimum(strip.end, high) - np.maximum(strip.start, low), 0, None))
+        first, end = strip.within(low, high)
+        np.add.at(tally, strip.state, np.clip(np.minimum(strip.end, end) - np.maximum(strip.start, first), 0, None))
     return PageCounts(
         requested=int(tally.sum()),
         free=int(tally[FREE]),
@@ -113,7 +119,7 @@ def _with_culprits(strip: Strip, in_the_way: Sequence[bool], culprits: Sequence[
     places.sort(key=lambda place: (culprits[place].primary, culprits[place].effect == "blocked"))
     if not places:
         return strip
-    bounds = [(culprits[place].start_pfn, culprits[place].start_pfn + culprits[place].pages) for place in places]
+    bounds = [strip.within(c.start_pfn, c.start_pfn + c.pages) for c in (culprits[place] for place in places)]
     strip = _cut(strip, np.array(bounds, np.int64).ravel())
     for place, (low, high) in zip(places, np.searchsorted(strip.start, bounds).tolist(), strict=True):
         strip.state[low:high], strip.culprit[low:high] = CULPRIT, place
