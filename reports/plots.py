@@ -39,7 +39,7 @@ MAX_LANES = 24
 MAX_BARS = 20
 MAX_AREAS = 8
 MAX_NAME = 64
-_STYLE: dict[str, Any] = {
+PLOT_STYLE: dict[str, Any] = {
     "svg.hashsalt": "tracereplay", "svg.fonttype": "path", "pdf.fonttype": 42, "font.family": "DejaVu Sans",
     "font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "axes.spines.top": False,
     "axes.spines.right": False, "text.usetex": False, "text.parse_math": False, "hatch.linewidth": 0.6,
@@ -56,7 +56,7 @@ def render_plot(result: Result, kind: str, suffix: str) -> bytes:
         from matplotlib.figure import Figure  # noqa: PLC0415  (without pyplot: no display, no global state)
     except ImportError:
         raise UsageError("matplotlib is not installed: pip install 'tracereplay[plots]'") from None
-    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # keys are Literals there
+    with matplotlib.rc_context(PLOT_STYLE):  # type: ignore[arg-type]  # keys are Literals there
         figure = Figure(layout="constrained")
         KINDS[kind](figure, harmless(result))
         out = io.BytesIO()
