@@ -70,7 +70,8 @@ def _lines(axes: Axes, trend: Trend) -> None:
         axes.plot(*zip(*known, strict=True), color=HUES[hue % len(HUES)], marker="o", markersize=3, label=label)
     step = -(-len(trend.groups) // MAX_TICKS)
     axes.set(xticks=list(places)[::step], ylabel="% of traces", xlabel=trend.over, ylim=(0, None))
-    axes.set_xticklabels([_short(group.value or "", 16) for group in trend.groups[::step]])
+    names = [_short(group.value or "", 16) for group in trend.groups[::step]]
+    axes.set_xticklabels(names, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_title(f"What changed along {trend.over}")
     if shown:
         axes.legend(frameon=False)

@@ -44,7 +44,7 @@ class Failure:
 
 
 class StoppedError(Exception):
-    """The guard was closed while a request ran."""
+    """The guard was stopped while a request ran."""
 
 
 class Guard:
@@ -56,10 +56,10 @@ class Guard:
         self._child: subprocess.Popen[bytes] | None = None
         self._connection: Connection[Any, Any] | None = None
         self._is_used = False
-        self._closed = threading.Event()
+        self._stopped = threading.Event()
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """The result of a request (child.REQUESTS), or a Failure. Raises StoppedError after `close`.
+        """The result of a request (child.REQUESTS), or a Failure. Raises StoppedError after `stop`.
 
         What kills a child that has served before is tried once more in a fresh one: only that counts, so that no
         trace pays for what another left behind.
@@ -72,15 +72,20 @@ class Guard:
         shutil.rmtree(self.folder, ignore_errors=True)
         return answer
 
-    def close(self) -> None:
-        """End the child at once; may be called from any thread."""
-        self._closed.set()
+    def stop(self) -> None:
+        """End the child at once, and with it the request; may be called from any thread. `close` comes after."""
+        self._stopped.set()
         if self._child is not None:
             self._child.kill()
+
+    def close(self) -> None:
+        """Let go of everything; nobody asks any more."""
+        self._stopped.set()
+        self._end_child()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _ask(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        if self._closed.is_set():
+        if self._stopped.is_set():
             raise StoppedError
         self.folder.mkdir(parents=True, exist_ok=True)
         child, connection = self._start()
@@ -90,6 +95,8 @@ class Guard:
         try:
             connection.send((name, arguments))
             while not connection.poll(min(LOOK_S, max(deadline - time.monotonic(), 0.0))):
+                if self._stopped.is_set():
+                    raise StoppedError
                 if (kept := _private_bytes(process)) > self.limits.memory_bytes:
                     self._end_child()
                     limit = format_bytes(self.limits.memory_bytes)
@@ -125,7 +132,7 @@ class Guard:
 
     def _death(self) -> Failure:
         """Why the child has gone."""
-        if self._closed.is_set():
+        if self._stopped.is_set():
             raise StoppedError
         status = self._child.wait() if self._child is not None else 0
         self._end_child()

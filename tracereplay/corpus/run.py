@@ -171,7 +171,7 @@ class _Driver:
                 "key": identity.key if identity is not None else None,
                 "analysis": self.order.analysis,
                 "status": status,
-                "reason": failure.reason if failure is not None else None,
+                "reason": failure.reason.removeprefix(f"{source.path}: ") if failure is not None else None,
                 "notes": identity.notes if identity is not None else None,
                 "fingerprint": source.fingerprint,
                 "size_bytes": source.size_bytes,

@@ -1,0 +1,105 @@
+"""What a corpus run costs beside the analyses themselves, and whether the number of workers changes anything.
+
+    python -m benchmarks.corpus_run TRACES STORE [--jobs N] [--sample 100] [--same-as STORE]
+
+TRACES -- as benchmarks.corpus_traces makes them. Single-trace analysis is `Session.blame()` on every so manieth trace,
+one after the other in one warm process, files in the page cache. The run is timed as a whole: driver, child
+processes, hashing, copying, writing, committing. Both in CPU seconds (user + system), which other load disturbs least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+
+import psutil
+
+from tracereplay.corpus.discover import discover
+from tracereplay.corpus.executors import local_workers
+from tracereplay.corpus.guard import Limits
+from tracereplay.corpus.job import analysis_version
+from tracereplay.corpus.run import Summary, run
+from tracereplay.corpus.sources import Source
+from tracereplay.corpus.store import Store
+from tracereplay.corpus.tables import FOUND
+from tracereplay.corpus.work import Order
+from tracereplay.session import Session
+
+MIB = 1 << 20
+TIMES = ("analysed_at", "seconds", "cpu_seconds")
+
+
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("traces", type=Path)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--sample", type=int, default=100)
+    parser.add_argument("--same-as", type=Path)
+    args = parser.parse_args()
+    broken = set(json.loads((args.traces / "planted.json").read_text())["broken"])
+    sources = list(discover([str(args.traces.absolute())], lambda _path: {}))
+    fine = [one for one in sources if str(Path(one.path).relative_to(args.traces.absolute())) not in broken]
+    single = _single(fine, args.sample)
+    print(f"single-trace analysis: {single:.4f} CPU s a trace, mean of {min(args.sample, len(fine))}", flush=True)
+
+    store, sizes = Store.create(str(args.store)), list[tuple[int, int]]()
+    before, began = _cpu_seconds(), time.monotonic()
+
+    def watch(summary: Summary) -> None:
+        sizes.append((summary.done, psutil.Process().memory_info().rss // MIB))
+
+    with local_workers(args.jobs) as workers:
+        summary = run(store, discover([str(args.traces)], lambda _p: {}), workers, _order(store), watch)
+    spent, wall = _cpu_seconds() - before, time.monotonic() - began
+    each = spent / max(len(fine), 1)
+    print(f"run with {args.jobs} jobs: {summary.done} traces, {summary.by_status}, {wall:.0f} s")
+    print(
+        f"  {each:.4f} CPU s a trace, {each / single - 1:+.1%} beside single-trace analysis; {summary.done / wall:.1f} traces/s"
+    )
+    tenths = [sizes[place * (len(sizes) - 1) // 10] for place in range(11)]
+    print(f"  driver's memory, MiB, after so many traces: {', '.join(f'{done}: {mib}' for done, mib in tenths)}")
+    if args.same_as is not None:
+        same = {name: _rows(store, name) == _rows(Store(str(args.same_as)), name) for name in ("runs", *FOUND)}
+        print(f"  equal to {args.same_as}: {same}")
+    return 0
+
+
+def _order(store: Store) -> Order:
+    return Order(store.url, analysis_version(), Limits())
+
+
+def _single(sources: list[Source], sample: int) -> float:
+    """CPU seconds of one analysis in a warm process."""
+    step = max(len(sources) // sample, 1)
+    chosen = sources[::step][:sample]
+    for one in chosen[:5]:  # kernels are loaded, allocators have grown
+        _blame(one)
+    began = time.process_time()
+    for one in chosen:
+        _blame(one)
+    return (time.process_time() - began) / len(chosen)
+
+
+def _blame(source: Source) -> None:
+    Session([source.path], argv=[], layout=source.sides["layout"], kernel_log=source.sides["kernel_log"]).blame()
+
+
+def _cpu_seconds() -> float:
+    """Of this process and its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _rows(store: Store, name: str) -> list[str]:
+    table = store.rows(name).to_table()
+    table = table.drop_columns([column for column in TIMES if column in table.column_names])
+    return sorted(map(repr, table.to_pylist()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
