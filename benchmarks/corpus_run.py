@@ -58,9 +58,7 @@ def main() -> int:
     spent, wall = _cpu_seconds() - before, time.monotonic() - began
     each = spent / max(len(fine), 1)
     print(f"run with {args.jobs} jobs: {summary.done} traces, {summary.by_status}, {wall:.0f} s")
-    print(
-        f"  {each:.4f} CPU s a trace, {each / single - 1:+.1%} beside single-trace analysis; {summary.done / wall:.1f} traces/s"
-    )
+    print(f"  {each:.4f} CPU s a trace, {each / single - 1:+.1%} to single-trace analysis; {summary.done / wall:.1f}/s")
     tenths = [sizes[place * (len(sizes) - 1) // 10] for place in range(11)]
     print(f"  driver's memory, MiB, after so many traces: {', '.join(f'{done}: {mib}' for done, mib in tenths)}")
     if args.same_as is not None:

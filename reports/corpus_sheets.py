@@ -173,7 +173,7 @@ def _side(side: Side) -> str:
 
 def _changes(title: str, changes: Sequence[Change], style: Style) -> Sheet:
     shown = changes if style.full else changes[:MAX_CHANGES]
-    columns = ("", "what", "A", "B", "odds ratio", "p, corrected#", "example")
+    columns = ("", "what", "A#", "B#", "odds ratio#", "p, corrected#", "example")
     rows = [
         (
             change.kind,
@@ -190,7 +190,9 @@ def _changes(title: str, changes: Sequence[Change], style: Style) -> Sheet:
 
 
 def _interval(traces: int, of: tuple[float, float, float]) -> str:
-    return f"{traces:,}: {of[0]:.1%} ({of[1]:.1%} to {of[2]:.1%})"
+    """`4: 20 % (8-42)`: traces, share, interval of the share."""
+    share_of, low, high = (f"{100 * value:.3g}" if value < 0.01 else f"{100 * value:.0f}" for value in of)
+    return f"{traces:,}: {share_of} % ({low}-{high})"
 
 
 def _odds(change: Change) -> str:
@@ -199,7 +201,7 @@ def _odds(change: Change) -> str:
     middle, low, high = (
         "∞" if bound is None else f"{bound:.3g}" for bound in (change.odds_ratio, change.odds_low, change.odds_high)
     )
-    return f"{middle} ({low} to {high})"
+    return f"{middle} ({low}-{high})"
 
 
 def gate_sheets(gate: CorpusGate, style: Style) -> list[Sheet]:  # noqa: ARG001

@@ -15,6 +15,7 @@ from tracereplay.corpus.work import close_guards, stop_guards
 from tracereplay.errors import UsageError
 
 RETRIES = 3  # of a piece whose worker died
+CONNECT_S = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def dask_workers(address: str) -> Iterator[Workers]:
     except ImportError:
         raise UsageError("dask.distributed is not installed: pip install 'tracereplay[dask]'") from None
     try:
-        client: Any = Client(address, timeout=15, set_as_default=False)  # type: ignore[no-untyped-call]
+        client: Any = Client(address, timeout=CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
         raise UsageError(f"no dask scheduler at {address}: {error}") from error
     with client:

@@ -72,10 +72,11 @@ def analyse_some(order: Order, jobs: Sequence[tuple[str, Source]]) -> Receipt:
         for name, table in answer.tables.items():
             if table.num_rows:
                 found.setdefault(name, []).append(table)
-    return Receipt([_write(order, name, tables) for name, tables in found.items()], outcomes)
+    return Receipt([write_rows(order, name, tables) for name, tables in found.items()], outcomes)
 
 
-def _write(order: Order, name: str, tables: Sequence[pa.Table]) -> DataFile:
+def write_rows(order: Order, name: str, tables: Sequence[pa.Table]) -> DataFile:
+    """Rows of one table of the store as a file of it. Raises UsageError where it cannot be written."""
     table = pa.concat_tables(tables)
     path = f"{PARTITION}={order.analysis}/part-{uuid.uuid4()}.zstd.parquet"
     fs, root = file_system(f"{order.store}/{name}/{path}")
