@@ -140,7 +140,7 @@ class Original:
         """The original's head and options, with other command lines and other pages."""
         packer = zstandard.ZstdCompressor(level=1)
         # Magic, version, byte order, sizes, then how sections are packed: all as in the original.
-        head = self.path.open("rb").read(64)
+        head = self.path.read_bytes()[:64]
         out = bytearray(head[: head.index(b"\0", head.index(b"zstd\0") + 5) + 1] + b"\0" * 8)
         pointer = len(out) - 8
 

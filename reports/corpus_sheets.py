@@ -149,19 +149,24 @@ def broken_sheets(outcome: Outcome, style: Style) -> list[Sheet]:
 
 def diff_sheets(diff: CorpusDiff, style: Style) -> list[Sheet]:
     """What differs for sure, then what differs by chance as well as not."""
+    root = common_folder(example.path for change in diff.changes for example in change.examples)
     sure = [change for change in diff.changes if change.significant]
     unsure = [change for change in diff.changes if not change.significant]
     sheets = [
-        Sheet("Compared", [f"A: {_side(diff.a)}", f"B: {_side(diff.b)}", "shares of traces, with 95 % intervals"]),
-        _changes("Different", sure, style)
+        Sheet("Compared", [f"A: {_side(diff.a)}", f"B: {_side(diff.b)}", *_units(root)]),
+        _changes("Different", sure, root, style)
         if sure
         else Sheet("Different", ["nothing that chance does not explain"], calm=True),
     ]
     if style.full and unsure:
-        sheets.append(_changes("Not told apart from chance", unsure, style))
+        sheets.append(_changes("Not told apart from chance", unsure, root, style))
     elif unsure:
         sheets.append(Sheet(f"{count(len(unsure), 'more thing')} not told apart from chance: --full"))
     return sheets
+
+
+def _units(root: str) -> list[str]:
+    return ["shares are of traces, with 95 % intervals", *([f"examples lie in {root}"] if root else [])]
 
 
 def _side(side: Side) -> str:
@@ -171,7 +176,7 @@ def _side(side: Side) -> str:
     )
 
 
-def _changes(title: str, changes: Sequence[Change], style: Style) -> Sheet:
+def _changes(title: str, changes: Sequence[Change], root: str, style: Style) -> Sheet:
     shown = changes if style.full else changes[:MAX_CHANGES]
     columns = ("", "what", "A#", "B#", "odds ratio#", "p, corrected#", "example")
     rows = [
@@ -182,7 +187,7 @@ def _changes(title: str, changes: Sequence[Change], style: Style) -> Sheet:
             _interval(change.b_traces, change.b_share),
             _odds(change),
             p_words(change.q_value),
-            examples(change.examples[:1]),
+            examples(change.examples[:1], root),
         )
         for change in shown
     ]
@@ -199,7 +204,8 @@ def _odds(change: Change) -> str:
     if change.odds_ratio is None and change.odds_low is None and change.odds_high is None:
         return ""
     middle, low, high = (
-        "∞" if bound is None else f"{bound:.3g}" for bound in (change.odds_ratio, change.odds_low, change.odds_high)
+        "∞" if bound is None else f"{bound:.3g}" if bound < 1000 else f"{bound:,.0f}"
+        for bound in (change.odds_ratio, change.odds_low, change.odds_high)
     )
     return f"{middle} ({low}-{high})"
 

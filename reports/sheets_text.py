@@ -16,6 +16,7 @@ from tracereplay.reports.wording import count
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+LEAST_WIDTH = 20  # of a column of texts, before lines break in it
 _COLOURS = {None: "bold", True: "bold green", False: "bold red"}
 
 
@@ -35,8 +36,15 @@ def render_sheets_text(sheets: Sequence[Sheet], style: Style) -> str:
 
 def _table(sheet: Sheet) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for name, is_number in sheet.headings():
-        table.add_column(Text(name), justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
+    for place, (name, is_number) in enumerate(sheet.headings()):
+        longest = max(len(name), *(len(str(row[place])) for row in sheet.rows))
+        table.add_column(
+            Text(name),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=is_number,
+            min_width=min(longest, LEAST_WIDTH),
+        )
     for row in sheet.rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     return table

@@ -80,6 +80,18 @@ def test_the_fingerprint_follows_every_file(tmp_path: Path) -> None:
     assert found(tmp_path)[0].fingerprint != before.fingerprint
 
 
+def test_links(tmp_path: Path) -> None:
+    """What a link leads to counts; one that leads nowhere costs only its own trace."""
+    touch(tmp_path, "real/layout/zoneinfo", "a.dat")
+    (tmp_path / "a.layout").symlink_to(tmp_path / "real" / "layout")
+    (tmp_path / "gone.dat").symlink_to(tmp_path / "nowhere")
+    before, gone = found(tmp_path)
+    assert sides(before, tmp_path) == {"layout": "a.layout"}
+    assert gone.path.endswith("gone.dat")
+    (tmp_path / "real" / "layout" / "zoneinfo").write_text("Node 0")
+    assert found(tmp_path)[0].fingerprint != before.fingerprint
+
+
 def test_urls(tmp_path: Path) -> None:
     """Whatever fsspec reads: here a zip file, with a trace and its log."""
     with zipfile.ZipFile(tmp_path / "box.zip", "w") as box:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,6 +22,7 @@ from tracereplay.corpus.guard import Limits
 from tracereplay.corpus.run import run
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND, RUN_COLUMNS
+from tracereplay.corpus.work import analyse_some
 from tracereplay.errors import UsageError
 from tracereplay.model.tables import result_tables
 
@@ -229,18 +232,17 @@ def test_a_worker_that_fails_is_told_apart_from_a_broken_trace(put: Put, tmp_pat
     put(QUICK[2], "a.dat")
     store = Store.create(str(tmp_path / "store"))
 
-    with local_workers(1) as real:
+    class Failing(ThreadPoolExecutor):
+        """Loses every analysis."""
 
-        class Failing(type(real.executor)):  # type: ignore[misc]
-            def submit(self, function, /, *args):  # type: ignore[no-untyped-def]
-                if function.__name__ == "analyse_some":
-                    return super().submit(_fail)
-                return super().submit(function, *args)
+        def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
+            if function is analyse_some:
+                return super().submit(_fail)
+            return super().submit(function, *args, **named)
 
-        workers = Workers(Failing(1), lambda: 1)
-        sources = list(discover([str(tmp_path / "traces")], lambda _path: {}))
-        run(store, sources, workers, order_for(store), lambda _summary: None)
-        workers.executor.shutdown()
+    sources = discover([str(tmp_path / "traces")], lambda _path: {})
+    with local_workers(1), Failing(1) as failing:  # local_workers lets go of the child processes at its end
+        run(store, sources, Workers(failing, lambda: 1), order_for(store), lambda _summary: None)
     assert [(row["status"], row["reason"]) for row in rows(store)] == [
         ("crashed", "the worker failed (RuntimeError: gone)")
     ]

@@ -49,12 +49,18 @@ def test_every_command_runs(page: Path, tmp_path: Path, capsys: pytest.CaptureFi
     commands = COMMAND.findall(page.read_text(encoding="utf-8"))
     if any("--perfetto" in command for command in commands):
         pytest.importorskip("perfetto", reason="perfetto is not installed (extra `perfetto`)")
-    if any(command.startswith("tracereplay plot") for command in commands):
+    if any(command.startswith("tracereplay corpus") for command in commands):
+        pytest.importorskip("deltalake", reason="deltalake is not installed (extra `corpus`)")
+    if any(command.startswith("tracereplay plot") or " --plot " in command for command in commands):
         pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra `plots`)")
     capture = captures.capture("cma_pin_vmsplice")
     for name, target in (("trace.dat", "trace.dat"), ("snapshot", "layout_before"), ("dmesg.txt", "dmesg.txt")):
         (tmp_path / name).symlink_to(capture / target)
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    for build in ("7.1", "7.2"):
+        folder = tmp_path / "traces" / build / "board"
+        folder.mkdir(parents=True)
+        (folder / "run.dat").symlink_to(capture / "trace.dat")
     with contextlib.chdir(tmp_path):
         for command in commands:
             status = main([*shlex.split(command)[1:], *_quietly(command)])

@@ -6,6 +6,7 @@ A folder is walked for TRACE_NAMES; a path or a glob is taken whatever its name.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -71,7 +72,7 @@ class _Walk:
     def sources(self) -> Iterator[Source]:
         try:
             if _GLOB_SIGNS & set(self.root) and not self.fs.exists(self.root):
-                yield from self._named(sorted(self.fs.glob(self.root)))
+                yield from self._named(sorted(map(str, self.fs.glob(self.root))))
             elif self.fs.isdir(self.root):
                 folder = self._list(self.root)
                 if is_trace_folder(folder):
@@ -102,7 +103,11 @@ class _Walk:
             if name in traces:
                 yield self._source(parent, name, entries, traces)
             elif _is_folder(entry) and not name.startswith((".", "layout")) and not name.endswith(".layout"):
-                inner = self._list(str(entry["name"]))
+                try:
+                    inner = self._list(str(entry["name"]))
+                except OSError:  # listed as a trace that cannot be read, with the reason
+                    yield self._source(parent, name, entries, [name])
+                    continue
                 if is_trace_folder(inner):
                     yield self._source(parent, name, entries, [name])
                 else:
@@ -135,9 +140,22 @@ class _Walk:
     def _fingerprint(self, entries: Mapping[str, Entry]) -> str:
         lines: list[str] = []
         for role, entry in entries.items():
-            files = self.fs.find(entry["name"], detail=True).values() if _is_folder(entry) else [entry]
+            try:
+                files = self._files(entry)
+            except OSError as error:  # a link that leads nowhere: the analysis will say so
+                files = [{"name": str(error)}]
             lines += [f"{role} {file.get('name')} {[file.get(tag) for tag in _TAGS]}" for file in files]
         return hashlib.blake2b("\n".join(sorted(lines)).encode(errors="replace"), digest_size=16).hexdigest()
+
+    def _files(self, entry: Entry) -> list[Entry]:
+        """The file itself, or those of the folder."""
+        if entry.get("islink"):  # its own time says nothing of what it leads to
+            entry = self.fs.info(os.path.realpath(entry["name"]))
+        if not _is_folder(entry):
+            return [entry]
+        if self.is_local:
+            return list(_below(entry["name"]))
+        return list(dict(self.fs.find(entry["name"], detail=True)).values())
 
     def _list(self, folder: str) -> dict[str, Entry]:
         entries = self.fs.ls(folder, detail=True)
@@ -145,6 +163,15 @@ class _Walk:
 
     def _shown(self, path: str) -> str:
         return path if self.is_local else f"{self.fs.unstrip_protocol(path)}{self.chain}"
+
+
+def _below(folder: str) -> Iterator[Entry]:
+    """What tells of the files in a local folder, as fsspec would say it, in a tenth of the time."""
+    for at, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(at, name)
+            found = os.stat(path)
+            yield {"name": path, "size": found.st_size, "mtime": found.st_mtime}
 
 
 def _split(path: str) -> tuple[str, str]:

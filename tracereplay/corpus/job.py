@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from tracereplay.corpus.metadata import MAX_SIDECAR_BYTES, parse_sidecar
 from tracereplay.corpus.sources import Source
 from tracereplay.corpus.tables import found_tables
 from tracereplay.errors import InputError
+from tracereplay.inputs import digest
 
 PIECE_BYTES = 1 << 20
 # The rooms whose code decides what an analysis says.
@@ -51,27 +52,27 @@ class Analysis:
 def analysis_version() -> str:
     """The program's version and a digest of the code that makes an analysis: other code, other version."""
     home = Path(tracereplay.__file__).parent
-    digest = hashlib.sha256()
+    code = hashlib.sha256()
     for room in _ROOMS:
         place = home / room
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            digest.update(f"{path.relative_to(home)}\n".encode())
-            digest.update(path.read_bytes())
-    return f"{tracereplay.__version__}-{digest.hexdigest()[:12]}"
+            code.update(f"{path.relative_to(home)}\n".encode())
+            code.update(path.read_bytes())
+    return f"{tracereplay.__version__}-{code.hexdigest()[:12]}"
 
 
 def identify(source: Source) -> Identity:
     """The key of a trace's analysis, from the content of all it reads. Raises InputError where it cannot be read."""
-    digest = hashlib.sha256(analysis_version().encode())
+    key = hashlib.sha256(analysis_version().encode())
     for role, path in sorted(source.inputs().items()):
-        digest.update(f"{role} {_content_digest(path)}\n".encode())
+        key.update(f"{role} {_content_digest(path)}\n".encode())
     metadata, notes = dict(source.metadata), None
     if "sidecar" in source.sides:
         try:
             metadata |= _read_sidecar(source.sides["sidecar"])
         except InputError as error:
             notes = str(error)
-    return Identity(digest.hexdigest(), metadata, notes)
+    return Identity(key.hexdigest(), metadata, notes)
 
 
 def analyse(source: Source, key: str, folder: Path, events_url: str | None) -> Analysis:
@@ -106,12 +107,14 @@ def analyse(source: Source, key: str, folder: Path, events_url: str | None) -> A
 
 
 def _content_digest(url: str) -> str:
-    """SHA-256 of a file's content; of a folder's, that of its files' names and digests."""
+    """As inputs.digest, which it is for local paths: equal content has one key wherever it lies."""
+    if "://" not in url:
+        return digest(Path(url))
     fs, path = file_system(url)
     try:
         if fs.isdir(path):
-            root = path.rstrip("/") + "/"
-            lines = [f"{_file_digest(fs, name)}  {name.removeprefix(root)}\n" for name in sorted(fs.find(path))]
+            names = sorted(PurePosixPath(name) for name in fs.find(path))
+            lines = [f"{_file_digest(fs, str(name))}  {name.relative_to(path)}\n" for name in names]
             return hashlib.sha256("".join(lines).encode("utf-8", "replace")).hexdigest()
         return _file_digest(fs, path)
     except OSError as error:
@@ -119,18 +122,18 @@ def _content_digest(url: str) -> str:
 
 
 def _file_digest(fs: Any, path: str) -> str:
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     with fs.open(path, "rb") as file:
         while piece := file.read(PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
+            found.update(piece)
+    return found.hexdigest()
 
 
 def _read_sidecar(url: str) -> dict[str, str]:
     fs, path = file_system(url)
     try:
         with fs.open(path, "rb") as file:
-            return parse_sidecar(file.read(MAX_SIDECAR_BYTES + 1), path)
+            return parse_sidecar(bytes(file.read(MAX_SIDECAR_BYTES + 1)), path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=url) from error
 

@@ -8,12 +8,12 @@ The driver holds what is under way and 16 bytes for each path and key it knows; 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -28,7 +28,7 @@ from tracereplay.errors import TraceReplayError
 
 PIECE_TRACES = 16
 PIECE_BYTES = 64 << 20  # a piece ends with the trace that reaches this
-COMMIT_S = 10.0
+COMMIT_S = 30.0
 COMMIT_ROWS = 1000
 AHEAD = 2  # pieces under way for each one that can be worked on
 
@@ -47,10 +47,7 @@ class Summary:
         return self.before + sum(self.by_status.values())
 
 
-class Progress(Protocol):
-    """Told where a run stands."""
-
-    def __call__(self, summary: Summary) -> None: ...
+Progress = Callable[[Summary], None]  # told where a run stands
 
 
 def run(

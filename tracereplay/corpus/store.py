@@ -115,12 +115,16 @@ class Store:
 
     def remove_unfinished(self) -> None:
         """Drop rows that an interrupted run has committed without their row of `runs`."""
-        known = pc.unique(self.rows(RUNS).to_table(["key"]).column("key"))
+        known = set(self._keys(RUNS))
         for name in FOUND:
-            keys = pc.unique(self.rows(name).to_table(["key"]).column("key"))
-            left = keys.filter(pc.invert(pc.is_in(keys, known))).to_pylist()
+            left = [key for key in self._keys(name) if key not in known]
             if left:
                 self.table(name).delete(f"key IN ({', '.join(repr(key) for key in left)})")
+
+    def _keys(self, name: str) -> list[str]:
+        """The keys a table has rows of."""
+        keys: list[str] = self.rows(name).to_table(["key"]).column("key").unique().to_pylist()
+        return keys
 
     def compact(self) -> None:
         """Join the small files of each run into large ones; the old ones go after a week (Delta's retention)."""
