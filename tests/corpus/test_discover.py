@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from tests.captures import FIXTURES
 from tracereplay.corpus.discover import TRACE_NAMES, discover
@@ -64,6 +66,28 @@ def test_names_that_are_traces(tmp_path: Path) -> None:
         "notes.txt",
         "a.dat",
     ]
+
+
+def test_a_folder_is_listed_once_for_all_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell's `*.dat` names thousands of files of one folder."""
+    touch(tmp_path, *(f"{n}.dat" for n in range(50)), "7.dmesg", "dmesg.txt")
+    listed: list[str] = []
+    ls = LocalFileSystem.ls
+
+    def counted(self: LocalFileSystem, path: str, **more: Any) -> Any:
+        listed.append(path)
+        return ls(self, path, **more)
+
+    monkeypatch.setattr(LocalFileSystem, "ls", counted)
+    sources = found(*sorted(tmp_path.glob("*.dat")))
+    assert len(sources) == 50
+    assert [sides(one, tmp_path) for one in sources if one.sides] == [{"kernel_log": "7.dmesg"}]
+    assert listed == [str(tmp_path)]
+
+
+def test_globs_of_folders_are_walked(tmp_path: Path) -> None:
+    touch(tmp_path, "x/1/a.dat", "x/2/b.dat", "y/c.dat")
+    assert [Path(one.path).name for one in found(tmp_path / "x" / "*")] == ["a.dat", "b.dat"]
 
 
 def test_a_trace_that_is_not_there_is_a_source_still(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def _change(thing: Thing, counts: tuple[Mapping[Thing, int], Mapping[Thing, int]
     k_a, k_b = (of_set.get(thing, 0) for of_set in counts)
     n_a, n_b = (side.traces for side in sides)
     table = [[k_b, n_b - k_b], [k_a, n_a - k_a]]
-    _, p_value = stats.fisher_exact(table)
+    test: Any = stats.fisher_exact(table)
     has_odds = 0 < k_a + k_b < n_a + n_b  # else every trace of both sets is alike
     odds = contingency.odds_ratio(table, kind="conditional" if n_a + n_b <= EXACT_TRACES else "sample")
     interval = odds.confidence_interval(CONFIDENCE) if has_odds else None
@@ -85,7 +85,7 @@ def _change(thing: Thing, counts: tuple[Mapping[Thing, int], Mapping[Thing, int]
         odds_ratio=_finite(odds.statistic) if has_odds else None,
         odds_low=_finite(interval.low) if interval is not None else None,
         odds_high=_finite(interval.high) if interval is not None else None,
-        p_value=float(p_value),
+        p_value=float(test.pvalue),
         q_value=1.0,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +33,9 @@ def discover(places: Sequence[str], metadata_of_path: Metadata, names: Sequence[
     Raises UsageError where a place cannot be listed at all or needs a file system that is not installed.
     """
     seen: set[bytes] = set()
+    listed = _Listed()
     for place in places:
-        for source in _Walk(place, metadata_of_path, names).sources():
+        for source in _Walk(place, metadata_of_path, names, listed).sources():
             mark = hashlib.blake2b(source.path.encode(errors="surrogateescape"), digest_size=16).digest()
             if mark not in seen:
                 seen.add(mark)
@@ -57,11 +59,21 @@ def is_trace_folder(names: Mapping[str, Entry]) -> bool:
     return "dataset.json" in names or "per_cpu" in names or perf
 
 
+@dataclass(slots=True)
+class _Listed:
+    """The folder listed last, for the next of many places in it: a shell's `*.dat` names thousands."""
+
+    folder: str | None = None
+    entries: dict[str, Entry] = field(default_factory=dict)
+    traces: list[str] = field(default_factory=list)
+
+
 class _Walk:
     """One place, listed folder by folder."""
 
-    def __init__(self, place: str, metadata_of_path: Metadata, names: Sequence[str]) -> None:
+    def __init__(self, place: str, metadata_of_path: Metadata, names: Sequence[str], listed: _Listed) -> None:
         self.place = place
+        self.listed = listed
         self.metadata_of_path = metadata_of_path
         self.patterns = [f"{name}{end}" for name in names for end in PACKED]
         self.fs, self.root = file_system(place)
@@ -71,28 +83,23 @@ class _Walk:
 
     def sources(self) -> Iterator[Source]:
         try:
-            if _GLOB_SIGNS & set(self.root) and not self.fs.exists(self.root):
-                yield from self._named(sorted(map(str, self.fs.glob(self.root))))
-            elif self.fs.isdir(self.root):
-                folder = self._list(self.root)
-                if is_trace_folder(folder):
-                    yield from self._named([self.root])
-                else:
-                    yield from self._folder(folder)
-            else:
-                yield from self._named([self.root])
+            is_glob = bool(_GLOB_SIGNS & set(self.root)) and not self.fs.exists(self.root)
+            for path in sorted(map(str, self.fs.glob(self.root))) if is_glob else [self.root]:
+                yield from self._place(path)
         except OSError as error:
             raise UsageError(f"{self.place}: cannot be listed: {error.strerror or error}") from error
 
-    def _named(self, paths: Sequence[str]) -> Iterator[Source]:
-        """Paths asked for by name or glob; one that is not there becomes a source that cannot be read."""
-        parents: dict[str, dict[str, Entry]] = {}
-        for path in paths:
-            parent, name = _split(path)
-            if parent not in parents:
-                parents = {parent: self._list(parent) if self.fs.isdir(parent) else {}}
-            entries = parents[parent]
-            yield self._source(parent, name, entries, self._traces(entries))
+    def _place(self, path: str) -> Iterator[Source]:
+        """A folder's traces, or the trace of this name; one that is not there is a source that cannot be read."""
+        if self.fs.isdir(path) and not is_trace_folder(folder := self._list(path)):
+            yield from self._folder(folder)
+            return
+        parent, name = _split(path)
+        if self.listed.folder != self._shown(parent):
+            entries = self._list(parent) if self.fs.isdir(parent) else {}
+            self.listed.folder, self.listed.entries = self._shown(parent), entries
+            self.listed.traces = self._traces(entries)
+        yield self._source(parent, name, self.listed.entries, self.listed.traces)
 
     def _folder(self, entries: dict[str, Entry]) -> Iterator[Source]:
         """The traces in these entries of a folder, and in the folders below."""
@@ -121,7 +128,7 @@ class _Walk:
         ]
 
     def _source(self, parent: str, name: str, entries: Mapping[str, Entry], traces: Sequence[str]) -> Source:
-        alone = len(traces) <= 1
+        alone = set(traces) <= {name}
         beside: dict[str, Entry] = {}
         for role, words in ROLES.items():
             found = next((n for n in words.names(name, alone) if n in entries and n != name), None)

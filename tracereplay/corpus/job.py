@@ -133,7 +133,8 @@ def _read_sidecar(url: str) -> dict[str, str]:
     fs, path = file_system(url)
     try:
         with fs.open(path, "rb") as file:
-            return parse_sidecar(bytes(file.read(MAX_SIDECAR_BYTES + 1)), path)
+            data: Any = file.read(MAX_SIDECAR_BYTES + 1)
+            return parse_sidecar(data, path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=url) from error
 
