@@ -74,7 +74,7 @@ def _lines(axes: Axes, trend: Trend) -> None:
     axes.set_xticklabels(names, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_title(f"What changed along {trend.over}")
     if shown:
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=2)
 
 
 def _short(text: str, limit: int = 48) -> str:

@@ -183,6 +183,20 @@ def test_an_interrupted_run_keeps_what_is_done_and_goes_on(put: Put, tmp_path: P
     assert contents(whole) == contents(store)
 
 
+def test_a_new_version_of_the_analysis_replaces_the_row(put: Put, tmp_path: Path) -> None:
+    """And moves it to another partition."""
+    put(QUICK[2], "a.dat", metadata='build = "1"')
+    put(QUICK[3], "b.dat")
+    store, _ = run_local(tmp_path / "store", [tmp_path / "traces"])
+    a, b = (by_name(store)[name] for name in ("a.dat", "b.dat"))
+    newer = {name: value for name, value in a.items() if name != "build"} | {"analysis": "9.9-new", "device": "x"}
+    store.commit([], [newer], {newer["path"]})
+    assert {row["path"]: row for row in rows(store)} == {
+        a["path"]: newer | {"build": None},
+        b["path"]: b | {"device": None},
+    }
+
+
 def test_rows_without_their_run_are_removed(put: Put, tmp_path: Path) -> None:
     """As if the driver had died between the commits of one batch."""
     put(QUICK[2], "a.dat")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -71,12 +71,18 @@ class Store:
         if "://" in self.url:
             yield
             return
-        with (Path(self.url) / LOCK).open("w") as lock:
+        with self._lock_file() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise UsageError(f"{self.url}: another run is writing to this corpus; wait for its end") from None
             yield
+
+    def _lock_file(self) -> IO[str]:
+        try:
+            return (Path(self.url) / LOCK).open("w")
+        except OSError as error:
+            raise UsageError(f"{self.url}: cannot be written: {error.strerror}") from error
 
     def commit(self, files: Sequence[DataFile], runs: Sequence[Mapping[str, Any]], stale: Collection[str]) -> None:
         """Add files that were written, then rows of `runs`; stale -- paths among them that have a row already."""

@@ -18,9 +18,10 @@ def series_of(counts: Mapping[tuple[Any, ...], Sequence[int]], groups: Sequence[
     from scipy import stats  # noqa: PLC0415  (one second, which a report without a trend need not pay)
 
     number = [group.traces for group in groups]
-    often = sorted(((sum(n), key) for key, n in counts.items() if sum(n) >= MIN_TRACES), key=lambda s: -s[0])
+    often = [key for key, n in counts.items() if sum(n) >= MIN_TRACES]
+    often.sort(key=lambda key: (-sum(counts[key]), *map(str, key)))
     found: list[Series] = []
-    for _, (subject, cause, holder) in often[:MAX_SERIES]:
+    for subject, cause, holder in often[:MAX_SERIES]:
         with_it = list(counts[subject, cause, holder])
         one = Series(subject=subject, cause=cause, holder=holder, traces=with_it)
         found.append(one)
@@ -40,9 +41,7 @@ def series_of(counts: Mapping[tuple[Any, ...], Sequence[int]], groups: Sequence[
             one.since = groups[place].value
             one.share_before = sum(one.traces[:place]) / sum(number[:place])
             one.share_since = sum(one.traces[place:]) / sum(number[place:])
-    return sorted(
-        found, key=lambda s: (1.0 if s.q_value is None else s.q_value, -abs(s.association or 0), -sum(s.traces))
-    )
+    return sorted(found, key=lambda one: (1.0 if one.q_value is None else one.q_value, -abs(one.association or 0)))
 
 
 def _turn(with_it: Sequence[int], number: Sequence[int]) -> int:
