@@ -52,7 +52,8 @@ def main() -> int:
     before, began = _cpu_seconds(), time.monotonic()
 
     def watch(summary: Summary) -> None:
-        sizes.append((summary.done, psutil.Process().memory_info().rss // MIB))
+        memory = psutil.Process().memory_info()
+        sizes.append((summary.done, (memory.rss - memory.shared) // MIB))
 
     with local_workers(args.jobs) as workers:
         summary = run(store, discover([str(args.traces)], lambda _p: {}), workers, _order(store), watch)
@@ -63,7 +64,8 @@ def main() -> int:
     print(f"run with {args.jobs} jobs: {summary.done} traces, {summary.by_status}, {wall:.0f} s")
     print(f"  {each:.4f} CPU s a trace, {each / single - 1:+.1%} to single-trace analysis; {summary.done / wall:.1f}/s")
     tenths = [sizes[place * (len(sizes) - 1) // 10] for place in range(11)]
-    print(f"  driver's memory, MiB, after so many traces: {', '.join(f'{done}: {mib}' for done, mib in tenths)}")
+    told = ", ".join(f"{done}: {mib}" for done, mib in tenths)
+    print(f"  driver's own memory (without mapped files), MiB, after so many traces: {told}")
     if args.same_as is not None:
         same = {name: _rows(store, name) == _rows(Store(str(args.same_as)), name) for name in ("runs", *FOUND)}
         print(f"  equal to {args.same_as}: {same}")

@@ -1,8 +1,8 @@
-"""Variants of a real trace.dat: page frames, tasks, names and times moved, everything else as recorded.
+"""Variants of a real trace.dat: page frames, tasks, names and times moved, all other fields as recorded.
 
 Each record of the ring buffers is found once; a variant adds to the numbers at their places. PFNs move together (by
 whole memory blocks, in the layout too), tids move together, a task's name changes wherever it stands, times shift.
-The file is written anew as version 7 with zstd, as trace-cmd does.
+The file is written anew as version 7 with zstd, as trace-cmd does, but without the kernel's symbols.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from tracereplay.model.corpus import (
+    STATUSES,
     Change,
     CorpusDiff,
     CorpusGate,
@@ -28,12 +29,7 @@ MAX_GROUPS = 20
 MAX_SERIES = 10
 MAX_CHANGES = 20
 MAX_BROKEN = 20
-STATUS_WORDS = {
-    "unreadable": "cannot be read",
-    "timed_out": "over the time limit",
-    "out_of_memory": "over the memory limit",
-    "crashed": "analysis failed",
-}
+MAX_VALUE = 120  # characters
 
 
 def report_sheets(report: CorpusReport, style: Style) -> list[Sheet]:
@@ -70,7 +66,7 @@ def _ranking(ranking: Ranking, root: str, style: Style) -> Sheet:
     columns = (ranking.by, "attempts#", "failed#", "traces#", "proved#", "pages#", "held up to#", "example")
     rows = [
         (
-            rank.value or "not seen",
+            _value(rank.value, style),
             f"{rank.attempts:,}",
             f"{rank.failed:,}",
             f"{rank.traces:,}",
@@ -82,6 +78,13 @@ def _ranking(ranking: Ranking, root: str, style: Style) -> Sheet:
         for rank in shown
     ]
     return Sheet(f"Blamed, by {ranking.by}", (), columns, rows, ranking.values - len(shown))
+
+
+def _value(text: str | None, style: Style) -> str:
+    """A stack may be long."""
+    if text is None:
+        return "not seen"
+    return text if style.full or len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]} ..."
 
 
 def _groups(title: str, by: str, groups: Sequence[Group], style: Style) -> Sheet:
@@ -141,8 +144,8 @@ def broken_sheets(outcome: Outcome, style: Style) -> list[Sheet]:
     if not broken:
         return []
     shown = outcome.broken if style.full else outcome.broken[:MAX_BROKEN]
-    kinds = [f"{number:,} {STATUS_WORDS[s]}" for s, number in outcome.by_status.items() if s in STATUS_WORDS]
-    rows = [(one.path, STATUS_WORDS.get(one.status, one.status), one.reason or "") for one in shown]
+    kinds = [f"{number:,} {STATUSES.get(s, s)}" for s, number in outcome.by_status.items() if s != "analysed"]
+    rows = [(one.path, STATUSES.get(one.status, one.status), one.reason or "") for one in shown]
     title = f"{count(broken, 'broken trace')}: {', '.join(kinds)}"
     return [Sheet(title, (), ("trace", "what", "why"), rows, broken - len(shown), calm=False)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,28 @@ def test_equal_content_is_analysed_once(put: Put, tmp_path: Path) -> None:
     attempts = rows(store, "attempts")
     assert len({(row["key"], row["attempt_id"]) for row in attempts}) == len(attempts)
     assert {row["key"] for row in attempts} == {a["key"], c["key"]}
+
+
+def test_a_url_is_copied_and_has_the_key_of_its_content(put: Put, tmp_path: Path) -> None:
+    """Read through fsspec, here out of a zip file; errors name the URL and not the copy."""
+    trace = put(QUICK[2], "a.dat")
+    with zipfile.ZipFile(tmp_path / "box.zip", "w") as box:
+        for path in sorted(trace.parent.rglob("*")):
+            if path.is_file():
+                box.write(path, path.relative_to(trace.parent))
+        box.writestr("broken.dat", "nothing")
+        box.writestr("a.toml", "build = 7")
+    url = f"zip://::file://{tmp_path}/box.zip"
+    far, summary = run_local(tmp_path / "far", [url])
+    assert summary.by_status == {"analysed": 1, "unreadable": 1}
+    here, _ = run_local(tmp_path / "here", [trace])
+    mine, theirs = by_name(here)["a.dat"], next(row for row in rows(far) if row["status"] == "analysed")
+    assert theirs["path"] == f"zip://a.dat::file://{tmp_path}/box.zip"
+    assert theirs["key"] == mine["key"]
+    assert theirs["build"] == "7"
+    assert contents(far)["culprits"] == contents(here)["culprits"]
+    (broken,) = [row for row in rows(far) if row["status"] == "unreadable"]
+    assert "tracereplay-corpus-" not in broken["reason"]
 
 
 def test_what_is_broken_is_listed_with_its_reason(put: Put, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no result: a status of tables.STATUSES, and a sentence."""
+    """Why there is no result: a status of model.corpus.STATUSES, and a sentence."""
 
     status: str
     reason: str

@@ -11,19 +11,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from tracereplay.model.corpus import STATUSES
 from tracereplay.model.result import Result, Tool
 from tracereplay.model.tables import SPECS
 
 RUNS = "runs"
 ANALYSED = "analysed"
-# What became of a trace: the sentence a report says. All but the first are broken.
-STATUSES: Mapping[str, str] = {
-    ANALYSED: "analysed",
-    "unreadable": "cannot be read",
-    "timed_out": "took longer than the time limit",
-    "out_of_memory": "needed more than the memory limit",
-    "crashed": "made the analysis fail",
-}
 # Worth another try with other limits or on another machine; what cannot be read stays so.
 RETRIED = ("timed_out", "out_of_memory", "crashed")
 

@@ -19,6 +19,15 @@ GATE_SCHEMA = "tracereplay.corpus-gate/1"
 Subject = Literal["failed", "unexplained", "cause", "cause and holder", "file system"]
 Kind = Literal["new", "gone", "more", "less", "same"]
 
+# What becomes of a trace, and how reports say it. All but the first are broken.
+STATUSES = {
+    "analysed": "analysed",
+    "unreadable": "cannot be read",
+    "timed_out": "over the time limit",
+    "out_of_memory": "over the memory limit",
+    "crashed": "analysis failed",
+}
+
 
 class Broken(Struct, kw_only=True):
     """A trace that has no analysis, and why."""
