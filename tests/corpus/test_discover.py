@@ -58,6 +58,10 @@ def test_names_that_are_traces(tmp_path: Path) -> None:
         ".hidden/x.dat",
         "set/dataset.json",
         "raw/per_cpu/x",
+        "store/runs/x",
+        "store/attempts/x",
+        "store/culprits/x",
+        "store/events/y/dataset.json",
     )
     assert [Path(source.path).name for source in found(tmp_path)] == ["a.dat", "perf.data", "c.trace.gz", "raw", "set"]
     assert [Path(source.path).name for source in found(tmp_path, names=("*.txt",))] == ["notes.txt", "raw", "set"]

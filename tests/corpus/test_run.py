@@ -240,6 +240,16 @@ def test_any_number_of_workers_says_the_same(put: Put, tmp_path: Path) -> None:
     assert len(contents(one)["runs"]) == len(QUICK) + 1
 
 
+def test_metadata_cannot_make_the_table_too_wide(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracereplay.corpus.run.MAX_COLUMNS", len(RUN_COLUMNS) + 2)
+    put(QUICK[2], "a.dat", metadata='build = "1"\ntest = "x"')
+    put(QUICK[3], "b.dat", metadata='build = "2"\nother = "y"')
+    store, _ = run_local(tmp_path / "store", [tmp_path / "traces"])
+    b = by_name(store)["b.dat"]
+    assert (b["build"], b["test"], "other" in b) == ("2", None, False)
+    assert "1 values of its metadata left out" in b["notes"]
+
+
 def test_one_run_writes_at_a_time(tmp_path: Path) -> None:
     store = Store.create(str(tmp_path / "store"))
     with store.writing(), pytest.raises(UsageError, match="another run"):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TRACE_NAMES = ("*.dat", "*.data", "*.perf", "*.trace", "*.ftrace")
 # What of an entry tells that the file has changed; each file system has some of these.
 _TAGS = ("size", "mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash", "crc", "CRC", "ino")
+_STORE_FOLDERS = {"runs", "attempts", "culprits"}
 _GLOB_SIGNS = frozenset("*?[")
 
 Metadata = Callable[[str], Mapping[str, str]]
@@ -117,7 +118,7 @@ class _Walk:
                     continue
                 if is_trace_folder(inner):
                     yield self._source(parent, name, entries, [name])
-                else:
+                elif not inner.keys() >= _STORE_FOLDERS:  # events kept in a store are no traces
                     yield from self._folder(inner)
 
     def _traces(self, entries: Mapping[str, Entry]) -> list[str]:

@@ -161,10 +161,16 @@ def _keep_events(trace: Path, scratch: Path, url: str) -> None:
 
     write_dataset_of(trace, scratch)
     fs, path = file_system(url)
+    if fs.exists(path):  # of an analysis that was not finished
+        fs.rm(path, recursive=True)
     fs.put(str(scratch), path, recursive=True)
 
 
 def _in_the_words_of(source: Source, local: Mapping[str, Path], error: InputError) -> InputError:
     """The same error, naming the file where it came from instead of its copy."""
-    named = {str(path): source.inputs()[role] for role, path in local.items()}
-    return error.with_path(named.get(str(error.path), error.path or source.path))
+    where = str(error.path or source.path)
+    for role, path in local.items():
+        if where.startswith(str(path)):
+            where = source.inputs()[role] + where.removeprefix(str(path))
+            break
+    return error.with_path(where)

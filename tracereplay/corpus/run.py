@@ -2,7 +2,7 @@
 
     discover -> identify (by pieces) -> keys not yet analysed -> analyse (by pieces) -> commit
 
-The driver holds what is under way and 16 bytes for each path and key it knows; rows of results never pass through it.
+The driver holds what is under way, and a few digests for each trace it knows; rows of results it commits, never holds.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tracereplay.errors import TraceReplayError
 
 PIECE_TRACES = 16
 PIECE_BYTES = 64 << 20  # a piece ends with the trace that reaches this
+MAX_COLUMNS = 512  # of `runs`: metadata may name anything
 COMMIT_S = 30.0
 COMMIT_ROWS = 1000
 AHEAD = 2  # pieces under way for each one that can be worked on
@@ -81,6 +82,7 @@ class _Driver:
         self.waiting: dict[str, list[tuple[Source, Identity]]] = {}  # for an analysis that is under way
         self.files: list[DataFile] = []
         self.rows: list[dict[str, Any]] = []
+        self.columns = {field.name for field in store.rows(RUNS).schema}
         self.shared: list[tuple[Source, Identity]] = []  # of analyses made earlier
         self.committed_s = time.monotonic()
 
@@ -161,15 +163,18 @@ class _Driver:
         failure = outcome if isinstance(outcome, Failure) else None
         status = failure.status if failure is not None else ANALYSED
         self.summary.by_status[status] = self.summary.by_status.get(status, 0) + 1
+        metadata, notes = self._bounded(identity.metadata if identity is not None else source.metadata)
+        if identity is not None and identity.notes is not None:
+            notes = identity.notes
         self.rows.append(
-            dict(identity.metadata if identity is not None else source.metadata)
+            metadata
             | {
                 "path": source.path,
                 "key": identity.key if identity is not None else None,
                 "analysis": self.order.analysis,
                 "status": status,
                 "reason": failure.reason.removeprefix(f"{source.path}: ") if failure is not None else None,
-                "notes": identity.notes if identity is not None else None,
+                "notes": notes,
                 "fingerprint": source.fingerprint,
                 "size_bytes": source.size_bytes,
                 "analysed_at": datetime.now(UTC),
@@ -177,6 +182,16 @@ class _Driver:
             | {role: path for role, path in source.inputs().items() if role != "trace"}
             | ({} if isinstance(outcome, Failure) else dict(outcome))
         )
+
+    def _bounded(self, metadata: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
+        """The metadata, without names that would make `runs` too wide; and a note where there were such."""
+        kept: dict[str, str] = {}
+        for name, value in metadata.items():
+            if name in self.columns or len(self.columns) < MAX_COLUMNS:
+                self.columns.add(name)
+                kept[name] = value
+        left = len(metadata) - len(kept)
+        return kept, f"{left} values of its metadata left out: the corpus has {MAX_COLUMNS} columns" if left else None
 
     def commit(self) -> None:
         """Put into the store what is done."""

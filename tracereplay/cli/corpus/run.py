@@ -26,7 +26,7 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
               "(default: *.dat *.data *.perf *.trace *.ftrace, also packed).")  # fmt: skip
 @click.option("--path-pattern", metavar="PATTERN", help="Columns from the path: '{build}/{device}/*.dat'.")
 @click.option("--retry", is_flag=True, help="Also what broke a limit or crashed in an earlier run.")
-@click.option("--keep-events", is_flag=True, help="Keep each trace's events too, as datasets in STORE/events.")
+@click.option("--keep-events", is_flag=True, help="Keep the events of what is analysed, as datasets in STORE/events.")
 @click.option("--full", is_flag=True, help="List every broken trace.")
 @combine(quiet_options())
 def run(
