@@ -69,9 +69,8 @@ def analyse_some(order: Order, jobs: Sequence[tuple[str, Source]]) -> Receipt:
             outcomes[key] = answer
             continue
         outcomes[key] = answer.facts
-        for name, table in answer.tables.items():
-            if table.num_rows:
-                found.setdefault(name, []).append(table)
+        for name, packed in answer.tables.items():
+            found.setdefault(name, []).append(pa.ipc.open_stream(packed).read_all())
     return Receipt([write_rows(order, name, tables) for name, tables in found.items()], outcomes)
 
 
