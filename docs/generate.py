@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 import pyarrow as pa
 
+from tracereplay.corpus.tables import FOUND, RUN_COLUMNS
 from tracereplay.culprits.table import CAUSES
 from tracereplay.losses import LOSS_KINDS
 from tracereplay.model import result as model
@@ -83,6 +84,16 @@ def reference_page() -> str:
         columns = keys + [(column, type_) for column, _, type_ in spec.columns()]
         lines += [f"| `{column}` | {_cell(str(type_))} |" for column, type_ in columns]
         lines.append("")
+    lines += [
+        "# The tables of a corpus", "",
+        "A store of `tracereplay corpus run` has one Delta table each. `runs` has a row for each path, and a column of",
+        "text for each name in the metadata:", "",
+        "| column | type | what |", "|---|---|---|",
+        *(f"| `{column.name}` | {_cell(str(column.type))} | {_cell(column.words)} |" for column in RUN_COLUMNS), "",
+        f"{', '.join(f'`{name}`' for name in FOUND)}: the columns of",
+        f"{', '.join(f'`{name}`' for name in FOUND.values())}",
+        "above, with `key` before them; `culprits` has `stack` too, the frames of its first evidence that has one.", "",
+    ]  # fmt: skip
     lines += [
         "# Losses",
         "",

@@ -51,12 +51,12 @@ def render_html(result: Result) -> str:
     shown = representatives(told)
     codes = causes_of(told)
     beside = [i for i in result.inputs if i not in main_inputs(result.inputs)]
-    return _environment().get_template("report.html").render(
+    return environment().get_template("report.html").render(
         title=_title(result, told),
         style=style,
-        style_hash=_hash(style),
+        style_hash=policy_hash(style),
         script=script,
-        script_hash=_hash(script),
+        script_hash=policy_hash(script),
         data=embedded(report_data(result)),
         tool=result.tool,
         inputs=[(i.path, input_facts(i), is_lossy(i, result.data_loss)) for i in main_inputs(result.inputs)],
@@ -74,7 +74,8 @@ def render_html(result: Result) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates that escape every text, and fail where a name is missing."""
     import jinja2  # noqa: PLC0415  (no other report needs it)
 
     return jinja2.Environment(
@@ -87,7 +88,7 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _hash(text: str) -> str:
+def policy_hash(text: str) -> str:
     """As a content security policy names what it admits."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 

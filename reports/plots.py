@@ -51,7 +51,7 @@ MAX_BARS = 20
 MAX_AREAS = 8
 MAX_NAME = 64
 TOLERANCE = 1e-9  # of a time: an axis that spans less is none
-_STYLE: dict[str, Any] = {
+PLOT_STYLE: dict[str, Any] = {
     "svg.hashsalt": "tracereplay", "svg.fonttype": "path", "pdf.fonttype": 42, "font.family": "DejaVu Sans",
     "font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "axes.spines.top": False,
     "axes.spines.right": False, "text.usetex": False, "text.parse_math": False, "hatch.linewidth": 0.6,
@@ -69,7 +69,7 @@ def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = 
         from matplotlib.figure import Figure  # noqa: PLC0415  (without pyplot: no display, no global state)
     except ImportError:
         raise UsageError("matplotlib is not installed: pip install 'tracereplay[plots]'") from None
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():  # type: ignore[arg-type]  # keys are Literals there
+    with matplotlib.rc_context(PLOT_STYLE), warnings.catch_warnings():  # type: ignore[arg-type]  # keys are Literals
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it draws a box with the number
         figure = Figure(layout="constrained")
         draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]

@@ -49,7 +49,9 @@ def test_every_command_runs(page: Path, tmp_path: Path, capsys: pytest.CaptureFi
     commands = COMMAND.findall(page.read_text(encoding="utf-8"))
     if any("--perfetto" in command for command in commands):
         pytest.importorskip("perfetto", reason="perfetto is not installed (extra `perfetto`)")
-    if any(command.startswith("tracereplay plot") for command in commands):
+    if any(command.startswith("tracereplay corpus") for command in commands):
+        pytest.importorskip("deltalake", reason="deltalake is not installed (extra `corpus`)")
+    if any(command.startswith("tracereplay plot") or " --plot " in command for command in commands):
         pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra `plots`)")
     capture = captures.capture("cma_pin_vmsplice")
     for name, target in (("trace.dat", "trace.dat"), ("snapshot", "layout_before"), ("dmesg.txt", "dmesg.txt")):
@@ -58,6 +60,10 @@ def test_every_command_runs(page: Path, tmp_path: Path, capsys: pytest.CaptureFi
         (tmp_path / f"{kind}.0xfc00-0x1fc00.bin").symlink_to(next(capture.glob(f"{kind}.before.*")))
     (tmp_path / "page_owner").symlink_to(captures.capture("cma_bufferhead") / "page_owner.txt.gz")
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    for build in ("7.1", "7.2"):
+        folder = tmp_path / "traces" / build / "board"
+        folder.mkdir(parents=True)
+        (folder / "run.dat").symlink_to(capture / "trace.dat")
     with contextlib.chdir(tmp_path):
         for command in commands:
             status = main([*shlex.split(command)[1:], *_quietly(command)])

@@ -16,6 +16,7 @@ import click
 
 from tracereplay import __version__
 from tracereplay.cli.blame import blame
+from tracereplay.cli.corpus import corpus
 from tracereplay.cli.explain import explain
 from tracereplay.cli.export import export
 from tracereplay.cli.info import info
@@ -41,7 +42,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for verb in (blame, info, page, explain, ingest, report, plot, export):
+for verb in (blame, info, page, explain, ingest, report, plot, export, corpus):
     cli.add_command(verb)
 
 

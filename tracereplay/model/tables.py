@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -39,12 +40,7 @@ class Spec:
 
     def columns(self) -> list[tuple[str, str, pa.DataType]]:
         """(column, name in the JSON document, type) of each column that comes from the struct."""
-        hints = get_type_hints(self.struct)
-        return [
-            (self.renamed.get(f.encode_name, f.encode_name), f.encode_name, _arrow_type(hints[f.name]))
-            for f in msgspec.structs.fields(self.struct)
-            if f.encode_name not in self.without
-        ]
+        return [(self.renamed.get(n, n), n, type_) for n, type_ in _fields(self.struct) if n not in self.without]
 
     def table(self, result: Result) -> pa.Table:
         """The rows of this result."""
@@ -134,6 +130,13 @@ class Tables(dict[str, pa.Table]):
 def result_tables(result: Result) -> Tables:
     """All tables of a result, unabridged."""
     return Tables((name, spec.table(result)) for name, spec in SPECS.items())
+
+
+@cache
+def _fields(struct: type[msgspec.Struct]) -> list[tuple[str, pa.DataType]]:
+    """(name in the JSON document, type) of each field; worked out once, since annotations are slow to evaluate."""
+    hints = get_type_hints(struct)
+    return [(f.encode_name, _arrow_type(hints[f.name])) for f in msgspec.structs.fields(struct)]
 
 
 def _arrow_type(hint: Any) -> pa.DataType:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,7 +52,7 @@ def _arrow(table: pa.Table, path: Path) -> None:
     feather.write_feather(table, path, compression="zstd")
 
 
-def _csv(table: pa.Table, path: Path) -> None:
+def write_csv(table: pa.Table, path: Path | IO[bytes]) -> None:
     """Structs become columns (`task.comm`), lists JSON, absent values nothing."""
     while any(pa.types.is_struct(column.type) for column in table.schema):
         table = table.flatten()
@@ -62,7 +63,7 @@ def _csv(table: pa.Table, path: Path) -> None:
     csv.write_csv(table, path)
 
 
-_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {"parquet": _parquet, "arrow": _arrow, "csv": _csv}
+_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {"parquet": _parquet, "arrow": _arrow, "csv": write_csv}
 
 
 def _put_in_place(new: Path, target: Path, old: Path) -> None:

@@ -1,0 +1,21 @@
+"""What `corpus run` says at its end."""
+
+from __future__ import annotations
+
+from tracereplay.model.corpus import Outcome
+from tracereplay.reports.corpus_sheets import broken_sheets
+from tracereplay.reports.sheets import Sheet
+from tracereplay.reports.sheets_text import render_sheets_text
+from tracereplay.reports.style import Style, harmless
+from tracereplay.reports.wording import count
+
+
+def render_run(found: int, before: int, outcome: Outcome, place: str, style: Style) -> str:
+    """found -- traces this run met, before -- those of them that were done already; outcome -- the whole store's."""
+    outcome = harmless(outcome)
+    lines = [
+        f"{count(found, 'trace')} found, {before:,} unchanged since an earlier run",
+        f"in the corpus: {count(outcome.traces, 'trace')}, {outcome.analysed:,} analysed",
+        f"`tracereplay corpus report {place}` sums them up",
+    ]
+    return render_sheets_text([Sheet(f"Corpus {place}", lines), *broken_sheets(outcome, style)], style)

@@ -1,0 +1,1 @@
+"""Corpora: real traces, real child processes, a real store."""

@@ -1,0 +1,180 @@
+"""The store of a corpus: one Delta table for each of tables.TABLES, in a folder or on object storage.
+
+Delta keeps a log beside plain Parquet files: a commit is atomic, appending needs no rewriting, and polars, DuckDB,
+pandas and Spark read it in place. The tables of what was found are committed first, their rows of `runs` last: what has
+no row in `runs` does not count, and is removed by the next run. One run writes at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
+from deltalake.transaction import AddAction, RemoveAction
+
+from tracereplay.corpus.discover import absolute, file_system
+from tracereplay.corpus.tables import ANALYSED, FOUND, RUN_SCHEMA, RUNS, TABLES, found_schemas
+from tracereplay.corpus.work import PARTITION, DataFile
+from tracereplay.errors import UsageError
+from tracereplay.model.corpus import Broken, Outcome
+
+LOCK = ".lock"
+BROKEN_ROWS = 1000  # listed; a query finds the rest
+SMALL_FILES = 64  # a table of more files is compacted at the end of a run
+
+
+class Store:
+    """An opened store; rows are read and written through its methods alone."""
+
+    def __init__(self, place: str) -> None:
+        """Open a store that exists. Raises UsageError where there is none."""
+        self.url = absolute(place).rstrip("/")
+        if not _is_store(self.url):
+            raise UsageError(f"{place}: is no corpus; `tracereplay corpus run PATHS -o {place}` makes one")
+
+    @classmethod
+    def create(cls, place: str) -> Store:
+        """Open a store, made where there is none. Raises UsageError where something else is there."""
+        url = absolute(place).rstrip("/")
+        if not _is_store(url):
+            _refuse_foreign(place, url)
+            partition = pa.field(PARTITION, pa.string())
+            schemas = {name: schema.append(partition) for name, schema in found_schemas().items()}
+            try:
+                for name, schema in {**schemas, RUNS: RUN_SCHEMA}.items():  # `runs` last: it makes a store
+                    DeltaTable.create(f"{url}/{name}", schema, mode="ignore", partition_by=[PARTITION])
+            except (OSError, DeltaError) as error:
+                raise UsageError(f"{place}: a corpus cannot be made there: {error}") from error
+        return cls(place)
+
+    def table(self, name: str) -> DeltaTable:
+        """The newest version of a table."""
+        return DeltaTable(f"{self.url}/{name}")
+
+    def rows(self, name: str) -> ds.Dataset:
+        """A table's rows, read when asked for."""
+        return self.table(name).to_pyarrow_dataset()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Nobody else writes meanwhile. Raises UsageError where another run does (local stores only)."""
+        if "://" in self.url:
+            yield
+            return
+        with self._lock_file() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(f"{self.url}: another run is writing to this corpus; wait for its end") from None
+            yield
+
+    def _lock_file(self) -> IO[str]:
+        try:
+            return (Path(self.url) / LOCK).open("w")
+        except OSError as error:
+            raise UsageError(f"{self.url}: cannot be written: {error.strerror}") from error
+
+    def commit(self, files: Sequence[DataFile], runs: Sequence[Mapping[str, Any]], stale: Collection[str]) -> None:
+        """Add files that were written, then rows of `runs`; stale -- paths among them that have a row already."""
+        for name in FOUND:
+            mine = [file for file in files if file.table == name]
+            if mine:
+                self._add(name, mine)
+        schema = self._run_schema(runs)
+        fresh = [row for row in runs if row["path"] not in stale]
+        if fresh:
+            rows = pa.Table.from_pylist(fresh, schema)
+            write_deltalake(self.table(RUNS), rows, mode="append", schema_mode="merge")
+        replaced = [row for row in runs if row["path"] in stale]
+        if replaced:
+            merge = self.table(RUNS).merge(
+                pa.Table.from_pylist(replaced, schema),
+                "old.path = new.path",
+                source_alias="new",
+                target_alias="old",
+                merge_schema=True,
+            )
+            merge.when_matched_update_all().when_not_matched_insert_all().execute()
+
+    def outcome(self) -> Outcome:
+        """What became of all traces, for the end of a run."""
+        rows = self.rows(RUNS)
+        counts = rows.to_table(["status"]).column("status").value_counts().to_pylist()
+        by_status = {row["values"]: row["counts"] for row in counts}
+        broken = rows.to_table(["path", "status", "reason"], filter=pc.field("status") != ANALYSED).sort_by("path")
+        return Outcome(
+            traces=sum(by_status.values()),
+            analysed=by_status.get(ANALYSED, 0),
+            by_status=dict(sorted(by_status.items())),
+            broken=[Broken(**row) for row in broken.slice(0, BROKEN_ROWS).to_pylist()],
+        )
+
+    def remove_unfinished(self) -> None:
+        """Drop rows that an interrupted run has committed without their row of `runs`."""
+        known = set(self._keys(RUNS))
+        for name in FOUND:
+            left = [key for key in self._keys(name) if key not in known]
+            if left:
+                self.table(name).delete(f"key IN ({', '.join(repr(key) for key in left)})")
+
+    def _keys(self, name: str) -> list[str]:
+        """The keys a table has rows of."""
+        keys: list[str] = self.rows(name).to_table(["key"]).column("key").unique().to_pylist()
+        return keys
+
+    def compact(self) -> None:
+        """Join the small files of each run into large ones; the old ones go after a week (Delta's retention)."""
+        for name in TABLES:
+            table = self.table(name)
+            if len(table.file_uris()) > SMALL_FILES:
+                table.optimize.compact()
+                table.vacuum(dry_run=False)
+
+    def _run_schema(self, rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+        """The columns of `runs` and, as text, those of metadata: of these rows and of earlier ones."""
+        have = {field.name for field in self.table(RUNS).schema().fields}
+        more = sorted((have | {name for row in rows for name in row}) - set(RUN_SCHEMA.names))
+        return pa.schema([*RUN_SCHEMA, *((name, pa.string()) for name in more)])
+
+    def _add(self, name: str, files: Sequence[DataFile]) -> None:
+        table = self.table(name)
+        now_ms = time.time_ns() // 1_000_000
+        actions: list[AddAction | RemoveAction] = [
+            AddAction(
+                path=file.path,
+                size=file.size_bytes,
+                partition_values={PARTITION: file.path.split("/")[0].removeprefix(f"{PARTITION}=")},
+                modification_time=now_ms,
+                data_change=True,
+                stats=json.dumps({"numRecords": file.rows}),
+            )
+            for file in files
+        ]
+        table.create_write_transaction(actions, "append", table.schema(), partition_by=[PARTITION])
+
+
+def _refuse_foreign(place: str, url: str) -> None:
+    """Raises UsageError where anything but the beginning of a store is there."""
+    fs, path = file_system(url)
+    if not fs.exists(path):
+        return
+    names = {str(name).rstrip("/").rpartition("/")[2] for name in fs.ls(path, detail=False)} if fs.isdir(path) else {""}
+    if names - {*TABLES, LOCK}:
+        raise UsageError(f"{place}: holds something else than a corpus; name a new folder")
+
+
+def _is_store(url: str) -> bool:
+    try:
+        return DeltaTable.is_deltatable(f"{url}/{RUNS}")
+    except (OSError, DeltaError) as error:
+        raise UsageError(f"{url}: cannot be read: {error}") from error
