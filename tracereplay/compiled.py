@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -20,9 +21,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+# What compiled code depends on. Numba looks at the kernel's own file only, not at what that takes from others.
+SOURCES = ("*/*_kernels.py", "replay/state.py", "schema.py")
+
+
+def _digest_of_sources() -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    root = Path(__file__).parent
+    for path in sorted(found for pattern in SOURCES for found in root.glob(pattern)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _cache_folder() -> Path:
     """A folder for compiled kernels: the user's cache, or a private temporary folder where that is read-only."""
-    folder = Path(platformdirs.user_cache_dir("tracereplay")) / "kernels"
+    chosen = os.environ.get("NUMBA_CACHE_DIR") or Path(platformdirs.user_cache_dir("tracereplay")) / "kernels"
+    folder = Path(chosen) / _digest_of_sources()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -32,8 +46,7 @@ def _cache_folder() -> Path:
 
 
 # The package may be installed read-only, so compiled code never goes beside its source.
-if "NUMBA_CACHE_DIR" not in os.environ:
-    config.CACHE_DIR = str(_cache_folder())
+config.CACHE_DIR = str(_cache_folder())
 
 
 class _QuickCache(FunctionCache):

@@ -23,6 +23,7 @@ from tracereplay.parsers.catalog.enums import (
 )
 from tracereplay.parsers.catalog.spec import Read
 from tracereplay.parsers.text_events import EventText
+from tracereplay.parsers.text_spans import Spans
 from tracereplay.schema import ARGS, EVENT_COLUMNS, Op
 
 VERSIONS = SHARED / "kernel" / "events_by_version.json"
@@ -94,7 +95,7 @@ def test_every_kernels_spelling_is_read(event: str, shape: dict[str, Any]) -> No
     text = EventText(event, spec)
     payload = spelled(event, shape["fmt"])
     columns: dict[str, pa.Array] = {}
-    for parsed in text.parse(pa.array([payload, payload])):
+    for parsed in text.parse(Spans.of(pa.array([payload, payload]))):
         assert parsed.keys, f"no shape fits {payload!r}"
         found, unreadable, astray = text.columns(parsed, 4096)
         assert not (unreadable | astray).any(), payload

@@ -229,7 +229,7 @@ class Engine:
     # -- room ----------------------------------------------------------------------------------------------------
 
     def _add_sections(self, chunk: PageStream) -> None:
-        missing = np.empty(256, np.int64)
+        missing = np.empty(1024, np.int64)
         found = len(missing)
         while found == len(missing):
             found = missing_sections(self._mem.sections, chunk.args, chunk.op, missing)
@@ -252,7 +252,7 @@ class Engine:
         pages = self._mem.pages
         room = self._slots << st.SECTION_BITS
         if room > len(pages):
-            pages = st.blank_pages(max(room, min(2 * len(pages), room + (64 << st.SECTION_BITS))))
+            pages = st.blank_pages(max(room, min(2 * len(pages), len(pages) * 5 // 4 + (1024 << st.SECTION_BITS))))
             pages[: len(self._mem.pages)] = self._mem.pages
         self._mem = self._mem._replace(pages=pages, sections=sections)
 
@@ -265,19 +265,11 @@ class Engine:
     def _present(self, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """The parts of the spans that the model has: a span may be as long as a damaged event says."""
         for start_pfn, end_pfn in spans:
-            first: int | None = None
-            last = -1
-            for section in self.seen_sections().tolist():
-                low, high = section << st.SECTION_BITS, (section + 1) << st.SECTION_BITS
-                if high <= start_pfn or end_pfn <= low:
-                    continue
-                if first is not None and low != last:
-                    yield first, last
-                    first = None
-                first = max(low, start_pfn) if first is None else first
-                last = min(high, end_pfn)
-            if first is not None:
-                yield first, last
+            begin, stop = max(start_pfn, 0) >> st.SECTION_BITS, ((end_pfn - 1) >> st.SECTION_BITS) + 1
+            there = np.concatenate([[False], self._mem.sections[begin:stop] >= 0, [False]])
+            edges = begin + np.flatnonzero(there[1:] != there[:-1])
+            for first, last in edges.reshape(-1, 2).tolist():
+                yield max(first << st.SECTION_BITS, start_pfn), min(last << st.SECTION_BITS, end_pfn)
 
     def _grow(self, full: Collection[str] = ()) -> None:
         """Double the tables that are nearly full, and those named."""

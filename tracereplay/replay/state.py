@@ -1,7 +1,7 @@
 """What the model keeps: one row per page frame in sparse sections, one row per reference, one per suspect.
 
 The layout of each row is declared once here; kernels and the plain twin use the same names. Sections are those of
-the kernel's SPARSEMEM: 2^15 pages, present only where the trace touches memory.
+the kernel's SPARSEMEM, but of 2^11 pages: present only where the trace touches memory, 96 KiB each.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from enum import IntEnum, IntFlag
 import numpy as np
 import numpy.typing as npt
 
-SECTION_BITS = 15
+SECTION_BITS = 11
 SECTION_PAGES = 1 << SECTION_BITS
 # 2^35 pages = 128 TiB of 4 KiB pages: beyond, a pfn is damage (loss `pfn_out_of_range`).
-MAX_SECTIONS = 1 << 20
+MAX_SECTIONS = 1 << 24
 
 
 class State(IntEnum):
