@@ -112,6 +112,26 @@ def test_a_url_is_copied_and_has_the_key_of_its_content(put: Put, tmp_path: Path
     assert "tracereplay-corpus-" not in broken["reason"]
 
 
+def test_content_that_moves_to_another_path(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files rotate: what one path held is under another now, after the first one's row was replaced."""
+    put(QUICK[2], "a.dat")
+    store, _ = run_local(tmp_path / "store", [tmp_path / "traces"])
+    before = by_name(store)["a.dat"]
+    for side in sorted((tmp_path / "traces").iterdir()):
+        side.rename(tmp_path / "traces" / side.name.replace("a.", "z."))
+    put(QUICK[3], "a.dat")
+    monkeypatch.setattr("tracereplay.corpus.run.PIECE_TRACES", 1)
+    monkeypatch.setattr("tracereplay.corpus.run.COMMIT_ROWS", 1)
+    monkeypatch.setattr("tracereplay.corpus.run.AHEAD", 1)
+    run_local(tmp_path / "store", [tmp_path / "traces"])
+    a, z = (by_name(store)[name] for name in ("a.dat", "z.dat"))
+    assert (z["key"], z["events"]) == (before["key"], before["events"])
+    assert a["key"] != z["key"]
+    attempts = rows(store, "attempts")
+    assert {row["key"] for row in attempts} == {a["key"], z["key"]}
+    assert len({(row["key"], row["attempt_id"]) for row in attempts}) == len(attempts)
+
+
 def test_what_is_broken_is_listed_with_its_reason(put: Put, tmp_path: Path) -> None:
     good = put(QUICK[2], "good.dat")
     (good.parent / "cut.dat").write_bytes(good.read_bytes()[:30])

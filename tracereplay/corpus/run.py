@@ -82,6 +82,7 @@ class _Driver:
         self.waiting: dict[str, list[tuple[Source, Identity]]] = {}  # for an analysis that is under way
         self.files: list[DataFile] = []
         self.rows: list[dict[str, Any]] = []
+        self.replaced: dict[str, dict[str, Any]] = {}  # rows of paths that hold something else now, by key
         self.columns = {field.name for field in store.rows(RUNS).schema}
         self.shared: list[tuple[Source, Identity]] = []  # of analyses made earlier
         self.committed_s = time.monotonic()
@@ -198,21 +199,26 @@ class _Driver:
         self._share()
         if self.files or self.rows:
             stale = {row["path"] for row in self.rows if self.known.is_known(row["path"])}
+            if stale:  # what they held may turn up under another path
+                self.replaced |= self._told("path", stale)
             self.store.commit(self.files, self.rows, stale)
         self.files, self.rows = [], []
         self.committed_s = time.monotonic()
+
+    def _told(self, column: str, values: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """What `runs` says of the analyses of rows with these values, by key."""
+        wanted = pc.field(column).isin(sorted(values))
+        rows = self.store.rows(RUNS).to_table(["key", "status", "reason", *FACTS], filter=wanted)
+        return {row["key"]: row for row in rows.to_pylist() if row["key"] is not None}
 
     def _share(self) -> None:
         """Rows for paths whose content was analysed before, with what `runs` says of that analysis."""
         if not self.shared:
             return
-        mine = {row["key"]: row for row in self.rows if row["key"] is not None}
+        mine = self.replaced | {row["key"]: row for row in self.rows if row["key"] is not None}
         wanted = {identity.key for _, identity in self.shared} - mine.keys()
         if wanted:
-            rows = self.store.rows(RUNS).to_table(
-                ["key", "status", "reason", *FACTS], filter=pc.field("key").isin(sorted(wanted))
-            )
-            mine |= {row["key"]: row for row in rows.to_pylist()}
+            mine |= self._told("key", wanted)
         for source, identity in self.shared:
             row = mine[identity.key]
             failed = row["status"] != ANALYSED
