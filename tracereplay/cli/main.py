@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import os
 import sys
 import traceback
@@ -24,6 +22,7 @@ from tracereplay.cli.ingest import ingest
 from tracereplay.cli.page import page
 from tracereplay.cli.plot import plot
 from tracereplay.cli.report import report
+from tracereplay.cli.startup import be_quick
 from tracereplay.errors import TraceReplayError
 
 EXIT_USAGE = 2
@@ -46,21 +45,10 @@ for verb in (blame, info, page, explain, ingest, report, plot, export, corpus):
     cli.add_command(verb)
 
 
-class _NoPandas:
-    """Hides pandas from the process: no verb uses it, and pyarrow loads it, where installed, at the first list."""
-
-    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
-        """An import hook (importlib.abc.MetaPathFinder)."""
-        if name == "pandas":
-            raise ModuleNotFoundError("pandas is not loaded by the command line", name=name)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     if argv is None:
-        sys.meta_path.insert(0, _NoPandas())
-        gc.set_threshold(200_000)  # loading numba makes many objects and no garbage
-        atexit.register(gc.freeze)  # nor is any looked for at the end
+        be_quick()
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args or os.environ.get("TRACEREPLAY_DEBUG", "") not in ("", "0")
     try:
