@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tracereplay.ahead import ahead
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, Window, origin_ns
@@ -112,7 +111,7 @@ class PerfDataReader:
         width = max([1, *(len(maker.places) for maker in makers)])
         kinds = [(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers]
         seq = 0
-        for rows in ahead(self._read(wanted, kinds, width, window, max(_ROW_BYTES // (8 * width), 1 << 12))):
+        for rows in self._read(wanted, kinds, width, window, max(_ROW_BYTES // (8 * width), 1 << 12)):
             self._add_rows(makers, rows, seq)
             seq += len(rows)
         return finished_tables(dict(zip(wanted, makers, strict=True)), self._losses)
@@ -172,7 +171,7 @@ class PerfDataReader:
              for name, chosen in zip(self._events.names, self._chosen, strict=True)], np.int64
         )  # fmt: skip
         traced = np.array([bool(self._formats[name].common) for name in wanted], np.int64)
-        plan = Plan.make(kinds, width, np.zeros((1, IDS), np.bool_))
+        plan = Plan.make(kinds, width, np.zeros((1, IDS), np.bool_), blank=width)
         what = Wanted(kind_of_event, place.get(STACK, -1), traced, plan)
         yield from RowReader(self._sources, self._scan.chunks, self._events, what, -self._origin, window, rows)
 

@@ -409,6 +409,7 @@ def take_fields(
     kind: npt.NDArray[np.uint16],
     n_fields: I64,
     field_at: I64,
+    blank: Int,
     traced: I64,
     tables: I64,
     blob_at: I64,
@@ -418,8 +419,8 @@ def take_fields(
 ) -> None:
     """The fields of the payloads at[order[row]] into the output's `rows`, those that lie in these words.
 
-    kind uint16[n]; n_fields, field_at -- as in `ring_buffer_rows.Plan`; traced int64[kinds] -- 1: the payload begins
-    with ftrace's common fields; blob_at int64[n, 2] -- (place in blob in bytes, bytes; 0 = nothing to keep).
+    kind uint16[n]; n_fields, field_at, blank -- as in `ring_buffer_rows.Plan`; traced int64[kinds] -- 1: the payload
+    begins with ftrace's common fields; blob_at int64[n, 2] -- (place in blob in bytes, bytes; 0 = nothing to keep).
     """
     big = tables[BIG_ENDIAN]
     for i in range(len(rows)):
@@ -431,7 +432,7 @@ def take_fields(
         if traced[k]:
             common_out[row, 0] = np.uint8(load(words, place + tables[FLAGS_OFFSET], 1, 0))
             common_out[row, 1] = np.uint8(load(words, place + tables[PREEMPT_OFFSET], 1, 0))
-        load_fields(words, place, k, n_fields, field_at, big, fields_out, row)
+        load_fields(words, place, k, n_fields, field_at, blank, big, fields_out, row)
         first = blob_at[row, 0] >> 2
         for w in range((blob_at[row, 1] + 3) >> 2):
             blob[first + w] = np.uint32(load(words, place + 4 * w, 4, 0))

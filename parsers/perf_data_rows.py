@@ -243,6 +243,7 @@ class RowReader:
                 rows.kind,
                 plan.n_fields,
                 plan.field_at,
+                plan.blank,
                 self._wanted.traced,
                 self._events.tables,
                 blob_at,

@@ -68,10 +68,10 @@ def load(words: U32, at: Int, size: Int, big: Int) -> Int:
 
 @inlined
 def load_fields(
-    words: U32, payload: Int, kind: Int, n_fields: I64, field_at: I64, big: Int, fields_out: I64, row: Int
+    words: U32, payload: Int, kind: Int, n_fields: I64, field_at: I64, blank: Int, big: Int, fields_out: I64, row: Int
 ) -> None:
-    """The numbers of one record into their columns of a row; n_fields and field_at as in `ring_buffer_rows.Plan`."""
-    for f in range(fields_out.shape[1]):
+    """The numbers of one record into their columns of a row; n_fields, field_at, blank as `ring_buffer_rows.Plan` has."""
+    for f in range(blank):
         fields_out[row, f] = 0
     for f in range(n_fields[kind]):
         if big or field_at[kind, f, 4]:
@@ -361,6 +361,7 @@ def read_rows(
     min_bytes: I64,
     n_fields: I64,
     field_at: I64,
+    blank: Int,
     keep_bytes: I64,
     clock_scale: U64,
     window: I64,
@@ -378,8 +379,9 @@ def read_rows(
 
     kind_of_id int64[buffers * 65536] -- row of the plan for an event id of a ring buffer, -1 = skip; n_fields
     int64[kinds]; field_at int64[kinds, fields, 6] = (offset, size, bits above a signed number's sign, mask, 1 = may lie
-    in three words, column), other columns are 0; keep_bytes int64[kinds] -- 1: copy the record into `blob` (its place:
-    blob_out[row] = start, length, in bytes). window int64[2] = first and last ns wanted.
+    in three words, column); blank -- so many columns are 0 where a kind has nothing for them; keep_bytes int64[kinds] --
+    1: copy the record into `blob` (its place: blob_out[row] = start, length, in bytes). window int64[2] = first and
+    last ns wanted.
     state int64[2] = (rows written, blob words used), in and out. Returns the stream whose slot must be filled, or -1
     when the output is full, or -2 when all streams are finished.
     """
@@ -447,7 +449,7 @@ def read_rows(
                 kind_out[n] = kind
                 common_out[n, 0] = np.uint8(load(words, payload + flags_offset, 1, 0))
                 common_out[n, 1] = np.uint8(load(words, payload + preempt_offset, 1, 0))
-                load_fields(words, payload, kind, n_fields, field_at, big, fields_out, n)
+                load_fields(words, payload, kind, n_fields, field_at, blank, big, fields_out, n)
                 n += 1
             kind, page, at, end, time, payload, size = _next(
                 words, page, at, end, slot_end, time, page_bytes, ids_at, layout, kind_of_id, min_bytes

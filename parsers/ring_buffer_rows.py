@@ -28,13 +28,15 @@ class Plan:
     """Which records are read and which of their fields.
 
     kind_of_id int64[buffers * 65536] (-1 = skipped); per kind: n_fields, field_at int64[kinds, fields, 6] as the kernel
-    takes it, keep int64[kinds]: 1 = the record's bytes are kept too.
+    takes it, keep int64[kinds]: 1 = the record's bytes are kept too; blank -- so many first columns are 0 where a kind
+    has no number for them (the others then hold anything).
     """
 
     kind_of_id: npt.NDArray[np.int64]
     n_fields: npt.NDArray[np.int64]
     field_at: npt.NDArray[np.int64]
     keep: npt.NDArray[np.int64]
+    blank: int
 
     @classmethod
     def make(
@@ -42,10 +44,11 @@ class Plan:
         kinds: Sequence[tuple[int, Sequence[tuple[int, int, bool]], bool]],
         width: int,
         wanted: npt.NDArray[np.bool_],
+        blank: int = 0,
     ) -> Plan:
         """From (event id, [(offset, size, signed) ...], keep the bytes) per kind; `width` columns of fields.
 
-        A place of offset -1 makes a column of zeros. wanted bool[buffers, 65536]: which buffer an event is read from.
+        A place of offset -1 takes no number. wanted bool[buffers, 65536]: which buffer an event is read from.
         """
         kind_of_id = np.full(wanted.shape, -1, np.int64)
         n_fields = np.zeros(len(kinds), np.int64)
@@ -61,7 +64,7 @@ class Plan:
                 mask = -1 if signed or size == 8 else (1 << 8 * size) - 1
                 field_at[kind, n_fields[kind]] = offset, size, unused, mask, size == 8 and offset % 4, column
                 n_fields[kind] += 1
-        return cls(kind_of_id.reshape(-1), n_fields, field_at, keep)
+        return cls(kind_of_id.reshape(-1), n_fields, field_at, keep, blank)
 
     def events_of(self, pages: CpuPages) -> int:
         """The set of events read from these pages, as `CpuPages.events` has them by block."""
@@ -176,6 +179,7 @@ def read_rows(
                 min_bytes,
                 plan.n_fields,
                 plan.field_at,
+                plan.blank,
                 plan.keep,
                 scale,
                 limits,

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tracereplay.ahead import ahead
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers import trace_dat_sections as sections
@@ -36,7 +35,7 @@ from tracereplay.parsers.trace_dat_stats import cpu_losses
 from tracereplay.schema import ARGS, Op, PageStream
 
 NS_CLOCKS = frozenset({"local", "global", "perf", "mono", "mono_raw", "boot", "tai"})
-_ROW_BYTES = 1 << 25
+_ROW_BYTES = 1 << 24
 
 
 class TraceDatReader:
@@ -128,7 +127,7 @@ class TraceDatReader:
         plan = Plan.make([(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers], width, self._wanted)
         seq = 0
         batch = max(_ROW_BYTES // (8 * width), 1 << 12)
-        for rows in ahead(read_rows(self._streams, self._layout, self._min_bytes, self._clock, plan, window, batch)):
+        for rows in read_rows(self._streams, self._layout, self._min_bytes, self._clock, plan, window, batch):
             by_event(makers, rows, seq, self._names_array)
             seq += len(rows)
         return finished_tables(dict(zip(wanted, makers, strict=True)), self._losses)
@@ -142,7 +141,7 @@ class TraceDatReader:
         if not formats:
             return
         kinds = [(event.id, stream_places(event), False) for event in formats]
-        plan = Plan.make(kinds, len(ARGS), self._wanted)
+        plan = Plan.make(kinds, len(ARGS), self._wanted, blank=len(ARGS))
         op_table = np.array([SPECS[event.name].op for event in formats], np.uint8)
         for rows in read_rows(
             self._streams, self._layout, self._min_bytes, self._clock, plan, window, max(chunk_events, 1)
