@@ -70,7 +70,7 @@ def load(words: U32, at: Int, size: Int, big: Int) -> Int:
 def load_fields(
     words: U32, payload: Int, kind: Int, n_fields: I64, field_at: I64, blank: Int, big: Int, fields_out: I64, row: Int
 ) -> None:
-    """The numbers of one record into their columns of a row; n_fields, field_at, blank as `ring_buffer_rows.Plan` has."""
+    """The numbers of one record into their columns of a row; n_fields, field_at, blank: see `ring_buffer_rows.Plan`."""
     for f in range(blank):
         fields_out[row, f] = 0
     for f in range(n_fields[kind]):
@@ -379,8 +379,8 @@ def read_rows(
 
     kind_of_id int64[buffers * 65536] -- row of the plan for an event id of a ring buffer, -1 = skip; n_fields
     int64[kinds]; field_at int64[kinds, fields, 6] = (offset, size, bits above a signed number's sign, mask, 1 = may lie
-    in three words, column); blank -- so many columns are 0 where a kind has nothing for them; keep_bytes int64[kinds] --
-    1: copy the record into `blob` (its place: blob_out[row] = start, length, in bytes). window int64[2] = first and
+    in three words, column); blank -- so many columns are 0 where a kind has nothing for them; keep_bytes int64[kinds]
+    -- 1: copy the record into `blob` (its place: blob_out[row] = start, length, in bytes). window int64[2] = first and
     last ns wanted.
     state int64[2] = (rows written, blob words used), in and out. Returns the stream whose slot must be filled, or -1
     when the output is full, or -2 when all streams are finished.
