@@ -84,10 +84,11 @@ class _Writer:
         }  # fmt: skip
         self.begin(track, attempt.start_ns, name, told)
         since = attempt.start_ns
+        until = None if attempt.end_ns is None else max(since, attempt.end_ns)
         for tried in attempt.tries:
-            since = self.tried(tried, since, attempt.end_ns, track)
-        if attempt.end_ns is not None:
-            self.end(track, attempt.end_ns)
+            since = self.tried(tried, since, until, track)
+        if until is not None:
+            self.end(track, until)
 
     def tried(self, tried: Try, since_ns: int, until_ns: int | None, track: int) -> int:
         """Drawn within its attempt and behind the try before it, which slices on one track must be. Its end."""
@@ -167,7 +168,7 @@ def _rows(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
     rows: list[list[Attempt]] = []
     ends: list[int] = []
     for attempt in sorted(attempts, key=lambda a: a.start_ns):
-        end = MAX_TIME_NS if attempt.end_ns is None else attempt.end_ns
+        end = MAX_TIME_NS if attempt.end_ns is None else max(attempt.start_ns, attempt.end_ns)
         free = next((place for place, until in enumerate(ends) if until <= attempt.start_ns), None)
         if free is None:
             rows.append([attempt])

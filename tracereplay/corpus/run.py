@@ -29,8 +29,8 @@ from tracereplay.errors import TraceReplayError
 PIECE_TRACES = 16
 PIECE_BYTES = 64 << 20  # a piece ends with the trace that reaches this
 MAX_COLUMNS = 512  # of `runs`: metadata may name anything
-COMMIT_S = 30.0
-COMMIT_ROWS = 1000
+COMMIT_S = 120.0  # deltalake keeps some 0.6 MB of each commit for as long as the process lives
+COMMIT_ROWS = 4000
 AHEAD = 2  # pieces under way for each one that can be worked on
 
 
