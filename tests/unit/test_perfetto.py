@@ -97,3 +97,9 @@ def test_overlapping_attempts_lie_on_tracks_of_their_own() -> None:
     twice = [example.attempt(id=f"a{n}", tries=[]) for n in range(3)]
     found = [p for p in packets(example.result(*twice)) if p.HasField("track_descriptor")]
     assert sum(p.track_descriptor.name == "cma_alloc reserved" for p in found) == 3
+
+
+def test_an_attempt_that_ends_before_it_began() -> None:
+    drawn = slices(example.result(example.attempt(start_ns=20, end_ns=10)))
+    spans = [(start, end) for row in drawn.values() for name, start, end in row if name.startswith("FAILED")]
+    assert spans == [(20, 20)]
