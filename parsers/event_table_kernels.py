@@ -1,4 +1,8 @@
-"""Compiled loops between rows of raw fields and columns: grouping by event, taking columns, texts, arrays and names."""
+"""Compiled loops between rows of raw fields and columns: grouping by event, taking columns, texts, arrays and names.
+
+Plain loops also where numpy has a word for it (copy, searchsorted): the parts of numba behind those words take longer
+to import than a short trace to read.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +26,20 @@ def group_rows(kind: npt.NDArray[np.uint16], n: int, starts: I64, order: I64) ->
 
     starts int64[kinds + 1] and order int64[n] are written.
     """
-    starts[:] = 0
+    kinds = len(starts) - 1
+    for k in range(kinds + 1):
+        starts[k] = 0
     for i in range(n):
         starts[kind[i] + 1] += 1
-    for k in range(1, len(starts)):
-        starts[k] += starts[k - 1]
-    place = starts.copy()
+    for k in range(kinds):
+        starts[k + 1] += starts[k]
     for i in range(n):
         k = kind[i]
-        order[place[k]] = i
-        place[k] += 1
+        order[starts[k]] = i
+        starts[k] += 1
+    for k in range(kinds, 0, -1):  # each start has moved to where the next kind's was
+        starts[k] = starts[k - 1]
+    starts[0] = 0
 
 
 @njit
@@ -51,8 +59,14 @@ def look_up(values: npt.NDArray[np.int32], known: npt.NDArray[np.int32], out: np
     for i in range(len(values)):
         value = values[i]
         if place == -2 or value != last:
-            k = np.searchsorted(known, value)
-            place = np.int32(k) if k < len(known) and known[k] == value else np.int32(-1)
+            low, high = 0, len(known)
+            while low < high:
+                middle = (low + high) >> 1
+                if known[middle] < value:
+                    low = middle + 1
+                else:
+                    high = middle
+            place = np.int32(low) if low < len(known) and known[low] == value else np.int32(-1)
             last = value
         out[i] = place
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 
 
@@ -28,6 +29,7 @@ _hidden = _Hidden()
 def be_quick() -> None:
     """For a process that answers one verb and ends."""
     sys.meta_path.insert(0, _hidden)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads for matrices wait by spinning
     gc.set_threshold(200_000)  # loading numba makes many objects and no garbage
     atexit.register(gc.freeze)  # nor is any looked for at the end
 

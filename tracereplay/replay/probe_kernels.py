@@ -76,7 +76,7 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
             reasons |= R_WRITEBACK
     elif visited and marks & BORN and not marks & ENTERED:
         reasons |= R_VISITED
-    if marks & TYPED and page.count > 0 and page.mapcount in (TYPED_HUGETLB, TYPED_OFFLINE):
+    if marks & TYPED and page.count > 0 and (page.mapcount == TYPED_HUGETLB or page.mapcount == TYPED_OFFLINE):
         reasons |= R_TYPED
     return reasons
 

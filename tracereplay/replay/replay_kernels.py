@@ -123,7 +123,7 @@ def taken_refs(refs: Rows, page: Row) -> int:
     row = page.refs
     while row != NONE:
         kind = refs[row].kind
-        if kind in (GET, PIN):
+        if kind == GET or kind == PIN:
             taken += refs[row].val
         row = refs[row].next
     return taken
@@ -358,7 +358,7 @@ def page_type(raw_mapcount: int) -> int:
 @inlined
 def change_of(op: int, val: int, ret: int) -> int:
     """By how much a reference event changed the count."""
-    if op in (OP_MOD, OP_AND_TEST, OP_AND_RETURN):
+    if op == OP_MOD or op == OP_AND_TEST or op == OP_AND_RETURN:
         return val
     if op == OP_UNLESS and ret != 0:
         return val
@@ -382,7 +382,7 @@ def do_ref(
     """A page_ref event: count, mapcount, flags and mapping as read just after the change, and the ledger."""
     page = pages[row]
     op, val, ret = stamp.op, args[A_VAL], args[A_RET]
-    if (op in (OP_UNLESS, OP_FREEZE)) and ret == 0:
+    if (op == OP_UNLESS or op == OP_FREEZE) and ret == 0:
         return  # nothing happened; on 7.2 failed freezes are everyday noise
     raw_mapcount = args[A_MAPCOUNT]
     typed = raw_mapcount < -128 or raw_mapcount > 32766
@@ -503,7 +503,7 @@ def replay(
         order = args[i, A_ORDER]
         stamp = Stamp(int(time_ns[i]), int(cpu[i]), int(tid[i]), what)
         tally[T_EVENTS] += 1
-        if what in (OP_SET_PTE, OP_REMOVE_PTE):
+        if what == OP_SET_PTE or what == OP_REMOVE_PTE:
             do_pte(pages, sections, what, pfn)
             continue
         if what == OP_ALLOC and pfn < 0:
