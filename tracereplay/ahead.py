@@ -1,9 +1,10 @@
-"""Work one step ahead on another core: unpacking and compiled loops run without the GIL."""
+"""Work on another core: unpacking, digests and compiled loops run without the GIL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,3 +18,10 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := coming.result()) is not end:
             coming = pool.submit(next, items, end)
             yield item  # type: ignore[misc]  # not `end`
+
+
+@contextmanager
+def meanwhile(make: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """`make` runs in a thread while the body does; the body calls for its result, or its error, when it needs it."""
+    with ThreadPoolExecutor(1, "meanwhile") as pool:
+        yield pool.submit(make).result

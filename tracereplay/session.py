@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tracereplay import __version__
+from tracereplay.ahead import meanwhile
 from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log
 from tracereplay.attempts.events import TELLTALE_EVENTS
 from tracereplay.attempts.log import Log
@@ -241,31 +242,36 @@ class Session:
         memory block, were it asked for at this time of the trace's clock. Without a trace and a log: the same at the
         moment of the copies of kpageflags and page_owner.
         """
-        book = self._loss_book()
-        traces = self._traces(book)
+        with meanwhile(lambda: self.inputs) as inputs:  # the digest of a long trace takes a while
+            book = self._loss_book()
+            traces = self._traces(book)
+            attempts = self._attempts(traces, book, at_ns, area, block)
+            for trace in traces:
+                book.add(trace.input_id, missing_events(trace.reader.info.by_event))
+            layout = traces[0].layout if traces else self._layout
+            return Result(
+                tool=Tool(version=__version__, argv=self.argv),
+                inputs=inputs(),
+                data_loss=book.listed(),
+                layout=summarise_layout(layout) if layout is not None else None,
+                stacks=[stack for trace in traces for stack in trace.stacks.listed()],
+                attempts=attempts,
+                counters=[counter for trace in traces for counter in trace.counters],
+                blame=sum_up(attempts),
+            )
+
+    def _attempts(
+        self, traces: Sequence[Trace], book: LossBook, at_ns: int | None, area: str | None, block: int | None
+    ) -> list[Attempt]:
         if not traces and self._log is None:
             if at_ns is not None:
                 raise UsageError("a time is asked of a trace: copies of kpageflags and page_owner tell one moment")
-            attempts = self._inventory(area, block, book)
-        elif at_ns is not None:
-            attempts = [attempt for trace in traces for attempt in trace.inventory(at_ns, area, block)]
-        elif traces or self._log is None:
-            attempts = [attempt for trace in traces for attempt in trace.attempts()]
-        else:
-            attempts = attempts_of_log(Log.of(self._log.tables), self._layout or Layout("inferred"), book)
-        for trace in traces:
-            book.add(trace.input_id, missing_events(trace.reader.info.by_event))
-        layout = traces[0].layout if traces else self._layout
-        return Result(
-            tool=Tool(version=__version__, argv=self.argv),
-            inputs=self.inputs,
-            data_loss=book.listed(),
-            layout=summarise_layout(layout) if layout is not None else None,
-            stacks=[stack for trace in traces for stack in trace.stacks.listed()],
-            attempts=attempts,
-            counters=[counter for trace in traces for counter in trace.counters],
-            blame=sum_up(attempts),
-        )
+            return self._inventory(area, block, book)
+        if at_ns is not None:
+            return [attempt for trace in traces for attempt in trace.inventory(at_ns, area, block)]
+        if traces or self._log is None:
+            return [attempt for trace in traces for attempt in trace.attempts()]
+        return attempts_of_log(Log.of(self._log.tables), self._layout or Layout("inferred"), book)
 
     def _inventory(self, area: str | None, block: int | None, book: LossBook) -> list[Attempt]:
         """From copies of kpageflags and page_owner alone."""

@@ -1,4 +1,4 @@
-"""Working one step ahead changes neither the items nor where errors come out."""
+"""Working on another core changes neither what is made nor where errors come out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tracereplay.ahead import ahead
+from tracereplay.ahead import ahead, meanwhile
 
 
 def test_the_items_are_the_same() -> None:
@@ -36,3 +36,23 @@ def test_it_works_in_another_thread_and_leaves_none_behind() -> None:
     assert next(items) != threading.current_thread().name
     items.close()  # type: ignore[attr-defined]  # a generator
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+def test_meanwhile_the_body_runs() -> None:
+    go_on = threading.Event()
+
+    def make() -> str:
+        assert go_on.wait(10)
+        return threading.current_thread().name
+
+    with meanwhile(make) as made:
+        go_on.set()  # would never be reached, did the body wait for it
+        assert made() != threading.current_thread().name
+
+
+def test_what_went_wrong_meanwhile_is_told_where_it_is_needed() -> None:
+    def broken() -> int:
+        raise ValueError("damaged")
+
+    with meanwhile(broken) as made, pytest.raises(ValueError, match="damaged"):
+        made()
