@@ -1,7 +1,5 @@
 """Event tables -> the page stream, by what the catalogue says of each event; for readers that make tables first."""
 
-# pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported)
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,22 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.spec import EventSpec
-from tracereplay.schema import ARGS, Op, PageStream
-
-
-def _int64(column: pa.ChunkedArray, null: int) -> npt.NDArray[np.int64]:
-    """A number column as int64; numbers beyond keep their bits (pointers)."""
-    filled = pc.fill_null(column, pa.scalar(null, column.type) if null >= 0 else _ones(column.type))
-    return np.ascontiguousarray(filled.to_numpy()).astype(np.int64, copy=False)
-
-
-def _ones(type_: pa.DataType) -> pa.Scalar:
-    """-1, or all bits set."""
-    return pa.scalar((1 << 64) - 1 if type_ == pa.uint64() else -1, type_)
+from tracereplay.schema import ARGS, Op, PageStream, integers
 
 
 def _args(table: pa.Table, spec: EventSpec) -> npt.NDArray[np.int64]:
@@ -33,19 +19,19 @@ def _args(table: pa.Table, spec: EventSpec) -> npt.NDArray[np.int64]:
     for place, name in enumerate(ARGS):
         field = spec.args.get(name)
         if field is not None and field in table.column_names:
-            args[:, place] = _int64(table.column(field), -1 if name == "pfn" else 0)
+            args[:, place] = integers(table.column(field), -1 if name == "pfn" else 0)
     return args
 
 
 def _timed(table: pa.Table) -> pa.Table:
     """The table without events whose time is not known, and with -1 for tasks, 65535 for CPUs that are not."""
     if table.column("time_ns").null_count:
-        table = table.filter(pc.is_valid(table.column("time_ns")))
+        table = table.filter(table.column("time_ns").is_valid())
     for name, unknown in (("tid", -1), ("cpu", (1 << 16) - 1)):
         column = table.column(name)
         if column.null_count:
             place = table.column_names.index(name)
-            table = table.set_column(place, table.schema.field(name), pc.fill_null(column, unknown))
+            table = table.set_column(place, table.schema.field(name), column.fill_null(unknown))
     return table
 
 

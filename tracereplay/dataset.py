@@ -29,9 +29,10 @@ from tracereplay.errors import InputError, UsageError
 from tracereplay.losses import LOSS_KINDS, Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.event_tables import numbers_array, texts_array
 from tracereplay.parsers.page_stream import page_stream, rechunked, stream_columns
 from tracereplay.parsers.symbols import Symbols
-from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, arrow_schema
+from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, arrow_schema, integers
 
 SCHEMA = "tracereplay.dataset/1"
 DESCRIPTION = "dataset.json"
@@ -202,13 +203,13 @@ def _names_that_occur(table: pa.Table) -> pa.Table:
     place = table.column_names.index("comm")
     column = table.column(place).unify_dictionaries().combine_chunks()
     column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-    known = np.asarray(column.indices.fill_null(len(column.dictionary)))
-    there = np.zeros(len(column.dictionary) + 1, np.bool_)
+    nameless = len(column.dictionary)
+    known = integers(pa.chunked_array([column.indices]), none=nameless)
+    there = np.zeros(nameless + 1, np.bool_)
     there[known] = True
     codes = (np.cumsum(there) - 1).astype(np.int32)[known]
-    there[-1] = False
-    names = column.dictionary.filter(pa.array(there[:-1]))
-    indices = pa.array(codes, mask=known == len(column.dictionary))
+    names = texts_array([column.dictionary[name].as_py() for name in np.flatnonzero(there[:-1]).tolist()])
+    indices = numbers_array(codes, pa.int32(), known == nameless)
     return table.set_column(place, table.schema.field(place), pa.DictionaryArray.from_arrays(indices, names))
 
 
@@ -349,7 +350,7 @@ class DatasetReader:
     def _read(self, name: str, columns: Sequence[Column]) -> pa.Table:
         path = self.path / name
         with _reading(path):
-            table = pq.read_table(path)
+            table = pq.ParquetFile(path).read()  # pq.read_table would load pyarrow.dataset
             table.validate(full=True)
         _check(table, columns, path)
         return table

@@ -52,15 +52,16 @@ EVENT_COLUMNS = (
 def integers(column: pa.ChunkedArray, none: int = -1) -> npt.NDArray[np.int64]:
     """An integer column as int64 (bit patterns of uint64 kept), nulls as `none`.
 
-    Goes through the buffers: pyarrow's own ways of replacing nulls load pandas, which takes longer than blame.
+    Goes through the buffers: pyarrow's own ways load pandas or all its functions, which takes longer than blame.
     """
     parts = []
-    for chunk in column.chunks:
+    for chunk in (chunk for chunk in column.chunks if len(chunk)):
         whole = np.frombuffer(chunk.buffers()[1], chunk.type.to_pandas_dtype())
         values = whole[chunk.offset : chunk.offset + len(chunk)]
         numbers = values.astype(np.int64)
         if chunk.null_count:
-            numbers[chunk.is_null().to_numpy(zero_copy_only=False)] = none
+            valid = np.unpackbits(np.frombuffer(chunk.buffers()[0], np.uint8), bitorder="little")
+            numbers[valid[chunk.offset : chunk.offset + len(chunk)] == 0] = none
         parts.append(numbers)
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
