@@ -10,7 +10,7 @@ import msgspec
 
 from tracereplay import __version__
 from tracereplay.corpus.outcome import BROKEN_ROWS, outcome_of
-from tracereplay.corpus.query import Condition, Selection
+from tracereplay.corpus.query import EXAMPLES, Condition, Selection
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED
 from tracereplay.corpus.trend import series_of
@@ -26,7 +26,6 @@ RANKINGS = {
     "stack": ("stack", False),
 }
 ROWS = 50
-EXAMPLES = 3
 # Columns a trend goes along where none is named, the first that the corpus has.
 TREND_COLUMNS = ("date", "build")
 _RUNS_OF_DIGITS = re.compile(r"(\d+)")
