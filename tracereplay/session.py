@@ -40,6 +40,7 @@ from tracereplay.replay.page_life import lives_of
 
 if TYPE_CHECKING:
     from tracereplay.parsers.page_owner_files import PageOwnerFiles
+
 KERNEL_EVENTS = frozenset(SPECS)  # tracepoints that every kernel may have, none of them a vendor's
 
 
@@ -192,7 +193,8 @@ class Session:
         for number, reader in enumerate(self.readers):
             book.add(f"trace-{number}", reader.losses)
         for reader, numbers in self._machines:
-            book.add(f"trace-{numbers[0]}", reader.losses)
+            if len(numbers) > 1:  # what they lack together; one alone is its own reader
+                book.add(f"trace-{numbers[0]}", reader.losses)
         if self._log is not None:
             book.add("log-0", self._log.losses)
         if self._snapshot is not None:
