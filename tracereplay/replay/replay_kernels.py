@@ -33,6 +33,7 @@ from tracereplay.replay.ledger_kernels import (
 )
 from tracereplay.replay.state import (
     LIFE_MARKS,
+    MAX_SECTIONS,
     NO_EXCESS,
     SECTION_BITS,
     TYPED_MAPCOUNT,
@@ -71,7 +72,6 @@ ABSENT = -1  # in the section table; -2: refused (engine.REFUSED)
 PAGE_TYPE_OTHER = int(PageType.OTHER)
 PAGE_TYPES_BY_BIT = 5  # buddy, offline, table, guard, hugetlb
 TYPED_TOP = TYPED_MAPCOUNT + PAGE_TYPE_OTHER
-MAX_PFN_BITS = 35  # state.MAX_SECTIONS
 LOCKED, WRITEBACK, PRIVATE = int(FlagMask.LOCKED), int(FlagMask.WRITEBACK), int(FlagMask.PRIVATE)
 SWAPCACHE, HEAD = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD)
 
@@ -553,13 +553,12 @@ def missing_sections(
     """Write the numbers of sections these entries name and the model lacks into `missing`; returns how many (at most
     its length: then call again once they are there)."""
     found = 0
-    limit = 1 << (MAX_PFN_BITS - SECTION_BITS)
     for i in range(len(op)):
         pfn = args[i, A_PFN]
         if pfn < 0:
             continue
         order = min(max(args[i, A_ORDER], 0), MAX_ORDER)
-        for section in range(pfn >> SECTION_BITS, min(((pfn + (1 << order) - 1) >> SECTION_BITS) + 1, limit)):
+        for section in range(pfn >> SECTION_BITS, min(((pfn + (1 << order) - 1) >> SECTION_BITS) + 1, MAX_SECTIONS)):
             if section < len(sections) and sections[section] != ABSENT:
                 continue
             known = False
