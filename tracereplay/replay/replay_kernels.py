@@ -193,15 +193,21 @@ def end_suspects(suspects: Rows, page: Row, stamp: Stamp) -> None:
 
 
 @inlined
+def forget_life(page: Row) -> None:
+    """What the page was is gone; what the watch saw outlives its life."""
+    page.marks &= KEPT_BY_NEW_LIFE
+    page.file, page.index = NONE, NONE
+    page.min_excess = NO_EXCESS
+
+
+@inlined
 def end_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
-    """Forget what belonged to the page's life."""
+    """The page is in nobody's way, its references end, and it is forgotten."""
     if page.suspect != NONE:
         end_suspects(suspects, page, stamp)
     if page.refs != NONE:
         close_life(refs, tally, page, stamp)
-    page.marks &= KEPT_BY_NEW_LIFE
-    page.file, page.index = NONE, NONE
-    page.min_excess = NO_EXCESS
+    forget_life(page)
 
 
 @inlined
@@ -237,11 +243,9 @@ def do_alloc(
 @inlined
 def put_on_free_list(page: Row, state: int, order: int) -> None:
     """The page is free; what it was in its last life is forgotten."""
-    page.marks &= KEPT_BY_NEW_LIFE
-    page.file, page.index = NONE, NONE
+    forget_life(page)
     page.state, page.order = state, order
     page.count, page.mapcount, page.flags = 0, -1, 0
-    page.min_excess = NO_EXCESS
 
 
 @inlined
