@@ -37,6 +37,7 @@ from tracereplay.parsers.opened import open_named, readable
 from tracereplay.parsers.trace_dat import TraceDatReader
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import lives_of
+from tracereplay.units import utf8
 
 if TYPE_CHECKING:
     from tracereplay.parsers.page_owner_files import PageOwnerFiles
@@ -115,7 +116,7 @@ class Session:
         argv: Sequence[str] | None = None,
     ) -> None:
         self._progress: Progress = progress or (lambda _what, _fraction: None)
-        self.argv = sys.argv[1:] if argv is None else list(argv)
+        self.argv = [utf8(word) for word in (sys.argv[1:] if argv is None else argv)]
         self._page_owner = _owner_files(page_owner)
         self._page_pinner = None if page_pinner is None else Path(page_pinner)
         copies = {"kpageflags": kpageflags, "kpagecount": kpagecount}
@@ -155,7 +156,7 @@ class Session:
             described.append(
                 Input(
                     id="log-0",
-                    path=str(path),
+                    path=utf8(path),
                     role="log",
                     format="kernel log",
                     sha256=digest(readable(path)),
@@ -167,7 +168,7 @@ class Session:
             described.append(
                 Input(
                     id="layout-0",
-                    path=str(self._paths["layout"]),
+                    path=utf8(self._paths["layout"]),
                     role="layout",
                     format=self._snapshot.source,
                     kernel=self._snapshot.kernel,
@@ -366,7 +367,7 @@ def _owner_files(paths: str | Path | Sequence[str | Path] | None) -> PageOwnerFi
 
 
 def _described(role: Role, form: str, input_id: str, path: Path, kernel: str | None = None) -> Input:
-    return Input(id=input_id, path=str(path), role=role, format=form, sha256=digest(readable(path)), kernel=kernel)
+    return Input(id=input_id, path=utf8(path), role=role, format=form, sha256=digest(readable(path)), kernel=kernel)
 
 
 def _capture_next(missing: Mapping[str, str]) -> list[str]:
