@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -156,8 +157,19 @@ def test_metadata_beside_the_trace() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"[1]", b"{", b"\xff", b"[" * 100_000, b"{%s}" % b",".join(b'"a%d": 1' % n for n in range(100))]
+    ("name", "data"),
+    [
+        *(("x.json", data) for data in (b"[1]", b"{", b"\xff", b"[" * 100_000)),
+        ("x.json", b"{%s}" % b",".join(b'"a%d": 1' % n for n in range(100))),
+        ("x.toml", b"a" + b".a" * 3000 + b" = 1"),  # deeper than what reads it
+        ("x.toml", b"a = 0x" + b"f" * 8000),  # a number that Python does not write out
+        ("x.toml", b"a = [0x" + b"f" * 8000 + b"]"),
+    ],
 )
-def test_metadata_that_is_none(data: bytes) -> None:
-    with pytest.raises(InputError, match=r"x\.json"):
-        parse_sidecar(data, "x.json")
+def test_metadata_that_is_none(name: str, data: bytes) -> None:
+    with pytest.raises(InputError, match=re.escape(name)):
+        parse_sidecar(data, name)
+
+
+def test_metadata_that_no_table_can_hold() -> None:
+    assert parse_sidecar(b'{"build": "x\\ud800"}', "x.json") == {"build": "x\\ud800"}
