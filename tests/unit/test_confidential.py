@@ -15,7 +15,7 @@ from tracereplay.cli.main import main
 from tracereplay.model.confidential import confidential, confidential_info, confidential_page
 from tracereplay.model.info import InfoResult, InputInfo
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
-from tracereplay.model.result import Allocation, Counter, Evidence, File, Result, Stack, Task
+from tracereplay.model.result import Allocation, Counter, Evidence, File, Result, Stack, Task, Zone
 from tracereplay.model.tables import result_tables
 from tracereplay.reports import FORMATS
 from tracereplay.reports.info_text import render_info
@@ -48,14 +48,20 @@ def secret() -> Result:
     )
     result = example.result(
         attempt,
-        inputs=[example.trace(path="/srv/acme/traces/trace.dat", kernel="6.12.117-acme-codec", boot_id="ab4d1c9e")],
+        inputs=[
+            example.trace(
+                path="/srv/acme/traces/trace.dat", kernel="6.12.117-acme-codec", boot_id="ab4d1c9e", clock="acme-tsc"
+            )
+        ],
         data_loss=[example.loss(detail="/srv/acme/traces: line 7: buildhost7 kernel: acme_vcodec")],
         stacks=[
             Stack(id="s0", frames=["try_get_folio+0x42", "acme_pin_frame+0x10/0x90 [acme_vcodec]", "acme_pin_frame"])
         ],
         counters=[Counter(scope="acme-carveout", name="free", time_ns=0, pages=1)],
     )
-    result.layout.cma_areas[0].name = "acme-carveout"  # type: ignore[union-attr]
+    assert result.layout is not None
+    result.layout.cma_areas[0].name = "acme-carveout"
+    result.layout.zones = [Zone(node=0, name=name, start_pfn=0, pages=9) for name in ("Normal", "acme-sram")]
     result.tool.argv = [
         "blame",
         "/srv/acme/traces/trace.dat",
@@ -97,6 +103,8 @@ def test_what_explains_is_kept() -> None:
     (before,) = result.attempts
     assert (culprit.start_pfn, culprit.cause, culprit.verdict) == (0x1E403, "pin_short", "proved")
     assert attempt.tries == before.tries
+    assert confidential(example.pinned()).inputs[0].clock == example.pinned().inputs[0].clock
+    assert confidential(result).layout.zones[0].name == "Normal"  # type: ignore[union-attr]
     frames = confidential(result).stacks[0].frames
     assert frames[0] == "try_get_folio+0x42"
     assert re.fullmatch(r"function-\d+\+0x10/0x90 \[module-\d+\]", frames[1])

@@ -29,6 +29,8 @@ def confidential(result: Result) -> Result:
     _head(result, tokens)
     if result.layout is not None:
         result.layout.source = tokens.text(result.layout.source)
+        for zone in result.layout.zones:
+            zone.name = tokens.area(zone.name)
         for area in result.layout.cma_areas:
             area.name = tokens.area(area.name)
     for stack in result.stacks:
