@@ -311,7 +311,7 @@ class Session:
             cannot_prove=[
                 *(CannotProve(cause=code, missing=what) for code, what in missing.items()),
                 *(
-                    CannotProve(cause=cause.code, missing="never more than suggested: no established case yet")
+                    CannotProve(cause=cause.code, missing="an established case: until then suggested at most")
                     for cause in CAUSES
                     if cause.ceiling == "suggested"
                 ),
