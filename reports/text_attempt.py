@@ -26,7 +26,7 @@ from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.style import Style, hanging
 from tracereplay.reports.text_map import map_lines
 from tracereplay.reports.wording import count, listing, moment, pfn_span, pfn_spans
-from tracereplay.units import format_duration
+from tracereplay.units import format_duration, format_pfn
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -124,6 +124,6 @@ def _tries(attempt: Attempt, unit: str) -> RenderableType:
             format_duration(t.end_ns - t.start_ns) if unit == "ns" else "",
             "" if t.start_pfn is None or t.end_pfn is None else pfn_span(t.start_pfn, t.end_pfn - t.start_pfn),
             t.result,
-            f"{t.first_blocking_pfn:#x}" if t.first_blocking_pfn is not None else "",
+            format_pfn(t.first_blocking_pfn) if t.first_blocking_pfn is not None else "",
         )
     return Padding(table, (0, 0, 0, _INDENT))

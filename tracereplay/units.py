@@ -17,13 +17,8 @@ def format_duration(ns: int) -> str:
     for unit, size in (("s", NS_PER_S), ("ms", NS_PER_MS), ("us", NS_PER_US)):
         if abs(ns) >= size:
             value = ns / size
-            return (
-                f"{value:.0f} {unit}"
-                if value >= 100
-                else f"{value:.2g} {unit}"
-                if value < 10
-                else f"{value:.1f} {unit}"
-            )
+            form = ".0f" if abs(value) >= 100 else ".1f" if abs(value) >= 10 else ".2g"
+            return f"{value:{form}} {unit}"
     return f"{ns} ns"
 
 

@@ -125,6 +125,12 @@ def test_html_is_one_file_that_asks_for_nothing() -> None:
     assert "unsafe" not in policy
 
 
+def test_html_quotes_the_command() -> None:
+    result = example.pinned()
+    result.tool.argv = ["blame", "my trace.dat"]
+    assert "tracereplay blame &#39;my trace.dat&#39;" in FORMATS["html"](result, Style())
+
+
 def test_html_from_hostile_names_has_the_elements_of_any_report() -> None:
     elements = Elements(render_html(hostile()))
     assert len(elements.scripts) == 2

@@ -37,6 +37,19 @@ def test_data_loss_comes_before_results() -> None:
     assert "470,200 of them, CPU 0 and 1, before 14.800 s" in words(said)
 
 
+def test_attempts_left_out_are_counted_with_those_like_them() -> None:
+    kinds = [[example.attempt(id=f"{k}-{n}", area=f"area{k}") for n in range(3)] for k in range(MAX_ATTEMPTS + 2)]
+    for left, says in ((1, "3 more attempts of another kind"), (2, "6 more attempts of other kinds")):
+        result = example.result(*(a for alike in kinds[: MAX_ATTEMPTS + left] for a in alike))
+        for format_ in ("text", "html"):
+            assert f"and {says}" in FORMATS[format_](result, Style())
+
+
+def test_one_page_is_no_pages() -> None:
+    fine = example.attempt(outcome="succeeded", errno=None, cause=None, culprits=[], request=Request(pages=1))
+    assert "1 attempt succeeded: 1 cma_alloc (1 page)" in words(text(example.result(fine)))
+
+
 def test_no_loss_is_said_too() -> None:
     assert "no data lost" in text(example.pinned())
 

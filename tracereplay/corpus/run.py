@@ -193,8 +193,9 @@ class _Driver:
             if name in self.columns or len(self.columns) < MAX_COLUMNS:
                 self.columns.add(name)
                 kept[name] = value
-        left = len(metadata) - len(kept)
-        return kept, f"{left} values of its metadata left out: the corpus has {MAX_COLUMNS} columns" if left else None
+        left = [name for name in metadata if name not in kept]
+        note = f"metadata left out, since the corpus has {MAX_COLUMNS} columns: {', '.join(left)}"
+        return kept, note if left else None
 
     def commit(self) -> None:
         """Put into the store what is done."""
