@@ -324,13 +324,15 @@ class Session:
         book = self._loss_book()
         trace = self._trace(*self._machines[0], book)
         lives = lives_of(pfn, self.reader.stream(REPLAYED), trace.page_engine(), trace.comm_of)
-        places = (trace.layout.zone_of(pfn), trace.layout.block_of(pfn), trace.layout.area_of(pfn))
+        zone, block, area = trace.layout.zone_of(pfn), trace.layout.block_of(pfn), trace.layout.area_of(pfn)
+        places = [f"zone {zone.name}" if zone else None, block.name if block else None]
+        places += [f'CMA area "{area.name}"' if area else None]
         return PageLife(
             tool=Tool(version=__version__, argv=self.argv),
             pfn=pfn,
             inputs=self.inputs,
             data_loss=book.listed(),
-            where=", ".join(span.name for span in places if span is not None) or None,
+            where=", ".join(filter(None, places)) or None,
             lives=lives,
         )
 

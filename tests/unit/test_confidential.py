@@ -158,7 +158,8 @@ def secret_page() -> PageLife:
     made = Allocation(tid=7, comm="acme-codec", gfp="0x140dca", order=0)
     return PageLife(
         tool=secret().tool, pfn=0x1E403, inputs=secret().inputs, data_loss=secret().data_loss,
-        where="DMA32, memory3, acme-carveout", lives=[Life(start_ns=0, end_ns=None, allocated_by=made, events=[event])],
+        where='zone DMA32, memory3, CMA area "acme-carveout"',
+        lives=[Life(start_ns=0, end_ns=None, allocated_by=made, events=[event])],
     )  # fmt: skip
 
 
@@ -168,6 +169,15 @@ def test_info_gives_no_secret_away() -> None:
         assert [word for word in (*SECRETS, "acme") if word in said] == []
     assert hidden.inputs[0].by_event == {"event-1": 3, "mm_page_alloc": 2, "kernel_stack": 1}
     assert "acme_pin_frame" in render_info(secret_info(), Style(full=True))
+
+
+@pytest.mark.parametrize(
+    "where", ["acme", '"acme"', 'CMA area "acme, acme"', "zone acme", 'zone CMA area "acme', "acme\n"]
+)
+def test_no_name_of_a_place_gets_through(where: str) -> None:
+    life = secret_page()
+    life.where = where
+    assert "acme" not in (confidential_page(life).where or "")
 
 
 def test_page_gives_no_secret_away_and_keeps_who_is_who() -> None:
@@ -181,7 +191,7 @@ def test_page_gives_no_secret_away_and_keeps_who_is_who() -> None:
     assert event.after.file is not None
     assert f"ino {event.after.file.ino} index=0" in event.text
     assert event.after.flags == ["lru", "owner_2"]
-    assert hidden.where == "DMA32, memory3, area-1"
+    assert hidden.where == 'zone DMA32, memory3, CMA area "area-1"'
 
 
 @pytest.mark.parametrize(("name", "pfn"), [("cma_pin_vmsplice", "0x1e403"), ("cma_bufferhead", "0x1e603")])
