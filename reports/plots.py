@@ -64,6 +64,12 @@ def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = 
     try_index -- the map at this try, with what was in its way; None: at the last, with all culprits.
     Raises UsageError where matplotlib is not installed, or where the result holds nothing of that kind.
     """
+    draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
+    return drawn(lambda figure: draw(figure, harmless(result)), suffix)
+
+
+def drawn(draw: Callable[[Figure], None], suffix: str) -> bytes:
+    """What is drawn on an empty figure, as one of SUFFIXES. Raises UsageError where matplotlib is not installed."""
     try:
         import matplotlib  # noqa: PLC0415
         from matplotlib.figure import Figure  # noqa: PLC0415  (without pyplot: no display, no global state)
@@ -72,8 +78,7 @@ def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = 
     with matplotlib.rc_context(PLOT_STYLE), warnings.catch_warnings():  # type: ignore[arg-type]  # keys are Literals
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it draws a box with the number
         figure = Figure(layout="constrained")
-        draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
-        draw(figure, harmless(result))
+        draw(figure)
         out = io.BytesIO()
         unchanging: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
         figure.savefig(out, format=suffix, dpi=150, metadata=unchanging)
@@ -179,7 +184,7 @@ def _timeline(figure: Figure, result: Result) -> None:
             width = max(end - start, (high - low) / 1000)
             axes.broken_barh([(start / scale, width / scale)], (row - 0.32, 0.64), **look)
     axes.set(xlim=(low / scale, high / scale), ylim=(len(shown) + 0.6, -0.6), yticks=range(len(shown) + 1))
-    axes.set_yticklabels(["attempts", *(_short(lane.label) for lane in shown)])
+    axes.set_yticklabels(["attempts", *(short(lane.label) for lane in shown)])
     axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
     most = f", the {len(shown)} of {len(found):,} holders with the most pages" if len(found) > len(shown) else ""
     axes.set_title(f"When pages were held: {count(len(attempts), 'attempt')}{most}")
@@ -201,7 +206,7 @@ def _blame(figure: Figure, result: Result) -> None:
             f" {count(row.pages, 'page')}, {count(row.attempts, 'attempt')}, {sure}", (row.pages, place), va="center"
         )
     axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, max(row.pages for row in rows) * 1.7 + 1))
-    axes.set_yticklabels([_short(f"{row.cause}: {row.holder or 'holder not seen'}") for row in rows])
+    axes.set_yticklabels([short(f"{row.cause}: {row.holder or 'holder not seen'}") for row in rows])
     axes.set_xlabel("pages in the way, summed over attempts")
     axes.set_title("Causes and holders")
 
@@ -279,7 +284,7 @@ def _draw_occupancy(axes: Axes, area: Occupancy, unit: str) -> None:
         axes.axvspan(start, end, color=color, alpha=0.18, linewidth=0)
         axes.vlines([start, end], 0, area.total, color=color, linewidth=0.8, linestyle=(0, (4, 2)))
     unseen = f" ({area.never_seen:,} never seen)" if area.never_seen else ""
-    axes.set_title(f"{_short(area.scope)}: {count(area.total, 'page')}{unseen}, {count(len(area.attempts), 'attempt')}")
+    axes.set_title(f"{short(area.scope)}: {count(area.total, 'page')}{unseen}, {count(len(area.attempts), 'attempt')}")
     axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
 
 
@@ -324,5 +329,6 @@ def _title(attempt: Attempt, result: Result) -> str:
     return f"{headline_word(attempt)}  {headline(attempt, page_size_bytes(result))}"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}\u2026"
+def short(text: str, limit: int = MAX_NAME) -> str:
+    """The text, cut where it is longer than that."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}\u2026"
