@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from tests.captures import FIXTURES
 from tracereplay.corpus.discover import TRACE_NAMES, discover
@@ -119,6 +120,16 @@ def test_links(tmp_path: Path) -> None:
     assert gone.path.endswith("gone.dat")
     (tmp_path / "real" / "layout" / "zoneinfo").write_text("Node 0")
     assert found(tmp_path)[0].fingerprint != before.fingerprint
+
+
+def test_folders_deeper_than_python_recurses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not on a disk: neither pathlib nor pytest could make and remove such a tree."""
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])
+    fs = MemoryFileSystem()
+    for name in ("/t/b.dat", f"/t/{'a/' * 1200}x.dat", "/t/a/a/y.dat"):
+        fs.store[name] = MemoryFile(fs, name, b"trace")
+    assert [source.path.rpartition("/")[2] for source in found("memory://t")] == ["x.dat", "y.dat", "b.dat"]
 
 
 def test_urls(tmp_path: Path) -> None:
