@@ -10,6 +10,7 @@ from tracereplay.model.result import Attempt, Blame, File, Request, Result, Task
 from tracereplay.reports import FORMATS
 from tracereplay.reports.style import Style
 from tracereplay.reports.text import MAX_ATTEMPTS
+from tracereplay.units import format_duration
 
 
 def text(result: Result, *, width: int = 100, color: bool = False, full: bool = False) -> str:
@@ -185,6 +186,18 @@ def test_ticks_are_not_called_seconds() -> None:
     said = text(example.result(example.attempt(), inputs=[example.trace(clock_unit="tick")]))
     assert "began at tick 6437593000" in said
     assert " s " not in said.split("FAILED")[1].split("\n")[1]
+    delayed = example.delayed()
+    assert "the attempt waited" in words(text(delayed))
+    delayed.inputs[0].clock_unit = "tick"
+    assert "the attempt waited for it" in words(text(delayed))
+
+
+@pytest.mark.parametrize(
+    ("ns", "says"),
+    [(0, "0 ns"), (840_000_000, "840 ms"), (1_234_000_000, "1.2 s"), (12_340, "12.3 us"), (-500_000_000, "-500 ms")],
+)
+def test_durations(ns: int, says: str) -> None:
+    assert format_duration(ns) == says
 
 
 def test_unknown_codes_of_later_versions_do_not_break_it() -> None:
