@@ -33,7 +33,8 @@ MAX_ATTEMPTS = 3
 MAX_GROUPS = 6
 MAX_RUNS = 4
 MAX_EVIDENCE = 8
-_MARKUP = re.compile(r"([\\`*<&]|\[(?=[^\]]*\]\())")  # a bracket only where it would begin a link
+# A bracket only where it would begin a link, underscores and tildes only where they would end what they mark.
+_MARKUP = re.compile(r"([\\`*<&]|\[(?=[^\]]*\]\()|_(?=_*(?:\W|$))|(?<=\S)~)")
 
 
 def render_markdown(result: Result, style: Style) -> str:

@@ -14,6 +14,7 @@ from tracereplay.model.result import Result, Task
 from tracereplay.reports import FORMATS
 from tracereplay.reports.html import render_html
 from tracereplay.reports.html_data import embedded, report_data
+from tracereplay.reports.markdown import escaped
 from tracereplay.reports.style import Style
 
 HOSTILE = "</script>`*x*` <b>&amp; [a](javascript:b)\x1b[31m\n## Fake\r\u2028]]>"
@@ -72,6 +73,20 @@ def test_markdown_keeps_names_as_names() -> None:
     prose = [line for line in said.splitlines() if not line.startswith("    ")]
     for raw in ("<b>", "</script>", "[a](", "`*x*`"):
         assert not any(re.search(rf"(?<!\\){re.escape(raw)}", line) for line in prose), raw
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("_evil_", "_evil\\_"),
+        ("__b__ c", "__b\\_\\_ c"),
+        ("~~gone~~", "~\\~gone\\~\\~"),
+        ("__GFP_MOVABLE and _mapcount of ~/trace.dat", "__GFP_MOVABLE and _mapcount of ~/trace.dat"),
+        ("a*b [x] [y](z) <i> &amp;", "a\\*b [x] \\[y](z) \\<i> \\&amp;"),
+    ],
+)
+def test_markdown_escapes_what_would_mark(name: str, says: str) -> None:
+    assert escaped(name) == says
 
 
 def test_junit_counts_what_failed() -> None:
