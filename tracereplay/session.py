@@ -384,6 +384,3 @@ def write_dataset_of(path: str | Path, target: str | Path, progress: Progress | 
     from tracereplay.dataset import write_dataset  # noqa: PLC0415
 
     write_dataset(open_reader(path), target, progress)
-
-
-__all__ = ["Session", "open_reader"]
