@@ -20,6 +20,7 @@ from tracereplay.reports.attempt_wording import (
     in_the_way,
     page_size_bytes,
     pages_of_last_try,
+    verdict,
 )
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
@@ -68,8 +69,10 @@ def _headline(attempt: Attempt, page_size: int | None) -> RenderableType:
 
 
 def _decision(attempt: Attempt) -> Text | None:
-    """The cause that decided, where the culprits below do not already say it."""
+    """The cause that decided, where the culprits below do not already say it; that an inventory found none."""
     if attempt.cause is None:
+        if attempt.inventory and not attempt.culprits:
+            return Text(verdict(attempt))
         return Text("what decided is not known", style="yellow") if attempt.outcome == "failed" else None
     if not decided_otherwise(attempt):
         return None
@@ -94,8 +97,8 @@ def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style
         grid.add_column(width=widths[2], no_wrap=True)
         grid.add_column(overflow="fold")
         cause = Text(culprit.cause, style="bold")
-        verdict = Text(culprit.verdict, style=_COLORS[culprit.verdict])
-        grid.add_row(number, cause, verdict, pfn_spans(group.runs, None if style.full else MAX_RUNS))
+        sure = Text(culprit.verdict, style=_COLORS[culprit.verdict])
+        grid.add_row(number, cause, sure, pfn_spans(group.runs, None if style.full else MAX_RUNS))
         text = Text(sentence(group, unit, inventory=attempt.inventory))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")

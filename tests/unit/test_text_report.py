@@ -46,6 +46,11 @@ def test_attempts_left_out_are_counted_with_those_like_them() -> None:
             assert f"and {says}" in FORMATS[format_](result, Style())
 
 
+def test_an_inventory_that_finds_nothing_says_so() -> None:
+    asked = example.attempt(inventory=True, outcome="unfinished", errno=None, cause=None, culprits=[], tries=[])
+    assert "Nothing would stand in the way, as far as the trace shows." in words(text(example.result(asked)))
+
+
 def test_one_page_is_no_pages() -> None:
     fine = example.attempt(outcome="succeeded", errno=None, cause=None, culprits=[], request=Request(pages=1))
     assert "1 attempt succeeded: 1 cma_alloc (1 page)" in words(text(example.result(fine)))
