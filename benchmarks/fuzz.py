@@ -15,6 +15,7 @@ import pkgutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import atheris
@@ -28,7 +29,7 @@ with atheris.instrument_imports(include=["tracereplay"], exclude=["tracereplay.c
     from tracereplay.parsers.kernel_log import read_kernel_log
     from tracereplay.parsers.layout_snapshot import read_layout
     from tracereplay.parsers.page_flags import read_page_snapshot
-    from tracereplay.parsers.page_owner import read_page_owner, read_stack_handles
+    from tracereplay.parsers.page_owner import page_owner_dump, read_stack_handles
     from tracereplay.parsers.page_pinner import read_page_pinner
     from tracereplay.session import Session, open_reader
 
@@ -63,11 +64,10 @@ def log(path: Path) -> None:
 
 def page_owner(path: Path) -> None:
     """Records, and stacks by handle."""
-    for read in (read_page_owner, read_stack_handles):
-        try:
-            read(path)
-        except InputError:
-            continue
+    with suppress(InputError):
+        list(page_owner_dump(path))
+    with suppress(InputError):
+        read_stack_handles(path)
 
 
 def page_flags(path: Path) -> None:

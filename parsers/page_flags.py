@@ -23,8 +23,6 @@ from tracereplay.schema import KPF
 
 UInt64Array = npt.NDArray[np.uint64]
 
-__all__ = ["KPF", "PageSnapshot", "is_page_flags_name", "read_page_snapshot", "read_page_snapshots"]
-
 ADVICE = "copy it as: dd if=/proc/kpageflags bs=8 skip=START_PFN count=PAGES of=kpageflags.before.0xSTART-0xEND.bin"
 # 2^29 page frames are 2 TiB of memory with 4 KiB pages: a range beyond is a mistake in the name.
 PAGES_LIMIT = 1 << 29
@@ -73,11 +71,6 @@ class _Name:
     label: str | None
     start_pfn: int
     end_pfn: int | None
-
-
-def is_page_flags_name(name: str) -> bool:
-    """Whether a file of this name is taken for a copy of kpageflags or kpagecount."""
-    return _NAME.fullmatch(name) is not None
 
 
 def read_page_snapshot(

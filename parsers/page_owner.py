@@ -30,7 +30,6 @@ from tracereplay.parsers.page_records import (
     Spans,
     batches,
     bounded,
-    empty_table,
     frame,
     pfn_of,
     records,
@@ -114,19 +113,6 @@ def page_owner_dump(
 ) -> PageOwnerDump:
     """A dump to be iterated; see `PageOwnerDump`. Nothing is read yet."""
     return PageOwnerDump(Path(path), None if spans is None else Spans.of(spans), stacks or {}, batch_rows)
-
-
-def read_page_owner(
-    path: str | Path, spans: Iterable[Span] | None = None, stacks: Stacks | None = None
-) -> tuple[pa.Table, list[Loss]]:
-    """The allocations that touch `spans` as one table, in the order of the file, and what is missing.
-
-    Memory grows with what the spans hold, not with the file. Errors: InputError.
-    """
-    dump = page_owner_dump(path, spans, stacks)
-    tables = list(dump)
-    table = pa.concat_tables(tables).unify_dictionaries() if tables else empty_table(PAGE_OWNER_COLUMNS)
-    return table, dump.counts.losses
 
 
 def parse_record(text: str, stacks: Stacks | None = None) -> Row | None:

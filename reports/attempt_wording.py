@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.culprit_groups import Group, group_culprits, holder_name, likely
@@ -76,10 +78,16 @@ def ending(attempt: Attempt, unit: str) -> str:
     return f"began at {moment(attempt.start_ns, unit)}, {how}" + (f"; it waited {listing(waits)}" if waits else "")
 
 
+def more_attempts(left_out: Sequence[tuple[Attempt, Sequence[Attempt]]]) -> str:
+    """`3 more attempts of other kinds`: representatives that a report leaves out, and those like them."""
+    number = sum(1 + len(like_it) for _, like_it in left_out)
+    return f"{count(number, 'more attempt')} of {'another kind' if len(left_out) == 1 else 'other kinds'}"
+
+
 def pages_of_last_try(attempt: Attempt) -> str | None:
-    """`in the last try, of 65,520 pages: 928 free, 6,911 moved ...`; None where nobody counted."""
+    """`in the last try, of 65,520 pages: 928 free, 6,911 moved ...`; None where nobody counted, or there were none."""
     pages = attempt.pages
-    if pages is None:
+    if pages is None or not pages.requested:
         return None
     parts = [
         (pages.free, "free"),

@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracereplay.errors import UsageError
 from tracereplay.model.corpus import CorpusReport, Ranking, Trend
 from tracereplay.reports.corpus_sheets import thing
-from tracereplay.reports.plots import HUES, PLOT_STYLE
+from tracereplay.reports.plots import HUES, drawn, short
 from tracereplay.reports.style import harmless
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAX_BARS = 12
 MAX_LINES = 6
 MAX_TICKS = 12
+MAX_NAME = 48
 
 
 def render_corpus_plot(report: CorpusReport, suffix: str) -> bytes:
     """PNG, SVG or PDF; the same report gives the same SVG. Raises UsageError where nothing can be drawn."""
-    try:
-        import matplotlib  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:
-        raise UsageError("matplotlib is not installed: pip install 'tracereplay[plots]'") from None
     report = harmless(report)
     ranking = next((one for one in report.rankings if one.by == "cause and holder" and one.rows), None)
     if ranking is None:
         raise UsageError("nothing is blamed in this corpus: there is nothing to draw")
     trend = report.trend if report.trend is not None and len(report.trend.groups) > 1 else None
-    with matplotlib.rc_context(PLOT_STYLE):  # type: ignore[arg-type]  # keys are Literals there
-        figure = Figure(layout="constrained", figsize=(11, 4 if trend is None else 8))
+
+    def draw(figure: Figure) -> None:
+        figure.set_size_inches(11, 4 if trend is None else 8)
         places = figure.subplots(1 if trend is None else 2, squeeze=False)[:, 0]
         _bars(places[0], ranking)
         if trend is not None:
             _lines(places[1], trend)
-        out = io.BytesIO()
-        unchanging: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
-        figure.savefig(out, format=suffix, dpi=150, metadata=unchanging)
-    return out.getvalue()
+
+    return drawn(draw, suffix)
 
 
 def _bars(axes: Axes, ranking: Ranking) -> None:
@@ -50,7 +45,7 @@ def _bars(axes: Axes, ranking: Ranking) -> None:
     axes.barh(places, [row.attempts for row in rows], height=0.7, color=HUES[0], alpha=0.35, label="all attempts")
     axes.barh(places, [row.failed for row in rows], height=0.7, color=HUES[0], label="failed")
     axes.set(yticks=places, ylim=(len(rows) - 0.4, -0.6), xlabel="attempts")
-    axes.set_yticklabels([_short(row.value or "not seen") for row in rows])
+    axes.set_yticklabels([short(row.value or "not seen", MAX_NAME) for row in rows])
     axes.set_title("What stood in the way, and who holds it")
     axes.legend(frameon=False, loc="lower right")
 
@@ -66,16 +61,12 @@ def _lines(axes: Axes, trend: Trend) -> None:
         ]
         known = [(place, value) for place, value in zip(places, shares, strict=True) if value is not None]
         since = f", since {one.since}" if one.since is not None else ""
-        label = _short(f"{thing(one.subject, one.cause, one.holder)}{since}", 60)
+        label = short(f"{thing(one.subject, one.cause, one.holder)}{since}", 60)
         axes.plot(*zip(*known, strict=True), color=HUES[hue % len(HUES)], marker="o", markersize=3, label=label)
     step = -(-len(trend.groups) // MAX_TICKS)
     axes.set(xticks=list(places)[::step], ylabel="% of traces", xlabel=trend.over, ylim=(0, None))
-    names = [_short(group.value or "", 16) for group in trend.groups[::step]]
+    names = [short(group.value or "", 16) for group in trend.groups[::step]]
     axes.set_xticklabels(names, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_title(f"What changed along {trend.over}")
     if shown:
         axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=2)
-
-
-def _short(text: str, limit: int = 48) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

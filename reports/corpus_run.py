@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from tracereplay.model.corpus import Outcome
 from tracereplay.reports.corpus_sheets import broken_sheets
 from tracereplay.reports.sheets import Sheet
@@ -16,6 +18,6 @@ def render_run(found: int, before: int, outcome: Outcome, place: str, style: Sty
     lines = [
         f"{count(found, 'trace')} found, {before:,} unchanged since an earlier run",
         f"in the corpus: {count(outcome.traces, 'trace')}, {outcome.analysed:,} analysed",
-        f"`tracereplay corpus report {place}` sums them up",
+        f"`tracereplay corpus report {shlex.quote(place)}` sums them up",
     ]
     return render_sheets_text([Sheet(f"Corpus {place}", lines), *broken_sheets(outcome, style)], style)

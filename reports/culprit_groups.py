@@ -63,7 +63,7 @@ def sentence(group: Group, clock_unit: str = "ns", *, inventory: bool = False) -
         parts.append(f"allocated by {task_name(c.allocated_by)}")
     if c.effect == "delayed":
         waited = [member.delay_ns for member in group.culprits if member.delay_ns is not None]
-        how_long = f" {format_duration(max(waited))}" if waited else ""
+        how_long = f" {format_duration(max(waited))}" if waited and clock_unit == "ns" else ""
         parts.append(f"the attempt waited{how_long} for it")
     if c.effect == "would_block" and not inventory:
         parts.append("behind a lower page")

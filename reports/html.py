@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from tracereplay.reports.attempt_wording import (
     ending,
     headline,
     headline_word,
+    more_attempts,
     page_size_bytes,
     pages_of_last_try,
     verdict,
@@ -58,13 +60,14 @@ def render_html(result: Result) -> str:
         script=script,
         script_hash=policy_hash(script),
         data=embedded(report_data(result)),
-        tool=result.tool,
+        version=result.tool.version,
+        command=shlex.join(result.tool.argv),
         inputs=[(i.path, input_facts(i), is_lossy(i, result.data_loss)) for i in main_inputs(result.inputs)],
         beside=beside,
         losses=[loss for loss in losses if loss[0] != "info"],
         notes=[loss for loss in losses if loss[0] == "info"],
         attempts=[_attempt(a, like_it, result) for a, like_it in shown[:MAX_ATTEMPTS]],
-        more=sum(1 + len(like_it) for _, like_it in shown[MAX_ATTEMPTS:]),
+        more=more_attempts(shown[MAX_ATTEMPTS:]) if shown[MAX_ATTEMPTS:] else None,
         fine=[a for a in result.attempts if not is_told(a)],
         attempts_all=result.attempts,
         has_counters=bool(result.counters),

@@ -12,6 +12,7 @@ from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.info import InfoResult, InputInfo
 from tracereplay.reports.style import Style, bullets, harmless, render_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
+from tracereplay.reports.wording import count
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,7 +32,7 @@ def render_info(info: InfoResult, style: Style) -> str:
         blocks += ["", Text("Can be proved", style="bold"), Padding(Text(", ".join(info.can_prove)), (0, 0, 0, 2))]
     if info.cannot_prove:
         rows = [(row.cause, row.missing) for row in info.cannot_prove]
-        blocks += ["", Text("Cannot be proved, because it lacks", style="bold"), _pairs(rows)]
+        blocks += ["", Text("Cannot be proved: what is missing", style="bold"), _pairs(rows)]
     if info.capture_next:
         blocks += ["", Text("To prove more next time", style="bold"), bullets(info.capture_next)]
     return render_blocks(blocks, style)
@@ -48,7 +49,7 @@ def _events(source: InputInfo, style: Style) -> list[RenderableType]:
         grid.add_row(f"{number:,}", name)
     hidden = by_number[len(shown) :]
     if hidden:
-        grid.add_row(f"{sum(number for _, number in hidden):,}", f"of {len(hidden)} other kinds: --full")
+        grid.add_row(f"{sum(number for _, number in hidden):,}", f"of {count(len(hidden), 'other kind')}: --full")
     about = [f"clock {source.clock}"] if source.clock else []
     about += [f"format {source.format}"]
     about += [f"can show {', '.join(source.capabilities)}"] if source.capabilities else []

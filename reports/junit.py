@@ -58,7 +58,7 @@ def _suite(root: ET.Element, input_id: str, result: Result) -> None:
         _case(suite, attempt, result)
     losses = loss_sentences(result.inputs, result.data_loss, full=False)
     if losses:
-        told = [f"{severity}: {lacking}. {advice}" for severity, lacking, advice in losses]
+        told = [f"{severity}: {lacking}" + (f". {advice}" if advice else "") for severity, lacking, advice in losses]
         ET.SubElement(suite, "system-out").text = "\n".join(told)
 
 

@@ -17,6 +17,7 @@ from tracereplay.reports.attempt_wording import (
     ending,
     headline,
     headline_word,
+    more_attempts,
     page_size_bytes,
     pages_of_last_try,
     verdict,
@@ -32,7 +33,8 @@ MAX_ATTEMPTS = 3
 MAX_GROUPS = 6
 MAX_RUNS = 4
 MAX_EVIDENCE = 8
-_MARKUP = re.compile(r"([\\`*<&]|\[(?=[^\]]*\]\())")  # a bracket only where it would begin a link
+# A bracket only where it would begin a link, underscores and tildes only where they would end what they mark.
+_MARKUP = re.compile(r"([\\`*<&]|\[(?=[^\]]*\]\()|_(?=_*(?:\W|$))|(?<=\S)~)")
 
 
 def render_markdown(result: Result, style: Style) -> str:
@@ -44,8 +46,8 @@ def render_markdown(result: Result, style: Style) -> str:
     lines: list[str] = []
     for attempt, like_it in shown[:limit]:
         lines += _attempt(attempt, len(like_it), result, style)
-    if len(shown[:limit]) < len(shown):
-        lines += [f"And {count(len(shown) - MAX_ATTEMPTS, 'more attempt')} of other kinds.", ""]
+    if limit is not None and shown[limit:]:
+        lines += [f"And {more_attempts(shown[limit:])}.", ""]
     fine = sum(not is_told(a) for a in result.attempts)
     if fine or not told:
         lines += [

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
+from tracereplay.model.result import Task
 from tracereplay.reports.style import Style, harmless, render_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
-from tracereplay.reports.wording import count, file_name, moment
+from tracereplay.reports.wording import count, file_name, moment, task_name
 from tracereplay.units import format_pfn
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _life_line(number: int, life: Life, unit: str) -> Text:
     began = "before the trace began" if life.start_ns is None else f"at {moment(life.start_ns, unit)}"
     ended = "outlives the trace" if life.end_ns is None else f"freed at {moment(life.end_ns, unit)}"
     made = life.allocated_by
-    by = f" by {made.comm or 'task'} ({made.tid})" if made is not None and made.tid is not None else ""
+    by = f" by {task_name(made)}" if made is not None and made.tid is not None else ""
     how = ""
     if made is not None:
         how = f", order {made.order}" if made.order is not None else ""
@@ -72,7 +73,7 @@ def _events(life: Life, unit: str, style: Style) -> RenderableType:
         table.add_row(
             moment(event.time_ns, unit, digits=6).removesuffix(" s"),
             str(event.cpu),
-            f"{event.comm or '?'} ({event.tid})",
+            task_name(Task(tid=event.tid, comm=event.comm)),
             _event(event, events[place - 1].after if place else None),
             _number(after.count),
             _number(after.mapcount),
@@ -99,7 +100,7 @@ def _holders(references: list[OpenReference], unit: str) -> str:
     shown = []
     for held in references:
         since = f" since {moment(held.since_ns, unit)}" if held.since_ns is not None else ""
-        shown.append(f"{held.comm or 'task'} ({held.tid}), {held.val:+d}{since}")
+        shown.append(f"{task_name(Task(tid=held.tid, comm=held.comm))}, {held.val:+d}{since}")
     return "; ".join(shown)
 
 

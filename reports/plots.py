@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tracereplay.errors import UsageError
-from tracereplay.model.result import Attempt, Result
+from tracereplay.model.result import Attempt, Blame, Result
 from tracereplay.reports.area import (
     STATES,
     area_span,
@@ -37,13 +37,16 @@ from tracereplay.units import NS_PER_S, format_pfn
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 SUFFIXES = ("png", "svg", "pdf")
 HUES = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#8c6bb1", "#b8a900")
 HATCHES = ("", "//", "..", "\\\\")
 STATE_COLORS = {"free": "#b5dcc0", "moved": "#a9c6e3", "held": "#8b929b", "mixed": "#cfc4a0", "not_seen": "#eceef1"}
 OCCUPANCY_COLORS = {"cma_alloc": "#0072b2", "allocated": "#e0b878", "free": "#b5dcc0", "not_seen": "#eceef1"}
-OUTCOME_COLORS = {"succeeded": "#1b6e3c", "failed": "#b3261e"}
+OUTCOME_COLORS = {"succeeded": "#1b6e3c", "failed": "#b3261e", "interrupted": "#b3261e", "unfinished": "#5b6470"}
+EMPTY = {"facecolor": "none", "edgecolor": "#d0d5dc"}
+FADED = 0.5  # the alpha of a bar of which one end was not seen
 COLUMNS = 64
 MAX_ROWS = 32
 MAX_LANES = 24
@@ -64,6 +67,12 @@ def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = 
     try_index -- the map at this try, with what was in its way; None: at the last, with all culprits.
     Raises UsageError where matplotlib is not installed, or where the result holds nothing of that kind.
     """
+    draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
+    return drawn(lambda figure: draw(figure, harmless(result)), suffix)
+
+
+def drawn(draw: Callable[[Figure], None], suffix: str) -> bytes:
+    """What is drawn on an empty figure, as one of SUFFIXES. Raises UsageError where matplotlib is not installed."""
     try:
         import matplotlib  # noqa: PLC0415
         from matplotlib.figure import Figure  # noqa: PLC0415  (without pyplot: no display, no global state)
@@ -72,8 +81,7 @@ def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = 
     with matplotlib.rc_context(PLOT_STYLE), warnings.catch_warnings():  # type: ignore[arg-type]  # keys are Literals
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it draws a box with the number
         figure = Figure(layout="constrained")
-        draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
-        draw(figure, harmless(result))
+        draw(figure)
         out = io.BytesIO()
         unchanging: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
         figure.savefig(out, format=suffix, dpi=150, metadata=unchanging)
@@ -108,7 +116,7 @@ def _area(figure: Figure, result: Result, try_index: int | None = None) -> None:
     when = [f"pages as they were at try {at}" for at in mapped if attempt.tries]
     axes.set_xlabel("; ".join([f"a square is {count(cell_pages, 'page')}", *when]))
     axes.spines[:].set_visible(False)
-    _legend(figure, drawn, causes)
+    _legend(figure, drawn, causes, [_patch("no state of its pages is known", **EMPTY)] if None in drawn else [])
 
 
 def _map_try(attempt: Attempt, try_index: int) -> int:
@@ -126,8 +134,8 @@ def _map_try(attempt: Attempt, try_index: int) -> int:
 
 def _cells(
     axes: Axes, attempt: Attempt, map_try: int | None, low: int, cell_pages: int, cells: int, causes: dict[str, int]
-) -> list[str]:
-    """Draws them, those that look alike at once; the causes and states that occur."""
+) -> set[str | None]:
+    """Draws them, those that look alike at once; the causes and states that occur, None where nothing is known."""
     from matplotlib.collections import PatchCollection  # noqa: PLC0415
     from matplotlib.patches import Rectangle  # noqa: PLC0415
 
@@ -139,11 +147,9 @@ def _cells(
         corner = (place % COLUMNS + 0.06, place // COLUMNS + 0.06)
         alike.setdefault(name, []).append(Rectangle(corner, 0.88, 0.88))
     for name, squares in alike.items():
-        look: dict[str, Any] = {"facecolor": "none", "edgecolor": "#d0d5dc"}
-        if name is not None:
-            look = _look(name, causes) | {"edgecolor": "white"}
+        look = EMPTY if name is None else _look(name, causes) | {"edgecolor": "white"}
         axes.add_collection(PatchCollection(squares, linewidth=0.4, **look))
-    return [name for name in alike if name is not None]
+    return set(alike)
 
 
 def _timeline(figure: Figure, result: Result) -> None:
@@ -164,26 +170,29 @@ def _timeline(figure: Figure, result: Result) -> None:
     figure.set_size_inches(11, 1.6 + 0.3 * (1 + len(shown)))
     axes = figure.subplots()
     for attempt, end in zip(attempts, ends, strict=True):
-        fine = attempt.outcome == "succeeded"
         span = (attempt.start_ns / scale, max(end - attempt.start_ns, (high - low) / 1000) / scale)
-        axes.broken_barh([span], (-0.35, 0.7), facecolor="#1b6e3c" if fine else "#b3261e")
+        axes.broken_barh([span], (-0.35, 0.7), facecolor=OUTCOME_COLORS[attempt.outcome])
         axes.axvspan(span[0], span[0] + span[1], color="#0a58a8", alpha=0.07, linewidth=0)
+    some_faded = False
     for row, lane in enumerate(shown, 1):
         for bar in lane.bars:
             start, end = (low if bar.start_ns is None else bar.start_ns), (high if bar.end_ns is None else bar.end_ns)
             faded = bar.start_ns is None or (bar.end_ns is None and not bar.still_held)
             look = _look(lane.cause, causes)
-            look["alpha"] = 0.5 if faded else 1.0
+            look["alpha"] = FADED if faded else 1.0
+            some_faded |= faded
             # A white edge would be all that is seen of a narrow bar.
             look["edgecolor"] = "white" if end - start > (high - low) / 200 else "none"
             width = max(end - start, (high - low) / 1000)
             axes.broken_barh([(start / scale, width / scale)], (row - 0.32, 0.64), **look)
     axes.set(xlim=(low / scale, high / scale), ylim=(len(shown) + 0.6, -0.6), yticks=range(len(shown) + 1))
-    axes.set_yticklabels(["attempts", *(_short(lane.label) for lane in shown)])
+    axes.set_yticklabels(["attempts", *(short(lane.label) for lane in shown)])
     axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
     most = f", the {len(shown)} of {len(found):,} holders with the most pages" if len(found) > len(shown) else ""
     axes.set_title(f"When pages were held: {count(len(attempts), 'attempt')}{most}")
-    _legend(figure, list(dict.fromkeys(lane.cause for lane in shown)), causes)
+    others = _outcomes(attempts)
+    others += [_patch("faded: taking or letting go not seen", facecolor="#5b6470", alpha=FADED)] if some_faded else []
+    _legend(figure, {lane.cause for lane in shown}, causes, others)
 
 
 def _blame(figure: Figure, result: Result) -> None:
@@ -196,14 +205,20 @@ def _blame(figure: Figure, result: Result) -> None:
     axes = figure.subplots()
     for place, row in enumerate(rows):
         axes.barh(place, row.pages, height=0.7, edgecolor="white", **_look(row.cause, causes))
-        sure = f"{row.proved} proved" if row.proved else "suggested" if row.suggested else "unknown"
-        axes.annotate(
-            f" {count(row.pages, 'page')}, {count(row.attempts, 'attempt')}, {sure}", (row.pages, place), va="center"
-        )
+        says = count(row.attempts, "attempt")
+        if row.pages:
+            sure = f"{row.proved} proved" if row.proved else "suggested" if row.suggested else "unknown"
+            says = f"{count(row.pages, 'page')}, {says}, {sure}"
+        axes.annotate(f" {says}", (row.pages, place), va="center")
     axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, max(row.pages for row in rows) * 1.7 + 1))
-    axes.set_yticklabels([_short(f"{row.cause}: {row.holder or 'holder not seen'}") for row in rows])
+    axes.set_yticklabels([short(f"{row.cause}: {_blamed(row)}") for row in rows])
     axes.set_xlabel("pages in the way, summed over attempts")
+    axes.xaxis.set_major_formatter(lambda pages, _: f"{pages:,g}")
     axes.set_title("Causes and holders")
+
+
+def _blamed(row: Blame) -> str:
+    return row.holder or ("holder not seen" if row.pages else "no page blamed")
 
 
 def _hold_times(figure: Figure, result: Result) -> None:
@@ -236,7 +251,7 @@ def _hold_times(figure: Figure, result: Result) -> None:
     axes.xaxis.set_minor_formatter(lambda _, __: "")
     axes.yaxis.set_major_formatter(lambda pages, _: f"{pages:,g}")
     axes.set_title("How long pages were held")
-    _legend(figure, list(held), causes)
+    _legend(figure, set(held), causes)
 
 
 def _occupancy(figure: Figure, result: Result) -> None:
@@ -246,8 +261,6 @@ def _occupancy(figure: Figure, result: Result) -> None:
         raise UsageError(
             "this result counts no pages: its trace has no attempt, or no CMA area or Movable zone is known"
         )
-    from matplotlib.patches import Patch  # noqa: PLC0415
-
     shown = found[:MAX_AREAS]
     units = {source.id: source.clock_unit for source in result.inputs}
     figure.set_size_inches(11, 0.9 + 2.4 * len(shown))
@@ -256,9 +269,8 @@ def _occupancy(figure: Figure, result: Result) -> None:
     more = f"; {count(len(found) - len(shown), 'more area')} left out" if len(found) > len(shown) else ""
     figure.suptitle(f"Pages over time{more}", x=0.01, ha="left", fontsize=10)
     names = [name for name in OCCUPANCY if any(name in area.pages for area in shown)]
-    handles = [Patch(facecolor=OCCUPANCY_COLORS[name], label=OCCUPANCY[name]) for name in names]
-    outcomes = dict.fromkeys(a.outcome for area in shown for a in area.attempts)
-    handles += [Patch(facecolor=OUTCOME_COLORS.get(o, "#5b6470"), alpha=0.5, label=f"attempt {o}") for o in outcomes]
+    handles = [_patch(OCCUPANCY[name], facecolor=OCCUPANCY_COLORS[name]) for name in names]
+    handles += _outcomes([a for area in shown for a in area.attempts], alpha=0.5)
     figure.legend(handles=handles, loc="outside lower left", ncols=6, frameon=False)
 
 
@@ -274,12 +286,12 @@ def _draw_occupancy(axes: Axes, area: Occupancy, unit: str) -> None:
     axes.set(xlim=(times[0], last), ylim=(0, max(area.top, 1)), ylabel="pages")
     axes.yaxis.set_major_formatter(lambda pages, _: f"{pages:,.0f}")
     for attempt in area.attempts:
-        color = OUTCOME_COLORS.get(attempt.outcome, "#5b6470")
+        color = OUTCOME_COLORS[attempt.outcome]
         start, end = attempt.start_ns / scale, (times[-1] if attempt.end_ns is None else attempt.end_ns / scale)
         axes.axvspan(start, end, color=color, alpha=0.18, linewidth=0)
         axes.vlines([start, end], 0, area.total, color=color, linewidth=0.8, linestyle=(0, (4, 2)))
     unseen = f" ({area.never_seen:,} never seen)" if area.never_seen else ""
-    axes.set_title(f"{_short(area.scope)}: {count(area.total, 'page')}{unseen}, {count(len(area.attempts), 'attempt')}")
+    axes.set_title(f"{short(area.scope)}: {count(area.total, 'page')}{unseen}, {count(len(area.attempts), 'attempt')}")
     axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
 
 
@@ -311,11 +323,26 @@ def _look(name: str, causes: dict[str, int]) -> dict[str, Any]:
     return {"facecolor": HUES[place % len(HUES)], "hatch": HATCHES[hatch % len(HATCHES)]}
 
 
-def _legend(figure: Figure, names: list[str], causes: dict[str, int]) -> None:
+def _patch(label: str, **look: Any) -> Patch:
     from matplotlib.patches import Patch  # noqa: PLC0415
 
+    return Patch(label=label, **look)
+
+
+def _outcomes(attempts: Iterable[Attempt], **look: Any) -> list[Patch]:
+    """What the colours of attempts say, of outcomes that occur."""
+    colors = {
+        "inventory" if attempt.inventory else f"attempt {attempt.outcome}": OUTCOME_COLORS[attempt.outcome]
+        for attempt in attempts
+    }
+    return [_patch(label, facecolor=color, **look) for label, color in colors.items()]
+
+
+def _legend(
+    figure: Figure, names: Collection[str | None], causes: dict[str, int], others: Sequence[Patch] = ()
+) -> None:
     ordered = [n for n in causes if n in names] + [n for n in STATES if n in names and n not in causes]
-    handles = [Patch(edgecolor="white", label=STATES.get(n, n), **_look(n, causes)) for n in ordered]
+    handles = [*(_patch(STATES.get(n, n), edgecolor="white", **_look(n, causes)) for n in ordered), *others]
     if handles:
         figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False)
 
@@ -324,5 +351,6 @@ def _title(attempt: Attempt, result: Result) -> str:
     return f"{headline_word(attempt)}  {headline(attempt, page_size_bytes(result))}"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}\u2026"
+def short(text: str, limit: int = MAX_NAME) -> str:
+    """The text, cut where it is longer than that."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}\u2026"

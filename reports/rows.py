@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import IO
+import math
+from typing import IO, Any
 
 import pyarrow as pa
 
@@ -27,8 +28,9 @@ def render_rows(table: pa.Table, style: Style) -> str:
 
 
 def render_rows_json(table: pa.Table) -> str:
-    """A list of objects; times and the like as text."""
-    return json.dumps(_unique(table).to_pylist(), indent=2, default=str, ensure_ascii=False) + "\n"
+    """A list of objects; times and the like as text, null for what is no number."""
+    rows = [_finite(row) for row in _unique(table).to_pylist()]
+    return json.dumps(rows, indent=2, default=str, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def render_csv(table: pa.Table, out: IO[bytes]) -> None:
@@ -39,4 +41,20 @@ def render_csv(table: pa.Table, out: IO[bytes]) -> None:
 def _unique(table: pa.Table) -> pa.Table:
     """Columns named twice are told apart by their place."""
     names = table.column_names
-    return table.rename_columns([n if names.count(n) == 1 else f"{n}_{place}" for place, n in enumerate(names)])
+    taken = {name for name in names if names.count(name) == 1}
+    for place, name in enumerate(names):
+        if name not in taken:
+            names[place] = f"{name}_{place}"
+            while names[place] in taken:
+                names[place] += "_"
+            taken.add(names[place])
+    return table.rename_columns(names)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither NaN nor infinity."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value

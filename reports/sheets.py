@@ -8,6 +8,7 @@ from itertools import pairwise
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_CELLS = 24
+FIND_THE_REST = "`tracereplay corpus sql` finds them"  # of rows that no report has
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Sheet:
     """One part of a report.
 
     columns -- names, those of numbers (set right) end in `#`, which is not shown; rows -- as many cells each; more --
-    rows left out; calm -- nothing to worry about, None where that is not the question.
+    rows left out, here or of the document already; calm -- nothing to worry about, None where that is not the question.
     """
 
     title: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracereplay.reports.html import TEMPLATES, environment, policy_hash
-from tracereplay.reports.sheets import Sheet, Spark
+from tracereplay.reports.sheets import FIND_THE_REST, Sheet, Spark
+from tracereplay.reports.wording import count
 
 SPARK_CELLS = 60
 _SPARK_WIDTH, _SPARK_HEIGHT = 180, 22
@@ -15,7 +16,8 @@ def render_sheets_html(sheets: Sequence[Sheet], title: str, made_by: str) -> str
     """The page. Texts are escaped wherever they stand."""
     style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "sheets.css"))
     return environment().get_template("sheets.html").render(
-        title=title, style=style, style_hash=policy_hash(style), sheets=sheets, made_by=made_by, bars=_bars
+        title=title, style=style, style_hash=policy_hash(style), sheets=sheets, made_by=made_by, bars=_bars,
+        count=count, rest=FIND_THE_REST,
     )  # fmt: skip
 
 

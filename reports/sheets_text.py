@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tracereplay.reports.sheets import Sheet
+from tracereplay.reports.sheets import FIND_THE_REST, Sheet
 from tracereplay.reports.style import Style, render_blocks
 from tracereplay.reports.wording import count
 
@@ -30,7 +30,8 @@ def render_sheets_text(sheets: Sequence[Sheet], style: Style) -> str:
         if sheet.rows:
             blocks.append(Padding(_table(sheet), (0, 0, 0, 2)))
         if sheet.more:
-            blocks.append(Padding(Text(f"and {count(sheet.more, 'more row')}: --full, or --format json"), (0, 0, 0, 2)))
+            rest = FIND_THE_REST if style.full else "--full"
+            blocks.append(Padding(Text(f"and {count(sheet.more, 'more row')}: {rest}"), (0, 0, 0, 2)))
     return render_blocks(blocks, style)
 
 

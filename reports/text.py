@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.attempt_wording import clock_unit
+from tracereplay.reports.attempt_wording import clock_unit, more_attempts
 from tracereplay.reports.selection import causes_of, next_captures, representatives, told_attempts
 from tracereplay.reports.style import Style, bullets, hanging, harmless, render_blocks
 from tracereplay.reports.text_attempt import attempt_blocks
@@ -47,8 +47,8 @@ def render_text(result: Result, style: Style) -> str:
     ]
     for attempt, like_it in shown[:limit]:
         blocks += ["", *attempt_blocks(attempt, result, style), *_like_it(like_it, clock_unit(result, attempt))]
-    if len(shown) > MAX_ATTEMPTS and not style.full:
-        blocks += ["", Text(f"and {count(len(shown) - MAX_ATTEMPTS, 'more attempt')} of other kinds: --full")]
+    if limit is not None and shown[limit:]:
+        blocks += ["", Text(f"and {more_attempts(shown[limit:])}: --full")]
     blocks += _rest(result, told)
     if len(told) > 1:
         blocks += _blame(result)
@@ -79,15 +79,14 @@ def _rest(result: Result, told: list[Attempt]) -> list[RenderableType]:
         return []
     by_operation: dict[str, list[str]] = {}
     for a in fine:
-        asked = f"{a.request.pages:,} pages" if a.request.pages is not None else (a.area or "")
+        asked = count(a.request.pages, "page") if a.request.pages is not None else (a.area or "")
         by_operation.setdefault(a.operation, []).append(asked)
     kinds = []
     for operation, sizes in by_operation.items():
         named = [size for size in sizes if size]
         some = f" ({', '.join(named)})" if 0 < len(named) <= 4 else ""
         kinds.append(f"{len(sizes)} {operation}{some}")
-    more = " more" if told else ""
-    said = Text(f"{count(len(fine), f'{more} attempt'.strip())} succeeded: {listing(kinds)}")
+    said = Text(f"{count(len(fine), 'more attempt' if told else 'attempt')} succeeded: {listing(kinds)}")
     return ["", hanging(Text("OK", style="bold green"), said)]
 
 
@@ -139,7 +138,7 @@ def _footer(told: list[Attempt], style: Style) -> list[RenderableType]:
         return []
     verdicts = {c.verdict for a in told for c in a.culprits}
     words = [text for verdict, text in _WORDS.items() if verdict in verdicts]
-    if any(c.cause for a in told for c in a.culprits):
+    if verdicts:
         words.append("PFN: page frame number, physical address / page size")
     more = "More: `tracereplay explain CAUSE`" + ("" if style.full else ", --full, --format html --output report.html")
     return ["", *(Text(line, style="dim") for line in (*words, more))]

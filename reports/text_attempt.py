@@ -20,13 +20,14 @@ from tracereplay.reports.attempt_wording import (
     in_the_way,
     page_size_bytes,
     pages_of_last_try,
+    verdict,
 )
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.style import Style, hanging
 from tracereplay.reports.text_map import map_lines
 from tracereplay.reports.wording import count, listing, moment, pfn_span, pfn_spans
-from tracereplay.units import format_duration
+from tracereplay.units import format_duration, format_pfn
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -68,8 +69,10 @@ def _headline(attempt: Attempt, page_size: int | None) -> RenderableType:
 
 
 def _decision(attempt: Attempt) -> Text | None:
-    """The cause that decided, where the culprits below do not already say it."""
+    """The cause that decided, where the culprits below do not already say it; that an inventory found none."""
     if attempt.cause is None:
+        if attempt.inventory and not attempt.culprits:
+            return Text(verdict(attempt))
         return Text("what decided is not known", style="yellow") if attempt.outcome == "failed" else None
     if not decided_otherwise(attempt):
         return None
@@ -94,8 +97,8 @@ def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style
         grid.add_column(width=widths[2], no_wrap=True)
         grid.add_column(overflow="fold")
         cause = Text(culprit.cause, style="bold")
-        verdict = Text(culprit.verdict, style=_COLORS[culprit.verdict])
-        grid.add_row(number, cause, verdict, pfn_spans(group.runs, None if style.full else MAX_RUNS))
+        sure = Text(culprit.verdict, style=_COLORS[culprit.verdict])
+        grid.add_row(number, cause, sure, pfn_spans(group.runs, None if style.full else MAX_RUNS))
         text = Text(sentence(group, unit, inventory=attempt.inventory))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
@@ -124,6 +127,6 @@ def _tries(attempt: Attempt, unit: str) -> RenderableType:
             format_duration(t.end_ns - t.start_ns) if unit == "ns" else "",
             "" if t.start_pfn is None or t.end_pfn is None else pfn_span(t.start_pfn, t.end_pfn - t.start_pfn),
             t.result,
-            f"{t.first_blocking_pfn:#x}" if t.first_blocking_pfn is not None else "",
+            format_pfn(t.first_blocking_pfn) if t.first_blocking_pfn is not None else "",
         )
     return Padding(table, (0, 0, 0, _INDENT))

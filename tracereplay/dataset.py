@@ -33,6 +33,7 @@ from tracereplay.parsers.event_tables import numbers_array, texts_array
 from tracereplay.parsers.page_stream import page_stream, rechunked, stream_columns
 from tracereplay.parsers.symbols import Symbols
 from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, arrow_schema, integers
+from tracereplay.units import utf8
 
 SCHEMA = "tracereplay.dataset/1"
 DESCRIPTION = "dataset.json"
@@ -144,7 +145,7 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
     text = msgspec.json.encode(
         Description(
             **described,
-            source=str(info.path),
+            source=utf8(info.path),
             stretches=stretches,
             groups=groups,
             losses=[LossRow(x.code, x.count, x.cpu, x.start_ns, x.end_ns, x.detail) for x in reader.losses],

@@ -11,6 +11,7 @@ from typing import Protocol
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.model.result import DataLoss, Input
+from tracereplay.units import utf8
 
 PAGE_REF_EVENTS = ("page_ref_mod", "page_ref_mod_and_test", "page_ref_mod_unless", "page_ref_set")
 
@@ -64,7 +65,7 @@ def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
     }
     return Input(
         id=input_id,
-        path=str(info.path),
+        path=utf8(info.path),
         role="trace",
         format=info.format,
         sha256=digest(info.content or info.path),

@@ -38,9 +38,11 @@ from tracereplay.parsers.opened import open_named, readable
 from tracereplay.parsers.trace_dat import TraceDatReader
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import lives_of
+from tracereplay.units import utf8
 
 if TYPE_CHECKING:
     from tracereplay.parsers.page_owner_files import PageOwnerFiles
+
 KERNEL_EVENTS = frozenset(SPECS)  # tracepoints that every kernel may have, none of them a vendor's
 
 
@@ -115,7 +117,7 @@ class Session:
         argv: Sequence[str] | None = None,
     ) -> None:
         self._progress: Progress = progress or (lambda _what, _fraction: None)
-        self.argv = sys.argv[1:] if argv is None else list(argv)
+        self.argv = [utf8(word) for word in (sys.argv[1:] if argv is None else argv)]
         self._page_owner = _owner_files(page_owner)
         self._page_pinner = None if page_pinner is None else Path(page_pinner)
         copies = {"kpageflags": kpageflags, "kpagecount": kpagecount}
@@ -155,7 +157,7 @@ class Session:
             described.append(
                 Input(
                     id="log-0",
-                    path=str(path),
+                    path=utf8(path),
                     role="log",
                     format="kernel log",
                     sha256=digest(readable(path)),
@@ -167,7 +169,7 @@ class Session:
             described.append(
                 Input(
                     id="layout-0",
-                    path=str(self._paths["layout"]),
+                    path=utf8(self._paths["layout"]),
                     role="layout",
                     format=self._snapshot.source,
                     kernel=self._snapshot.kernel,
@@ -193,7 +195,8 @@ class Session:
         for number, reader in enumerate(self.readers):
             book.add(f"trace-{number}", reader.losses)
         for reader, numbers in self._machines:
-            book.add(f"trace-{numbers[0]}", reader.losses)
+            if len(numbers) > 1:  # what they lack together; one alone is its own reader
+                book.add(f"trace-{numbers[0]}", reader.losses)
         if self._log is not None:
             book.add("log-0", self._log.losses)
         if self._snapshot is not None:
@@ -314,7 +317,7 @@ class Session:
             cannot_prove=[
                 *(CannotProve(cause=code, missing=what) for code, what in missing.items()),
                 *(
-                    CannotProve(cause=cause.code, missing="never more than suggested: no established case yet")
+                    CannotProve(cause=cause.code, missing="an established case: until then suggested at most")
                     for cause in CAUSES
                     if cause.ceiling == "suggested"
                 ),
@@ -327,13 +330,15 @@ class Session:
         book = self._loss_book()
         trace = self._trace(*self._machines[0], book)
         lives = lives_of(pfn, self.reader.stream(REPLAYED), trace.page_engine(), trace.comm_of)
-        places = (trace.layout.zone_of(pfn), trace.layout.block_of(pfn), trace.layout.area_of(pfn))
+        zone, block, area = trace.layout.zone_of(pfn), trace.layout.block_of(pfn), trace.layout.area_of(pfn)
+        places = [f"zone {zone.name}" if zone else None, block.name if block else None]
+        places += [f'CMA area "{area.name}"' if area else None]
         return PageLife(
             tool=Tool(version=__version__, argv=self.argv),
             pfn=pfn,
             inputs=self.inputs,
             data_loss=book.listed(),
-            where=", ".join(span.name for span in places if span is not None) or None,
+            where=", ".join(filter(None, places)) or None,
             lives=lives,
         )
 
@@ -370,7 +375,7 @@ def _owner_files(paths: str | Path | Sequence[str | Path] | None) -> PageOwnerFi
 
 
 def _described(role: Role, form: str, input_id: str, path: Path, kernel: str | None = None) -> Input:
-    return Input(id=input_id, path=str(path), role=role, format=form, sha256=digest(readable(path)), kernel=kernel)
+    return Input(id=input_id, path=utf8(path), role=role, format=form, sha256=digest(readable(path)), kernel=kernel)
 
 
 def _capture_next(missing: Mapping[str, str]) -> list[str]:
@@ -385,6 +390,3 @@ def write_dataset_of(path: str | Path, target: str | Path, progress: Progress | 
     from tracereplay.dataset import write_dataset  # noqa: PLC0415
 
     write_dataset(open_reader(path), target, progress)
-
-
-__all__ = ["Session", "open_reader"]

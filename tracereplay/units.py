@@ -1,4 +1,4 @@
-"""Units and how they are written for people. Names carry them: `_ns`, `_bytes`, `_pages`."""
+"""Units, and how numbers and texts are written. Names carry the units: `_ns`, `_bytes`, `_pages`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,8 @@ def format_duration(ns: int) -> str:
     for unit, size in (("s", NS_PER_S), ("ms", NS_PER_MS), ("us", NS_PER_US)):
         if abs(ns) >= size:
             value = ns / size
-            return (
-                f"{value:.0f} {unit}"
-                if value >= 100
-                else f"{value:.2g} {unit}"
-                if value < 10
-                else f"{value:.1f} {unit}"
-            )
+            form = ".0f" if abs(value) >= 100 else ".1f" if abs(value) >= 10 else ".2g"
+            return f"{value:{form}} {unit}"
     return f"{ns} ns"
 
 
@@ -39,3 +34,8 @@ def format_bytes(size_bytes: float) -> str:
 def format_pfn(pfn: int) -> str:
     """A page frame number as the kernel prints it: `0x1e403`."""
     return f"{pfn:#x}"
+
+
+def utf8(text: object) -> str:
+    """A text as documents and tables can hold it: what of a file's name is not UTF-8 is shown as an escape."""
+    return str(text).encode("utf-8", "backslashreplace").decode()

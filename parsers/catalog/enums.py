@@ -143,14 +143,6 @@ MIGRATE_REASONS: Mapping[str, int] = {
     "damon": 9,
     "never_migrated": 10,
 }
-MIGRATETYPES: Mapping[str, int] = {
-    "Unmovable": 0,
-    "Movable": 1,
-    "Reclaimable": 2,
-    "HighAtomic": 3,
-    "CMA": 4,
-    "Isolate": 5,
-}
 COMPACT_RESULTS: Mapping[str, int] = {
     "not_suitable_zone": 0,
     "skipped": 1,

@@ -35,7 +35,7 @@ const effectText = (culprit) => {
 
 const factsOf = (culprit) => {
   const of = (name) => cellText("culprits", name, culprit);
-  const delay = cell("culprits", "delay_ns", culprit);
+  const delay = unitOf(cell("culprits", "attempt", culprit)) === "ns" ? cell("culprits", "delay_ns", culprit) : null;
   return [
     ["pages", `${pagesText(cell("culprits", "pages", culprit))}, PFN ${spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
     ["effect", joined([effectText(culprit), delay === null ? null : `for ${durationText(delay)}`], " ")],

@@ -14,7 +14,8 @@ const durationText = (ns) => {
   for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["us", 1e3]]) {
     if (Math.abs(ns) >= size) {
       const value = ns / size;
-      return `${value >= 100 ? value.toFixed(0) : value.toPrecision(value < 10 ? 2 : 3)} ${unit}`;
+      const digits = Math.abs(value) < 10 ? 2 : 3;
+      return `${Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(digits)} ${unit}`;
     }
   }
   return `${ns} ns`;

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from tests.captures import FIXTURES
 from tracereplay.corpus.discover import TRACE_NAMES, discover
@@ -120,6 +122,16 @@ def test_links(tmp_path: Path) -> None:
     assert found(tmp_path)[0].fingerprint != before.fingerprint
 
 
+def test_folders_deeper_than_python_recurses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not on a disk: neither pathlib nor pytest could make and remove such a tree."""
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])
+    fs = MemoryFileSystem()
+    for name in ("/t/b.dat", f"/t/{'a/' * 1200}x.dat", "/t/a/a/y.dat"):
+        fs.store[name] = MemoryFile(fs, name, b"trace")
+    assert [source.path.rpartition("/")[2] for source in found("memory://t")] == ["x.dat", "y.dat", "b.dat"]
+
+
 def test_urls(tmp_path: Path) -> None:
     """Whatever fsspec reads: here a zip file, with a trace and its log."""
     with zipfile.ZipFile(tmp_path / "box.zip", "w") as box:
@@ -156,8 +168,19 @@ def test_metadata_beside_the_trace() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"[1]", b"{", b"\xff", b"[" * 100_000, b"{%s}" % b",".join(b'"a%d": 1' % n for n in range(100))]
+    ("name", "data"),
+    [
+        *(("x.json", data) for data in (b"[1]", b"{", b"\xff", b"[" * 100_000)),
+        ("x.json", b"{%s}" % b",".join(b'"a%d": 1' % n for n in range(100))),
+        ("x.toml", b"a" + b".a" * 3000 + b" = 1"),  # deeper than what reads it
+        ("x.toml", b"a = 0x" + b"f" * 8000),  # a number that Python does not write out
+        ("x.toml", b"a = [0x" + b"f" * 8000 + b"]"),
+    ],
 )
-def test_metadata_that_is_none(data: bytes) -> None:
-    with pytest.raises(InputError, match=r"x\.json"):
-        parse_sidecar(data, "x.json")
+def test_metadata_that_is_none(name: str, data: bytes) -> None:
+    with pytest.raises(InputError, match=re.escape(name)):
+        parse_sidecar(data, name)
+
+
+def test_metadata_that_no_table_can_hold() -> None:
+    assert parse_sidecar(b'{"build": "x\\ud800"}', "x.json") == {"build": "x\\ud800"}

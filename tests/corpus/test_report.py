@@ -17,6 +17,7 @@ from tracereplay.errors import UsageError
 from tracereplay.model.blame import sum_up
 from tracereplay.model.corpus import CorpusReport, Group, Rank
 from tracereplay.model.result import Task
+from tracereplay.reports.corpus_plots import render_corpus_plot
 
 BUILDS, TURN, EACH = 30, 18, 12
 
@@ -153,3 +154,9 @@ def test_inventories_are_no_attempts(tmp_path: Path) -> None:
     store = made(tmp_path / "s", [Trace("/a", example.result(asked))])
     assert report(store).totals.attempts == 0
     assert len(rows(store, "attempts")) == 1
+
+
+def test_names_that_no_font_has_can_be_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra `plots`)")
+    said = report(made(tmp_path / "store", [Trace("/farm/a.dat", blames("\u4e2d\u6587"), {"build": "1"})]))
+    assert render_corpus_plot(said, "svg").startswith(b"<?xml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 import tracereplay
-from tests.captures import ROOT
+from tests.captures import ROOT, capture
 from tests.unit import result_examples as example
 from tracereplay.cli.main import main
 from tracereplay.cli.progress import Progress
@@ -21,6 +22,7 @@ from tracereplay.errors import InputError
 from tracereplay.model.info import InfoResult
 from tracereplay.model.page import PageLife
 from tracereplay.model.result import Result
+from tracereplay.reports import FORMATS
 from tracereplay.reports.json import read_json, render_json
 
 Opened = list[tuple[Any, dict[str, Any]]]
@@ -60,6 +62,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
         return FakeSession()
 
     monkeypatch.setattr(tracereplay, "open", fake_open, raising=False)
+    monkeypatch.setattr("tracereplay.compiled.kernels_are_compiled", lambda: True)  # else a note on stderr says so
     yield calls
     FakeSession.answer = example.pinned()
 
@@ -168,6 +171,24 @@ def test_report_from_a_stored_result(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["report", str(path), "--fail-on", "failed"]) == 1
     assert "DATA LOST" in capsys.readouterr().out
     assert main(["report", str(tmp_path / "none.json")]) == 2
+
+
+def test_names_that_are_not_utf_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A copied log or layout beside the trace too; bytes that no document can hold are shown as escapes."""
+    source = capture("offline_dimm_einval")
+    odd = tmp_path / "lab\udcff"
+    shutil.copytree(source / "layout_before", odd / "layout")
+    trace, log = (str(shutil.copy(source / name, odd)) for name in ("trace.dat", "dmesg.txt"))
+    beside = ["--layout", str(odd / "layout"), "--kernel-log", log]
+    for form in FORMATS:
+        assert main(["blame", trace, *beside, "--format", form]) == 0
+        out = capsys.readouterr().out
+        assert "lab\\udcff/trace.dat" in out.replace("\\\\", "\\")
+    assert main(["info", trace, *beside, "--format", "json"]) == 0
+    assert main(["page", "0x1000", trace]) == 0
+    assert main(["ingest", trace, "-o", str(tmp_path / "events")]) == 0
+    assert main(["blame", str(tmp_path / "events"), "--out", str(tmp_path / "tables")]) == 0
+    assert main(["export", trace, "--perfetto", str(tmp_path / "x.pftrace")]) == 0
 
 
 def test_help_and_explain_load_nothing_heavy() -> None:

@@ -15,7 +15,7 @@ from tracereplay.cli.main import main
 from tracereplay.model.confidential import confidential, confidential_info, confidential_page
 from tracereplay.model.info import InfoResult, InputInfo
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
-from tracereplay.model.result import Allocation, Counter, Evidence, File, Result, Stack, Task
+from tracereplay.model.result import Allocation, Counter, Evidence, File, Result, Stack, Task, Zone
 from tracereplay.model.tables import result_tables
 from tracereplay.reports import FORMATS
 from tracereplay.reports.info_text import render_info
@@ -48,14 +48,20 @@ def secret() -> Result:
     )
     result = example.result(
         attempt,
-        inputs=[example.trace(path="/srv/acme/traces/trace.dat", kernel="6.12.117-acme-codec", boot_id="ab4d1c9e")],
+        inputs=[
+            example.trace(
+                path="/srv/acme/traces/trace.dat", kernel="6.12.117-acme-codec", boot_id="ab4d1c9e", clock="acme-tsc"
+            )
+        ],
         data_loss=[example.loss(detail="/srv/acme/traces: line 7: buildhost7 kernel: acme_vcodec")],
         stacks=[
             Stack(id="s0", frames=["try_get_folio+0x42", "acme_pin_frame+0x10/0x90 [acme_vcodec]", "acme_pin_frame"])
         ],
         counters=[Counter(scope="acme-carveout", name="free", time_ns=0, pages=1)],
     )
-    result.layout.cma_areas[0].name = "acme-carveout"  # type: ignore[union-attr]
+    assert result.layout is not None
+    result.layout.cma_areas[0].name = "acme-carveout"
+    result.layout.zones = [Zone(node=0, name=name, start_pfn=0, pages=9) for name in ("Normal", "acme-sram")]
     result.tool.argv = [
         "blame",
         "/srv/acme/traces/trace.dat",
@@ -97,6 +103,8 @@ def test_what_explains_is_kept() -> None:
     (before,) = result.attempts
     assert (culprit.start_pfn, culprit.cause, culprit.verdict) == (0x1E403, "pin_short", "proved")
     assert attempt.tries == before.tries
+    assert confidential(example.pinned()).inputs[0].clock == example.pinned().inputs[0].clock
+    assert confidential(result).layout.zones[0].name == "Normal"  # type: ignore[union-attr]
     frames = confidential(result).stacks[0].frames
     assert frames[0] == "try_get_folio+0x42"
     assert re.fullmatch(r"function-\d+\+0x10/0x90 \[module-\d+\]", frames[1])
@@ -150,7 +158,8 @@ def secret_page() -> PageLife:
     made = Allocation(tid=7, comm="acme-codec", gfp="0x140dca", order=0)
     return PageLife(
         tool=secret().tool, pfn=0x1E403, inputs=secret().inputs, data_loss=secret().data_loss,
-        where="DMA32, memory3, acme-carveout", lives=[Life(start_ns=0, end_ns=None, allocated_by=made, events=[event])],
+        where='zone DMA32, memory3, CMA area "acme-carveout"',
+        lives=[Life(start_ns=0, end_ns=None, allocated_by=made, events=[event])],
     )  # fmt: skip
 
 
@@ -160,6 +169,15 @@ def test_info_gives_no_secret_away() -> None:
         assert [word for word in (*SECRETS, "acme") if word in said] == []
     assert hidden.inputs[0].by_event == {"event-1": 3, "mm_page_alloc": 2, "kernel_stack": 1}
     assert "acme_pin_frame" in render_info(secret_info(), Style(full=True))
+
+
+@pytest.mark.parametrize(
+    "where", ["acme", '"acme"', 'CMA area "acme, acme"', "zone acme", 'zone CMA area "acme', "acme\n"]
+)
+def test_no_name_of_a_place_gets_through(where: str) -> None:
+    life = secret_page()
+    life.where = where
+    assert "acme" not in (confidential_page(life).where or "")
 
 
 def test_page_gives_no_secret_away_and_keeps_who_is_who() -> None:
@@ -173,7 +191,7 @@ def test_page_gives_no_secret_away_and_keeps_who_is_who() -> None:
     assert event.after.file is not None
     assert f"ino {event.after.file.ino} index=0" in event.text
     assert event.after.flags == ["lru", "owner_2"]
-    assert hidden.where == "DMA32, memory3, area-1"
+    assert hidden.where == 'zone DMA32, memory3, CMA area "area-1"'
 
 
 @pytest.mark.parametrize(("name", "pfn"), [("cma_pin_vmsplice", "0x1e403"), ("cma_bufferhead", "0x1e603")])

@@ -8,6 +8,7 @@ from tests.unit import result_examples as example
 from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
 from tracereplay.model.result import Allocation, File
+from tracereplay.reports.info_text import MAX_EVENTS as MAX_KINDS
 from tracereplay.reports.info_text import render_info
 from tracereplay.reports.page_text import MAX_EVENTS, render_page
 from tracereplay.reports.style import Style
@@ -53,8 +54,26 @@ def test_info_shows_losses_events_and_proof() -> None:
     assert "page_ref events" in said
 
 
+def test_one_kind_of_events_is_left_out() -> None:
+    one = info()
+    one.inputs[0].by_event = {f"event{n}": 1 for n in range(MAX_KINDS + 1)}
+    assert "of 1 other kind: --full" in render_info(one, Style())
+
+
 def test_causes_that_lack_the_same_share_a_row() -> None:
     assert render_info(info(), Style()).count("page_ref events  pin_short, extra_reference") == 1
+
+
+def test_tasks_without_a_name() -> None:
+    life = page(1)
+    (one,) = life.lives
+    (event,) = one.events
+    one.allocated_by = Allocation(tid=145)
+    event.comm = event.after.open_references[0].comm = None
+    said = render_page(life, Style())
+    assert "by task 145;" in said
+    assert "still held by task 145, +1" in said
+    assert "(145)" not in said
 
 
 def test_page_shows_life_events_and_holder() -> None:

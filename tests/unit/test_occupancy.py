@@ -17,7 +17,7 @@ from tracereplay.model.result import Result, Try
 from tracereplay.replay import occupancy
 from tracereplay.replay.engine import Action, ActionKind, Engine
 from tracereplay.replay.occupancy import StateCount
-from tracereplay.replay.state import MAX_SECTIONS, SECTION_BITS, Mark, State
+from tracereplay.replay.state import END_PFN, SECTION_BITS, Mark, State
 from tracereplay.schema import Op
 
 SECTION = 1 << SECTION_BITS
@@ -68,7 +68,7 @@ def test_a_page_older_than_the_trace_is_allocated_not_taken() -> None:
 
 
 def test_terabytes_cost_what_was_touched() -> None:
-    whole = (0, MAX_SECTIONS << SECTION_BITS)
+    whole = (0, END_PFN)
     engine = replayed([entry(10, 7, Op.ALLOC, 1 << 30, order=2)], [counting(ns, whole) for ns in range(20, 220)])
     assert {row.allocated_pages for row in engine.counts.rows} == {4}
     assert len(engine.counts.rows) == 200

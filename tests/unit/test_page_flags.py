@@ -10,7 +10,8 @@ import pytest
 
 from tests.captures import capture, truth_of
 from tracereplay.errors import InputError
-from tracereplay.parsers.page_flags import KPF, is_page_flags_name, read_page_snapshot, read_page_snapshots
+from tracereplay.parsers.page_flags import read_page_snapshot, read_page_snapshots
+from tracereplay.schema import KPF
 
 
 def test_a_real_pair_before_and_after() -> None:
@@ -63,16 +64,27 @@ def test_a_whole_copy_begins_at_pfn_0_and_a_range_can_be_passed(tmp_path: Path) 
         read_page_snapshot(other)
 
 
-def test_names() -> None:
-    for name in (
-        "kpageflags.before.0xfc00-0x1fc00.bin.gz",
-        "kpageflags",
-        "kpagecount.bin",
-        "kpageflags.at-3s.0x0-0x1.bin",
-    ):
-        assert is_page_flags_name(name)
-    for name in ("pageflags.bin", "kpageflags.before.0xfc00.bin", "kpagecgroup.bin"):
-        assert not is_page_flags_name(name)
+@pytest.mark.parametrize(
+    ("name", "start_pfn", "label"),
+    [
+        ("kpageflags.before.0xfc00-0xfc03.bin", 0xFC00, "before"),
+        ("kpageflags.at-3s.0x0-0x3.bin", 0, "at-3s"),
+        ("kpageflags.0x7-0xa", 7, None),
+        ("kpageflags", 0, None),
+        ("kpagecount.bin", 0, None),
+    ],
+)
+def test_names(tmp_path: Path, name: str, start_pfn: int, label: str | None) -> None:
+    (tmp_path / name).write_bytes(words(1, 2, 3))
+    snapshot = read_page_snapshot(tmp_path / name)
+    assert (snapshot.start_pfn, len(snapshot.flags), snapshot.label) == (start_pfn, 3, label)
+
+
+@pytest.mark.parametrize("name", ["pageflags.bin", "kpageflags.before.0xfc00.bin", "kpagecgroup.bin"])
+def test_other_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(words(1, 2, 3))
+    with pytest.raises(InputError, match="does not say which page frames"):
+        read_page_snapshot(tmp_path / name)
 
 
 @pytest.mark.parametrize(

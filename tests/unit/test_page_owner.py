@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tests.captures import capture, truth_of
+from tests.page_owner import owner_rows
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers import page_records
-from tracereplay.parsers.page_owner import page_owner_dump, parse_record, read_page_owner, read_stack_handles
+from tracereplay.parsers.page_owner import page_owner_dump, parse_record, read_stack_handles
 from tracereplay.schema import PAGE_OWNER_COLUMNS, arrow_schema
 
 STACK = " post_alloc_hook+0x1/0x2\n __alloc_pages+0x3/0x4 [mod]\n"
@@ -80,11 +81,12 @@ def dump(tmp_path: Path) -> Any:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_versions(dump: Any, version: str, end: str) -> None:
-    table, losses = read_page_owner(dump(record(version, further=STACK + MIGRATED).replace("\n", end)))
+    dump_ = page_owner_dump(dump(record(version, further=STACK + MIGRATED).replace("\n", end)))
+    (table,) = dump_
     assert table.schema.equals(arrow_schema(PAGE_OWNER_COLUMNS))
     (row,) = table.to_pylist()
     assert {name: value for name, value in row.items() if value is not None} == ALWAYS | VERSIONS[version][2]
-    assert losses == []
+    assert dump_.counts.losses == []
 
 
 @pytest.mark.parametrize(
@@ -105,15 +107,14 @@ def test_versions(dump: Any, version: str, end: str) -> None:
     ],
 )
 def test_further_lines(dump: Any, further: str, expected: dict[str, Any]) -> None:
-    table, losses = read_page_owner(dump(record(further=further)))
-    (row,) = table.to_pylist()
+    (row,), losses = owner_rows(dump(record(further=further)))
     assert {name: row[name] for name in expected} == expected
     assert losses == []
 
 
 def test_mask_and_flags_of_zero(dump: Any) -> None:
     text = record().replace(GFP, "mask 0x0()").replace(FLAGS, "Flags 0x0(node=0|zone=0)")
-    (row,) = read_page_owner(dump(text))[0].to_pylist()
+    (row,), _ = owner_rows(dump(text))
     assert (row["gfp_mask"], row["gfp_flags"], row["page_flags"]) == (0, None, 0)
 
 
@@ -125,7 +126,7 @@ def test_stacks_by_handle(dump: Any) -> None:
     assert losses == []
     assert stacks == {7: ("a+0x1/0x2", "b+0x3/0x4"), 8: ("c+0x5/0x6",)}
     path = dump(record(further="handle: 7\n") + record(further="handle: 9\n"))
-    assert read_page_owner(path, stacks=stacks)[0]["stack"].to_pylist() == [["a+0x1/0x2", "b+0x3/0x4"], None]
+    assert [row["stack"] for row in owner_rows(path, stacks=stacks)[0]] == [["a+0x1/0x2", "b+0x3/0x4"], None]
     with pytest.raises(InputError, match="no stack with a handle"):
         read_stack_handles(dump("handle: 7\nnr_base_pages: 3\n\n", "show_handles"))
 
@@ -134,8 +135,7 @@ def test_only_what_touches_the_spans_is_kept(dump: Any) -> None:
     path = dump("".join(record(pfn=pfn, order=3) for pfn in range(0, 80, 8)))
 
     def pfns(*spans: tuple[int, int]) -> list[int]:
-        found: list[int] = read_page_owner(path, spans)[0]["pfn"].to_pylist()
-        return found
+        return [row["pfn"] for row in owner_rows(path, spans)[0]]
 
     assert pfns((8, 9)) == [8]
     assert pfns((15, 16)) == [8]  # the last page of an order-3 allocation
@@ -158,10 +158,8 @@ def test_batches_and_blocks(dump: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_not_understood_is_counted(dump: Any) -> None:
     torn = "Page allocated via order 0, mask 0x1 PFN 3\n\n"
-    table, losses = read_page_owner(
-        dump("a header\n" + record() + torn + record().replace("0x1083e9", "0x" + "f" * 16))
-    )
-    assert table.num_rows == 1
+    rows, losses = owner_rows(dump("a header\n" + record() + torn + record().replace("0x1083e9", "0x" + "f" * 16)))
+    assert len(rows) == 1
     detail = "the first is record 2: 'Page allocated via order 0, mask 0x1 PFN 3'"
     assert losses == [Loss("unparsed_line", 2, detail=detail)]
 
@@ -180,7 +178,7 @@ def test_what_is_not_understood_is_counted(dump: Any) -> None:
 def test_refusals(dump: Any, content: bytes, message: str) -> None:
     path = dump(content)
     with pytest.raises(InputError, match=message) as caught:
-        read_page_owner(path)
+        owner_rows(path)
     assert str(path) in str(caught.value)
 
 
@@ -188,20 +186,20 @@ def test_cut_anywhere(dump: Any) -> None:
     whole = (record() + record("4.19", further=STACK + MIGRATED)).encode()
     for cut in range(1, len(whole), 3):
         try:
-            table, losses = read_page_owner(dump(whole[:cut]))
+            rows, losses = owner_rows(dump(whole[:cut]))
         except InputError:
             assert cut < len(record())
         else:
-            assert table.num_rows + sum(loss.count or 0 for loss in losses if loss.code == "unparsed_line") <= 2
+            assert len(rows) + sum(loss.count or 0 for loss in losses if loss.code == "unparsed_line") <= 2
             assert {loss.code for loss in losses} <= {"truncated", "unparsed_line"}
             assert losses or whole[:cut].endswith(b"\n\n")
 
 
 def test_one_record_is_bounded(dump: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_records, "LONGEST_RECORD_BYTES", 4096)
-    frames = read_page_owner(dump(record(further=" f+0x1/0x2\n" * 50_000) + record()))[0]["stack"].to_pylist()
-    assert 100 < len(frames[0]) < 500
-    assert len(frames[1]) == 2
+    (long, short), _ = owner_rows(dump(record(further=" f+0x1/0x2\n" * 50_000) + record()))
+    assert 100 < len(long["stack"]) < 500
+    assert len(short["stack"]) == 2
 
 
 def test_real_dump() -> None:
@@ -214,11 +212,11 @@ def test_real_dump() -> None:
     assert dump_.counts.losses == []
     # The pages that stood in the way belong to the block device's buffer cache.
     (culprit,) = truth_of(where)["culprits"]
-    table, _ = read_page_owner(path, [tuple(span) for span in culprit["pfns"]])
-    assert table.num_rows == culprit["npfns"]
-    assert culprit["comm"] in table["comm"].to_pylist()
-    assert set(table["pageblock_migratetype"].to_pylist()) == {"CMA"}
-    assert all("private" in names.split("|") for names in table["page_flag_names"].to_pylist())
+    found, _ = owner_rows(path, [tuple(span) for span in culprit["pfns"]])
+    assert len(found) == culprit["npfns"]
+    assert culprit["comm"] in {row["comm"] for row in found}
+    assert {row["pageblock_migratetype"] for row in found} == {"CMA"}
+    assert all("private" in row["page_flag_names"].split("|") for row in found)
 
 
 def test_garbage_between_is_no_row() -> None:

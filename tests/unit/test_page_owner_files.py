@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.captures import capture
+from tests.page_owner import owner_rows
 from tracereplay.cli.main import main
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.model.result import Result
-from tracereplay.parsers.page_owner import read_page_owner
 from tracereplay.parsers.page_owner_files import PageOwnerFiles
 from tracereplay.session import Session
 
@@ -40,10 +40,9 @@ def test_the_files_come_in_any_order(split: tuple[Path, Path], first: int) -> No
     losses: list[Loss] = []
     span = [(0x1E800, 0x1EC00)]
     rows = list(files.rows(span, losses))
-    whole, lost = read_page_owner(capture("cma_bufferhead") / "page_owner.txt.gz", span)
+    expected, lost = owner_rows(capture("cma_bufferhead") / "page_owner.txt.gz", span)
     assert losses == lost
     assert len(rows) > 100
-    expected = whole.to_pylist()
     assert [row["handle"] for row in expected] == [None] * len(rows)
     assert [row | {"handle": None} for row in rows] == expected
 

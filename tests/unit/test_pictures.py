@@ -9,7 +9,7 @@ from tests.replay_twin import entry, replayed
 from tracereplay.replay import pictures
 from tracereplay.replay.budget import Budget
 from tracereplay.replay.engine import Action, ActionKind
-from tracereplay.replay.state import MAX_SECTIONS, SECTION_BITS, State
+from tracereplay.replay.state import END_PFN, SECTION_BITS, State
 from tracereplay.schema import Op
 
 SECTION = 1 << SECTION_BITS
@@ -32,17 +32,17 @@ def test_runs_over_sections_present_and_absent() -> None:
 
 
 def test_terabytes_cost_what_was_touched() -> None:
-    whole = (0, MAX_SECTIONS << SECTION_BITS)
+    whole = (0, END_PFN)
     engine = replayed([entry(10, 7, Op.ALLOC, 1 << 30, order=2)], [asking(ns, whole) for ns in range(20, 120)])
     assert len(engine.pictures.taken[7]) == 100
     ((_, runs),) = engine.pictures.taken[7][-1].spans
-    assert runs["pages"].tolist() == [1 << 30, 4, (MAX_SECTIONS << SECTION_BITS) - (1 << 30) - 4]
+    assert runs["pages"].tolist() == [1 << 30, 4, END_PFN - (1 << 30) - 4]
 
 
 def test_absurd_spans_are_cut_to_what_there_can_be() -> None:
     spans = ((-(1 << 62), -5), ((1 << 63) - 2, (1 << 63) - 1), (9, 3), (-3, 1 << 62))
     ((_, drawn),) = replayed([entry(1, 7, Op.FREE, 5)], [asking(2, *spans)]).pictures.taken[7]
-    assert [(first, runs["pages"].sum()) for first, runs in drawn] == [(0, MAX_SECTIONS << SECTION_BITS)]
+    assert [(first, runs["pages"].sum()) for first, runs in drawn] == [(0, END_PFN)]
     assert replayed([entry(1, 7, Op.FREE, 5)], [asking(2, *spans[:3], must=True)]).pictures.taken == {}
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra `plots`)")
+
+from matplotlib.figure import Figure
 
 from tests.unit import result_examples as example
 from tracereplay.cli import plot
@@ -27,6 +31,29 @@ def test_every_kind_as_every_format(kind: str, suffix: str) -> None:
 @pytest.mark.parametrize("suffix", ["svg", "pdf"])
 def test_the_same_result_gives_the_same_bytes(kind: str, suffix: str) -> None:
     assert render_plot(example.pinned(), kind, suffix) == render_plot(example.pinned(), kind, suffix)
+
+
+def test_legends_tell_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outcomes, ends nobody saw, squares nobody knows anything of; and a cause that blames no page names no holder."""
+    labels: dict[str, set[str]] = {}
+
+    def drawn_on(draw: Callable[[Figure], None], suffix: str) -> bytes:
+        figure = Figure()
+        draw(figure)
+        ticks = [tick.get_text() for axes in figure.axes for tick in axes.get_yticklabels()]
+        labels[suffix] = {text.get_text() for legend in figure.legends for text in legend.get_texts()} | set(ticks)
+        return b""
+
+    monkeypatch.setattr("tracereplay.reports.plots.drawn", drawn_on)
+    result = example.pinned()
+    result.attempts[0].culprits[0].held_since_ns = None
+    result.blame[0].pages, result.blame[0].cause, result.blame[0].holder = 0, "bitmap_full", None
+    for kind in KINDS:
+        render_plot(result, kind, kind)
+    assert labels["timeline"] >= {"attempt failed", "attempt succeeded", "faded: taking or letting go not seen"}
+    assert labels["occupancy"] >= {"attempt failed", "attempt succeeded"}
+    assert "no state of its pages is known" in labels["map"]
+    assert "bitmap_full: no page blamed" in labels["blame"]
 
 
 def test_a_culprit_moved_is_another_picture() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.replay_twin import FILE_MAPPING, entry, replayed, stream
 from tracereplay.replay.engine import Action, ActionKind, Engine
-from tracereplay.replay.state import MAX_SECTIONS, SECTION_BITS, SECTION_PAGES, State, blank_pages
+from tracereplay.replay.state import END_PFN, SECTION_BITS, SECTION_PAGES, State, blank_pages
 from tracereplay.schema import Op
 
 WHOLE = ((0, 16),)
@@ -81,7 +81,7 @@ def test_an_unaligned_allocation_whose_head_lies_in_a_section_nobody_saw() -> No
 
 
 def test_page_frames_beyond_the_model() -> None:
-    far = [MAX_SECTIONS << SECTION_BITS, (1 << 63) - 1, -(1 << 63), -2]
+    far = [END_PFN, (1 << 63) - 1, -(1 << 63), -2]
     ops = [op for op in Op if op not in (Op.NONE, Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE, Op.ALLOC)]
     engine = replayed([entry(1, 7, op, pfn, val=1, count=2, ret=1) for pfn in far for op in ops])
     assert not len(engine.seen_sections())

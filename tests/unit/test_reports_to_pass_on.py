@@ -14,6 +14,7 @@ from tracereplay.model.result import Result, Task
 from tracereplay.reports import FORMATS
 from tracereplay.reports.html import render_html
 from tracereplay.reports.html_data import embedded, report_data
+from tracereplay.reports.markdown import escaped
 from tracereplay.reports.style import Style
 
 HOSTILE = "</script>`*x*` <b>&amp; [a](javascript:b)\x1b[31m\n## Fake\r\u2028]]>"
@@ -74,6 +75,20 @@ def test_markdown_keeps_names_as_names() -> None:
         assert not any(re.search(rf"(?<!\\){re.escape(raw)}", line) for line in prose), raw
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("_evil_", "_evil\\_"),
+        ("__b__ c", "__b\\_\\_ c"),
+        ("~~gone~~", "~\\~gone\\~\\~"),
+        ("__GFP_MOVABLE and _mapcount of ~/trace.dat", "__GFP_MOVABLE and _mapcount of ~/trace.dat"),
+        ("a*b [x] [y](z) <i> &amp;", "a\\*b [x] \\[y](z) \\<i> \\&amp;"),
+    ],
+)
+def test_markdown_escapes_what_would_mark(name: str, says: str) -> None:
+    assert escaped(name) == says
+
+
 def test_junit_counts_what_failed() -> None:
     root = ET.fromstring(FORMATS["junit"](example.pinned(), Style()))
     (suite,) = root
@@ -123,6 +138,12 @@ def test_html_is_one_file_that_asks_for_nothing() -> None:
     (policy,) = [attrs["content"] or "" for _, attrs in elements.tags if "http-equiv" in attrs]
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy
+
+
+def test_html_quotes_the_command() -> None:
+    result = example.pinned()
+    result.tool.argv = ["blame", "my trace.dat"]
+    assert "tracereplay blame &#39;my trace.dat&#39;" in FORMATS["html"](result, Style())
 
 
 def test_html_from_hostile_names_has_the_elements_of_any_report() -> None:

@@ -10,6 +10,7 @@ from tracereplay.model.result import Attempt, Blame, File, Request, Result, Task
 from tracereplay.reports import FORMATS
 from tracereplay.reports.style import Style
 from tracereplay.reports.text import MAX_ATTEMPTS
+from tracereplay.units import format_duration
 
 
 def text(result: Result, *, width: int = 100, color: bool = False, full: bool = False) -> str:
@@ -35,6 +36,24 @@ def test_data_loss_comes_before_results() -> None:
     said = text(example.mixed())
     assert said.index("DATA LOST") < said.index("ring buffer overwrote") < said.index("FAILED")
     assert "470,200 of them, CPU 0 and 1, before 14.800 s" in words(said)
+
+
+def test_attempts_left_out_are_counted_with_those_like_them() -> None:
+    kinds = [[example.attempt(id=f"{k}-{n}", area=f"area{k}") for n in range(3)] for k in range(MAX_ATTEMPTS + 2)]
+    for left, says in ((1, "3 more attempts of another kind"), (2, "6 more attempts of other kinds")):
+        result = example.result(*(a for alike in kinds[: MAX_ATTEMPTS + left] for a in alike))
+        for format_ in ("text", "html"):
+            assert f"and {says}" in FORMATS[format_](result, Style())
+
+
+def test_an_inventory_that_finds_nothing_says_so() -> None:
+    asked = example.attempt(inventory=True, outcome="unfinished", errno=None, cause=None, culprits=[], tries=[])
+    assert "Nothing would stand in the way, as far as the trace shows." in words(text(example.result(asked)))
+
+
+def test_one_page_is_no_pages() -> None:
+    fine = example.attempt(outcome="succeeded", errno=None, cause=None, culprits=[], request=Request(pages=1))
+    assert "1 attempt succeeded: 1 cma_alloc (1 page)" in words(text(example.result(fine)))
 
 
 def test_no_loss_is_said_too() -> None:
@@ -172,6 +191,18 @@ def test_ticks_are_not_called_seconds() -> None:
     said = text(example.result(example.attempt(), inputs=[example.trace(clock_unit="tick")]))
     assert "began at tick 6437593000" in said
     assert " s " not in said.split("FAILED")[1].split("\n")[1]
+    delayed = example.delayed()
+    assert "the attempt waited" in words(text(delayed))
+    delayed.inputs[0].clock_unit = "tick"
+    assert "the attempt waited for it" in words(text(delayed))
+
+
+@pytest.mark.parametrize(
+    ("ns", "says"),
+    [(0, "0 ns"), (840_000_000, "840 ms"), (1_234_000_000, "1.2 s"), (12_340, "12.3 us"), (-500_000_000, "-500 ms")],
+)
+def test_durations(ns: int, says: str) -> None:
+    assert format_duration(ns) == says
 
 
 def test_unknown_codes_of_later_versions_do_not_break_it() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracereplay.errors import UsageError
+from tracereplay.units import utf8
 
 if TYPE_CHECKING:
     from tracereplay.model.result import Result
@@ -152,6 +153,6 @@ def open_session(
 
 
 def command_line() -> list[str]:
-    """The arguments as `main` got them; bytes that are not UTF-8 are replaced, since they go into documents."""
+    """The arguments as `main` got them, for documents."""
     args: list[str] = click.get_current_context().find_root().obj
-    return [arg.encode(errors="surrogateescape").decode(errors="replace") for arg in args]
+    return [utf8(arg) for arg in args]

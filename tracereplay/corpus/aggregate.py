@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from tracereplay import __version__
-from tracereplay.corpus.query import Condition, Selection
+from tracereplay.corpus.outcome import BROKEN_ROWS, outcome_of
+from tracereplay.corpus.query import EXAMPLES, Condition, Selection
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED
 from tracereplay.corpus.trend import series_of
@@ -25,8 +26,6 @@ RANKINGS = {
     "stack": ("stack", False),
 }
 ROWS = 50
-BROKEN_ROWS = 1000
-EXAMPLES = 3
 # Columns a trend goes along where none is named, the first that the corpus has.
 TREND_COLUMNS = ("date", "build")
 _RUNS_OF_DIGITS = re.compile(r"(\d+)")
@@ -61,16 +60,12 @@ def report(
 
 def outcome(selection: Selection) -> Outcome:
     """What became of the chosen traces."""
-    counts: dict[str, int] = dict(selection.ask("SELECT status, count(*) FROM chosen GROUP BY status ORDER BY status"))  # type: ignore[arg-type]
-    broken = selection.ask(
-        f"SELECT path, status, reason FROM chosen WHERE status <> '{ANALYSED}' ORDER BY path LIMIT {BROKEN_ROWS}"
+    counts = selection.ask("SELECT status, count(*) FROM chosen GROUP BY status")
+    broken = _rows(
+        selection,
+        f"SELECT path, status, reason FROM chosen WHERE status <> '{ANALYSED}' ORDER BY path LIMIT {BROKEN_ROWS}",
     )
-    return Outcome(
-        traces=sum(counts.values()),
-        analysed=counts.get(ANALYSED, 0),
-        by_status=counts,
-        broken=[Broken(path=str(path), status=str(status), reason=reason) for path, status, reason in broken],  # type: ignore[arg-type]
-    )
+    return outcome_of(((str(status), int(str(n))) for status, n in counts), (Broken(**row) for row in broken))
 
 
 def _totals(selection: Selection) -> Totals:

@@ -12,15 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracereplay import __version__
-from tracereplay.corpus.query import Selection
+from tracereplay.corpus.query import EXAMPLES, Selection
+from tracereplay.corpus.significance import SIGNIFICANT, corrected
 from tracereplay.errors import UsageError
 from tracereplay.model.corpus import Change, CorpusDiff, Example, Kind, Side
 from tracereplay.model.result import Tool
 
-SIGNIFICANT = 0.05
 CONFIDENCE = 0.95
 EXACT_TRACES = 5_000  # with more, the odds ratio's interval is the usual approximation
-EXAMPLES = 3
 
 Thing = tuple[Any, ...]  # subject, cause, holder
 
@@ -110,13 +109,9 @@ def _finite(value: float) -> float | None:
 
 
 def _correct(changes: Sequence[Change]) -> None:
-    from scipy import stats  # noqa: PLC0415
-
-    if changes:
-        corrected = stats.false_discovery_control([change.p_value for change in changes])
-        for change, q_value in zip(changes, corrected, strict=True):
-            change.q_value = float(q_value)
-            change.significant = change.q_value < SIGNIFICANT
+    for change, q_value in zip(changes, corrected([change.p_value for change in changes]), strict=True):
+        change.q_value = q_value
+        change.significant = q_value < SIGNIFICANT
 
 
 def _examples(selection: Selection, change: Change) -> list[Example]:

@@ -103,7 +103,19 @@ class _Walk:
         yield self._source(parent, name, self.listed.entries, self.listed.traces)
 
     def _folder(self, entries: dict[str, Entry]) -> Iterator[Source]:
-        """The traces in these entries of a folder, and in the folders below."""
+        """The traces in these entries of a folder, and in the folders below, however deep."""
+        pending = [self._within(entries)]
+        while pending:
+            found = next(pending[-1], None)
+            if found is None:
+                pending.pop()
+            elif isinstance(found, Source):
+                yield found
+            else:
+                pending.append(self._within(found))
+
+    def _within(self, entries: dict[str, Entry]) -> Iterator[Source | dict[str, Entry]]:
+        """The traces in these entries, and the entries of the folders among them, in order of their names."""
         traces = self._traces(entries)
         for name in sorted(entries):
             entry = entries[name]
@@ -119,7 +131,7 @@ class _Walk:
                 if is_trace_folder(inner):
                     yield self._source(parent, name, entries, [name])
                 elif not inner.keys() >= _STORE_FOLDERS:  # events kept in a store are no traces
-                    yield from self._folder(inner)
+                    yield inner
 
     def _traces(self, entries: Mapping[str, Entry]) -> list[str]:
         return [

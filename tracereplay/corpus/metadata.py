@@ -9,9 +9,11 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from tracereplay.errors import InputError, UsageError
+from tracereplay.units import utf8
 
 MAX_SIDECAR_BYTES = 1 << 20
 MAX_COLUMNS = 64
@@ -27,16 +29,14 @@ def parse_sidecar(data: bytes, path: str) -> dict[str, str]:
     try:
         text = data.decode("utf-8")
         found = json.loads(text) if path.endswith(".json") else tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # both libraries' errors are ValueErrors
+        values = list(islice(_flat(found, ""), MAX_COLUMNS + 1)) if isinstance(found, dict) else None
+    except (ValueError, RecursionError) as error:  # both libraries raise ValueErrors, and so does str()
         raise InputError(f"is no metadata: {error}", path=path) from None
-    if not isinstance(found, dict):
+    if values is None:
         raise InputError("is no table of names and values", path=path)
-    columns: dict[str, str] = {}
-    for name, value in _flat(found, ""):
-        if len(columns) == MAX_COLUMNS:
-            raise InputError(f"has more than {MAX_COLUMNS} values", path=path)
-        columns[column_name(name)] = value[:MAX_VALUE]
-    return columns
+    if len(values) > MAX_COLUMNS:
+        raise InputError(f"has more than {MAX_COLUMNS} values", path=path)
+    return {column_name(name): utf8(value[:MAX_VALUE]) for name, value in values}
 
 
 def column_name(name: str) -> str:

@@ -13,6 +13,7 @@ from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import TABLES
 from tracereplay.errors import UsageError
 
+EXAMPLES = 3  # attempts to look at, named with each thing that a report or a difference tells of
 _CONDITION = re.compile(r"(?P<column>\w+)\s*=\s*(?P<pattern>.*)", re.DOTALL)
 
 

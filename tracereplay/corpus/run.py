@@ -25,6 +25,7 @@ from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED, FACTS, RETRIED, RUNS
 from tracereplay.corpus.work import DataFile, Order, Receipt, analyse_some, identify_some
 from tracereplay.errors import TraceReplayError
+from tracereplay.units import utf8
 
 PIECE_TRACES = 16
 PIECE_BYTES = 64 << 20  # a piece ends with the trace that reaches this
@@ -167,7 +168,7 @@ class _Driver:
         metadata, notes = self._bounded(identity.metadata if identity is not None else source.metadata)
         if identity is not None and identity.notes is not None:
             notes = identity.notes
-        self.rows.append(
+        row = (
             metadata
             | {
                 "path": source.path,
@@ -183,6 +184,7 @@ class _Driver:
             | {role: path for role, path in source.inputs().items() if role != "trace"}
             | ({} if isinstance(outcome, Failure) else dict(outcome))
         )
+        self.rows.append({name: utf8(value) if isinstance(value, str) else value for name, value in row.items()})
 
     def _bounded(self, metadata: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
         """The metadata, without names that would make `runs` too wide; and a note where there were such."""
@@ -191,8 +193,9 @@ class _Driver:
             if name in self.columns or len(self.columns) < MAX_COLUMNS:
                 self.columns.add(name)
                 kept[name] = value
-        left = len(metadata) - len(kept)
-        return kept, f"{left} values of its metadata left out: the corpus has {MAX_COLUMNS} columns" if left else None
+        left = [name for name in metadata if name not in kept]
+        note = f"metadata left out, since the corpus has {MAX_COLUMNS} columns: {', '.join(left)}"
+        return kept, note if left else None
 
     def commit(self) -> None:
         """Put into the store what is done."""
@@ -250,11 +253,11 @@ class _Known:
 
     def is_unchanged(self, source: Source) -> bool:
         """Whether the path was analysed, by this version, with what is there now."""
-        return _mark(source.path, source.fingerprint) in self.unchanged
+        return _mark(utf8(source.path), source.fingerprint) in self.unchanged
 
 
 def _mark(*texts: str) -> bytes:
-    return blake2b("\0".join(texts).encode(errors="surrogateescape"), digest_size=16).digest()
+    return blake2b("\0".join(texts).encode(), digest_size=16).digest()
 
 
 def _piece(queue: list[Any], size_of: Any, *, whole: bool) -> list[Any]:

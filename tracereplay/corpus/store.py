@@ -23,13 +23,13 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from tracereplay.corpus.discover import absolute, file_system
+from tracereplay.corpus.outcome import BROKEN_ROWS, outcome_of
 from tracereplay.corpus.tables import ANALYSED, FOUND, RUN_SCHEMA, RUNS, TABLES, found_schemas
 from tracereplay.corpus.work import PARTITION, DataFile
 from tracereplay.errors import UsageError
 from tracereplay.model.corpus import Broken, Outcome
 
 LOCK = ".lock"
-BROKEN_ROWS = 1000  # listed; a query finds the rest
 SMALL_FILES = 64  # a table of more files is compacted at the end of a run
 
 
@@ -110,13 +110,10 @@ class Store:
         """What became of all traces, for the end of a run."""
         rows = self.rows(RUNS)
         counts = rows.to_table(["status"]).column("status").value_counts().to_pylist()
-        by_status = {row["values"]: row["counts"] for row in counts}
         broken = rows.to_table(["path", "status", "reason"], filter=pc.field("status") != ANALYSED).sort_by("path")
-        return Outcome(
-            traces=sum(by_status.values()),
-            analysed=by_status.get(ANALYSED, 0),
-            by_status=dict(sorted(by_status.items())),
-            broken=[Broken(**row) for row in broken.slice(0, BROKEN_ROWS).to_pylist()],
+        return outcome_of(
+            ((row["values"], row["counts"]) for row in counts),
+            (Broken(**row) for row in broken.slice(0, BROKEN_ROWS).to_pylist()),
         )
 
     def remove_unfinished(self) -> None:

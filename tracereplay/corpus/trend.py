@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tracereplay.corpus.significance import SIGNIFICANT, corrected
 from tracereplay.model.corpus import Group, Series
 
 MIN_TRACES = 5  # with a thing: fewer show no trend
 MAX_SERIES = 200
-SIGNIFICANT = 0.05
 
 
 def series_of(counts: Mapping[tuple[Any, ...], Sequence[int]], groups: Sequence[Group]) -> list[Series]:
@@ -32,11 +32,10 @@ def series_of(counts: Mapping[tuple[Any, ...], Sequence[int]], groups: Sequence[
         if len(table[0]) > 1 and any(table[0]):
             test = stats.somersd(table)
             one.association, one.p_value = float(test.statistic), float(test.pvalue)
-    tested = [one for one in found if one.p_value is not None and not math.isnan(one.p_value)]
-    corrected = stats.false_discovery_control([one.p_value for one in tested]) if tested else []
-    for one, q_value in zip(tested, corrected, strict=True):
-        one.q_value = float(q_value)
-        if one.q_value < SIGNIFICANT:
+    tested = [(one, p) for one in found if (p := one.p_value) is not None and not math.isnan(p)]
+    for (one, _), q_value in zip(tested, corrected([p for _, p in tested]), strict=True):
+        one.q_value = q_value
+        if q_value < SIGNIFICANT:
             place = _turn(one.traces, number)
             one.since = groups[place].value
             one.share_before = sum(one.traces[:place]) / sum(number[:place])

@@ -8,6 +8,7 @@ counts, tids), inode numbers do not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import TypeVar
 
@@ -19,6 +20,8 @@ from tracereplay.model.page import Life, PageEvent, PageLife
 from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.model.tokens import Tokens
 
+_PLACE = re.compile(r'\A(zone |CMA area "|)(.*?)("?)\Z', re.DOTALL)
+
 DocumentT = TypeVar("DocumentT", Result, InfoResult, PageLife)
 
 
@@ -29,6 +32,8 @@ def confidential(result: Result) -> Result:
     _head(result, tokens)
     if result.layout is not None:
         result.layout.source = tokens.text(result.layout.source)
+        for zone in result.layout.zones:
+            zone.name = tokens.area(zone.name)
         for area in result.layout.cma_areas:
             area.name = tokens.area(area.name)
     for stack in result.stacks:
@@ -61,7 +66,7 @@ def confidential_page(life: PageLife) -> PageLife:
     tokens = Tokens(comm for one in life.lives for comm in _comms_of_life(one))
     _head(life, tokens)
     if life.where is not None:
-        life.where = ", ".join(tokens.area(name) for name in life.where.split(", "))
+        life.where = ", ".join(_place(name, tokens) for name in life.where.split(", "))
     for one in life.lives:
         one.allocated_by = tokens.task(one.allocated_by)
         for event in one.events:
@@ -117,6 +122,11 @@ def _comms_of_life(life: Life) -> Iterator[str | None]:
     for event in life.events:
         yield event.comm
         yield from (held.comm for held in event.after.open_references)
+
+
+def _place(text: str, tokens: Tokens) -> str:
+    """A zone, block or area, as `Session.page` names them."""
+    return _PLACE.sub(lambda found: found[1] + tokens.area(found[2]) + found[3], text, count=1)
 
 
 def _page_event(event: PageEvent, tokens: Tokens) -> None:

@@ -17,6 +17,7 @@ _FILE_SYSTEMS = (
     "9p bdev btrfs ceph cifs def_blk devtmpfs erofs exfat ext2 ext3 ext4 f2fs fuse gfs2 hugetlbfs iomap jffs2 nfs "
     "ntfs3 ocfs2 overlay proc ramfs shmem smb3 squashfs sysfs tmpfs ubifs vfat xfs zonefs"
 )
+_CLOCKS = "boot counter global local mono mono_raw perf ppc-tb realtime tai uptime x86-tsc"
 # Of evidence, holders and losses, as culprits/ and parsers/ word them.
 _TEMPLATES = (
     "a addr an and anon anonymous aops as at attempt back because before bio blame block boot buffers bus by byte "
@@ -42,7 +43,7 @@ _LOSSES = " ".join(f"{kind.doc} {kind.advice}" for kind in LOSS_KINDS.values())
 
 WORDS = frozenset(
     word
-    for text in (_PAGE_FLAGS, _TEMPLATES, _EXPLAINED, _LOSSES)
+    for text in (_PAGE_FLAGS, _CLOCKS, _TEMPLATES, _EXPLAINED, _LOSSES)
     for piece in re.findall(r"[^\W\d][\w.\-]*", text)
     for word in (piece.rstrip(".-"), piece.rstrip(".-").lower())
 ) | frozenset(name for fs in _FILE_SYSTEMS.split() for name in (fs, f"{fs}_aops"))

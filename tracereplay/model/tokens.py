@@ -48,6 +48,7 @@ class Tokens:
         if source.kernel is not None:
             version = _KERNEL_VERSION.match(source.kernel)
             source.kernel = version[0] if version else None
+        source.clock = None if source.clock is None else self.text(source.clock)
 
     def loss(self, loss: DataLoss) -> None:
         """What the input lacks: details may quote it."""

@@ -259,7 +259,7 @@ class Engine:
     def _make_room(self, spans: Iterable[tuple[int, int]]) -> None:
         """Sections for spans that no event may have named; longer ones are damage."""
         for start_pfn, end_pfn in spans:
-            if 0 <= start_pfn < end_pfn <= min(start_pfn + RANGE_PAGES_LIMIT, st.MAX_SECTIONS << st.SECTION_BITS):
+            if 0 <= start_pfn < end_pfn <= min(start_pfn + RANGE_PAGES_LIMIT, st.END_PFN):
                 self.add_sections(np.arange(start_pfn >> st.SECTION_BITS, ((end_pfn - 1) >> st.SECTION_BITS) + 1))
 
     def _present(self, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -17,7 +17,6 @@ from tracereplay.replay.range_kernels import count_states
 # A count reads every row of its range, at about 1 ns each; replaying an event costs 100 ns and reading it as much.
 ROWS_ALWAYS = 1 << 26  # over all counts of a run
 ROWS_PER_EVENT = 4  # and these for every event replayed
-LAST_PFN = st.MAX_SECTIONS << st.SECTION_BITS
 
 
 class StateCount(NamedTuple):
@@ -69,5 +68,5 @@ def _counted(mem: Memory, spans: Iterable[tuple[int, int]]) -> npt.NDArray[np.in
     """Pages by State; behind them those allocated without an allocation seen."""
     counts = np.zeros(len(st.State) + 1, np.int64)
     for start_pfn, end_pfn in spans:
-        count_states(mem, max(start_pfn, 0), min(end_pfn, LAST_PFN), counts)
+        count_states(mem, max(start_pfn, 0), min(end_pfn, st.END_PFN), counts)
     return counts

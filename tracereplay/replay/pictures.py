@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tracereplay.replay import state as st
 from tracereplay.replay.budget import Budget
 from tracereplay.replay.ledger_kernels import Memory
-from tracereplay.replay.occupancy import LAST_PFN, present_rows
+from tracereplay.replay.occupancy import present_rows
 
 # Looking at a row takes some 5 ns; replaying an event costs 100 ns and reading it as much.
 ROWS_ALWAYS = 1 << 22  # over all pictures of a run
@@ -47,7 +47,7 @@ class Pictures:
 
     def take(self, mem: Memory, key: int, number: int, spans: Iterable[tuple[int, int]], *, must: bool) -> None:
         """Keep what the pages of these [start_pfn, end_pfn) spans are now."""
-        within = [(max(start, 0), min(end, LAST_PFN)) for start, end in spans]
+        within = [(max(start, 0), min(end, st.END_PFN)) for start, end in spans]
         within = [(start, end) for start, end in within if start < end]
         if not within:
             return

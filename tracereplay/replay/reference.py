@@ -14,7 +14,17 @@ import numpy as np
 
 from tracereplay.replay.engine import Action, ActionKind, flag_masks
 from tracereplay.replay.replay_kernels import MAX_ORDER, FlagMask
-from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, Mark, PageType, Reason, RefKind, State
+from tracereplay.replay.state import (
+    END_PFN,
+    LIFE_MARKS,
+    NO_EXCESS,
+    TYPED_MAPCOUNT,
+    Mark,
+    PageType,
+    Reason,
+    RefKind,
+    State,
+)
 from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, PFN, RET, VAL, Op, PageStream
 
 PIN_BIAS = 1024
@@ -161,7 +171,7 @@ class Reference:
         pfn, order = args[PFN], args[ORDER]
         if op is Op.ALLOC and pfn < 0:
             self.failed_allocs.append((event.ns, event.tid, order, args[FLAGS] & 0xFFFFFFFF))
-        elif pfn < 0 or pfn >> 35 or (not 0 <= order <= MAX_ORDER and op not in PTES):
+        elif not 0 <= pfn < END_PFN or (not 0 <= order <= MAX_ORDER and op not in PTES):
             return
         elif op in PTES:
             self.migration_entry(op, self.pages[pfn])

@@ -33,6 +33,7 @@ from tracereplay.replay.ledger_kernels import (
 )
 from tracereplay.replay.state import (
     LIFE_MARKS,
+    MAX_SECTIONS,
     NO_EXCESS,
     SECTION_BITS,
     TYPED_MAPCOUNT,
@@ -71,7 +72,6 @@ ABSENT = -1  # in the section table; -2: refused (engine.REFUSED)
 PAGE_TYPE_OTHER = int(PageType.OTHER)
 PAGE_TYPES_BY_BIT = 5  # buddy, offline, table, guard, hugetlb
 TYPED_TOP = TYPED_MAPCOUNT + PAGE_TYPE_OTHER
-MAX_PFN_BITS = 35  # state.MAX_SECTIONS
 LOCKED, WRITEBACK, PRIVATE = int(FlagMask.LOCKED), int(FlagMask.WRITEBACK), int(FlagMask.PRIVATE)
 SWAPCACHE, HEAD = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD)
 
@@ -193,15 +193,21 @@ def end_suspects(suspects: Rows, page: Row, stamp: Stamp) -> None:
 
 
 @inlined
+def forget_life(page: Row) -> None:
+    """What the page was is gone; what the watch saw outlives its life."""
+    page.marks &= KEPT_BY_NEW_LIFE
+    page.file, page.index = NONE, NONE
+    page.min_excess = NO_EXCESS
+
+
+@inlined
 def end_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
-    """Forget what belonged to the page's life."""
+    """The page is in nobody's way, its references end, and it is forgotten."""
     if page.suspect != NONE:
         end_suspects(suspects, page, stamp)
     if page.refs != NONE:
         close_life(refs, tally, page, stamp)
-    page.marks &= KEPT_BY_NEW_LIFE
-    page.file, page.index = NONE, NONE
-    page.min_excess = NO_EXCESS
+    forget_life(page)
 
 
 @inlined
@@ -237,11 +243,9 @@ def do_alloc(
 @inlined
 def put_on_free_list(page: Row, state: int, order: int) -> None:
     """The page is free; what it was in its last life is forgotten."""
-    page.marks &= KEPT_BY_NEW_LIFE
-    page.file, page.index = NONE, NONE
+    forget_life(page)
     page.state, page.order = state, order
     page.count, page.mapcount, page.flags = 0, -1, 0
-    page.min_excess = NO_EXCESS
 
 
 @inlined
@@ -553,13 +557,12 @@ def missing_sections(
     """Write the numbers of sections these entries name and the model lacks into `missing`; returns how many (at most
     its length: then call again once they are there)."""
     found = 0
-    limit = 1 << (MAX_PFN_BITS - SECTION_BITS)
     for i in range(len(op)):
         pfn = args[i, A_PFN]
         if pfn < 0:
             continue
         order = min(max(args[i, A_ORDER], 0), MAX_ORDER)
-        for section in range(pfn >> SECTION_BITS, min(((pfn + (1 << order) - 1) >> SECTION_BITS) + 1, limit)):
+        for section in range(pfn >> SECTION_BITS, min(((pfn + (1 << order) - 1) >> SECTION_BITS) + 1, MAX_SECTIONS)):
             if section < len(sections) and sections[section] != ABSENT:
                 continue
             known = False

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 SECTION_BITS = 11
 SECTION_PAGES = 1 << SECTION_BITS
-# 2^35 pages = 128 TiB of 4 KiB pages: beyond, a pfn is damage (loss `pfn_out_of_range`).
-MAX_SECTIONS = 1 << 24
+END_PFN = 1 << 35  # 128 TiB of 4 KiB pages: from here on a pfn is damage (loss `pfn_out_of_range`)
+MAX_SECTIONS = END_PFN >> SECTION_BITS
 
 
 class State(IntEnum):

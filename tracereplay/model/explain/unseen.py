@@ -25,7 +25,7 @@ UNSEEN = {
         proves="Never proved.",
         suggests="Nothing. The causes not excluded are listed as candidates.",
         confused_with="Any cause whose events were not recorded: `tracereplay info` lists those.",
-        what_to_do=("Record what is listed under 'capture next time', and run the attempt again.",),
+        what_to_do=("Record what `tracereplay explain unknown` lists, and run the attempt again.",),
         capture_next=(capture.PAGE_REF, capture.KERNEL_LOG, capture.DUMP_CONTIG),
     ),
 }
