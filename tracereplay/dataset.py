@@ -33,7 +33,7 @@ from tracereplay.parsers.event_tables import numbers_array, texts_array
 from tracereplay.parsers.page_stream import page_stream, rechunked, stream_columns
 from tracereplay.parsers.symbols import Symbols
 from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, arrow_schema, integers
-from tracereplay.units import utf8
+from tracereplay.units import NOT_UTF8, utf8
 
 SCHEMA = "tracereplay.dataset/1"
 DESCRIPTION = "dataset.json"
@@ -110,6 +110,8 @@ def write_dataset(reader: TraceReader, target: str | Path, progress: Progress | 
             if target.exists():
                 target.rename(Path(scratch) / "old")
             new.rename(target)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{utf8(target)}: {NOT_UTF8}") from error
     except OSError as error:
         raise UsageError(f"{target}: cannot write the dataset: {error.strerror or error}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 NS_PER_US = 1_000
+NOT_UTF8 = "the libraries that write tables take no path that is not UTF-8; name another"
 
 
 def format_seconds(ns: int, digits: int = 3) -> str:

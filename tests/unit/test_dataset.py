@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -80,6 +81,13 @@ def test_foreign_folders_stay(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no dataset"):
         write_dataset(reader, tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_folder_that_no_library_can_name_is_refused(tmp_path: Path) -> None:
+    reader = TraceDatReader(capture("offline_dimm_einval") / "trace.dat")
+    with pytest.raises(UsageError, match="not UTF-8; name another"):
+        write_dataset(reader, tmp_path / os.fsdecode(b"caf\xe9"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"schema": "tracereplay.dataset/9"}', "[1, 2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -72,6 +73,13 @@ def test_written_folder_reads_back(tmp_path: Path) -> None:
     write_tables(tables, tmp_path / "new" / "report.tables")
     for name, table in tables.items():
         assert pq.read_table(tmp_path / "new" / "report.tables" / f"{name}.parquet").equals(table)
+
+
+def test_a_folder_that_no_library_can_name_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(UsageError, match="not UTF-8; name another"):
+        write_tables(result_tables(example.pinned()), folder)
+    assert not folder.exists()
 
 
 def test_own_folder_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
