@@ -1,4 +1,4 @@
-"""Compiled loops over perf.data records: cut blocks at record ends, count them, list samples, take their fields.
+"""Compiled loops over perf.data records: cut blocks at record ends, count them, list samples.
 
 A record is `u32 type, u16 misc, u16 size` and its payload (include/uapi/linux/perf_event.h, enum perf_event_type;
 KERNEL 2.4). Where the parts of a sample lie follows from its event's sample_type, which comes in as an array, so that
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.compiled import inlined, njit
-from tracereplay.parsers.ring_buffer_kernels import load, load_fields
+from tracereplay.parsers.ring_buffer_kernels import load
 
 if TYPE_CHECKING:
     Int = int | np.int64
@@ -433,7 +433,7 @@ def list_samples(
     tid_out: npt.NDArray[np.int32],
     kind_out: npt.NDArray[np.uint16],
     at_out: I64,
-    size_out: I64,
+    size_out: npt.NDArray[np.uint16],
 ) -> int:
     """The wanted samples of whole records [at, end) in file order: time, CPU, task, kind, place and size of payload.
 
@@ -506,93 +506,3 @@ def list_samples(
                 size_out[n] = 8 * frames
                 n += np.uint64(1)
     return np.int64(n)
-
-
-@njit
-def take_fields(
-    words: U32,
-    at: I64,
-    order: I64,
-    rows: I64,
-    kind: npt.NDArray[np.uint16],
-    n_fields: I64,
-    field_at: I64,
-    blank: Int,
-    traced: I64,
-    tables: I64,
-    blob_at: I64,
-    common_out: U8,
-    fields_out: I64,
-    blob: U32,
-) -> None:
-    """The fields of the payloads at[order[row]] into the output's `rows`, those that lie in these words.
-
-    kind uint16[n]; n_fields, field_at, blank -- as in `ring_buffer_rows.Plan`; traced int64[kinds] -- 1: the payload
-    begins with ftrace's common fields; blob_at int64[n, 2] -- (place in blob in bytes, bytes; 0 = nothing to keep).
-    """
-    big = tables[BIG_ENDIAN]
-    for i in range(len(rows)):
-        row = rows[i]
-        place = np.int64(at[order[row]])
-        k = kind[row]
-        common_out[row, 0] = 0
-        common_out[row, 1] = 0
-        if traced[k]:
-            common_out[row, 0] = np.uint8(load(words, place + tables[FLAGS_OFFSET], 1, 0))
-            common_out[row, 1] = np.uint8(load(words, place + tables[PREEMPT_OFFSET], 1, 0))
-        load_fields(words, place, k, n_fields, field_at, blank, big, fields_out, row)
-        first = blob_at[row, 0] >> 2
-        for w in range((blob_at[row, 1] + 3) >> 2):
-            blob[first + w] = np.uint32(load(words, place + 4 * w, 4, 0))
-
-
-@njit
-def take_heads(
-    order: I64,
-    time: I64,
-    cpu: npt.NDArray[np.uint16],
-    tid: npt.NDArray[np.int32],
-    kind: npt.NDArray[np.uint16],
-    time_out: I64,
-    cpu_out: npt.NDArray[np.uint16],
-    tid_out: npt.NDArray[np.int32],
-    kind_out: npt.NDArray[np.uint16],
-) -> None:
-    """Row i of the output is row order[i] of the input."""
-    for i in range(len(order)):
-        row = order[i]
-        time_out[i] = time[row]
-        cpu_out[i] = cpu[row]
-        tid_out[i] = tid[row]
-        kind_out[i] = kind[row]
-
-
-@njit
-def names_at(
-    tid: npt.NDArray[np.int32],
-    time: I64,
-    tids: npt.NDArray[np.int32],
-    times: I64,
-    names: npt.NDArray[np.int32],
-    out: npt.NDArray[np.int32],
-) -> None:
-    """out[i] = the name of task tid[i] at time[i], -1 = unknown. Changes of names are sorted by (tid, time)."""
-    last = np.int32(-1)
-    begin = 0
-    end = 0
-    for i in range(len(tid)):
-        if tid[i] != last or i == 0:
-            last = tid[i]
-            begin = np.searchsorted(tids, last)
-            end = np.searchsorted(tids, last, side="right")
-        k = begin - 1
-        low = begin
-        high = end
-        while low < high:
-            middle = (low + high) >> 1
-            if times[middle] <= time[i]:
-                k = middle
-                low = middle + 1
-            else:
-                high = middle
-        out[i] = names[k] if k >= begin else np.int32(-1)
