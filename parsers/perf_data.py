@@ -37,7 +37,7 @@ from tracereplay.parsers.symbols import Symbols
 from tracereplay.schema import ARGS, Op, PageStream
 
 STACK = STACK_FORMAT.name
-_BATCH_ROWS = 1 << 16
+_BATCH_ROWS = 1 << 15  # few enough that their bytes stay in a cache
 
 
 class PerfDataReader:

@@ -6,7 +6,6 @@ pieces, and nothing is moved afterwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,29 +24,29 @@ LINE_BYTES = 64  # Arrow wants its buffers aligned to this
 HEAD_BYTES = (8, 8, 2, 4, 4, 1, 1)  # as kernels.HEADS; the comm is an int32 into the dictionary
 
 
-@dataclass(slots=True)
 class _Arena:
-    """Room for `rows` rows of all columns of numbers, `used` of which are filled.
+    """Room for `rows` rows of all columns of numbers (widths in bytes), `used` of which are filled.
 
-    starts -- the column's first byte, those of kernels.HEADS first; unnamed -- how many rows have no comm.
+    heads, plan -- the columns as `kernels.take_columns` wants them; unnamed -- how many rows have no comm.
     """
 
-    rows: int
-    widths: tuple[int, ...]
-    used: int = 0
-    unnamed: int = 0
-    starts: list[int] = field(init=False)
-    data: npt.NDArray[np.uint64] = field(init=False)
+    def __init__(self, rows: int, widths: npt.NDArray[np.int64], plan: npt.NDArray[np.int64]) -> None:
+        self.rows, self.used, self.unnamed = rows, 0, 0
+        sizes = -(-rows * widths // LINE_BYTES) * LINE_BYTES
+        self._widths, self._begins = widths.tolist(), (np.cumsum(sizes) - sizes).tolist()
+        starts = np.array(self._begins) // widths
+        self.heads, self.plan = starts[: kernels.HEADS], plan.copy()
+        self.plan[:, kernels.OUT_AT] = starts[kernels.HEADS :]
+        self.of_64 = np.empty(int(sizes.sum()) // 8, np.uint64)
+        self.of_32, self.of_16 = self.of_64.view(np.uint32), self.of_64.view(np.uint16)
+        self.of_8 = self.of_64.view(np.uint8)
+        comm = int(self.heads[kernels.COMM])
+        self.comm = self.of_64.view(np.int32)[comm : comm + rows]
 
-    def __post_init__(self) -> None:
-        sizes = [-(-self.rows * width // LINE_BYTES) * LINE_BYTES for width in self.widths]
-        self.starts = [0, *np.cumsum(sizes).tolist()]
-        self.data = np.empty(self.starts.pop() // 8, np.uint64)
-
-    def column(self, place: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """The filled part of a column."""
-        begin, width = self.starts[place], self.widths[place]
-        return self.data.view(np.uint8)[begin : begin + self.used * width].view(dtype)
+    def column(self, place: int, kind: str) -> npt.NDArray[Any]:
+        """The filled part of a column, as `i` or `u`."""
+        begin, width = self._begins[place], self._widths[place]
+        return self.of_8[begin : begin + self.used * width].view(f"{kind}{width}")
 
 
 class EventColumns:
@@ -57,12 +56,12 @@ class EventColumns:
         self.maker, self._rows, self._names = maker, rows, names
         self._common = np.array([*(common or (-1, -1)), maker.big_endian], np.int64)
         pairs = list(zip(maker.event.fields, maker.columns, strict=True))
-        self._numbers = [(found, column) for found, column in pairs if found.shape is Shape.INT]
         self._bytes: dict[int, list[pa.Array]] = {
             place: [] for place, (found, _) in enumerate(pairs) if found.shape is not Shape.INT
         }
-        self._widths = (*HEAD_BYTES, *(column.type.bit_width // 8 for _, column in self._numbers))
-        self._plan = np.zeros((len(self._numbers), kernels.NUMBER_FIELDS), np.int64)
+        numbers = [column for found, column in pairs if found.shape is Shape.INT]
+        self._widths = np.array([*HEAD_BYTES, *(column.type.bit_width // 8 for column in numbers)], np.int64)
+        self._plan = np.zeros((len(numbers), kernels.NUMBER_FIELDS), np.int64)
         loaded = (found for found in maker.event.fields if found.shape is Shape.INT or found.is_dynamic)
         places = [place for found, place in zip(loaded, maker.places, strict=True) if found.shape is Shape.INT]
         for row, (offset, size, signed) in enumerate(places):
@@ -71,16 +70,13 @@ class EventColumns:
 
     def add(self, batch: Batch, samples: npt.NDArray[np.int64], seq: npt.NDArray[np.int64], first_seq: int) -> None:
         """Take these samples of a batch; seq -- their numbers in it, first_seq -- what to add to those."""
-        n, listed = len(samples), batch.listed
+        n, listed, names = len(samples), batch.listed, self._names
         arena = self._room(n)
-        starts = np.array(arena.starts, np.int64) // np.array(self._widths, np.int64)
-        self._plan[:, kernels.OUT_AT] = starts[kernels.HEADS :]
         here = np.empty(n, np.int64)
-        out = arena.data
         kernels.take_columns(
             batch.words,
-            batch.words.view(np.uint16),
-            batch.words.view(np.uint8),
+            batch.halves,
+            batch.octets,
             batch.at,
             listed.time_ns,
             listed.cpu,
@@ -88,19 +84,17 @@ class EventColumns:
             samples,
             seq,
             first_seq,
-            starts[: kernels.HEADS],
-            self._plan,
+            arena.heads,
+            arena.plan,
             self._common,
             here,
-            out.view(np.uint8),
-            out.view(np.uint16),
-            out.view(np.uint32),
-            out,
+            arena.of_8,
+            arena.of_16,
+            arena.of_32,
+            arena.of_64,
             arena.used,
         )
-        comm_at = int(starts[kernels.COMM]) + arena.used
-        names = self._names
-        comm = out.view(np.int32)[comm_at : comm_at + n]
+        comm = arena.comm[arena.used : arena.used + n]
         arena.unnamed += kernels.names_at(
             listed.tid, listed.time_ns, samples, names.tids, names.times, names.codes, comm
         )
@@ -112,7 +106,7 @@ class EventColumns:
         """The arena that n more rows go to."""
         if not self._arenas or self._arenas[-1].used + n > self._arenas[-1].rows:
             left = self._rows - sum(arena.used for arena in self._arenas)
-            self._arenas.append(_Arena(max(n, left), self._widths))
+            self._arenas.append(_Arena(max(n, left), self._widths, self._plan))
         return self._arenas[-1]
 
     def _add_bytes(self, batch: Batch, here: npt.NDArray[np.int64], size: npt.NDArray[np.uint16]) -> None:
@@ -143,7 +137,7 @@ class EventColumns:
         nullable = column.unit == "pfn" and self._plan[place - kernels.HEADS, kernels.SIZE] >= MIN_PFN_BYTES
         arrays = []
         for arena in self._arenas:
-            values = arena.column(place, f"i{self._widths[place]}")
+            values = arena.column(place, "i")
             arrays.append(numbers_array(values, column.type, values == -1 if nullable else None))
         return pa.chunked_array(arrays)
 
@@ -152,10 +146,10 @@ class EventColumns:
         arrays = []
         for arena in self._arenas:
             if place == kernels.COMM:
-                codes = arena.column(place, np.int32)
+                codes = arena.column(place, "i")
                 index = numbers_array(codes, pa.int32(), codes < 0 if arena.unnamed else None)
                 arrays.append(pa.DictionaryArray.from_arrays(index, self._names.names))
             else:
                 kind = EVENT_COLUMNS[place].type
-                arrays.append(numbers_array(arena.column(place, f"u{self._widths[place]}"), kind))
+                arrays.append(numbers_array(arena.column(place, "u"), kind))
         return pa.chunked_array(arrays)

@@ -68,6 +68,11 @@ AT_END, AT_LIMIT, AT_BREAK, RECORD_CUT, BAD_SIZE = range(5)
 SPECIAL_AT, SPECIAL_CPU, SPECIAL_TIME, SPECIAL_BEFORE = range(4)
 SPECIAL_FIELDS = 4
 
+# State of a scan of one file, int64[STATE_FIELDS]: notes written; greatest time in blocks before; greatest times so far
+# at the ends of the last two rounds (-1 = there were none).
+NOTED, LATEST, ROUND_BEFORE, ROUND = range(4)
+STATE_FIELDS = 4
+
 # Totals of a scan per event: int64[events, TOTAL_FIELDS].
 SAMPLES, STACKS, BAD = range(3)
 TOTAL_FIELDS = 3
@@ -323,9 +328,9 @@ def scan_block(
     totals int64[events + 1, TOTAL_FIELDS], the last row for samples of no known event; span int64[2] -- least and
     greatest time; cpu_first, cpu_last int64[MAX_CPU + 1] -- times by CPU (least first > last: none yet);
     open_losses int64[MAX_CPU + 1] -- 1 + row of the last loss of a CPU without a sample behind it, 0 = none.
-    notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and, where 2, the CPU's last sample before,
-    where 3, the greatest time so far; samples after a loss: place -1, CPU and time. state[0] -- notes written.
-    Returns where it stopped (notes full).
+    notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and, where 2, the CPU's last sample before;
+    samples after a loss: place -1, CPU and time. state int64[STATE_FIELDS] -- notes written; where special is 3 a round
+    ends, which is entered. Returns where it stopped (notes full).
     """
     big = tables[BIG_ENDIAN]
     plain = tables[USUAL_FIXED_BYTES] > 0
@@ -393,6 +398,11 @@ def scan_block(
             if run >= 0:
                 _end_run(run, first, last, span, cpu_first, cpu_last)
                 run = np.int64(-1)
+            if special[kind] == 3:
+                state[ROUND_BEFORE] = state[ROUND]
+                state[ROUND] = max(state[LATEST], span[1])
+                at += size
+                continue
             cpu = np.int64(-1)
             time = np.int64(-1)
             if trailer[0] and HEADER_BYTES + trailer[0] <= size:
@@ -405,8 +415,6 @@ def scan_block(
             notes[n, SPECIAL_CPU] = cpu
             notes[n, SPECIAL_TIME] = time
             notes[n, SPECIAL_BEFORE] = -1
-            if special[kind] == 3:
-                notes[n, SPECIAL_BEFORE] = span[1]
             if special[kind] == 2 and cpu >= 0 and time != 0:
                 if cpu_first[cpu] <= cpu_last[cpu]:
                     notes[n, SPECIAL_BEFORE] = cpu_last[cpu]
@@ -415,7 +423,7 @@ def scan_block(
         at += size
     if run >= 0:
         _end_run(run, first, last, span, cpu_first, cpu_last)
-    state[0] = n
+    state[NOTED] = n
     return at
 
 

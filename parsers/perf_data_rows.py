@@ -77,17 +77,23 @@ class Listed:
 COLUMNS = ("time_ns", "cpu", "tid", "kind", "at", "size", "buffer")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Batch:
     """Samples that are due: `samples`, in order of time, are places in the arrays of `listed`.
 
-    Their payloads lie in `words` at `at`, an array beside those of `listed`. Valid until the next batch.
+    Their payloads lie in `words` at `at`, an array beside those of `listed`; halves and octets are the words as numbers
+    of 2 and 1 bytes. Valid until the next batch.
     """
 
     listed: Listed
     samples: npt.NDArray[np.int64]
     words: npt.NDArray[np.uint32]
     at: npt.NDArray[np.int64]
+    halves: npt.NDArray[np.uint16] = field(init=False)
+    octets: npt.NDArray[np.uint8] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.halves, self.octets = self.words.view(np.uint16), self.words.view(np.uint8)
 
 
 class RowReader:
@@ -120,8 +126,8 @@ class RowReader:
     def batches(self) -> Iterator[Batch]:
         """The samples themselves."""
         for listed, samples in self._due():
-            buffers = listed.buffer[samples]
-            if (buffers == buffers[0]).all():
+            buffers = np.unique(listed.buffer[samples]) if len(self._buffers) > 1 else list(self._buffers)
+            if len(buffers) == 1:
                 yield Batch(listed, samples, self._buffers[int(buffers[0])], listed.at)
             else:
                 yield Batch(listed, samples, *self._gathered(listed, samples))
@@ -146,14 +152,14 @@ class RowReader:
             self._forget(listed)
 
     def _pieces(self, listed: Listed, order: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-        """These samples cut so that neither their number nor the bytes that may be copied are too many."""
-        keep = self._wanted.plan.keep
-        counts = bool(keep.any()) or any(buffer < len(self._chunks) for buffer in self._buffers)
-        ends = np.cumsum((listed.size[order].astype(np.int64) + 3) >> 2) if counts else np.zeros(1, np.int64)
+        """These samples cut so that neither their number nor their bytes, which may be copied, are too many."""
+        sizes = listed.size[: listed.used]
+        few = int(sizes.sum(dtype=np.int64)) <= 4 * (MAX_BLOB_WORDS - len(sizes))
+        ends = np.zeros(1, np.int64) if few else np.cumsum((sizes[order].astype(np.int64) + 3) >> 2)
         start = 0
         while start < len(order):
             stop = min(start + self._rows, len(order))
-            if counts:
+            if not few:
                 used = int(ends[start - 1]) if start else 0
                 stop = min(stop, max(int(np.searchsorted(ends, used + MAX_BLOB_WORDS, side="right")), start + 1))
             yield order[start:stop]
