@@ -126,8 +126,8 @@ class RowReader:
     def batches(self) -> Iterator[Batch]:
         """The samples themselves."""
         for listed, samples in self._due():
-            buffers = np.unique(listed.buffer[samples]) if len(self._buffers) > 1 else list(self._buffers)
-            if len(buffers) == 1:
+            buffers = listed.buffer[samples] if len(self._buffers) > 1 else np.array(list(self._buffers), np.int32)
+            if int(buffers.min()) == int(buffers.max()):
                 yield Batch(listed, samples, self._buffers[int(buffers[0])], listed.at)
             else:
                 yield Batch(listed, samples, *self._gathered(listed, samples))
