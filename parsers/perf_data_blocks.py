@@ -272,8 +272,9 @@ class _Unpacker:
                 self._begin(self._bytes[self._whole : self._used].tobytes())
             stop, why = kernels.cut_block(self._words, self._whole, self._used, BLOCK_BYTES, big, WITHIN_BREAKS)
             self._whole = int(stop)
-            if why in {kernels.BAD_SIZE, kernels.AT_BREAK} and not self._broken:
+            if why in {kernels.BAD_SIZE, kernels.AT_BREAK}:
                 self._lose("corrupt_record", "a compressed record has an impossible size or type")
+                self._used = self._whole
             if why != kernels.AT_LIMIT:
                 break
 

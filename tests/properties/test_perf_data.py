@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,36 @@ def test_what_was_built_is_read(
     stacks = tables["kernel_stack"].to_pylist() if "kernel_stack" in tables else []
     chained = [sample for sample in inside if extra & CALLCHAIN and sample[5]]
     assert [row["caller"] for row in stacks] == [list(range(0x1000, 0x1000 + sample[5])) for sample in chained]
+
+
+@QUICK
+@given(
+    samples=SAMPLES,
+    cuts=st.lists(st.tuples(st.integers(1, 700), st.sampled_from(["none", "round", "odd", "sample"])), min_size=1),
+)
+def test_records_between_compressed_ones(tmp_path: Path, samples: Any, cuts: list[tuple[int, str]]) -> None:
+    """perf writes its own records as they are, also where one of the kernel's is cut between two compressed ones."""
+    make = Maker()
+    left, expected, out = built(make, samples), list(samples), b""
+    packer = zstandard.ZstdCompressor().compressobj()
+    for size, kind in cuts:
+        piece, left = left[:size], left[size:]
+        out += make.record(81, packer.compress(piece) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+        out += make.round() if kind == "round" else make.record(200, b"12345") if kind == "odd" else b""
+        if kind == "sample":
+            expected.append((500 + size, 1, 3, "free", size, 0))
+            out += built(make, expected[-1:])
+    out += make.record(81, packer.compress(left) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+    path = tmp_path / "perf.data"
+    path.write_bytes(PerfFile.usual(make, out).file())
+    reader = PerfDataReader(path)
+    assert {loss.code for loss in reader.losses} <= {"comm_unresolved"}
+    found = [
+        (row["time_ns"], row["cpu"], row["tid"], str(row.get("pfn", row.get("msg"))))
+        for table in reader.tables().values()
+        for row in table.to_pylist()
+    ]
+    assert sorted(found) == sorted((time, cpu, tid, str(pfn)) for time, cpu, tid, _, pfn, _ in expected)
 
 
 def survives(path: Path, data: bytes) -> None:
