@@ -281,10 +281,10 @@ def _by_buffer(
     buffers: npt.NDArray[np.int32], order: npt.NDArray[np.int64]
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """(buffer, rows that lie in it) for rows in this order."""
-    if buffers[0] == buffers[-1] and (buffers == buffers[0]).all():
-        yield int(buffers[0]), np.arange(len(order))
-        return
     of_row = buffers[order]
+    if of_row.min() == of_row.max():
+        yield int(of_row[0]), np.arange(len(order))
+        return
     by_buffer = np.argsort(of_row, kind="stable")
     starts = np.flatnonzero(np.diff(of_row[by_buffer], prepend=of_row[by_buffer[0]] - 1))
     for rows in np.split(by_buffer, starts[1:]):
