@@ -280,7 +280,7 @@ def _plain(
 
     Its raw part begins at `at + fixed_bytes + 4`. What all samples share comes in from the caller, who loads it once.
     """
-    # call chains are left to `_sample`: to look for one here makes the loops a third slower without any
+    # call chains are left to `_sample`: with a look for one here, loops over samples without took 1.6 times as long
     if size < fixed_bytes + 4:
         return -1, 0
     sample_id = _pair(words, at + id_at)
