@@ -1,8 +1,9 @@
-"""A long trace out of a short one: the same events N times over, one after the other, as an uncompressed trace.dat v6.
+"""A long trace out of a short one: the same events N times over, one after the other, uncompressed.
 
-    python -m benchmarks.multiply TRACE.dat N OUT.dat
+    python -m benchmarks.multiply TRACE.dat N OUT.dat     (v6)
+    python -m benchmarks.multiply perf.data N OUT.data
 
-Only page headers change: each copy's times begin where the copy before ended. `trace-cmd report` reads the result too.
+Only times change: each copy's begin where the copy before ended. `trace-cmd report` and `perf script` read the results.
 """
 
 from __future__ import annotations
@@ -91,10 +92,18 @@ def main() -> None:
     parser.add_argument("copies", type=int)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    reader = TraceDatReader(args.trace)
-    with args.out.open("wb") as out:
-        multiply(reader, args.copies, out)
-    print(f"{args.out}: {args.copies * reader.info.events:,} events")
+    with args.trace.open("rb") as file:
+        is_perf_data = file.read(8) == b"PERFILE2"
+    if is_perf_data:
+        from benchmarks.multiply_perf_data import multiply_perf_data  # noqa: PLC0415  # it takes GAP_NS from here
+
+        events = multiply_perf_data(args.trace, args.copies, args.out)
+    else:
+        reader = TraceDatReader(args.trace)
+        events = args.copies * reader.info.events
+        with args.out.open("wb") as out:
+            multiply(reader, args.copies, out)
+    print(f"{args.out}: {events:,} events")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""CPU seconds of tracereplay and of `trace-cmd report` on one trace, in one run, as ratios.
+"""CPU seconds of tracereplay and of `trace-cmd report` or `perf script` on one trace, in one run, as ratios.
 
-    python -m benchmarks.speed [TRACE.dat] [--runs N] [--text]
+    python -m benchmarks.speed [TRACE.dat | perf.data] [--runs N] [--text]
 
 Default trace: ../shared/bench/busy_5m_events.dat beside the checkout. Every figure is the median of N runs (user and
 system time), peers alternating with ours; the first run of each is thrown away (caches, compiled kernels). `--text`
-also reads what trace-cmd wrote, which takes a gigabyte of room for 5 M events.
+also reads what the peer wrote, which takes a gigabyte of room for 5 M events.
 """
 
 from __future__ import annotations
@@ -53,11 +53,21 @@ def in_process(trace: Path, warm: Path) -> tuple[float, float]:
     return float(opened), float(tables)
 
 
-def measure(peer: str, trace: Path, scratch: Path, *, text: bool) -> dict[str, tuple[float, float]]:
-    """(CPU seconds, wall seconds or 0) of each task, once."""
+def peer_of(trace: Path) -> list[str]:
+    """The command that prints such a trace."""
+    with trace.open("rb") as file:
+        is_perf_data = file.read(8) in {b"PERFILE2", b"2ELIFREP"}
+    command = ["perf", "script", "-i"] if is_perf_data else ["trace-cmd", "report"]
+    if shutil.which(command[0]) is None:
+        sys.exit(f"{command[0]} is not installed: install it to compare")
+    return command
+
+
+def measure(peer: list[str], trace: Path, scratch: Path, *, text: bool) -> dict[str, tuple[float, float]]:
+    """(CPU seconds, wall seconds or 0) of each task, once; the peer's comes first."""
     ours = [sys.executable, "-m", "tracereplay"]
     written = scratch / "report.txt"
-    figures = {"trace-cmd report": cpu_seconds([peer, "report", str(trace)], written if text else None)}
+    figures = {" ".join(peer[:2]): cpu_seconds([*peer, str(trace)], written if text else None)}
     blame = [*ours, "blame", "--quiet", str(trace)]
     figures["blame"] = cpu_seconds(blame)
     figures["blame, one core"] = cpu_seconds(["taskset", "-c", "0", *blame])
@@ -84,16 +94,14 @@ def main() -> int:
     args = parser.parse_args()
     if not args.trace.exists():
         sys.exit(f"{args.trace}: no such trace")
-    peer = shutil.which("trace-cmd")
-    if peer is None:
-        sys.exit("trace-cmd is not installed: install it to compare")
+    peer = peer_of(args.trace)
     seen: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for run in range(args.runs + 1):
             figures = measure(peer, args.trace, Path(scratch), text=args.text)
             for name, pair in figures.items() if run else ():
                 seen.setdefault(name, []).append(pair)
-    base = statistics.median(cpu for cpu, _ in seen["trace-cmd report"])
+    base = statistics.median(cpu for cpu, _ in seen[" ".join(peer[:2])])
     print(f"{'':24} {'CPU s, median':>14} {'min':>7} {'max':>7} {'ratio':>7} {'wall s':>7}")
     for name, pairs in seen.items():
         values, wall = [cpu for cpu, _ in pairs], statistics.median(wall for _, wall in pairs)

@@ -6,7 +6,7 @@ for char arrays, lists for arrays of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -107,10 +107,10 @@ class TableMaker:
                 arrays.append(_numbers(numbers[used], column))
                 used += 1
             elif found.is_dynamic:
-                arrays.append(self._bytes(found, rows.blob, blob_at, numbers[used]))
+                arrays.append(self.bytes_column(found, rows.blob, blob_at, numbers[used]))
                 used += 1
             else:
-                arrays.append(self._bytes(found, rows.blob, blob_at, None))
+                arrays.append(self.bytes_column(found, rows.blob, blob_at, None))
         self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
 
     @property
@@ -122,7 +122,7 @@ class TableMaker:
         """All batches as one table; None without rows."""
         return pa.Table.from_batches(self._batches, self.schema) if self._batches else None
 
-    def _bytes(
+    def bytes_column(
         self, found: Field, blob: npt.NDArray[np.uint32], at: npt.NDArray[np.int64], place: npt.NDArray[np.int64] | None
     ) -> pa.Array:
         """A text or list column; a dynamic field that points outside its record is null and noted."""
@@ -261,12 +261,17 @@ def by_event(makers: Sequence[TableMaker], rows: Rows, first_seq: int, comms: Co
             maker.add(rows, order[starts[kind] : starts[kind + 1]], first_seq, comms)
 
 
-def finished_tables(makers: Mapping[str, TableMaker], losses: list[Loss]) -> dict[str, pa.Table]:
-    """The tables of all makers with rows; fields that pointed outside their records are added to `losses`."""
-    for maker in makers.values():
+def note_bad_fields(makers: Iterable[TableMaker], losses: list[Loss]) -> None:
+    """Add fields that pointed outside their records to `losses`."""
+    for maker in makers:
         for name in sorted(maker.bad_fields):
             loss = Loss("bad_record", detail=f"{maker.event.name}.{name} points outside its record")
             if loss not in losses:
                 losses.append(loss)
+
+
+def finished_tables(makers: Mapping[str, TableMaker], losses: list[Loss]) -> dict[str, pa.Table]:
+    """The tables of all makers with rows; fields that pointed outside their records are added to `losses`."""
+    note_bad_fields(makers.values(), losses)
     tables = ((name, maker.table()) for name, maker in makers.items())
     return {name: table for name, table in tables if table is not None}

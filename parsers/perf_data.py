@@ -15,27 +15,29 @@ import pyarrow as pa
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
+from tracereplay.parsers import perf_data_kernels as kernels
 from tracereplay.parsers.base import TraceInfo, Window, origin_ns
 from tracereplay.parsers.catalog import SPECS, stream_events
-from tracereplay.parsers.event_table_kernels import group_rows
-from tracereplay.parsers.event_tables import Place, TableMaker, finished_tables, stream_places
+from tracereplay.parsers.event_tables import Place, TableMaker, note_bad_fields, stream_places
 from tracereplay.parsers.format_text import EventFormat
 from tracereplay.parsers.mapped import Mapped
 from tracereplay.parsers.page_flag_bits import page_flag_bits
 from tracereplay.parsers.perf_data_blocks import Records
+from tracereplay.parsers.perf_data_columns import EventColumns
 from tracereplay.parsers.perf_data_events import RAW, STACK_FORMAT, Events
 from tracereplay.parsers.perf_data_header import ARCH, CLOCKS, DIR_FORMAT, OSRELEASE, read_header
 from tracereplay.parsers.perf_data_kernels import BAD, SAMPLES, STACKS
 from tracereplay.parsers.perf_data_pipe import take_header_records
 from tracereplay.parsers.perf_data_rows import RowReader, Wanted
 from tracereplay.parsers.perf_data_scan import Scan, scan
+from tracereplay.parsers.perf_data_table_kernels import group_samples
 from tracereplay.parsers.ring_buffer import IDS
-from tracereplay.parsers.ring_buffer_rows import Plan, Rows
+from tracereplay.parsers.ring_buffer_rows import Plan
 from tracereplay.parsers.symbols import Symbols
 from tracereplay.schema import ARGS, Op, PageStream
 
 STACK = STACK_FORMAT.name
-_ROW_BYTES = 1 << 25
+_BATCH_ROWS = 1 << 15  # few enough that their bytes stay in a cache
 
 
 class PerfDataReader:
@@ -107,14 +109,19 @@ class PerfDataReader:
         A sample with a call chain is followed by a row of `kernel_stack` of the same time, CPU and task.
         """
         wanted = [name for name in self._info.by_event if names is None or name in names]
-        makers = [TableMaker(self._formats[name], self._header.big_endian) for name in wanted]
-        width = max([1, *(len(maker.places) for maker in makers)])
-        kinds = [(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers]
-        seq = 0
-        for rows in self._read(wanted, kinds, width, window, max(_ROW_BYTES // (8 * width), 1 << 12)):
-            self._add_rows(makers, rows, seq)
-            seq += len(rows)
-        return finished_tables(dict(zip(wanted, makers, strict=True)), self._losses)
+        columns = {name: self._columns(name, whole=window is None) for name in wanted}
+        kinds: list[tuple[int, list[Place], bool]] = [(0, [], event.maker.keeps_bytes) for event in columns.values()]
+        starts, seq = np.empty(len(wanted) + 1, np.int64), 0
+        for batch in self._read(wanted, kinds, 1, window, _BATCH_ROWS).batches():
+            samples, numbers = np.empty((2, len(batch.samples)), np.int64)
+            group_samples(batch.samples, batch.listed.kind, starts, samples, numbers)
+            for event, begin, end in zip(columns.values(), starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+                if begin < end:
+                    event.add(batch, samples[begin:end], numbers[begin:end], seq)
+            seq += len(batch.samples)
+        note_bad_fields((event.maker for event in columns.values()), self._losses)
+        tables = ((name, event.table()) for name, event in columns.items())
+        return {name: table for name, table in tables if table is not None}
 
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 16
@@ -164,25 +171,22 @@ class PerfDataReader:
         width: int,
         window: Window | None,
         rows: int,
-    ) -> Iterator[Rows]:
+    ) -> RowReader:
         place = {name: kind for kind, name in enumerate(wanted)}
         kind_of_event = np.array(
             [place.get(name or "", -1) if chosen else -1
              for name, chosen in zip(self._events.names, self._chosen, strict=True)], np.int64
         )  # fmt: skip
-        traced = np.array([bool(self._formats[name].common) for name in wanted], np.int64)
         plan = Plan.make(kinds, width, np.zeros((1, IDS), np.bool_), blank=width)
-        what = Wanted(kind_of_event, place.get(STACK, -1), traced, plan)
-        yield from RowReader(self._sources, self._scan.chunks, self._events, what, -self._origin, window, rows)
+        what = Wanted(kind_of_event, place.get(STACK, -1), plan)
+        return RowReader(self._sources, self._scan.chunks, self._events, what, -self._origin, window, rows)
 
-    def _add_rows(self, makers: list[TableMaker], rows: Rows, first_seq: int) -> None:
-        """Hand each event's rows of a batch to its maker, with the names that tasks had then."""
-        starts, order = np.empty(len(makers) + 1, np.int64), np.empty(len(rows), np.int64)
-        group_rows(rows.kind, len(rows), starts, order)
-        for kind, maker in enumerate(makers):
-            mine = order[starts[kind] : starts[kind + 1]]
-            if len(mine):
-                maker.add(rows, mine, first_seq, self._names.at(rows.time_ns[mine]))
+    def _columns(self, name: str, *, whole: bool) -> EventColumns:
+        """The columns of an event, to be filled; whole -- with all its samples."""
+        event, tables = self._formats[name], self._events.tables
+        common = (int(tables[kernels.FLAGS_OFFSET]), int(tables[kernels.PREEMPT_OFFSET])) if event.common else None
+        maker = TableMaker(event, self._header.big_endian)
+        return EventColumns(maker, self._info.by_event[name] if whole else 0, common, self._names)
 
     # ------------------------------------------------------------------------------------------------------- opening
 

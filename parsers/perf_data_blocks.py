@@ -92,14 +92,16 @@ class Records:
         self.losses = self._announced()
         unpacker = _Unpacker(self)
         for at, block in self._walk():
-            if not is_packed(block, self.big_endian):
+            if is_packed(block, self.big_endian):
+                self.packed = True
+                ready = unpacker.unpack(block.bytes_at(block.begin, MAX_RECORD_BYTES))
+            elif unpacker.waiting and block.end - block.begin <= MAX_RECORD_BYTES:  # as perf writes at a round's end
+                ready = unpacker.insert(block.bytes_at(block.begin, MAX_RECORD_BYTES))
+            else:
                 yield from ((-1, unpacked) for unpacked in unpacker.finished())
                 yield at, block
-            else:
-                self.packed = True
-                yield from (
-                    (-1, unpacked) for unpacked in unpacker.unpack(block.bytes_at(block.begin, MAX_RECORD_BYTES))
-                )
+                continue
+            yield from ((-1, unpacked) for unpacked in ready)
         yield from ((-1, unpacked) for unpacked in unpacker.finished())
         unpacker.close()
 
@@ -126,6 +128,11 @@ class Records:
         big, at = int(self.big_endian), self.begin
         while at < self.end:
             self.data.reading(at)
+            kind, size, _ = self._break(at)
+            if kind in PACKED and kernels.HEADER_BYTES <= size <= self.end - at:
+                yield at, self.block(at, at + size)
+                at += size
+                continue
             window = self._window(at)
             offset = at - window.begin
             stop, why = kernels.cut_block(window.words, window.begin, window.end, BLOCK_BYTES, big, BREAKS)
@@ -176,13 +183,22 @@ class Records:
 
 
 class _Unpacker:
-    """Turns the compressed records of a file into blocks; a record may be cut between two of them."""
+    """Turns the compressed records of a file into blocks; a record may be cut between two of them.
+
+    What is unpacked waits in `_words`: bytes [0, _whole) are whole records, [_whole, _used) are not looked at yet.
+    """
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._parts: list[bytes] = []
         self._stream = zstandard.ZstdDecompressor().decompressobj()
         self._broken = False
+        self._whole = self._used = 0
+        self._words, self._bytes = _room(0)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything is."""
+        return self._used > 0
 
     def unpack(self, record: bytes) -> Iterator[Block]:
         """The blocks that this compressed record completes."""
@@ -193,49 +209,86 @@ class _Unpacker:
         for at in range(0, len(packed), PACKED_BYTES):
             if self._broken:
                 return
-            self._parts += self._unpacked(packed[at : at + PACKED_BYTES])
-            if sum(map(len, self._parts)) >= BLOCK_BYTES:
+            self._unpack(packed[at : at + PACKED_BYTES])
+            if self._used >= BLOCK_BYTES:
                 yield from self.finished()
 
-    def _unpacked(self, packed: bytes) -> list[bytes]:
-        parts = []
+    def insert(self, records: bytes) -> Iterator[Block]:
+        """Records that are not compressed, behind the whole ones so far; the blocks that they complete."""
+        yield from self._cut()
+        if self._broken or self._whole % 4 or self._used + len(records) > BLOCK_BYTES:
+            yield from self.finished()
+        rest = self._bytes[self._whole : self._used].tobytes()
+        self._used = self._whole
+        self._append(records)
+        self._whole = self._used
+        self._append(rest)
+        if self._broken or self._whole % 4:
+            yield from self.finished()
+
+    def finished(self) -> Iterator[Block]:
+        """The whole records of what is unpacked; a rest waits for more."""
+        yield from self._cut()
+        if self._whole:
+            yield Block(self._words, 0, self._whole)
+        self._begin(b"" if self._broken else self._bytes[self._whole : self._used].tobytes())
+
+    def close(self) -> None:
+        """Note what is left of a record at the end."""
+        if self._used and not self._broken:
+            self._lose("truncated", "the compressed records end within one")
+
+    def _begin(self, rest: bytes) -> None:
+        """Go on with fresh memory: blocks that were given lie in the old."""
+        self._whole = self._used = 0
+        self._words, self._bytes = _room(BLOCK_BYTES + MAX_RECORD_BYTES)
+        self._append(rest)
+
+    def _append(self, data: bytes) -> None:
+        end = self._used + len(data)
+        if end + SPARE_BYTES > len(self._bytes):
+            have = self._bytes[: self._used]
+            self._words, self._bytes = _room(max(2 * end, BLOCK_BYTES + MAX_RECORD_BYTES))
+            self._bytes[: self._used] = have
+        self._bytes[self._used : end] = np.frombuffer(data, np.uint8)
+        self._used = end
+
+    def _unpack(self, packed: bytes) -> None:
         try:
             while packed:
                 if self._stream.eof:
                     self._stream = zstandard.ZstdDecompressor().decompressobj()
-                parts.append(self._stream.decompress(packed))
+                self._append(self._stream.decompress(packed))
                 packed = self._stream.unused_data if self._stream.eof else b""
         except zstandard.ZstdError as error:
             self._lose("corrupt_chunk", f"compressed records: {error}")
-        return parts
 
-    def finished(self) -> Iterator[Block]:
-        """The whole records of what is unpacked; a rest waits for more."""
-        data = b"".join(self._parts)
-        words = _spared(data)
-        at, big = 0, int(self._records.big_endian)
-        while at < len(data):
-            if at % 4:  # a size that is none of perf's: go on with a copy
-                data, at = data[at:], 0
-                words = _spared(data)
-            stop, why = kernels.cut_block(words, at, len(data), BLOCK_BYTES, big, WITHIN_BREAKS)
-            if stop > at:
-                yield Block(words, at, int(stop))
-            at = int(stop)
+    def _cut(self) -> Iterator[Block]:
+        """Find the whole records; those before one that begins at no multiple of 4 are a block."""
+        big = int(self._records.big_endian)
+        while self._whole < self._used:
+            if self._whole % 4:  # a size that is none of perf's: go on with a copy
+                yield Block(self._words, 0, self._whole)
+                self._begin(self._bytes[self._whole : self._used].tobytes())
+            stop, why = kernels.cut_block(self._words, self._whole, self._used, BLOCK_BYTES, big, WITHIN_BREAKS)
+            self._whole = int(stop)
             if why in {kernels.BAD_SIZE, kernels.AT_BREAK}:
                 self._lose("corrupt_record", "a compressed record has an impossible size or type")
+                self._used = self._whole
             if why != kernels.AT_LIMIT:
                 break
-        self._parts = [] if self._broken else [data[at:]]
 
     def _lose(self, code: str, detail: str) -> None:
         self._broken = True
         self._records.losses.append(Loss(code, detail=self._records.name + detail))
 
-    def close(self) -> None:
-        """Note what is left of a record at the end."""
-        if any(self._parts) and not self._broken:
-            self._lose("truncated", "the compressed records end within one")
+
+def _room(size: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
+    """Memory for so many bytes: as read-only words, for which loops are compiled, and as bytes to write."""
+    words = np.empty((size + SPARE_BYTES) // 4 + 1, np.uint32)
+    octets = words.view(np.uint8)
+    words.flags.writeable = False
+    return words, octets
 
 
 def _spared(data: bytes) -> npt.NDArray[np.uint32]:

@@ -25,6 +25,7 @@ PLAIN_FIELDS = (("ip", IP), ("addr", ADDR), ("period", PERIOD))
 STACK_FORMAT = EventFormat(
     "kernel_stack", 0, (), (Field("caller", "unsigned long", 0, 0, False, Shape.INTS, 8, False),), ""
 )
+RAW_BYTES = 8  # the least a trace event has: ftrace's common fields
 _COMMON = {"common_type": 0, "common_flags": 2, "common_preempt_count": 3, "common_pid": 4}
 
 
@@ -102,7 +103,9 @@ class Events:
         tables[kernels.EVENTS_AT : slots_at] = np.array(rows, np.int64).reshape(-1)
         tables[kernels.BIG_ENDIAN] = header.big_endian
         tables[kernels.ID_AT] = self._id_place()
-        common = _COMMON | {field.name: field.offset for field in (any_format.common if any_format else ())}
+        # within the 8 bytes that every trace event has
+        told = {f.name: f.offset for f in (any_format.common if any_format else ()) if f.offset + f.size <= RAW_BYTES}
+        common = _COMMON | told
         tables[kernels.TYPE_OFFSET] = common["common_type"]
         tables[kernels.FLAGS_OFFSET] = common["common_flags"]
         tables[kernels.PREEMPT_OFFSET] = common["common_preempt_count"]
@@ -110,6 +113,8 @@ class Events:
         tables[kernels.SLOTS_AT], tables[kernels.SLOTS_SHIFT] = slots_at, 64 - bits
         tables[kernels.OF_TYPE_AT] = of_type_at
         kernels.hash_ids(ids, owners, tables)
+        if not header.big_endian and tables[kernels.ID_AT] >= 0:
+            self._mark_plain(rows)
         # where all samples look alike, they can be read without knowing their event
         if all(row[: kernels.MIN_BYTES] == rows[0][: kernels.MIN_BYTES] for row in rows):
             tables[kernels.ONLY] = 0
@@ -117,6 +122,25 @@ class Events:
                 attr = self.attrs[place]
                 if attr.is_tracepoint and attr.config < 1 << 16:
                     tables[of_type_at + attr.config] = place
+
+    def _mark_plain(self, rows: list[list[int]]) -> None:
+        """Find how most tracepoints were recorded, and which they are: kernels read those without a detour."""
+        layouts = [tuple(row[: kernels.MIN_BYTES]) for row in rows if _may_be_plain(row)]
+        if not layouts:
+            return
+        usual = max(set(layouts), key=layouts.count)
+        places = {
+            kernels.USUAL_TID: kernels.AT_TID,
+            kernels.USUAL_TIME: kernels.AT_TIME,
+            kernels.USUAL_CPU: kernels.AT_CPU,
+            kernels.USUAL_FIXED_BYTES: kernels.FIXED_BYTES,
+        }
+        for column, source in places.items():
+            self.tables[column] = usual[source]
+        for place, row in enumerate(rows):
+            if tuple(row[: kernels.MIN_BYTES]) == usual:
+                at = kernels.EVENTS_AT + kernels.EVENT_FIELDS * place
+                self.tables[at + kernels.PLAIN_BYTES] = max(row[kernels.MIN_BYTES], RAW_BYTES)
 
     def _layout(self, place: int) -> list[int]:
         attr, event = self.attrs[place], self.formats[place]
@@ -130,6 +154,7 @@ class Events:
         # other events keep data of their own in the raw part: their payload is the sample itself
         row[kernels.HAS_RAW] = row[kernels.RAW_IS_EVENT]
         row[kernels.MIN_BYTES] = event.min_bytes if event is not None and attr.is_tracepoint else 0
+        row[kernels.PLAIN_BYTES] = -1
         return row
 
     def _id_place(self) -> int:
@@ -141,6 +166,13 @@ class Events:
             else:
                 places.add(sample_place(attr.sample_type, ID))
         return places.pop() if len(places) == 1 and any(attr.ids for attr in self.attrs) else -1
+
+
+def _may_be_plain(row: list[int]) -> bool:
+    """Whether an event's samples have what `perf_data_kernels` expects of plain ones."""
+    parts = (kernels.AT_TID, kernels.AT_TIME, kernels.AT_CPU)
+    varying = row[kernels.READ_FORMAT] >= 0 or row[kernels.HAS_CHAIN]
+    return bool(row[kernels.RAW_IS_EVENT]) and not varying and all(row[part] >= 0 for part in parts)
 
 
 def _tracepoints(header: PerfHeader, losses: list[Loss]) -> dict[str, EventFormat]:

@@ -1,4 +1,4 @@
-"""Compiled loops over perf.data records: cut blocks at record ends, count them, list samples, take their fields.
+"""Compiled loops over perf.data records: cut blocks at record ends, count them, list samples.
 
 A record is `u32 type, u16 misc, u16 size` and its payload (include/uapi/linux/perf_event.h, enum perf_event_type;
 KERNEL 2.4). Where the parts of a sample lie follows from its event's sample_type, which comes in as an array, so that
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import njit
-from tracereplay.parsers.ring_buffer_kernels import load, load_fields
+from tracereplay.compiled import inlined, njit
+from tracereplay.parsers.ring_buffer_kernels import load
 
 if TYPE_CHECKING:
     Int = int | np.int64
@@ -31,7 +31,8 @@ MAX_CPU = (1 << 16) - 1
 # costs time at every record. It begins with what all records share. ID_AT -- where a sample's id lies, -1 = it has
 # none; ONLY -- the event of a sample whose id is unknown or absent, -1 = there is none; the *_OFFSETs -- where ftrace's
 # common fields lie; SLOTS_AT, SLOTS_SHIFT -- place of the hash table of ids (pairs of id and event, -1 = free) and how
-# to hash; OF_TYPE_AT -- place of the events by the id of their trace event (-1 = none), 65536 of them.
+# to hash; OF_TYPE_AT -- place of the events by the id of their trace event (-1 = none), 65536 of them; the USUAL_* --
+# how the samples of plain events lie, as below.
 (
     BIG_ENDIAN,
     ID_AT,
@@ -43,13 +44,19 @@ MAX_CPU = (1 << 16) - 1
     SLOTS_AT,
     SLOTS_SHIFT,
     OF_TYPE_AT,
-) = range(10)
-EVENTS_AT = 10
+    USUAL_TID,
+    USUAL_TIME,
+    USUAL_CPU,
+    USUAL_FIXED_BYTES,
+) = range(14)
+EVENTS_AT = 14
 
 # Then EVENT_FIELDS for each event. Offsets in its samples, -1 = absent; FIXED_BYTES -- where the parts of varying size
-# begin; READ_FORMAT -1 = no counter values; RAW_IS_EVENT -- the raw part is a trace event; MIN_BYTES -- of that one.
-AT_TID, AT_TIME, AT_CPU, FIXED_BYTES, READ_FORMAT, HAS_CHAIN, HAS_RAW, RAW_IS_EVENT, MIN_BYTES = range(9)
-EVENT_FIELDS = 9
+# begin; READ_FORMAT -1 = no counter values; RAW_IS_EVENT -- the raw part is a trace event; MIN_BYTES -- of that one;
+# PLAIN_BYTES -- bytes the raw part needs where the event is a plain one: a tracepoint that was recorded on a
+# little-endian machine as most others of the file, with id, task, time, CPU, raw part and no call chain; else -1.
+AT_TID, AT_TIME, AT_CPU, FIXED_BYTES, READ_FORMAT, HAS_CHAIN, HAS_RAW, RAW_IS_EVENT, MIN_BYTES, PLAIN_BYTES = range(10)
+EVENT_FIELDS = 10
 
 # read_format (enum perf_event_read_format)
 READ_TIMES, READ_ID, READ_GROUP, READ_LOST = 3, 4, 8, 16
@@ -61,6 +68,11 @@ AT_END, AT_LIMIT, AT_BREAK, RECORD_CUT, BAD_SIZE = range(5)
 SPECIAL_AT, SPECIAL_CPU, SPECIAL_TIME, SPECIAL_BEFORE = range(4)
 SPECIAL_FIELDS = 4
 
+# State of a scan of one file, int64[STATE_FIELDS]: notes written; greatest time in blocks before; greatest times so far
+# at the ends of the last two rounds (-1 = there were none).
+NOTED, LATEST, ROUND_BEFORE, ROUND = range(4)
+STATE_FIELDS = 4
+
 # Totals of a scan per event: int64[events, TOTAL_FIELDS].
 SAMPLES, STACKS, BAD = range(3)
 TOTAL_FIELDS = 3
@@ -70,7 +82,7 @@ CONTEXT_KERNEL = -128
 CONTEXT_MAX = -4095
 
 
-@njit
+@inlined
 def _half(words: U32, at: Int, big: Int) -> Int:
     """The unsigned number of 4 bytes at `at`, a multiple of 4."""
     value = np.uint64(words[np.uint64(at) >> np.uint64(2)])
@@ -80,7 +92,7 @@ def _half(words: U32, at: Int, big: Int) -> Int:
     return np.int64(value)
 
 
-@njit
+@inlined
 def _whole(words: U32, at: Int, big: Int) -> Int:
     """The number of 8 bytes at `at`, a multiple of 4: its bits in an int64."""
     first = np.uint64(_half(words, at, big))
@@ -88,7 +100,7 @@ def _whole(words: U32, at: Int, big: Int) -> Int:
     return np.int64(first << np.uint64(32) | second if big else second << np.uint64(32) | first)
 
 
-@njit
+@inlined
 def _size(words: U32, at: Int, big: Int) -> Int:
     """The size of the record at `at`: the last 2 bytes of its second word."""
     return _half(words, at + 4, big) & 0xFFFF if big else _half(words, at + 4, big) >> 16
@@ -149,7 +161,7 @@ def hash_ids(ids: npt.NDArray[np.uint64], events: I64, tables: I64) -> None:
             tables[place + 1] = events[i]
 
 
-@njit
+@inlined
 def _event_by_id(tables: I64, sample_id: Int) -> Int:
     """The event with this id, or -1."""
     shift = np.uint64(tables[SLOTS_SHIFT])
@@ -253,6 +265,46 @@ def _sample(words: U32, at: Int, size: Int, tables: I64) -> tuple[Int, Int, Int,
     return event, raw_at, raw_bytes, frames_at, frames
 
 
+@inlined
+def _pair(words: U32, at: Int) -> Int:
+    """The number of 8 bytes at `at`, a multiple of 4, of a little-endian machine: its bits in an int64."""
+    i = np.uint64(at) >> np.uint64(2)
+    return np.int64(np.uint64(words[i]) | np.uint64(words[i + np.uint64(1)]) << np.uint64(32))
+
+
+@inlined
+def _plain(
+    words: U32, at: Int, size: Int, tables: I64, id_at: Int, fixed_bytes: Int, slots_at: Int, shift: Int
+) -> tuple[Int, Int]:
+    """(event, raw bytes) where the event is a plain one and the sample a good one; else event -1: ask `_sample`.
+
+    Its raw part begins at `at + fixed_bytes + 4`. What all samples share comes in from the caller, who loads it once.
+    """
+    # call chains are left to `_sample`: with a look for one here, loops over samples without took 1.6 times as long
+    if size < fixed_bytes + 4:
+        return -1, 0
+    sample_id = _pair(words, at + id_at)
+    slot = (np.uint64(sample_id) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(shift)
+    place = np.uint64(slots_at) + np.uint64(2) * slot
+    event = tables[place + np.uint64(1)]
+    if tables[place] != sample_id or event < 0:  # it may lie in another slot
+        return -1, 0
+    need = tables[np.uint64(EVENTS_AT + PLAIN_BYTES) + np.uint64(event) * np.uint64(EVENT_FIELDS)]
+    raw_bytes = np.int64(words[np.uint64(at + fixed_bytes) >> np.uint64(2)])
+    if need < 0 or raw_bytes < need or fixed_bytes + 4 + raw_bytes > size:
+        return -1, 0
+    return event, raw_bytes
+
+
+@inlined
+def _end_run(cpu: Int, first: Int, last: Int, span: I64, cpu_first: I64, cpu_last: I64) -> None:
+    """Enter the times of samples of one CPU."""
+    span[0] = min(span[0], first)
+    span[1] = max(span[1], last)
+    cpu_first[cpu] = min(cpu_first[cpu], first)
+    cpu_last[cpu] = max(cpu_last[cpu], last)
+
+
 @njit
 def scan_block(
     words: U32,
@@ -276,66 +328,102 @@ def scan_block(
     totals int64[events + 1, TOTAL_FIELDS], the last row for samples of no known event; span int64[2] -- least and
     greatest time; cpu_first, cpu_last int64[MAX_CPU + 1] -- times by CPU (least first > last: none yet);
     open_losses int64[MAX_CPU + 1] -- 1 + row of the last loss of a CPU without a sample behind it, 0 = none.
-    notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and, where 2, the CPU's last sample before,
-    where 3, the greatest time so far; samples after a loss: place -1, CPU and time. state[0] -- notes written.
-    Returns where it stopped (notes full).
+    notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and, where 2, the CPU's last sample before;
+    samples after a loss: place -1, CPU and time. state int64[STATE_FIELDS] -- notes written; where special is 3 a round
+    ends, which is entered. Returns where it stopped (notes full).
     """
     big = tables[BIG_ENDIAN]
+    plain = tables[USUAL_FIXED_BYTES] > 0
+    id_at = tables[ID_AT]
+    tid_at = tables[USUAL_TID] + 4
+    time_at = tables[USUAL_TIME]
+    cpu_at = tables[USUAL_CPU]
+    fixed_bytes = tables[USUAL_FIXED_BYTES]
+    slots_at = tables[SLOTS_AT]
+    shift = tables[SLOTS_SHIFT]
     n = 0
+    # samples of one CPU follow each other: the least and greatest time of such a run are entered at its end
+    run = np.int64(-1)
+    first: Int = np.int64(0)
+    last: Int = np.int64(0)
     while at < end and n + 2 <= len(notes):
         kind = _half(words, at, big)
         size = _size(words, at, big)
         if kind == SAMPLE:
-            event, raw_at, _raw_bytes, _frames_at, frames = _sample(words, at, size, tables)
-            if raw_at < 0:
-                totals[event, BAD] += 1
-                at += size
-                continue
-            row = EVENTS_AT + event * EVENT_FIELDS
-            cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else 0
-            if cpu > MAX_CPU:
+            event = np.int64(-1)
+            if plain:
+                event, _raw_bytes = _plain(words, at, size, tables, id_at, fixed_bytes, slots_at, shift)
+            if event >= 0:
+                good = True
+                frames = np.int64(0)
+                cpu = np.int64(words[np.uint64(at + cpu_at) >> np.uint64(2)])
+                time = _pair(words, at + time_at)
+                tid = np.int64(words[np.uint64(at + tid_at) >> np.uint64(2)])
+            else:
+                event, raw_at, _raw_bytes, _frames_at, frames = _sample(words, at, size, tables)
+                row = EVENTS_AT + event * EVENT_FIELDS
+                cpu = np.int64(0)
+                time = np.int64(0)
+                tid = np.int64(MAX_TID)
+                good = raw_at >= 0
+                if good:
+                    cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else cpu
+                    time = _whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else time
+                    tid = _half(words, at + tables[row + AT_TID] + 4, big) if tables[row + AT_TID] >= 0 else tid
+            if not good or cpu > MAX_CPU:
                 totals[event, BAD] += 1
                 at += size
                 continue
             totals[event, SAMPLES] += 1
-            totals[event, STACKS] += frames > 0
-            time = _whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else 0
-            span[0] = min(span[0], time)
-            span[1] = max(span[1], time)
-            cpu_first[cpu] = min(cpu_first[cpu], time)
-            cpu_last[cpu] = max(cpu_last[cpu], time)
-            if open_losses[cpu]:
-                open_losses[cpu] = 0
-                notes[n, SPECIAL_AT] = -1
-                notes[n, SPECIAL_CPU] = cpu
-                notes[n, SPECIAL_TIME] = time
-                n += 1
-            if tables[row + AT_TID] >= 0:
-                tid = _half(words, at + tables[row + AT_TID] + 4, big)
-                if tid < MAX_TID:
-                    tids[tid] = 1
+            if frames > 0:
+                totals[event, STACKS] += 1
+            if tid < MAX_TID:
+                tids[tid] = 1
+            if cpu == run:
+                first = min(first, time)
+                last = max(last, time)
+            else:
+                if run >= 0:
+                    _end_run(run, first, last, span, cpu_first, cpu_last)
+                run = cpu
+                first = time
+                last = time
+                if open_losses[cpu]:
+                    open_losses[cpu] = 0
+                    notes[n, SPECIAL_AT] = -1
+                    notes[n, SPECIAL_CPU] = cpu
+                    notes[n, SPECIAL_TIME] = time
+                    n += 1
         elif kind < 256 and special[kind]:
-            cpu = -1
-            time = -1
+            if run >= 0:
+                _end_run(run, first, last, span, cpu_first, cpu_last)
+                run = np.int64(-1)
+            if special[kind] == 3:
+                state[ROUND_BEFORE] = state[ROUND]
+                state[ROUND] = max(state[LATEST], span[1])
+                at += size
+                continue
+            cpu = np.int64(-1)
+            time = np.int64(-1)
             if trailer[0] and HEADER_BYTES + trailer[0] <= size:
                 place = at + size - trailer[0]
-                time = _whole(words, place + trailer[1], big) if trailer[1] >= 0 else -1
-                cpu = _half(words, place + trailer[2], big) if trailer[2] >= 0 else -1
+                time = _whole(words, place + trailer[1], big) if trailer[1] >= 0 else time
+                cpu = _half(words, place + trailer[2], big) if trailer[2] >= 0 else cpu
             if cpu > MAX_CPU:
-                cpu = -1
+                cpu = np.int64(-1)
             notes[n, SPECIAL_AT] = at
             notes[n, SPECIAL_CPU] = cpu
             notes[n, SPECIAL_TIME] = time
             notes[n, SPECIAL_BEFORE] = -1
-            if special[kind] == 3:
-                notes[n, SPECIAL_BEFORE] = span[1]
             if special[kind] == 2 and cpu >= 0 and time != 0:
                 if cpu_first[cpu] <= cpu_last[cpu]:
                     notes[n, SPECIAL_BEFORE] = cpu_last[cpu]
                 open_losses[cpu] = 1
             n += 1
         at += size
-    state[0] = n
+    if run >= 0:
+        _end_run(run, first, last, span, cpu_first, cpu_last)
+    state[NOTED] = n
     return at
 
 
@@ -353,7 +441,7 @@ def list_samples(
     tid_out: npt.NDArray[np.int32],
     kind_out: npt.NDArray[np.uint16],
     at_out: I64,
-    size_out: I64,
+    size_out: npt.NDArray[np.uint16],
 ) -> int:
     """The wanted samples of whole records [at, end) in file order: time, CPU, task, kind, place and size of payload.
 
@@ -361,130 +449,68 @@ def list_samples(
     not wanted. window int64[3] = first and last time wanted, and what to add to times. Returns their number.
     """
     big = tables[BIG_ENDIAN]
-    n = 0
+    plain = tables[USUAL_FIXED_BYTES] > 0
+    id_at = tables[ID_AT]
+    tid_at = tables[USUAL_TID] + 4
+    time_at = tables[USUAL_TIME]
+    cpu_at = tables[USUAL_CPU]
+    fixed_bytes = tables[USUAL_FIXED_BYTES]
+    slots_at = tables[SLOTS_AT]
+    shift = tables[SLOTS_SHIFT]
+    pid_offset = tables[PID_OFFSET]
+    earliest = window[0]
+    latest = window[1]
+    add_ns = window[2]
+    n = np.uint64(0)  # unsigned: no index is looked at twice
     while at < end:
-        size = _size(words, at, big)
-        if _half(words, at, big) != SAMPLE:
+        size = _size(words, at, 0) if plain else _size(words, at, big)
+        kind = _half(words, at, 0) if plain else _half(words, at, big)
+        if kind != SAMPLE:
             at += size
             continue
-        event, raw_at, raw_bytes, frames_at, frames = _sample(words, at, size, tables)
-        row = EVENTS_AT + event * EVENT_FIELDS
-        if raw_at >= 0 and (kind_of_event[event] >= 0 or (stack_kind >= 0 and frames > 0)):
-            time = _whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else 0
-            cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else 0
-            time += window[2]
-            if window[0] <= time <= window[1] and cpu <= MAX_CPU:
-                tid = np.int64(0xFFFFFFFF)
-                if tables[row + AT_TID] >= 0:
-                    tid = _half(words, at + tables[row + AT_TID] + 4, big)
-                # a task that has exited has no id left; the trace event still has it
-                if tid == 0xFFFFFFFF and tables[row + RAW_IS_EVENT]:
-                    tid = load(words, raw_at + tables[PID_OFFSET], 4, big)
-                if kind_of_event[event] >= 0:
-                    time_out[n] = time
-                    cpu_out[n] = cpu
-                    tid_out[n] = np.int32(tid)
-                    kind_out[n] = kind_of_event[event]
-                    at_out[n] = raw_at
-                    size_out[n] = raw_bytes
-                    n += 1
-                if stack_kind >= 0 and frames > 0:
-                    time_out[n] = time
-                    cpu_out[n] = cpu
-                    tid_out[n] = np.int32(tid)
-                    kind_out[n] = stack_kind
-                    at_out[n] = frames_at
-                    size_out[n] = 8 * frames
-                    n += 1
+        event = np.int64(-1)
+        if plain:
+            event, raw_bytes = _plain(words, at, size, tables, id_at, fixed_bytes, slots_at, shift)
+        if event >= 0:
+            raw_at = at + fixed_bytes + 4
+            frames_at = raw_at
+            frames = np.int64(0)
+            cpu = np.int64(words[np.uint64(at + cpu_at) >> np.uint64(2)])
+            time = _pair(words, at + time_at) + add_ns
+            tid = np.int64(words[np.uint64(at + tid_at) >> np.uint64(2)])
+            is_event = np.int64(1)
+        else:
+            event, raw_at, raw_bytes, frames_at, frames = _sample(words, at, size, tables)
+            if raw_at < 0:
+                at += size
+                continue
+            row = EVENTS_AT + event * EVENT_FIELDS
+            cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else np.int64(0)
+            time = _whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else np.int64(0)
+            time += add_ns
+            tid = np.int64(0xFFFFFFFF)
+            tid = _half(words, at + tables[row + AT_TID] + 4, big) if tables[row + AT_TID] >= 0 else tid
+            is_event = tables[row + RAW_IS_EVENT]
         at += size
-    return n
-
-
-@njit
-def take_fields(
-    words: U32,
-    at: I64,
-    order: I64,
-    rows: I64,
-    kind: npt.NDArray[np.uint16],
-    n_fields: I64,
-    field_at: I64,
-    blank: Int,
-    traced: I64,
-    tables: I64,
-    blob_at: I64,
-    common_out: U8,
-    fields_out: I64,
-    blob: U32,
-) -> None:
-    """The fields of the payloads at[order[row]] into the output's `rows`, those that lie in these words.
-
-    kind uint16[n]; n_fields, field_at, blank -- as in `ring_buffer_rows.Plan`; traced int64[kinds] -- 1: the payload
-    begins with ftrace's common fields; blob_at int64[n, 2] -- (place in blob in bytes, bytes; 0 = nothing to keep).
-    """
-    big = tables[BIG_ENDIAN]
-    for i in range(len(rows)):
-        row = rows[i]
-        place = np.int64(at[order[row]])
-        k = kind[row]
-        common_out[row, 0] = 0
-        common_out[row, 1] = 0
-        if traced[k]:
-            common_out[row, 0] = np.uint8(load(words, place + tables[FLAGS_OFFSET], 1, 0))
-            common_out[row, 1] = np.uint8(load(words, place + tables[PREEMPT_OFFSET], 1, 0))
-        load_fields(words, place, k, n_fields, field_at, blank, big, fields_out, row)
-        first = blob_at[row, 0] >> 2
-        for w in range((blob_at[row, 1] + 3) >> 2):
-            blob[first + w] = np.uint32(load(words, place + 4 * w, 4, 0))
-
-
-@njit
-def take_heads(
-    order: I64,
-    time: I64,
-    cpu: npt.NDArray[np.uint16],
-    tid: npt.NDArray[np.int32],
-    kind: npt.NDArray[np.uint16],
-    time_out: I64,
-    cpu_out: npt.NDArray[np.uint16],
-    tid_out: npt.NDArray[np.int32],
-    kind_out: npt.NDArray[np.uint16],
-) -> None:
-    """Row i of the output is row order[i] of the input."""
-    for i in range(len(order)):
-        row = order[i]
-        time_out[i] = time[row]
-        cpu_out[i] = cpu[row]
-        tid_out[i] = tid[row]
-        kind_out[i] = kind[row]
-
-
-@njit
-def names_at(
-    tid: npt.NDArray[np.int32],
-    time: I64,
-    tids: npt.NDArray[np.int32],
-    times: I64,
-    names: npt.NDArray[np.int32],
-    out: npt.NDArray[np.int32],
-) -> None:
-    """out[i] = the name of task tid[i] at time[i], -1 = unknown. Changes of names are sorted by (tid, time)."""
-    last = np.int32(-1)
-    begin = 0
-    end = 0
-    for i in range(len(tid)):
-        if tid[i] != last or i == 0:
-            last = tid[i]
-            begin = np.searchsorted(tids, last)
-            end = np.searchsorted(tids, last, side="right")
-        k = begin - 1
-        low = begin
-        high = end
-        while low < high:
-            middle = (low + high) >> 1
-            if times[middle] <= time[i]:
-                k = middle
-                low = middle + 1
-            else:
-                high = middle
-        out[i] = names[k] if k >= begin else np.int32(-1)
+        if earliest <= time <= latest and cpu <= MAX_CPU:
+            kind = kind_of_event[np.uint64(event)]
+            # a task that has exited has no id left; the trace event still has it
+            if tid == 0xFFFFFFFF and is_event:
+                tid = load(words, raw_at + pid_offset, 4, big)
+            if kind >= 0:
+                time_out[n] = time
+                cpu_out[n] = cpu
+                tid_out[n] = np.int32(tid)
+                kind_out[n] = kind
+                at_out[n] = raw_at
+                size_out[n] = raw_bytes
+                n += np.uint64(1)
+            if stack_kind >= 0 and frames > 0:
+                time_out[n] = time
+                cpu_out[n] = cpu
+                tid_out[n] = np.int32(tid)
+                kind_out[n] = stack_kind
+                at_out[n] = frames_at
+                size_out[n] = 8 * frames
+                n += np.uint64(1)
+    return np.int64(n)

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tracereplay.parsers import perf_data_kernels as kernels
-from tracereplay.parsers.event_tables import Comms, numbers_array, texts_array
+from tracereplay.parsers.event_tables import texts_array
 
 IDLE = "swapper"
 MAX_TID = 1 << 31
@@ -70,22 +69,3 @@ class TaskNames:
             texts_array(list(codes)),
             last,
         )
-
-    def at(self, time_ns: npt.NDArray[np.int64]) -> Comms:
-        """Names for rows of these times."""
-        return _NamesAt(self.tids, self.names, self, time_ns)
-
-
-@dataclass(slots=True)
-class _NamesAt(Comms):
-    """The names of tasks at the times of some rows."""
-
-    tasks: TaskNames
-    time_ns: npt.NDArray[np.int64]
-
-    def array(self, tid: npt.NDArray[np.int32]) -> pa.Array:
-        """A dictionary array of names; null where unknown."""
-        codes = np.empty(len(tid), np.int32)
-        tasks = self.tasks
-        kernels.names_at(tid, self.time_ns, tasks.tids, tasks.times, tasks.codes, codes)
-        return pa.DictionaryArray.from_arrays(numbers_array(codes, pa.int32(), codes < 0), self.names)

@@ -20,7 +20,7 @@ from tracereplay.parsers.perf_data_names import TaskChanges
 LOST, COMM, FORK, LOST_SAMPLES, ID_INDEX = 2, 3, 7, 13, 69
 ID_ENTRY_BYTES = 32  # struct id_index_entry: id, idx, cpu, tid
 FINISHED_ROUND = 68  # perf wrote it when it had emptied all buffers once
-# How `scan_block` takes them: 1 = noted, 2 = events of its CPU are missing there, 3 = noted with the time so far.
+# How `scan_block` takes them: 1 = noted, 2 = noted, and events of its CPU are missing there, 3 = the end of a round.
 SPECIAL = np.zeros(256, np.uint8)
 SPECIAL[[COMM, FORK, ID_INDEX]] = 1
 SPECIAL[[LOST, LOST_SAMPLES]] = 2
@@ -101,21 +101,22 @@ class _Scanner:
         self._losses = LossTracker()
         self._open_cpus = np.zeros(kernels.MAX_CPU + 1, np.int64)
         self._notes = np.zeros((NOTES, kernels.SPECIAL_FIELDS), np.int64)
-        self._latest, self._rounds = -1, (-1, -1)  # greatest time so far, and at the last two rounds' ends
+        self._state = np.full(kernels.STATE_FIELDS, -1, np.int64)
         self._order: Literal["big", "little"] = "big" if events.tables[kernels.BIG_ENDIAN] else "little"
 
     def read(self, number: int, records: Records) -> None:
         """All blocks of one file."""
-        self._latest, self._rounds = -1, (-1, -1)
+        self._state[:] = -1
         for index, (at, block) in enumerate(records.blocks()):
             span = np.array([_NS_MAX, -1], np.int64)
             before = self._rows()
             self._block(block, span)
-            self._latest = max(self._latest, int(span[1]))
+            self._state[kernels.LATEST] = max(self._state[kernels.LATEST], span[1])
             end = at + block.end - block.begin if at >= 0 else -1
             self.found.chunks.append(Chunk(number, index, self._rows() - before, at, end, int(span[0]), int(span[1])))
         # records of a round are never earlier than the latest of the round before the last
-        start = self._rounds[0] if self._rounds[0] >= 0 else None
+        since = int(self._state[kernels.ROUND_BEFORE])
+        start = since if since >= 0 else None
         self.found.losses += [replace(loss, start_ns=start) for loss in records.losses]
 
     def _rows(self) -> int:
@@ -123,7 +124,7 @@ class _Scanner:
 
     def _block(self, block: Block, span: npt.NDArray[np.int64]) -> None:
         events, found = self.events, self.found
-        at, state = block.begin, np.zeros(1, np.int64)
+        at = block.begin
         while at < block.end:
             at = int(
                 kernels.scan_block(
@@ -140,10 +141,10 @@ class _Scanner:
                     self._open_cpus,
                     found.tids,
                     self._notes,
-                    state,
+                    self._state,
                 )
             )
-            for place, cpu, time, before in self._notes[: int(state[0])].tolist():
+            for place, cpu, time, before in self._notes[: int(self._state[kernels.NOTED])].tolist():
                 if place < 0:
                     self._losses.resumed(cpu, time)
                 else:
@@ -162,8 +163,6 @@ class _Scanner:
             self.found.tasks.forked(when, self._number(record, 16, 4), self._number(record, 20, 4))
         elif kind == LOST:
             self._losses.lost(self._number(record, 16, 8), cpu, time, before)
-        elif kind == FINISHED_ROUND:
-            self._rounds = self._rounds[1], max(self._latest, before)
         elif kind == ID_INDEX:
             self._index(record[:size])
         elif not misc & MISC_LOST_BY_BPF:

@@ -1,6 +1,6 @@
 """Pack the records of a perf.data file as `perf record -z` does: how the fixture was made from the capture.
 
-.venv/bin/python -m tests.pack_perf_data IN OUT
+.venv/bin/python -m tests.pack_perf_data IN OUT [LEVEL]
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def records(data: bytes) -> Iterator[bytes]:
         at += size
 
 
-def packed(data: bytes) -> bytes:
+def packed(data: bytes, level: int) -> bytes:
     """The kernel's records in one zstd stream, perf's own between them as they are."""
-    stream = zstandard.ZstdCompressor(level=LEVEL).compressobj()
+    stream = zstandard.ZstdCompressor(level=level).compressobj()
     out, held = bytearray(), bytearray()
 
     def flush() -> None:
@@ -48,27 +48,34 @@ def packed(data: bytes) -> bytes:
     return bytes(out)
 
 
-def pack(source: bytes) -> bytes:
-    """The whole file; features move, and say that it is compressed."""
-    begin, size = struct.unpack_from("<QQ", source, 40)
+def around(source: bytes, size: int, changed: dict[int, bytes]) -> tuple[bytes, bytes]:
+    """What stands before and behind records of `size` bytes: the source's header, its features and changed ones."""
+    begin, length = struct.unpack_from("<QQ", source, 40)
     flags = int.from_bytes(source[72:104], "little")
-    numbers = [number for number in range(256) if flags >> number & 1]
     features = {}
-    for place, number in enumerate(numbers):
-        at, length = struct.unpack_from("<QQ", source, begin + size + 16 * place)
-        features[number] = source[at : at + length]
-    body = packed(source[begin : begin + size])
-    features[COMPRESSED] = struct.pack("<5I", 1, 1, LEVEL, size // len(body), MMAP_BYTES)
+    for place, number in enumerate(number for number in range(256) if flags >> number & 1):
+        at, n_bytes = struct.unpack_from("<QQ", source, begin + length + 16 * place)
+        features[number] = source[at : at + n_bytes]
+    features |= changed
     head = bytearray(source[:begin])
-    struct.pack_into("<Q", head, 48, len(body))
-    head[72:104] = (flags | 1 << COMPRESSED).to_bytes(32, "little")
-    at = begin + len(body) + 16 * len(features)
+    struct.pack_into("<Q", head, 48, size)
+    head[72:104] = sum(1 << number for number in features).to_bytes(32, "little")
+    at = begin + size + 16 * len(features)
     table, sections = b"", b""
     for number in sorted(features):
         table += struct.pack("<QQ", at + len(sections), len(features[number]))
         sections += features[number]
-    return bytes(head) + body + table + sections
+    return bytes(head), table + sections
+
+
+def pack(source: bytes, level: int = LEVEL) -> bytes:
+    """The whole file; features move, and say that it is compressed."""
+    begin, size = struct.unpack_from("<QQ", source, 40)
+    body = packed(source[begin : begin + size], level)
+    said = struct.pack("<5I", 1, 1, level, size // len(body), MMAP_BYTES)
+    head, tail = around(source, len(body), {COMPRESSED: said})
+    return head + body + tail
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_bytes(pack(Path(sys.argv[1]).read_bytes()))
+    Path(sys.argv[2]).write_bytes(pack(Path(sys.argv[1]).read_bytes(), *map(int, sys.argv[3:])))

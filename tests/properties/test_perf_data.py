@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.captures import capture
-from tests.perf_data_builder import CALLCHAIN, KERNEL, READ, USER, USUAL, Maker, PerfFile, compressed
+from tests.perf_data_builder import CALLCHAIN, KERNEL, RAW, READ, USER, USUAL, Maker, PerfFile, compressed
 from tracereplay.errors import InputError
 from tracereplay.losses import LOSS_KINDS
+from tracereplay.parsers import perf_data_kernels as kernels
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.perf_data import PerfDataReader
+from tracereplay.parsers.perf_data_events import Events
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -91,6 +94,36 @@ def test_what_was_built_is_read(
     assert [row["caller"] for row in stacks] == [list(range(0x1000, 0x1000 + sample[5])) for sample in chained]
 
 
+@QUICK
+@given(
+    samples=SAMPLES,
+    cuts=st.lists(st.tuples(st.integers(1, 700), st.sampled_from(["none", "round", "odd", "sample"])), min_size=1),
+)
+def test_records_between_compressed_ones(tmp_path: Path, samples: Any, cuts: list[tuple[int, str]]) -> None:
+    """perf writes its own records as they are, also where one of the kernel's is cut between two compressed ones."""
+    make = Maker()
+    left, expected, out = built(make, samples), list(samples), b""
+    packer = zstandard.ZstdCompressor().compressobj()
+    for size, kind in cuts:
+        piece, left = left[:size], left[size:]
+        out += make.record(81, packer.compress(piece) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+        out += make.round() if kind == "round" else make.record(200, b"12345") if kind == "odd" else b""
+        if kind == "sample":
+            expected.append((500 + size, 1, 3, "free", size, 0))
+            out += built(make, expected[-1:])
+    out += make.record(81, packer.compress(left) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+    path = tmp_path / "perf.data"
+    path.write_bytes(PerfFile.usual(make, out).file())
+    reader = PerfDataReader(path)
+    assert {loss.code for loss in reader.losses} <= {"comm_unresolved"}
+    found = [
+        (row["time_ns"], row["cpu"], row["tid"], str(row.get("pfn", row.get("msg"))))
+        for table in reader.tables().values()
+        for row in table.to_pylist()
+    ]
+    assert sorted(found) == sorted((time, cpu, tid, str(pfn)) for time, cpu, tid, _, pfn, _ in expected)
+
+
 def survives(path: Path, data: bytes) -> None:
     """Opens and reads, or refuses in one line."""
     path.write_bytes(data)
@@ -141,6 +174,40 @@ def test_wild_numbers(tmp_path: Path, form: str, at: float, value: int) -> None:
     place = int(at * (len(data) - 8)) // 4 * 4
     data[place : place + 8] = value.to_bytes(8, "little")
     survives(tmp_path / "perf.data", bytes(data))
+
+
+@QUICK
+@given(
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), max_size=30),
+    add_dummy=st.booleans(),
+)
+def test_plain_samples_are_read_as_all_others(tmp_path: Path, flips: list[tuple[float, int]], add_dummy: bool) -> None:
+    """The loops' short way for samples that lie as most do finds what the long way finds, whatever they hold."""
+    make = Maker()
+    records = make.comm(0, 7, b"init")
+    for i in range(12):
+        raw = make.alloc(8, i) if i % 2 else make.free(8, i)
+        records += make.sample(1000 + i, i % 3, (8, -1)[i % 5 == 0], raw, sample_id=10 if i % 2 else 12)
+        records += make.lost(1000 + i, i % 3, 4) if i % 4 == 3 else b""
+    data = bytearray(records)
+    for place, bit in flips:
+        data[int(place * len(data))] ^= 1 << bit
+    made = PerfFile.usual(make, bytes(data))
+    if add_dummy:  # as perf does, to have the records that are no samples
+        made.attrs.append((Maker(sample_type=USUAL & ~RAW).attr(9, kind=1), (30, 31)))
+    path = tmp_path / "perf.data"
+    path.write_bytes(made.file())
+    quick = PerfDataReader(path)
+    assert quick._events.tables[kernels.USUAL_FIXED_BYTES] > 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Events, "_mark_plain", lambda *_: None)
+        slow = PerfDataReader(path)
+    assert slow._events.tables[kernels.USUAL_FIXED_BYTES] < 0
+    assert (quick.info, quick.losses, quick.comms) == (slow.info, slow.losses, slow.comms)
+    assert quick._scan.chunks == slow._scan.chunks
+    for column in ("totals", "cpu_first", "cpu_last", "tids"):
+        assert (getattr(quick._scan, column) == getattr(slow._scan, column)).all()
+    assert quick.tables() == slow.tables()
 
 
 @pytest.mark.parametrize("form", FORMS)

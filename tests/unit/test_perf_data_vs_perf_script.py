@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.multiply_perf_data import multiply_perf_data
 from tests.captures import SHARED, capture, events_of
 from tests.perf_data_builder import Maker, PerfFile
 from tests.perf_script import PERF, compare, write_script
@@ -77,6 +78,25 @@ def test_perf_reads_what_we_build(form: str, tmp_path: Path) -> None:
     result = compare(path, text)
     assert result.differences == []
     assert result.rows == 100
+
+
+def test_a_multiplied_file_holds_its_events_so_many_times(tmp_path: Path) -> None:
+    """What benchmarks read: each copy behind the one before, tasks and losses with it."""
+    make = Maker()
+    records = make.comm(0, 7, b"init") + make.id_index((10, 0))
+    records += make.sample(2000, 0, 7, make.alloc(7, 0x1E403)) + make.comm(3000, 7, b"other")
+    records += make.lost(3500, 0, 5) + make.sample(4000, 0, 7, make.alloc(7, 0x1E404)) + make.round()
+    path, out = tmp_path / "perf.data", tmp_path / "long.data"
+    path.write_bytes(PerfFile.usual(make, records).file())
+    assert multiply_perf_data(path, 3, out) == 6
+    table = PerfDataReader(out).tables()["mm_page_alloc"]
+    step = 2000 + 1_000_000
+    assert table["time_ns"].to_pylist() == [time + copy * step for copy in range(3) for time in (2000, 4000)]
+    assert table["comm"].to_pylist() == ["init", *["other"] * 5]
+    assert table["pfn"].to_pylist() == [0x1E403, 0x1E404] * 3
+    assert [loss.count for loss in PerfDataReader(out).losses if loss.code == "lost_events"] == [5] * 3
+    multiply_perf_data(path, 1, out)
+    assert out.read_bytes() == path.read_bytes()
 
 
 @pytest.mark.skipif(not PUBLIC, reason="no public files beside the checkout")

@@ -1,0 +1,260 @@
+"""Compiled loops from listed perf.data samples to columns, event by event, or to rows, straight from their bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.compiled import inlined, njit
+from tracereplay.parsers.ring_buffer_kernels import load, load_fields
+
+if TYPE_CHECKING:
+    Int = int | np.int64
+    U8 = npt.NDArray[np.uint8]
+    U16 = npt.NDArray[np.uint16]
+    U32 = npt.NDArray[np.uint32]
+    U64 = npt.NDArray[np.uint64]
+    I32 = npt.NDArray[np.int32]
+    I64 = npt.NDArray[np.int64]
+
+# What every event has: places of these columns in an arena, in elements of their width.
+SEQ, TIME, CPU, TID, COMM, FLAGS, PREEMPT = range(7)
+HEADS = 7
+# A column of numbers: int64[columns, NUMBER_FIELDS]; offset and size in the payload, bits above a signed number's sign
+# (else 0), bytes of an element of the column, and its place in the arena in such elements.
+OFFSET, SIZE, UNUSED, WIDTH, OUT_AT = range(5)
+NUMBER_FIELDS = 5
+TILE_ROWS = 512
+# How names are remembered: by the low bits of a task's id.
+REMEMBERED = 256
+
+
+@njit
+def ties_are_ordered(order: I64, time: I64, cpu: U16) -> bool:
+    """Whether samples in this order of time have ascending CPUs where their times are equal."""
+    for i in range(1, len(order)):
+        if time[order[i]] == time[order[i - 1]] and cpu[order[i]] < cpu[order[i - 1]]:
+            return False
+    return True
+
+
+@njit
+def group_samples(samples: I64, kind: U16, starts: I64, grouped: I64, seq: I64) -> None:
+    """Stable grouping by kind: grouped[starts[k]:starts[k + 1]] are the samples of kind k, seq their numbers here."""
+    starts[:] = 0
+    for i in range(len(samples)):
+        starts[np.uint64(kind[np.uint64(samples[i])]) + np.uint64(1)] += 1
+    for k in range(1, len(starts)):
+        starts[k] += starts[k - 1]
+    place = starts.copy()
+    for i in range(len(samples)):
+        k = kind[np.uint64(samples[i])]
+        at = np.uint64(place[k])
+        grouped[at] = samples[i]
+        seq[at] = i
+        place[k] += 1
+
+
+@njit
+def copy_payloads(words: U32, at: I64, size: U16, samples: I64, out: U32, out_at: I64, used: Int) -> Int:
+    """Copy the payloads of these samples into `out` from word `used` on, out_at = their places in bytes; words used."""
+    for i in range(len(samples)):
+        sample = samples[i]
+        begin = np.uint64(at[sample]) >> np.uint64(2)
+        out_at[sample] = used << 2
+        for w in range((np.int64(size[sample]) + 3) >> 2):
+            out[used] = words[begin + np.uint64(w)]
+            used += 1
+    return used
+
+
+@inlined
+def _take_heads(
+    at: I64,
+    time: I64,
+    cpu: U16,
+    tid: I32,
+    samples: I64,
+    seq: I64,
+    first_seq: Int,
+    heads: I64,
+    row: Int,
+    place: I64,
+    out16: U16,
+    out32: U32,
+    out64: U64,
+) -> None:
+    """What every event has, and the places of the samples' payloads into `place`."""
+    n = len(samples)
+    seqs = out64[heads[SEQ] + row : heads[SEQ] + row + n]
+    times = out64[heads[TIME] + row : heads[TIME] + row + n]
+    cpus = out16[heads[CPU] + row : heads[CPU] + row + n]
+    tids = out32[heads[TID] + row : heads[TID] + row + n]
+    for i in range(n):
+        sample = np.uint64(samples[i])
+        place[i] = at[sample]
+        seqs[i] = seq[i] + first_seq
+        times[i] = time[sample]
+        cpus[i] = cpu[sample]
+        tids[i] = tid[sample]
+
+
+@njit
+def take_columns(
+    words: U32,
+    halves: U16,
+    octets: U8,
+    at: I64,
+    time: I64,
+    cpu: U16,
+    tid: I32,
+    samples: I64,
+    seq: I64,
+    first_seq: Int,
+    heads: I64,
+    numbers: I64,
+    common: I64,
+    here: I64,
+    out8: U8,
+    out16: U16,
+    out32: U32,
+    out64: U64,
+    used: Int,
+) -> None:
+    """Samples of one event into the columns of an arena, behind `used` rows that are there.
+
+    halves, octets -- the words as numbers of 2 and 1 bytes; heads int64[HEADS], numbers int64[columns, NUMBER_FIELDS]
+    as above; common int64[3] -- offsets of ftrace's flags and preempt count (-1 = it has none), and 1 = big-endian.
+    here int64[samples] is scratch; outN -- the arena as numbers of N bits.
+    """
+    big = common[2]
+    # some rows at a time, column after column: their payloads stay close
+    for first in range(0, len(samples), TILE_ROWS):
+        mine = samples[first : first + TILE_ROWS]
+        n = len(mine)
+        place = here[first : first + n]
+        row = used + first
+        _take_heads(at, time, cpu, tid, mine, seq[first : first + n], first_seq, heads, row, place, out16, out32, out64)
+        for c in range(2):
+            begin = heads[FLAGS + c] + row
+            column8 = out8[begin : begin + n]
+            if common[c] < 0:
+                column8[:] = 0
+                continue
+            for i in range(n):
+                column8[i] = octets[np.uint64(place[i] + common[c])]
+        for c in range(len(numbers)):
+            offset = numbers[c, OFFSET]
+            size = numbers[c, SIZE]
+            width = numbers[c, WIDTH]
+            begin = numbers[c, OUT_AT] + row
+            as_it_lies = size == width and not big
+            if as_it_lies and size == 8 and offset & 3 == 0:
+                column64 = out64[begin : begin + n]
+                for i in range(n):
+                    w = np.uint64(place[i] + offset) >> np.uint64(2)
+                    column64[i] = np.uint64(words[w]) | np.uint64(words[w + np.uint64(1)]) << np.uint64(32)
+            elif as_it_lies and size == 4 and offset & 3 == 0:
+                column32 = out32[begin : begin + n]
+                for i in range(n):
+                    column32[i] = words[np.uint64(place[i] + offset) >> np.uint64(2)]
+            elif as_it_lies and size == 2 and offset & 1 == 0:
+                column16 = out16[begin : begin + n]
+                for i in range(n):
+                    column16[i] = halves[np.uint64(place[i] + offset) >> np.uint64(1)]
+            elif as_it_lies and size == 1:
+                column8 = out8[begin : begin + n]
+                for i in range(n):
+                    column8[i] = octets[np.uint64(place[i] + offset)]
+            else:
+                for i in range(n):
+                    value = load(words, place[i] + offset, size, big)
+                    value = (value << numbers[c, UNUSED]) >> numbers[c, UNUSED]
+                    if width == 8:
+                        out64[begin + i] = np.uint64(value)
+                    elif width == 4:
+                        out32[begin + i] = np.uint32(value & 0xFFFFFFFF)
+                    elif width == 2:
+                        out16[begin + i] = np.uint16(value & 0xFFFF)
+                    else:
+                        out8[begin + i] = np.uint8(value & 0xFF)
+
+
+@njit
+def take_numbers(words: U32, at: I64, offset: Int, size: Int, big: Int, out: I64) -> None:
+    """out[i] = the unsigned number of `size` bytes at at[i] + offset."""
+    for i in range(len(at)):
+        out[i] = load(words, at[i] + offset, size, big)
+
+
+@njit
+def names_at(tid: I32, time: I64, samples: I64, tids: I32, times: I64, names: I32, out: I32) -> int:
+    """out[i] = the name of the task of sample samples[i] at its time, -1 = unknown; returns how many are.
+
+    Changes of names are sorted by (tid, time).
+    """
+    known_tid = np.zeros(REMEMBERED, np.int32)
+    known_name = np.zeros(REMEMBERED, np.int32)
+    known_from = np.ones(REMEMBERED, np.int64)  # from > to: nothing is known yet
+    known_to = np.zeros(REMEMBERED, np.int64)
+    unknown = 0
+    for i in range(len(samples)):
+        sample = np.uint64(samples[i])
+        task = tid[sample]
+        when = time[sample]
+        slot = np.uint64(task) & np.uint64(REMEMBERED - 1)
+        if known_tid[slot] != task or when < known_from[slot] or when > known_to[slot]:
+            begin = np.searchsorted(tids, task)
+            end = np.searchsorted(tids, task, side="right")
+            low = begin
+            high = end
+            while low < high:
+                middle = (low + high) >> 1
+                if times[middle] <= when:
+                    low = middle + 1
+                else:
+                    high = middle
+            known_tid[slot] = task
+            known_name[slot] = names[low - 1] if low > begin else np.int32(-1)
+            known_from[slot] = times[low - 1] if low > begin else np.iinfo(np.int64).min
+            known_to[slot] = times[low] - 1 if low < end else np.iinfo(np.int64).max
+        out[i] = known_name[slot]
+        unknown += known_name[slot] < 0
+    return unknown
+
+
+@njit
+def take_fields(
+    words: U32,
+    at: I64,
+    order: I64,
+    rows: I64,
+    kind: U16,
+    n_fields: I64,
+    field_at: I64,
+    blank: Int,
+    big: Int,
+    fields_out: I64,
+) -> None:
+    """The fields of the payloads at[order[row]] into the output's `rows`, those that lie in these words.
+
+    kind uint16[n]; n_fields, field_at, blank -- as in `ring_buffer_rows.Plan`.
+    """
+    for i in range(len(rows)):
+        row = rows[i]
+        load_fields(words, at[order[row]], kind[row], n_fields, field_at, blank, big, fields_out, row)
+
+
+@njit
+def take_heads(
+    order: I64, time: I64, cpu: U16, tid: I32, kind: U16, time_out: I64, cpu_out: U16, tid_out: I32, kind_out: U16
+) -> None:
+    """Row i of the output is row order[i] of the input."""
+    for i in range(len(order)):
+        row = order[i]
+        time_out[i] = time[row]
+        cpu_out[i] = cpu[row]
+        tid_out[i] = tid[row]
+        kind_out[i] = kind[row]
