@@ -53,7 +53,7 @@ def page(**changes: Any) -> Suspect:
     """A movable page allocated by OTHER before the attempt, met at its failing test, nothing wrong with it."""
     values: dict[str, Any] = {
         "run": run(), "draft": attempt(), "awaited": False, "pfn": PFN, "pages": 1, "first_ns": 900, "last_ns": 900,
-        "reasons": Reason(0), "marks": HELD, "state": State.ALLOCATED, "order": 0, "count": 1, "mapcount": 0,
+        "reasons": 0, "marks": HELD, "state": State.ALLOCATED, "order": 0, "count": 1, "mapcount": 0,
         "flags": frozenset({"lru", "uptodate"}), "post_flags": frozenset(), "gfp": 8, "alloc_ns": 10,
         "alloc_tid": OTHER, "file": None, "min_excess": 0, "confirmed": 0, "pending": False, "own": 0,
         "post_ns": None, "clear_ns": None,
@@ -134,8 +134,8 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         ],
     ),
     "percpu_free": (
-        [page(reasons=Reason.NAMED, state=State.PCP, marks=Mark(0))],
-        [page(reasons=Reason.NAMED, state=State.BUDDY, marks=Mark(0)), page(state=State.PCP, marks=Mark(0))],
+        [page(reasons=Reason.NAMED, state=State.PCP, marks=0)],
+        [page(reasons=Reason.NAMED, state=State.BUDDY, marks=0), page(state=State.PCP, marks=0)],
     ),
     "writeback": (
         [cached(reasons=Reason.WRITEBACK), cached(reasons=Reason.NAMED, awaited=True)],
@@ -157,7 +157,7 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         [
             held(refs=[taken()]),
             held(refs=[taken(kind=RefKind.PIN)], min_excess=1024, confirmed=1024),
-            dumped(page(marks=Mark(0)), refcount=1026, mapcount=1, anon=True),
+            dumped(page(marks=0), refcount=1026, mapcount=1, anon=True),
         ],
         [
             held(),
@@ -168,7 +168,7 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
             held(refs=[taken()], awaited=True),
             held(refs=[taken(kind=RefKind.MOD)]),
             held(refs=[taken()], marks=CACHED, reasons=Reason.EXCESS),  # may be a fault's
-            dumped(page(marks=Mark(0)), refcount=3, mapcount=1, anon=True),
+            dumped(page(marks=0), refcount=3, mapcount=1, anon=True),
         ],
     ),
     "lru_batch": (
@@ -192,14 +192,14 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         [
             cached(file=BDEV, flags=frozenset({"private"})),
             cached(file=BDEV, marks=NO_REF | Mark.FILE, reasons=Reason.VISITED),
-            dumped(page(marks=Mark(0)), aops="def_blk_aops", flags=["private"], refcount=3, mapcount=0),
+            dumped(page(marks=0), aops="def_blk_aops", flags=["private"], refcount=3, mapcount=0),
         ],
         [
             cached(file=BDEV),
             cached(file=BDEV, flags=frozenset({"private"}), draft=attempt(failed_migrations=0)),
             cached(file=BDEV, flags=frozenset({"private"}), reasons=Reason.LEFT | Reason.LOCKED),
             cached(marks=NO_REF | Mark.FILE, reasons=Reason.VISITED),
-            dumped(page(marks=Mark(0)), aops="ext4_aops", flags=["private"], refcount=3, mapcount=0),
+            dumped(page(marks=0), aops="ext4_aops", flags=["private"], refcount=3, mapcount=0),
         ],
     ),
     "no_migration_handler": (
@@ -225,8 +225,8 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         ],
     ),
     "preexisting": (
-        [page(reasons=Reason.NAMED, marks=Mark(0)), page(reasons=Reason.NAMED, marks=Mark(0), state=State.UNSEEN)],
-        [page(reasons=Reason.NAMED), page(marks=Mark(0)), page(reasons=Reason.NAMED, marks=Mark(0), state=State.BUDDY)],
+        [page(reasons=Reason.NAMED, marks=0), page(reasons=Reason.NAMED, marks=0, state=State.UNSEEN)],
+        [page(reasons=Reason.NAMED), page(marks=0), page(reasons=Reason.NAMED, marks=0, state=State.BUDDY)],
     ),
     "unknown": ([page(reasons=Reason.NAMED)], [page(), page(reasons=Reason.NAMED, awaited=True)]),
 }  # fmt: skip
@@ -344,7 +344,7 @@ ORDERED: list[tuple[str, Callable[[], Suspect], list[str]]] = [
      min_excess=1, confirmed=1), ["writeback"]),
     ("two unexplained references beside I/O are", lambda: cached(reasons=Reason.WRITEBACK | Reason.EXCESS | Reason.LEFT,
      min_excess=2, confirmed=2), ["writeback", "extra_reference"]),
-    ("preexisting before unknown", lambda: page(reasons=Reason.NAMED, marks=Mark(0)), ["preexisting"]),
+    ("preexisting before unknown", lambda: page(reasons=Reason.NAMED, marks=0), ["preexisting"]),
     ("unknown only where nothing else is", lambda: held(reasons=Reason.NAMED | Reason.EXCESS), ["extra_reference"]),
     ("nothing of a page that is fine", page, []),
 ]  # fmt: skip

@@ -91,18 +91,17 @@ def waits_for(draft: Draft, suspect: Suspect) -> tuple[Wait, ...]:
 def merge(attempt_id: str, rows: Iterable[Row]) -> list[Culprit]:
     """Adjacent pages with the same story become one row."""
     culprits: list[Culprit] = []
-    ordered = sorted(rows, key=lambda row: (row.cause.code, str(row.sameness()), row.suspect.pfn))
+    told = [(row.sameness(), row) for row in rows]
+    told.sort(key=lambda one: (one[1].cause.code, str(one[0]), one[1].suspect.pfn))
     run: list[Row] = []
-    for row in ordered:
-        joins = (
-            run
-            and row.sameness() == run[-1].sameness()
-            and row.suspect.pfn == run[-1].suspect.pfn + run[-1].suspect.pages
-        )
+    before: object = None
+    for sameness, row in told:
+        joins = run and sameness == before and row.suspect.pfn == run[-1].suspect.pfn + run[-1].suspect.pages
         if run and not joins:
             culprits.append(_culprit(run))
             run = []
         run.append(row)
+        before = sameness
     if run:
         culprits.append(_culprit(run))
     culprits.sort(key=lambda culprit: (culprit.start_pfn, culprit.cause, str(culprit.holder)))

@@ -129,8 +129,8 @@ class Suspect:
     pages: int
     first_ns: int
     last_ns: int
-    reasons: Reason
-    marks: Mark
+    reasons: int  # of replay.state.Reason
+    marks: int  # of replay.state.Mark
     state: State
     order: int
     count: int
@@ -243,8 +243,10 @@ def suspects_of(engine: Engine, run: Run, drafts: Sequence[Draft]) -> dict[int, 
         claims.setdefault(suspect, []).append(ref)
     names = {1 << bit: name for name, bit in run.flag_bits.items()}
     found: dict[int, list[Suspect]] = {}
-    for number, row in enumerate(engine.table("suspects")):
-        attempt, awaited = divmod(int(row["attempt"]), 2)
+    rows = engine.table("suspects")
+    for number, values in enumerate(rows.tolist()):
+        row = dict(zip(rows.dtype.names or (), values, strict=True))
+        attempt, awaited = divmod(row["attempt"], 2)
         held = [_ref(refs[at]) for at in claims.get(number, ())]
         found.setdefault(attempt, []).append(_suspect(run, drafts[attempt], bool(awaited), row, files, held, names))
     return found
@@ -263,7 +265,7 @@ def logged_suspects(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
         if row["reason"] not in ("migration failure", "unmovable page", "isolation failed"):
             continue
         when = draft.start_ns if row["time_ns"] is None else row["time_ns"]
-        named = Reason.NAMED if pfn == draft.log_pfn else Reason(0)
+        named = Reason.NAMED if pfn == draft.log_pfn else 0
         suspect = unreplayed(run, draft, pfn, row["order"] or 0, when)
         suspect.reasons = Reason.LOGGED | named
         suspect.count, suspect.mapcount = row["refcount"] or 0, (row["mapcount"] or 0) - 1
@@ -289,8 +291,8 @@ def unreplayed(run: Run, draft: Draft, pfn: int, order: int, time_ns: int) -> Su
         pages=1 << order,
         first_ns=time_ns,
         last_ns=time_ns,
-        reasons=Reason(0),
-        marks=Mark(0),
+        reasons=0,
+        marks=0,
         state=State.ALLOCATED,
         order=order,
         count=0,
@@ -337,7 +339,7 @@ def _flags(value: int, names: Mapping[int, str]) -> frozenset[str]:
     return frozenset(name for mask, name in names.items() if value & mask)
 
 
-def _file(run: Run, row: np.void, files: np.ndarray[Any, Any]) -> File | None:
+def _file(run: Run, row: Mapping[str, int], files: np.ndarray[Any, Any]) -> File | None:
     if row["file"] < 0:
         return None
     dev, ino = (_time(int(files[row["file"]][name])) for name in ("dev", "ino"))
@@ -351,7 +353,7 @@ def _suspect(
     run: Run,
     draft: Draft,
     awaited: bool,
-    row: np.void,
+    row: Mapping[str, int],
     files: np.ndarray[Any, Any],
     held: list[Ref],
     names: Mapping[int, str],
@@ -361,26 +363,26 @@ def _suspect(
         run=run,
         draft=draft,
         awaited=awaited,
-        pfn=int(row["pfn"]),
-        pages=1 << int(row["order"]) if row["state"] == State.ALLOCATED else 1,
-        first_ns=int(row["first_ns"]),
-        last_ns=int(row["last_ns"]),
-        reasons=Reason(int(row["reasons"])),
-        marks=Mark(int(row["marks"])),
-        state=State(int(row["state"])),
-        order=int(row["order"]),
-        count=int(row["count"]),
-        mapcount=int(row["mapcount"]),
-        flags=_flags(int(row["flags"]), names),
-        post_flags=_flags(int(row["post_flags"]), names),
-        gfp=int(row["gfp"]),
-        alloc_ns=int(row["alloc_ns"]) if born else None,
-        alloc_tid=int(row["alloc_tid"]) if born else None,
+        pfn=row["pfn"],
+        pages=1 << row["order"] if row["state"] == State.ALLOCATED else 1,
+        first_ns=row["first_ns"],
+        last_ns=row["last_ns"],
+        reasons=row["reasons"],
+        marks=row["marks"],
+        state=State(row["state"]),
+        order=row["order"],
+        count=row["count"],
+        mapcount=row["mapcount"],
+        flags=_flags(row["flags"], names),
+        post_flags=_flags(row["post_flags"], names),
+        gfp=row["gfp"],
+        alloc_ns=row["alloc_ns"] if born else None,
+        alloc_tid=row["alloc_tid"] if born else None,
         file=_file(run, row, files),
-        min_excess=int(row["min_excess"]),
-        confirmed=int(row["confirmed"]),
+        min_excess=row["min_excess"],
+        confirmed=row["confirmed"],
         pending=bool(row["pending"]),
-        own=int(row["own"]),
+        own=row["own"],
         post_ns=_time(row["post_ns"]),
         clear_ns=_time(row["clear_ns"]),
         clear_tid=_time(row["clear_tid"]),

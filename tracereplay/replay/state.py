@@ -6,7 +6,7 @@ the kernel's SPARSEMEM, but of 2^11 pages: present only where the trace touches 
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +44,8 @@ class PageType(IntEnum):
     OTHER = 15
 
 
-class Mark(IntFlag):
-    """Facts about a page frame; those above WINDOW hold since the last watch of its range began."""
+class Mark(IntEnum):
+    """Facts about a page frame, each a bit; those above WINDOW hold since the last watch of its range began."""
 
     COUNTED = 1  # a page_ref event told its count in this life
     ANON = 2  # mapping says anonymous
@@ -122,8 +122,8 @@ REF = np.dtype(
 )
 
 
-class Reason(IntFlag):
-    """Why a probe took a page for a suspect; the causes are decided from these, the state and the ledger."""
+class Reason(IntEnum):
+    """Why a probe took a page for a suspect, each a bit; causes are decided from these, the state and the ledger."""
 
     EXCESS = 1  # references beyond the expected ones
     LEFT = 2  # the isolating task took it up and left it: neither migrated nor freed
