@@ -1,6 +1,6 @@
 """A coverage-guided fuzzer (atheris, libFuzzer) over every decoder: it reads or refuses, and never does anything else.
 
-    pip install atheris
+    pip install -e '.[fuzz]'
     python -m benchmarks.fuzz DECODER [FOLDER] [libFuzzer flags: -max_total_time=300 -runs=1000 ...]
     NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=/tmp/checked python -m benchmarks.fuzz DECODER ...    # compiled loops too
 
