@@ -14,6 +14,18 @@ BLOCK_BYTES = 1 << 21
 LINE_LIMIT_BYTES = 1 << 16
 
 
+def text_pieces(path: Path, losses: list[Loss]) -> Iterator[bytes]:
+    """The text as it comes, cut anywhere.
+
+    Packed text (`parsers.opened`) that ends early or is damaged ends there, with a `truncated` or `corrupt_chunk` loss.
+    Errors: InputError when the file cannot be read, or holds NUL bytes at its beginning (it is no text then).
+    """
+    for number, piece in enumerate(plain_pieces(path, losses)):
+        if number == 0 and b"\0" in piece[:4096]:
+            raise InputError("this is no text file (it holds NUL bytes)", path=path)
+        yield piece
+
+
 def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Pieces of about BLOCK_BYTES."""
     parts: list[bytes] = []
@@ -30,15 +42,9 @@ def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def text_blocks(path: Path, losses: list[Loss]) -> Iterator[bytes]:
-    """The text in blocks of whole lines (about `BLOCK_BYTES`; an overlong line is cut).
-
-    Packed text (`parsers.opened`) that ends early or is damaged ends there, with a `truncated` or `corrupt_chunk` loss.
-    Errors: InputError when the file cannot be read, or holds NUL bytes at its beginning (it is no text then).
-    """
+    """The text (see `text_pieces`) in blocks of whole lines (about `BLOCK_BYTES`; an overlong line is cut)."""
     rest = b""
-    for number, piece in enumerate(_blocks(plain_pieces(path, losses))):
-        if number == 0 and b"\0" in piece[:4096]:
-            raise InputError("this is no text file (it holds NUL bytes)", path=path)
+    for piece in _blocks(text_pieces(path, losses)):
         end = piece.rfind(b"\n") + 1
         if end == 0 and len(rest) < LINE_LIMIT_BYTES:
             rest += piece
