@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-BUFFER_BYTES = 1 << 22
+BUFFER_BYTES = 1 << 23
 
 
 class LineBuffer:
     """Lines raw[:stop], each of which ends with a newline alone; `raw` goes on for `behind` bytes or more.
 
+    pieces -- of the text; each is done with when the next is asked for.
     last -- whether the text ends with them. A line that is longer than the buffer is cut.
     """
 
-    def __init__(self, pieces: Iterator[bytes], behind: int) -> None:
+    def __init__(self, pieces: Iterator[bytes | memoryview], behind: int) -> None:
         self.raw = bytearray(BUFFER_BYTES + 1 + behind)
         self.stop, self.last = 0, False
         self._pieces = pieces

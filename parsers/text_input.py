@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.opened import plain_pieces
+from tracereplay.parsers.opened import plain_pieces, plain_views
 
 BLOCK_BYTES = 1 << 21
 # No line of a log or trace is longer; a file without line ends must not be taken into memory whole.
 LINE_LIMIT_BYTES = 1 << 16
+Piece = TypeVar("Piece", bound=bytes | memoryview)
 
 
-def text_pieces(path: Path, losses: list[Loss]) -> Iterator[bytes]:
-    """The text as it comes, cut anywhere.
+def text_views(path: Path, losses: list[Loss]) -> Iterator[bytes | memoryview]:
+    """The text as it comes, cut anywhere, each piece good until the next; see `text_blocks`."""
+    return _checked(path, plain_views(path, losses))
 
-    Packed text (`parsers.opened`) that ends early or is damaged ends there, with a `truncated` or `corrupt_chunk` loss.
-    Errors: InputError when the file cannot be read, or holds NUL bytes at its beginning (it is no text then).
-    """
-    for number, piece in enumerate(plain_pieces(path, losses)):
-        if number == 0 and b"\0" in piece[:4096]:
+
+def _checked(path: Path, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    for number, piece in enumerate(pieces):
+        if number == 0 and b"\0" in bytes(piece[:4096]):
             raise InputError("this is no text file (it holds NUL bytes)", path=path)
         yield piece
 
@@ -42,9 +44,13 @@ def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def text_blocks(path: Path, losses: list[Loss]) -> Iterator[bytes]:
-    """The text (see `text_pieces`) in blocks of whole lines (about `BLOCK_BYTES`; an overlong line is cut)."""
+    """The text in blocks of whole lines (about `BLOCK_BYTES`; an overlong line is cut).
+
+    Packed text (`parsers.opened`) that ends early or is damaged ends there, with a `truncated` or `corrupt_chunk` loss.
+    Errors: InputError when the file cannot be read, or holds NUL bytes at its beginning (it is no text then).
+    """
     rest = b""
-    for piece in _blocks(text_pieces(path, losses)):
+    for piece in _blocks(_checked(path, plain_pieces(path, losses))):
         end = piece.rfind(b"\n") + 1
         if end == 0 and len(rest) < LINE_LIMIT_BYTES:
             rest += piece

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.parsers import text_line_kernels as kernels
+from tracereplay.parsers import text_known_kernels as kernels
 
 Words = npt.NDArray[np.uint64]
 
@@ -27,10 +27,15 @@ class KnownTexts:
     def __len__(self) -> int:
         return int(self.used[0])
 
+    @property
+    def half_full(self) -> bool:
+        """Whether half of its room is taken."""
+        return bool(2 * self.used[0] > len(self.known) or 2 * self.used[1] > len(self.texts))
+
     def note(self, text: bytes | bytearray, space: int, value: int | None) -> bool:
         """Add a text and its value (None: lines with it are left to the patterns); whether there was room for it."""
-        padded = np.frombuffer(text + bytes(16), np.uint8)
-        row = int(kernels.note(words_of(padded), len(text), space, self.slots, self.known, self.texts, self.used))
+        words = words_of(np.frombuffer(text + bytes(16), np.uint8))
+        row = int(kernels.note(words, 0, len(text), space, self.slots, self.known, self.texts, self.used))
         if row >= 0:
             self.known[row, kernels.VALUE] = value or 0
             self.known[row, kernels.LEFT_OUT] = value is None

@@ -6,6 +6,7 @@ that text (`text_steps`).
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,12 +20,15 @@ from tracereplay.parsers.event_tables import numbers_array
 from tracereplay.parsers.text_buffer import LineBuffer
 from tracereplay.parsers.text_events import EventText
 from tracereplay.parsers.text_known import KnownTexts, words_of
+from tracereplay.parsers.text_known_kernels import BEHIND
 from tracereplay.parsers.text_spans import Spans
 from tracereplay.parsers.text_steps import Program, programs_of
+from tracereplay.parsers.text_value_kernels import TEXT_BITS, UNTOLD
 
 Ints = npt.NDArray[np.int64]
 
-ROWS = 1 << 16
+# No power of two: columns would lie in the same few lines of the cache.
+ROWS = (1 << 17) + 72
 # Bounds on what is remembered of one file; what goes beyond is left to the patterns.
 TASKS, TEXTS, EVENTS, WORDS_OF_A_COLUMN, PROGRAMS = 1 << 14, 1 << 13, 1 << 10, 1 << 9, 1 << 8
 CELLS = 1 << 8
@@ -59,8 +63,8 @@ class ReadRows:
         arrays: dict[str, pa.Array] = {}
         for column, values in zip(self.program.columns, self.cells, strict=True):
             if pa.types.is_string(column.type):
-                begin = values >> kernels.TEXT_BITS
-                end = begin + (values & (1 << kernels.TEXT_BITS) - 1)
+                begin = values >> TEXT_BITS
+                end = begin + (values & (1 << TEXT_BITS) - 1)
                 arrays[column.name] = Spans(self.raw, begin, end).arrow()
             else:
                 arrays[column.name] = numbers_array(values.copy(), column.type)
@@ -96,7 +100,7 @@ class PlainLines:
 def flags_of(word: str) -> int:
     """Letters of the flags column: common_flags, and preempt_count above its eight bits; UNTOLD for none."""
     if not word:
-        return kernels.UNTOLD
+        return UNTOLD
     bits = [table[letter] for table, letter in zip(LETTERS, word, strict=False)]
     return bits[0] | bits[1] | bits[2] | bits[3] << 8 | (bits[4] << 12 if len(bits) > 4 else 0)
 
@@ -110,6 +114,12 @@ def _letters() -> npt.NDArray[np.int16]:
 
 
 _LETTERS = _letters()
+
+
+def _cells(columns: int) -> Ints:
+    """Room for columns. Most are filled to a small part: as its own map, only those pages are taken that are written
+    (numpy asks for pages of 2 MiB)."""
+    return np.frombuffer(mmap.mmap(-1, columns * ROWS * 8), np.int64).reshape(columns, ROWS)
 
 
 class PlainReader:
@@ -130,17 +140,17 @@ class PlainReader:
         self._steps = np.zeros((0, kernels.STEP_FIELDS), np.int64)
         self._literals = np.zeros((0, 2), np.uint64)
         self._rows = np.empty((kernels.ROW_FIELDS, ROWS), np.int64)
-        self._cells = np.empty((CELLS, ROWS), np.int64)
+        self._cells = _cells(CELLS)
         self._filled = np.zeros(0, np.int64)
         self._others, self._frames = np.empty((ROWS, 3), np.int64), np.empty((ROWS, 3), np.int64)
         self._state = np.zeros(kernels.STATE_FIELDS, np.int64)
 
-    def take(self, pieces: Iterator[bytes]) -> Iterator[PlainLines]:
+    def take(self, pieces: Iterator[bytes | memoryview]) -> Iterator[PlainLines]:
         """Take a text apart, in stretches of whole lines, each of which is good until the next is asked for.
 
         No stretch ends in the middle of a stack.
         """
-        buffer = LineBuffer(pieces, kernels.BEHIND)
+        buffer = LineBuffer(pieces, BEHIND)
         raw = np.frombuffer(buffer.raw, np.uint8)
         state = self._state
         begin = 0
@@ -148,7 +158,7 @@ class PlainReader:
             begin = 0
             done = False
             while not done:
-                if len(self._tasks) > TASKS // 2:
+                if self._tasks.half_full:
                     self._tasks.clear()
                 state[:] = 0
                 state[kernels.PLACE] = begin
@@ -171,6 +181,7 @@ class PlainReader:
                 tasks.slots, tasks.known, tasks.texts, tasks.used, texts.slots, texts.known, texts.texts, self._rooms,
                 self._program_rows, self._first_program, self._steps, self._literals,
                 state, self._rows, self._cells, self._filled, self._others, self._frames,
+                np.full(len(self._steps), -1, np.int64),
             )  # fmt: skip
             if status != kernels.NEW:
                 return status == kernels.DONE
@@ -231,7 +242,7 @@ class PlainReader:
         self._program_rows = np.concatenate([self._program_rows, entry])
         self._filled = np.append(self._filled, 0)
         if first_cell + 1 + len(program.columns) > len(self._cells):
-            fresh = np.empty((2 * (first_cell + 1 + len(program.columns)), ROWS), np.int64)
+            fresh = _cells(2 * (first_cell + 1 + len(program.columns)))
             fresh[:first_cell, : self._filled.max()] = self._cells[:first_cell, : self._filled.max()]
             self._cells = fresh
         self._programs.append(program)

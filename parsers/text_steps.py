@@ -16,8 +16,10 @@ import pyarrow as pa
 
 from tracereplay import schema
 from tracereplay.parsers import text_line_kernels as kernels
+from tracereplay.parsers import text_value_kernels as values
 from tracereplay.parsers.catalog.spec import Read, Spelling
 from tracereplay.parsers.text_events import EventText, Shape
+from tracereplay.parsers.text_known_kernels import LONGEST
 from tracereplay.parsers.text_spans import Spans
 from tracereplay.parsers.text_values import read_values
 
@@ -27,18 +29,18 @@ PART = re.compile(
     r"|\\(?P<escaped>[().])|(?P<plain>[^\\()\[\]{}?*+.|^$])"
 )
 NUMBERS = {
-    r"\d+": kernels.DECIMAL,
-    r"-?\d+": kernels.DECIMAL | kernels.NEGATIVE,
-    r"0x[0-9a-f]+": kernels.PREFIXED,
-    r"[0-9a-f]+": kernels.BARE_HEX,
-    r"\w+": kernels.DECIMAL | kernels.BARE_HEX | kernels.PREFIXED,
-    r"\S+": kernels.DECIMAL | kernels.BARE_HEX | kernels.NEGATIVE | kernels.PREFIXED,
+    r"\d+": values.DECIMAL,
+    r"-?\d+": values.DECIMAL | values.NEGATIVE,
+    r"0x[0-9a-f]+": values.PREFIXED,
+    r"[0-9a-f]+": values.BARE_HEX,
+    r"\w+": values.DECIMAL | values.BARE_HEX | values.PREFIXED,
+    r"\S+": values.DECIMAL | values.BARE_HEX | values.NEGATIVE | values.PREFIXED,
 }
 # What each way of reading a number lets pass of these.
 READS = {
-    Read.NUMBER: kernels.DECIMAL | kernels.NEGATIVE | kernels.PREFIXED,
-    Read.OFFSET: kernels.DECIMAL | kernels.NEGATIVE | kernels.PREFIXED,
-    Read.HEX: kernels.BARE_HEX | kernels.PREFIXED,
+    Read.NUMBER: values.DECIMAL | values.NEGATIVE | values.PREFIXED,
+    Read.OFFSET: values.DECIMAL | values.NEGATIVE | values.PREFIXED,
+    Read.HEX: values.BARE_HEX | values.PREFIXED,
 }
 # Classes that let pass any word, also an empty one: what follows it tells where it ends.
 TEXTS = {r"\S*", ".*?", ".*"}
@@ -126,7 +128,7 @@ def _program(event: EventText, parts: list[_Part], words: bool, page_size_bytes:
         literal = part.literal.removeprefix(taken)
         taken = ""
         step = _step(event, part, literal, behind, words, columns, page_size_bytes)
-        if step is None or "] " in literal or len(literal) > kernels.LONGEST or not literal.isascii():
+        if step is None or "] " in literal or len(literal) > LONGEST or not literal.isascii():
             return None
         if step.kind == kernels.WORD:  # a text gives it back
             taken = behind.partition(" ")[0]
@@ -155,7 +157,7 @@ def _step(
     if part.key is None:
         if part.kind == r"\S+":
             return Step(text, kernels.PASSED) if ends else None
-        return Step(text, kernels.NUMBER, NUMBERS[part.kind] | kernels.UNSIGNED)
+        return Step(text, kernels.NUMBER, NUMBERS[part.kind] | values.UNSIGNED)
     spelling = event.spec.spelling.get(part.key) if event.spec else None
     how = spelling.read if spelling else Read.NUMBER
     if how in (Read.DISPLAY, Read.NULL_PAGE):
@@ -164,12 +166,12 @@ def _step(
     name = spelling.column if spelling else part.key
     column = event.column(name)
     if column is not None and pa.types.is_integer(column.type) and how in READS:
-        allowed = (READS[how] | kernels.COMMAS) if words else READS[how] & NUMBERS.get(part.kind, 0)
+        allowed = (READS[how] | values.COMMAS) if words else READS[how] & NUMBERS.get(part.kind, 0)
         stops = behind == "" or re.fullmatch(part.kind, "1" + behind[0]) is None or " " in behind
         if not allowed or not stops or column.type not in (pa.int64(), pa.uint64()):
             return None
-        allowed |= kernels.UNSIGNED * (column.type == pa.uint64())
-        allowed |= kernels.IS_PFN * (column.unit == "pfn") | kernels.IN_BYTES * (how is Read.OFFSET)
+        allowed |= values.UNSIGNED * (column.type == pa.uint64())
+        allowed |= values.IS_PFN * (column.unit == "pfn") | values.IN_BYTES * (how is Read.OFFSET)
         columns.append(Column(name, column.type))
         return Step(text, kernels.NUMBER, allowed, len(columns))
     suffix = behind.partition(" ")[0]
@@ -177,7 +179,7 @@ def _step(
         if part.kind not in TEXTS:
             return None
         columns.append(Column(event.column_name(name), pa.string()))
-        return Step(text, kernels.TEXT, kernels.COMMAS_BEHIND if words else len(suffix), len(columns))
+        return Step(text, kernels.TEXT, values.COMMAS_BEHIND if words else len(suffix), len(columns))
     rest = behind == "" and part.kind.startswith("[") and " " in part.kind
     if not rest and part.kind.startswith("["):
         return None

@@ -17,15 +17,15 @@ from tracereplay.parsers.base import Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.event_tables import numbers_array
 from tracereplay.parsers.text_events import EventText
-from tracereplay.parsers.text_line_kernels import UNTOLD
 from tracereplay.parsers.text_spans import Spans
 from tracereplay.parsers.text_trace_lines import NO_CPU, NO_TID, NO_TIME, UNKNOWN_COMM, LineBlock
+from tracereplay.parsers.text_value_kernels import UNTOLD
 from tracereplay.schema import EVENT_COLUMNS
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 # An event's name, rows of a block, and their fields.
-Part = tuple[str, Ints, list[pa.Field], list[pa.Array]]
+Part = tuple[str, Ints, dict[str, pa.Array]]
 
 # libtraceevent pads `event: ` to this width; kernel text does not.
 PADDED_NAME = 22
@@ -47,35 +47,51 @@ class BlockColumns:
     tid: npt.NDArray[np.int32]
     comm: npt.NDArray[np.int32]
     names: pa.StringArray
+    untold: dict[str, bool]  # whether some value of a column may be null
 
     @classmethod
     def of(cls, block: LineBlock) -> BlockColumns:
         """From the distinct tasks of a block."""
         names = sorted({task.comm for task in block.tasks} - {UNKNOWN_COMM})
         place = {name: index for index, name in enumerate(names)}
-        return cls(
-            block.task,
-            block.time_ns,
-            block.flags,
-            np.array([task.cpu for task in block.tasks], np.uint16),
-            np.array([task.tid for task in block.tasks], np.int32),
-            np.array([place.get(task.comm, -1) for task in block.tasks], np.int32),
-            pa.array(names, pa.string()),
-        )
+        cpu = np.array([task.cpu for task in block.tasks], np.uint16)
+        tid = np.array([task.tid for task in block.tasks], np.int32)
+        comm = np.array([place.get(task.comm, -1) for task in block.tasks], np.int32)
+        untold = {
+            "time_ns": bool((block.time_ns == NO_TIME).any()),
+            "cpu": bool((cpu == NO_CPU).any()),
+            "tid": bool((tid == NO_TID).any()),
+            "comm": bool((comm < 0).any()),
+        }
+        return cls(block.task, block.time_ns, block.flags, cpu, tid, comm, pa.array(names, pa.string()), untold)
 
     def arrays(self, rows: Ints, first_seq: int) -> list[pa.Array]:
         """EVENT_COLUMNS of these rows."""
         task, flags = self.task[rows], self.flags[rows]
-        untold = flags == UNTOLD
+        comm = self._numbers("comm", self.comm[task], -1, pa.int32())
         return [
             numbers_array(rows + first_seq, pa.uint64()),
-            _numbers(self.time_ns[rows], NO_TIME, pa.int64()),
-            _numbers(self.cpu[task], NO_CPU, pa.uint16()),
-            _numbers(self.tid[task], NO_TID, pa.int32()),
-            pa.DictionaryArray.from_arrays(_numbers(self.comm[task], -1, pa.int32()), self.names),
-            numbers_array(flags.astype(np.uint8), pa.uint8(), untold),
-            numbers_array((flags >> 8).astype(np.uint8), pa.uint8(), untold),
+            self._numbers("time_ns", self.time_ns[rows], NO_TIME, pa.int64()),
+            self._numbers("cpu", self.cpu[task], NO_CPU, pa.uint16()),
+            self._numbers("tid", self.tid[task], NO_TID, pa.int32()),
+            pa.DictionaryArray.from_arrays(comm, self.names),
+            *_common(flags),
         ]
+
+    def _numbers(self, name: str, values: npt.NDArray[np.generic], unknown: int, kind: pa.DataType) -> pa.Array:
+        """Numbers, null where they are unknown."""
+        return numbers_array(values, kind, values == unknown if self.untold[name] else None)
+
+
+def _common(flags: Ints) -> tuple[pa.Array, pa.Array]:
+    """common_flags and preempt_count; trace-cmd tells neither."""
+    untold = flags == UNTOLD
+    if untold.all():
+        return pa.nulls(len(flags), pa.uint8()), pa.nulls(len(flags), pa.uint8())
+    return (
+        numbers_array(flags.astype(np.uint8), pa.uint8(), untold),
+        numbers_array((flags >> 8).astype(np.uint8), pa.uint8(), untold),
+    )
 
 
 def padding(name: str) -> int:
@@ -97,15 +113,16 @@ class TableBuilder:
     page_size_bytes: int = 4096
     unreadable: dict[str, int] = field(default_factory=dict)
     _events: dict[str, EventText] = field(default_factory=dict)
+    _schemas: dict[tuple[str, ...], pa.Schema] = field(default_factory=dict)
 
     def tables(self, block: LineBlock, first_seq: int) -> dict[str, pa.Table]:
         """Tables by event; `seq` is the row's place in the file."""
         inside = self._inside(block.time_ns)
         columns = BlockColumns.of(block)
         tables: dict[str, list[pa.Table]] = {}
-        for name, rows, fields, values in chain(self._read_rows(block, inside), self._unread_rows(block, inside)):
-            schema = pa.schema([*_COMMON, *fields])
-            table = pa.Table.from_arrays([*columns.arrays(rows, first_seq), *values], schema=schema)
+        for name, rows, values in chain(self._read_rows(block, inside), self._unread_rows(block, inside)):
+            arrays = [*columns.arrays(rows, first_seq), *values.values()]
+            table = pa.Table.from_arrays(arrays, schema=self._schema(name, tuple(values)))
             tables.setdefault(name, []).append(table)
         return {name: joined(parts) for name, parts in tables.items()}
 
@@ -120,6 +137,14 @@ class TableBuilder:
         start = self.window.start_ns if self.window.start_ns is not None else np.iinfo(np.int64).min
         end = self.window.end_ns if self.window.end_ns is not None else np.iinfo(np.int64).max
         return np.asarray((time_ns >= start) & (time_ns <= end) & (time_ns != NO_TIME))
+
+    def _schema(self, name: str, columns: tuple[str, ...]) -> pa.Schema:
+        """EVENT_COLUMNS and these columns of an event."""
+        schema = self._schemas.get((name, *columns))
+        if schema is None:
+            fields = [FRAMES] if columns == (FRAMES.name,) else self.event(name).fields(columns)
+            schema = self._schemas[(name, *columns)] = pa.schema([*_COMMON, *fields])
+        return schema
 
     def event(self, name: str) -> EventText:
         """The shapes of an event."""
@@ -137,8 +162,7 @@ class TableBuilder:
             for part in parts:
                 chosen = part if inside is None else part.kept(inside[part.rows])
                 if len(chosen.rows):
-                    values = chosen.fields()
-                    yield name, chosen.rows, self.event(name).fields(list(values)), list(values.values())
+                    yield name, chosen.rows, chosen.fields()
 
     def _unread_rows(self, block: LineBlock, inside: Mask | None) -> Iterator[Part]:
         """All others, a part for each way in which an event is spelled."""
@@ -158,7 +182,7 @@ class TableBuilder:
     def _spelled(self, name: str, rows: Ints, block: LineBlock) -> Iterator[Part]:
         if len(block.stack_rows) and (stacks := np.isin(rows, block.stack_rows)).any():
             places = pa.array(np.searchsorted(block.stack_rows, rows[stacks]))
-            yield name, rows[stacks], [FRAMES], [block.frames.take(places)]
+            yield name, rows[stacks], {FRAMES.name: block.frames.take(places)}
             rows = rows[~stacks]
         event = self.event(name)
         payloads = block.payload.take(rows)
@@ -173,14 +197,9 @@ class TableBuilder:
                 places = places[~astray]
                 values = {field: array.filter(pa.array(~astray)) for field, array in values.items()}
             if len(places):
-                yield name, places, event.fields(list(values)), list(values.values())
+                yield name, places, values
         if bad:
             self.unreadable[name] = self.unreadable.get(name, 0) + bad
-
-
-def _numbers(values: npt.NDArray[np.generic], unknown: int, kind: pa.DataType) -> pa.Array:
-    """Numbers, null where they are unknown."""
-    return numbers_array(values, kind, values == unknown)
 
 
 def joined(parts: Sequence[pa.Table]) -> pa.Table:

@@ -21,7 +21,7 @@ from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.enums import PAGE_FLAGS
 from tracereplay.parsers.page_stream import page_stream, page_streams, rechunked
 from tracereplay.parsers.text_events import typed
-from tracereplay.parsers.text_input import text_blocks, text_pieces
+from tracereplay.parsers.text_input import text_blocks, text_views
 from tracereplay.parsers.text_plain_lines import PlainReader
 from tracereplay.parsers.text_trace_losses import LossScan
 from tracereplay.parsers.text_trace_shapes import Rewrite, shapes_of
@@ -148,8 +148,9 @@ class TextTraceReader:
         number = 1
         rewrite = shapes_of(self.path).rewrite
         reader = PlainReader(builder.event, self.page_size_bytes)
+        pieces: Iterator[bytes | memoryview]
         if rewrite is None:
-            pieces = text_pieces(self.path, losses)
+            pieces = text_views(self.path, losses)
         else:
             pieces = (rewrite(raw.replace(b"\r\n", b"\n")) for raw in text_blocks(self.path, losses))
         for plain in reader.take(pieces):

@@ -254,6 +254,15 @@ def test_tables_that_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+def test_tasks_far_from_their_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their table is full of bytes long before it is full of tasks."""
+    monkeypatch.setattr(text_plain_lines, "TASKS", 64)
+    lines = [f"task-{n}{' ' * 200}[000] 1.{n:06d}: my_event: a=1\n" for n in range(100)]
+    blocks = list(by_loop("".join(lines).encode(), TableBuilder()))
+    assert [block.tasks[code].tid for block in blocks for code in block.task] == list(range(100))
+    assert len(blocks) > 1
+
+
 def test_blocks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stack = HEAD + "<stack trace>\n => f\n => g (ffffffff81234567)\n => h+0x1/0x2\n"
     path = tmp_path / "trace.txt"
