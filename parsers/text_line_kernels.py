@@ -202,8 +202,8 @@ def take_lines(
                         at += 8
                 behind = char_at(raw, at + 1)
                 if char_at(raw, at) == COLON:
-                    payload = at + 2 if behind == BLANK else at + 1
-                    plain = behind == BLANK or behind == NEWLINE
+                    payload = at + 2
+                    plain = behind == BLANK
                 else:
                     payload = at
                     plain = char_at(raw, at) == NEWLINE and char_at(raw, at - 1) == MORE
