@@ -35,7 +35,11 @@ class PerfScriptReader(TextTraceReader):
     def _form(self) -> str:
         return "perf script"
 
-    def _blocks(self, _builder: TableBuilder, losses: list[Loss]) -> Iterator[tuple[int, LineBlock]]:
+    def _blocks(
+        self,
+        builder: TableBuilder,  # noqa: ARG002 (no field is read along with its line)
+        losses: list[Loss],
+    ) -> Iterator[tuple[int, LineBlock]]:
         number = 1
         for raw in whole_samples(text_blocks(self.path, losses)):
             text = line_array(raw)
