@@ -7,6 +7,7 @@ has no name and is gone with its last user. A file that unpacks to far more than
 from __future__ import annotations
 
 import errno
+import io
 import lzma
 import shutil
 import stat
@@ -15,9 +16,9 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar, cast
 
 import zstandard
 
@@ -27,6 +28,7 @@ from tracereplay.parsers.base import TraceInfo
 
 STANDARD_INPUT = "-"
 PIECE_BYTES = 1 << 20
+VIEW_BYTES = 1 << 18  # stays in a core's cache
 # The most zstd makes of one byte is about 32 KiB: what is fed to it at once bounds what comes out at once.
 ZSTD_FEED_BYTES = 1 << 10
 FEED_BYTES = 1 << 16
@@ -36,6 +38,7 @@ DECODER_MEMORY_BYTES = 1 << 28
 FREE_BYTES = 1 << 30
 LARGEST_RATIO = 400
 
+Piece = TypeVar("Piece", bound=bytes | memoryview)
 MAGICS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
 
 
@@ -160,6 +163,23 @@ def plain_pieces(path: Path, losses: list[Loss]) -> Iterator[bytes]:
 
     Errors: InputError when the file cannot be read.
     """
+    return _contents(path, losses, lambda file: iter(partial(file.read, PIECE_BYTES), b""))
+
+
+def plain_views(path: Path, losses: list[Loss]) -> Iterator[bytes | memoryview]:
+    """The same for those who are done with a piece before they ask for the next: memory is used again."""
+    return _contents(path, losses, _views)
+
+
+def _views(file: IO[bytes]) -> Iterator[memoryview]:
+    view = memoryview(bytearray(VIEW_BYTES))
+    while size := cast("io.BufferedReader", file).readinto(view):
+        yield view[:size]
+
+
+def _contents(
+    path: Path, losses: list[Loss], pieces_of: Callable[[IO[bytes]], Iterator[Piece]]
+) -> Iterator[bytes | Piece]:
     try:
         file = readable(path).open("rb")
     except OSError as error:
@@ -171,8 +191,7 @@ def plain_pieces(path: Path, losses: list[Loss]) -> Iterator[bytes]:
             if packing:
                 yield from unpacked_pieces(file, packing)
                 return
-            while piece := file.read(PIECE_BYTES):
-                yield piece
+            yield from pieces_of(file)
     except DamagedError as error:
         losses.append(error.loss)
     except OSError as error:

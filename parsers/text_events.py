@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from tracereplay.parsers.catalog.spec import EventSpec, Read
 from tracereplay.parsers.text_spans import Spans
 from tracereplay.parsers.text_values import NULL_POINTER, matches, read_values
-from tracereplay.schema import EVENT_COLUMNS
+from tracereplay.schema import EVENT_COLUMNS, Column
 
 KEY = re.compile(r"(?:^|(?<=[ ,(]))([A-Za-z_]\w*)=", re.ASCII)
 BOTH_NUMBERS = re.compile(r"=0x[0-9a-fA-F]+ \(-?\d+\)")
@@ -94,6 +94,28 @@ class EventText:
         """Whether blanks before the payload may belong to it (console)."""
         return bool(self.spec and any(pattern.startswith("(?P<") for pattern in self.spec.text))
 
+    @property
+    def subject(self) -> str | None:
+        """The column that tells the page the event is about, where it has one."""
+        return (self.spec.args.get("pfn") or self.spec.args.get("mapping")) if self.spec else None
+
+    def column(self, name: str) -> Column | None:
+        """What the catalogue says of a column."""
+        return self._columns.get(name)
+
+    def column_name(self, name: str) -> str:
+        """The column of a field that the catalogue does not know."""
+        return f"{name}_field" if name in RESERVED and name not in self._columns else name
+
+    def plain_shapes(self, payload: str) -> list[Shape]:
+        """Shapes that rows may have without any shape being asked that comes before them: those that the catalogue
+        declares (they exclude each other), else what the first payload shows."""
+        if not self.spec or not self.spec.text:
+            if not self.shapes:
+                self.shapes += _inferred(payload)
+            return self.shapes[:1] if self.shapes and self.shapes[0].pattern is None else []
+        return self.shapes[: len(self.spec.text)]
+
     def parse(self, payloads: Spans) -> Iterator[ParsedRows]:
         """Split by shape. Payloads that no shape fits come last, with no keys (events that the catalogue does not
         know: with the key `text`)."""
@@ -125,7 +147,7 @@ class EventText:
         """
         columns: dict[str, pa.Array] = {}
         null_pages: tuple[str, Spans] | None = None
-        subject = (self.spec.args.get("pfn") or self.spec.args.get("mapping")) if self.spec else None
+        subject = self.subject
         unreadable = np.zeros(len(parsed.places), bool)
         astray = np.full(len(parsed.places), subject is not None)
         for key, texts in zip(parsed.keys, parsed.texts, strict=True):
@@ -138,7 +160,7 @@ class EventText:
                 continue
             column = self._columns.get(name)
             if column is None:
-                columns[f"{name}_field" if name in RESERVED else name] = texts.arrow()
+                columns[self.column_name(name)] = texts.arrow()
                 continue
             columns[name], bad = read_values(texts, column, spelling, page_size_bytes)
             unreadable |= bad

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.opened import plain_pieces
+from tracereplay.parsers.opened import plain_pieces, plain_views
 
 BLOCK_BYTES = 1 << 21
 # No line of a log or trace is longer; a file without line ends must not be taken into memory whole.
 LINE_LIMIT_BYTES = 1 << 16
+Piece = TypeVar("Piece", bound=bytes | memoryview)
+
+
+def text_views(path: Path, losses: list[Loss]) -> Iterator[bytes | memoryview]:
+    """The text as it comes, cut anywhere, each piece good until the next; see `text_blocks`."""
+    return _checked(path, plain_views(path, losses))
+
+
+def _checked(path: Path, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    for number, piece in enumerate(pieces):
+        if number == 0 and b"\0" in bytes(piece[:4096]):
+            raise InputError("this is no text file (it holds NUL bytes)", path=path)
+        yield piece
 
 
 def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -36,9 +50,7 @@ def text_blocks(path: Path, losses: list[Loss]) -> Iterator[bytes]:
     Errors: InputError when the file cannot be read, or holds NUL bytes at its beginning (it is no text then).
     """
     rest = b""
-    for number, piece in enumerate(_blocks(plain_pieces(path, losses))):
-        if number == 0 and b"\0" in piece[:4096]:
-            raise InputError("this is no text file (it holds NUL bytes)", path=path)
+    for piece in _blocks(_checked(path, plain_pieces(path, losses))):
         end = piece.rfind(b"\n") + 1
         if end == 0 and len(rest) < LINE_LIMIT_BYTES:
             rest += piece

@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracereplay.parsers.text_spans import Spans
-from tracereplay.parsers.text_trace_lines import UNKNOWN_COMM, LineBlock, LostMark, Task, stamps
+from tracereplay.parsers.text_trace_lines import NS_PER_S, UNKNOWN_COMM, LineBlock, LostMark, Task
+from tracereplay.parsers.text_value_kernels import UNTOLD
 
 Ints = npt.NDArray[np.int64]
 
@@ -82,6 +83,21 @@ class _Rows:
         chosen = pa.array(mask)
         parts = (part.filter(chosen) for part in (self.who, self.when, self.event, self.payload))
         return _Rows(self.place[mask], *parts)
+
+
+def line_array(raw: bytes) -> pa.StringArray:
+    """The lines of a block (line ends kept), without copying them."""
+    if b"\r" in raw:
+        raw = raw.replace(b"\r\n", b"\n")
+    if not raw.endswith(b"\n"):
+        raw += b"\n"
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        raw = raw.decode("utf-8", "replace").encode()
+    ends = np.flatnonzero(np.frombuffer(raw, np.uint8) == ord("\n")) + 1
+    offsets = np.concatenate([[0], ends]).astype(np.int32)
+    return pa.Array.from_buffers(pa.string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(raw)])
 
 
 def take_lines(lines: pa.StringArray, header: PerfHeader) -> LineBlock:
@@ -193,14 +209,13 @@ def _assembled(rows: _Rows, notes: _Notes, frame_places: Ints, frames: pa.String
     is_chain = order >= len(rows.place)
     place = rows.place[source]
     when = pc.extract_regex(rows.when, TIME)
-    empty = pa.array([""], pa.string()).take(pa.array(np.zeros(len(source), np.int64)))
     codes = np.where(is_chain, len(names), np.asarray(event.indices, np.int64)[source])
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     return LineBlock(
         tasks=[task for text in who.dictionary.to_pylist() if (task := _task(text))],
         task=np.asarray(who.indices, np.int64)[source],
-        time_ns=stamps(pc.struct_field(when, "whole"), pc.struct_field(when, "part"))[source],
-        flags=empty.dictionary_encode(),
+        time_ns=_stamps(pc.struct_field(when, "whole"), pc.struct_field(when, "part"))[source],
+        flags=np.full(len(source), UNTOLD, np.int64),
         events=[*names, *(["kernel_stack"] if len(with_chain) else [])],
         event=codes,
         payload=Spans.of(pc.if_else(pa.array(is_chain), "", rows.payload.take(pa.array(source)))),
@@ -210,6 +225,12 @@ def _assembled(rows: _Rows, notes: _Notes, frame_places: Ints, frames: pa.String
         odd=notes.odd,
         cpus=notes.header.cpus,
     )
+
+
+def _stamps(whole: pa.StringArray, part: pa.StringArray) -> Ints:
+    """Seconds and their parts as nanoseconds."""
+    digits = np.asarray(pc.utf8_length(part), np.int64)
+    return np.asarray(whole.cast(pa.int64())) * NS_PER_S + np.asarray(part.cast(pa.int64())) * 10 ** (9 - digits)
 
 
 def whole_samples(blocks: Iterator[bytes]) -> Iterator[bytes]:

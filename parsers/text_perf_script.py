@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.text_input import text_blocks
-from tracereplay.parsers.text_perf_lines import PerfHeader, take_lines, whole_samples
-from tracereplay.parsers.text_trace_lines import LineBlock, line_array
+from tracereplay.parsers.text_perf_lines import PerfHeader, line_array, take_lines, whole_samples
+from tracereplay.parsers.text_trace_lines import LineBlock
+from tracereplay.parsers.text_trace_tables import TableBuilder
 from tracereplay.parsers.trace_text import TextTraceReader
 
 
@@ -34,7 +35,11 @@ class PerfScriptReader(TextTraceReader):
     def _form(self) -> str:
         return "perf script"
 
-    def _blocks(self, losses: list[Loss]) -> Iterator[tuple[int, LineBlock]]:
+    def _blocks(
+        self,
+        builder: TableBuilder,  # noqa: ARG002 (no field is read along with its line)
+        losses: list[Loss],
+    ) -> Iterator[tuple[int, LineBlock]]:
         number = 1
         for raw in whole_samples(text_blocks(self.path, losses)):
             text = line_array(raw)

@@ -5,8 +5,8 @@
     comm-tid   [cpu] d..1. secs.usecs: <stack trace>  and lines ` => func`
     CPU:0 [LOST 12 EVENTS]              before the next event of that CPU (trace-cmd: DROPPED)
 
-Event lines written plainly are taken apart by a compiled loop (`text_trace_heads`); of the others those of unusual
-form are split a block at a time, and what is no event either way is looked at line by line.
+Lines written plainly are taken apart by a compiled loop (`text_plain_lines`); the patterns here say what a line means,
+and read every other line, one by one.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -14,7 +14,7 @@ form are split a block at a time, and what is no event either way is looked at l
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,23 +23,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.text_plain_lines import EVENT, STACKS, PlainLines, ReadRows, flags_of
 from tracereplay.parsers.text_spans import Spans
-from tracereplay.parsers.text_trace_heads import Heads, take_heads
 
 Ints = npt.NDArray[np.int64]
 
 # ASCII throughout: what Python lets pass as a digit, Arrow must be able to read.
 FLAGS = r"[dDbBX.][NnpLlbB.][hHsZz.][0-9a-f.][0-9a-f.]?"
-# `?` stands for a task, CPU or time that the text does not tell (`text_trace_shapes` writes it).
-WHEN = rf"^(?:(?P<flags>{FLAGS}) +)?(?:(?P<whole>\d+)(?:\.(?P<part>\d+))?|\?)$"
 # A comm may hold blanks, brackets and dashes: it ends at the last `-digits` before the bracket (it has 15 bytes;
 # quoting marks of mails and comments may stand before).
 WHO = re.compile(r"[ \t]*(?:(?://|[>|*]) *)*(.{1,16})-(\d{1,9}|\?) +(?:\([ \d-]{1,9}\) +)?\[(\d{1,4}|\?)$", re.ASCII)
-EVENT = re.compile(r"[A-Za-z_]\w*|<stack trace>|<user stack trace>", re.ASCII)
-# The whole line in one pattern, for what splitting cannot tell apart: colons in a comm, the function tracer's calls.
+# A line that tells of an event: its left part ends at the first stamp that a bracket stands before. `?` stands for a
+# task, CPU or time that the text does not tell (`text_trace_shapes` writes it).
 LINE = re.compile(
-    rf"(.{{1,60}}-(?:\d{{1,9}}|\?) +(?:\([ \d-]{{1,9}}\) +)?\[(?:\d{{1,4}}|\?))\] +"
-    rf"((?:{FLAGS} +)?(?:\d+(?:\.\d+)?|\?)): +(.*)",
+    rf"(?P<who>.{{1,100}}?-(?:\d{{1,9}}|\?) +(?:\([ \d-]{{1,9}}\) +)?\[(?:\d{{1,4}}|\?))\] +"
+    rf"(?:(?P<flags>{FLAGS}) +)?(?:(?P<whole>\d{{1,18}})(?:\.(?P<part>\d{{1,9}}))?|\?): +(?P<rest>.*)",
     re.ASCII,
 )
 # An event line inside another: its task stands behind the blanks that pad it.
@@ -50,7 +48,7 @@ INNER = re.compile(
 FREE_TEXT = frozenset({"console", "print", "bprint"})
 CALL = re.compile(r"\w.* <-")
 NAMED = re.compile(r"(?:\(\+\d+\) +)?([A-Za-z_]\w*:|<stack trace>|<user stack trace>)(.*)", re.ASCII)
-FRAME = r"^[\s/*>|]*=> (?P<frame>.*?)(?: \([0-9a-f]+\))?\s*$"
+FRAME = re.compile(r"[\s/*>|]*=> (?P<frame>.*?)(?: \([0-9a-f]+\))?\s*$")
 LOST = re.compile(r"[\s/*>|]*CPU:(\d{1,4}) \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?: DROPPED)?\]", re.ASCII)
 BUFFER_STARTED = re.compile(r"#+ CPU (\d{1,4}) buffer started #+", re.ASCII)
 ENTRIES = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})(?: +#P:(\d{1,5}))?", re.ASCII)
@@ -61,7 +59,7 @@ LATENCY = re.compile(r"# latency: .*#(\d{1,18})/(\d{1,18}), CPU.*?(?:#P:(\d{1,5}
 # What the columns hold where the text does not tell.
 NO_TIME, NO_TID, NO_CPU = -(1 << 63), -(1 << 31), (1 << 16) - 1
 UNKNOWN_COMM = "<...>"
-STACKS = {"<stack trace>": "kernel_stack", "<user stack trace>": "user_stack"}
+NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +86,22 @@ class LineBlock:
     """A stretch of lines, taken apart; rows are events in file order.
 
     task int64[rows] -- index into `tasks`; time_ns int64[rows], NO_TIME where there is none;
-    flags -- dictionary of strings, "" where absent;
+    flags int64[rows] -- as `flags_of` says them, UNTOLD where absent;
     event int64[rows] -- index into `events`; payload -- what follows `event: `;
+    read -- by event, rows whose fields have been read already;
     stack_rows, frames -- rows that are stacks, ascending, and a list of functions for each.
     """
 
     tasks: list[Task]
     task: Ints
     time_ns: Ints
-    flags: pa.DictionaryArray
+    flags: Ints
     events: list[str]
     event: Ints
     payload: Spans
     stack_rows: Ints
     frames: pa.ListArray
+    read: Mapping[int, Sequence[ReadRows]] = field(default_factory=dict)
     ticks: bool = False  # bare integers, whose unit text does not tell (counter, x86-tsc; boot in trace-cmd 3.1)
     lost: list[LostMark] = field(default_factory=list)
     odd: list[int] = field(default_factory=list)  # places of lines that were not understood
@@ -113,225 +113,166 @@ class LineBlock:
         return len(self.time_ns)
 
 
-def line_array(raw: bytes) -> pa.StringArray:
-    """The lines of a block (line ends kept), without copying them."""
-    if b"\r" in raw:
-        raw = raw.replace(b"\r\n", b"\n")
-    if not raw.endswith(b"\n"):
-        raw += b"\n"
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        raw = raw.decode("utf-8", "replace").encode()
-    ends = np.flatnonzero(np.frombuffer(raw, np.uint8) == ord("\n")) + 1
-    offsets = np.concatenate([[0], ends]).astype(np.int32)
-    return pa.Array.from_buffers(pa.string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(raw)])
-
-
-@dataclass(slots=True)
-class _Columns:
-    """Event lines before their parts are read: place of each line, and its four parts."""
-
-    place: Ints
-    who: pa.Array
-    when: pa.Array
-    event: pa.StringArray
-    payload: pa.StringArray
-
-    def kept(self, mask: npt.NDArray[np.bool_]) -> _Columns:
-        """The rows that `mask` selects."""
-        if mask.all():
-            return self
-        chosen = pa.array(mask)
-        return _Columns(
-            self.place[mask],
-            self.who.filter(chosen),
-            self.when.filter(chosen),
-            self.event.filter(chosen),
-            self.payload.filter(chosen),
-        )
-
-    def with_rows(self, rows: Sequence[tuple[int, str, str, str, str]]) -> _Columns:
-        """These and further rows, in the order of their lines."""
-        if not rows:
-            return self
-        places, *texts = zip(*rows, strict=True)
-        place = np.concatenate([self.place, np.array(places, np.int64)])
-        order = pa.array(np.argsort(place, kind="stable"))
-        parts = (self.who, self.when, self.event, self.payload)
-        merged = [
-            pa.concat_arrays([part, pa.array(text, pa.string())]).take(order)
-            for part, text in zip(parts, texts, strict=True)
-        ]
-        return _Columns(np.sort(place), *merged)
-
-
-def take_lines(lines: pa.StringArray) -> LineBlock:
-    """Take a block of whole lines apart."""
-    heads = take_heads(lines)
-    if not len(heads.others):
-        return _block_of(heads)
-    block, places, frame_places, frames = _take_others(lines.take(pa.array(heads.others)), heads.others)
-    if len(heads.place):
-        block, places = _merged(_block_of(heads), heads.place, block, places)
-    # marks came with the number of their line
-    block.lost = [replace(mark, row=int(np.searchsorted(places, mark.row))) for mark in block.lost]
-    _add_stacks(block, places, frame_places, frames)
+def take_lines(plain: PlainLines) -> LineBlock:
+    """The events of a stretch of lines, those that the compiled loop has left over among them."""
+    block = _block_of(plain)
+    places, frame_lines, frames = plain.line, plain.frame_lines, plain.frames.arrow()
+    if plain.others:
+        found = read_lines((number, text.decode("utf-8", "replace")) for number, text in plain.others)
+        if found.rows:
+            block, places = _merged(block, places, *found.block())
+        block.lost = [replace(mark, row=int(np.searchsorted(places, mark.row))) for mark in found.lost]
+        block.odd, block.overwritten, block.cpus, block.kernel = found.odd, found.overwritten, found.cpus, found.kernel
+        if found.frames:
+            frame_lines = np.concatenate([frame_lines, np.array([number for number, _ in found.frames], np.int64)])
+            order = np.argsort(frame_lines, kind="stable")
+            frame_lines = frame_lines[order]
+            frames = pa.concat_arrays([frames, pa.array([text for _, text in found.frames], pa.string())])
+            frames = frames.take(pa.array(order))
+    _add_stacks(block, places, frame_lines, frames)
     return block
 
 
-def _take_others(lines: pa.StringArray, numbers: Ints) -> tuple[LineBlock, Ints, Ints, pa.StringArray]:
-    """Lines of unusual form: (their events, the events' lines, the lines that are frames of stacks, those frames).
-
-    numbers int64[lines] -- of the lines in their block; marks of losses have their line's for their row.
-    """
-    columns = _split(lines)
-    columns = columns.kept(_plausible(columns))
-    columns, torn = _untorn(columns)
-    special = np.ones(len(lines), bool)
-    special[columns.place] = False
-    places = np.flatnonzero(special)
-    frames = pc.struct_field(pc.extract_regex(lines.take(pa.array(places)), FRAME), "frame")
-    is_frame = np.asarray(frames.is_valid())
-    columns, notes = _special_lines(columns, lines, places[~is_frame])
-    notes.odd = sorted({*notes.odd, *torn})
-    block = _assembled(columns, notes)
-    block.odd = numbers[block.odd].tolist()
-    block.lost = [replace(mark, row=int(numbers[mark.row])) for mark in block.lost]
-    return block, numbers[columns.place], numbers[places[is_frame]], frames.drop_null()
-
-
-def _block_of(heads: Heads) -> LineBlock:
+def _block_of(plain: PlainLines) -> LineBlock:
     """Events of plain lines."""
     return LineBlock(
-        tasks=[_task(text) for text in heads.tasks],
-        task=heads.task,
-        time_ns=heads.time_ns,
-        flags=pa.DictionaryArray.from_arrays(pa.array(heads.flag), pa.array(heads.flags, pa.string())),
-        events=heads.events,
-        event=heads.event,
-        payload=heads.payload,
+        tasks=[_task(text) for text in plain.tasks],
+        task=plain.task,
+        time_ns=plain.time_ns,
+        flags=plain.flags,
+        events=plain.events,
+        event=plain.event,
+        payload=plain.payload,
         stack_rows=np.zeros(0, np.int64),
         frames=pa.array([], pa.list_(pa.string())),
+        read=plain.read,
+        ticks=plain.ticks,
     )
 
 
 def _merged(plain: LineBlock, plain_places: Ints, other: LineBlock, other_places: Ints) -> tuple[LineBlock, Ints]:
-    """Events of both kinds of lines in the order of their lines, and those; the rest is the other's."""
+    """Events of both kinds of lines in the order of their lines, and those."""
     places = np.concatenate([plain_places, other_places])
     order = np.argsort(places, kind="stable")
-    flags = pa.chunked_array([plain.flags, other.flags.cast(plain.flags.type)]).unify_dictionaries().combine_chunks()
-    merged = replace(
-        other,
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    merged = LineBlock(
         tasks=plain.tasks + other.tasks,
         task=np.concatenate([plain.task, other.task + len(plain.tasks)])[order],
         time_ns=np.concatenate([plain.time_ns, other.time_ns])[order],
-        flags=flags.take(pa.array(order)),
+        flags=np.concatenate([plain.flags, other.flags])[order],
         events=plain.events + other.events,
         event=np.concatenate([plain.event, other.event + len(plain.events)])[order],
         payload=other.payload.behind(plain.payload).take(order),
-        ticks=other.ticks and bool(len(other_places)) and int(other_places[0]) < int(plain_places[0]),
+        stack_rows=plain.stack_rows,
+        frames=plain.frames,
+        read={code: [replace(part, rows=place[part.rows]) for part in parts] for code, parts in plain.read.items()},
+        ticks=(other if order[0] >= len(plain_places) else plain).ticks,
     )
     return merged, places[order]
 
 
-def _split(lines: pa.StringArray) -> _Columns:
-    """Lines of the form `who] when: event: payload`; a stack's or an empty message's line ends after the event."""
-    parts = pc.split_pattern(lines, ": ", max_splits=2)
-    counts, values = np.asarray(pc.list_value_length(parts)), parts.values
-    rows = np.flatnonzero(counts >= 2)
-    starts = np.asarray(parts.offsets)[:-1][rows].astype(np.int64)
-    payload = values.take(pa.array(starts + 2, mask=counts[rows] == 2)).fill_null("")
-    left = pc.split_pattern(values.take(pa.array(starts)), "] ", max_splits=1, reverse=True)
-    two = np.asarray(pc.list_value_length(left)) == 2
-    columns = _Columns(rows, left, left, values.take(pa.array(starts + 1)), payload).kept(two)
-    halves = columns.who.flatten()
-    columns.who = halves.take(pa.array(np.arange(0, len(halves), 2)))
-    columns.when = pc.utf8_ltrim(halves.take(pa.array(np.arange(1, len(halves), 2))), " ")
-    columns.payload = pc.utf8_rtrim(columns.payload, "\n")
-    return columns
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """What one line says of an event. time_ns -- NO_TIME where it has none; ticks -- whether it is a bare integer."""
 
-
-def _untorn(columns: _Columns) -> tuple[_Columns, list[int]]:
-    """Lines into which another writer's line was written (two readers of trace_pipe, one file): the second event is
-    whole, the first is given up. Also the places of such lines."""
-    suspects = np.flatnonzero(np.asarray(pc.match_substring(columns.payload, "] ")))
-    rows: list[tuple[int, str, str, str, str]] = []
-    given_up: list[int] = []
-    for row in suspects.tolist():
-        name = _event_name(columns.event[row].as_py())
-        found = INNER.search(columns.payload[row].as_py()) if name in SPECS and name not in FREE_TEXT else None
-        if found is not None:
-            given_up.append(row)
-            if inner := _event_line(found[1]):
-                rows.append((int(columns.place[row]), *inner))
-    if not given_up:
-        return columns, []
-    keep = np.ones(len(columns.place), bool)
-    keep[given_up] = False
-    return columns.kept(keep).with_rows(rows), columns.place[given_up].tolist()
-
-
-def _event_name(text: str) -> str:
-    """The event of a line: `mm_page_alloc`, or what stands in its place."""
-    return text.rstrip(" \n").removesuffix(":")
-
-
-def _plausible(columns: _Columns) -> npt.NDArray[np.bool_]:
-    """Whether the left part is a task on a CPU, the stamp a number of sensible length, and the event a name."""
-    who, event = columns.who.dictionary_encode(), columns.event.dictionary_encode()
-    good = np.array([WHO.match(text) is not None for text in who.dictionary.to_pylist()], bool)
-    named = np.array([EVENT.fullmatch(_event_name(text)) is not None for text in event.dictionary.to_pylist()], bool)
-    when = pc.extract_regex(columns.when, WHEN)
-    whole, part = pc.utf8_length(pc.struct_field(when, "whole")), pc.utf8_length(pc.struct_field(when, "part"))
-    digits = np.asarray(whole.fill_null(99))
-    fraction = np.asarray(part.fill_null(99))
-    sensible = np.where(fraction == 0, digits <= 18, (digits <= 9) & (fraction <= 9))
-    if not len(sensible):
-        return np.zeros(0, bool)
-    return np.asarray(sensible & good[np.asarray(who.indices)] & named[np.asarray(event.indices)])
+    task: Task
+    time_ns: int
+    flags: int
+    event: str
+    payload: str
+    ticks: bool
 
 
 @dataclass(slots=True)
-class _Notes:
-    """What the lines that are no events say."""
+class OtherLines:
+    """What lines say by the patterns: events, functions of stacks, and the rest, each with the number of its line."""
 
+    rows: list[tuple[int, EventLine]] = field(default_factory=list)
+    frames: list[tuple[int, str]] = field(default_factory=list)
     lost: list[LostMark] = field(default_factory=list)  # with the number of their line for a row
     odd: list[int] = field(default_factory=list)
     overwritten: int | None = None
     cpus: int | None = None
     kernel: str | None = None
 
+    def block(self) -> tuple[LineBlock, Ints]:
+        """The events as a block, and their lines."""
+        tasks = list(dict.fromkeys(row.task for _, row in self.rows))
+        events = list(dict.fromkeys(row.event for _, row in self.rows))
+        task_code = {task: code for code, task in enumerate(tasks)}
+        event_code = {event: code for code, event in enumerate(events)}
+        block = LineBlock(
+            tasks=tasks,
+            task=np.array([task_code[row.task] for _, row in self.rows], np.int64),
+            time_ns=np.array([row.time_ns for _, row in self.rows], np.int64),
+            flags=np.array([row.flags for _, row in self.rows], np.int64),
+            events=events,
+            event=np.array([event_code[row.event] for _, row in self.rows], np.int64),
+            payload=Spans.of(pa.array([row.payload for _, row in self.rows], pa.string())),
+            stack_rows=np.zeros(0, np.int64),
+            frames=pa.array([], pa.list_(pa.string())),
+            ticks=bool(self.rows) and self.rows[0][1].ticks,
+        )
+        return block, np.array([number for number, _ in self.rows], np.int64)
 
-def _special_lines(columns: _Columns, lines: pa.StringArray, places: Ints) -> tuple[_Columns, _Notes]:
-    """Lines that `HEAD` did not fit: events of unusual form, marks of losses, headers."""
-    notes = _Notes()
-    rows: list[tuple[int, str, str, str, str]] = []
-    for place, line in zip(places.tolist(), lines.take(pa.array(places)).to_pylist(), strict=True):
-        if row := _event_line(line):
-            rows.append((place, *row))
-        elif (found := INNER.search(line)) and (row := _event_line(found[1])):
-            rows.append((place, *row))
-            notes.odd.append(place)
-        elif not _tells(notes, place, line) and not NO_EVENT.match(line):
-            notes.odd.append(place)
-    return columns.with_rows(rows), notes
+
+def read_lines(lines: Iterable[tuple[int, str]]) -> OtherLines:
+    """Lines by their patterns, each with its number; their ends do not matter."""
+    found = OtherLines()
+    for number, text in lines:
+        line = text.rstrip("\n")
+        if not line or line.isspace():
+            continue
+        row = event_line(line)
+        if row is not None and (inner := _torn(row)):
+            # Two readers of trace_pipe, one file: the second event is whole, the first is given up.
+            found.odd.append(number)
+            row = event_line(inner)
+            if row is None:
+                continue
+        if row is not None:
+            found.rows.append((number, row))
+        elif frame := FRAME.match(line):
+            found.frames.append((number, frame["frame"]))
+        elif (torn := INNER.search(line)) and (row := event_line(torn[1])):
+            found.rows.append((number, row))
+            found.odd.append(number)
+        elif not _tells(found, number, line) and not NO_EVENT.match(line):
+            found.odd.append(number)
+    return found
 
 
-def _event_line(line: str) -> tuple[str, str, str, str] | None:
+def _torn(row: EventLine) -> str | None:
+    """The line of another writer within this one."""
+    if "] " not in row.payload or row.event not in SPECS or row.event in FREE_TEXT:
+        return None
+    found = INNER.search(row.payload)
+    return found[1] if found else None
+
+
+def event_line(line: str) -> EventLine | None:
+    """The event that a line tells of, if it does."""
     found = LINE.match(line)
-    if found is None or WHO.match(found[1]) is None or len(found[2]) > 26:
+    if found is None or WHO.match(found["who"]) is None or (found["part"] and len(found["whole"]) > 9):
         return None
-    whole, _, part = found[2].split()[-1].partition(".")
-    if len(whole) > (9 if part else 18) or len(part) > 9:
-        return None
-    if named := NAMED.match(found[3]):
-        return found[1], found[2], named[1], named[2].removeprefix(" ")
-    # The function tracer's call (`func <-parent`) is an event whose text is all it has.
-    return (found[1], found[2], "function:", found[3]) if CALL.match(found[3]) else None
+    event, _, payload = found["rest"].partition(": ")
+    event = event.rstrip(" ").removesuffix(":")
+    if EVENT.fullmatch(event) is None:
+        if named := NAMED.match(found["rest"]):
+            event, payload = named[1].removesuffix(":"), named[2].removeprefix(" ")
+        elif CALL.match(found["rest"]):
+            # The function tracer's call (`func <-parent`) is an event whose text is all it has.
+            event, payload = "function", found["rest"]
+        else:
+            return None
+    whole, part = found["whole"], found["part"]
+    time_ns = NO_TIME if whole is None else int(whole) * NS_PER_S + int(part.ljust(9, "0")) if part else int(whole)
+    flags = flags_of(found["flags"] or "")
+    return EventLine(_task(found["who"]), time_ns, flags, STACKS.get(event, event), payload, bool(whole) and not part)
 
 
-def _tells(notes: _Notes, place: int, line: str) -> bool:
+def _tells(notes: OtherLines, place: int, line: str) -> bool:
     if found := LOST.match(line):
         notes.lost.append(LostMark(int(found[1]), int(found[2]) if found[2] else None, place))
     elif found := BUFFER_STARTED.match(line):
@@ -351,30 +292,6 @@ def _tells(notes: _Notes, place: int, line: str) -> bool:
     return True
 
 
-def _assembled(columns: _Columns, notes: _Notes) -> LineBlock:
-    who, events = columns.who.dictionary_encode(), columns.event.dictionary_encode()
-    when = pc.extract_regex(columns.when, WHEN)
-    part = pc.struct_field(when, "part")
-    names = [_event_name(text) for text in events.dictionary.to_pylist()]
-    return LineBlock(
-        tasks=[_task(text) for text in who.dictionary.to_pylist()],
-        task=np.asarray(who.indices, np.int64),
-        time_ns=stamps(pc.struct_field(when, "whole"), part),
-        flags=pc.struct_field(when, "flags").dictionary_encode(),
-        events=[STACKS.get(name, name) for name in names],
-        event=np.asarray(events.indices, np.int64),
-        payload=Spans.of(columns.payload),
-        stack_rows=np.zeros(0, np.int64),
-        frames=pa.array([], pa.list_(pa.string())),
-        ticks=len(part) > 0 and part[0].as_py() == "" and pc.struct_field(when, "whole")[0].as_py() != "",
-        lost=notes.lost,
-        odd=notes.odd,
-        overwritten=notes.overwritten,
-        cpus=notes.cpus,
-        kernel=notes.kernel,
-    )
-
-
 def _task(text: str) -> Task:
     found = WHO.match(text)
     if found is None:
@@ -382,19 +299,6 @@ def _task(text: str) -> Task:
     if found[2] == "?":
         return Task(UNKNOWN_COMM, NO_TID, NO_CPU if found[3] == "?" else int(found[3]))
     return Task(found[1], int(found[2]), NO_CPU if found[3] == "?" else int(found[3]))
-
-
-def stamps(whole: pa.StringArray, part: pa.StringArray) -> Ints:
-    """Stamps as int64: nanoseconds, or ticks where there is no fraction; NO_TIME where there is no number."""
-    untimed = np.asarray(pc.equal(whole, ""))
-    if untimed.any():
-        return np.where(untimed, NO_TIME, stamps(pc.if_else(pa.array(untimed), "0", whole), part))
-    numbers = np.asarray(whole.cast(pa.int64()))
-    digits = np.asarray(pc.utf8_length(part), np.int64)
-    if not digits.any():
-        return numbers
-    padded = pc.if_else(pc.equal(part, ""), "0", part)
-    return np.asarray(numbers * 1_000_000_000 + np.asarray(padded.cast(pa.int64())) * 10 ** (9 - digits), np.int64)
 
 
 def _add_stacks(block: LineBlock, row_places: Ints, frame_places: Ints, frames: pa.StringArray) -> None:

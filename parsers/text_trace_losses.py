@@ -6,7 +6,6 @@ import numpy as np
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.text_trace_lines import NO_TIME, LineBlock, LostMark
-from tracereplay.parsers.text_trace_tables import BlockColumns
 
 
 class LossScan:
@@ -19,11 +18,11 @@ class LossScan:
         self._open: dict[int, list[tuple[LostMark, int | None]]] = {}  # marks whose CPU's next event has not come
         self._overwritten: int | None = None
 
-    def take(self, block: LineBlock, columns: BlockColumns) -> None:
+    def take(self, block: LineBlock) -> None:
         """Take a block."""
         if block.overwritten:
             self._overwritten = (self._overwritten or 0) + block.overwritten
-        events = _by_cpu(columns)
+        events = _by_cpu(block)
         for cpu, (_, times) in events.items():
             self._first_ns.setdefault(cpu, int(times[0]))
         self._close(events)
@@ -63,11 +62,12 @@ class LossScan:
         return self._losses
 
 
-def _by_cpu(columns: BlockColumns) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def _by_cpu(block: LineBlock) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Rows and times of each CPU, in file order; events without a time are passed over."""
+    cpus = np.array([task.cpu for task in block.tasks], np.int64)[block.task]
+    cpus[block.time_ns == NO_TIME] = -1
     found = {}
-    timed = columns.time_ns != NO_TIME
-    for cpu in np.unique(columns.cpu[timed]).tolist():
-        rows = np.flatnonzero((columns.cpu == cpu) & timed)
-        found[int(cpu)] = (rows, columns.time_ns[rows])
+    for cpu in np.flatnonzero(np.bincount(cpus + 1)[1:]).tolist():
+        rows = np.flatnonzero(cpus == cpu)
+        found[cpu] = (rows, block.time_ns[rows])
     return found

@@ -4,8 +4,9 @@
 # (pyarrow.compute makes its functions when it is imported)
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -14,67 +15,88 @@ import pyarrow.compute as pc
 
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.event_tables import numbers_array
 from tracereplay.parsers.text_events import EventText
 from tracereplay.parsers.text_spans import Spans
 from tracereplay.parsers.text_trace_lines import NO_CPU, NO_TID, NO_TIME, UNKNOWN_COMM, LineBlock
-from tracereplay.schema import COMM, EVENT_COLUMNS
+from tracereplay.parsers.text_value_kernels import UNTOLD
+from tracereplay.schema import EVENT_COLUMNS
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+# An event's name, rows of a block, and their fields.
+Part = tuple[str, Ints, dict[str, pa.Array]]
 
 # libtraceevent pads `event: ` to this width; kernel text does not.
 PADDED_NAME = 22
+_COMMON = [column.field for column in EVENT_COLUMNS]
 FRAMES = pa.field(
     "frames", pa.list_(pa.string()), metadata={"unit": "", "doc": "Functions of the stack, innermost first"}
 )
 
-# The flags column, letter by letter (trace_print_lat_fmt() in kernel/trace/trace_output.c): TRACE_FLAG_* bits.
-IRQS = {"d": 0x01, "X": 0x02, "b": 0x80, "D": 0x81}
-RESCHED = {"N": 0x24, "n": 0x04, "p": 0x20, "l": 0x02, "L": 0x22, "b": 0x06, "B": 0x26}
-CONTEXT = {"s": 0x10, "h": 0x08, "H": 0x18, "z": 0x40, "Z": 0x48}
-
 
 @dataclass(slots=True)
 class BlockColumns:
-    """What every event of a block has: arrays over its rows. NO_TIME, NO_TID and NO_CPU stand for null."""
+    """What every event of a block has. Of a row: task, time_ns, flags; of a task: its cpu, tid, comm (an index into
+    `names`, -1 = not saved). NO_TIME, NO_TID and NO_CPU stand for null, UNTOLD for flags that are not told."""
 
-    time_ns: npt.NDArray[np.int64]
+    task: Ints
+    time_ns: Ints
+    flags: Ints
     cpu: npt.NDArray[np.uint16]
     tid: npt.NDArray[np.int32]
-    comm: pa.DictionaryArray
-    common_flags: pa.Array
-    preempt_count: pa.Array
+    comm: npt.NDArray[np.int32]
+    names: pa.StringArray
+    untold: dict[str, bool]  # whether some value of a column may be null
 
     @classmethod
     def of(cls, block: LineBlock) -> BlockColumns:
-        """From the distinct tasks and flags of a block. A comm of `<...>` (not saved) is null."""
+        """From the distinct tasks of a block."""
         names = sorted({task.comm for task in block.tasks} - {UNKNOWN_COMM})
         place = {name: index for index, name in enumerate(names)}
-        comm = pa.array([place.get(task.comm) for task in block.tasks], pa.int32())
-        words = block.flags.dictionary.to_pylist()
-        return cls(
-            block.time_ns,
-            np.array([task.cpu for task in block.tasks], np.uint16)[block.task],
-            np.array([task.tid for task in block.tasks], np.int32)[block.task],
-            pa.DictionaryArray.from_arrays(comm.take(pa.array(block.task)), pa.array(names, pa.string())),
-            pa.array([_common_flags(word) for word in words], pa.uint8()).take(block.flags.indices),
-            pa.array([_preempt_count(word) for word in words], pa.uint8()).take(block.flags.indices),
-        )
+        cpu = np.array([task.cpu for task in block.tasks], np.uint16)
+        tid = np.array([task.tid for task in block.tasks], np.int32)
+        comm = np.array([place.get(task.comm, -1) for task in block.tasks], np.int32)
+        untold = {
+            "time_ns": bool((block.time_ns == NO_TIME).any()),
+            "cpu": bool((cpu == NO_CPU).any()),
+            "tid": bool((tid == NO_TID).any()),
+            "comm": bool((comm < 0).any()),
+        }
+        return cls(block.task, block.time_ns, block.flags, cpu, tid, comm, pa.array(names, pa.string()), untold)
+
+    def arrays(self, rows: Ints, first_seq: int) -> list[pa.Array]:
+        """EVENT_COLUMNS of these rows."""
+        task, flags = self.task[rows], self.flags[rows]
+        comm = self._numbers("comm", self.comm[task], -1, pa.int32())
+        return [
+            numbers_array(rows + first_seq, pa.uint64()),
+            self._numbers("time_ns", self.time_ns[rows], NO_TIME, pa.int64()),
+            self._numbers("cpu", self.cpu[task], NO_CPU, pa.uint16()),
+            self._numbers("tid", self.tid[task], NO_TID, pa.int32()),
+            pa.DictionaryArray.from_arrays(comm, self.names),
+            *_common(flags),
+        ]
+
+    def _numbers(self, name: str, values: npt.NDArray[np.generic], unknown: int, kind: pa.DataType) -> pa.Array:
+        """Numbers, null where they are unknown."""
+        return numbers_array(values, kind, values == unknown if self.untold[name] else None)
+
+
+def _common(flags: Ints) -> tuple[pa.Array, pa.Array]:
+    """common_flags and preempt_count; trace-cmd tells neither."""
+    untold = flags == UNTOLD
+    if untold.all():
+        return pa.nulls(len(flags), pa.uint8()), pa.nulls(len(flags), pa.uint8())
+    return (
+        numbers_array(flags.astype(np.uint8), pa.uint8(), untold),
+        numbers_array((flags >> 8).astype(np.uint8), pa.uint8(), untold),
+    )
 
 
 def padding(name: str) -> int:
     """Blanks that libtraceevent puts between `event: ` and the payload."""
     return max(PADDED_NAME - len(name) - 2, 0)
-
-
-def _common_flags(word: str) -> int | None:
-    return IRQS.get(word[0], 0) | RESCHED.get(word[1], 0) | CONTEXT.get(word[2], 0) if word else None
-
-
-def _preempt_count(word: str) -> int | None:
-    """Preemption depth, and migrate-disable depth in the high nibble (the fifth letter, 5.15+)."""
-    if not word:
-        return None
-    depth = 0 if word[3] == "." else int(word[3], 16)
-    disabled = int(word[4], 16) if len(word) > 4 and word[4] != "." else 0
-    return disabled << 4 | depth
 
 
 @dataclass(slots=True)
@@ -91,19 +113,23 @@ class TableBuilder:
     page_size_bytes: int = 4096
     unreadable: dict[str, int] = field(default_factory=dict)
     _events: dict[str, EventText] = field(default_factory=dict)
+    _schemas: dict[tuple[str, ...], pa.Schema] = field(default_factory=dict)
 
-    def tables(self, block: LineBlock, columns: BlockColumns, first_seq: int) -> dict[str, pa.Table]:
+    def tables(self, block: LineBlock, first_seq: int) -> dict[str, pa.Table]:
         """Tables by event; `seq` is the row's place in the file."""
-        inside = self._inside(columns.time_ns)
-        order = np.argsort(block.event, kind="stable")
-        bounds = np.searchsorted(block.event[order], np.arange(len(block.events) + 1))
+        inside = self._inside(block.time_ns)
+        columns = BlockColumns.of(block)
         tables: dict[str, list[pa.Table]] = {}
-        for code, name in enumerate(block.events):
-            rows = order[bounds[code] : bounds[code + 1]]
-            rows = rows if inside is None else rows[inside[rows]]
-            if len(rows) and (self.names is None or name in self.names):
-                tables.setdefault(name, []).extend(self._parts(name, rows, block, columns, first_seq))
-        return {name: joined(parts) for name, parts in tables.items() if parts}
+        for name, rows, values in chain(self._read_rows(block, inside), self._unread_rows(block, inside)):
+            arrays = [*columns.arrays(rows, first_seq), *values.values()]
+            table = pa.Table.from_arrays(arrays, schema=self._schema(name, tuple(values)))
+            tables.setdefault(name, []).append(table)
+        return {name: joined(parts) for name, parts in tables.items()}
+
+    def check(self, block: LineBlock) -> None:
+        """Note in `unreadable` what `tables` would."""
+        for _ in self._unread_rows(block, None):
+            pass
 
     def _inside(self, time_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_] | None:
         if self.window.start_ns is None and self.window.end_ns is None:
@@ -112,18 +138,53 @@ class TableBuilder:
         end = self.window.end_ns if self.window.end_ns is not None else np.iinfo(np.int64).max
         return np.asarray((time_ns >= start) & (time_ns <= end) & (time_ns != NO_TIME))
 
-    def _parts(
-        self, name: str, rows: npt.NDArray[np.int64], block: LineBlock, columns: BlockColumns, first_seq: int
-    ) -> list[pa.Table]:
-        """The event's rows, a table for each way in which they are spelled."""
-        parts = []
-        if len(block.stack_rows) and (stacks := np.isin(rows, block.stack_rows)).any():
-            places = pa.array(np.searchsorted(block.stack_rows, rows[stacks]))
-            parts.append(_assembled(rows[stacks], columns, first_seq, [FRAMES], [block.frames.take(places)]))
-            rows = rows[~stacks]
+    def _schema(self, name: str, columns: tuple[str, ...]) -> pa.Schema:
+        """EVENT_COLUMNS and these columns of an event."""
+        schema = self._schemas.get((name, *columns))
+        if schema is None:
+            fields = [FRAMES] if columns == (FRAMES.name,) else self.event(name).fields(columns)
+            schema = self._schemas[(name, *columns)] = pa.schema([*_COMMON, *fields])
+        return schema
+
+    def event(self, name: str) -> EventText:
+        """The shapes of an event."""
         event = self._events.get(name)
         if event is None:
             event = self._events[name] = EventText(name, SPECS.get(name))
+        return event
+
+    def _read_rows(self, block: LineBlock, inside: Mask | None) -> Iterator[Part]:
+        """Rows whose fields the compiled loop has read."""
+        for code, parts in block.read.items():
+            name = block.events[code]
+            if self.names is not None and name not in self.names:
+                continue
+            for part in parts:
+                chosen = part if inside is None else part.kept(inside[part.rows])
+                if len(chosen.rows):
+                    yield name, chosen.rows, chosen.fields()
+
+    def _unread_rows(self, block: LineBlock, inside: Mask | None) -> Iterator[Part]:
+        """All others, a part for each way in which an event is spelled."""
+        unread = np.ones(len(block), bool) if inside is None else inside.copy()
+        for part in chain.from_iterable(block.read.values()):
+            unread[part.rows] = False
+        rows = np.flatnonzero(unread)
+        if not len(rows):
+            return
+        rows = rows[np.argsort(block.event[rows], kind="stable")]
+        bounds = np.searchsorted(block.event[rows], np.arange(len(block.events) + 1))
+        for code, name in enumerate(block.events):
+            mine = rows[bounds[code] : bounds[code + 1]]
+            if len(mine) and (self.names is None or name in self.names):
+                yield from self._spelled(name, mine, block)
+
+    def _spelled(self, name: str, rows: Ints, block: LineBlock) -> Iterator[Part]:
+        if len(block.stack_rows) and (stacks := np.isin(rows, block.stack_rows)).any():
+            places = pa.array(np.searchsorted(block.stack_rows, rows[stacks]))
+            yield name, rows[stacks], {FRAMES.name: block.frames.take(places)}
+            rows = rows[~stacks]
+        event = self.event(name)
         payloads = block.payload.take(rows)
         if event.takes_text_whole and self.padded:
             payloads = Spans.of(pc.utf8_slice_codeunits(payloads.arrow(), padding(name)))
@@ -136,34 +197,9 @@ class TableBuilder:
                 places = places[~astray]
                 values = {field: array.filter(pa.array(~astray)) for field, array in values.items()}
             if len(places):
-                fields = event.fields(list(values))
-                parts.append(_assembled(places, columns, first_seq, fields, list(values.values())))
+                yield name, places, values
         if bad:
             self.unreadable[name] = self.unreadable.get(name, 0) + bad
-        return parts
-
-
-def _assembled(
-    rows: npt.NDArray[np.int64], columns: BlockColumns, first_seq: int, fields: list[pa.Field], values: list[pa.Array]
-) -> pa.Table:
-    places = pa.array(rows)
-    base = [
-        pa.array((rows + first_seq).astype(np.uint64)),
-        _numbers(columns.time_ns[rows], NO_TIME),
-        _numbers(columns.cpu[rows], NO_CPU),
-        _numbers(columns.tid[rows], NO_TID),
-        columns.comm.take(places).cast(COMM),
-        columns.common_flags.take(places),
-        columns.preempt_count.take(places),
-    ]
-    schema = pa.schema([*(column.field for column in EVENT_COLUMNS), *fields])
-    return pa.Table.from_arrays([*base, *values], schema=schema)
-
-
-def _numbers(values: npt.NDArray[np.generic], unknown: int) -> pa.Array:
-    """Numbers, null where they are unknown."""
-    null = values == unknown
-    return pa.array(values, mask=null) if null.any() else pa.array(values)
 
 
 def joined(parts: Sequence[pa.Table]) -> pa.Table:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tracereplay.ahead import ahead
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers import text_trace_lines as lines
@@ -22,16 +21,11 @@ from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.enums import PAGE_FLAGS
 from tracereplay.parsers.page_stream import page_stream, page_streams, rechunked
 from tracereplay.parsers.text_events import typed
-from tracereplay.parsers.text_input import text_blocks
+from tracereplay.parsers.text_input import text_blocks, text_views
+from tracereplay.parsers.text_plain_lines import PlainReader
 from tracereplay.parsers.text_trace_losses import LossScan
 from tracereplay.parsers.text_trace_shapes import Rewrite, shapes_of
-from tracereplay.parsers.text_trace_tables import (
-    BlockColumns,
-    TableBuilder,
-    comm_names,
-    joined,
-    padding,
-)
+from tracereplay.parsers.text_trace_tables import TableBuilder, comm_names, joined, padding
 from tracereplay.schema import Op, PageStream, integers
 
 SNIFF_BYTES = 1 << 16
@@ -149,39 +143,41 @@ class TextTraceReader:
             page_size_bytes=self.page_size_bytes,
         )
 
-    def _blocks(self, losses: list[Loss]) -> Iterator[tuple[int, lines.LineBlock]]:
-        """The file's lines taken apart, with the number of each block's first line."""
+    def _blocks(self, builder: TableBuilder, losses: list[Loss]) -> Iterator[tuple[int, lines.LineBlock]]:
+        """The file's lines taken apart, with the number of each block's first line. A block is good until the next."""
         number = 1
         rewrite = shapes_of(self.path).rewrite
-        for raw in _whole_stacks(text_blocks(self.path, losses)):
-            text = lines.line_array(raw if rewrite is None else rewrite(raw.replace(b"\r\n", b"\n")))
-            yield number, lines.take_lines(text)
-            number += len(text)
+        reader = PlainReader(builder.event, self.page_size_bytes)
+        pieces: Iterator[bytes | memoryview]
+        if rewrite is None:
+            pieces = text_views(self.path, losses)
+        else:
+            pieces = (rewrite(raw.replace(b"\r\n", b"\n")) for raw in text_blocks(self.path, losses))
+        for plain in reader.take(pieces):
+            yield number, lines.take_lines(plain)
+            number += plain.lines
 
     def _read(self, builder: TableBuilder) -> Iterator[dict[str, pa.Table]]:
         seq = 0
-        for _, block in ahead(self._blocks([])):
+        for _, block in self._blocks(builder, []):
             if len(block):
-                yield builder.tables(block, BlockColumns.of(block), seq)
+                yield builder.tables(block, seq)
                 seq += len(block)
 
     def _scan_file(self) -> _Scan:
         scan = _Scan()
         losses = LossScan()
         builder = self._builder(None, None)
-        seq = 0
-        for number, block in ahead(self._blocks(self._losses)):
+        for number, block in self._blocks(builder, self._losses):
             scan.odd_lines += len(block.odd)
             if block.odd and scan.first_odd is None:
                 scan.first_odd = number + block.odd[0]
             scan.cpus = block.cpus or scan.cpus
             scan.kernel = block.kernel or scan.kernel
-            columns = BlockColumns.of(block)
-            losses.take(block, columns)
+            losses.take(block)
             if len(block):
-                builder.tables(block, columns, seq)
-                seq += len(block)
-                _count(scan, block, columns)
+                builder.check(block)
+                _count(scan, block)
         if not scan.by_event:
             where = f"line {scan.first_odd} is no trace event" if scan.first_odd else "there is no event in it"
             raise InputError(where, path=self.path, advice=ADVICE)
@@ -198,14 +194,14 @@ class TextTraceReader:
         return scan
 
 
-def _count(scan: _Scan, block: lines.LineBlock, columns: BlockColumns) -> None:
+def _count(scan: _Scan, block: lines.LineBlock) -> None:
     """Add a block to the scan."""
     for name, count in zip(block.events, np.bincount(block.event, minlength=len(block.events)).tolist(), strict=True):
         scan.by_event[name] = scan.by_event.get(name, 0) + count
     scan.comms.update(comm_names(block))
     scan.tids.update(task.tid for task in block.tasks if task.tid != lines.NO_TID)
     scan.cpu_ids.update(task.cpu for task in block.tasks if task.cpu != lines.NO_CPU)
-    times = columns.time_ns
+    times = block.time_ns
     timed = times != lines.NO_TIME
     if not timed.all():
         scan.untimed += int((~timed).sum())
@@ -220,31 +216,19 @@ def _count(scan: _Scan, block: lines.LineBlock, columns: BlockColumns) -> None:
     scan.end_ns = last if scan.end_ns is None else max(scan.end_ns, last)
 
 
-def _whole_stacks(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Blocks cut before their last stack, where they have one near the end: its frames may go on in the next."""
-    held = b""
-    for raw in blocks:
-        block = held + raw
-        at = block.rfind(b"stack trace", len(block) // 2)
-        cut = block.rfind(b"\n", 0, at) + 1 if at >= 0 else len(block)
-        yield block[:cut]
-        held = block[cut:]
-    if held:
-        yield held
-
-
 def _is_padded(path: Path, rewrite: Rewrite | None) -> bool:
     """Whether event names are padded as libtraceevent does it: told by the first lines whose name is shorter."""
     for raw in text_blocks(path, []):
         head = raw[:SNIFF_BYTES].rpartition(b"\n")[0] or raw[:SNIFF_BYTES]
-        block = lines.take_lines(lines.line_array(head if rewrite is None else rewrite(head.replace(b"\r\n", b"\n"))))
         if b"# tracer:" in raw[:SNIFF_BYTES]:
             return False
-        for code, payload in zip(block.event.tolist(), block.payload.arrow().to_pylist(), strict=True):
-            blanks = padding(block.events[code])
-            if blanks and block.events[code] != "console":
-                return bool(payload.startswith(" " * blanks))
-        return bool(block.cpus)
+        text = (head if rewrite is None else rewrite(head.replace(b"\r\n", b"\n"))).decode("utf-8", "replace")
+        found = lines.read_lines(enumerate(text.split("\n")))
+        for _, row in found.rows:
+            blanks = padding(row.event)
+            if blanks and row.event != "console":
+                return row.payload.startswith(" " * blanks)
+        return bool(found.cpus)
     return False
 
 

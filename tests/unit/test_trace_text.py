@@ -181,8 +181,8 @@ def test_stacks(read: Any) -> None:
 def test_stacks_across_blocks(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     event = f"  a-1 [000] ..... 1.000001: {FREE}\n  a-1 [000] ..... 1.000001: <stack trace>\n => one\n => two\n"
     text = event * 50
-    for size in (64, 100, 333):
-        monkeypatch.setattr("tracereplay.parsers.text_input.BLOCK_BYTES", size)
+    for size in (256, 300, 333):  # a stack that is longer than half of that is cut
+        monkeypatch.setattr("tracereplay.parsers.text_buffer.BUFFER_BYTES", size)
         reader = read(text)
         assert [row["frames"] for row in rows(reader, "kernel_stack")] == [["one", "two"]] * 50
         assert reader.losses == []
