@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import bare_inlined, bare_njit
+from tracereplay.compiled import inlined, njit
 
 if TYPE_CHECKING:
     Int = int | np.int64
@@ -37,32 +37,32 @@ BLANKS, NEWLINES = (np.uint64(ord(char) * 0x0101010101010101) for char in " \n")
 MIX, MIX_SPACE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 
-@bare_inlined
+@inlined
 def char_at(raw: U8, at: Int) -> Int:
     """A byte; no place is negative, which indices without a sign need not be asked about."""
     return raw[np.uint64(at)]
 
 
-@bare_inlined
+@inlined
 def word_at(words: U64, at: Int) -> Word:
     """Eight bytes."""
     return words[np.uint64(at)]
 
 
-@bare_inlined
+@inlined
 def zeros(word: Word) -> Word:
     """The top bit of the lowest byte that is zero (higher bytes: perhaps others too); 0 where none is."""
     return (word - EACH_LOW) & ~word & EACH_HIGH
 
 
-@bare_inlined
+@inlined
 def bytes_below(mark: Word) -> Int:
     """How many bytes lie below the lowest one marked."""
     low = mark & (~mark + U1)
     return np.int64((((low >> U7) - U1) & EACH_LOW) * EACH_LOW >> U56)
 
 
-@bare_inlined
+@inlined
 def line_end(words: U64, begin: Int) -> Int:
     """Where the line that goes on here ends (at its newline)."""
     at = begin
@@ -73,7 +73,7 @@ def line_end(words: U64, begin: Int) -> Int:
         at += 8
 
 
-@bare_inlined
+@inlined
 def word_end(words: U64, begin: Int) -> Int:
     """The first blank or newline from here on."""
     at = begin
@@ -85,19 +85,19 @@ def word_end(words: U64, begin: Int) -> Int:
         at += 8
 
 
-@bare_inlined
+@inlined
 def _mixed(key: Word, word: Word) -> Word:
     key = (key ^ word) * MIX
     return key ^ key >> U29
 
 
-@bare_inlined
+@inlined
 def _first_bytes(word: Word, count: Int) -> Word:
     """The first 0 to 7 bytes of a word."""
     return word & ((U1 << np.uint64(8 * count)) - U1)
 
 
-@bare_inlined
+@inlined
 def stands(words: U64, begin: Int, length: Int, at: Int, texts: U64) -> Bool:
     """Whether this text stands here."""
     whole = length // 8
@@ -107,7 +107,7 @@ def stands(words: U64, begin: Int, length: Int, at: Int, texts: U64) -> Bool:
     return length % 8 == 0 or word_at(texts, at + whole) == _first_bytes(word_at(words, begin + 8 * whole), length % 8)
 
 
-@bare_inlined
+@inlined
 def _key(words: U64, begin: Int, length: Int, space: Int) -> Word:
     """A number for a text by which it is found."""
     key = np.uint64(space) * MIX_SPACE
@@ -119,7 +119,7 @@ def _key(words: U64, begin: Int, length: Int, space: Int) -> Word:
     return key ^ key >> U32
 
 
-@bare_inlined
+@inlined
 def find(words: U64, begin: Int, length: Int, space: Int, slots: I32, known: I64, texts: U64) -> Int:
     """The row of a text in `known`; -1 = it is not there. slots int32[a power of two] -- row + 1, 0 = free."""
     mask = np.uint64(len(slots) - 1)
@@ -136,7 +136,7 @@ def find(words: U64, begin: Int, length: Int, space: Int, slots: I32, known: I64
     return -1
 
 
-@bare_njit
+@njit
 def note(words: U64, begin: Int, length: Int, space: Int, slots: I32, known: I64, texts: U64, used: I64) -> Int:
     """Add a text that is not known; its row, -1 = there is no room. used int64[2] -- rows, words of `texts`.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import bare_njit
+from tracereplay.compiled import njit
 from tracereplay.parsers.text_kernels import is_digit, is_word
 from tracereplay.parsers.text_known_kernels import (
     AT,
@@ -78,7 +78,7 @@ STATE_FIELDS = 10
 DONE, FULL, NEW = range(3)
 
 
-@bare_njit
+@njit
 def take_lines(
     raw: U8,
     words: U64,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import bare_inlined, bare_njit
+from tracereplay.compiled import inlined, njit
 from tracereplay.parsers.text_kernels import is_digit
 from tracereplay.parsers.text_known_kernels import (
     EACH_HIGH,
@@ -45,7 +45,7 @@ COMMAS_BEHIND = -1
 DECIMAL, NEGATIVE, PREFIXED, BARE_HEX, COMMAS, UNSIGNED, IS_PFN, IN_BYTES = (1 << bit for bit in range(8))
 
 
-@bare_njit
+@njit
 def task_end(raw: U8, begin: Int) -> Int:
     """Where `comm-tid (tgid) [cpu]` that begins here ends (behind the bracket), -1 = it is not written plainly."""
     at = begin
@@ -86,7 +86,7 @@ def task_end(raw: U8, begin: Int) -> Int:
     return behind
 
 
-@bare_inlined
+@inlined
 def read_flags(raw: U8, begin: Int, letters: I16) -> tuple[Int, Int]:
     """(where they end, their bits) of the four or five letters that begin here; end at -1 = there are none such."""
     low = letters[0, char_at(raw, begin)] | letters[1, char_at(raw, begin + 1)] | letters[2, char_at(raw, begin + 2)]
@@ -100,7 +100,7 @@ def read_flags(raw: U8, begin: Int, letters: I16) -> tuple[Int, Int]:
     return begin + 5, np.int64(more) << 12 | bits
 
 
-@bare_inlined
+@inlined
 def read_stamp(raw: U8, begin: Int) -> tuple[Int, Int, Int]:
     """(where it ends, time, whether it is a bare integer) of the stamp that begins here; ends at -1 = it is none."""
     at = begin
@@ -122,7 +122,7 @@ def read_stamp(raw: U8, begin: Int) -> tuple[Int, Int, Int]:
     return at if 1 <= whole <= 9 and 1 <= parts <= 9 else -1, time, 0
 
 
-@bare_njit
+@njit
 def bracketed_end(raw: U8, words: U64, begin: Int) -> Int:
     """Where `<stack trace>` ends that begins here, or the line."""
     at, end = begin, line_end(words, begin)
@@ -131,7 +131,7 @@ def bracketed_end(raw: U8, words: U64, begin: Int) -> Int:
     return min(at + 1, end)
 
 
-@bare_njit
+@njit
 def payload_end(raw: U8, words: U64, begin: Int) -> Int:
     """The same; -1 = another writer's line may be within (`] `), or what is not ASCII."""
     at = begin
@@ -150,7 +150,7 @@ def payload_end(raw: U8, words: U64, begin: Int) -> Int:
         at += 8
 
 
-@bare_njit
+@njit
 def frame_end(raw: U8, words: U64, begin: Int) -> Int:
     """Where the function of a stack ends that begins here: one word, its address in brackets behind it perhaps; -1 =
     it is written otherwise."""
@@ -169,7 +169,7 @@ def frame_end(raw: U8, words: U64, begin: Int) -> Int:
     return end if char_at(raw, at) == NEWLINE else -1
 
 
-@bare_inlined
+@inlined
 def read_number(raw: U8, begin: Int, allowed: Int) -> tuple[Int, Int]:
     """(where it ends, its bits) of the number that begins here; ends at -1 = it is none of those allowed."""
     at = begin
@@ -215,7 +215,7 @@ def read_number(raw: U8, begin: Int, allowed: Int) -> tuple[Int, Int]:
     return at, value
 
 
-@bare_inlined
+@inlined
 def read_text(raw: U8, begin: Int, allowed: Int) -> tuple[Int, Int]:
     """(where it ends, its cell) of the text that begins here; ends at -1 = it is not plain."""
     at = begin
@@ -235,7 +235,7 @@ def read_text(raw: U8, begin: Int, allowed: Int) -> tuple[Int, Int]:
     return at, begin << TEXT_BITS | (end - begin)
 
 
-@bare_inlined
+@inlined
 def pass_word(raw: U8, words: U64, begin: Int, is_page: Bool) -> Int:
     """Where the word ends that is passed over; -1 = it is empty, or a page's that may be NULL."""
     end = word_end(words, begin)

@@ -17,7 +17,7 @@ from numba.core.runtime.nrt import rtsys
 
 config: Any = numba_config  # its settings are made at run time
 TRIED = {(0, 68)}  # versions of numba whose internals `_QuickCache` and BARE were tried with; others take their own way
-# Arrays are not counted as they are handed on: in a loop that calls helpers that takes a fifth of the time.
+# References to arrays are not counted: in the replay that took more than half of the time.
 BARE: dict[str, Any] = {"_nrt": False} if numba.version_info.short in TRIED else {}
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,17 +62,11 @@ class _QuickCache(FunctionCache):
 
 
 def njit(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile on first call and keep the result; the plain function stays reachable as `.py_func`."""
-    return _compiled(function, {})
+    """Compile on first call and keep the result; the plain function stays reachable as `.py_func`.
 
-
-def bare_njit(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `njit`, for loops that make no arrays of their own."""
-    return _compiled(function, BARE)
-
-
-def _compiled(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
-    dispatcher: Any = numba.njit(cache=True, nogil=True, **options)(function)
+    It works on arrays that it is given: to make one (np.empty, copy) it has no means.
+    """
+    dispatcher: Any = numba.njit(cache=True, nogil=True, **BARE)(function)
     if numba.version_info.short in TRIED:
         dispatcher._cache = _QuickCache(function)  # type: ignore[no-untyped-call]
     return cast("Callable[P, R]", dispatcher)
@@ -80,11 +74,6 @@ def _compiled(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit`, for helpers of a hot loop: their callers take them in whole, so passing tables costs nothing."""
-    return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, forceinline=True)(function))
-
-
-def bare_inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `inlined`, for helpers of a `bare_njit` loop."""
     return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, forceinline=True, **BARE)(function))
 
 

@@ -492,7 +492,7 @@ def replay(
     stop: int,
 ) -> int:
     """Apply entries [start, stop); returns where it stopped: earlier than `stop` when a table has to grow first."""
-    # Taken out of the tuple once: each look into it costs a reference count.
+    # Taken out of the tuple once: where references are counted (see `njit`), each look into it counts one.
     pages, sections, isolators, tally = mem.pages, mem.sections, mem.isolators, mem.tally
     refs, suspects, files, failed_allocs = mem.refs, mem.suspects, mem.files, mem.failed_allocs
     masks, slots = mem.flag_masks, mem.file_slots
