@@ -6,15 +6,16 @@ to import than a short trace to read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import njit
+from tracereplay.compiled import inlined, njit
 from tracereplay.parsers.ring_buffer_kernels import load
 
 if TYPE_CHECKING:
+    Int = int | np.int64
     U8 = npt.NDArray[np.uint8]
     U32 = npt.NDArray[np.uint32]
     I64 = npt.NDArray[np.int64]
@@ -51,6 +52,18 @@ def take_columns(fields: I64, rows: I64, out: I64) -> None:
             out[f, i] = fields[row, f]
 
 
+@inlined
+def first_place(known: npt.NDArray[np.signedinteger[Any]], value: Int, low: Int, high: Int) -> Int:
+    """The first place of the ascending known[low:high] with a number not below `value`; high = there is none."""
+    while low < high:
+        middle = (low + high) >> 1
+        if known[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 @njit
 def look_up(values: npt.NDArray[np.int32], known: npt.NDArray[np.int32], out: npt.NDArray[np.int32]) -> None:
     """out[i] = index of values[i] in the sorted `known`, or -1; runs of equal values are looked up once."""
@@ -59,14 +72,8 @@ def look_up(values: npt.NDArray[np.int32], known: npt.NDArray[np.int32], out: np
     for i in range(len(values)):
         value = values[i]
         if place == -2 or value != last:
-            low, high = 0, len(known)
-            while low < high:
-                middle = (low + high) >> 1
-                if known[middle] < value:
-                    low = middle + 1
-                else:
-                    high = middle
-            place = np.int32(low) if low < len(known) and known[low] == value else np.int32(-1)
+            at = first_place(known, value, 0, len(known))
+            place = np.int32(at) if at < len(known) and known[at] == value else np.int32(-1)
             last = value
         out[i] = place
 

@@ -96,7 +96,14 @@ class EventColumns:
         )
         comm = arena.comm[arena.used : arena.used + n]
         arena.unnamed += kernels.names_at(
-            listed.tid, listed.time_ns, samples, names.tids, names.times, names.codes, comm
+            listed.tid,
+            listed.time_ns,
+            samples,
+            names.tids,
+            names.times,
+            names.codes,
+            kernels.nothing_remembered(),
+            comm,
         )
         arena.used += n
         if self._bytes:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.compiled import inlined, njit
+from tracereplay.parsers.event_table_kernels import first_place
 from tracereplay.parsers.ring_buffer_kernels import load, load_fields
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ HEADS = 7
 OFFSET, SIZE, UNUSED, WIDTH, OUT_AT = range(5)
 NUMBER_FIELDS = 5
 TILE_ROWS = 512
-# How names are remembered: by the low bits of a task's id.
+# Names are remembered by the low bits of a task's id: int64[REMEMBERED, 4], the task and its name between two times.
 REMEMBERED = 256
+KNOWN_TID, KNOWN_NAME, KNOWN_FROM, KNOWN_TO = range(4)
+MIN_NS, MAX_NS = -(1 << 63), (1 << 63) - 1
 
 
 @njit
@@ -43,18 +46,22 @@ def ties_are_ordered(order: I64, time: I64, cpu: U16) -> bool:
 @njit
 def group_samples(samples: I64, kind: U16, starts: I64, grouped: I64, seq: I64) -> None:
     """Stable grouping by kind: grouped[starts[k]:starts[k + 1]] are the samples of kind k, seq their numbers here."""
-    starts[:] = 0
+    kinds = len(starts) - 1
+    for k in range(kinds + 1):
+        starts[k] = 0
     for i in range(len(samples)):
         starts[np.uint64(kind[np.uint64(samples[i])]) + np.uint64(1)] += 1
-    for k in range(1, len(starts)):
-        starts[k] += starts[k - 1]
-    place = starts.copy()
+    for k in range(kinds):
+        starts[k + 1] += starts[k]
     for i in range(len(samples)):
         k = kind[np.uint64(samples[i])]
-        at = np.uint64(place[k])
+        at = np.uint64(starts[k])
         grouped[at] = samples[i]
         seq[at] = i
-        place[k] += 1
+        starts[k] += 1
+    for k in range(kinds, 0, -1):  # each start has moved to where the next kind's was
+        starts[k] = starts[k - 1]
+    starts[0] = 0
 
 
 @njit
@@ -141,7 +148,8 @@ def take_columns(
             begin = heads[FLAGS + c] + row
             column8 = out8[begin : begin + n]
             if common[c] < 0:
-                column8[:] = 0
+                for i in range(len(column8)):
+                    column8[i] = 0
                 continue
             for i in range(n):
                 column8[i] = octets[np.uint64(place[i] + common[c])]
@@ -189,39 +197,36 @@ def take_numbers(words: U32, at: I64, offset: Int, size: Int, big: Int, out: I64
         out[i] = load(words, at[i] + offset, size, big)
 
 
+def nothing_remembered() -> I64:
+    """What `names_at` takes as `known` at first."""
+    known = np.zeros((REMEMBERED, 4), np.int64)
+    known[:, KNOWN_FROM] = 1  # to 0: no time lies between
+    return known
+
+
 @njit
-def names_at(tid: I32, time: I64, samples: I64, tids: I32, times: I64, names: I32, out: I32) -> int:
+def names_at(tid: I32, time: I64, samples: I64, tids: I32, times: I64, names: I32, known: I64, out: I32) -> int:
     """out[i] = the name of the task of sample samples[i] at its time, -1 = unknown; returns how many are.
 
-    Changes of names are sorted by (tid, time).
+    Changes of names are sorted by (tid, time). known -- see `nothing_remembered`; of one table of names.
     """
-    known_tid = np.zeros(REMEMBERED, np.int32)
-    known_name = np.zeros(REMEMBERED, np.int32)
-    known_from = np.ones(REMEMBERED, np.int64)  # from > to: nothing is known yet
-    known_to = np.zeros(REMEMBERED, np.int64)
     unknown = 0
     for i in range(len(samples)):
         sample = np.uint64(samples[i])
-        task = tid[sample]
+        task = np.int64(tid[sample])
         when = time[sample]
-        slot = np.uint64(task) & np.uint64(REMEMBERED - 1)
-        if known_tid[slot] != task or when < known_from[slot] or when > known_to[slot]:
-            begin = np.searchsorted(tids, task)
-            end = np.searchsorted(tids, task, side="right")
-            low = begin
-            high = end
-            while low < high:
-                middle = (low + high) >> 1
-                if times[middle] <= when:
-                    low = middle + 1
-                else:
-                    high = middle
-            known_tid[slot] = task
-            known_name[slot] = names[low - 1] if low > begin else np.int32(-1)
-            known_from[slot] = times[low - 1] if low > begin else np.iinfo(np.int64).min
-            known_to[slot] = times[low] - 1 if low < end else np.iinfo(np.int64).max
-        out[i] = known_name[slot]
-        unknown += known_name[slot] < 0
+        slot = task & (REMEMBERED - 1)
+        if known[slot, KNOWN_TID] != task or when < known[slot, KNOWN_FROM] or when > known[slot, KNOWN_TO]:
+            begin = first_place(tids, task, 0, len(tids))
+            end = first_place(tids, task + 1, begin, len(tids))
+            # the first change behind `when`
+            later = first_place(times, when + 1, begin, end) if when < MAX_NS else end
+            known[slot, KNOWN_TID] = task
+            known[slot, KNOWN_NAME] = names[later - 1] if later > begin else -1
+            known[slot, KNOWN_FROM] = times[later - 1] if later > begin else MIN_NS
+            known[slot, KNOWN_TO] = times[later] - 1 if later < end else MAX_NS
+        out[i] = known[slot, KNOWN_NAME]
+        unknown += known[slot, KNOWN_NAME] < 0
     return unknown
 
 

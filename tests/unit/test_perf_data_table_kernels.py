@@ -99,6 +99,7 @@ def test_names(tasks: list[tuple[int, int]], changes: list[tuple[int, int, int]]
         np.array([change[0] for change in changes], np.int32),
         np.array([change[1] for change in changes], np.int64),
         np.array([change[2] for change in changes], np.int32),
+        kernels.nothing_remembered(),
         out,
     )
     expected = plain_names(tasks[::-1], changes)
