@@ -18,6 +18,7 @@ from tracereplay.losses import Loss
 from tracereplay.parsers import perf_data_kernels as kernels
 from tracereplay.parsers.base import TraceInfo, Window, origin_ns
 from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.event_table_kernels import group_rows
 from tracereplay.parsers.event_tables import Place, TableMaker, note_bad_fields, stream_places
 from tracereplay.parsers.format_text import EventFormat
 from tracereplay.parsers.mapped import Mapped
@@ -30,7 +31,6 @@ from tracereplay.parsers.perf_data_kernels import BAD, SAMPLES, STACKS
 from tracereplay.parsers.perf_data_pipe import take_header_records
 from tracereplay.parsers.perf_data_rows import RowReader, Wanted
 from tracereplay.parsers.perf_data_scan import Scan, scan
-from tracereplay.parsers.perf_data_table_kernels import group_samples
 from tracereplay.parsers.ring_buffer import IDS
 from tracereplay.parsers.ring_buffer_rows import Plan
 from tracereplay.parsers.symbols import Symbols
@@ -113,11 +113,11 @@ class PerfDataReader:
         kinds: list[tuple[int, list[Place], bool]] = [(0, [], event.maker.keeps_bytes) for event in columns.values()]
         starts, seq = np.empty(len(wanted) + 1, np.int64), 0
         for batch in self._read(wanted, kinds, 1, window, _BATCH_ROWS).batches():
-            samples, numbers = np.empty((2, len(batch.samples)), np.int64)
-            group_samples(batch.samples, batch.listed.kind, starts, samples, numbers)
+            numbers = np.empty(len(batch.samples), np.int64)
+            group_rows(batch.listed.kind[batch.samples], len(numbers), starts, numbers)
             for event, begin, end in zip(columns.values(), starts[:-1].tolist(), starts[1:].tolist(), strict=True):
                 if begin < end:
-                    event.add(batch, samples[begin:end], numbers[begin:end], seq)
+                    event.add(batch, numbers[begin:end], seq)
             seq += len(batch.samples)
         note_bad_fields((event.maker for event in columns.values()), self._losses)
         tables = ((name, event.table()) for name, event in columns.items())

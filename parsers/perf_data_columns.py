@@ -67,9 +67,11 @@ class EventColumns:
         for row, (offset, size, signed) in enumerate(places):
             self._plan[row, :4] = offset, size, 64 - 8 * size if signed else 0, self._widths[kernels.HEADS + row]
         self._arenas: list[_Arena] = []
+        self._known_names = kernels.nothing_remembered()
 
-    def add(self, batch: Batch, samples: npt.NDArray[np.int64], seq: npt.NDArray[np.int64], first_seq: int) -> None:
-        """Take these samples of a batch; seq -- their numbers in it, first_seq -- what to add to those."""
+    def add(self, batch: Batch, seq: npt.NDArray[np.int64], first_seq: int) -> None:
+        """Take the samples of a batch that have these numbers in it; first_seq -- what to add to those."""
+        samples = batch.samples[seq]
         n, listed, names = len(samples), batch.listed, self._names
         arena = self._room(n)
         here = np.empty(n, np.int64)
@@ -102,7 +104,7 @@ class EventColumns:
             names.tids,
             names.times,
             names.codes,
-            kernels.nothing_remembered(),
+            self._known_names,
             comm,
         )
         arena.used += n

@@ -44,27 +44,6 @@ def ties_are_ordered(order: I64, time: I64, cpu: U16) -> bool:
 
 
 @njit
-def group_samples(samples: I64, kind: U16, starts: I64, grouped: I64, seq: I64) -> None:
-    """Stable grouping by kind: grouped[starts[k]:starts[k + 1]] are the samples of kind k, seq their numbers here."""
-    kinds = len(starts) - 1
-    for k in range(kinds + 1):
-        starts[k] = 0
-    for i in range(len(samples)):
-        starts[np.uint64(kind[np.uint64(samples[i])]) + np.uint64(1)] += 1
-    for k in range(kinds):
-        starts[k + 1] += starts[k]
-    for i in range(len(samples)):
-        k = kind[np.uint64(samples[i])]
-        at = np.uint64(starts[k])
-        grouped[at] = samples[i]
-        seq[at] = i
-        starts[k] += 1
-    for k in range(kinds, 0, -1):  # each start has moved to where the next kind's was
-        starts[k] = starts[k - 1]
-    starts[0] = 0
-
-
-@njit
 def copy_payloads(words: U32, at: I64, size: U16, samples: I64, out: U32, out_at: I64, used: Int) -> Int:
     """Copy the payloads of these samples into `out` from word `used` on, out_at = their places in bytes; words used."""
     for i in range(len(samples)):
@@ -148,7 +127,7 @@ def take_columns(
             begin = heads[FLAGS + c] + row
             column8 = out8[begin : begin + n]
             if common[c] < 0:
-                for i in range(len(column8)):
+                for i in range(n):
                     column8[i] = 0
                 continue
             for i in range(n):

@@ -295,7 +295,7 @@ def _tells(notes: OtherLines, place: int, line: str) -> bool:
 def _task(text: str) -> Task:
     found = WHO.match(text)
     if found is None:
-        raise ValueError(text)  # excluded by _plausible()
+        raise ValueError(text)  # neither the loop nor LINE lets it pass
     if found[2] == "?":
         return Task(UNKNOWN_COMM, NO_TID, NO_CPU if found[3] == "?" else int(found[3]))
     return Task(found[1], int(found[2]), NO_CPU if found[3] == "?" else int(found[3]))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracereplay.parsers import perf_data_table_kernels as kernels
+from tracereplay.parsers.event_table_kernels import group_rows
 
 QUICK = settings(max_examples=60, deadline=None)
 PAYLOAD_BYTES = 64
@@ -114,8 +115,9 @@ def test_order_and_groups(rows: list[tuple[int, int, int]]) -> None:
     order = np.argsort(time, kind="stable")
     pairs = [(int(time[place]), int(cpu[place])) for place in order]
     assert kernels.ties_are_ordered(order, time, cpu.astype(np.uint16)) == (pairs == sorted(pairs))
-    starts, grouped, seq = np.empty(4, np.int64), np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
-    kernels.group_samples(order, kind.astype(np.uint16), starts, grouped, seq)
+    starts, seq = np.empty(4, np.int64), np.empty(len(rows), np.int64)
+    group_rows(kind[order].astype(np.uint16), len(rows), starts, seq)
+    grouped = order[seq]
     for one in range(3):
         mine = [(number, place) for number, place in enumerate(order.tolist()) if kind[place] == one]
         part = slice(int(starts[one]), int(starts[one + 1]))
