@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import njit
+from tracereplay.compiled import inlined, njit
 from tracereplay.parsers.text_kernels import is_digit, is_word
 from tracereplay.parsers.text_known_kernels import (
     AT,
@@ -49,6 +49,7 @@ from tracereplay.parsers.text_value_kernels import (
 
 if TYPE_CHECKING:
     Int = int | np.int64
+    Bool = bool | np.bool_
     U8 = npt.NDArray[np.uint8]
     I16 = npt.NDArray[np.int16]
     I32 = npt.NDArray[np.int32]
@@ -76,6 +77,45 @@ PLACE, LINES, TAKEN, OTHERS, FRAMES, TICKS, NEW_BEGIN, NEW_END, NEW_SPACE, NEW_P
 STATE_FIELDS = 10
 # What `take_lines` returns: all is done; no room for more rows; a text to read.
 DONE, FULL, NEW = range(3)
+
+
+@inlined
+def _name_end(words: U64, begin: Int) -> Int:
+    """Where the name of an event ends that begins here: at a colon, or with the line."""
+    at = begin
+    while True:
+        eight = word_at(words, at)
+        mark = zeros(eight ^ COLONS) | zeros(eight ^ NEWLINES)
+        if mark != U0:
+            return at + bytes_below(mark)
+        at += 8
+
+
+@inlined
+def _literal_stands(words: U64, at: Int, first: Int, behind: Int, literals: U64) -> Bool:
+    """Whether literals[first:behind], eight bytes each, stand here."""
+    for i in range(first, behind):  # noqa: SIM110 (numba compiles no all() of these)
+        if word_at(words, at + 8 * (i - first)) & literals[i, 1] != literals[i, 0]:
+            return False
+    return True
+
+
+@inlined
+def _known_word(
+    raw: U8, words: U64, begin: Int, is_rest: Bool, guess: Int, space: Int, slots: I32, known: I64, texts: U64
+) -> tuple[Int, Int]:
+    """(its row in `known`, where it ends) of the word, or the rest of the line, that begins here; row -1 = not known.
+
+    guess -- the row it may well be, -1 = none.
+    """
+    if guess >= 0 and stands(words, begin, known[guess, LENGTH], known[guess, AT], texts):
+        end = begin + known[guess, LENGTH]
+        if char_at(raw, end) == NEWLINE or (not is_rest and char_at(raw, end) == BLANK):
+            return guess, end
+    end = line_end(words, begin) if is_rest else word_end(words, begin)
+    if end - begin > LONGEST:
+        return np.int64(-1), end
+    return find(words, begin, end - begin, space, slots, known, texts), end
 
 
 @njit
@@ -189,17 +229,7 @@ def take_lines(
             payload = np.int64(0)
             if plain:
                 name = at + 2
-                at = name
-                if char_at(raw, at) == LESS:
-                    at = bracketed_end(raw, words, name)
-                else:
-                    while True:
-                        eight = word_at(words, at)
-                        mark = zeros(eight ^ COLONS) | zeros(eight ^ NEWLINES)
-                        if mark != U0:
-                            at += bytes_below(mark)
-                            break
-                        at += 8
+                at = bracketed_end(raw, words, name) if char_at(raw, name) == LESS else _name_end(words, name)
                 behind = char_at(raw, at + 1)
                 if char_at(raw, at) == COLON:
                     payload = at + 2
@@ -227,13 +257,9 @@ def take_lines(
                         at += 1
                     cell, n = programs[program, 2], filled[program]
                     for step in range(np.uint64(programs[program, 0]), np.uint64(programs[program, 1])):
-                        literal, behind = steps[step, FIRST_LITERAL], steps[step, LAST_LITERAL]
-                        fits = True
-                        for i in range(literal, behind):
-                            if word_at(words, at + 8 * (i - literal)) & literals[i, 1] != literals[i, 0]:
-                                fits = False
-                                break
-                        if not fits:
+                        if not _literal_stands(
+                            words, at, steps[step, FIRST_LITERAL], steps[step, LAST_LITERAL], literals
+                        ):
                             at = np.int64(-1)
                             break
                         at += steps[step, LITERAL_BYTES]
@@ -248,28 +274,18 @@ def take_lines(
                         elif kind == PASSED or kind == PAGE:
                             at = pass_word(raw, words, at, kind == PAGE)
                         elif kind != NOTHING:
-                            word = guesses[step]
-                            end = np.int64(-1)
-                            if word >= 0 and stands(words, at, known[word, LENGTH], known[word, AT], texts):
-                                end = at + known[word, LENGTH]
-                                if char_at(raw, end) != NEWLINE and (kind == REST or char_at(raw, end) != BLANK):
-                                    end = np.int64(-1)
-                            if end < 0:
-                                end = line_end(words, at) if kind == REST else word_end(words, at)
-                                space = steps[step, WORD_SPACE]
-                                word = np.int64(-1)
-                                if end - at <= LONGEST:
-                                    word = find(words, at, end - at, space, slots, known, texts)
-                                    if word < 0 and rooms[space] > 0:
-                                        state[NEW_BEGIN], state[NEW_END], state[NEW_SPACE] = at, end, space
-                                        asks = True
-                                if word >= 0:
-                                    guesses[step] = word
-                            if word < 0 or known[word, LEFT_OUT]:
-                                end = np.int64(-1)
-                            else:
-                                value = known[word, VALUE]
-                            at = end
+                            space = steps[step, WORD_SPACE]
+                            word, end = _known_word(
+                                raw, words, at, kind == REST, guesses[step], space, slots, known, texts
+                            )
+                            if word >= 0:
+                                guesses[step] = word
+                            elif end - at <= LONGEST and rooms[space] > 0:
+                                state[NEW_BEGIN], state[NEW_END], state[NEW_SPACE] = at, end, space
+                                asks = True
+                            at = np.int64(-1)
+                            if word >= 0 and known[word, LEFT_OUT] == 0:
+                                at, value = end, known[word, VALUE]
                         if at < 0:
                             break
                         if steps[step, COLUMN] >= 0:
