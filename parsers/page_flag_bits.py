@@ -33,7 +33,7 @@ _V4_19 = [
     "swapbacked",
     "unevictable",
 ]
-_V5_4 = [
+V5_4 = [
     "locked",
     "referenced",
     "uptodate",
@@ -142,7 +142,7 @@ def _family(names: list[str], macro_form: bool) -> list[str] | None:
     if {"error", "slab"} <= named:
         if "workingset" not in named:
             return _V4_19
-        return _V6_6 if macro_form else _V5_4
+        return _V6_6 if macro_form else V5_4
     if "owner_2" in named and "error" not in named:
         return _V7_3 if "dropbehind" in named else V6_12
     return None

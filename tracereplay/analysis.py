@@ -157,6 +157,7 @@ class Trace:
             end_ns=self.events.end_ns,
             owners=owners_by_pfn(dumped[0], pfns),
             pinners=_by_pfn(dumped[1]),
+            probes=getattr(self.reader, "probe_events", None),
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
         )

@@ -54,6 +54,12 @@ LOSS_KINDS: dict[str, LossKind] = {
             hides_events=True,
         ),
         LossKind(
+            "vmemmap_base_unknown",
+            Severity.ERROR,
+            "kprobe events name pages by pointers, and nothing tells which page frames these are",
+            "Fetch vb=@vmemmap_base:x64 in one probe; or set the trace option hash-ptr to 0 and record cma events.",
+        ),
+        LossKind(
             "losses_not_told",
             Severity.NOTICE,
             "This text does not say whether events were lost",

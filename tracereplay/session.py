@@ -28,8 +28,9 @@ from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import PageLife
 from tracereplay.model.result import Attempt, Input, Result, Role, Tool
-from tracereplay.parsers.base import TraceReader, Window
+from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.catalog.probes import PROBE_EVENTS, ROLES, TELLING_ROLES
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
 from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
 from tracereplay.parsers.layout_snapshot import read_layout
@@ -43,6 +44,8 @@ from tracereplay.units import utf8
 if TYPE_CHECKING:
     from tracereplay.parsers.page_owner_files import PageOwnerFiles
 
+# References that kprobes see taken, against the count that migration is refused with, prove these.
+PROVED_BY_PROBES = ("pin_short", "task_reference", "extra_reference")
 KERNEL_EVENTS = frozenset(SPECS)  # tracepoints that every kernel may have, none of them a vendor's
 
 
@@ -51,6 +54,15 @@ def open_reader(path: str | Path) -> TraceReader:
 
     Raises InputError where it is no trace or cannot be read.
     """
+    reader = _open_container(path)
+    if reader.info.by_event.keys() & PROBE_EVENTS:
+        from tracereplay.parsers.probes.reader import with_probes  # noqa: PLC0415
+
+        return with_probes(reader)
+    return reader
+
+
+def _open_container(path: str | Path) -> TraceReader:
     path = Path(path)
     found = detect(path)
     # Readers are loaded when needed: their tables and patterns take time to build.
@@ -81,8 +93,23 @@ def open_reader(path: str | Path) -> TraceReader:
 
 def missing_events(by_event: Mapping[str, int]) -> list[Loss]:
     """What a trace lacks for the question, whatever it was recorded for."""
-    losses = [] if by_event.keys() & TELLTALE_EVENTS else [Loss("attempt_events_missing")]
-    return losses if any(by_event.get(name) for name in PAGE_REF_EVENTS) else [*losses, Loss("page_ref_missing")]
+    losses = [] if by_event.keys() & TELLTALE_EVENTS or _has_probes(by_event) else [Loss("attempt_events_missing")]
+    return losses if _has_references(by_event) else [*losses, Loss("page_ref_missing")]
+
+
+def _has_probes(by_event: Mapping[str, int]) -> bool:
+    """Whether kprobes tell of references or offlines."""
+    return any(by_event.get(name) for name, role in ROLES.items() if role in TELLING_ROLES)
+
+
+def _has_references(by_event: Mapping[str, int]) -> bool:
+    """Whether takers of references are on record: by page_ref events or by kprobes."""
+    return any(by_event.get(name) for name in PAGE_REF_EVENTS) or _has_probes(by_event)
+
+
+def _level(info: TraceInfo, has_log: bool) -> int:
+    """The capture level; kprobes on references are level 2, as page_ref events are."""
+    return 2 if _has_probes(info.by_event) else capture_level(info, has_log)
 
 
 def layout_of(snapshot: LayoutSnapshot) -> Layout:
@@ -149,7 +176,7 @@ class Session:
     def inputs(self) -> list[Input]:
         """Every input and what it says of itself."""
         described = [
-            describe_trace(reader.info, f"trace-{number}", level=capture_level(reader.info, self._log is not None))
+            describe_trace(reader.info, f"trace-{number}", level=_level(reader.info, self._log is not None))
             for number, reader in enumerate(self.readers)
         ]
         if self._log is not None:
@@ -302,6 +329,8 @@ class Session:
             book.add(f"trace-{numbers[0]}", missing_events(reader.info.by_event))
         have = [*by_event, *(["kernel log"] if self._log is not None or "console" in by_event else [])]
         missing = dict(not_checkable(have))
+        if _has_probes(by_event):
+            missing = {code: what for code, what in missing.items() if code not in PROVED_BY_PROBES}
         can = [cause.code for cause in CAUSES if cause.ceiling == "proved" and cause.code not in missing]
         counts = {f"trace-{n}": dict(reader.info.by_event) for n, reader in enumerate(self.readers)}
         return InfoResult(

@@ -30,6 +30,7 @@ ATTEMPT_EVENTS = (
     "folio_wait_writeback",
     "wait_on_page_writeback",
     "console",
+    "offline_pages",  # of kprobes: parsers/probes/offlines.py
 )
 
 # Without any of these no attempt can be found.

@@ -10,6 +10,7 @@ from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.longterm import find_longterm
 from tracereplay.attempts.offline import find_offline
+from tracereplay.attempts.probed import apply_probed
 from tracereplay.attempts.waits import add_waits
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import Spans, merge_spans
@@ -26,6 +27,7 @@ def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Draft
     """Every attempt, in order of time."""
     drafts = find_cma(events, layout)
     drafts += find_offline(events, layout, drafts)
+    drafts = apply_probed(events, layout, drafts)
     drafts += find_contig(events, drafts)
     drafts += find_longterm(events)
     drafts += find_compaction(events)

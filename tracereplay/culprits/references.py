@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tracereplay.culprits import evidence
+from tracereplay.culprits import evidence, probed_references
 from tracereplay.culprits.finding import Finding, weaker
 from tracereplay.culprits.mechanisms import mechanism_of
 from tracereplay.culprits.suspect import Ref, Suspect, is_kernel_task
 from tracereplay.model.result import Verdict
 from tracereplay.replay.state import Mark, Reason, RefKind, State
+from tracereplay.schema import Op
 
 GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
 FRESH_NS = 100_000_000  # LRU batches are drained within this time on a busy CPU
@@ -40,6 +41,8 @@ def _held(suspect: Suspect) -> bool:
 
 def pins(suspect: Suspect) -> list[Finding]:
     """A user task took a reference, still open at the failing test, and the count agrees."""
+    if probed_references.is_probed(suspect):
+        return [one for op in (Op.PROBE_PIN, Op.PROBE_GET) for one in probed_references.holders(suspect, op)]
     if not _held(suspect):
         return []
     open_refs, left, chosen = takers(suspect), suspect.excess, []
@@ -130,6 +133,8 @@ def extra_reference(suspect: Suspect) -> list[Finding]:
     """References above the expected count whose taker is not known."""
     if suspect.awaited:
         return []
+    if probed_references.is_probed(suspect):
+        return probed_references.unknown_holders(suspect) or _dumped_extra(suspect)
     if suspect.run.has_page_ref and suspect.marks & Mark.COUNTED:
         return _counted_extra(suspect)
     return _dumped_extra(suspect) or _left_behind(suspect)

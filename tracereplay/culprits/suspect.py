@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracereplay.attempts.draft import Draft
+from tracereplay.culprits.probe_events import ProbeEvents
 from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 from tracereplay.model.result import Allocation, File, Task
@@ -86,6 +87,7 @@ class Run:
     owners: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # page_owner records by pfn
     pinners: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # page_pinner records by pfn
     snapshot: PageWords | None = None  # the pages' flags, where there is no trace
+    probes: ProbeEvents | None = None  # where references were seen by kprobes
     stack_of: Callable[[int, int, int], tuple[str, ...] | None] = lambda _ns, _cpu, _tid: None
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
 

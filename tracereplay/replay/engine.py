@@ -18,8 +18,9 @@ from tracereplay.replay.migration_entries import decode_ptes
 from tracereplay.replay.occupancy import StateCounts
 from tracereplay.replay.pictures import Pictures
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
+from tracereplay.replay.probed_kernels import replay_all
 from tracereplay.replay.range_kernels import take_range
-from tracereplay.replay.replay_kernels import SLOTS_PER_KEY, FlagMask, missing_sections, replay, set_file_slot
+from tracereplay.replay.replay_kernels import SLOTS_PER_KEY, FlagMask, missing_sections, set_file_slot
 from tracereplay.schema import PageStream
 
 RANGE_PAGES_LIMIT = 1 << 22  # 16 GiB of 4 KiB pages: no CMA allocation is larger
@@ -171,7 +172,7 @@ class Engine:
 
     def _replay(self, chunk: PageStream, start: int, stop: int) -> int:
         while start < stop:
-            start = replay(self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.op, chunk.args, start, stop)
+            start = replay_all(self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.op, chunk.args, start, stop)
             if start < stop:
                 self._grow()
         return stop

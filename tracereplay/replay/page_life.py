@@ -31,6 +31,12 @@ EVENT_NAMES = {
     Op.LRU_ADD: "mm_lru_insertion",
     Op.IOMMU_MAP: "iommu map",
     Op.IOMMU_UNMAP: "iommu unmap",
+    Op.PROBE_GET: "reference taken (kprobe)",
+    Op.PROBE_PUT: "reference released (kprobe)",
+    Op.PROBE_PIN: "pinned (kprobe)",
+    Op.PROBE_UNPIN: "unpinned (kprobe)",
+    Op.PROBE_REFUSED: "migration refused (kprobe)",
+    Op.PROBE_MOVED: "migrated away (kprobe)",
 }
 STATE_NAMES: dict[int, PageStateName] = {
     State.UNSEEN: "unknown",
@@ -116,6 +122,11 @@ def _text(op: Op, args: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
     if Op.REF_SET <= op <= Op.REF_UNFREEZE:
         ret = f" ret={args[RET]}" if op not in (Op.REF_SET, Op.REF_MOD, Op.REF_UNFREEZE) else ""
         return f"val={args[VAL]:+d} count={args[COUNT]} mapcount={args[MAPCOUNT]} mt={args[MT]}{ret}"
+    if Op.PROBE_GET <= op <= Op.PROBE_UNPIN:
+        sign = "+" if op in (Op.PROBE_GET, Op.PROBE_PIN) else "-"
+        return f"val={sign}{args[VAL]}" + (f" count={args[COUNT]} before" if args[COUNT] >= 0 else "")
+    if op == Op.PROBE_REFUSED:
+        return f"count={args[COUNT]} mapcount={args[MAPCOUNT]} ret={args[RET]}"
     if op == Op.ALLOC:
         return f"order={args[ORDER]} gfp_flags={args[FLAGS]:#x} migratetype={args[MT]}"
     if op in (Op.CACHE_ADD, Op.CACHE_DELETE):

@@ -100,6 +100,7 @@ class RefKind(IntEnum):
     GET = 1  # page_ref_mod_unless: gup, lookup, isolation
     PIN = 2  # multiples of GUP_PIN_COUNTING_BIAS (1024): FOLL_PIN
     ISOLATION = 3  # a GET by a task that isolates pages just then
+    UNSURE = 4  # seen by a probe; a later count does not include it: it was dropped unseen, or a mapping went
 
 
 REF = np.dtype(
@@ -135,6 +136,7 @@ class Reason(IntEnum):
     NAMED = 128  # the kernel named it (fin_pfn)
     TYPED = 256  # a page type that is not migrated like others: hugetlb, offline
     LOGGED = 512  # the kernel log dumped it
+    HELD = 1024  # probes saw references taken that are open
 
 
 # A page in the way at a probe: its state then, and what became of it.

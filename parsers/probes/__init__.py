@@ -1,0 +1,1 @@
+"""kprobe events read by what `catalog/probes.py` declares: page pointers -> pfns, events -> page stream."""

@@ -1,0 +1,218 @@
+"""A trace whose kprobe events join the page stream: any reader, with what the probes tell added."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tracereplay.losses import Loss
+from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.catalog.probes import (
+    FOLL_UP_TO_6_2,
+    OFFLINE_EVENT,
+    PROBE_EVENTS,
+    ROLES,
+    TELLING_ROLES,
+    FollFlags,
+    Role,
+)
+from tracereplay.parsers.page_flag_bits import V5_4, V6_12
+from tracereplay.parsers.page_stream import concatenated, part_of
+from tracereplay.parsers.probes.folios import PAIRED_EVENTS, Folios, fetched_base, paired_base
+from tracereplay.parsers.probes.lookup import ProbeLookup
+from tracereplay.parsers.probes.moves import refused_and_moved
+from tracereplay.parsers.probes.offlines import ROLES_READ, offline_table
+from tracereplay.parsers.probes.rows import ProbeRows, probe_rows
+from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
+from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
+from tracereplay.schema import Op, PageStream
+
+PROBE_OPS = frozenset({Op.PROBE_GET, Op.PROBE_PUT, Op.PROBE_PIN, Op.PROBE_UNPIN, Op.PROBE_REFUSED, Op.PROBE_MOVED})
+# With these the ledger has every change of every count: what probes saw would be counted twice.
+COUNTED_EVENTS = ("page_ref_mod", "page_ref_mod_unless", "page_ref_mod_and_test")
+EVENTS_AT_ONCE = 1 << 20  # some 300 MB while they are decoded
+MARGIN_NS = 1_000_000_000  # what belongs together (a call and its return) comes within this time
+
+
+def with_probes(reader: TraceReader) -> TraceReader:
+    """The reader, with its kprobe events in the page stream if it has any that tell of references or offlines."""
+    counts = reader.info.by_event
+    telling = any(counts.get(name) for name, role in ROLES.items() if role in TELLING_ROLES)
+    if not telling or any(counts.get(name) for name in COUNTED_EVENTS):
+        return reader
+    return ProbedReader(reader)
+
+
+class ProbedReader:
+    """Implements `base.TraceReader` over another reader; what that one can do beyond the protocol, this one can too."""
+
+    def __init__(self, reader: TraceReader) -> None:
+        self._reader = reader
+        self._windows = _windows(reader.info)
+        self._whole = self._read(None) if len(self._windows) == 1 else None
+        base, foll = self._base(), self._foll()
+        self._own_losses = [] if base is not None else [Loss("vmemmap_base_unknown")]
+        self._decoder = None if base is None else Decoder(Folios(base), foll)
+        self._flag_bits = {name: bit for bit, name in enumerate(V5_4 if foll is FOLL_UP_TO_6_2 else V6_12)}
+        if self._decoder is not None:
+            self._learn(self._decoder.folios)
+
+    @property
+    def info(self) -> TraceInfo:
+        """Metadata of the trace."""
+        return self._reader.info
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What the trace lacks."""
+        return [*self._reader.losses, *self._own_losses]
+
+    def comm_of(self, tid: int) -> str | None:
+        """Name of a task."""
+        return self._reader.comm_of(tid)
+
+    @property
+    def comms(self) -> Mapping[int, str]:
+        """Names of tasks."""
+        return self._reader.comms
+
+    def page_flag_bits(self) -> Mapping[str, int]:
+        """Bits of page->flags as move_to_new_folio() is fetched: of the kernel's family, which FOLL_* tells."""
+        return self._flag_bits
+
+    @cached_property
+    def probe_events(self) -> ProbeLookup:
+        """The events behind the entries of probes."""
+        return ProbeLookup(self._rows, lambda w: self._probed(self._decoder, w) if self._decoder else iter(()))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
+        """See `base.TraceReader.tables`; where asked for by name, the calls of offline_pages() too."""
+        tables = self._reader.tables(names, window)
+        if names is not None and OFFLINE_EVENT in names:
+            read = {name for name, role in ROLES.items() if role in ROLES_READ}
+            calls = offline_table(probe_rows(self._reader.tables(read, window)))
+            if calls is not None:
+                tables[OFFLINE_EVENT] = calls
+        return tables
+
+    def stream(
+        self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
+    ) -> Iterator[PageStream]:
+        """The page stream with the entries of probes in it; see `base.TraceReader.stream`."""
+        others = self._reader.stream(ops, window, chunk_events)
+        if self._decoder is None or (ops is not None and not PROBE_OPS & set(ops)):
+            yield from others
+            return
+        waiting: list[PageStream] = []  # of probes, not yet due
+        probed = self._probed(self._decoder, window)
+        following: PageStream | None = next(probed, None)
+        for chunk in others:
+            if not len(chunk):
+                continue
+            end_ns = int(chunk.time_ns[-1])
+            while following is not None and following.time_ns[0] <= end_ns:
+                waiting.append(following)
+                following = next(probed, None)
+            due, waiting = _split(waiting, end_ns)
+            yield _merged([chunk, *due])
+        yield from (one for one in waiting if len(one))
+        while following is not None:
+            yield following
+            following = next(probed, None)
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def _read(self, window: Window | None, names: Collection[str] = PROBE_EVENTS) -> list[ProbeRows]:
+        return probe_rows(self._reader.tables(names, window))
+
+    def _rows(self, window: Window) -> list[ProbeRows]:
+        return self._read(window) if self._whole is None else self._whole
+
+    def _base(self) -> int | None:
+        for window in self._windows:
+            base = fetched_base(self._rows(window))
+            if base is not None:
+                return base
+        return paired_base(self._reader.tables(PAIRED_EVENTS))
+
+    def _foll(self) -> FollFlags:
+        rows: list[ProbeRows] = []
+        for window in self._windows:
+            rows = self._rows(window)
+            if any(one.role is Role.TAKE for one in rows):
+                break
+        return foll_flags(rows)
+
+    def _learn(self, folios: Folios) -> None:
+        """Tails and sizes of folios, out of all events: an event may name a tail whose head a later one tells."""
+        for window in self._windows:
+            for one in self._rows(window):
+                folios.learn(one)
+        for window in self._windows if folios.extents else ():
+            moves = refused_and_moved(self._rows(window), folios)
+            pages = large_folio_pages(moves, self._reader.tables((CALLS,), window), folios)
+            if pages:
+                folios.size_large(pages)
+                return
+
+    def _probed(self, decoder: Decoder, asked: Window | None) -> Iterator[PageStream]:
+        """The entries of probes in time order."""
+        asked = asked or Window()
+        for window in self._windows:
+            start, end = _larger(window.start_ns, asked.start_ns), _smaller(window.end_ns, asked.end_ns)
+            if start is not None and end is not None and start > end:
+                continue
+            rows = self._whole
+            if rows is None:
+                wide = Window(None if start is None else start - MARGIN_NS, None if end is None else end + MARGIN_NS)
+                rows = self._read(wide)
+            stream = ordered(decoder.parts(rows))
+            low = 0 if start is None else int(np.searchsorted(stream.time_ns, start, "left"))
+            high = len(stream) if end is None else int(np.searchsorted(stream.time_ns, end, "right"))
+            if low < high:
+                yield part_of(stream, low, high)
+
+
+def _larger(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else max(a, b)
+
+
+def _smaller(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else min(a, b)
+
+
+def _windows(info: TraceInfo) -> list[Window]:
+    """Stretches of time with few enough probe events to hold."""
+    events = sum(info.by_event.get(name, 0) for name in PROBE_EVENTS)
+    number = -(-events // EVENTS_AT_ONCE)
+    start, end = info.start_ns, info.end_ns
+    if number <= 1 or start is None or end is None or end <= start:
+        return [Window()]
+    edges = [start + (end - start) * step // number for step in range(1, number)]
+    starts, ends = [None, *edges], [*(edge - 1 for edge in edges), None]
+    return [Window(*one) for one in zip(starts, ends, strict=True)]
+
+
+def _split(streams: Sequence[PageStream], end_ns: int) -> tuple[list[PageStream], list[PageStream]]:
+    """What comes up to a time, and the rest."""
+    due, rest = [], []
+    for stream in streams:
+        at = int(np.searchsorted(stream.time_ns, end_ns, "right"))
+        due.append(part_of(stream, 0, at))
+        rest.append(part_of(stream, at, len(stream)))
+    return [one for one in due if len(one)], [one for one in rest if len(one)]
+
+
+def _merged(streams: Sequence[PageStream]) -> PageStream:
+    if len(streams) == 1:
+        return streams[0]
+    whole = concatenated(streams)
+    order = np.argsort(whole.time_ns, kind="stable")
+    return PageStream(whole.time_ns[order], whole.cpu[order], whole.tid[order], whole.op[order], whole.args[order])

@@ -1,0 +1,231 @@
+"""Who holds a page, by kprobes: the references they saw taken, against the count that migration was refused with.
+
+Where migration was refused, the count tells how many references others hold (the excess). If the references of the
+ledger that were open at that moment add up to it, they are all there is, and their takers are proved. If the ledger has
+less, somebody else holds some; if it has more, a release was not seen, and the takers are candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tracereplay.culprits import evidence
+from tracereplay.culprits.finding import Finding, weaker
+from tracereplay.culprits.probe_events import ProbeEvent, Refusal
+from tracereplay.culprits.suspect import Ref, Suspect, is_kernel_task
+from tracereplay.model.result import Evidence, Verdict
+from tracereplay.replay.state import Mark, Reason, RefKind
+from tracereplay.schema import Op
+from tracereplay.units import format_pfn
+
+GUP_PIN_COUNTING_BIAS = 1024
+TAKEN_BY_PROBE = (Op.PROBE_GET, Op.PROBE_PIN)
+# What a release tells of the way in which the reference was taken: user_page_pipe_buf_ops are vmsplice's.
+MECHANISMS = {"page_cache_pipe_buf_release": "vmsplice", "__bio_release_pages": "bio (O_DIRECT)"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """The ledger against one count: references that stood in the way, how sure, and how both agree.
+
+    refusal -- the refused migration that told the count; None where no count was read.
+    """
+
+    refs: Sequence[Ref]
+    verdict: Verdict
+    note: str
+    refusal: Refusal | None = None
+
+
+def is_probed(suspect: Suspect) -> bool:
+    """Whether what is known of its references comes from kprobes."""
+    if suspect.run.has_page_ref:
+        return False
+    return bool(suspect.marks & Mark.COUNTED) or any(ref.op in TAKEN_BY_PROBE for ref in suspect.refs)
+
+
+def excess(suspect: Suspect, refusal: Refusal) -> int:
+    """References beyond the expected ones when migration was refused: the folio's mappings and the page cache's own."""
+    if suspect.order > 0:
+        return refusal.count
+    expected = refusal.mapcount + 1 + ("owner_priv_1" in suspect.flags and "swapbacked" in suspect.flags)
+    if suspect.marks & Mark.FILE:
+        expected += 1 + ("private" in suspect.flags)
+    return refusal.count - expected
+
+
+def _refusals(suspect: Suspect) -> Sequence[Refusal]:
+    probes = suspect.run.probes
+    if probes is None or suspect.awaited:
+        return ()
+    return probes.refusals(suspect.pfn, suspect.draft.start_ns, suspect.last_ns)
+
+
+def _open_at(suspect: Suspect, start_ns: int, end_ns: int) -> list[Ref]:
+    """References that probes saw taken and that were open between these times, oldest first."""
+    refs = (
+        ref
+        for ref in suspect.refs
+        if ref.op in TAKEN_BY_PROBE and ref.ns <= end_ns and (ref.close_ns is None or ref.close_ns > start_ns)
+    )
+    return sorted(refs, key=lambda ref: ref.ns)
+
+
+def _sum(refs: Sequence[Ref], large: bool) -> int:
+    """What they add to _refcount. A large folio counts each pin once; that it is large may not be known."""
+    return sum(ref.val // GUP_PIN_COUNTING_BIAS if large and _is_biased(ref) else ref.val for ref in refs)
+
+
+def _is_biased(ref: Ref) -> bool:
+    return ref.op == Op.PROBE_PIN and ref.val % GUP_PIN_COUNTING_BIAS == 0
+
+
+def _unexplained(refs: Sequence[Ref], over: int) -> int:
+    """The excess without what these references explain: 0 = all of it, exactly; negative: they are more."""
+    return 0 if over == _sum(refs, large=True) else over - _sum(refs, large=False)
+
+
+def _accounts(suspect: Suspect) -> list[_Account]:
+    """The ledger against each count that was read; where none was, what the ledger has alone."""
+    refusals = _refusals(suspect)
+    return [_account(suspect, refusal) for refusal in refusals] if refusals else [_uncounted(suspect)]
+
+
+def _account(suspect: Suspect, refusal: Refusal) -> _Account:
+    over = excess(suspect, refusal)
+    if over <= 0:
+        return _Account((), "unknown", "", refusal)
+    refs = _open_at(suspect, refusal.event.time_ns, refusal.event.time_ns)
+    sure = [ref for ref in refs if ref.kind != RefKind.UNSURE]
+    rest = _unexplained(sure, over)
+    if rest == 0:
+        unsettled = suspect.marks & (Mark.AMBIGUOUS | Mark.FILE)
+        note = f"the open references of the ledger are all {over} that the count has beyond the expected ones"
+        return _Account(sure, "suggested" if unsettled else "proved", note, refusal)
+    if len(sure) < len(refs) and _unexplained(refs, over) == 0:
+        note = "an earlier count did not include all of the ledger's references: some may have been replaced"
+        return _Account(refs, "suggested", note, refusal)
+    if rest < 0:
+        return _Account(
+            sure, "suggested", f"the ledger has {-rest} more than the count: a release was not seen", refusal
+        )
+    note = f"{rest} of {over} references beyond the expected ones have no taker on record"
+    return _Account(sure, "suggested", note, refusal)
+
+
+def _uncounted(suspect: Suspect) -> _Account:
+    """Its count was not read: CMA and compaction leave held anonymous folios before they try to migrate them."""
+    refs = [ref for ref in _open_at(suspect, suspect.first_ns, suspect.last_ns) if ref.kind != RefKind.UNSURE]
+    if suspect.reasons & Reason.NAMED:
+        return _Account(refs, "suggested", "the only references on record; no probe read the count at the test")
+    # Pins end in functions that are probed; a plain reference may have been put inline, unless its release was seen.
+    kept = [ref for ref in refs if ref.op == Op.PROBE_PIN or _release(suspect, ref) is not None]
+    return _Account(kept, "suggested", "held at the test; no probe saw its migration refused")
+
+
+def holders(suspect: Suspect, op: Op) -> list[Finding]:
+    """A finding for each user task whose references of this kind (PROBE_GET or PROBE_PIN) were open."""
+    if suspect.awaited:  # a reference makes migration fail, not wait
+        return []
+    accounts = _accounts(suspect)
+    accounts.sort(key=lambda account: account.verdict == "proved")
+    best: dict[int, tuple[_Account, list[Ref]]] = {}  # by task: the surest account, the last of them
+    for account in accounts:
+        by_task: dict[int, list[Ref]] = {}
+        for ref in account.refs:
+            if ref.op == op and not is_kernel_task(ref.tid, suspect.run.comm_of(ref.tid)):
+                by_task.setdefault(ref.tid, []).append(ref)
+        best.update({tid: (account, mine) for tid, mine in by_task.items()})
+    return [_finding(suspect, account, mine) for account, mine in best.values()]
+
+
+def _release(suspect: Suspect, ref: Ref) -> ProbeEvent | None:
+    """The event that released it, where one did."""
+    if ref.close_ns is None or ref.close_tid is None or suspect.run.probes is None:
+        return None
+    return suspect.run.probes.event_at(ref.close_ns, ref.close_tid, Op.PROBE_PUT)
+
+
+def _finding(suspect: Suspect, account: _Account, refs: list[Ref]) -> Finding:
+    tid = refs[0].tid
+    # Those of the same task that were open at other tests: it held the page by one after the other.
+    times = [ref for ref in _open_at(suspect, suspect.first_ns, suspect.last_ns) if ref.tid == tid] or refs
+    since = min(ref.ns for ref in (*times, *refs))
+    until = [ref.close_ns for ref in (*times, *refs)]
+    weakened = suspect.hiding(min(ref.ns for ref in refs))
+    releases = list(dict.fromkeys(one for ref in refs if (one := _release(suspect, ref)) is not None))
+    mechanisms = {MECHANISMS[one.function] for one in releases if one.function in MECHANISMS}
+    pinned = any(ref.op == Op.PROBE_PIN for ref in refs)
+    verdict = weaker(account.verdict, weakened)
+    return Finding(
+        verdict,
+        holder=suspect.run.task(tid),
+        holder_verdict=verdict,
+        mechanism=mechanisms.pop() if len(mechanisms) == 1 else "FOLL_PIN" if pinned else None,
+        candidates=("pin_longterm",) if pinned else (),
+        held_since_ns=since,
+        released_ns=None if None in until else max(ns for ns in until if ns is not None),
+        weakened_by=weakened,
+        evidence=[
+            *evidence.allocated(suspect),
+            *_taken(suspect, refs),
+            *(_row(one, f"pfn {format_pfn(suspect.pfn)}: {one.function}() released it") for one in releases),
+            *_counted(suspect, account.refusal, account.note),
+            *_named(suspect),
+            *evidence.logged(suspect),
+        ],
+    )
+
+
+def unknown_holders(suspect: Suspect) -> list[Finding]:
+    """Migration was refused for references, none of which a user task was seen to take."""
+    refusals = [refusal for refusal in _refusals(suspect) if excess(suspect, refusal) > 0]
+    if not refusals:
+        return []
+    weakened = suspect.hiding()
+    over = excess(suspect, refusals[-1])
+    return [
+        Finding(
+            "suggested" if suspect.marks & Mark.FILE else "proved",
+            candidates=("pin_short", "pin_longterm", "lru_batch"),
+            released_ns=suspect.clear_ns or suspect.end_ns,
+            weakened_by=weakened,
+            evidence=[
+                *evidence.allocated(suspect),
+                *_counted(suspect, refusals[-1], f"none of {over} references beyond the expected ones was seen taken"),
+                *evidence.logged(suspect),
+            ],
+        )
+    ]
+
+
+def _row(event: ProbeEvent, text: str) -> Evidence:
+    return Evidence(event=event.name, time_ns=event.time_ns, tid=event.tid, cpu=event.cpu, text=text)
+
+
+def _taken(suspect: Suspect, refs: Sequence[Ref]) -> list[Evidence]:
+    """The events that took them; several references of one event are one row."""
+    probes = suspect.run.probes
+    rows = []
+    for ns, tid, op in dict.fromkeys((ref.ns, ref.tid, ref.op) for ref in refs):
+        event = probes.event_at(ns, tid, Op(op)) if probes is not None else None
+        if event is None:
+            continue
+        taken = sum(ref.val for ref in refs if (ref.ns, ref.tid) == (ns, tid))
+        row = _row(event, f"pfn {format_pfn(suspect.pfn)}: {event.function}() took {taken}, open at the test")
+        row.stack_id = suspect.run.stack_id_of(ns, event.cpu, tid)
+        rows.append(row)
+    return rows
+
+
+def _counted(suspect: Suspect, refusal: Refusal | None, note: str) -> list[Evidence]:
+    """The refused migration, and whether ledger and count agree."""
+    if refusal is None:
+        return []
+    return [_row(refusal.event, f"pfn {format_pfn(suspect.pfn)}: {refusal.event.text}; {note}")]
+
+
+def _named(suspect: Suspect) -> list[Evidence]:
+    """That the kernel named the page. Of migration the refusal tells, not a page_ref event."""
+    return [row for row in evidence.tried(suspect) if row.event == "test_pages_isolated"]
