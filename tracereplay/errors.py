@@ -38,3 +38,10 @@ class InputError(TraceReplayError):
     def at_least_path(self, path: str | Path) -> InputError:
         """The error, naming this file unless it names one."""
         return self if self.path else self.with_path(path)
+
+
+class CaptureError(TraceReplayError):
+    """This machine cannot record that. advice -- what to do."""
+
+    def __init__(self, what: str, *, advice: str = "") -> None:
+        super().__init__(f"{what}; {advice}" if advice else what)

@@ -71,9 +71,10 @@ class Probe:
     """One probe.
 
     name -- of the event; also_named -- the same event as others have named it; function -- what is probed;
-    returns -- at its return (kretprobe); keep -- a filter expression without which events mean nothing;
+    returns -- at its return (kretprobe);
     only_with, not_with -- functions this row goes with, or does not: kernels differ;
-    at_return_arguments -- it fetches $argN at the return, which kernels up to 6.8 refuse: then `else_fetches`.
+    else_fetches -- what to fetch where the kernel refuses `fetches`: $argN at the return is of 6.9 and later;
+    gup -- only with FOLL_GET or FOLL_PIN does an event of it mean that a reference is taken.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Probe:
     only_with: str = ""
     not_with: str = ""
     else_fetches: tuple[Fetch, ...] | None = None
-    gup: bool = False  # keep only events whose FOLL_* flags take a reference
+    gup: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -142,13 +143,16 @@ GUP_FAST = "try_grab_folio_fast"  # 6.11: the slow path kept the name try_grab_f
 
 PROBES: tuple[Probe, ...] = (
     # Gives the head page on 6.12, the page asked for on 7.2; refs pages of one folio are one event.
-    Probe("getf", GUP_FAST, Role.TAKE, (_PAGE, _REFS, _FLAGS, _COUNT, _HEAD, _BASE), gup=True),
-    Probe("get", "try_grab_folio", Role.TAKE, (_FOLIO, _REFS, _FLAGS, _COUNT), only_with=GUP_FAST, gup=True),
+    Probe("getf", GUP_FAST, Role.TAKE, (_PAGE, _REFS, _FLAGS, _COUNT, _HEAD), gup=True),
+    # The slow path, less often: it also fetches where vmemmap begins.
+    Probe("get", "try_grab_folio", Role.TAKE, (_FOLIO, _REFS, _FLAGS, _COUNT, _BASE), only_with=GUP_FAST, gup=True),
+    Probe("get", "try_grab_folio", Role.TAKE, (_PAGE, _REFS, _FLAGS, _COUNT, _HEAD), not_with=GUP_FAST, gup=True),
     Probe(
-        "get", "try_grab_folio", Role.TAKE, (_PAGE, _REFS, _FLAGS, _COUNT, _HEAD, _BASE), not_with=GUP_FAST, gup=True
-    ),
-    Probe(
-        "get1", "try_grab_page", Role.TAKE, (_PAGE, Fetch("flags", Slot.FLAGS, "$arg2:x32"), _COUNT, _HEAD), gup=True
+        "get1",
+        "try_grab_page",
+        Role.TAKE,
+        (_PAGE, Fetch("flags", Slot.FLAGS, "$arg2:x32"), _COUNT, _HEAD, _BASE),
+        gup=True,
     ),
     Probe(
         "upf", "unpin_user_folio", Role.DROP, (_FOLIO, Fetch("n", Slot.REFS, "$arg2:u64"), _COUNT)
@@ -211,7 +215,6 @@ PROBES: tuple[Probe, ...] = (
         Role.UNMAP_RESULT,
         (_FOLIO, _COUNT, _MAPCOUNT),
         returns=True,
-        else_fetches=(),
     ),
     Probe("dump", "dump_page", Role.DUMP, (_PAGE, Fetch("why", Slot.REASON, "+0($arg2):string"), _COUNT)),
     Probe(
@@ -253,10 +256,12 @@ PROBES: tuple[Probe, ...] = (
 # Readers find a probe by the name of its event: names of one probe all have one role.
 ROLES: dict[str, Role] = {name: probe.role for probe in PROBES for name in probe.names}
 FUNCTIONS: dict[str, str] = {name: probe.function for probe in reversed(PROBES) for name in probe.names}
+# What others may fetch in any probe under these names: vmemmap_base, count, mapcount, and the word that tells a head.
+ANYWHERE = {"vb": Slot.BASE, "rc": Slot.COUNT, "mc": Slot.MAPCOUNT, "ch": Slot.HEAD_WORD}
 SLOTS: dict[str, dict[str, Slot]] = {}
 for _probe in PROBES:
     for _name in _probe.names:
-        SLOTS.setdefault(_name, {}).update({fetch.name: fetch.slot for fetch in _probe.fetches})
+        SLOTS.setdefault(_name, dict(ANYWHERE)).update({fetch.name: fetch.slot for fetch in _probe.fetches})
         if _probe.role is Role.TAKE:  # try_grab_folio's first argument has two names
             SLOTS[_name] |= {"page": Slot.PAGE, "folio": Slot.FOLIO}
 PROBE_EVENTS = frozenset(ROLES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -18,6 +19,10 @@ def ingest(trace: str, target: str, quiet: bool, no_progress: bool) -> int:
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.session import write_dataset_of  # noqa: PLC0415
 
+    if Path(trace).is_dir():
+        from tracereplay.corpus.folder import opened_folders  # noqa: PLC0415
+
+        (trace,), _ = opened_folders([trace], {})
     progress = None if quiet or no_progress else Progress(sys.stderr)
     try:
         write_dataset_of(trace, target, progress)

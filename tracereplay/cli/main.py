@@ -14,6 +14,7 @@ import click
 
 from tracereplay import __version__
 from tracereplay.cli.blame import blame
+from tracereplay.cli.check import check
 from tracereplay.cli.corpus import corpus
 from tracereplay.cli.explain import explain
 from tracereplay.cli.export import export
@@ -21,7 +22,9 @@ from tracereplay.cli.info import info
 from tracereplay.cli.ingest import ingest
 from tracereplay.cli.page import page
 from tracereplay.cli.plot import plot
+from tracereplay.cli.record import record
 from tracereplay.cli.report import report
+from tracereplay.cli.snapshot import snapshot
 from tracereplay.cli.startup import be_quick
 from tracereplay.errors import TraceReplayError
 
@@ -41,7 +44,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for verb in (blame, info, page, explain, ingest, report, plot, export, corpus):
+for verb in (blame, info, page, explain, ingest, report, plot, export, corpus, record, snapshot, check):
     cli.add_command(verb)
 
 

@@ -127,6 +127,16 @@ def open_session(
     """
     if not inputs and kernel_log is None and kpageflags is None and not page_owner:
         raise UsageError("no INPUT: name a trace.dat, perf.data or ftrace text, or a log with --kernel-log")
+    sides: dict[str, Any] = {
+        "layout": layout,
+        "kernel_log": kernel_log,
+        "page_owner": page_owner,
+        "page_pinner": page_pinner,
+    }
+    if any(Path(name).is_dir() for name in inputs):
+        from tracereplay.corpus.folder import opened_folders  # noqa: PLC0415
+
+        inputs, sides = opened_folders(inputs, sides)
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
@@ -137,10 +147,7 @@ def open_session(
     try:
         yield tracereplay.open(
             list(inputs),
-            layout=layout,
-            kernel_log=kernel_log,
-            page_owner=page_owner,
-            page_pinner=page_pinner,
+            **sides,
             kpageflags=kpageflags,
             kpagecount=kpagecount,
             same_machine=same_machine,

@@ -1,0 +1,90 @@
+"""A machine under QEMU's software emulation: boots a kernel with busybox, runs a job, gives out a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+QEMU = "qemu-system-x86_64"
+TOOLS = (QEMU, "busybox", "cpio", "gcc")
+# What the disks need where it is modules, in the order they load.
+MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
+BOOT_SECONDS = 600
+OUT_BYTES = 512 << 20
+SLOW_BYTES_PER_SECOND = 8192  # of the second disk: a read of 8 pages takes 4 s
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A kernel and how it is booted; modules -- its lib/modules/RELEASE, None where all it needs is built in."""
+
+    kernel: Path
+    modules: Path | None = None
+    append: str = ""
+    arguments: Sequence[str] = field(default=())
+
+    def run(self, job: str, files: Sequence[Path], out: Path, seconds: int = BOOT_SECONDS) -> str:
+        """Run a shell script in the guest, beside these files; what it puts into /out is in `out`. Returns its log."""
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            disk, slow = place / "out.disk", place / "slow.disk"
+            for path, size in ((disk, OUT_BYTES), (slow, 1 << 20)):
+                path.touch()
+                os.truncate(path, size)
+            initrd = _initrd(place, self.modules, job, files)
+            command = self._command(initrd, disk, slow, out / "console.log")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run(command, timeout=seconds, check=False, capture_output=True)
+            try:
+                with tarfile.open(disk, ignore_zeros=False) as made:
+                    made.extractall(out, filter="data")
+            except tarfile.TarError:
+                return (out / "console.log").read_text(errors="replace")[-4000:]
+        return (out / "job.log").read_text(errors="replace")
+
+    def _command(self, initrd: Path, disk: Path, slow: Path, console: Path) -> list[str]:
+        return [
+            "nice", QEMU, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-no-reboot",
+            "-m", "512M,slots=4,maxmem=8G",
+            "-object", "memory-backend-ram,id=mb1,size=256M", "-device", "pc-dimm,id=dimm1,memdev=mb1",
+            "-kernel", str(self.kernel), "-initrd", str(initrd), "-append", f"console=ttyS0 panic=1 {self.append}",
+            "-drive", f"file={disk},if=virtio,format=raw,cache=unsafe",
+            "-drive", f"file={slow},if=virtio,format=raw,throttling.bps-total={SLOW_BYTES_PER_SECOND}",
+            "-serial", f"file:{console}", "-monitor", "none", "-display", "none", "-nic", "none",
+            *self.arguments,
+        ]  # fmt: skip
+
+
+def _initrd(place: Path, modules: Path | None, job: str, files: Sequence[Path]) -> Path:
+    """busybox, the first process, the modules and the job, as an initramfs."""
+    root = place / "root"
+    for name in ("bin", "modules", "job"):
+        (root / name).mkdir(parents=True)
+    shutil.copy2(os.path.realpath(str(shutil.which("busybox"))), root / "bin" / "busybox")
+    shutil.copy2(HERE / "init.sh", root / "init")
+    (root / "init").chmod(0o755)
+    for file in files:
+        shutil.copy2(file, root / "job")
+    (root / "job" / "job.sh").write_text(job)
+    found = {path.stem: path for path in modules.rglob("*.ko")} if modules else {}
+    names = [name for name in MODULES if name in found]
+    for name in names:
+        shutil.copy2(found[name], root / "modules" / f"{name}.ko")
+    (root / "modules" / "list").write_text("".join(f"{name}.ko\n" for name in names))
+    listed = "\n".join(str(path.relative_to(root)) for path in [root, *sorted(root.rglob("*"))])
+    made = subprocess.run(
+        ["cpio", "-o", "-H", "newc", "--quiet"], cwd=root, input=listed.encode(), capture_output=True, check=True
+    )
+    packed = place / "initrd.gz"
+    packed.write_bytes(gzip.compress(made.stdout, 1))
+    return packed

@@ -1,0 +1,149 @@
+"""One recording's tracing instance: its events and probes, buffer and clock. Nothing outside of it is changed, but the
+definitions of its probes, which carry its name and go with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tracereplay.capture import wanted
+from tracereplay.capture.definitions import definitions, probes_for
+from tracereplay.capture.target import Target
+from tracereplay.capture.tracefs import Tracefs, key_of
+from tracereplay.errors import CaptureError
+from tracereplay.parsers.catalog.probes import (
+    FOLL_FROM_6_3,
+    FOLL_UP_TO_6_2,
+    PROBES,
+    PageLayout,
+    Role,
+)
+
+FUNCTIONS = frozenset(probe.function for probe in PROBES)
+STABLE_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter")  # the same on all CPUs: then `local` is in order across them
+CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+
+
+@dataclass(slots=True)
+class Instance:
+    """A tracing instance while it exists; use as a context manager, which removes it and its probes."""
+
+    tracefs: Tracefs
+    key: str = field(default_factory=lambda: key_of(os.getpid()) or "")
+    events: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    probes: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Name of the instance and of the group of its probes."""
+        return f"tracereplay_{self.key}"
+
+    @property
+    def place(self) -> str:
+        """Its folder, below tracefs."""
+        return f"instances/{self.name}"
+
+    @property
+    def root(self) -> Path:
+        """Its folder."""
+        return self.tracefs.root / self.place
+
+    @property
+    def cpus(self) -> list[int]:
+        """CPUs that have a buffer."""
+        return sorted(int(path.name[3:]) for path in (self.root / "per_cpu").glob("cpu[0-9]*"))
+
+    def __enter__(self) -> Instance:
+        for key in self.tracefs.left_behind():
+            self.tracefs.clean_up(key)
+        try:
+            self.root.mkdir()
+        except FileExistsError:
+            raise CaptureError("this process records already") from None
+        except OSError as error:
+            raise CaptureError(f"no tracing instance: {error.strerror}", advice="is tracefs locked down?") from error
+        self.set("tracing_on", "0")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.tracefs.clean_up(self.key)
+
+    def set(self, name: str, value: str) -> None:
+        """Write one of its files. Raises CaptureError with the kernel's answer."""
+        try:
+            self.tracefs.write(f"{self.place}/{name}", value)
+        except OSError as error:
+            raise CaptureError(f"{name} = {value}: {error.strerror}") from error
+
+    def read(self, name: str) -> str:
+        """Text of one of its files."""
+        return self.tracefs.read(f"{self.place}/{name}")
+
+    def set_buffer(self, kib: int) -> None:
+        """Size of the ring, all CPUs together."""
+        self.set("buffer_size_kb", str(max(kib // max(len(self.cpus), 1), 8)))
+
+    def set_clock(self) -> str:
+        """The kernel log's clock: `local`, where it is the same on all CPUs, else `global`."""
+        source = CLOCKSOURCE.read_text().strip() if CLOCKSOURCE.exists() else ""
+        clock = "local" if source in STABLE_CLOCKS else "global"
+        self.set("trace_clock", clock)
+        return clock
+
+    def enable(self, events: Iterable[str], target: Target | None) -> None:
+        """Enable tracepoints SYSTEM/EVENT, filtered to the target where they name a page."""
+        for event in events:
+            if not self.tracefs.try_write(f"{self.place}/events/{event}/enable", "1"):
+                self.missing.append(event)
+                continue
+            self.events.append(event)
+            if target is not None and event.startswith(wanted.FILTERED_BY_PFN):
+                self.tracefs.try_write(f"{self.place}/events/{event}/filter", target.filter_by_pfn)
+
+    def enable_probes(self, page: PageLayout) -> None:
+        """Define and enable what the kernel takes of the catalogue's probes."""
+        for probe in probes_for(self._functions()):
+            lines = definitions(probe, self.name, page)
+            taken = any(self.tracefs.try_write("kprobe_events", line, append=True) for line in lines)
+            if taken and self.tracefs.try_write(f"{self.place}/events/{self.name}/{probe.name}/enable", "1"):
+                self.probes.append(probe.name)
+            else:
+                self.refused.append(f"{probe.name}({probe.function})")
+        self.filter_takes(None, None, page)
+
+    def filter_takes(self, target: Target | None, base: int | None, page: PageLayout) -> None:
+        """Drop calls that take no reference; with vmemmap_base, those outside the target too."""
+        taking = FOLL_FROM_6_3 if _is_from_6_3() else FOLL_UP_TO_6_2
+        for name in {probe.name for probe in PROBES if probe.role is Role.TAKE} & set(self.probes):
+            place = f"{self.place}/events/{self.name}/{name}/filter"
+            self.tracefs.try_write(place, f"flags & {taking.taking:#x}")
+            if target is None or base is None:
+                continue
+            for pointer in ("page", "folio"):
+                where = target.filter_by_pointer(pointer, base, page.size)
+                self.tracefs.try_write(place, f"flags & {taking.taking:#x} && {where}")
+
+    def _functions(self) -> frozenset[str]:
+        """Of those that are probed, the ones that the kernel can; all, where it does not tell."""
+        lines = self.tracefs.read("available_filter_functions").splitlines()
+        return frozenset(line.partition(" ")[0] for line in lines) & FUNCTIONS if lines else FUNCTIONS
+
+    def stats(self) -> dict[str, int]:
+        """Entries, overrun and dropped events, of all CPUs."""
+        sums = {"entries": 0, "overrun": 0, "dropped events": 0}
+        for cpu in self.cpus:
+            for line in self.read(f"per_cpu/cpu{cpu}/stats").splitlines():
+                name, _, value = line.partition(": ")
+                if name in sums and value.strip().isdigit():
+                    sums[name] += int(value)
+        return sums
+
+
+def _is_from_6_3() -> bool:
+    """Whether FOLL_* have their numbers of 6.3: nothing but the version tells (KERNEL: include/linux/mm_types.h)."""
+    numbers = os.uname().release.split("-")[0].split(".")
+    return tuple(int(number) for number in numbers[:2] if number.isdigit()) >= (6, 3)

@@ -1,0 +1,364 @@
+#!/bin/sh
+# Records what tracereplay explains failed CMA allocations and memory offlines with: a private tracing instance, kprobe
+# events that tell who holds pages, and copies of the layout of memory before and after. For a POSIX shell with busybox,
+# toybox or coreutils; as root. Made by `tracereplay record --print-script`, from the declarations of that version.
+#
+#   sh record.sh [-o DIR] [--for SECONDS | --until-failure | -- COMMAND [ARGUMENT]...]
+#
+# DIR is then read by `tracereplay blame DIR` on any machine. Ctrl-C ends the recording as well, and nothing is left
+# behind; after a kill -9 the next run removes what was left.
+
+set -u
+out=tracereplay-capture; how=interrupt; seconds=0
+buffer_kb=@BUFFER_KB@; level=@LEVEL@; area=@AREA@; block=@BLOCK@; dumps=@DUMPS@; after_s=@AFTER_S@
+
+say() { printf 'tracereplay: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 2; }
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        -o) [ $# -gt 1 ] || fail "-o needs a folder"; out=$2; shift 2 ;;
+        --for) [ $# -gt 1 ] || fail "--for needs seconds"; how=duration; seconds=$2; shift 2 ;;
+        --until-failure) how=failure; shift ;;
+        --) how="command"; shift; [ $# -gt 0 ] || fail "-- needs a command"; break ;;
+        *) fail "unknown argument $1" ;;
+    esac
+done
+case $seconds in ''|*[!0-9]*) fail "--for takes whole seconds" ;; esac
+[ "$(id -u)" = 0 ] || fail "tracing needs root"
+[ ! -e "$out" ] || fail "$out exists: name a new folder"
+
+# ---------------------------------------------------------------- tracefs, and what an earlier run left there
+
+key_of() { # PID: that number and the time it was started at, which no later process has
+    read -r stat 2>/dev/null < "/proc/$1/stat" || return 1
+    # shellcheck disable=SC2086 # one word for each field; the name, before `)`, may hold blanks
+    set -- "$1" ${stat##*) }
+    shift 20
+    echo "${stat%% *}_$1"
+}
+runs() { [ "$(key_of "${1%%_*}")" = "$1" ]; }
+
+key=$(key_of $$)
+T=
+mounted=
+for place in /sys/kernel/tracing /sys/kernel/debug/tracing; do
+    [ -z "$T" ] && [ -e $place/instances ] && T=$place
+done
+if [ -z "$T" ]; then
+    mounted=/tmp/tracereplay.tracefs.$key
+    mkdir -p "$mounted"
+    if ! mount -t tracefs nodev "$mounted" 2>/dev/null; then
+        rmdir "$mounted"
+        fail "no tracefs: is CONFIG_FTRACE set, and the kernel not locked down (lockdown=confidentiality)?"
+    fi
+    T=$mounted
+fi
+D=
+mounted_debug=
+[ -d /sys/kernel/debug/cma ] || [ -e /sys/kernel/debug/page_owner ] && D=/sys/kernel/debug
+if [ -z "$D" ]; then
+    mounted_debug=/tmp/tracereplay.debugfs.$key
+    mkdir -p "$mounted_debug"
+    if mount -t debugfs nodev "$mounted_debug" 2>/dev/null; then
+        D=$mounted_debug
+    else
+        rmdir "$mounted_debug"; mounted_debug=
+    fi
+fi
+
+forget_instance() { # NAME of an instance, whose events use its probes
+    echo 0 > "$T/instances/$1/tracing_on"
+    echo 0 > "$T/instances/$1/events/enable"
+    tries=0
+    until rmdir "$T/instances/$1" 2>/dev/null; do # a reader may still have it open
+        tries=$((tries + 1)); [ $tries -lt 10 ] || return 1
+        sleep 1
+    done
+}
+
+clean_up_after() { # KEY of a recording
+    for instance in tracereplay_"$1" tracereplay_"$1"_watch; do
+        if [ -d "$T/instances/$instance" ]; then forget_instance "$instance" 2>/dev/null; fi
+    done
+    if [ -e "$T/kprobe_events" ]; then
+        sed -n "s|^[pr][^:]*:\(tracereplay_$1/[^ ]*\) .*|-:\1|p" "$T/kprobe_events" | while read -r line; do
+            echo "$line" >> "$T/kprobe_events"
+        done
+    fi
+}
+
+ours() { # keys of all recordings that left or use something
+    for place in "$T"/instances/tracereplay_*; do echo "$place"; done | sed -n 's/.*tracereplay_\([0-9]*_[0-9]*\).*/\1/p'
+    [ ! -e "$T/kprobe_events" ] || sed -n 's|.*:tracereplay_\([0-9]*_[0-9]*\)/.*|\1|p' "$T/kprobe_events"
+}
+
+for other in $(ours | sort -u); do runs "$other" || clean_up_after "$other"; done
+while read -r _ place _; do
+    case $place in
+        /tmp/tracereplay.*fs.*) runs "${place##*.}" || { umount "$place" && rmdir "$place"; } ;;
+    esac
+done < /proc/mounts
+
+group=tracereplay_$key
+I=$T/instances/$group; W=$T/instances/${group}_watch
+child=
+# shellcheck disable=SC2317,SC2329 # called by traps
+end() {
+    trap '' INT TERM HUP
+    [ -z "$child" ] || kill "$child" 2>/dev/null
+    clean_up_after "$key"
+    for place in $mounted_debug $mounted; do umount "$place" && rmdir "$place"; done
+}
+trap end EXIT
+trap 'exit 130' INT TERM HUP
+
+mkdir -p "$out" || fail "$out cannot be made"
+out=$(cd "$out" && pwd)
+mkdir "$I" || fail "no tracing instance: $I"
+log=$out/record.log
+note() { say "$*"; printf '%s\n' "$*" >> "$log"; }
+
+# ---------------------------------------------------------------- the range asked for, as page frames
+
+low=; high=
+if [ -n "$area" ]; then
+    [ -d "$D/cma/$area" ] || fail "no CMA area $area in $D/cma (CONFIG_CMA_DEBUGFS)"
+    if [ -e "$D/cma/$area/base_pfn" ]; then read -r low < "$D/cma/$area/base_pfn"; else read -r low < "$D/cma/$area/ranges/0/base_pfn"; fi
+    read -r pages < "$D/cma/$area/count"
+    high=$((low + pages))
+elif [ -n "$block" ]; then
+    read -r size < /sys/devices/system/memory/block_size_bytes || fail "no memory blocks (CONFIG_MEMORY_HOTPLUG)"
+    page_bytes=$(getconf PAGESIZE 2>/dev/null || echo 4096)
+    low=$((block * (0x$size / page_bytes))); high=$((low + 0x$size / page_bytes))
+fi
+
+# ---------------------------------------------------------------- events and probes
+
+cpus=0
+for place in "$I"/per_cpu/cpu[0-9]*; do [ ! -d "$place" ] || cpus=$((cpus + 1)); done
+echo $((buffer_kb / cpus)) > "$I/buffer_size_kb"
+clock=local
+read -r source < /sys/devices/system/clocksource/clocksource0/current_clocksource
+case $source in tsc|kvm-clock|arch_sys_counter) ;; *) clock=global ;; esac
+echo $clock > "$I/trace_clock"
+
+events="@EVENTS@"
+[ "$level" -lt 1 ] || events="$events @CONSOLE_EVENTS@"
+[ -z "$low" ] || [ "$level" -lt 2 ] || events="$events @REFERENCE_EVENTS@"
+recorded=; missing=
+for event in $events; do
+    if ! echo 1 > "$I/events/$event/enable"; then missing="$missing $event"; continue; fi 2>/dev/null
+    recorded="$recorded $event"
+    case $event in
+        @FILTERED_BY_PFN@) [ -z "$low" ] || echo "pfn >= $low && pfn < $high" > "$I/events/$event/filter" ;;
+    esac
+done
+case " $recorded " in *" page_ref/"*) with_page_ref=1 ;; *) with_page_ref= ;; esac
+
+probed=; refused=
+define() { # NAME DEFINITION: false where the kernel refuses it
+    echo "$2" >> "$T/kprobe_events" || return 1
+    echo 1 > "$I/events/$group/$1/enable" || return 1
+    probed="$probed $1"
+} 2>/dev/null
+has() { [ ! -e "$out/functions" ] || grep -q "^$1\$" "$out/functions"; }
+keep() { [ ! -e "$I/events/$group/$1" ] || echo "$2" > "$I/events/$group/$1/filter"; }
+
+probe() { # NAME FUNCTION TYPE FETCHES [OTHER FETCHES, where the first are refused]...
+    if ! has "$2"; then return; fi
+    case " $probed " in *" $1 "*) return ;; esac
+    event=$1; function=$2; type=$3; shift 3
+    for fetches; do
+        if define "$event" "$type:$group/$event $function $fetches"; then return; fi
+    done
+    refused="$refused $event($function)"
+}
+
+# shellcheck disable=SC2016 # $arg1 is the kernel's
+if [ "$level" -ge 2 ] && [ -z "$with_page_ref" ]; then
+    if [ -e "$T/kprobe_events" ]; then
+        if [ -e "$T/available_filter_functions" ]; then
+            grep -E '^(@FUNCTIONS@)( |$)' "$T/available_filter_functions" | sed 's/ .*//' | sort -u > "$out/functions"
+        fi
+        case $(uname -r) in [1-5].*|6.[012].*) taking=@TAKING_OLD@ ;; *) taking=@TAKING_NEW@ ;; esac # FOLL_GET | FOLL_PIN
+@PROBES@
+@KEEPS@
+        [ -n "$probed" ] || note "no probe could be set: who holds a page cannot be told"
+        [ -z "$refused" ] || note "the kernel refused probes:$refused"
+    else
+        note "no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref events of a range: who holds a page cannot be told"
+    fi
+fi
+[ -z "$missing" ] || note "this kernel has no:$missing"
+note "records:$recorded; probes:$probed; ${buffer_kb} KiB in all, clock $clock"
+
+# Bounds of the range as page pointers. 64 bits in two halves: dash has no numbers above 2^63.
+pointer() { # VMEMMAP_BASE PFN
+    digits=${1#0x}; half=${digits%????????}
+    sum=$((0x${digits#"$half"} + $2 * @PAGE_STRUCT_BYTES@))
+    printf '0x%08x%08x\n' $((0x$half + sum / 4294967296)) $((sum % 4294967296))
+}
+
+filter_range() { # takes of pages outside the range are dropped in the kernel
+    [ -n "$low" ] && [ -n "$probed" ] || return
+    base=$(sed -n 's/.* vb=\(0x[0-9a-f]*\).*/\1/p' "$I/trace" | head -n 1)
+    [ ${#base} = 18 ] || return
+    from=$(pointer "$base" "$low"); below=$(pointer "$base" "$high")
+    for event in @TAKES@; do
+        for field in page folio; do keep "$event" "flags & $taking && $field >= $from && $field < $below" 2>/dev/null; done
+    done
+}
+
+# ---------------------------------------------------------------- copies
+
+copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
+
+snapshot() { # FOLDER
+    mkdir -p "$1/cma"
+@SNAPSHOT@
+    uname -a > "$1/uname"
+    getconf PAGESIZE > "$1/page_size" 2>/dev/null || echo 4096 > "$1/page_size"
+    for place in "$D"/cma/*; do
+        [ -d "$place" ] || continue
+        target=$1/cma/${place##*/}; mkdir -p "$target"
+        for what in @CMA_FILES@; do copy "$place/$what" "$target/$what"; done
+        for range in "$place"/ranges/*; do
+            [ -d "$range" ] || continue
+            mkdir -p "$target/ranges/${range##*/}"
+            for what in @CMA_FILES@; do copy "$range/$what" "$target/ranges/${range##*/}/$what"; done
+        done
+    done
+    rmdir "$1/cma" 2>/dev/null
+    for place in /sys/devices/system/memory/memory[0-9]*; do
+        [ -r "$place/state" ] || continue
+        state=; zones=; node=
+        read -r state < "$place/state"; read -r zones < "$place/valid_zones"
+        for link in "$place"/node[0-9]*; do [ ! -e "$link" ] || node=" node=${link##*node}"; done
+        echo "${place##*/} state=$state valid_zones=\"$zones\"$node"
+    done > "$1/memory_blocks.txt" 2>/dev/null
+    tasks > "$1/ps.txt" 2>/dev/null
+    for place in /proc/[0-9]*; do
+        printf '%s\t%s\t%s\n' "${place##*/}" "$(tr '\000\n' '  ' < "$place/cmdline")" "$(tr '\n' ' ' < "$place/cgroup")"
+    done > "$1/commands.txt" 2>/dev/null
+    [ -z "$low" ] || for what in flags count; do
+        dd if=/proc/kpage$what bs=8 skip="$low" count=$((high - low)) of="$1/kpage$what.$(printf '0x%x-0x%x' "$low" "$high").bin" 2>/dev/null
+    done
+}
+
+tasks() {
+    echo 'PID TID COMMAND'
+    for place in /proc/[0-9]*/task/[0-9]*; do
+        pid=${place#/proc/}
+        read -r comm < "$place/comm" && echo "${pid%%/*} ${place##*/} $comm"
+    done
+}
+
+drain() { # FOLDER: the raw pages of every CPU; reads of an empty buffer wait, so their readers are ended
+    readers=
+    for place in "$I"/per_cpu/cpu[0-9]*; do
+        target=$1/per_cpu/${place##*/}; mkdir -p "$target"
+        cat "$place/stats" > "$target/stats"
+        dd if="$place/trace_pipe_raw" of="$target/trace_pipe_raw" bs=4096 2>/dev/null &
+        readers="$readers $!"
+    done
+    waited=0
+    while [ $waited -lt 600 ] && grep -q '^entries: [1-9]' "$I"/per_cpu/cpu[0-9]*/stats; do
+        sleep 1; waited=$((waited + 1))
+    done
+    sleep 1
+    # shellcheck disable=SC2086 # one word for each reader
+    kill $readers 2>/dev/null
+    # shellcheck disable=SC2086
+    wait $readers 2>/dev/null
+}
+
+# Takes a reference of its own (get_user_pages_remote): whether the probes fire, and where vmemmap begins.
+touch_a_page() { cat /proc/self/environ > /dev/null; }
+
+save() { # FOLDER: stop, copy, and what belongs to the copies
+    touch_a_page
+    echo 0 > "$I/tracing_on"
+    mkdir -p "$1/trace/events"
+    drain "$1/trace"
+    for what in header_page header_event; do copy "$T/events/$what" "$1/trace/events/$what"; done
+    for event in $recorded; do
+        mkdir -p "$1/trace/events/$event"; copy "$I/events/$event/format" "$1/trace/events/$event/format"
+    done
+    for event in $probed; do
+        mkdir -p "$1/trace/events/$group/$event"
+        copy "$I/events/$group/$event/format" "$1/trace/events/$group/$event/format"
+    done
+    for what in @TRACE_FILES@; do copy "$T/$what" "$1/trace/$what"; done
+    copy "$I/trace_clock" "$1/trace/trace_clock"
+    copy /proc/kallsyms "$1/trace/kallsyms"
+    copy /proc/sys/kernel/random/boot_id "$1/trace/boot_id"
+    uname -a > "$1/trace/uname"
+    [ ! -e "$T/kprobe_events" ] || grep ":$group/" "$T/kprobe_events" > "$1/trace/kprobe_events"
+    snapshot "$1/layout_after"
+    dmesg > "$1/dmesg.txt" 2>/dev/null
+    if [ -z "$low" ]; then copy "$D/page_owner" "$1/page_owner.txt"; fi
+    copy "$D/page_pinner/buffer" "$1/page_pinner.txt"
+    grep -h '^entries\|^overrun\|^dropped' "$1"/trace/per_cpu/*/stats | sed 's/^/    /' >> "$log"
+    lost=$(sed -n 's/^\(overrun\|dropped events\): *//p' "$1"/trace/per_cpu/*/stats | awk '{n += $1} END {print n + 0}')
+    [ "$lost" = 0 ] || note "$lost events were overwritten or lost: a larger buffer keeps more"
+}
+
+# ---------------------------------------------------------------- record
+
+await() { # the child last started, or a signal
+    child=$!
+    wait "$child"
+    kill "$child" 2>/dev/null
+    child=
+}
+
+await_failure() { # into failure.txt: the event that says so
+    mkdir "$W" || fail "no tracing instance: $W"
+    signs=0
+    while read -r event filter; do
+        [ -e "$W/events/$event/enable" ] || continue
+        echo "$filter" > "$W/events/$event/filter" && echo 1 > "$W/events/$event/enable" && signs=$((signs + 1))
+    done 2>/dev/null <<END
+@FAILURES@
+$group/off_r ret != 0
+END
+    [ $signs -gt 0 ] || fail "no event of this kernel tells a failure"
+    head -n 1 "$W/trace_pipe" > "$out/failure.txt" &
+    await
+    forget_instance "${W##*/}"
+}
+
+echo 1 > "$I/tracing_on"
+touch_a_page
+if [ -n "$probed" ]; then
+    hits=$(grep -E " (getf|get|get1) " "$T/kprobe_profile" | awk '{n += $2} END {print n + 0}')
+    [ "$hits" -gt 0 ] || note "probes on get_user_pages() did not fire for a reference of our own: takers will be missing"
+fi
+filter_range
+snapshot "$out/layout_before"
+say "recording; Ctrl-C ends it"
+status=0
+trap 'status=130' INT TERM
+case $how in
+    duration) sleep "$seconds" & await ;;
+    command) "$@"; status=$? ;;
+    failure)
+        number=1
+        while await_failure; [ $status = 0 ]; do
+            note "failed: $(cat "$out/failure.txt")"
+            sleep "$after_s"
+            [ "$dumps" != 1 ] || break
+            save "$out/dump-$number"; note "dump-$number is complete"
+            rm -rf "$out/dump-$((number - dumps))"
+            number=$((number + 1))
+            echo > "$I/trace"; echo 1 > "$I/tracing_on"; touch_a_page
+        done ;;
+    *) while [ $status = 0 ]; do sleep 3600 & await; done ;;
+esac
+trap '' INT TERM
+if [ "$how" != failure ] || [ "$dumps" = 1 ] || [ $status != 0 ]; then save "$out"; fi
+rm -f "$out/functions"
+note "saved to $out"
+[ "$how" = command ] || status=0
+exit $status

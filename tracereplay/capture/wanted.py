@@ -1,0 +1,74 @@
+"""What is recorded and copied, declared once, for `record`, `record --print-script` and `check`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Tracepoints by capture level: SYSTEM/EVENT. What a kernel lacks is left out, and said.
+ATTEMPTS = (
+    "cma/cma_alloc_start", "cma/cma_alloc_finish", "cma/cma_alloc_busy_retry", "cma/cma_release", "cma/cma_alloc",
+    "migrate/mm_migrate_pages", "migrate/mm_migrate_pages_start",
+    "page_isolation/test_pages_isolated",
+    "compaction/mm_compaction_isolate_migratepages",
+    "writeback/folio_wait_writeback", "writeback/wait_on_page_writeback",
+)  # fmt: skip
+# Many: every allocation and free of pages. They tell who allocated a page, and whether it may move at all.
+PAGES = (
+    "kmem/mm_page_alloc", "kmem/mm_page_free", "kmem/mm_page_pcpu_drain", "kmem/mm_page_alloc_zone_locked",
+    "filemap/mm_filemap_add_to_page_cache", "filemap/mm_filemap_delete_from_page_cache",
+    "migrate/set_migration_pte", "migrate/remove_migration_pte",
+)  # fmt: skip
+CONSOLE = ("printk/console",)
+# CONFIG_DEBUG_PAGE_REF: more than a million events a second on a busy machine, so only with a range.
+REFERENCES = (
+    "page_ref/page_ref_set", "page_ref/page_ref_mod", "page_ref/page_ref_mod_and_test",
+    "page_ref/page_ref_mod_and_return", "page_ref/page_ref_mod_unless", "page_ref/page_ref_freeze",
+    "page_ref/page_ref_unfreeze",
+)  # fmt: skip
+# Events whose field `pfn` a filter on the range asked for goes to.
+FILTERED_BY_PFN = ("kmem/", "filemap/", "page_ref/")
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """An event that says that an attempt failed: where `filter_` holds."""
+
+    event: str
+    filter_: str
+
+
+# mm_migrate_pages: reason 2 is memory_hotplug (enum migrate_reason, every kernel seen). errorno is of 6.6 and later.
+FAILURES = (
+    Sign("cma/cma_alloc_finish", "errorno != 0"),
+    Sign("migrate/mm_migrate_pages", "failed > 0 && reason == 2"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """One file to copy as it is."""
+
+    source: str
+    target: str
+
+
+# Of the machine, before and after: names as `parsers/layout_snapshot.py` looks for them.
+SNAPSHOT_FILES = (
+    Copied("/proc/zoneinfo", "zoneinfo"),
+    Copied("/proc/iomem", "iomem"),
+    Copied("/proc/pagetypeinfo", "pagetypeinfo"),
+    Copied("/proc/buddyinfo", "buddyinfo"),
+    Copied("/proc/meminfo", "meminfo"),
+    Copied("/proc/vmstat", "vmstat"),
+    Copied("/proc/version", "version"),
+    Copied("/proc/cmdline", "cmdline"),
+    Copied("/proc/modules", "modules"),
+    Copied("/proc/swaps", "swaps"),
+    Copied("/proc/self/mountinfo", "mountinfo"),
+    Copied("/sys/devices/system/memory/block_size_bytes", "block_size_bytes"),
+    Copied("/sys/devices/system/memory/auto_online_blocks", "auto_online_blocks"),
+)
+# Of tracefs, beside the raw pages: names as `parsers/raw_buffers.py` looks for them.
+TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profile")
+DEBUG_FILES = (Copied("page_owner", "page_owner.txt"), Copied("page_pinner/buffer", "page_pinner.txt"))
+CMA_FILES = ("base_pfn", "count", "order_per_bit", "bitmap", "used", "maxchunk")
