@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := fixtures/captures/cma_pin_vmsplice
 
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test test-guests lint types bench clean
 help:  ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,12 @@ demo: $(VENV)/installed  ## explain a real failed CMA allocation
 
 test: $(VENV)/installed  ## run every test
 	$(BIN)/python -m pytest
+
+test-guests: $(VENV)/installed  ## install QEMU and Debian's cloud kernel (root), record in guests: some ten minutes
+	apt-get install -y -q qemu-system-x86 busybox-static cpio gcc libc6-dev
+	tests/guests/kernels.sh $(VENV)/guest-kernels
+	TRACEREPLAY_GUESTS=1 TRACEREPLAY_GUEST_KERNELS=$$(echo $(CURDIR)/$(VENV)/guest-kernels/* | tr ' ' :) \
+		$(BIN)/python -m pytest -m guests tests/guests
 
 lint: $(VENV)/installed  ## style and import rules
 	$(BIN)/ruff check .

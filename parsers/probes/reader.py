@@ -148,7 +148,7 @@ class ProbedReader:
             rows = self._rows(window)
             if any(one.role is Role.TAKE for one in rows):
                 break
-        return foll_flags(rows)
+        return foll_flags(rows, self.info.kernel)
 
     def _learn(self, folios: Folios) -> None:
         """Tails and sizes of folios, out of all events: an event may name a tail whose head a later one tells."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,8 +20,12 @@ SAME_RELEASE_NS = 1_000_000  # gup_put_folio inside unpin_user_folio comes withi
 PAGE_BYTES = 4096
 
 
-def foll_flags(rows: Sequence[ProbeRows]) -> FollFlags:
-    """Which numbers FOLL_* have: those by which (nearly) every recorded event takes a reference."""
+def foll_flags(rows: Sequence[ProbeRows], kernel: str | None = None) -> FollFlags:
+    """Which numbers FOLL_* have: by the kernel's version, for want of anything in the trace that says so; where that is
+    not known, those by which (nearly) every recorded event takes a reference."""
+    version = re.match(r"(\d+)\.(\d+)", kernel or "")
+    if version:
+        return FOLL_FROM_6_3 if (int(version[1]), int(version[2])) >= (6, 3) else FOLL_UP_TO_6_2
     flags = [one.get(Slot.FLAGS, 0) for one in rows if one.role is Role.TAKE]
     taken = np.concatenate(flags) if flags else np.empty(0, np.int64)
     new = any(one.name in ("getf", "upf") for one in rows)  # functions of 6.11 and later

@@ -9,8 +9,8 @@ chmod +x hold
 set -x
 """
 _TAIL = """
-mkdir /tmp/t && mount -t tracefs t /tmp/t
-{ ls /tmp/t/instances; cat /tmp/t/kprobe_events; grep 'tracereplay' /proc/mounts; } > /out/left.txt
+mkdir t && mount -t tracefs t t
+{ ls t/instances; cat t/kprobe_events; grep 'tracereplay' /proc/mounts; } > /out/left.txt
 cp -r capture *.txt /out/
 """
 # The blocks of the DIMM: above the memory that the guest boots with, so beyond 4 GiB.

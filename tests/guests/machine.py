@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import lzma
 import os
 import shutil
 import subprocess
@@ -76,10 +77,11 @@ def _initrd(place: Path, modules: Path | None, job: str, files: Sequence[Path]) 
     for file in files:
         shutil.copy2(file, root / "job")
     (root / "job" / "job.sh").write_text(job)
-    found = {path.stem: path for path in modules.rglob("*.ko")} if modules else {}
+    found = {path.name.partition(".ko")[0]: path for path in modules.rglob("*.ko*")} if modules else {}
     names = [name for name in MODULES if name in found]
     for name in names:
-        shutil.copy2(found[name], root / "modules" / f"{name}.ko")
+        data = found[name].read_bytes()
+        (root / "modules" / f"{name}.ko").write_bytes(lzma.decompress(data) if found[name].suffix == ".xz" else data)
     (root / "modules" / "list").write_text("".join(f"{name}.ko\n" for name in names))
     listed = "\n".join(str(path.relative_to(root)) for path in [root, *sorted(root.rglob("*"))])
     made = subprocess.run(

@@ -107,6 +107,8 @@ def _record(run: _Run, instance: Instance) -> int:
         status = 0
     else:
         status, written = _streamed(run, instance)
+    if not written:
+        run.note("no event was recorded")
     ended = os.times()
     seconds = time.monotonic() - started
     cpu = sum(getattr(ended, name) - getattr(began, name) for name in ("user", "system"))
