@@ -267,8 +267,9 @@ drain() { # FOLDER: the raw pages of every CPU; reads of an empty buffer wait, s
         sleep 1; waited=$((waited + 1))
     done
     sleep 1
+    # They inherit that TERM is ignored here, and on 6.1 a read of an empty buffer waits for ever.
     # shellcheck disable=SC2086 # one word for each reader
-    kill $readers 2>/dev/null
+    kill -KILL $readers 2>/dev/null
     # shellcheck disable=SC2086
     wait $readers 2>/dev/null
 }

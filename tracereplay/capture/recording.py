@@ -201,9 +201,9 @@ def _until_failure(run: _Run, instance: Instance) -> int:
             single = request.dumps == 1 or (number == 1 and line is None)
             folder = request.out if single else request.out / f"dump-{number}"
             written += _dump(run, instance, folder)
+            shutil.rmtree(request.out / f"dump-{number - request.dumps}", ignore_errors=True)
             if single or run.stopped:
                 return written
-            shutil.rmtree(request.out / f"dump-{number - request.dumps}", ignore_errors=True)
             while watch.wait(0) is not None:  # of the failure that was just saved
                 pass
             instance.set("trace", "")

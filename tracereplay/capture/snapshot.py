@@ -115,9 +115,8 @@ def _commands() -> list[str]:
     return lines
 
 
-def _copy_page_words(folder: Path, target: Path | Target) -> list[str]:
+def _copy_page_words(folder: Path, target: Target) -> list[str]:
     """kpageflags and kpagecount of the target, eight bytes a page."""
-    assert isinstance(target, Target)
     lacking = []
     for name in ("kpageflags", "kpagecount"):
         source = Path("/proc") / name
