@@ -41,7 +41,8 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "vmsplice")) {
 		struct iovec range = { memory, pages * PAGE };
 
-		if (pipe(pipe_ends) || vmsplice(pipe_ends[1], &range, 1, 0) != pages * PAGE)
+		if (pipe(pipe_ends) || fcntl(pipe_ends[1], F_SETPIPE_SZ, (int)(pages * PAGE)) < 0 ||
+		    vmsplice(pipe_ends[1], &range, 1, 0) != pages * PAGE)
 			return 1;
 		tell("held", memory, pages);
 		sleep(atoi(argv[2]));

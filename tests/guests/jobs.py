@@ -50,7 +50,8 @@ def cma(arguments: str = "") -> str:
     """All of a CMA area is asked for while a task holds some of its pages."""
     return f"""{_HEAD}
 cat > work.sh <<'END'
-./hold vmsplice 20 8 > held.txt &
+echo 3 > /proc/sys/vm/drop_caches
+./hold vmsplice 20 256 > held.txt &
 sleep 4
 read -r pages < /sys/kernel/debug/cma/reserved/count
 echo $pages > /sys/kernel/debug/cma/reserved/alloc

@@ -316,15 +316,16 @@ await() { # the child last started, or a signal
 
 await_failure() { # into failure.txt: the event that says so
     mkdir "$W" || fail "no tracing instance: $W"
-    signs=0
+    signs=' '
     while read -r event filter; do
+        case $signs in *" $event "*) continue ;; esac
         [ -e "$W/events/$event/enable" ] || continue
-        echo "$filter" > "$W/events/$event/filter" && echo 1 > "$W/events/$event/enable" && signs=$((signs + 1))
+        echo "$filter" > "$W/events/$event/filter" && echo 1 > "$W/events/$event/enable" && signs="$signs$event "
     done 2>/dev/null <<END
 @FAILURES@
 $group/off_r ret != 0
 END
-    [ $signs -gt 0 ] || fail "no event of this kernel tells a failure"
+    [ "$signs" != ' ' ] || fail "no event of this kernel tells a failure"
     head -n 1 "$W/trace_pipe" > "$out/failure.txt" &
     await
     forget_instance "${W##*/}"

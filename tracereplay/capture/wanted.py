@@ -37,11 +37,17 @@ class Sign:
     filter_: str
 
 
-# mm_migrate_pages: reason 2 is memory_hotplug (enum migrate_reason, every kernel seen). errorno is of 6.6 and later.
+# Of an event with several conditions the first that the kernel takes: errorno is of 6.6 and later. mm_migrate_pages:
+# reason 2 is memory_hotplug (enum migrate_reason, every kernel seen).
 FAILURES = (
     Sign("cma/cma_alloc_finish", "errorno != 0"),
+    Sign("cma/cma_alloc_finish", "page == 0"),
+    Sign("cma/cma_alloc", "page == 0"),
     Sign("migrate/mm_migrate_pages", "failed > 0 && reason == 2"),
 )
+
+# Lines of the kernel log that say so (mm/cma.c, mm/memory_hotplug.c, mm/page_alloc.c).
+FAILURE_LINES = r"cma: .*alloc failed|memory offlining .* failed|migrating pfn [0-9a-f]+ failed|PFNs busy"
 
 
 @dataclass(frozen=True, slots=True)
