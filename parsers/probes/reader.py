@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.catalog import stream_events
 from tracereplay.parsers.catalog.probes import (
     FOLL_UP_TO_6_2,
     OFFLINE_EVENT,
@@ -26,14 +27,15 @@ from tracereplay.parsers.probes.folios import PAIRED_EVENTS, Folios, fetched_bas
 from tracereplay.parsers.probes.lookup import ProbeLookup
 from tracereplay.parsers.probes.moves import refused_and_moved
 from tracereplay.parsers.probes.offlines import ROLES_READ, offline_table
-from tracereplay.parsers.probes.rows import ProbeRows, probe_rows
+from tracereplay.parsers.probes.part import Part
+from tracereplay.parsers.probes.rows import Ints, ProbeRows, probe_rows
 from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
 from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
-from tracereplay.schema import Op, PageStream
+from tracereplay.schema import FLAGS, PFN, Op, PageStream
 
 PROBE_OPS = frozenset({Op.PROBE_GET, Op.PROBE_PUT, Op.PROBE_PIN, Op.PROBE_UNPIN, Op.PROBE_REFUSED, Op.PROBE_MOVED})
-# With these the ledger has every change of every count: what probes saw would be counted twice.
-COUNTED_EVENTS = ("page_ref_mod", "page_ref_mod_unless", "page_ref_mod_and_test")
+# Of a page with these the ledger has every change of its count: what probes saw would be counted twice.
+COUNTING_OPS = frozenset({Op.REF_MOD, Op.REF_MOD_UNLESS, Op.REF_MOD_AND_TEST, Op.REF_MOD_AND_RETURN})
 EVENTS_AT_ONCE = 1 << 20  # some 300 MB while they are decoded
 MARGIN_NS = 1_000_000_000  # what belongs together (a call and its return) comes within this time
 
@@ -42,9 +44,7 @@ def with_probes(reader: TraceReader) -> TraceReader:
     """The reader, with its kprobe events in the page stream if it has any that tell of references or offlines."""
     counts = reader.info.by_event
     telling = any(counts.get(name) for name, role in ROLES.items() if role in TELLING_ROLES)
-    if not telling or any(counts.get(name) for name in COUNTED_EVENTS):
-        return reader
-    return ProbedReader(reader)
+    return ProbedReader(reader) if telling else reader
 
 
 class ProbedReader:
@@ -58,6 +58,7 @@ class ProbedReader:
         self._own_losses = [] if base is not None else [Loss("vmemmap_base_unknown")]
         self._decoder = None if base is None else Decoder(Folios(base), foll)
         self._flag_bits = {name: bit for bit, name in enumerate(V5_4 if foll is FOLL_UP_TO_6_2 else V6_12)}
+        self._has_counts = any(reader.info.by_event.get(name) for name in stream_events(COUNTING_OPS))
         if self._decoder is not None:
             self._learn(self._decoder.folios)
 
@@ -80,9 +81,18 @@ class ProbedReader:
         """Names of tasks."""
         return self._reader.comms
 
-    def page_flag_bits(self) -> Mapping[str, int]:
-        """Bits of page->flags as move_to_new_folio() is fetched: of the kernel's family, which FOLL_* tells."""
-        return self._flag_bits
+    def page_flag_bits(self) -> Mapping[str, int] | None:
+        """Bits of page->flags: as page_ref events tell them; else of the kernel's family, which FOLL_* tells."""
+        told: Callable[[], Mapping[str, int] | None] | None = getattr(self._reader, "page_flag_bits", None)
+        return told() if self._has_counts and told is not None else self._flag_bits
+
+    @cached_property
+    def _counted_pfns(self) -> Ints:
+        """Pages whose counts page_ref events tell, ascending."""
+        if not self._has_counts:
+            return np.empty(0, np.int64)
+        chunks = self._reader.stream(COUNTING_OPS)
+        return np.unique(np.concatenate([np.empty(0, np.int64), *(np.unique(chunk.args[:, PFN]) for chunk in chunks)]))
 
     @cached_property
     def probe_events(self) -> ProbeLookup:
@@ -173,11 +183,18 @@ class ProbedReader:
             if rows is None:
                 wide = Window(None if start is None else start - MARGIN_NS, None if end is None else end + MARGIN_NS)
                 rows = self._read(wide)
-            stream = ordered(decoder.parts(rows))
+            stream = ordered([self._uncounted(part) for part in decoder.parts(rows)])
             low = 0 if start is None else int(np.searchsorted(stream.time_ns, start, "left"))
             high = len(stream) if end is None else int(np.searchsorted(stream.time_ns, end, "right"))
             if low < high:
                 yield part_of(stream, low, high)
+
+    def _uncounted(self, part: Part) -> Part:
+        """Without what page_ref events tell as well. Then flags are theirs: ours may have other bits."""
+        if not self._has_counts:
+            return part
+        part.args[part.op == Op.PROBE_REFUSED, FLAGS] = 0
+        return part.take(~np.isin(part.args[:, PFN], self._counted_pfns))
 
 
 def _larger(a: int | None, b: int | None) -> int | None:

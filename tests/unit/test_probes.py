@@ -190,6 +190,25 @@ def test_a_bio_releases_the_pages_of_its_segments(tmp_path: Path) -> None:
     assert [(one.start_pfn, *holder(one)) for one in found] == [(0x8010, None, "proved"), (0x8020, 21, "proved")]
 
 
+def page_ref(text: KprobeText, task: str, event: str, pfn: int, val: int, count: int, mapcount: int) -> None:
+    text.add(
+        task, event, f"pfn=0x{pfn:x} flags=uptodate|lru|swapbacked count={count} mapcount={mapcount} "
+        f"mapping={ANON:#x} mt=5 val={val} ret=1",
+    )  # fmt: skip
+
+
+def test_page_ref_events_tell_of_a_page_what_probes_see_of_others(tmp_path: Path) -> None:
+    """What both tell is counted once; of pages without page_ref events (a filter) probes tell."""
+    text = KprobeText().taken(A, PFN)
+    page_ref(text, A, "page_ref_mod_unless", PFN, 1, 2, 0)
+    isolated(text.taken(B, 0x8020))
+    page_ref(text, SH, "page_ref_mod_unless", PFN, 1, 3, 0)
+    text.refused(SH, PFN, 2).refused(SH, 0x8020, 2)
+    page_ref(text, SH, "page_ref_mod_and_test", PFN, -1, 2, 0)
+    found = culprits_of(ended(text, pages=2), tmp_path)
+    assert [(one.start_pfn, *holder(one)) for one in found] == [(PFN, 21, "proved"), (0x8020, 22, "proved")]
+
+
 def test_a_reference_makes_nobody_wait(tmp_path: Path) -> None:
     text = isolated(KprobeText().taken(A, PFN)).refused(SH, PFN, 2).failed_pass(SH, 1)
     text.add(SH, "mm_migrate_pages_start", "mode=MIGRATE_SYNC reason=memory_hotplug")

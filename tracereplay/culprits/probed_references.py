@@ -40,9 +40,9 @@ class _Account:
 
 def is_probed(suspect: Suspect) -> bool:
     """Whether what is known of its references comes from kprobes."""
-    if suspect.run.has_page_ref:
-        return False
-    return bool(suspect.marks & Mark.COUNTED) or any(ref.op in TAKEN_BY_PROBE for ref in suspect.refs)
+    if any(ref.op in TAKEN_BY_PROBE for ref in suspect.refs):
+        return True
+    return bool(suspect.marks & Mark.COUNTED) and not suspect.run.has_page_ref
 
 
 def excess(suspect: Suspect, refusal: Refusal) -> int:
