@@ -21,7 +21,7 @@ import tracereplay
 
 PAGES = 1024
 SECONDS = 4.0
-ROUNDS = 5
+ROUNDS = 3
 LEVELS = {
     "attempts only": ["--level", "0", "--no-pages"],
     "level 0": ["--level", "0"],
@@ -78,8 +78,8 @@ def main() -> None:
     print(f"not recorded: {base:.1f} loops/s of {PAGES} pages")
     for name in LEVELS:
         loops, events, cpu = (statistics.median(levels[name][at] for _, levels in rounds) for at in range(3))
-        each = (1 / loops - 1 / base) / (events / loops) * 1e9 if events > 1 else float("nan")
-        print(f"{name:14} {loops / base:6.1%} of the loops  {events:11,.0f} events/s  {each:6.0f} ns/event  "
+        each = f"{(1 / loops - 1 / base) / (events / loops) * 1e9:6.0f} ns/event" if events > 1 else " " * 15
+        print(f"{name:14} {loops / base:6.1%} of the loops  {events:11,.0f} events/s  {each}  "
               f"recorder {cpu:5.1%} of a CPU")  # fmt: skip
 
 

@@ -249,9 +249,9 @@ def cost_of(instance: Instance) -> str:
     """What recording will cost, in words."""
     words = []
     if any(event.startswith("kmem/") for event in instance.events):
-        words.append("about 0.3 us for each page allocated or freed")
+        words.append("about 1 us for each page allocated or freed")
     if instance.probes:
         words.append("about 1 us for each page that get_user_pages() takes")
     if any(event.startswith("page_ref/") for event in instance.events):
-        words.append("about 0.3 us for each reference of the range")
+        words.append("about 1 us for each reference of the range")
     return f"; costs {' and '.join(words)}" if words else ""
