@@ -43,7 +43,7 @@ echo "status $?"
 
 def direct(arguments: str = "") -> str:
     """The same under O_DIRECT: the pages are held while a slow disk is read."""
-    return offline(arguments, "direct 4 8 /dev/vdb")
+    return offline(arguments, "direct 3 8 /dev/vdb")
 
 
 def cma(arguments: str = "") -> str:
