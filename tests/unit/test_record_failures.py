@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
-import threading
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import tracereplay
+from tests.captures import ROOT
 from tests.tracing import mounted_tracefs, needs, needs_tracing, state_of
 from tracereplay.capture import wanted
 from tracereplay.capture.instance import Instance
-from tracereplay.capture.recording import Request, record
 from tracereplay.capture.script import ScriptOptions, script
 from tracereplay.capture.selftest import _direct, _vmsplice
 from tracereplay.capture.target import Target
@@ -24,30 +26,48 @@ from tracereplay.parsers.catalog.probes import GUP_FAST, KNOWN_PAGE
 STAND_IN = wanted.Sign("kmem/mm_page_alloc", "order == 0")
 
 
-def recorded(out: Path, monkeypatch: pytest.MonkeyPatch, dumps: int = 1) -> list[str]:
-    monkeypatch.setattr(wanted, "FAILURES", (STAND_IN,))
-    said: list[str] = []
-    record(Request(out, buffer_kib=4096, until_failure=True, after_seconds=0.2, dumps=dumps), said.append)
-    return said
+# In a process of its own: what is not mounted here, recording mounts in a namespace that the process then stays in.
+RECORD = """
+import sys
+from pathlib import Path
+from tracereplay.capture import recording, wanted
+wanted.FAILURES = (wanted.Sign("kmem/mm_page_alloc", "order == 0"),)
+request = recording.Request(
+    Path(sys.argv[1]), buffer_kib=4096, until_failure=True, after_seconds=0.2, dumps=int(sys.argv[2])
+)
+recording.record(request, print)
+"""
 
 
-def test_the_first_failure_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def recording_until_failure(out: Path, dumps: int = 1) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", RECORD, str(out), str(dumps)],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def test_the_first_failure_ends_it(tmp_path: Path) -> None:
     needs_tracing()
     with mounted_tracefs(tmp_path) as tracefs:
         before = state_of(tracefs)
-        said = recorded(tmp_path / "out", monkeypatch)
+        said, _ = recording_until_failure(tmp_path / "out").communicate(timeout=60)
         assert state_of(tracefs) == before
-    assert any("failed:" in line and "mm_page_alloc" in line for line in said)
+    assert re.search("failed: .*mm_page_alloc", said)
     assert tracereplay.open([tmp_path / "out" / "trace"]).reader.info.by_event["mm_page_alloc"]
 
 
-def test_a_flight_recorder_keeps_the_last_dumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flight_recorder_keeps_the_last_dumps(tmp_path: Path) -> None:
     needs_tracing()
-    threading.Timer(8, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    recorded(tmp_path / "out", monkeypatch, dumps=2)
+    child = recording_until_failure(tmp_path / "out", dumps=2)
+    for _ in range(600):
+        if (tmp_path / "out" / "dump-4").exists():
+            break
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=60)
     folders = sorted(int(path.name.partition("-")[2]) for path in (tmp_path / "out").glob("dump-*"))
     assert len(folders) == 2
-    assert folders[1] > 2
+    assert folders[1] >= 4
     for number in folders:
         assert tracereplay.open([tmp_path / "out" / f"dump-{number}" / "trace"]).reader.info.events
 
