@@ -73,10 +73,12 @@ FLAG_NAMES: Mapping[FlagMask, str] = {
     FlagMask.UPTODATE: "uptodate",
     FlagMask.WRITEBACK: "writeback",
     FlagMask.PRIVATE: "private",
-    FlagMask.SWAPCACHE: "owner_priv_1",
     FlagMask.SWAPBACKED: "swapbacked",
     FlagMask.HEAD: "head",
+    FlagMask.LRU: "lru",
 }
+# PG_swapcache is an alias of PG_owner_priv_1 (include/linux/page-flags.h, 4.19 to 6.12); other kernels print its name.
+SWAPCACHE_NAMES = ("owner_priv_1", "swapcache")
 
 
 def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
@@ -85,7 +87,16 @@ def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
     for flag, name in FLAG_NAMES.items():
         if bits and name in bits:
             masks[flag] = 1 << bits[name]
+    for name in SWAPCACHE_NAMES:
+        if bits and name in bits:
+            masks[FlagMask.SWAPCACHE] |= 1 << bits[name]
     return masks
+
+
+def _isolators(background: Collection[int], active: Collection[int]) -> npt.NDArray[np.int32]:
+    """int32[n, 2] for the kernels: each task that isolates, and whether it does so for an attempt."""
+    rows = [(tid, tid in active) for tid in sorted({*background, *active})]
+    return np.array(rows, np.int32).reshape(-1, 2)
 
 
 @dataclass(slots=True)
@@ -126,7 +137,7 @@ class Engine:
             file_slots=np.zeros((1024, 3), np.int64),
             failed_allocs=tables["failed_allocs"],
             tally=np.zeros(len(st.Tally), np.int64),
-            isolators=np.array(self.background_isolators, np.int32),
+            isolators=_isolators(self.background_isolators, ()),
             flag_masks=flag_masks(self.page_flag_bits),
         )
 
@@ -223,8 +234,7 @@ class Engine:
         return -1
 
     def _set_isolators(self) -> None:
-        tids = sorted({*self.background_isolators, *self._active})
-        self._mem = self._mem._replace(isolators=np.array(tids, np.int32))
+        self._mem = self._mem._replace(isolators=_isolators(self.background_isolators, self._active))
 
     # -- room ----------------------------------------------------------------------------------------------------
 

@@ -25,8 +25,10 @@ from tracereplay.replay.ledger_kernels import (
     become_mappings,
     close_life,
     confirm_refs,
+    end_stale,
     fault_maps,
     give_back,
+    note_visit,
     own_refs,
     push_ref,
     take,
@@ -63,6 +65,7 @@ class FlagMask(IntEnum):
     SWAPCACHE = 4
     SWAPBACKED = 5
     HEAD = 6
+    LRU = 7
 
 
 I32: TypeAlias = npt.NDArray[np.int32]
@@ -73,13 +76,14 @@ PAGE_TYPE_OTHER = int(PageType.OTHER)
 PAGE_TYPES_BY_BIT = 5  # buddy, offline, table, guard, hugetlb
 TYPED_TOP = TYPED_MAPCOUNT + PAGE_TYPE_OTHER
 LOCKED, WRITEBACK, PRIVATE = int(FlagMask.LOCKED), int(FlagMask.WRITEBACK), int(FlagMask.PRIVATE)
-SWAPCACHE, HEAD = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD)
+SWAPCACHE, HEAD, LRU = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD), int(FlagMask.LRU)
 
 UNSEEN, BUDDY, PCP, ALLOCATED = int(State.UNSEEN), int(State.BUDDY), int(State.PCP), int(State.ALLOCATED)
 COUNTED, ANON, FILE, BORN = int(Mark.COUNTED), int(Mark.ANON), int(Mark.FILE), int(Mark.BORN)
 CONFLICT, TYPED, ENTRY, HASHED = int(Mark.CONFLICT), int(Mark.TYPED), int(Mark.MIGRATION_ENTRY), int(Mark.HASHED)
 TOUCHED, FROZEN, RESTORED = int(Mark.TOUCHED), int(Mark.FROZEN), int(Mark.RESTORED)
 SEEN, ENTERED, LEARNED = int(Mark.SEEN), int(Mark.ENTERED), int(Mark.LEARNED)
+GUESSED, ON_LRU = int(Mark.GUESSED), int(Mark.ON_LRU)
 KEPT_BY_NEW_LIFE = 0xFFFF & ~LIFE_MARKS  # window marks outlive the page's life
 
 T_REFS, T_FILES, T_FAILED = int(Tally.REFS), int(Tally.FILES), int(Tally.FAILED_ALLOCS)
@@ -139,7 +143,7 @@ def excess_of(refs: Rows, masks: I64, page: Row) -> int:
     """
     if (page.marks & (ANON | FILE)) == 0 or (page.marks & (COUNTED | TYPED)) != COUNTED:
         return NO_EXCESS
-    large = page.order > 0 or (page.flags & masks[HEAD]) != 0
+    large = is_large(masks, page)
     expected = page.mapcount + 1
     if page.marks & FILE:
         if large:
@@ -157,6 +161,31 @@ def excess_of(refs: Rows, masks: I64, page: Row) -> int:
             return NO_EXCESS
         excess = min(excess + expected - max(expected, 1), taken_refs(refs, page))
     return min(max(excess, -NO_EXCESS), NO_EXCESS - 1)
+
+
+@inlined
+def is_large(masks: I64, page: Row) -> bool:
+    """Whether it is the head of a large folio, of which only the head's own _mapcount is traced."""
+    return page.order > 0 or (page.flags & masks[HEAD]) != 0
+
+
+@inlined
+def refute_guess(page: Row, large: bool) -> None:
+    """A guessed file page whose count is below that of its cache and mappings is anonymous.
+
+    The mapping of an anonymous page that was migrated here is set before its first rmap, as a page-cache page's is.
+    """
+    if page.marks & (FILE | GUESSED) == FILE | GUESSED and page.file < 0 and not large:
+        if 0 < page.count < page.mapcount + 2 and page.mapcount >= 0:
+            page.marks = (page.marks | ANON) & ~FILE
+
+
+@inlined
+def leaves_no_excess(refs: Rows, masks: I64, page: Row, excess: int) -> bool:
+    """Whether the count is known to be as expected although no isolation reference is left out of it."""
+    if excess == NO_EXCESS or page.marks & CONFLICT or is_large(masks, page):
+        return False
+    return excess + own_refs(refs, page) <= 0
 
 
 @inlined
@@ -312,7 +341,7 @@ def do_cache_add(mem: Memory, page: Row, dev: int, ino: int, index: int) -> None
         row = new_file(mem, dev, ino)
         remember_file(mem, ino, dev + 1, row)
     page.file, page.index = row, index
-    page.marks = (page.marks | FILE) & ~(ANON | HASHED | LEARNED)
+    page.marks = (page.marks | FILE) & ~(ANON | HASHED | LEARNED | GUESSED)
 
 
 @inlined
@@ -325,16 +354,16 @@ def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
             if page.marks & COUNTED == 0:
                 page.marks |= HASHED
             elif page.mapcount >= 0 or page.order > 0:
-                page.marks |= ANON
+                page.marks |= ANON | GUESSED
             else:
-                page.marks |= FILE
+                page.marks |= FILE | GUESSED
         return
     if mapping & 1:
-        page.marks = (page.marks | ANON | LEARNED) & ~FILE
+        page.marks = (page.marks | ANON | LEARNED) & ~(FILE | GUESSED)
         return
     if mapping & 2:
         return  # movable_ops page: neither
-    page.marks = (page.marks | FILE | LEARNED) & ~ANON
+    page.marks = (page.marks | FILE | LEARNED) & ~(ANON | GUESSED)
     row = file_row(mem, mapping, 0)
     if page.file < 0:
         if row < 0:
@@ -382,6 +411,7 @@ def do_ref(
     stamp: Stamp,
     args: I64,
     isolating: bool,
+    attempting: bool,
 ) -> None:
     """A page_ref event: count, mapcount, flags and mapping as read just after the change, and the ledger."""
     page = pages[row]
@@ -412,7 +442,7 @@ def do_ref(
         page.marks &= ~COUNTED
     known = page.marks & COUNTED
     change = change_of(op, val, ret)
-    old_mapcount = page.mapcount
+    old_mapcount, old_flags = page.mapcount, page.flags
     if known and change != 0 and args[A_COUNT] - change != page.count:
         tally[T_RESYNCS] += 1
         page.marks |= CONFLICT
@@ -426,13 +456,18 @@ def do_ref(
     if args[A_MAPPING] != 0 and not page.marks & LEARNED:
         learn_mapping(mem, page, args[A_MAPPING])
     page.marks |= COUNTED | SEEN
+    on_lru = (page.flags & masks[LRU]) != 0
+    if on_lru:
+        page.marks |= ON_LRU
     if typed:
         page.marks |= TYPED
+    else:
+        refute_guess(page, is_large(masks, page))
     if typed and (op == OP_FREEZE or op == OP_UNFREEZE):
         # hugetlb: frozen in the pool, unfrozen for the task that maps it
         close_life(refs, tally, page, stamp)
         if op == OP_UNFREEZE:
-            push_ref(refs, tally, page, pfn, stamp, val, MOD)
+            push_ref(refs, tally, page, pfn, stamp, val, MOD, NO_EXCESS, True)
     if op == OP_FREEZE:
         if isolating:
             page.marks |= FROZEN
@@ -450,12 +485,18 @@ def do_ref(
     undone = 0 if change < 0 and remapped < 0 else change
     page.count -= undone
     before = excess_of(refs, masks, page)
+    if known and page.refs != NONE and leaves_no_excess(refs, masks, page, before):
+        end_stale(refs, tally, page, stamp)
     page.count += undone
-    if change > 0:
-        take(refs, tally, page, pfn, stamp, change, op == OP_UNLESS, isolating)
-    elif change < 0 and remapped >= 0:
+    if change < 0 and remapped >= 0:
         # A put that finds fewer mappings than before is an unmap: it gives no get back.
-        give_back(refs, tally, page, stamp, change)
+        give_back(refs, tally, page, stamp, change, bool(known and on_lru and (old_flags & masks[LRU]) == 0))
+    if page.refs != NONE:
+        note_visit(refs, page, attempting, on_lru)
+    if change > 0:
+        unexplained = NO_EXCESS if before == NO_EXCESS else max(before - taken_refs(refs, page), -NO_EXCESS)
+        off_lru = masks[LRU] != 0 and not on_lru
+        take(refs, tally, page, pfn, stamp, change, op == OP_UNLESS, isolating, unexplained, off_lru)
     if op == OP_MOD and val == 0 and not typed and remapped <= 0:
         fault_maps(refs, tally, page, stamp)
         page.mapcount += 1  # read before the rmap was updated
@@ -521,11 +562,11 @@ def replay(
             tally[T_OUT_OF_RANGE] += 1
             continue
         if OP_SET <= what <= OP_UNFREEZE:
-            isolating = False
-            for isolator in isolators:
-                if isolator == stamp.tid:
-                    isolating = True
-            do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating)
+            isolating = attempting = False
+            for isolator in range(len(isolators)):
+                if isolators[isolator, 0] == stamp.tid:
+                    isolating, attempting = True, isolators[isolator, 1] != 0
+            do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating, attempting)
         elif what == OP_ALLOC:
             do_alloc(pages, sections, suspects, refs, tally, pfn, order, args[i, A_FLAGS] & 0xFFFFFFFF, stamp)
         elif what == OP_FREE or what == OP_DRAIN or what == OP_TAKE:
