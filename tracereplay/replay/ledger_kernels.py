@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tracereplay.compiled import inlined
 from tracereplay.replay.state import Mark, RefKind, Tally
+from tracereplay.schema import IrqContext
 
 # One row, and a table, of a dtype in state.py: numba reads and writes its fields as attributes.
 Row: TypeAlias = Any
@@ -24,6 +25,7 @@ GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
 
 MOD, GET, PIN, ISOLATION = int(RefKind.MOD), int(RefKind.GET), int(RefKind.PIN), int(RefKind.ISOLATION)
 AMBIGUOUS = int(Mark.AMBIGUOUS)
+UNKNOWN_CONTEXT = int(IrqContext.UNKNOWN)
 REFS, FREE_REF = int(Tally.REFS), int(Tally.FREE_REF)
 
 
@@ -50,6 +52,7 @@ class Stamp(NamedTuple):
     cpu: int
     tid: int
     op: int
+    irq: int  # IrqContext
 
 
 @inlined
@@ -65,6 +68,7 @@ def push_ref(refs: Rows, tally: I64, page: Row, pfn: int, stamp: Stamp, val: int
     ref.ns, ref.close_ns, ref.pfn = stamp.ns, NONE, pfn
     ref.tid, ref.close_tid, ref.val, ref.next = stamp.tid, NONE, val, page.refs
     ref.cpu, ref.op, ref.kind, ref.kept, ref.confirmed = stamp.cpu, stamp.op, kind, 0, 0
+    ref.irq, ref.close_irq = stamp.irq, UNKNOWN_CONTEXT
     page.refs = row
 
 
@@ -80,7 +84,7 @@ def unlink_ref(refs: Rows, tally: I64, page: Row, row: int, stamp: Stamp) -> Non
             before = refs[before].next
         refs[before].next = ref.next
     ref.close_ns, ref.close_tid = stamp.ns, stamp.tid
-    ref.close_cpu, ref.close_op = stamp.cpu, stamp.op
+    ref.close_cpu, ref.close_op, ref.close_irq = stamp.cpu, stamp.op, stamp.irq
     if not ref.kept:
         ref.next = tally[FREE_REF] - 1
         tally[FREE_REF] = row + 1

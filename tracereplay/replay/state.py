@@ -118,6 +118,8 @@ REF = np.dtype(
         ("kept", np.uint8),  # claimed by a suspect: the row is not reused
         ("confirmed", np.uint8),  # a later event of another task found the page still in excess
         ("close_op", np.uint8),
+        ("irq", np.uint8),  # IrqContext of the take
+        ("close_irq", np.uint8),  # IrqContext of what closed it; UNKNOWN while it is open
     ]
 )
 
@@ -169,6 +171,7 @@ SUSPECT = np.dtype(
         ("order", np.uint8),
         ("state", np.uint8),
         ("pending", np.uint8),  # no event since the last probe
+        ("clear_irq", np.uint8),  # IrqContext of the event at clear_ns; UNKNOWN where there is none
     ]
 )
 
