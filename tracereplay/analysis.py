@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from tracereplay.ahead import ahead
@@ -27,7 +26,8 @@ from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Action, Engine
 from tracereplay.replay.page_life import isolation_windows
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.schema import Op, PageStream
+from tracereplay.tasks import reclaims_in_background
 
 if TYPE_CHECKING:
     from tracereplay.parsers.base import TraceReader, Window
@@ -37,7 +37,6 @@ Rows = Sequence[Row]
 # Records of the pages in these spans: page_owner's and page_pinner's.
 ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Iterable[Row], Rows]]
 Progress = Callable[[str, float | None], None]
-ISOLATING_TASKS = ("kcompactd", "kswapd")
 # The page stream entries the replay needs; the others are for readers of the tables.
 REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP}
 
@@ -104,7 +103,7 @@ class Trace:
     def _engine(self, actions: Sequence[Action]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
         names = {**self.layout.comms, **self.reader.comms}
-        background = [tid for tid, comm in names.items() if comm.startswith(ISOLATING_TASKS)]
+        background = [tid for tid, comm in names.items() if reclaims_in_background(comm)]
         bits: Callable[[], Mapping[str, int] | None] = getattr(self.reader, "page_flag_bits", lambda: None)
         return Engine(bits(), self.reader.info.machine or self.layout.machine, background, actions)
 
@@ -159,6 +158,7 @@ class Trace:
             pinners=_by_pfn(dumped[1]),
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
+            recorded=frozenset(name for name, number in self.reader.info.by_event.items() if number),
         )
 
     def _logs(self) -> Log:
@@ -184,13 +184,8 @@ class Trace:
         return complete_layout(self.known_layout, inferred)
 
     def _task_stream(self, tid: int, start_ns: int, end_ns: int) -> PageStream:
-        parts = []
-        for chunk in self.reader.stream(REPLAYED, self.window(start_ns, end_ns)):
-            mine = np.flatnonzero(chunk.tid == tid)
-            parts.append(
-                PageStream(chunk.time_ns[mine], chunk.cpu[mine], chunk.tid[mine], chunk.op[mine], chunk.args[mine])
-            )
-        stream = _concatenate(parts)
+        chunks = self.reader.stream(REPLAYED, self.window(start_ns, end_ns))
+        stream = PageStream.concatenate([chunk.select(chunk.tid == tid) for chunk in chunks])
         self.engine_decode(stream)
         return stream
 
@@ -241,7 +236,7 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
 
 def no_events(layout: Layout, end_ns: int = 0) -> AttemptEvents:
     """The events of no trace."""
-    return AttemptEvents({}, lambda _tid, _start, _end: _concatenate([]), end_ns, layout.comms.get)
+    return AttemptEvents({}, lambda _tid, _start, _end: PageStream.concatenate([]), end_ns, layout.comms.get)
 
 
 def _by_pfn(rows: Sequence[Mapping[str, object]]) -> dict[int, list[Mapping[str, object]]]:
@@ -251,18 +246,3 @@ def _by_pfn(rows: Sequence[Mapping[str, object]]) -> dict[int, list[Mapping[str,
         if isinstance(pfn, int):
             found.setdefault(pfn, []).append(row)
     return found
-
-
-def _concatenate(parts: Sequence[PageStream]) -> PageStream:
-    if not parts:
-        empty = np.empty(0, np.int64)
-        return PageStream(
-            empty,
-            empty.astype(np.uint16),
-            empty.astype(np.int32),
-            empty.astype(np.uint8),
-            np.empty((0, len(ARGS)), np.int64),
-        )
-    return PageStream(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("time_ns", "cpu", "tid", "op", "args"))
-    )

@@ -93,10 +93,12 @@ def tried(suspect: Suspect) -> list[Evidence]:
     rows = []
     if suspect.reasons & Reason.NAMED and suspect.draft.log_pfn != suspect.pfn and not suspect.awaited:
         rows.append(
-            by_attempt(
-                suspect,
-                "test_pages_isolated",
-                f"fin_pfn={format_pfn(suspect.pfn)}: the first page of the range that is not free",
+            Evidence(
+                event="test_pages_isolated",
+                time_ns=None,
+                tid=suspect.draft.tid,
+                cpu=None,
+                text=f"fin_pfn={format_pfn(suspect.pfn)}: the first page of the range that is not free",
             )
         )
     if suspect.marks & Mark.TOUCHED:

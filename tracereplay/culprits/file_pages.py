@@ -41,10 +41,12 @@ def writeback(suspect: Suspect) -> list[Finding]:
     rows = [_flag_evidence(suspect, "under writeback")] if suspect.reasons & Reason.WRITEBACK else []
     if named:
         rows.append(
-            evidence.by_attempt(
-                suspect,
-                "folio_wait_writeback",
-                f"the attempt's task sleeps for this part of the file, pfn {format_pfn(suspect.pfn)}",
+            Evidence(
+                event="folio_wait_writeback",
+                time_ns=None,
+                tid=suspect.draft.tid,
+                cpu=None,
+                text=f"the attempt's task sleeps for this part of the file, pfn {format_pfn(suspect.pfn)}",
             )
         )
     return [

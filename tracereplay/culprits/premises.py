@@ -25,7 +25,11 @@ class Claim:
 
 
 def judge(
-    suspect: Suspect, finding: Finding, premises: tuple[str, ...], holder_premises: tuple[str, ...], absent: tuple[str, ...]
+    suspect: Suspect,
+    finding: Finding,
+    premises: tuple[str, ...],
+    holder_premises: tuple[str, ...],
+    absent: tuple[str, ...],
 ) -> None:
     """Give the finding its verdicts, the premises that fail, and the losses that weaken it."""
     if finding.shown is None:
@@ -92,7 +96,10 @@ def _not_isolation(claim: Claim) -> bool:
 
 def _whose(claim: Claim) -> bool:
     run = claim.suspect.run
-    return all(run.is_user(ref.tid, ref.ns) and ref.irq != IrqContext.INTERRUPT and not ref.shared for ref in claim.finding.refs)
+    return all(
+        run.is_user(ref.tid, ref.ns) and ref.irq != IrqContext.INTERRUPT and not ref.shared
+        for ref in claim.finding.refs
+    )
 
 
 def _when(claim: Claim) -> bool:

@@ -99,9 +99,7 @@ CAUSES: tuple[Cause, ...] = (
         predicate=kernel_pages.secretmem,
         at_rest=at_rest.secretmem,
     ),
-    Cause(
-        "aio_ring", Obstacle.NATURE, NOT_ESTABLISHED, needs=("kernel log",), predicate=kernel_pages.aio_ring
-    ),
+    Cause("aio_ring", Obstacle.NATURE, NOT_ESTABLISHED, needs=("kernel log",), predicate=kernel_pages.aio_ring),
     Cause(
         "unmovable_allocation",
         Obstacle.NATURE,
@@ -144,9 +142,7 @@ CAUSES: tuple[Cause, ...] = (
         absent=PAGE_REF,
         predicate=references.longterm_pins,
     ),
-    Cause(
-        "pin_short", Obstacle.PIN, REFERENCE, needs=PAGE_REF, absent=PAGE_REF, predicate=references.short_pins
-    ),
+    Cause("pin_short", Obstacle.PIN, REFERENCE, needs=PAGE_REF, absent=PAGE_REF, predicate=references.short_pins),
     Cause(
         "task_reference",
         Obstacle.HELD,
@@ -156,7 +152,12 @@ CAUSES: tuple[Cause, ...] = (
         predicate=references.task_references,
     ),
     Cause(
-        "lru_batch", Obstacle.REFERENCE, NOT_ESTABLISHED, needs=PAGE_REF, absent=PAGE_REF, predicate=references.lru_batch
+        "lru_batch",
+        Obstacle.REFERENCE,
+        NOT_ESTABLISHED,
+        needs=PAGE_REF,
+        absent=PAGE_REF,
+        predicate=references.lru_batch,
     ),
     Cause(
         "unsplittable_folio",

@@ -182,7 +182,7 @@ class Engine:
 
     def _replay(self, chunk: PageStream, start: int, stop: int) -> int:
         while start < stop:
-            start = replay(self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.op, chunk.args, start, stop)
+            start = replay(self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.irq, chunk.op, chunk.args, start, stop)
             if start < stop:
                 self._grow()
         return stop

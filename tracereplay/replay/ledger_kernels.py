@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tracereplay.compiled import inlined
 from tracereplay.replay.state import RefEnd, RefKind, Tally
+from tracereplay.schema import IrqContext
 
 # One row, and a table, of a dtype in state.py: numba reads and writes its fields as attributes.
 Row: TypeAlias = Any
@@ -25,6 +26,7 @@ GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
 
 MOD, GET, PIN, ISOLATION = int(RefKind.MOD), int(RefKind.GET), int(RefKind.PIN), int(RefKind.ISOLATION)
 BY_PUT, BY_LIFE, BY_MAPPING, BY_COUNT = int(RefEnd.PUT), int(RefEnd.LIFE), int(RefEnd.MAPPING), int(RefEnd.COUNT)
+UNKNOWN_CONTEXT = int(IrqContext.UNKNOWN)
 REFS, FREE_REF = int(Tally.REFS), int(Tally.FREE_REF)
 
 
@@ -51,6 +53,7 @@ class Stamp(NamedTuple):
     cpu: int
     tid: int
     op: int
+    irq: int  # IrqContext
 
 
 @inlined
@@ -69,6 +72,7 @@ def push_ref(
     ref.tid, ref.close_tid, ref.val, ref.next = stamp.tid, NONE, val, page.refs
     ref.cpu, ref.op, ref.kind, ref.kept, ref.confirmed = stamp.cpu, stamp.op, kind, 0, 0
     ref.end, ref.before, ref.met, ref.on_lru, ref.shared = 0, before, 0, off_lru, 0
+    ref.irq, ref.close_irq = stamp.irq, UNKNOWN_CONTEXT
     page.refs = row
 
 
@@ -84,7 +88,7 @@ def unlink_ref(refs: Rows, tally: I64, page: Row, row: int, stamp: Stamp, end: i
             before = refs[before].next
         refs[before].next = ref.next
     ref.close_ns, ref.close_tid = stamp.ns, stamp.tid
-    ref.close_cpu, ref.close_op, ref.end = stamp.cpu, stamp.op, end
+    ref.close_cpu, ref.close_op, ref.close_irq, ref.end = stamp.cpu, stamp.op, stamp.irq, end
     if not ref.kept:
         ref.next = tally[FREE_REF] - 1
         tally[FREE_REF] = row + 1
@@ -235,9 +239,9 @@ def become_mappings(refs: Rows, tally: I64, page: Row, mappings: int, stamp: Sta
         row = page.refs
         while row != NONE:
             ref = refs[row]
-            if ref.kind == MOD and (chosen == NONE or refs[chosen].kind != MOD):
-                chosen = row
-            elif ref.kind == GET and chosen == NONE:
+            if (ref.kind == MOD and (chosen == NONE or refs[chosen].kind != MOD)) or (
+                ref.kind == GET and chosen == NONE
+            ):
                 chosen = row
             row = ref.next
         if chosen == NONE:

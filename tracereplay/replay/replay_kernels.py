@@ -202,7 +202,7 @@ def settle_suspects(suspects: Rows, masks: I64, page: Row, stamp: Stamp, before:
             if smallest != NO_EXCESS and smallest > suspect.confirmed:
                 suspect.confirmed = smallest
         if suspect.clear_ns < 0 and after <= 0:
-            suspect.clear_ns, suspect.clear_tid = stamp.ns, stamp.tid
+            suspect.clear_ns, suspect.clear_tid, suspect.clear_irq = stamp.ns, stamp.tid, stamp.irq
         if suspect.unlock_ns < 0 and (page.flags & masks[LOCKED]) == 0:
             suspect.unlock_ns = stamp.ns
         if suspect.written_ns < 0 and (page.flags & masks[WRITEBACK]) == 0:
@@ -527,6 +527,7 @@ def replay(
     time_ns: npt.NDArray[np.int64],
     cpu: npt.NDArray[np.uint16],
     tid: npt.NDArray[np.int32],
+    irq: npt.NDArray[np.uint8],
     op: npt.NDArray[np.uint8],
     args: npt.NDArray[np.int64],
     start: int,
@@ -546,7 +547,7 @@ def replay(
         what = int(op[i])
         pfn = args[i, A_PFN]
         order = args[i, A_ORDER]
-        stamp = Stamp(int(time_ns[i]), int(cpu[i]), int(tid[i]), what)
+        stamp = Stamp(int(time_ns[i]), int(cpu[i]), int(tid[i]), what, int(irq[i]))
         tally[T_EVENTS] += 1
         if what == OP_SET_PTE or what == OP_REMOVE_PTE:
             do_pte(pages, sections, what, pfn)

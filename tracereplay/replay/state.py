@@ -134,6 +134,8 @@ REF = np.dtype(
         ("met", np.uint8),  # the task of an attempt came to the page while it was open
         ("on_lru", np.uint8),  # not isolation: the page was off the LRU when it was taken, or on it afterwards
         ("shared", np.uint8),  # another taker's reference was open when one was given back: it may have been this one
+        ("irq", np.uint8),  # IrqContext of the take
+        ("close_irq", np.uint8),  # IrqContext of what closed it; UNKNOWN while it is open
     ]
 )
 
@@ -185,6 +187,7 @@ SUSPECT = np.dtype(
         ("order", np.uint8),
         ("state", np.uint8),
         ("pending", np.uint8),  # no event since the last probe
+        ("clear_irq", np.uint8),  # IrqContext of the event at clear_ns; UNKNOWN where there is none
     ]
 )
 
