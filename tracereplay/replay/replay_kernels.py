@@ -15,6 +15,7 @@ from tracereplay.compiled import inlined, njit
 from tracereplay.replay.ledger_kernels import (
     GET,
     I64,
+    ISOLATION,
     MOD,
     NONE,
     PIN,
@@ -134,6 +135,18 @@ def taken_refs(refs: Rows, page: Row) -> int:
 
 
 @inlined
+def known_refs(refs: Rows, page: Row) -> int:
+    """References whose taking was seen, those of isolating tasks left out."""
+    known = 0
+    row = page.refs
+    while row != NONE:
+        if refs[row].kind != ISOLATION:
+            known += refs[row].val
+        row = refs[row].next
+    return known
+
+
+@inlined
 def excess_of(refs: Rows, masks: I64, page: Row) -> int:
     """References beyond the expected ones, isolating tasks' own left out; NO_EXCESS where that cannot be told.
 
@@ -175,15 +188,15 @@ def refute_guess(page: Row, large: bool) -> None:
 
     The mapping of an anonymous page that was migrated here is set before its first rmap, as a page-cache page's is.
     """
-    if page.marks & (FILE | GUESSED) == FILE | GUESSED and page.file < 0 and not large:
-        if 0 < page.count < page.mapcount + 2 and page.mapcount >= 0:
-            page.marks = (page.marks | ANON) & ~FILE
+    guessed = page.marks & (FILE | GUESSED) == FILE | GUESSED and page.file < 0 and not large
+    if guessed and page.mapcount >= 0 and 0 < page.count < page.mapcount + 2:
+        page.marks = (page.marks | ANON) & ~FILE
 
 
 @inlined
 def leaves_no_excess(refs: Rows, masks: I64, page: Row, excess: int) -> bool:
     """Whether the count is known to be as expected although no isolation reference is left out of it."""
-    if excess == NO_EXCESS or page.marks & CONFLICT or is_large(masks, page):
+    if excess == NO_EXCESS or is_large(masks, page):
         return False
     return excess + own_refs(refs, page) <= 0
 
@@ -485,7 +498,7 @@ def do_ref(
     undone = 0 if change < 0 and remapped < 0 else change
     page.count -= undone
     before = excess_of(refs, masks, page)
-    if known and page.refs != NONE and leaves_no_excess(refs, masks, page, before):
+    if page.refs != NONE and leaves_no_excess(refs, masks, page, before):
         end_stale(refs, tally, page, stamp)
     page.count += undone
     if change < 0 and remapped >= 0:
@@ -494,7 +507,7 @@ def do_ref(
     if page.refs != NONE:
         note_visit(refs, page, attempting, on_lru)
     if change > 0:
-        unexplained = NO_EXCESS if before == NO_EXCESS else max(before - taken_refs(refs, page), -NO_EXCESS)
+        unexplained = NO_EXCESS if before == NO_EXCESS else max(before - known_refs(refs, page), -NO_EXCESS)
         off_lru = masks[LRU] != 0 and not on_lru
         take(refs, tally, page, pfn, stamp, change, op == OP_UNLESS, isolating, unexplained, off_lru)
     if op == OP_MOD and val == 0 and not typed and remapped <= 0:
