@@ -162,9 +162,9 @@ def diff_sheets(diff: CorpusDiff, style: Style) -> list[Sheet]:
         else Sheet("Different", ["nothing that chance does not explain"], calm=True),
     ]
     if style.full and unsure:
-        sheets.append(_changes("Not told apart from chance", unsure, root, style))
+        sheets.append(_changes("Not distinguishable from chance", unsure, root, style))
     elif unsure:
-        sheets.append(Sheet(f"{count(len(unsure), 'more thing')} not told apart from chance: --full"))
+        sheets.append(Sheet(f"{count(len(unsure), 'more thing')} not distinguishable from chance: --full"))
     return sheets
 
 
@@ -224,7 +224,7 @@ def gate_sheets(gate: CorpusGate, style: Style) -> list[Sheet]:  # noqa: ARG001
 
 
 def thing(subject: str, cause: str | None, holder: str | None) -> str:
-    """What a row is about: `pin_short by pin-vmsplice`."""
+    """What a row is about: `task_reference by pin-vmsplice`."""
     if subject in ("failed", "unexplained"):
         return {"failed": "a failed attempt", "unexplained": "a failure without a known cause"}[subject]
     if subject == "file system":
