@@ -60,7 +60,7 @@ def _premises() -> list[str]:
     """One row each: what must hold, and what refutes it."""
     return [
         "", "# Premises", "",
-        "What must hold for a verdict `proved`. Where one fails the verdict is at most `suggested`, reports say why, and",
+        "What must hold for a verdict `proved`. Where one fails it is at most `suggested`, reports say why, and",
         "`premises_failed` of the culprit lists the codes.", "",
         "| premise | what must hold | refuted by |", "|---|---|---|",
         *(f"| `{p.code}` | {_cell(p.sentence)} | {_cell(p.refuted_by)} |" for p in PREMISES.values()),

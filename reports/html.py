@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.attempt_wording import (
-    clock_unit,
     ending,
     headline,
     headline_word,
@@ -30,7 +29,7 @@ from tracereplay.reports.html_data import embedded, report_data
 from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.selection import causes_of, is_told, next_captures, representatives, told_attempts
 from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import count, pfn_spans
+from tracereplay.reports.wording import clock_unit, count, pfn_spans
 
 if TYPE_CHECKING:
     import jinja2
@@ -111,10 +110,10 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
         "word": headline_word(attempt),
         "calm": attempt.inventory or attempt.outcome == "succeeded",
         "headline": headline(attempt, page_size_bytes(result)),
-        "verdict": verdict(attempt),
+        "verdict": verdict(attempt, result),
         "facts": [ending(attempt, unit), *filter(None, [pages_of_last_try(attempt)])],
         "groups": [
-            (g, count(g.pages, "page"), pfn_spans(g.runs, MAX_RUNS), sentence(g, unit, inventory=attempt.inventory))
+            (g, count(g.pages, "page"), pfn_spans(g.runs, MAX_RUNS), sentence(g, attempt, result))
             for g in groups[:MAX_GROUPS]
         ],
         "more_groups": len(groups) - MAX_GROUPS,

@@ -1,8 +1,8 @@
 """The result as JUnit XML for CI: one testcase per attempt; what failed carries its verdict.
 
-Failed and interrupted attempts are failures, unfinished ones are skipped (nobody saw how they ended). The rest pass;
-what made them wait, or what an inventory found, is in their output. Element and attribute names are those of the Ant
-JUnit reporter.
+Failed and interrupted attempts are failures, unfinished ones are skipped (no event shows how they ended). The rest
+pass; what made them wait, or what an inventory found, is in their output. Element and attribute names are those of the
+Ant JUnit reporter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from xml.etree import ElementTree as ET
 
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.attempt_wording import (
-    clock_unit,
     ending,
     headline,
     headline_word,
@@ -24,7 +23,7 @@ from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.input_wording import loss_sentences
 from tracereplay.reports.selection import is_told
 from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import count, pfn_spans
+from tracereplay.reports.wording import clock_unit, count, pfn_spans
 from tracereplay.units import NS_PER_S
 
 _FAILURES = ("failed", "interrupted")
@@ -65,7 +64,7 @@ def _suite(root: ET.Element, input_id: str, result: Result) -> None:
 def _case(suite: ET.Element, attempt: Attempt, result: Result) -> None:
     where = f"{attempt.operation}.{attempt.area}" if attempt.area else attempt.operation
     case = ET.SubElement(suite, "testcase", classname=where, name=attempt.id, time=_seconds(_took_ns(attempt, result)))
-    told = verdict(attempt)
+    told = verdict(attempt, result)
     if attempt.outcome in _FAILURES:
         failure = ET.SubElement(case, "failure", message=told, type=attempt.cause or "unknown")
         failure.text = "\n".join(_story(attempt, result))
@@ -84,7 +83,7 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
     for group in group_culprits(attempt.culprits):
         c = group.first
         lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {pfn_spans(group.runs, None)}"]
-        lines += [f"  {sentence(group, unit, inventory=attempt.inventory)}"]
+        lines += [f"  {sentence(group, attempt, result)}"]
         lines += [f"    {line}" for line in evidence_lines(c, stacks, unit)[:MAX_EVIDENCE]]
     return lines
 

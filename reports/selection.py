@@ -1,4 +1,4 @@
-"""Which attempts a report tells, in which order, and which of them are alike. Words and looks are elsewhere."""
+"""Which attempts a report describes, in which order, and which are alike. Words and looks are elsewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def representatives(told: Iterable[Attempt]) -> list[tuple[Attempt, list[Attempt
 
 
 def causes_of(attempts: Iterable[Attempt]) -> list[str]:
-    """What decided, then what stood in the way; what only would have comes last. Each code once."""
+    """Cause codes without repeats: the deciding cause, then what blocked or delayed, then `would_block`."""
     codes: dict[str, None] = {}
     for attempt in attempts:
         order = sorted(attempt.culprits, key=lambda c: (not c.primary, c.effect == "would_block"))
@@ -43,7 +43,7 @@ def causes_of(attempts: Iterable[Attempt]) -> list[str]:
 
 
 def next_captures(attempts: Iterable[Attempt]) -> list[str]:
-    """What to record next time to be surer, each step once."""
+    """What to record for a conclusive answer, each step once."""
     steps: dict[str, None] = {}
     for attempt in attempts:
         steps |= dict.fromkeys(attempt.capture_next)

@@ -1,4 +1,4 @@
-"""The result on a terminal: what was lost, what failed, what stood in the way and who holds it, what to do.
+"""The result on a terminal: what was lost, what failed, which pages blocked migration, who holds them, what to do.
 
 Ten lines for a simple case; many culprits are folded into few. `Style.full` folds nothing and adds the evidence.
 """
@@ -13,12 +13,12 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.attempt_wording import clock_unit, more_attempts
+from tracereplay.reports.attempt_wording import more_attempts
 from tracereplay.reports.selection import causes_of, next_captures, representatives, told_attempts
 from tracereplay.reports.style import Style, bullets, hanging, harmless, render_blocks
 from tracereplay.reports.text_attempt import attempt_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
-from tracereplay.reports.wording import count, listing, moment
+from tracereplay.reports.wording import clock_unit, count, listing, moment
 from tracereplay.units import format_duration
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ MAX_CAPTURE_NEXT = 4
 
 _WORDS = {
     "proved": "proved: the recorded events settle it",
-    "suggested": "suggested: the events point to it, but do not rule out everything else",
+    "suggested": "suggested: the events point to it, but a premise of the proof fails (`tracereplay explain premises`)",
     "unknown": "unknown: nothing recorded says why",
 }
 
@@ -72,7 +72,7 @@ def _rest(result: Result, told: list[Attempt]) -> list[RenderableType]:
         return [
             "",
             Text(nothing),
-            Text("`tracereplay info INPUT` tells what it holds and what could be proved with it."),
+            Text("`tracereplay info INPUT` says what it holds and what could be proved with it."),
         ]
     fine = [a for a in result.attempts if a.outcome == "succeeded" and a not in told]
     if not fine:
@@ -129,7 +129,7 @@ def _what_to_do(told: list[Attempt], style: Style) -> list[RenderableType]:
     steps = next_captures(told)
     if steps:
         shown = steps if style.full else steps[:MAX_CAPTURE_NEXT]
-        blocks += ["", Text("To be surer next time", style="bold"), bullets(shown)]
+        blocks += ["", Text("To get a conclusive answer", style="bold"), bullets(shown)]
     return blocks
 
 

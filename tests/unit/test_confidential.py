@@ -108,7 +108,7 @@ def test_what_explains_is_kept() -> None:
     (attempt,) = confidential(result).attempts
     (culprit,) = attempt.culprits
     (before,) = result.attempts
-    assert (culprit.start_pfn, culprit.cause, culprit.verdict) == (0x1E403, "pin_short", "proved")
+    assert (culprit.start_pfn, culprit.cause, culprit.verdict) == (0x1E403, "task_reference", "proved")
     assert attempt.tries == before.tries
     assert confidential(example.pinned()).inputs[0].clock == example.pinned().inputs[0].clock
     assert confidential(result).layout.zones[0].name == "Normal"  # type: ignore[union-attr]
