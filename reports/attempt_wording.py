@@ -16,7 +16,7 @@ VERDICT_GROUPS = 3
 _BASIS = {"event": "", "log": " (from the kernel log)", "inferred": " (inferred: no event says so)"}
 _EFFECTS = {
     "blocked": "blocked migration",
-    "delayed": "delayed it",
+    "delayed": "delayed the attempt",
     "would_block": "were not reached (above the first blocking page)",
 }
 _WAITS = {"folio_lock": "for locked folios", "writeback": "for writeback", "other": "for pages"}
@@ -97,7 +97,7 @@ def pages_of_last_try(attempt: Attempt) -> str | None:
         (pages.free, "free"),
         (pages.moved, "moved"),
         (pages.held, "not migrated"),
-        (pages.not_seen, "with no event in the trace"),
+        (pages.not_seen, "without events"),
     ]
     which = "in the last try, " if len(attempt.tries) > 1 else ""
     numbers = ", ".join(f"{number:,} {what}" for number, what in parts if number)
@@ -164,5 +164,5 @@ def _distinct(groups: list[Group], result: Result) -> dict[str, Group]:
         c = group.first
         reason = why(group.culprits, result) or c.verdict
         sure = f"proved, {reason}" if c.verdict == "proved" != reason else reason
-        alike.setdefault(f"{whose(c) or 'of an unknown holder'} ({c.cause}, {sure})", []).extend(group.culprits)
+        alike.setdefault(f"{whose(c) or 'with an unknown holder'} ({c.cause}, {sure})", []).extend(group.culprits)
     return {words: Group(culprits) for words, culprits in alike.items()}

@@ -29,7 +29,7 @@ from tracereplay.reports.attempt_wording import headline, headline_word, page_si
 from tracereplay.reports.holds import lanes
 from tracereplay.reports.occupancy import STATES as OCCUPANCY
 from tracereplay.reports.occupancy import Occupancy, occupancies
-from tracereplay.reports.selection import told_attempts
+from tracereplay.reports.selection import notable_attempts
 from tracereplay.reports.style import harmless
 from tracereplay.reports.wording import clock_unit, count
 from tracereplay.units import NS_PER_S, format_pfn
@@ -90,7 +90,7 @@ def drawn(draw: Callable[[Figure], None], suffix: str) -> bytes:
 
 def _area(figure: Figure, result: Result, try_index: int | None = None) -> None:
     """Cells in rows from low to high PFNs, in the colour of what most of their pages are; culprits win."""
-    shown = [a for a in (*told_attempts(result), *result.attempts) if area_span(a) and (a.map or a.culprits)]
+    shown = [a for a in (*notable_attempts(result), *result.attempts) if area_span(a) and (a.map or a.culprits)]
     if not shown:
         raise UsageError("no attempt of this result has a map or a culprit to draw")
     attempt = shown[0]

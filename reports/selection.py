@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from tracereplay.model.result import Attempt, Result
 
 
-def is_told(attempt: Attempt) -> bool:
+def is_notable(attempt: Attempt) -> bool:
     """Whether it is worth more than a count: it did not succeed, or something made it wait."""
     return attempt.outcome != "succeeded" or any(c.effect != "would_block" for c in attempt.culprits)
 
 
-def told_attempts(result: Result) -> list[Attempt]:
+def notable_attempts(result: Result) -> list[Attempt]:
     """Failures first; compaction, which is often only in the background, last. Otherwise in order of time."""
     return sorted(
-        filter(is_told, result.attempts), key=lambda a: (a.operation == "compaction", a.outcome == "succeeded")
+        filter(is_notable, result.attempts), key=lambda a: (a.operation == "compaction", a.outcome == "succeeded")
     )
 
 
-def representatives(told: Iterable[Attempt]) -> list[tuple[Attempt, list[Attempt]]]:
+def representatives(notable: Iterable[Attempt]) -> list[tuple[Attempt, list[Attempt]]]:
     """Attempts that fail alike, under the first of them that names the most."""
     alike: dict[object, list[Attempt]] = {}
-    for a in told:
+    for a in notable:
         culprits = frozenset((c.cause, c.verdict, c.holder.comm if c.holder else c.holder_name) for c in a.culprits)
         task = a.task.comm if a.task else None
         alike.setdefault((a.operation, a.area, task, a.outcome, a.errno, a.cause, culprits), []).append(a)

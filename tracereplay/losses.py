@@ -117,7 +117,7 @@ LOSS_KINDS: dict[str, LossKind] = {
         LossKind(
             "corrupt_record",
             Severity.ERROR,
-            "A record's length cannot be right: the records behind it cannot be found",
+            "A record's length cannot be right: the records after it cannot be found",
             "Copy the file again; if it persists, record again.",
             hides_events=True,
             reason="part of the trace is damaged{on}",
@@ -229,7 +229,7 @@ LOSS_KINDS: dict[str, LossKind] = {
         LossKind(
             "snapshot_incomplete",
             Severity.NOTICE,
-            "The copy of kpageflags does not cover the whole range asked for",
+            "The copy of kpageflags does not cover the whole range",
             "Copy the whole range: dd if=/proc/kpageflags bs=8 skip=START_PFN count=PAGES",
         ),
         LossKind(

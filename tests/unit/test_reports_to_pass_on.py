@@ -103,7 +103,7 @@ def test_junit_counts_what_failed() -> None:
 def test_junit_a_wait_passes_and_an_open_end_is_skipped() -> None:
     delayed = ET.fromstring(FORMATS["junit"](example.delayed(), Style()))
     assert delayed.find(".//failure") is None
-    assert "delayed it" in (delayed.findtext(".//system-out") or "")
+    assert "delayed the attempt" in (delayed.findtext(".//system-out") or "")
     unfinished = example.attempt(outcome="unfinished", end_ns=None, errno=None, cause="unfinished")
     open_end = ET.fromstring(FORMATS["junit"](example.result(unfinished), Style()))
     assert open_end.find(".//testcase/skipped") is not None

@@ -79,7 +79,7 @@ def _copy(document: DocumentT) -> DocumentT:
 
 
 def _head(document: Result | InfoResult | PageLife, tokens: Tokens) -> None:
-    """What was asked, of which inputs, and what they lack."""
+    """The command line, the inputs, and what they lack."""
     for source in document.inputs:
         tokens.input(source)
     for loss in document.data_loss:
