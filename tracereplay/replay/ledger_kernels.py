@@ -40,6 +40,7 @@ class Memory(NamedTuple):
     failed_allocs: Rows
     tally: npt.NDArray[np.int64]  # by Tally
     isolators: npt.NDArray[np.int32]  # tasks that isolate pages just now
+    watched: npt.NDArray[np.int32]  # those of them whose attempt is watched
     flag_masks: npt.NDArray[np.int64]  # by FlagMask
 
 

@@ -382,6 +382,7 @@ def do_ref(
     stamp: Stamp,
     args: I64,
     isolating: bool,
+    watched: npt.NDArray[np.int32],
 ) -> None:
     """A page_ref event: count, mapcount, flags and mapping as read just after the change, and the ledger."""
     page = pages[row]
@@ -442,7 +443,9 @@ def do_ref(
     if op == OP_UNFREEZE:
         return
     if op == OP_UNLESS and isolating:
-        page.marks |= TOUCHED
+        for migrator in watched:
+            if migrator == stamp.tid:
+                page.marks |= TOUCHED
     remapped = mapcount - old_mapcount if known and not typed and old_mapcount > TYPED_TOP else 0
     if remapped > 0:
         become_mappings(refs, tally, page, remapped, stamp)
@@ -495,7 +498,7 @@ def replay(
     # Taken out of the tuple once: where references are counted (see `njit`), each look into it counts one.
     pages, sections, isolators, tally = mem.pages, mem.sections, mem.isolators, mem.tally
     refs, suspects, files, failed_allocs = mem.refs, mem.suspects, mem.files, mem.failed_allocs
-    masks, slots = mem.flag_masks, mem.file_slots
+    masks, slots, watched = mem.flag_masks, mem.file_slots, mem.watched
     for i in range(start, stop):
         full = tally[T_REFS] + 1 >= len(refs) and tally[T_FREE_REF] == 0
         if full or tally[T_FILES] + 1 >= len(files) or tally[T_FAILED] + 1 >= len(failed_allocs):
@@ -525,7 +528,7 @@ def replay(
             for isolator in isolators:
                 if isolator == stamp.tid:
                     isolating = True
-            do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating)
+            do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating, watched)
         elif what == OP_ALLOC:
             do_alloc(pages, sections, suspects, refs, tally, pfn, order, args[i, A_FLAGS] & 0xFFFFFFFF, stamp)
         elif what == OP_FREE or what == OP_DRAIN or what == OP_TAKE:
