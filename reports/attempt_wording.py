@@ -18,7 +18,10 @@ _EFFECTS = {
     "would_block": "behind a lower one were not reached",
 }
 _WAITS = {"folio_lock": "for locked folios", "writeback": "for writeback", "other": "for pages"}
-_ENDINGS = {"succeeded": "succeeded", "failed": "failed", "interrupted": "given up", "unfinished": "no end seen"}
+_ENDINGS = {
+    "succeeded": "succeeded", "failed": "failed", "interrupted": "given up", "unfinished": "no end seen",
+    "unknown": "outcome not recorded",
+}  # fmt: skip
 
 
 def clock_unit(result: Result, attempt: Attempt) -> str:
