@@ -227,6 +227,21 @@ def test_ranges_are_told_by_any_of_the_events_that_each_leaves(without: tuple[st
     assert draft.outcome == "succeeded"
 
 
+def test_scans_of_a_direct_compaction_within_the_attempt_are_no_tries() -> None:
+    """A destination of a higher order may need compaction, by the same task."""
+    run: Tables = {"mm_compaction_begin": [row(3)], "mm_compaction_end": [row(4)]}
+    zone = scanned(3.5, START + 512, START + 600)
+    parts = joined(start(1), scanned(2, START, START + 32), zone, scanned(5, START + 32, START + 64))
+    end = finish(8, 0, 0, errorno=-12)
+    draft = unheard(parts, run, end, without=("cma_alloc_busy_retry",))
+    assert [(t.start_pfn, t.result) for t in draft.tries] == [(START, "ENOMEM")]
+    assert draft.try_visited == [START + 64]
+    # Neither its begin nor its end was recorded: outside the area, or further down, it is not of the next range.
+    below = joined(start(1), scanned(2, START + 64, START + 96), scanned(3, START, START + 32), scanned(4, 1, 500), end)
+    draft = unheard(below, without=("cma_alloc_busy_retry", "mm_compaction_begin", "mm_compaction_end"))
+    assert [(t.start_pfn, t.result) for t in draft.tries] == [(START + 64, "ENOMEM")]
+
+
 def test_a_range_that_was_migrated_was_tried() -> None:
     bare = joined(start(1), migration(2, 3, failed=1), finish(4, START, 0, errorno=-12))
     draft = unheard(bare, without=(SCANS,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tracereplay.attempts.contig_signs import contig_scans
 from tracereplay.attempts.draft import LONG_AGO_NS, REASON_CONTIG_RANGE, REASON_MEMORY_HOTPLUG, Draft
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.layout.layout import Layout
@@ -56,6 +57,6 @@ def _is_offline(events: AttemptEvents, layout: Layout, tid: int, before_ns: int,
         return True
     if events.migrations(tid, REASON_CONTIG_RANGE, before_ns + 1, test.time_ns):
         return False
-    scans = events.of("mm_compaction_isolate_migratepages", tid).between(before_ns + 1, test.time_ns)
+    scans = contig_scans(events, tid, before_ns + 1, test.time_ns)
     inside = (scans.ints("start_pfn") >= test.start_pfn) & (scans.ints("end_pfn") <= test.end_pfn)
     return not inside.any() and (test.passed or events.recorded("mm_compaction_isolate_migratepages"))

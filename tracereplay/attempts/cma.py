@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno as errno_names
 from dataclasses import dataclass
 
-from tracereplay.attempts.contig_signs import contig_start
+from tracereplay.attempts.contig_signs import contig_scans, contig_start, overlapping
 from tracereplay.attempts.draft import LONG_AGO_NS, REASON_CONTIG_RANGE, Draft
 from tracereplay.attempts.events import NO_PFN, AttemptEvents, Rows
 from tracereplay.attempts.phases import phases_between
 from tracereplay.attempts.tries import RangeTried, add_try, ranges_tried
 from tracereplay.layout.layout import Layout
-from tracereplay.layout.spans import merge_spans
+from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.model.result import Request
 
 
@@ -68,11 +68,11 @@ def _draft(
     end_ns = int(finishes.time_ns[call.finish]) if call.finish is not None else None
     area = named.text("name", row)
     known = layout.area_named(area) if area else None
+    within = ((known.start_pfn, known.end_pfn),) if known else ()
     if call.start is not None:
         start_ns = int(starts.time_ns[call.start])
     else:
         low_ns = int(finishes.time_ns[row - 1]) + 1 if row > 0 else LONG_AGO_NS
-        within = ((known.start_pfn, known.end_pfn),) if known else ()
         start_ns = contig_start(events, layout, tid, low_ns, next_ns, within)
     count = int(named.ints("count")[row])
     if call.start is not None and "request_count" in starts.columns:
@@ -102,7 +102,7 @@ def _draft(
             draft.nothing_tried |= pfn == NO_PFN
         if pfn not in (NO_PFN, 0):
             last_pfn = pfn  # since 6.16 a failure prints 0
-    _add_tries(events, draft, window_end, last_pfn)
+    _add_tries(events, draft, window_end, last_pfn, within)
     if call.finish is None:
         _infer_outcome(events, draft)
     if draft.outcome == "interrupted" or draft.errno == "EINTR":
@@ -112,15 +112,15 @@ def _draft(
     return draft
 
 
-def _add_tries(events: AttemptEvents, draft: Draft, window_end: int, last_pfn: int | None) -> None:
+def _add_tries(events: AttemptEvents, draft: Draft, window_end: int, last_pfn: int | None, within: Spans) -> None:
     """Each busy_retry ends a try; what the task tested or scanned after the last one is one more.
 
-    last_pfn -- start of the last range tried, where cma_alloc_finish has it.
+    last_pfn -- start of the last range tried, where cma_alloc_finish has it; within -- the area, () where not known.
     """
     assert draft.tid is not None
     pages = draft.request.pages or 0
     tests = events.of("test_pages_isolated", draft.tid).between(draft.start_ns, window_end)
-    scans = events.of("mm_compaction_isolate_migratepages", draft.tid).between(draft.start_ns, window_end)
+    scans = overlapping(contig_scans(events, draft.tid, draft.start_ns, window_end), within)
     retries = events.of("cma_alloc_busy_retry", draft.tid).between(draft.start_ns, window_end)
     begin = draft.start_ns
     for row in range(len(retries)):
@@ -196,7 +196,7 @@ def _old_draft(events: AttemptEvents, layout: Layout, tid: int, ends: Rows, row:
         nothing_tried=failed and pfn == NO_PFN,
     )
     tests = events.of("test_pages_isolated", tid).between(draft.start_ns, end_ns)
-    scans = events.of("mm_compaction_isolate_migratepages", tid).between(draft.start_ns, end_ns)
+    scans = overlapping(contig_scans(events, tid, draft.start_ns, end_ns), within)
     begin = draft.start_ns
     tried = ranges_tried(tests, scans, begin - 1, end_ns, pages)
     for at, one in enumerate(tried):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracereplay.attempts.cma import failed_between
-from tracereplay.attempts.contig_signs import contig_start
+from tracereplay.attempts.contig_signs import contig_scans, contig_start
 from tracereplay.attempts.draft import LONG_AGO_NS, Draft
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.phases import phases_between
@@ -56,7 +56,7 @@ def find_contig(events: AttemptEvents, layout: Layout, taken: list[Draft]) -> li
                     first_blocking_pfn=None if good else fin,
                 )
             )
-            scans = events.of("mm_compaction_isolate_migratepages", tid).between(begin, now)
+            scans = contig_scans(events, tid, begin, now)
             current.try_visited.append(int(scans.ints("end_pfn")[-1]) if len(scans) else 0)
             current.end_ns = now
             current.outcome, current.errno = ("succeeded", None) if good else ("failed", "EBUSY")

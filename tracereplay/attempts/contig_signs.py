@@ -26,9 +26,8 @@ def contig_start(events: AttemptEvents, layout: Layout, tid: int, low_ns: int, e
     calls = events.migrations(tid, REASON_CONTIG_RANGE, low_ns, end_ns)
     certain = [*tests.time_ns[:1].tolist(), *(call[0] for call in calls[:1])]
     anchor_ns = min(certain, default=end_ns)
-    # Direct compaction scans as well: a scan counts only in the run that leads to what is certain.
-    scans = events.of("mm_compaction_isolate_migratepages", tid).between(low_ns, anchor_ns)
-    scans = overlapping(scans, within)
+    # Direct compaction may not be recorded: a scan counts only in the run that leads to what is certain.
+    scans = overlapping(contig_scans(events, tid, low_ns, anchor_ns), within)
     first_ns = run_start(scans.time_ns, anchor_ns, events.hides)
     scans = scans.between(first_ns, anchor_ns)
     if len(scans):
@@ -38,6 +37,21 @@ def contig_start(events: AttemptEvents, layout: Layout, tid: int, low_ns: int, e
     if not certain:
         return end_ns
     return inferred_start(events, layout, tid, anchor_ns, within, low_ns)
+
+
+def contig_scans(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) -> Rows:
+    """Scans for migration by the task, without those of direct compaction.
+
+    A migration whose destination is of a higher order may compact: those scans are of the zone, not of the range.
+    """
+    scans = events.of("mm_compaction_isolate_migratepages", tid).between(start_ns, end_ns)
+    begins = events.of("mm_compaction_begin", tid).time_ns
+    ends = events.of("mm_compaction_end", tid).time_ns
+    if not len(begins) or not len(scans):
+        return scans
+    begun = np.searchsorted(begins, scans.time_ns, "right")
+    ended = np.searchsorted(ends, scans.time_ns, "left")
+    return scans.take(begun <= ended)
 
 
 def overlapping(rows: Rows, within: Spans) -> Rows:
@@ -61,9 +75,9 @@ def isolated_since(events: AttemptEvents, draft: Draft) -> int | None:
         return None
     end_ns = events.end_ns if draft.end_ns is None else draft.end_ns
     times = [call[0] for call in events.migrations(draft.tid, reason, draft.start_ns, end_ns)[:1]]
-    kinds = ["test_pages_isolated"]
-    kinds += ["mm_compaction_isolate_migratepages"] if reason == REASON_CONTIG_RANGE else []
-    for name in kinds:
-        rows = overlapping(events.of(name, draft.tid).between(draft.start_ns, end_ns), draft.spans)
-        times += rows.time_ns[:1].tolist()
+    shown = [events.of("test_pages_isolated", draft.tid).between(draft.start_ns, end_ns)]
+    if reason == REASON_CONTIG_RANGE:
+        shown.append(contig_scans(events, draft.tid, draft.start_ns, end_ns))
+    for rows in shown:
+        times += overlapping(rows, draft.spans).time_ns[:1].tolist()
     return min(times, default=None)

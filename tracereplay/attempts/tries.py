@@ -24,7 +24,7 @@ class RangeTried(NamedTuple):
 def ranges_tried(tests: Rows, scans: Rows, start_ns: int, end_ns: int, pages: int) -> list[RangeTried]:
     """Ranges of `pages` that were tested or scanned after start_ns, up to end_ns, in order of time.
 
-    cma_alloc() goes on to its next range only after -EBUSY. The scan of a range begins at its start and never goes
+    cma_alloc() goes on to a range further up only after -EBUSY. The scan of a range begins at its start and never goes
     back: a scan that does, or that passes the end, is that of the next range.
     """
     found = []
@@ -42,7 +42,8 @@ def _scanned(scans: Rows, start_ns: int, end_ns: int, pages: int) -> Iterator[Ra
     times, starts, ends = scans.time_ns.tolist(), scans.ints("start_pfn").tolist(), scans.ints("end_pfn").tolist()
     first = 0
     for row in range(1, len(times)):
-        if starts[row] < ends[row - 1] or starts[row] >= starts[first] + pages:
+        goes_on = ends[row - 1] <= starts[row] < starts[first] + pages
+        if not goes_on and starts[row] > starts[first]:
             yield RangeTried(start_ns, times[row] - 1, starts[first], starts[first] + pages, False)
             start_ns, first = times[row] - 1, row
     if times:
