@@ -79,8 +79,7 @@ class Capture:
         for chunk in self.stream:
             low, high = np.searchsorted(chunk.time_ns, [start_ns, end_ns])
             if low < high:
-                names = ("time_ns", "cpu", "tid", "op", "args")
-                yield PageStream(*(getattr(chunk, name)[low:high] for name in names))
+                yield chunk.select(slice(low, high))
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from tracereplay.errors import UsageError
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS, stream_events
-from tracereplay.parsers.page_stream import concatenated, part_of, rechunked
+from tracereplay.parsers.page_stream import rechunked
 from tracereplay.schema import Op, PageStream, integers
 
 Lane = tuple[str, int]  # what one CPU recorded of one event
@@ -245,19 +245,18 @@ def _in_time_order(streams: Sequence[Iterator[PageStream]]) -> Iterator[PageStre
         for number, chunk in enumerate(waiting):
             if chunk is not None:
                 stop = len(chunk) if limit is None else int(np.searchsorted(chunk.time_ns, limit, "left"))
-                given.append(part_of(chunk, 0, stop))
-                waiting[number] = part_of(chunk, stop, len(chunk)) if stop < len(chunk) else None
-        whole = concatenated(given)
+                given.append(chunk.select(slice(0, stop)))
+                waiting[number] = chunk.select(slice(stop, None)) if stop < len(chunk) else None
+        whole = PageStream.concatenate(given)
         if len(whole):
-            order = np.lexsort((whole.cpu, whole.time_ns))
-            yield PageStream(*(getattr(whole, name)[order] for name in ("time_ns", "cpu", "tid", "op", "args")))
+            yield whole.select(np.lexsort((whole.cpu, whole.time_ns)))
         for number, chunk in enumerate(waiting):
             # Entries of the same time as a stretch's last may go on in the next.
             if not ended[number] and (chunk is None or int(chunk.time_ns[-1]) == limit):
                 following = next(streams[number], None)
                 ended[number] = following is None
                 more = [one for one in (chunk, following) if one is not None]
-                waiting[number] = concatenated(more) if more else None
+                waiting[number] = PageStream.concatenate(more) if more else None
 
 
 def _joined(name: str, tables: Sequence[pa.Table]) -> pa.Table:

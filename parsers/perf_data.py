@@ -34,7 +34,7 @@ from tracereplay.parsers.perf_data_scan import Scan, scan
 from tracereplay.parsers.ring_buffer import IDS
 from tracereplay.parsers.ring_buffer_rows import Plan
 from tracereplay.parsers.symbols import Symbols
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.schema import ARGS, Op, PageStream, irq_context
 
 STACK = STACK_FORMAT.name
 _BATCH_ROWS = 1 << 15  # few enough that their bytes stay in a cache
@@ -134,7 +134,8 @@ class PerfDataReader:
         kinds = [(self._formats[name].id, stream_places(self._formats[name]), False) for name in wanted]
         op_table = np.array([SPECS[name].op for name in wanted], np.uint8)
         for rows in self._read(wanted, kinds, len(ARGS), window, max(chunk_events, 1)):
-            yield PageStream(rows.time_ns, rows.cpu, rows.tid, op_table[rows.kind], rows.fields)
+            irq = irq_context(rows.common[:, 0])
+            yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table[rows.kind], rows.fields)
 
     # -------------------------------------------------------------------------------------------- beyond TraceReader
 

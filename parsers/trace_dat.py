@@ -32,7 +32,7 @@ from tracereplay.parsers.trace_dat_blocks import cpu_pages
 from tracereplay.parsers.trace_dat_container import read_container, read_kallsyms
 from tracereplay.parsers.trace_dat_sections import Buffer, Container, CpuData
 from tracereplay.parsers.trace_dat_stats import cpu_losses
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.schema import ARGS, Op, PageStream, irq_context
 
 NS_CLOCKS = frozenset({"local", "global", "perf", "mono", "mono_raw", "boot", "tai"})
 _ROW_BYTES = 1 << 24
@@ -146,7 +146,8 @@ class TraceDatReader:
         for rows in read_rows(
             self._streams, self._layout, self._min_bytes, self._clock, plan, window, max(chunk_events, 1)
         ):
-            yield PageStream(rows.time_ns, rows.cpu, rows.tid, op_table[rows.kind], rows.fields)
+            irq = irq_context(rows.common[:, 0])
+            yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table[rows.kind], rows.fields)
 
     # -------------------------------------------------------------------------------------------- beyond TraceReader
 

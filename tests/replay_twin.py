@@ -11,7 +11,7 @@ import numpy as np
 from tracereplay.replay.engine import Action, Engine
 from tracereplay.replay.reference import FileId, Page, Ref, Reference, Suspect
 from tracereplay.replay.state import SECTION_BITS, Mark, State
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.schema import ARGS, IrqContext, Op, PageStream
 
 # A page flag order of our own: streams by hand name flags, not bits.
 FLAG_BITS = {"locked": 0, "writeback": 1, "uptodate": 3, "lru": 5, "head": 6, "owner_priv_1": 10, "private": 14,
@@ -19,7 +19,7 @@ FLAG_BITS = {"locked": 0, "writeback": 1, "uptodate": 3, "lru": 5, "head": 6, "o
 ANON_MAPPING = -0x7EF0_0000_0000_0001 & ~0x3 | 1  # a kernel pointer with bit 0
 FILE_MAPPING = -0x7EE0_0000_0000_0000
 
-Entry = tuple[int, int, int, int, tuple[int, ...]]  # time_ns, cpu, tid, op, args
+Entry = tuple[int, int, int, int, tuple[int, ...], int]  # time_ns, cpu, tid, op, args, irq
 
 
 def flags(*names: str) -> int:
@@ -27,11 +27,13 @@ def flags(*names: str) -> int:
     return sum(1 << FLAG_BITS[name] for name in names)
 
 
-def entry(ns: int, tid: int, op: Op, pfn: int, *, cpu: int = 0, **args: int) -> Entry:
+def entry(
+    ns: int, tid: int, op: Op, pfn: int, *, cpu: int = 0, irq: IrqContext = IrqContext.TASK, **args: int
+) -> Entry:
     """One entry; arguments by their names in `schema.ARGS`."""
     values = {"pfn": pfn, **args}
     assert values.keys() <= set(ARGS)
-    return ns, cpu, tid, int(op), tuple(values.get(name, 0) for name in ARGS)
+    return ns, cpu, tid, int(op), tuple(values.get(name, 0) for name in ARGS), int(irq)
 
 
 def stream(entries: Sequence[Entry]) -> PageStream:
@@ -40,6 +42,7 @@ def stream(entries: Sequence[Entry]) -> PageStream:
         np.array([e[0] for e in entries], np.int64),
         np.array([e[1] for e in entries], np.uint16),
         np.array([e[2] for e in entries], np.int32),
+        np.array([e[5] for e in entries], np.uint8),
         np.array([e[3] for e in entries], np.uint8),
         np.array([e[4] for e in entries], np.int64).reshape(len(entries), len(ARGS)),
     )
@@ -47,7 +50,7 @@ def stream(entries: Sequence[Entry]) -> PageStream:
 
 def part(chunk: PageStream, start: int, stop: int) -> PageStream:
     """Entries [start, stop)."""
-    return PageStream(*(getattr(chunk, name)[start:stop] for name in ("time_ns", "cpu", "tid", "op", "args")))
+    return chunk.select(slice(start, stop))
 
 
 def split(chunk: PageStream, cuts: Iterable[int]) -> list[PageStream]:
@@ -136,7 +139,7 @@ def _page(values: dict[str, int], alloc: tuple[int, int, int], min_excess: int, 
     return {**values, "alloc": alloc if born else None, "min_excess": min_excess, "file": file, "refs": refs}
 
 
-REF_NAMES = ("pfn", "ns", "cpu", "tid", "op", "val", "kind", "confirmed", "close_ns", "close_tid")
+REF_NAMES = ("pfn", "ns", "cpu", "tid", "op", "val", "kind", "confirmed", "irq", "close_ns", "close_tid", "close_irq")
 
 
 def _compiled_ref(ref: np.void) -> tuple[int, ...]:
@@ -160,8 +163,8 @@ def _plain_file(file: FileId | None) -> tuple[int, int] | None:
 
 SUSPECT_NAMES = (
     "pfn", "attempt", "first_ns", "last_ns", "reasons", "pending", "min_excess", "confirmed", "own", "count",
-    "mapcount", "flags", "marks", "order", "state", "index", "post_ns", "clear_ns", "clear_tid", "unlock_ns",
-    "written_ns", "end_ns", "end_tid",
+    "mapcount", "flags", "marks", "order", "state", "index", "post_ns", "clear_ns", "clear_tid", "clear_irq",
+    "unlock_ns", "written_ns", "end_ns", "end_tid",
 )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from tracereplay.ahead import ahead
@@ -15,7 +14,7 @@ from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_events
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
 from tracereplay.attempts.inventory import asked, asked_ranges, inventory_questions
-from tracereplay.attempts.isolation import is_background_isolator, isolation_actions, isolation_windows
+from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
 from tracereplay.culprits.decide import judge
@@ -27,7 +26,8 @@ from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Action, Engine
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.schema import Op, PageStream
+from tracereplay.tasks import isolates_in_background
 
 if TYPE_CHECKING:
     from tracereplay.parsers.base import TraceReader, Window
@@ -106,7 +106,7 @@ class Trace:
     def _background(self) -> list[int]:
         """Kernel threads that isolate pages all the time."""
         names = {**self.layout.comms, **self.reader.comms}
-        return [tid for tid, comm in names.items() if is_background_isolator(comm)]
+        return [tid for tid, comm in names.items() if isolates_in_background(comm)]
 
     def _engine(self, actions: Sequence[Action]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
@@ -162,6 +162,7 @@ class Trace:
             pinners=_by_pfn(dumped[1]),
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
+            recorded=frozenset(name for name, number in self.reader.info.by_event.items() if number),
         )
 
     def _logs(self) -> Log:
@@ -187,13 +188,8 @@ class Trace:
         return complete_layout(self.known_layout, inferred)
 
     def _task_stream(self, tid: int, start_ns: int, end_ns: int) -> PageStream:
-        parts = []
-        for chunk in self.reader.stream(REPLAYED, self.window(start_ns, end_ns)):
-            mine = np.flatnonzero(chunk.tid == tid)
-            parts.append(
-                PageStream(chunk.time_ns[mine], chunk.cpu[mine], chunk.tid[mine], chunk.op[mine], chunk.args[mine])
-            )
-        stream = _concatenate(parts)
+        chunks = self.reader.stream(REPLAYED, self.window(start_ns, end_ns))
+        stream = PageStream.concatenate([chunk.select(chunk.tid == tid) for chunk in chunks])
         self.engine_decode(stream)
         return stream
 
@@ -244,7 +240,7 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
 
 def no_events(layout: Layout, end_ns: int = 0) -> AttemptEvents:
     """The events of no trace."""
-    return AttemptEvents({}, lambda _tid, _start, _end: _concatenate([]), end_ns, layout.comms.get)
+    return AttemptEvents({}, lambda _tid, _start, _end: PageStream.concatenate([]), end_ns, layout.comms.get)
 
 
 def _by_pfn(rows: Sequence[Mapping[str, object]]) -> dict[int, list[Mapping[str, object]]]:
@@ -254,18 +250,3 @@ def _by_pfn(rows: Sequence[Mapping[str, object]]) -> dict[int, list[Mapping[str,
         if isinstance(pfn, int):
             found.setdefault(pfn, []).append(row)
     return found
-
-
-def _concatenate(parts: Sequence[PageStream]) -> PageStream:
-    if not parts:
-        empty = np.empty(0, np.int64)
-        return PageStream(
-            empty,
-            empty.astype(np.uint16),
-            empty.astype(np.int32),
-            empty.astype(np.uint8),
-            np.empty((0, len(ARGS)), np.int64),
-        )
-    return PageStream(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("time_ns", "cpu", "tid", "op", "args"))
-    )

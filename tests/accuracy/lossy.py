@@ -88,10 +88,7 @@ class LossyReader:
         for chunk in self._reader.stream(ops, window, chunk_events):
             keep = self._outside(chunk.time_ns, chunk.cpu)
             if keep.any():
-                yield PageStream(
-                    chunk.time_ns[keep], chunk.cpu[keep], chunk.tid[keep], chunk.op[keep],
-                    np.ascontiguousarray(chunk.args[keep]),
-                )  # fmt: skip
+                yield chunk.select(keep)
 
     def _outside(self, time_ns: npt.NDArray[np.int64], cpu: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
         keep = np.ones(len(time_ns), np.bool_)

@@ -44,7 +44,7 @@ class EveryNanosecond:
             part = slice(at, at + chunk_events)
             cpu = (time_ns[part] % 2).astype(np.uint16)
             tid, op = np.zeros(chunk_events, np.int32), np.ones(chunk_events, np.uint8)
-            yield PageStream(time_ns[part], cpu, tid, op, args[part])
+            yield PageStream(time_ns[part], cpu, tid, np.zeros(chunk_events, np.uint8), op, args[part])
 
 
 def test_what_is_in_a_hole_is_gone_from_tables_and_stream() -> None:

@@ -14,7 +14,6 @@ from tracereplay.attempts.events import enabled_events
 from tracereplay.attempts.find import questions
 from tracereplay.attempts.isolation import (
     Window,
-    is_background_isolator,
     isolation_actions,
     isolation_windows,
     merged,
@@ -22,6 +21,7 @@ from tracereplay.attempts.isolation import (
 from tracereplay.replay.engine import Action, ActionKind, Engine
 from tracereplay.replay.state import Mark, RefKind
 from tracereplay.schema import Op
+from tracereplay.tasks import isolates_in_background
 
 USER = 77
 PAGE = AREA.start_pfn
@@ -126,12 +126,12 @@ def test_windows_of_one_task_are_merged() -> None:
 
 @pytest.mark.parametrize("comm", ["kswapd0", "kcompactd12", "khugepaged"])
 def test_kernel_threads_that_isolate_all_the_time(comm: str) -> None:
-    assert is_background_isolator(comm)
+    assert isolates_in_background(comm)
 
 
 @pytest.mark.parametrize("comm", ["kswapd", "kswapd0-test", "my-kswapd0", "kcompactd-tool", "khugepagedx", ""])
 def test_user_tasks_with_such_names_are_no_kernel_threads(comm: str) -> None:
-    assert not is_background_isolator(comm)
+    assert not isolates_in_background(comm)
 
 
 # -- what the replay makes of them ------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_tables_and_stream_are_those_of_the_whole(cut: str, order: int, request:
     for window in (None, Window(seam_ns - 200_000_000, seam_ns + 100_000_000)):
         assert rows(merged, window) == rows(one, window)
         streams = [[*reader.stream(window=window, chunk_events=997)] for reader in (one, merged)]
-        for name in ("time_ns", "cpu", "tid", "op", "args"):
+        for name in ("time_ns", "cpu", "tid", "irq", "op", "args"):
             expected, found = (np.concatenate([getattr(chunk, name) for chunk in stream]) for stream in streams)
             assert np.array_equal(expected, found), name
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -15,8 +14,6 @@ from tracereplay.layout.spans import Spans
 from tracereplay.replay.engine import Action, ActionKind
 from tracereplay.units import NS_PER_MS
 
-# Kernel threads that isolate pages all the time.
-BACKGROUND = re.compile(r"kcompactd\d+|kswapd\d+|khugepaged")
 # Loops over batches (isolate_migratepages(), __alloc_contig_migrate_range(), do_migrate_range()) go on at once: gets
 # between two of their events are of the next batch.
 BATCH_GAP_NS = 20 * NS_PER_MS
@@ -38,11 +35,6 @@ class Window(NamedTuple):
     tid: int
     start_ns: int
     end_ns: int
-
-
-def is_background_isolator(comm: str) -> bool:
-    """Whether this is the name of a kernel thread that isolates pages all the time."""
-    return BACKGROUND.fullmatch(comm) is not None
 
 
 def isolation_windows(

@@ -208,7 +208,11 @@ class Evidence(Struct, kw_only=True):
 
 
 class Culprit(Struct, kw_only=True):
-    """A run of pages with one cause and one holder that stood in the way."""
+    """A run of pages with one cause and one holder that blocked migration, or would have.
+
+    holder -- who keeps the page at the test; taken_by, released_by -- the tasks that took the reference and gave it
+    back; premises_failed -- codes of the premises (model/premises.py) that keep a verdict from being `proved`.
+    """
 
     id: str
     start_pfn: int
@@ -223,6 +227,9 @@ class Culprit(Struct, kw_only=True):
     holder: Task | None = None
     holder_verdict: Verdict = "unknown"
     holder_name: str | None = None
+    taken_by: Task | None = None
+    released_by: Task | None = None
+    premises_failed: list[str] = field(default_factory=list)
     mechanism: str | None = None
     allocated_by: Allocation | None = None
     file: File | None = None

@@ -78,10 +78,12 @@ FLAG_NAMES: Mapping[FlagMask, str] = {
     FlagMask.UPTODATE: "uptodate",
     FlagMask.WRITEBACK: "writeback",
     FlagMask.PRIVATE: "private",
-    FlagMask.SWAPCACHE: "owner_priv_1",
     FlagMask.SWAPBACKED: "swapbacked",
     FlagMask.HEAD: "head",
+    FlagMask.LRU: "lru",
 }
+# PG_swapcache is an alias of PG_owner_priv_1 (include/linux/page-flags.h, 4.19 to 6.12); other kernels print its name.
+SWAPCACHE_NAMES = ("owner_priv_1", "swapcache")
 
 
 def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
@@ -90,7 +92,16 @@ def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
     for flag, name in FLAG_NAMES.items():
         if bits and name in bits:
             masks[flag] = 1 << bits[name]
+    for name in SWAPCACHE_NAMES:
+        if bits and name in bits:
+            masks[FlagMask.SWAPCACHE] |= 1 << bits[name]
     return masks
+
+
+def _isolators(background: Collection[int], active: Collection[int]) -> npt.NDArray[np.int32]:
+    """int32[n, 2] for the kernels: each task that isolates, and whether it does so for an attempt."""
+    rows = [(tid, tid in active) for tid in sorted({*background, *active})]
+    return np.array(rows, np.int32).reshape(-1, 2)
 
 
 @dataclass(slots=True)
@@ -131,8 +142,7 @@ class Engine:
             file_slots=np.zeros((1024, 3), np.int64),
             failed_allocs=tables["failed_allocs"],
             tally=np.zeros(len(st.Tally), np.int64),
-            isolators=np.array(self.background_isolators, np.int32),
-            watched=np.empty(0, np.int32),
+            isolators=_isolators(self.background_isolators, ()),
             flag_masks=flag_masks(self.page_flag_bits),
         )
 
@@ -177,7 +187,7 @@ class Engine:
 
     def _replay(self, chunk: PageStream, start: int, stop: int) -> int:
         while start < stop:
-            start = replay(self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.op, chunk.args, start, stop)
+            start = replay(self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.irq, chunk.op, chunk.args, start, stop)
             if start < stop:
                 self._grow()
         return stop
@@ -235,12 +245,9 @@ class Engine:
         windows[tid] += 1 if begins else -1
         if windows[tid] <= 0:
             del windows[tid]
-        if before == (tid in windows):
-            return
-        tids = {*self.background_isolators, *self._isolating, *self._watched}
-        self._mem = self._mem._replace(
-            isolators=np.array(sorted(tids), np.int32), watched=np.array(sorted(self._watched), np.int32)
-        )
+        if before != (tid in windows):
+            tids = {*self.background_isolators, *self._isolating}
+            self._mem = self._mem._replace(isolators=_isolators(tids, self._watched))
 
     # -- room ----------------------------------------------------------------------------------------------------
 

@@ -49,8 +49,7 @@ def lives_of(pfn: int, stream: Iterable[PageStream], engine: Engine, comm_of: Co
     for chunk in stream:
         engine.decode(chunk)
         for at in np.flatnonzero(_names(chunk, pfn)):
-            one = slice(int(at), int(at) + 1)
-            engine.feed(PageStream(chunk.time_ns[one], chunk.cpu[one], chunk.tid[one], chunk.op[one], chunk.args[one]))
+            engine.feed(chunk.select(slice(int(at), int(at) + 1)))
             event = _event(pfn, chunk, int(at), engine, comm_of)
             if event.event == "mm_page_alloc_zone_locked" and event.after.state != "allocated":
                 waiting.append(event)

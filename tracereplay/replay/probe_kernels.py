@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracereplay.compiled import njit
-from tracereplay.replay.ledger_kernels import NONE, Memory, Row, own_refs
+from tracereplay.replay.ledger_kernels import NONE, UNKNOWN_CONTEXT, Memory, Row, own_refs
 from tracereplay.replay.replay_kernels import (
     ALLOCATED,
     ANON,
@@ -125,7 +125,7 @@ def suspect_row(mem: Memory, page: Row, pfn: int, attempt: int, ns: int) -> int:
     suspect.confirmed = -NO_EXCESS
     suspect.post_ns, suspect.clear_ns, suspect.unlock_ns = NONE, NONE, NONE
     suspect.written_ns, suspect.end_ns, suspect.clear_tid, suspect.end_tid = NONE, NONE, NONE, NONE
-    suspect.reasons = 0
+    suspect.reasons, suspect.clear_irq = 0, UNKNOWN_CONTEXT
     suspect.next = page.suspect
     page.suspect = row
     return row

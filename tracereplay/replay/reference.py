@@ -25,7 +25,7 @@ from tracereplay.replay.state import (
     RefKind,
     State,
 )
-from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, PFN, RET, VAL, Op, PageStream
+from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, PFN, RET, VAL, IrqContext, Op, PageStream
 
 PIN_BIAS = 1024
 MOVABLE = 0x08  # ___GFP_MOVABLE
@@ -46,8 +46,10 @@ class Ref:
     val: int
     kind: RefKind
     confirmed: bool = False
+    irq: int = IrqContext.UNKNOWN
     close_ns: int | None = None
     close_tid: int = -1
+    close_irq: int = IrqContext.UNKNOWN
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +85,7 @@ class Suspect:
     post_flags: int = 0
     clear_ns: int | None = None
     clear_tid: int = -1
+    clear_irq: int = IrqContext.UNKNOWN
     unlock_ns: int | None = None
     written_ns: int | None = None
     end_ns: int | None = None
@@ -125,6 +128,7 @@ class Event:
     ns: int
     cpu: int
     tid: int
+    irq: int
     op: Op
     args: list[int]
 
@@ -153,17 +157,18 @@ class Reference:
         todo = [action for action in actions if action.kind in order]  # others ask without leaving a trace
         todo.sort(key=lambda action: (action.time_ns, order.index(action.kind)))
         for chunk in stream:
-            for ns, cpu, tid, op, args in zip(
+            for ns, cpu, tid, irq, op, args in zip(
                 chunk.time_ns.tolist(),
                 chunk.cpu.tolist(),
                 chunk.tid.tolist(),
+                chunk.irq.tolist(),
                 chunk.op.tolist(),
                 chunk.args,
                 strict=True,
             ):
                 while todo and (todo[0].time_ns < ns or (todo[0].time_ns == ns and todo[0].kind in begins)):
                     self.act(todo.pop(0))
-                self.apply(Event(ns, cpu, tid, Op(op), args.tolist()))
+                self.apply(Event(ns, cpu, tid, irq, Op(op), args.tolist()))
         for action in todo:
             self.act(action)
 
@@ -193,19 +198,19 @@ class Reference:
 
     # -- lives -----------------------------------------------------------------------------------------------------
 
-    def end_life(self, page: Page, ns: int, tid: int) -> None:
+    def end_life(self, page: Page, ns: int, tid: int, irq: int) -> None:
         """References are gone, nothing of it stands in the way; what the watch saw outlives the life."""
         for suspect in page.suspects:
             suspect.end_ns, suspect.end_tid = ns, tid
         for ref in page.refs:
-            ref.close_ns, ref.close_tid = ns, tid
+            ref.close_ns, ref.close_tid, ref.close_irq = ns, tid, irq
         page.suspects, page.refs = [], []
         page.marks &= WINDOW
         page.file, page.index, page.min_excess = None, -1, NO_EXCESS
 
-    def begin_life(self, page: Page, ns: int, tid: int, order: int) -> None:
+    def begin_life(self, page: Page, ns: int, tid: int, irq: int, order: int) -> None:
         """It left the free lists, by whom is not said."""
-        self.end_life(page, ns, tid)
+        self.end_life(page, ns, tid, irq)
         page.state, page.order = State.ALLOCATED, order
         page.count, page.mapcount, page.flags = 1, -1, 0
         page.alloc_ns, page.alloc_tid, page.gfp = ns, -1, 0
@@ -215,13 +220,13 @@ class Reference:
         """mm_page_alloc. The page_ref_set of the same allocation may have come just before: its count holds."""
         just_set = page.state is State.ALLOCATED and page.alloc_tid == -1 and not page.refs and page.count == 1
         counted = page.marks & Mark.COUNTED if just_set else 0
-        self.begin_life(page, event.ns, event.tid, order)
+        self.begin_life(page, event.ns, event.tid, event.irq, order)
         page.alloc_tid, page.gfp = event.tid, gfp
         page.marks |= Mark.BORN | counted
 
     def free(self, event: Event, page: Page, state: State, order: int) -> None:
         """It is on a free list."""
-        self.end_life(page, event.ns, event.tid)
+        self.end_life(page, event.ns, event.tid, event.irq)
         page.state, page.order = state, order
         page.count, page.mapcount, page.flags = 0, -1, 0
 
@@ -277,7 +282,7 @@ class Reference:
         if op in (Op.REF_FREEZE, Op.REF_UNFREEZE) and page.mapcount <= TYPED_TOP:
             # hugetlb: frozen while in the pool, unfrozen for the task that is to map it
             for ref in page.refs:
-                ref.close_ns, ref.close_tid = event.ns, event.tid
+                ref.close_ns, ref.close_tid, ref.close_irq = event.ns, event.tid, event.irq
             page.refs = []
             if op is Op.REF_UNFREEZE:
                 page.refs.append(new_ref(event, pfn, args[VAL], RefKind.MOD))
@@ -295,7 +300,7 @@ class Reference:
     def set_count(self, event: Event, page: Page) -> None:
         """page_ref_set: of a free page the begin of its life, of a part of a larger folio its split."""
         if page.state is not State.ALLOCATED:
-            self.begin_life(page, event.ns, event.tid, 0)
+            self.begin_life(page, event.ns, event.tid, event.irq, 0)
         page.order = 0
         page.count = int32(event.args[COUNT])
         page.marks |= Mark.COUNTED | Mark.SEEN
@@ -303,9 +308,9 @@ class Reference:
     def appear(self, event: Event, page: Page) -> None:
         """In use although no allocation was seen; an unfrozen one was made by a split or a migration."""
         if event.op is Op.REF_UNFREEZE:
-            self.begin_life(page, event.ns, event.tid, 0)
+            self.begin_life(page, event.ns, event.tid, event.irq, 0)
         elif page.state is not State.UNSEEN:
-            self.end_life(page, event.ns, event.tid)
+            self.end_life(page, event.ns, event.tid, event.irq)
         page.state, page.order = State.ALLOCATED, 0
         page.marks &= ~Mark.COUNTED
 
@@ -419,7 +424,7 @@ class Reference:
     def close(self, page: Page, ref: Ref, event: Event) -> None:
         """It is not held any more."""
         page.refs.remove(ref)
-        ref.close_ns, ref.close_tid = event.ns, event.tid
+        ref.close_ns, ref.close_tid, ref.close_irq = event.ns, event.tid, event.irq
 
     def confirm(self, page: Page, event: Event, excess: int) -> None:
         """The youngest gets and pins that make up the excess are no mappings, if another task still meets it."""
@@ -460,7 +465,7 @@ class Reference:
             if smallest != NO_EXCESS:
                 suspect.confirmed = max(suspect.confirmed, smallest)
         if suspect.clear_ns is None and after <= 0:
-            suspect.clear_ns, suspect.clear_tid = event.ns, event.tid
+            suspect.clear_ns, suspect.clear_tid, suspect.clear_irq = event.ns, event.tid, event.irq
         if suspect.unlock_ns is None and not page.flags & self.masks[FlagMask.LOCKED]:
             suspect.unlock_ns = event.ns
         if suspect.written_ns is None and not page.flags & self.masks[FlagMask.WRITEBACK]:
@@ -492,7 +497,7 @@ class Reference:
             for page in self._seen(action):
                 begun = page.state is State.ALLOCATED and page.alloc_tid == -1
                 if not begun or page.marks & (Mark.ANON | Mark.FILE):
-                    self.begin_life(page, action.time_ns, -1, 0)
+                    self.begin_life(page, action.time_ns, -1, IrqContext.UNKNOWN, 0)
         elif action.kind is ActionKind.PROBE:
             named_pfn = action.named_pfn if action.named_file is None else self.find_file(action, *action.named_file)
             for start, end in action.spans:
@@ -580,7 +585,7 @@ def page_type(raw_mapcount: int) -> PageType:
 
 def new_ref(event: Event, pfn: int, val: int, kind: RefKind) -> Ref:
     """A reference taken by this event."""
-    return Ref(pfn, event.ns, event.cpu, event.tid, int(event.op), int32(val), kind)
+    return Ref(pfn, event.ns, event.cpu, event.tid, int(event.op), int32(val), kind, irq=event.irq)
 
 
 def int32(value: int) -> int:

@@ -15,6 +15,7 @@ from tracereplay.compiled import inlined, njit
 from tracereplay.replay.ledger_kernels import (
     GET,
     I64,
+    ISOLATION,
     MOD,
     NONE,
     PIN,
@@ -25,8 +26,10 @@ from tracereplay.replay.ledger_kernels import (
     become_mappings,
     close_life,
     confirm_refs,
+    end_stale,
     fault_maps,
     give_back,
+    note_visit,
     own_refs,
     push_ref,
     take,
@@ -63,6 +66,7 @@ class FlagMask(IntEnum):
     SWAPCACHE = 4
     SWAPBACKED = 5
     HEAD = 6
+    LRU = 7
 
 
 I32: TypeAlias = npt.NDArray[np.int32]
@@ -73,13 +77,14 @@ PAGE_TYPE_OTHER = int(PageType.OTHER)
 PAGE_TYPES_BY_BIT = 5  # buddy, offline, table, guard, hugetlb
 TYPED_TOP = TYPED_MAPCOUNT + PAGE_TYPE_OTHER
 LOCKED, WRITEBACK, PRIVATE = int(FlagMask.LOCKED), int(FlagMask.WRITEBACK), int(FlagMask.PRIVATE)
-SWAPCACHE, HEAD = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD)
+SWAPCACHE, HEAD, LRU = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD), int(FlagMask.LRU)
 
 UNSEEN, BUDDY, PCP, ALLOCATED = int(State.UNSEEN), int(State.BUDDY), int(State.PCP), int(State.ALLOCATED)
 COUNTED, ANON, FILE, BORN = int(Mark.COUNTED), int(Mark.ANON), int(Mark.FILE), int(Mark.BORN)
 CONFLICT, TYPED, ENTRY, HASHED = int(Mark.CONFLICT), int(Mark.TYPED), int(Mark.MIGRATION_ENTRY), int(Mark.HASHED)
 TOUCHED, FROZEN, RESTORED = int(Mark.TOUCHED), int(Mark.FROZEN), int(Mark.RESTORED)
 SEEN, ENTERED, LEARNED = int(Mark.SEEN), int(Mark.ENTERED), int(Mark.LEARNED)
+GUESSED, ON_LRU = int(Mark.GUESSED), int(Mark.ON_LRU)
 KEPT_BY_NEW_LIFE = 0xFFFF & ~LIFE_MARKS  # window marks outlive the page's life
 
 T_REFS, T_FILES, T_FAILED = int(Tally.REFS), int(Tally.FILES), int(Tally.FAILED_ALLOCS)
@@ -130,6 +135,18 @@ def taken_refs(refs: Rows, page: Row) -> int:
 
 
 @inlined
+def known_refs(refs: Rows, page: Row) -> int:
+    """References whose taking was seen, those of isolating tasks left out."""
+    known = 0
+    row = page.refs
+    while row != NONE:
+        if refs[row].kind != ISOLATION:
+            known += refs[row].val
+        row = refs[row].next
+    return known
+
+
+@inlined
 def excess_of(refs: Rows, masks: I64, page: Row) -> int:
     """References beyond the expected ones, isolating tasks' own left out; NO_EXCESS where that cannot be told.
 
@@ -139,7 +156,7 @@ def excess_of(refs: Rows, masks: I64, page: Row) -> int:
     """
     if (page.marks & (ANON | FILE)) == 0 or (page.marks & (COUNTED | TYPED)) != COUNTED:
         return NO_EXCESS
-    large = page.order > 0 or (page.flags & masks[HEAD]) != 0
+    large = is_large(masks, page)
     expected = page.mapcount + 1
     if page.marks & FILE:
         if large:
@@ -160,6 +177,31 @@ def excess_of(refs: Rows, masks: I64, page: Row) -> int:
 
 
 @inlined
+def is_large(masks: I64, page: Row) -> bool:
+    """Whether it is the head of a large folio, of which only the head's own _mapcount is traced."""
+    return page.order > 0 or (page.flags & masks[HEAD]) != 0
+
+
+@inlined
+def refute_guess(page: Row, large: bool) -> None:
+    """A guessed file page whose count is below that of its cache and mappings is anonymous.
+
+    The mapping of an anonymous page that was migrated here is set before its first rmap, as a page-cache page's is.
+    """
+    guessed = page.marks & (FILE | GUESSED) == FILE | GUESSED and page.file < 0 and not large
+    if guessed and page.mapcount >= 0 and 0 < page.count < page.mapcount + 2:
+        page.marks = (page.marks | ANON) & ~FILE
+
+
+@inlined
+def leaves_no_excess(refs: Rows, masks: I64, page: Row, excess: int) -> bool:
+    """Whether the count is known to be as expected although no isolation reference is left out of it."""
+    if excess == NO_EXCESS or is_large(masks, page):
+        return False
+    return excess + own_refs(refs, page) <= 0
+
+
+@inlined
 def settle_suspects(suspects: Rows, masks: I64, page: Row, stamp: Stamp, before: int, after: int) -> None:
     """A reference event on a page that was in the way: what it tells about the time between probe and now."""
     row = page.suspect
@@ -173,7 +215,7 @@ def settle_suspects(suspects: Rows, masks: I64, page: Row, stamp: Stamp, before:
             if smallest != NO_EXCESS and smallest > suspect.confirmed:
                 suspect.confirmed = smallest
         if suspect.clear_ns < 0 and after <= 0:
-            suspect.clear_ns, suspect.clear_tid = stamp.ns, stamp.tid
+            suspect.clear_ns, suspect.clear_tid, suspect.clear_irq = stamp.ns, stamp.tid, stamp.irq
         if suspect.unlock_ns < 0 and (page.flags & masks[LOCKED]) == 0:
             suspect.unlock_ns = stamp.ns
         if suspect.written_ns < 0 and (page.flags & masks[WRITEBACK]) == 0:
@@ -312,7 +354,7 @@ def do_cache_add(mem: Memory, page: Row, dev: int, ino: int, index: int) -> None
         row = new_file(mem, dev, ino)
         remember_file(mem, ino, dev + 1, row)
     page.file, page.index = row, index
-    page.marks = (page.marks | FILE) & ~(ANON | HASHED | LEARNED)
+    page.marks = (page.marks | FILE) & ~(ANON | HASHED | LEARNED | GUESSED)
 
 
 @inlined
@@ -325,16 +367,16 @@ def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
             if page.marks & COUNTED == 0:
                 page.marks |= HASHED
             elif page.mapcount >= 0 or page.order > 0:
-                page.marks |= ANON
+                page.marks |= ANON | GUESSED
             else:
-                page.marks |= FILE
+                page.marks |= FILE | GUESSED
         return
     if mapping & 1:
-        page.marks = (page.marks | ANON | LEARNED) & ~FILE
+        page.marks = (page.marks | ANON | LEARNED) & ~(FILE | GUESSED)
         return
     if mapping & 2:
         return  # movable_ops page: neither
-    page.marks = (page.marks | FILE | LEARNED) & ~ANON
+    page.marks = (page.marks | FILE | LEARNED) & ~(ANON | GUESSED)
     row = file_row(mem, mapping, 0)
     if page.file < 0:
         if row < 0:
@@ -382,7 +424,7 @@ def do_ref(
     stamp: Stamp,
     args: I64,
     isolating: bool,
-    watched: npt.NDArray[np.int32],
+    attempting: bool,
 ) -> None:
     """A page_ref event: count, mapcount, flags and mapping as read just after the change, and the ledger."""
     page = pages[row]
@@ -413,7 +455,7 @@ def do_ref(
         page.marks &= ~COUNTED
     known = page.marks & COUNTED
     change = change_of(op, val, ret)
-    old_mapcount = page.mapcount
+    old_mapcount, old_flags = page.mapcount, page.flags
     if known and change != 0 and args[A_COUNT] - change != page.count:
         tally[T_RESYNCS] += 1
         page.marks |= CONFLICT
@@ -427,13 +469,18 @@ def do_ref(
     if args[A_MAPPING] != 0 and not page.marks & LEARNED:
         learn_mapping(mem, page, args[A_MAPPING])
     page.marks |= COUNTED | SEEN
+    on_lru = (page.flags & masks[LRU]) != 0
+    if on_lru:
+        page.marks |= ON_LRU
     if typed:
         page.marks |= TYPED
+    else:
+        refute_guess(page, is_large(masks, page))
     if typed and (op == OP_FREEZE or op == OP_UNFREEZE):
         # hugetlb: frozen in the pool, unfrozen for the task that maps it
         close_life(refs, tally, page, stamp)
         if op == OP_UNFREEZE:
-            push_ref(refs, tally, page, pfn, stamp, val, MOD)
+            push_ref(refs, tally, page, pfn, stamp, val, MOD, NO_EXCESS, True)
     if op == OP_FREEZE:
         if isolating:
             page.marks |= FROZEN
@@ -442,10 +489,8 @@ def do_ref(
         return
     if op == OP_UNFREEZE:
         return
-    if op == OP_UNLESS and isolating:
-        for migrator in watched:
-            if migrator == stamp.tid:
-                page.marks |= TOUCHED
+    if op == OP_UNLESS and attempting:
+        page.marks |= TOUCHED
     remapped = mapcount - old_mapcount if known and not typed and old_mapcount > TYPED_TOP else 0
     if remapped > 0:
         become_mappings(refs, tally, page, remapped, stamp)
@@ -453,12 +498,18 @@ def do_ref(
     undone = 0 if change < 0 and remapped < 0 else change
     page.count -= undone
     before = excess_of(refs, masks, page)
+    if page.refs != NONE and leaves_no_excess(refs, masks, page, before):
+        end_stale(refs, tally, page, stamp)
     page.count += undone
-    if change > 0:
-        take(refs, tally, page, pfn, stamp, change, op == OP_UNLESS, isolating)
-    elif change < 0 and remapped >= 0:
+    if change < 0 and remapped >= 0:
         # A put that finds fewer mappings than before is an unmap: it gives no get back.
-        give_back(refs, tally, page, stamp, change)
+        give_back(refs, tally, page, stamp, change, bool(known and on_lru and (old_flags & masks[LRU]) == 0))
+    if page.refs != NONE:
+        note_visit(refs, page, attempting, on_lru)
+    if change > 0:
+        unexplained = NO_EXCESS if before == NO_EXCESS else max(before - known_refs(refs, page), -NO_EXCESS)
+        off_lru = masks[LRU] != 0 and not on_lru
+        take(refs, tally, page, pfn, stamp, change, op == OP_UNLESS, isolating, unexplained, off_lru)
     if op == OP_MOD and val == 0 and not typed and remapped <= 0:
         fault_maps(refs, tally, page, stamp)
         page.mapcount += 1  # read before the rmap was updated
@@ -489,6 +540,7 @@ def replay(
     time_ns: npt.NDArray[np.int64],
     cpu: npt.NDArray[np.uint16],
     tid: npt.NDArray[np.int32],
+    irq: npt.NDArray[np.uint8],
     op: npt.NDArray[np.uint8],
     args: npt.NDArray[np.int64],
     start: int,
@@ -498,7 +550,7 @@ def replay(
     # Taken out of the tuple once: where references are counted (see `njit`), each look into it counts one.
     pages, sections, isolators, tally = mem.pages, mem.sections, mem.isolators, mem.tally
     refs, suspects, files, failed_allocs = mem.refs, mem.suspects, mem.files, mem.failed_allocs
-    masks, slots, watched = mem.flag_masks, mem.file_slots, mem.watched
+    masks, slots = mem.flag_masks, mem.file_slots
     for i in range(start, stop):
         full = tally[T_REFS] + 1 >= len(refs) and tally[T_FREE_REF] == 0
         if full or tally[T_FILES] + 1 >= len(files) or tally[T_FAILED] + 1 >= len(failed_allocs):
@@ -508,7 +560,7 @@ def replay(
         what = int(op[i])
         pfn = args[i, A_PFN]
         order = args[i, A_ORDER]
-        stamp = Stamp(int(time_ns[i]), int(cpu[i]), int(tid[i]), what)
+        stamp = Stamp(int(time_ns[i]), int(cpu[i]), int(tid[i]), what, int(irq[i]))
         tally[T_EVENTS] += 1
         if what == OP_SET_PTE or what == OP_REMOVE_PTE:
             do_pte(pages, sections, what, pfn)
@@ -524,11 +576,11 @@ def replay(
             tally[T_OUT_OF_RANGE] += 1
             continue
         if OP_SET <= what <= OP_UNFREEZE:
-            isolating = False
-            for isolator in isolators:
-                if isolator == stamp.tid:
-                    isolating = True
-            do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating, watched)
+            isolating = attempting = False
+            for isolator in range(len(isolators)):
+                if isolators[isolator, 0] == stamp.tid:
+                    isolating, attempting = True, isolators[isolator, 1] != 0
+            do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating, attempting)
         elif what == OP_ALLOC:
             do_alloc(pages, sections, suspects, refs, tally, pfn, order, args[i, A_FLAGS] & 0xFFFFFFFF, stamp)
         elif what == OP_FREE or what == OP_DRAIN or what == OP_TAKE:

@@ -52,7 +52,7 @@ class Mark(IntEnum):
     FILE = 4  # mapping or page cache says file
     BORN = 8  # its allocation was seen (alloc_ns, alloc_tid, gfp are valid)
     CONFLICT = 16  # the last count contradicts the one before
-    AMBIGUOUS = 32  # the ledger had to choose between takers
+    GUESSED = 32  # anonymous or file is inferred, not printed: the mapping pointer is hashed
     TYPED = 64  # _mapcount holds a page type: not an LRU page
     MIGRATION_ENTRY = 128  # a migration entry holds its pfn
     HASHED = 256  # mapping is a hashed pointer (kernel text): anonymous or file is not told
@@ -63,9 +63,10 @@ class Mark(IntEnum):
     RESTORED = 4096  # a migration entry was turned back into a mapping of the same pfn: migration failed
     SEEN = 8192  # any reference event
     ENTERED = 16384  # allocated since
+    ON_LRU = 32768  # an event showed PG_lru: no task had isolated the page then
 
 
-WINDOW_MARKS = Mark.TOUCHED | Mark.FROZEN | Mark.RESTORED | Mark.SEEN | Mark.ENTERED
+WINDOW_MARKS = Mark.TOUCHED | Mark.FROZEN | Mark.RESTORED | Mark.SEEN | Mark.ENTERED | Mark.ON_LRU
 LIFE_MARKS = 0xFFFF & ~int(WINDOW_MARKS)
 
 # A _mapcount that holds a page type is kept as TYPED_MAPCOUNT + PageType.
@@ -102,13 +103,23 @@ class RefKind(IntEnum):
     ISOLATION = 3  # a GET by a task that isolates pages just then
 
 
+class RefEnd(IntEnum):
+    """How a reference ended."""
+
+    OPEN = 0
+    PUT = 1  # a put was matched to it
+    LIFE = 2  # the page was freed, allocated anew or frozen for good
+    MAPPING = 3  # it became a mapping of the page
+    COUNT = 4  # a later count leaves no room for it: its put was not seen, or stamped before it
+
+
 REF = np.dtype(
     [
         ("ns", np.int64),
         ("close_ns", np.int64),  # -1 = open
         ("pfn", np.int64),
         ("tid", np.int32),
-        ("close_tid", np.int32),  # -1 = ended with the page's life
+        ("close_tid", np.int32),  # task of the event that ended it
         ("val", np.int32),
         ("next", np.int32),  # older open reference of the page
         ("cpu", np.uint16),
@@ -118,6 +129,13 @@ REF = np.dtype(
         ("kept", np.uint8),  # claimed by a suspect: the row is not reused
         ("confirmed", np.uint8),  # a later event of another task found the page still in excess
         ("close_op", np.uint8),
+        ("end", np.uint8),  # RefEnd
+        ("before", np.int16),  # excess just before it was taken that no known reference explains, NO_EXCESS = unknown
+        ("met", np.uint8),  # the task of an attempt came to the page while it was open
+        ("on_lru", np.uint8),  # not isolation: the page was off the LRU when it was taken, or on it afterwards
+        ("shared", np.uint8),  # another taker's reference was open when one was given back: it may have been this one
+        ("irq", np.uint8),  # IrqContext of the take
+        ("close_irq", np.uint8),  # IrqContext of what closed it; UNKNOWN while it is open
     ]
 )
 
@@ -169,6 +187,7 @@ SUSPECT = np.dtype(
         ("order", np.uint8),
         ("state", np.uint8),
         ("pending", np.uint8),  # no event since the last probe
+        ("clear_irq", np.uint8),  # IrqContext of the event at clear_ns; UNKNOWN where there is none
     ]
 )
 
