@@ -152,10 +152,10 @@ def test_a_block_of_a_cma_area_is_never_tested_for_offlining() -> None:
         assert find_offline(attempt_events(checked(12, start, end)), area, []) == []
 
 
-def test_without_scans_a_failed_test_of_a_block_tells_no_operation() -> None:
-    failed = checked(12, 2 * BLOCK, 3 * BLOCK, 2 * BLOCK + 3)
-    assert len(find_offline(attempt_events(failed), LAYOUT, [])) == 1  # scans would have been seen
-    assert find_offline(attempt_events(failed, recorded=["test_pages_isolated"]), LAYOUT, []) == []
+def test_a_failed_test_of_a_block_alone_is_an_offline_where_blocks_are_known() -> None:
+    events = attempt_events(checked(12, 2 * BLOCK, 3 * BLOCK, 2 * BLOCK + 3))
+    assert [d.outcome for d in find_offline(events, LAYOUT, [])] == ["interrupted"]
+    assert find_offline(events, Layout(source="test"), []) == []
 
 
 def test_a_failed_test_of_the_block_is_one_more_pass() -> None:

@@ -126,6 +126,23 @@ def test_cma_alloc_without_its_start() -> None:
     assert (draft.start_ns, draft.end_ns, draft.errno) == (1.5 * MS, 5 * MS, "EBUSY")
 
 
+@pytest.mark.parametrize("layout", [LAYOUT, BARE])
+def test_cma_alloc_of_which_only_the_end_was_recorded(layout: Layout) -> None:
+    """The range that the end event names, or the area, tells which of the task's gets are its isolation."""
+    foreign = get(1.8, START + 5000)
+    (draft,) = find_cma(attempt_events(finish(5), [*SCAN_OF_THREE, foreign]), layout)
+    assert (draft.start_ns, draft.end_ns) == (1.5 * MS, 5 * MS)
+    (nowhere,) = find_cma(attempt_events(finish(5, 0, "other"), SCAN_OF_THREE), layout)
+    assert nowhere.start_ns == 5 * MS
+
+
+def test_a_tested_range_bounds_the_scan_of_an_area_that_is_not_known() -> None:
+    pin = get(1.4, START - 500)
+    parts = joined(checked(4, START, START + 64, START + 9), finish(5, 0, "other"))
+    (draft,) = find_cma(attempt_events(parts, [pin, *SCAN_OF_THREE]), BARE)
+    assert draft.start_ns == 1.5 * MS
+
+
 def test_cma_alloc_up_to_5_10() -> None:
     end: dict[str, list[Row]] = {"cma_alloc": [row(5, pfn=START, page=0, count=64, align=0)]}
     parts = joined(scan_of(SCAN_OF_THREE, 3), checked(4, START, START + 64, START + 9), end)

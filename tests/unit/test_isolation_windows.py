@@ -13,6 +13,7 @@ from tracereplay.attempts.draft import LONG_AGO_NS, REASON_LONGTERM_PIN, Draft
 from tracereplay.attempts.events import enabled_events
 from tracereplay.attempts.find import questions
 from tracereplay.attempts.isolation import (
+    LOOKED_UP,
     Window,
     isolation_actions,
     isolation_windows,
@@ -20,7 +21,7 @@ from tracereplay.attempts.isolation import (
 )
 from tracereplay.replay.engine import Action, ActionKind, Engine
 from tracereplay.replay.state import Mark, RefKind
-from tracereplay.schema import Op
+from tracereplay.schema import Op, PageStream
 from tracereplay.tasks import isolates_in_background
 
 USER = 77
@@ -95,9 +96,13 @@ def test_a_batch_begins_with_its_gets() -> None:
     assert windows(compacting, isolated, background=[USER]) == []
 
 
-@pytest.mark.parametrize(("reason", "start"), [(0, 99), (1, 99), (8, 99), (3, 100), (4, 100), (5, 100), (7, 100)])
-def test_gets_before_a_migration_are_isolation_where_its_caller_isolates_by_them(reason: int, start: float) -> None:
-    assert windows(migration(100, 101, reason=reason, tid=USER), [get(99)]) == [(USER, start, 101)]
+@pytest.mark.parametrize(
+    ("reason", "start"), [(0, 60), (1, 60), (8, 60), (3, 99.5), (4, 99.5), (5, 99.5), (9, 99.5), (7, 100)]
+)
+def test_gets_before_a_migration_are_isolation_as_its_caller_isolates(reason: int, start: float) -> None:
+    """NUMA balancing migrates each page as it is touched: what the task pinned some milliseconds before stays a pin."""
+    gets = [get(60, PAGE), get(99.5, PAGE + 1)]
+    assert windows(migration(100, 101, reason=reason, tid=USER), gets) == [(USER, start, 101)]
 
 
 def test_a_pin_long_before_a_batch_is_none_of_its_gets() -> None:
@@ -204,3 +209,18 @@ def test_formats_of_all_events_show_nothing_about_what_was_enabled() -> None:
     assert enabled_events(seen, both, exact=False) == both
     assert enabled_events(seen, {"cma_alloc_start", "sched_switch"}, exact=False) == seen
     assert enabled_events(seen, {"cma_alloc_start", "sched_switch"}, exact=True) > {"sched_switch", "cma_alloc_start"}
+
+
+def test_looking_up_first_gets_has_a_limit() -> None:
+    many = joined(*(migration(10 + ms, 10.1 + ms, reason=5, tid=USER) for ms in range(0, 9000, 20)))
+    looks = []
+
+    def count(tid: int, start_ns: int, end_ns: int) -> PageStream:
+        looks.append((tid, start_ns, end_ns))
+        return stream([])
+
+    events = attempt_events(many, end_ms=END_MS)
+    events.task_stream = count
+    found = isolation_windows(events, LAYOUT, [])
+    assert (len(found), len(looks)) == (450, LOOKED_UP)
+    assert found[-1].start_ns == found[-1].end_ns - 1.1 * MS

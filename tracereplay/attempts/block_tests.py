@@ -59,4 +59,4 @@ def _is_offline(events: AttemptEvents, layout: Layout, tid: int, before_ns: int,
         return False
     scans = contig_scans(events, tid, before_ns + 1, test.time_ns)
     inside = (scans.ints("start_pfn") >= test.start_pfn) & (scans.ints("end_pfn") <= test.end_pfn)
-    return not inside.any() and (test.passed or events.recorded("mm_compaction_isolate_migratepages"))
+    return not inside.any()

@@ -73,7 +73,7 @@ def _draft(
         start_ns = int(starts.time_ns[call.start])
     else:
         low_ns = int(finishes.time_ns[row - 1]) + 1 if row > 0 else LONG_AGO_NS
-        start_ns = contig_start(events, layout, tid, low_ns, next_ns, within)
+        start_ns = contig_start(events, layout, tid, low_ns, next_ns, within or _last_range(finishes, row))
     count = int(named.ints("count")[row])
     if call.start is not None and "request_count" in starts.columns:
         count = int(starts.ints("request_count")[call.start])
@@ -110,6 +110,12 @@ def _draft(
     draft.request.start_pfn = known.start_pfn if known else None
     draft.request.end_pfn = known.end_pfn if known else None
     return draft
+
+
+def _last_range(ends: Rows, row: int) -> Spans:
+    """The range that the end event names: what was got, or (up to 6.15) the last one tried."""
+    pfn, pages = int(ends.ints("pfn")[row]), int(ends.ints("count")[row])
+    return ((pfn, pfn + pages),) if pfn > 0 and pages > 0 else ()
 
 
 def _add_tries(events: AttemptEvents, draft: Draft, window_end: int, last_pfn: int | None, within: Spans) -> None:
@@ -184,10 +190,11 @@ def _old_draft(events: AttemptEvents, layout: Layout, tid: int, ends: Rows, row:
     pages, failed = int(ends.ints("count")[row]), int(ends.ints("page")[row]) == 0
     area = layout.area_of(pfn)
     within = ((area.start_pfn, area.end_pfn),) if area else ()
+    start_ns = contig_start(events, layout, tid, low_ns, end_ns, within or _last_range(ends, row))
     draft = Draft(
         "cma_alloc",
         tid,
-        contig_start(events, layout, tid, low_ns, end_ns, within),
+        start_ns,
         end_ns,
         "failed" if failed else "succeeded",
         "event",

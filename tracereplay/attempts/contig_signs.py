@@ -18,7 +18,7 @@ MIGRATES_FOR = {
 
 
 def contig_start(events: AttemptEvents, layout: Layout, tid: int, low_ns: int, end_ns: int, within: Spans) -> int:
-    """Start of the attempt that the task ended at end_ns, after low_ns; end_ns where it recorded nothing else.
+    """Start of the attempt that the task ended at end_ns, after low_ns; end_ns where it isolated no page before.
 
     within -- the area or range it was for; () where not known.
     """
@@ -34,7 +34,9 @@ def contig_start(events: AttemptEvents, layout: Layout, tid: int, low_ns: int, e
         span = (int(scans.ints("start_pfn")[0]), int(scans.ints("end_pfn")[0]))
         taken = int(scans.ints("nr_taken", -1)[0])
         return inferred_start(events, layout, tid, first_ns, (span,), low_ns, taken if taken >= 0 else None)
-    if not certain:
+    if not within and len(tests):
+        within = ((int(tests.ints("start_pfn")[0]), int(tests.ints("end_pfn")[0])),)
+    if not certain and not within:
         return end_ns
     return inferred_start(events, layout, tid, anchor_ns, within, low_ns)
 

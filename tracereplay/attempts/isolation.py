@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -21,12 +22,15 @@ BATCH_GAP_NS = 20 * NS_PER_MS
 BATCH_NS = 5 * NS_PER_MS
 # The first get of a loop is at most this long before its first event.
 BATCH_LEAD_NS = 50 * NS_PER_MS
-# Of that many loops the first get is looked up in the page stream; BATCH_NS is taken for the rest.
+# Of that many loops of a kind the first get is looked up in the page stream; BATCH_NS is taken for the rest.
 LOOKED_UP = 200
 # enum migrate_reason: the callers that take pages off the LRU with folio_try_get() and keep that reference until the
-# migration: compaction, soft offlining, memory hotplug, alloc_contig_range(), demotion by reclaim. Others isolate by
-# folio_isolate_lru(): a plain page_ref_mod within their migration, which is never taken for a pin.
+# migration: compaction, soft offlining, memory hotplug, alloc_contig_range(), demotion by reclaim.
 BATCH_REASONS = (0, 1, 2, 6, 8)
+# The others look a page up, isolate it by folio_isolate_lru() (a plain page_ref_mod, which is never taken for a pin)
+# and migrate it at once: syscalls, mbind, NUMA balancing, DAMON. A user's own pin comes as close only by chance.
+LOOKUP_REASONS = (3, 4, 5, 9)
+LOOKUP_NS = NS_PER_MS
 
 
 class Window(NamedTuple):
@@ -120,7 +124,7 @@ def _batches(
     events: AttemptEvents, layout: Layout, known: list[Window], background: Collection[int]
 ) -> Iterator[Window]:
     """Batches that no window covers: from the first get of the first to the last event of the last of a loop."""
-    looked_up = 0
+    looked_up: Counter[int] = Counter()
     names = ("mm_compaction_isolate_migratepages", "mm_compaction_migratepages", "mm_migrate_pages")
     for tid in events.tids(*names, "mm_migrate_pages_start"):
         if tid in background:
@@ -128,18 +132,19 @@ def _batches(
         mine = [window for window in known if window.tid == tid]
         ends = [window.end_ns for window in mine]
         floor_ns = LONG_AGO_NS
-        for first, last_ns in _loops(_signs(events, tid)):
+        loops = [*_loops(_signs(events, tid)), *_lookups(events, tid)]
+        for first, last_ns, lead_ns in sorted(loops, key=lambda loop: loop[0].time_ns):
             at = bisect_left(ends, last_ns)
             if at < len(mine) and mine[at].start_ns < first.time_ns:
                 continue
-            if looked_up < LOOKED_UP:
-                looked_up += 1
-                low = max(floor_ns, first.time_ns - BATCH_LEAD_NS)
+            if looked_up[lead_ns] < LOOKED_UP:
+                looked_up[lead_ns] += 1
+                low = max(floor_ns, first.time_ns - lead_ns)
                 start_ns = inferred_start(events, layout, tid, first.time_ns, first.spans, low, first.taken)
             else:
-                start_ns = first.time_ns - BATCH_NS
+                start_ns = first.time_ns - min(BATCH_NS, lead_ns)
             yield Window(tid, start_ns, last_ns)
-            floor_ns = last_ns + 1
+            floor_ns = max(floor_ns, last_ns + 1)
 
 
 def _signs(events: AttemptEvents, tid: int) -> list[_Sign]:
@@ -156,15 +161,22 @@ def _signs(events: AttemptEvents, tid: int) -> list[_Sign]:
     return sorted(signs, key=lambda sign: sign.time_ns)
 
 
-def _loops(signs: list[_Sign]) -> Iterator[tuple[_Sign, int]]:
-    """Signs that follow each other at once: the first of them, and the time of the last."""
+def _lookups(events: AttemptEvents, tid: int) -> Iterator[tuple[_Sign, int, int]]:
+    """Migrations of pages that the task has just looked up."""
+    for reason in LOOKUP_REASONS:
+        for start_ns, end_ns, _moved, _failed in events.migrations(tid, reason):
+            yield _Sign(start_ns), max(start_ns, end_ns), LOOKUP_NS
+
+
+def _loops(signs: list[_Sign]) -> Iterator[tuple[_Sign, int, int]]:
+    """Signs that follow each other at once: the first of them, the time of the last, and how early its gets may be."""
     first: _Sign | None = None
     last_ns = 0
     for sign in signs:
         if first is not None and sign.time_ns - last_ns > BATCH_GAP_NS:
-            yield first, last_ns
+            yield first, last_ns, BATCH_LEAD_NS
             first = None
         first = first or sign
         last_ns = sign.time_ns
     if first is not None:
-        yield first, last_ns
+        yield first, last_ns, BATCH_LEAD_NS
