@@ -25,6 +25,7 @@ _ENDINGS = {
     "failed": "failed",
     "interrupted": "aborted by a signal",
     "unfinished": "no end seen",
+    "unknown": "outcome not recorded",
 }
 
 

@@ -89,7 +89,7 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
 
 
 def _is_skipped(attempt: Attempt) -> bool:
-    return attempt.outcome == "unfinished" and not attempt.inventory
+    return attempt.outcome in ("unfinished", "unknown") and not attempt.inventory
 
 
 def _took_ns(attempt: Attempt, result: Result) -> int:

@@ -44,7 +44,10 @@ HUES = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#8c6b
 HATCHES = ("", "//", "..", "\\\\")
 STATE_COLORS = {"free": "#b5dcc0", "moved": "#a9c6e3", "held": "#8b929b", "mixed": "#cfc4a0", "not_seen": "#eceef1"}
 OCCUPANCY_COLORS = {"cma_alloc": "#0072b2", "allocated": "#e0b878", "free": "#b5dcc0", "not_seen": "#eceef1"}
-OUTCOME_COLORS = {"succeeded": "#1b6e3c", "failed": "#b3261e", "interrupted": "#b3261e", "unfinished": "#5b6470"}
+OUTCOME_COLORS = {
+    "succeeded": "#1b6e3c", "failed": "#b3261e", "interrupted": "#b3261e", "unfinished": "#5b6470",
+    "unknown": "#5b6470",
+}  # fmt: skip
 EMPTY = {"facecolor": "none", "edgecolor": "#d0d5dc"}
 FADED = 0.5  # the alpha of a bar of which one end was not seen
 COLUMNS = 64

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from tracereplay.ahead import ahead
 from tracereplay.attempts.draft import Draft
-from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents
+from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_events
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
 from tracereplay.attempts.inventory import asked, asked_ranges, inventory_questions
+from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
 from tracereplay.culprits.decide import judge
@@ -25,9 +26,8 @@ from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Action, Engine
-from tracereplay.replay.page_life import isolation_windows
 from tracereplay.schema import Op, PageStream
-from tracereplay.tasks import reclaims_in_background
+from tracereplay.tasks import isolates_in_background
 
 if TYPE_CHECKING:
     from tracereplay.parsers.base import TraceReader, Window
@@ -65,7 +65,8 @@ class Trace:
         self.progress("reading attempts", None)
         tables = self.reader.tables(ATTEMPT_EVENTS)
         self.layout = self._find_layout(tables)
-        self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides)
+        recorded = enabled_events(info.by_event, info.enabled_events, exact=info.format.startswith("perf"))
+        self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides, recorded)
         self.stacks = Stacks(self._stack_events, self._name_address, exact=info.format.startswith("perf"))
         self.drafts = find_attempts(self.events, self.layout, self._logs())
 
@@ -97,22 +98,28 @@ class Trace:
         return self._engine(self._isolations())
 
     def _isolations(self) -> list[Action]:
-        """Whose gets are isolation, and when: those of the attempts that were made."""
-        return isolation_windows((d.tid, d.start_ns, self._end(d)) for d in self.drafts if d.tid is not None)
+        """Whose gets are isolation, and when."""
+        if not self.has_page_ref:
+            return []
+        return isolation_actions(isolation_windows(self.events, self.layout, self.drafts, self._background()))
+
+    def _background(self) -> list[int]:
+        """Kernel threads that isolate pages all the time."""
+        names = {**self.layout.comms, **self.reader.comms}
+        return [tid for tid, comm in names.items() if isolates_in_background(comm)]
 
     def _engine(self, actions: Sequence[Action]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
-        names = {**self.layout.comms, **self.reader.comms}
-        background = [tid for tid, comm in names.items() if reclaims_in_background(comm)]
         bits: Callable[[], Mapping[str, int] | None] = getattr(self.reader, "page_flag_bits", lambda: None)
-        return Engine(bits(), self.reader.info.machine or self.layout.machine, background, actions)
+        return Engine(bits(), self.reader.info.machine or self.layout.machine, self._background(), actions)
 
     def attempts(self) -> list[Attempt]:
         """Replay the trace and judge every attempt."""
         ranges = counted_ranges(self.layout)
         times = self.reader.info.start_ns or 0, self.events.end_ns
         counting = occupancy_questions(ranges, self.drafts, *times)
-        engine = self._engine([*questions(self.events, self.drafts, self.has_page_ref), *counting])
+        asking = questions(self.events, self.drafts, self.has_page_ref)
+        engine = self._engine([*asking, *counting, *self._isolations()])
         if self.drafts:
             engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
@@ -130,9 +137,6 @@ class Trace:
         engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
         return judge(self._run(engine), engine, self.events, drafts, self.input_id)
-
-    def _end(self, draft: Draft) -> int:
-        return draft.end_ns if draft.end_ns is not None else self.events.end_ns
 
     def _watched(self, stream: Iterator[PageStream]) -> Iterator[PageStream]:
         """The stream, telling progress by time."""

@@ -30,7 +30,7 @@ _SHAPES = (
     r"\S+-\d+:\d+",
 )
 _KERNEL = re.compile("|".join(f"(?:{shape})" for shape in _SHAPES))
-_RECLAIM = re.compile(r"(kswapd|kcompactd)\d*")
+_ISOLATING = re.compile(r"(kswapd|kcompactd)\d+|khugepaged")
 UNKNOWN_NAMES = ("", "<...>")
 
 
@@ -51,6 +51,6 @@ def is_user_task(tid: int | None, comm: str | None) -> bool:
     return tid is not None and tid > 0 and named and not is_kernel_name(comm or "")
 
 
-def reclaims_in_background(comm: str) -> bool:
-    """kswapd and kcompactd isolate pages all the time."""
-    return _RECLAIM.fullmatch(comm) is not None
+def isolates_in_background(comm: str) -> bool:
+    """Whether this is the name of a kernel thread that isolates pages all the time."""
+    return _ISOLATING.fullmatch(comm) is not None

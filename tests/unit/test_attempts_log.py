@@ -9,6 +9,7 @@ import pytest
 from tests.attempt_tables import AREA, BLOCK, DRIVER, LAYOUT, MS, OTHER
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.log import OFFLINE_REASONS, Log, apply_log
+from tracereplay.model.result import Try
 from tracereplay.schema import LOG_TABLES
 
 BLOCK_2 = ((2 * BLOCK, 3 * BLOCK),)
@@ -98,11 +99,47 @@ def test_the_errno_of_a_cma_allocation_whose_event_has_none() -> None:
 
 
 def test_a_cma_allocation_that_only_the_log_knows() -> None:
-    (draft,) = applied([], message(7, "cma_failed", area=AREA.name, pages=64, errno=12), message(8, "cma_bitmap"))
+    full = "4@572+7@585=> 11 free of 4096 total pages"
+    (draft,) = applied(
+        [], message(7, "cma_failed", area=AREA.name, pages=64, errno=12), message(8, "cma_bitmap", reason=full)
+    )
     assert (draft.operation, draft.errno, draft.basis, draft.request.pages) == ("cma_alloc", "ENOMEM", "log", 64)
     assert draft.cause == "bitmap_full"
-    (busy,) = applied([], message(7, "cma_failed", area=AREA.name, pages=64, errno=16), message(8, "cma_bitmap"))
-    assert busy.cause is None
+
+
+@pytest.mark.parametrize(
+    ("runs", "cause"),
+    [
+        ("4@572+63@585=> 67 free of 4096 total pages", "bitmap_full"),
+        ("=> 0 free of 4096 total pages", "bitmap_full"),
+        ("range 0: 4@572 range 1: 12@0=> 16 free of 4096 total pages", "bitmap_full"),
+        ("4096@0=> 4096 free of 4096 total pages", None),  # printed after every failure: here pages were in the way
+        ("4@572+64@585=> 68 free of 4096 total pages", None),  # long enough, unless the alignment forbids it
+        ("=> 67 free of 4096 total pages", None),  # as console events: the runs are lines of their own
+        ("=> 63 free of 4096 total pages", "bitmap_full"),
+        ("4@572", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("errno", [12, 16])
+def test_a_bitmap_is_full_when_no_run_is_as_long_as_the_request(
+    runs: str | None, cause: str | None, errno: int
+) -> None:
+    (draft,) = applied([], message(7, "cma_failed", pages=64, errno=errno), message(8, "cma_bitmap", reason=runs))
+    assert draft.cause == cause
+
+
+def test_the_bitmap_is_that_of_the_failure_before_it() -> None:
+    def failure(start_ms: int) -> Draft:
+        draft = Draft("cma_alloc", DRIVER, start_ms * MS, (start_ms + 1) * MS, "failed", "event", errno="ENOMEM")
+        draft.request.pages = 64
+        return draft
+
+    row = message(1010, "cma_bitmap", reason="4@572=> 4 free of 4096 total pages")
+    assert [draft.cause for draft in applied([failure(500), failure(1000)], row)] == [None, "bitmap_full"]
+    tried = failure(1000)
+    tried.tries = [Try(index=0, start_pfn=0, end_pfn=64, start_ns=0, end_ns=1, result="EBUSY")]
+    assert [draft.cause for draft in applied([tried], row)] == [None]
 
 
 def test_a_busy_range_that_only_the_log_knows() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tracereplay.layout.spans import Spans
 from tracereplay.model.result import Basis, Operation, Outcome, Phases, Request, Try, Wait
 
+LONG_AGO_NS = -(1 << 62)  # before any event of a trace
 REASON_MEMORY_HOTPLUG = 2
 REASON_CONTIG_RANGE = 6
 REASON_LONGTERM_PIN = 7  # since 5.13
@@ -37,7 +38,16 @@ class Draft:
     phases: Phases = field(default_factory=Phases)
     failed_migrations: int = 0  # pages that migrate_pages() could not move, in its last call
     log_pfn: int | None = None  # the page the kernel log names
+    # When an event first showed that start_isolate_page_range() had succeeded: from then on nothing unmovable is in a
+    # range that is not MIGRATE_CMA (has_unmovable_pages(), mm/page_isolation.c). None: no event shows it.
+    isolated_ns: int | None = None
+    nothing_tried: bool = False  # the event of its end shows that no range was tried
     asked: bool = False  # nobody made it: an inventory of what would stand in the way
+
+    @property
+    def isolated(self) -> bool:
+        """Whether an event shows that isolating the range had succeeded."""
+        return self.isolated_ns is not None
 
     @property
     def id(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,10 @@ LOOP_NS = 15 * NS_PER_S
 UNMOVABLE_DUMP = "unmovable page"
 MIGRATION_DUMP = "migration failure"
 ERRNO_NAMES = {4: "EINTR", 11: "EAGAIN", 12: "ENOMEM", 16: "EBUSY", 22: "EINVAL"}
+
+# A printed bitmap: runs of free pages, and their sum. As console events the runs are lines of their own (pr_cont).
+FREE_RUN = re.compile(r"(\d{1,18})@\d")
+FREE_SUM = re.compile(r"=> (\d{1,18}) free of")
 
 Row = Mapping[str, Any]
 
@@ -217,11 +222,31 @@ def _contig_failed(drafts: list[Draft], row: Row) -> None:
 
 
 def _bitmap(drafts: list[Draft], row: Row) -> None:
-    """`number of available pages: ... => N free of M total pages`, printed behind a failure of the same task."""
-    for draft in drafts:
-        full = draft.operation == "cma_alloc" and draft.errno == "ENOMEM" and draft.basis == "log"
-        if full and _same_task(draft, row) and _near(draft, row):
-            draft.cause = "bitmap_full"
+    """`number of available pages: 4@572+7@585 => ...`, printed after every failure of the same task.
+
+    Each N@M is a run of N free pages at bit M: where none is as long as the request, the bitmap was full.
+    """
+    longest = _longest_run(row["reason"] or "")
+    if longest is None:
+        return
+    failed = [
+        draft
+        for draft in drafts
+        if draft.operation == "cma_alloc" and draft.errno in ("ENOMEM", "EBUSY") and not draft.tries
+        and _same_task(draft, row) and _near(draft, row)
+    ]  # fmt: skip
+    draft = min(failed, key=lambda one: abs(row["time_ns"] - (one.end_ns or one.start_ns)), default=None)
+    if draft is not None and draft.request.pages is not None and longest < draft.request.pages:
+        draft.cause = "bitmap_full"
+
+
+def _longest_run(bitmap: str) -> int | None:
+    """The longest run of free pages of a printed bitmap. Where runs are missing from it: what all free pages allow."""
+    runs = [int(pages) for pages in FREE_RUN.findall(bitmap)]
+    free = FREE_SUM.search(bitmap)
+    if free is None:
+        return None
+    return max(runs, default=0) if sum(runs) == int(free[1]) else int(free[1])
 
 
 def _unmovable(drafts: list[Draft], row: Row, layout: Layout) -> None:

@@ -176,7 +176,7 @@ class Suspect:
     @property
     def draft_isolated(self) -> bool:
         """Whether isolation of the attempt's range had succeeded: then has_unmovable_pages() found nothing in it."""
-        return bool(getattr(self.draft, "isolated", False))
+        return self.draft.isolated
 
     @property
     def since_alloc_ns(self) -> int:

@@ -14,7 +14,8 @@ SCHEMA = "tracereplay.blame/1"
 
 Verdict = Literal["proved", "suggested", "unknown"]
 Operation = Literal["cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction"]
-Outcome = Literal["succeeded", "failed", "interrupted", "unfinished"]
+# unfinished: the trace ends first; unknown: it ended, and what would show how was not recorded
+Outcome = Literal["succeeded", "failed", "interrupted", "unfinished", "unknown"]
 Basis = Literal["event", "log", "inferred"]
 Effect = Literal["blocked", "delayed", "would_block"]
 Release = Literal["seen", "held_at_end", "unknown"]

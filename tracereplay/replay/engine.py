@@ -35,16 +35,21 @@ class ActionKind(IntEnum):
     TAKE = 3  # its spans were allocated as a range (cma_alloc_finish)
     COUNT = 4  # how many pages of its spans are in which state? `attempt` is the asker's own number
     PICTURE = 5  # which page of its spans is in which state?
+    ISOLATE = 6  # its task begins to isolate pages, for no attempt that is watched
+    ISOLATE_END = 7  # and ends
 
 
+# Before the events of their time stamp; all others come after them.
+BEFORE_EVENTS = frozenset({ActionKind.WATCH, ActionKind.ISOLATE})
 AT_ONE_TIME = (
-    ActionKind.UNWATCH, ActionKind.WATCH, ActionKind.TAKE, ActionKind.PROBE, ActionKind.PICTURE, ActionKind.COUNT,
+    ActionKind.UNWATCH, ActionKind.ISOLATE_END, ActionKind.WATCH, ActionKind.ISOLATE, ActionKind.TAKE,
+    ActionKind.PROBE, ActionKind.PICTURE, ActionKind.COUNT,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A question for a time. WATCH comes before the events of its time stamp, the others after them."""
+    """What the engine does at `time_ns`: before the events of that time stamp if in BEFORE_EVENTS, else after them."""
 
     time_ns: int
     kind: ActionKind
@@ -116,14 +121,14 @@ class Engine:
     counts: StateCounts = field(init=False)
     pictures: Pictures = field(init=False)
     _mem: Memory = field(init=False)
-    _active: list[int] = field(default_factory=list, init=False)
+    _isolating: Tally[int] = field(default_factory=Tally, init=False)  # windows open now, by the task that isolates
+    _watched: Tally[int] = field(default_factory=Tally, init=False)  # attempts watched now, by their task
     _next_action: int = field(default=0, init=False)
     _slots: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.actions = sorted(
-            self.actions, key=lambda a: (a.time_ns, a.kind != ActionKind.WATCH, AT_ONE_TIME.index(a.kind))
-        )
+        rank = {kind: (kind not in BEFORE_EVENTS, place) for place, kind in enumerate(AT_ONE_TIME)}
+        self.actions = sorted(self.actions, key=lambda action: (action.time_ns, rank[action.kind]))
         planned = Tally(action.kind for action in self.actions)
         self.counts, self.pictures = StateCounts(planned[ActionKind.COUNT]), Pictures(planned[ActionKind.PICTURE])
         tables = {name: np.zeros(256, dtype) for name, dtype in st.TABLE_DTYPES.items()}
@@ -160,7 +165,7 @@ class Engine:
             action = self.actions[self._next_action]
             if action.time_ns > chunk.time_ns[-1]:
                 break
-            side: str = "left" if action.kind == ActionKind.WATCH else "right"
+            side: str = "left" if action.kind in BEFORE_EVENTS else "right"
             stop = int(np.searchsorted(chunk.time_ns, action.time_ns, side))  # type: ignore[call-overload]
             at = self._replay(chunk, at, max(at, stop))
             if stop == len(chunk) and side == "right":
@@ -188,15 +193,14 @@ class Engine:
         return stop
 
     def _act(self, action: Action) -> None:
+        if action.kind in (ActionKind.ISOLATE, ActionKind.ISOLATE_END):
+            self._set_isolators(self._isolating, action.tid, action.kind == ActionKind.ISOLATE)
+            return
         if action.kind == ActionKind.UNWATCH:
-            if action.tid in self._active:
-                self._active.remove(action.tid)
-            self._set_isolators()
+            self._set_isolators(self._watched, action.tid, False)
             return
         if action.kind == ActionKind.WATCH:
-            if action.tid is not None:
-                self._active.append(action.tid)
-            self._set_isolators()
+            self._set_isolators(self._watched, action.tid, True)
             for start_pfn, end_pfn in self._present(action.spans):
                 watch(self._mem, start_pfn, end_pfn)
             return
@@ -233,8 +237,17 @@ class Engine:
                 return start_pfn + int(np.flatnonzero(held)[0])
         return -1
 
-    def _set_isolators(self) -> None:
-        self._mem = self._mem._replace(isolators=_isolators(self.background_isolators, self._active))
+    def _set_isolators(self, windows: Tally[int], tid: int | None, begins: bool) -> None:
+        """A window of the task begins or ends; its windows may overlap. Most changes are of nothing: that is cheap."""
+        if tid is None:
+            return
+        before = tid in windows
+        windows[tid] += 1 if begins else -1
+        if windows[tid] <= 0:
+            del windows[tid]
+        if before != (tid in windows):
+            tids = {*self.background_isolators, *self._isolating}
+            self._mem = self._mem._replace(isolators=_isolators(tids, self._watched))
 
     # -- room ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageState, PageStateName
 from tracereplay.model.result import Allocation, File
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.engine import Engine
 from tracereplay.replay.state import Mark, State
 from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, MT, ORDER, PFN, RET, VAL, Op, PageStream
 
@@ -76,18 +76,6 @@ def _begins(lives: list[Life], event: PageEvent, before: PageStateName) -> bool:
     if event.after.state == "allocated" and before != "allocated":
         return True
     return event.event == "mm_page_alloc" and lives[-1].events[-1].event != "page_ref_set"
-
-
-def isolation_windows(windows: Iterable[tuple[int, int, int]]) -> list[Action]:
-    """WATCH and UNWATCH for (tid, start_ns, end_ns): whose gets are isolation, and when."""
-    return [
-        action
-        for number, (tid, start_ns, end_ns) in enumerate(windows)
-        for action in (
-            Action(start_ns, ActionKind.WATCH, number, (), tid),
-            Action(end_ns, ActionKind.UNWATCH, number, (), tid),
-        )
-    ]
 
 
 def _names(chunk: PageStream, pfn: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -145,13 +145,15 @@ class Reference:
         self.suspects: list[Suspect] = []
         self.failed_allocs: list[tuple[int, int, int, int]] = []  # ns, tid, order, gfp
         self.background = set(background_isolators)
-        self.active: list[int] = []
+        self.isolating: list[int] = []  # a task for each of its windows
+        self.watched: list[int] = []
 
     # -- order -----------------------------------------------------------------------------------------------------
 
     def run(self, stream: Iterable[PageStream], actions: Iterable[Action] = ()) -> None:
-        """Everything in order of time: an action to WATCH before the events of its time, the others after them."""
-        order = (ActionKind.WATCH, ActionKind.UNWATCH, ActionKind.TAKE, ActionKind.PROBE)
+        """Everything in order of time: an action to WATCH or ISOLATE before the events of its time, others after."""
+        begins = (ActionKind.WATCH, ActionKind.ISOLATE)
+        order = (*begins, ActionKind.UNWATCH, ActionKind.ISOLATE_END, ActionKind.TAKE, ActionKind.PROBE)
         todo = [action for action in actions if action.kind in order]  # others ask without leaving a trace
         todo.sort(key=lambda action: (action.time_ns, order.index(action.kind)))
         for chunk in stream:
@@ -164,7 +166,7 @@ class Reference:
                 chunk.args,
                 strict=True,
             ):
-                while todo and (todo[0].time_ns < ns or (todo[0].time_ns == ns and todo[0].kind == ActionKind.WATCH)):
+                while todo and (todo[0].time_ns < ns or (todo[0].time_ns == ns and todo[0].kind in begins)):
                     self.act(todo.pop(0))
                 self.apply(Event(ns, cpu, tid, irq, Op(op), args.tolist()))
         for action in todo:
@@ -269,7 +271,7 @@ class Reference:
         op, args = event.op, event.args
         if op in (Op.REF_MOD_UNLESS, Op.REF_FREEZE) and args[RET] == 0:
             return
-        isolating = event.tid in self.background or event.tid in self.active
+        isolating = event.tid in self.background or event.tid in self.isolating or event.tid in self.watched
         if op is Op.REF_SET:
             self.set_count(event, page)
             return
@@ -291,7 +293,7 @@ class Reference:
             page.suspects = []
         if op in (Op.REF_FREEZE, Op.REF_UNFREEZE):
             return
-        if op is Op.REF_MOD_UNLESS and isolating:
+        if op is Op.REF_MOD_UNLESS and event.tid in self.watched:
             page.marks |= Mark.TOUCHED
         self.keep_ledger(event, pfn, page, change, new_mappings, isolating)
 
@@ -480,11 +482,14 @@ class Reference:
 
     def act(self, action: Action) -> None:
         """One action."""
-        if action.kind is ActionKind.UNWATCH:
-            if action.tid in self.active:
-                self.active.remove(action.tid)
+        if action.kind in (ActionKind.UNWATCH, ActionKind.ISOLATE_END):
+            windows = self.watched if action.kind is ActionKind.UNWATCH else self.isolating
+            if action.tid in windows:
+                windows.remove(action.tid)
+        elif action.kind is ActionKind.ISOLATE:
+            self.isolating += [] if action.tid is None else [action.tid]
         elif action.kind is ActionKind.WATCH:
-            self.active += [] if action.tid is None else [action.tid]
+            self.watched += [] if action.tid is None else [action.tid]
             for page in self._seen(action):
                 page.marks &= LIFE_MARKS
                 page.min_excess = self.excess(page)

@@ -489,7 +489,7 @@ def do_ref(
         return
     if op == OP_UNFREEZE:
         return
-    if op == OP_UNLESS and isolating:
+    if op == OP_UNLESS and attempting:
         page.marks |= TOUCHED
     remapped = mapcount - old_mapcount if known and not typed and old_mapcount > TYPED_TOP else 0
     if remapped > 0:

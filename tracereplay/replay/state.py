@@ -58,7 +58,7 @@ class Mark(IntEnum):
     HASHED = 256  # mapping is a hashed pointer (kernel text): anonymous or file is not told
     LEARNED = 512  # the file its mapping pointer stands for is known
     # since the watch began
-    TOUCHED = 1024  # the isolating task took a reference
+    TOUCHED = 1024  # the task of a watched attempt took a reference to isolate it
     FROZEN = 2048  # its count was frozen: it was migrated or split
     RESTORED = 4096  # a migration entry was turned back into a mapping of the same pfn: migration failed
     SEEN = 8192  # any reference event
