@@ -21,6 +21,7 @@ from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.page_stream import rechunked
+from tracereplay.parsers.task_names import BEGIN_NS, NameHistory
 from tracereplay.schema import Op, PageStream, integers
 
 Lane = tuple[str, int]  # what one CPU recorded of one event
@@ -109,6 +110,23 @@ class MergedReader:
     def comm_of(self, tid: int) -> str | None:
         """Name of a task."""
         return next((comm for reader in self._readers if (comm := reader.comm_of(tid)) is not None), None)
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time; see `base.TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """The changes that any of the traces tells of; where two tell of one time the first is believed."""
+        return self._name_history
+
+    @cached_property
+    def _name_history(self) -> NameHistory:
+        return NameHistory.of(
+            (tid, time_ns if time_ns == BEGIN_NS else time_ns + shift, name)
+            for reader, shift in reversed(list(zip(self._readers, self.shifts, strict=True)))
+            for tid, time_ns, name in reader.name_history.rows()
+        )
 
     def page_flag_bits(self) -> Mapping[str, int] | None:
         """Bit numbers of the page flag names; the same in all that know them."""

@@ -34,6 +34,7 @@ from tracereplay.parsers.perf_data_scan import Scan, scan
 from tracereplay.parsers.ring_buffer import IDS
 from tracereplay.parsers.ring_buffer_rows import Plan
 from tracereplay.parsers.symbols import Symbols
+from tracereplay.parsers.task_names import NameHistory
 from tracereplay.schema import ARGS, Op, PageStream, irq_context
 
 STACK = STACK_FORMAT.name
@@ -97,6 +98,19 @@ class PerfDataReader:
     def comms(self) -> dict[int, str]:
         """The last names of all tasks, by tid."""
         return self._names.last
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time; see `base.TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """Names over time, from COMM and FORK records."""
+        return self._name_history
+
+    @cached_property
+    def _name_history(self) -> NameHistory:
+        return self._names.history()
 
     @property
     def formats(self) -> dict[str, EventFormat]:

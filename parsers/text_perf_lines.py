@@ -21,8 +21,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracereplay.parsers.task_names import UNKNOWN_COMM
 from tracereplay.parsers.text_spans import Spans
-from tracereplay.parsers.text_trace_lines import NS_PER_S, UNKNOWN_COMM, LineBlock, LostMark, Task
+from tracereplay.parsers.text_trace_lines import NS_PER_S, LineBlock, LostMark, Task
 from tracereplay.parsers.text_value_kernels import UNTOLD
 
 Ints = npt.NDArray[np.int64]

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.task_names import UNKNOWN_COMM
 from tracereplay.parsers.text_plain_lines import EVENT, STACKS, PlainLines, ReadRows, flags_of
 from tracereplay.parsers.text_spans import Spans
 
@@ -58,7 +59,6 @@ LATENCY_TRACE = re.compile(r"# \S+ latency trace v\S+ on (\S+)")
 LATENCY = re.compile(r"# latency: .*#(\d{1,18})/(\d{1,18}), CPU.*?(?:#P:(\d{1,5}))?\)?\s*$", re.ASCII)
 # What the columns hold where the text does not tell.
 NO_TIME, NO_TID, NO_CPU = -(1 << 63), -(1 << 31), (1 << 16) - 1
-UNKNOWN_COMM = "<...>"
 NS_PER_S = 1_000_000_000
 
 

@@ -28,6 +28,8 @@ from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer_rows import Plan, read_rows
 from tracereplay.parsers.ring_buffer_scan import Scan, scan
 from tracereplay.parsers.symbols import Symbols
+from tracereplay.parsers.task_events import TASK_EVENTS, names_from_events
+from tracereplay.parsers.task_names import UNKNOWN_COMM, NameHistory
 from tracereplay.parsers.trace_dat_blocks import cpu_pages
 from tracereplay.parsers.trace_dat_container import read_container, read_kallsyms
 from tracereplay.parsers.trace_dat_sections import Buffer, Container, CpuData
@@ -118,6 +120,20 @@ class TraceDatReader:
     def comms(self) -> dict[int, str]:
         """Names of all tasks that the trace saved, by tid."""
         return self._comms
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time; see `base.TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """Names over time, where events tell of them; read when first asked for."""
+        return self._name_history
+
+    @cached_property
+    def _name_history(self) -> NameHistory:
+        recorded = TASK_EVENTS & self._info.by_event.keys()
+        return names_from_events(self.tables(recorded), self._comms) if recorded else NameHistory()
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event with rows; see `base.TraceReader.tables`."""
@@ -274,7 +290,7 @@ class TraceDatReader:
         comms = {0: "<idle>"}
         for line in self._container.cmdlines.splitlines():
             tid, _, comm = line.strip().partition(" ")
-            if tid.isdigit() and comm:
+            if tid.isdigit() and comm and comm != UNKNOWN_COMM:
                 comms[int(tid)] = comm
         return comms
 
