@@ -18,6 +18,7 @@ from tracereplay.losses import Loss
 from tracereplay.parsers import perf_data_kernels as kernels
 from tracereplay.parsers.base import TraceInfo, Window, origin_ns
 from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.cpu_coverage import coverage_losses
 from tracereplay.parsers.event_table_kernels import group_rows
 from tracereplay.parsers.event_tables import Place, TableMaker, note_bad_fields, stream_places
 from tracereplay.parsers.format_text import EventFormat
@@ -70,7 +71,11 @@ class PerfDataReader:
         self._scan = found = scan(self._sources, self._events)
         self._origin = origin_ns(found.start, found.end)
         self._formats, self._chosen = self._choose_events(found)
-        self._losses = [loss.moved(self._origin) for loss in header.losses + self._events.losses + found.losses]
+        losses = header.losses + self._events.losses + found.losses
+        # without ids of its own each CPU that was online counts
+        online = None if found.cpus else header.online_cpus()
+        losses += coverage_losses(found.activity(), found.cpus, online, told=losses)
+        self._losses = [loss.moved(self._origin) for loss in losses]
         self._losses += self._sample_losses(found)
         self._names = found.tasks.names(self._origin)
         unnamed = sum(1 for tid in found.tasks_seen() if tid not in self._names.last)

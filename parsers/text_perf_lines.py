@@ -45,7 +45,7 @@ LOST = re.compile(
     r"(?P<who>.*?) +\d{1,9}\.\d{6,9}: PERF_RECORD_LOST(?:_SAMPLES)? lost (?P<count>\d{1,18})\s*$", re.ASCII
 )
 NO_EVENT = re.compile(r"\s*$|#|.* PERF_RECORD_[A-Z]")
-HEADER = re.compile(r"# (?P<key>os release|arch|nrcpus avail) : (?P<value>\S+)")
+HEADER = re.compile(r"# (?P<key>os release|arch|nrcpus online|nrcpus avail) : (?P<value>\S+)")
 UNKNOWN_TASK = re.compile(r":-?\d+")
 
 
@@ -56,6 +56,7 @@ class PerfHeader:
     kernel: str | None = None
     machine: str | None = None
     cpus: int | None = None
+    online_cpus: int | None = None
 
     def take(self, line: str) -> None:
         """Take a comment line."""
@@ -66,7 +67,10 @@ class PerfHeader:
             elif found["key"] == "os release":
                 self.kernel = value
             elif value.isdigit() and len(value) < 6:
-                self.cpus = int(value)
+                if found["key"] == "nrcpus online":
+                    self.online_cpus = int(value)
+                else:
+                    self.cpus = int(value)
 
 
 @dataclass(slots=True)

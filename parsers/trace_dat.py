@@ -20,6 +20,7 @@ from tracereplay.losses import Loss
 from tracereplay.parsers import trace_dat_sections as sections
 from tracereplay.parsers.base import TraceInfo, Window, origin_ns
 from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.cpu_coverage import CpuActivity, coverage_losses
 from tracereplay.parsers.event_tables import Comms, TableMaker, by_event, finished_tables, stream_places
 from tracereplay.parsers.format_text import Formats, PageHeader, parse_header_page
 from tracereplay.parsers.mapped import Mapped
@@ -73,6 +74,7 @@ class TraceDatReader:
             + self._fault_losses(found.faults)
             + cpu_losses(container.options, [buffer.name for buffer in container.buffers], found)
         )
+        self._losses += self._coverage_losses(found, ticks=unit == "tick")
         if origin:
             self._clock = replace(self._clock, add_ns=self._clock.add_ns - origin)
             self._losses = [loss.moved(origin) for loss in self._losses]
@@ -264,6 +266,17 @@ class TraceDatReader:
             name, kept = self._names[event_id], self._container.buffers[best].name or "the top level"
             self._losses.append(Loss("instance_left_out", left, detail=f"{name} is read from {kept} only"))
         return wanted
+
+    def _coverage_losses(self, found: Scan, *, ticks: bool) -> list[Loss]:
+        """CPUs that recorded nothing or not to the end, in any of the buffers."""
+        buffers = self._container.buffers
+        active: dict[int, CpuActivity] = {}
+        for (_, cpu), one in found.activity.items():
+            active[cpu] = one.joined(active[cpu]) if cpu in active else one
+        # A file may list the CPUs with data only; their number is that of all.
+        counted = range(min(self._cpu_count() or 0, sections.MAX_CPU + 1))
+        cpus = {place.cpu for buffer in buffers if buffer.clock == buffers[0].clock for place in buffer.cpus}
+        return coverage_losses(active, cpus.union(counted), told=self._losses, ticks=ticks)
 
     def _cpu_count(self) -> int | None:
         option = self._container.option(sections.CPUCOUNT)

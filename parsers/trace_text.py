@@ -35,7 +35,7 @@ ADVICE = "pass the text of /sys/kernel/tracing/trace or of trace-cmd report"
 
 
 @dataclass(slots=True)
-class _Scan:
+class Scan:
     """What the first reading finds out."""
 
     by_event: dict[str, int] = field(default_factory=dict)
@@ -175,8 +175,12 @@ class TextTraceReader:
                 yield builder.tables(block, seq)
                 seq += len(block)
 
-    def _scan_file(self) -> _Scan:
-        scan = _Scan()
+    def _recorded_cpus(self, scan: Scan) -> int | None:
+        """How many CPUs were recorded, by the text's header."""
+        return scan.cpus
+
+    def _scan_file(self) -> Scan:
+        scan = Scan()
         losses = LossScan()
         builder = self._builder(None, None)
         for number, block in self._blocks(builder, self._losses):
@@ -192,7 +196,7 @@ class TextTraceReader:
         if not scan.by_event:
             where = f"line {scan.first_odd} is no trace event" if scan.first_odd else "there is no event in it"
             raise InputError(where, path=self.path, advice=ADVICE)
-        self._losses += losses.result()
+        self._losses += losses.result(self._recorded_cpus(scan), ticks=scan.ticks)
         if scan.odd_lines:
             self._losses.append(Loss("unparsed_line", scan.odd_lines, detail=f"the first is line {scan.first_odd}"))
         for name, count in sorted(builder.unreadable.items()):
@@ -205,7 +209,7 @@ class TextTraceReader:
         return scan
 
 
-def _count(scan: _Scan, block: lines.LineBlock) -> None:
+def _count(scan: Scan, block: lines.LineBlock) -> None:
     """Add a block to the scan."""
     for name, count in zip(block.events, np.bincount(block.event, minlength=len(block.events)).tolist(), strict=True):
         scan.by_event[name] = scan.by_event.get(name, 0) + count
