@@ -83,6 +83,22 @@ LOSS_KINDS: dict[str, LossKind] = {
             reason="{cpu} recorded nothing{before}",
         ),
         LossKind(
+            "cpu_ends_early",
+            Severity.NOTICE,
+            "This CPU's last event is long before the trace's end: it is blind after",
+            "Nothing is wrong if the CPU idled; otherwise see whether its recorder stopped (disk full, killed), and "
+            "copy its whole buffer.",
+            hides_events=True,
+        ),
+        LossKind(
+            "cpu_silent",
+            Severity.NOTICE,
+            "This CPU recorded nothing",
+            "Nothing is wrong if the CPU idled or was offline; otherwise record all CPUs (trace-cmd record without -M, "
+            "perf record -a) and pass the files of all of them.",
+            hides_events=True,
+        ),
+        LossKind(
             "trace_gap",
             Severity.NOTICE,
             "Of the traces read as one, none tells of all CPUs, allocations and references at this time",
