@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tracereplay.replay.engine import Engine, flag_masks
 from tracereplay.replay.kpage_flags import Bools, Words, has, is_anon, is_file, is_free, is_used
-from tracereplay.replay.replay_kernels import FlagMask
+from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.state import Mark, State
 from tracereplay.schema import KPF, ORDER, PFN, Op, PageStream
 

@@ -235,9 +235,8 @@ def become_mappings(refs: Rows, tally: I64, page: Row, mappings: int, stamp: Sta
         row = page.refs
         while row != NONE:
             ref = refs[row]
-            if ref.kind == MOD and (chosen == NONE or refs[chosen].kind != MOD):
-                chosen = row
-            elif ref.kind == GET and chosen == NONE:
+            better = chosen == NONE or (ref.kind == MOD and refs[chosen].kind != MOD)
+            if better and (ref.kind == MOD or ref.kind == GET):
                 chosen = row
             row = ref.next
         if chosen == NONE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracereplay.compiled import njit
 from tracereplay.replay.ledger_kernels import NONE, Memory, Row, own_refs
-from tracereplay.replay.replay_kernels import (
+from tracereplay.replay.page_kernels import (
     ALLOCATED,
     ANON,
     BORN,

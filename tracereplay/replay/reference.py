@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tracereplay.replay.engine import Action, ActionKind, flag_masks
-from tracereplay.replay.replay_kernels import MAX_ORDER, FlagMask
+from tracereplay.replay.page_kernels import FlagMask
+from tracereplay.replay.replay_kernels import MAX_ORDER
 from tracereplay.replay.state import (
     END_PFN,
     LIFE_MARKS,

@@ -1,6 +1,6 @@
 """What the model keeps: one row per page frame in sparse sections, one row per reference, one per suspect.
 
-The layout of each row is declared once here; kernels and the plain twin use the same names. Sections are those of
+The layout of each row is declared once here; kernels and the tests' oracle use the same names. Sections are those of
 the kernel's SPARSEMEM, but of 2^11 pages: present only where the trace touches memory, 96 KiB each.
 """
 
