@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.replay_twin import ANON_MAPPING, FLAG_BITS, entry, flags, stream
-from tracereplay.replay.agreement import READING_NS, History, Reason, compare, disagreeing, reasons
+from tests.support.kpageflags_check import READING_NS, History, Reason, compare, disagreeing, reasons
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.kpage_flags import folio_orders
 from tracereplay.replay.seed import seed, seed_cma
