@@ -12,7 +12,7 @@ from tests.support.oracle_memory import FileId, Page, Ref, Suspect
 from tests.support.oracle_reasons import Rules
 from tests.support.replay_oracle import ReplayOracle
 from tracereplay.replay.engine import Action, Engine
-from tracereplay.replay.state import SECTION_BITS, Mark, RefEnd, State
+from tracereplay.replay.state import SECTION_BITS, Mark, RefEnd, State, blank_pages
 from tracereplay.schema import ARGS, Op, PageStream
 
 # A page flag order of our own: streams by hand name flags, not bits.
@@ -20,6 +20,8 @@ FLAG_BITS = {"locked": 0, "writeback": 1, "uptodate": 3, "lru": 5, "head": 6, "o
              "swapbacked": 17}  # fmt: skip
 ANON_MAPPING = -0x7EF0_0000_0000_0001 & ~0x3 | 1  # a kernel pointer with bit 0
 FILE_MAPPING = -0x7EE0_0000_0000_0000
+
+NOTHING: Mapping[int, Mapping[str, int]] = {}
 
 Entry = tuple[int, int, int, int, tuple[int, ...]]  # time_ns, cpu, tid, op, args
 
@@ -73,14 +75,37 @@ def run_both(
     actions: Sequence[Action] = (),
     flag_bits: Mapping[str, int] | None = FLAG_BITS,
     background: Sequence[int] = (),
-    rules: Rules | None = None,
+    seeded: Mapping[int, Mapping[str, int]] = NOTHING,
 ) -> tuple[Engine, ReplayOracle]:
-    """The compiled replay and the oracle after the same stream and actions."""
+    """The compiled replay and the oracle after the same stream and actions.
+
+    seeded -- what is known of pages before the stream: columns of state.PAGE by pfn.
+    """
     engine = Engine(flag_bits, "x86_64", background, actions)
+    for pfn, values in seeded.items():
+        rows = blank_pages(1)
+        for name, value in values.items():
+            rows[name] = value
+        engine.write_pages(pfn, rows)
     engine.run(chunks)  # decodes page table entries in place: the oracle reads what this one wrote
+    return engine, oracle_of(chunks, actions, flag_bits, background, seeded)
+
+
+def oracle_of(
+    chunks: Sequence[PageStream],
+    actions: Sequence[Action],
+    flag_bits: Mapping[str, int] | None = FLAG_BITS,
+    background: Sequence[int] = (),
+    seeded: Mapping[int, Mapping[str, int]] = NOTHING,
+    rules: Rules | None = None,
+) -> ReplayOracle:
+    """The oracle after a stream (page table entries decoded)."""
     oracle = ReplayOracle(flag_bits, background, rules)
+    for pfn, values in seeded.items():
+        for name, value in values.items():
+            setattr(oracle.pages[pfn], name, State(value) if name == "state" else value)
     oracle.run(chunks, actions)
-    return engine, oracle
+    return oracle
 
 
 def replayed(entries: Sequence[Entry], actions: Sequence[Action] = (), background: Sequence[int] = ()) -> Engine:
@@ -92,12 +117,12 @@ def replayed(entries: Sequence[Entry], actions: Sequence[Action] = (), backgroun
 
 def assert_same(engine: Engine, oracle: ReplayOracle) -> None:
     """Every page, open reference, suspect and claim is the same in both."""
-    theirs = {pfn: state for pfn, page in oracle.pages.items() if (state := plain_page(page)) != BLANK}
+    theirs = plain_pages(oracle)
     ours = compiled_pages(engine)
     assert ours.keys() == theirs.keys()
     for pfn, state in ours.items():
         assert (pfn, state) == (pfn, theirs[pfn])
-    assert compiled_suspects(engine) == [plain_suspect(suspect) for suspect in oracle.suspects]
+    assert compiled_suspects(engine) == plain_suspects(oracle)
     failed = engine.table("failed_allocs")
     assert [tuple(int(row[name]) for name in ("ns", "tid", "order", "gfp")) for row in failed] == oracle.failed_allocs
 
@@ -112,7 +137,10 @@ def compiled_pages(engine: Engine) -> dict[int, dict[str, Any]]:
             pfn = first + int(at)
             row = rows[at]
             found[pfn] = _page(
-                {name: int(row[name]) for name in ("state", "order", "count", "mapcount", "flags", "marks", "index")},
+                {
+                    name: int(row[name])
+                    for name in ("state", "order", "count", "mapcount", "page_flags", "marks", "index")
+                },
                 _alloc(int(row["marks"]), *(int(row[name]) for name in ALLOC_NAMES)),
                 int(row["min_excess"]),
                 _file(engine, int(row["file"])),
@@ -121,10 +149,18 @@ def compiled_pages(engine: Engine) -> dict[int, dict[str, Any]]:
     return found
 
 
+def plain_pages(oracle: ReplayOracle) -> dict[int, dict[str, Any]]:
+    """The same of the oracle."""
+    return {pfn: state for pfn, page in oracle.pages.items() if (state := plain_page(page)) != BLANK}
+
+
 def plain_page(page: Page) -> dict[str, Any]:
     """The same of a page of the oracle."""
     return _page(
-        {name: int(getattr(page, name)) for name in ("state", "order", "count", "mapcount", "flags", "marks", "index")},
+        {
+            name: int(getattr(page, name))
+            for name in ("state", "order", "count", "mapcount", "page_flags", "marks", "index")
+        },
         _alloc(page.marks, page.alloc_ns, page.alloc_tid, page.gfp),
         page.min_excess,
         _plain_file(page.file),
@@ -174,7 +210,7 @@ def _plain_file(file: FileId | None) -> tuple[int, int] | None:
 
 SUSPECT_NAMES = (
     "pfn", "attempt", "first_ns", "last_ns", "reasons", "pending", "min_excess", "confirmed", "own", "count",
-    "mapcount", "flags", "marks", "order", "state", "index", "post_ns", "clear_ns", "clear_tid", "unlock_ns",
+    "mapcount", "page_flags", "marks", "order", "state", "index", "post_ns", "clear_ns", "clear_tid", "unlock_ns",
     "written_ns", "end_ns", "end_tid",
 )  # fmt: skip
 
@@ -196,8 +232,12 @@ def compiled_suspects(engine: Engine) -> list[dict[str, Any]]:
     return found
 
 
-def plain_suspect(suspect: Suspect) -> dict[str, Any]:
-    """The same of a suspect of the oracle."""
+def plain_suspects(oracle: ReplayOracle) -> list[dict[str, Any]]:
+    """The same of the oracle."""
+    return [_plain_suspect(suspect) for suspect in oracle.suspects]
+
+
+def _plain_suspect(suspect: Suspect) -> dict[str, Any]:
     values: dict[str, Any] = {
         name: -1 if (value := getattr(suspect, name)) is None else int(value) for name in SUSPECT_NAMES
     }

@@ -22,13 +22,13 @@ def excess(bits: FlagBits, page: Page, undone: int = 0) -> int:
     extra = int32(page.count - undone) - page.held(ISOLATION)
     mappings = page.mapcount + 1
     if cached:
-        private = 1 if bits.has(page.flags, FlagMask.PRIVATE) else 0
+        private = 1 if bits.has(page.page_flags, FlagMask.PRIVATE) else 0
         found = NO_EXCESS if large else extra - mappings - 1 - private
     else:
-        in_swap = (1 << page.order) if bits.has(page.flags, FlagMask.SWAPCACHE) else 0
+        in_swap = (1 << page.order) if bits.has(page.page_flags, FlagMask.SWAPCACHE) else 0
         if not large:
             found = extra - mappings - in_swap
-        elif bits.has(page.flags, FlagMask.LOCKED):
+        elif bits.has(page.page_flags, FlagMask.LOCKED):
             found = NO_EXCESS
         else:  # mapped by a PMD its own mapcount is 0; never more than the ledger knows to be taken
             found = min(extra - max(mappings + in_swap, 1), page.held(GET, PIN))
@@ -73,7 +73,7 @@ def take(bits: FlagBits, page: Page, pfn: int, event: Event, val: int, before: i
     else:
         kind = MOD
     unexplained = before if before == NO_EXCESS else max(before - page.held(GET, PIN), -NO_EXCESS)
-    off_lru = bool(bits.known[FlagMask.LRU]) and not bits.has(page.flags, FlagMask.LRU)
+    off_lru = bool(bits.known[FlagMask.LRU]) and not bits.has(page.page_flags, FlagMask.LRU)
     page.refs.append(new_ref(event, pfn, val, kind, unexplained, off_lru))
 
 
@@ -170,7 +170,7 @@ def note_visit(bits: FlagBits, page: Page, event: Event) -> None:
     """References that stay open over an event: an attempt met them; the page is on the LRU although they are held."""
     for ref in page.refs:
         ref.met = ref.met or event.attempting
-        ref.on_lru = ref.on_lru or bits.has(page.flags, FlagMask.LRU)
+        ref.on_lru = ref.on_lru or bits.has(page.page_flags, FlagMask.LRU)
 
 
 def confirm(page: Page, event: Event, left: int) -> None:

@@ -71,7 +71,7 @@ class Suspect:
     own: int = 0
     count: int = 0
     mapcount: int = -1
-    flags: int = 0
+    page_flags: int = 0
     marks: int = 0
     order: int = 0
     state: State = State.UNSEEN
@@ -99,7 +99,7 @@ class Page:
     order: int = 0
     count: int = 0
     mapcount: int = -1
-    flags: int = 0
+    page_flags: int = 0
     marks: int = 0
     alloc_ns: int = 0
     alloc_tid: int = 0
@@ -151,7 +151,7 @@ class FlagBits:
 
     def is_large(self, page: Page) -> bool:
         """Whether it is the head of a large folio."""
-        return page.order > 0 or self.has(page.flags, FlagMask.HEAD)
+        return page.order > 0 or self.has(page.page_flags, FlagMask.HEAD)
 
 
 def page_type(raw_mapcount: int) -> PageType:

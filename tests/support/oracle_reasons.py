@@ -27,7 +27,7 @@ class Probed:
 
     def flag(self, flag: FlagMask) -> bool:
         """Whether the last event showed this page flag."""
-        return self.bits.has(self.page.flags, flag)
+        return self.bits.has(self.page.page_flags, flag)
 
     @property
     def held_type(self) -> bool:

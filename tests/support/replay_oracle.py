@@ -23,6 +23,10 @@ PTES = (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE)
 FREES = {Op.FREE: State.PCP, Op.BUDDY_TAKE: State.PCP, Op.PCP_DRAIN: State.BUDDY}
 CHANGING = (Op.REF_MOD, Op.REF_MOD_AND_TEST, Op.REF_MOD_AND_RETURN, Op.REF_MOD_UNLESS)
 AT_ONE_TIME = (ActionKind.WATCH, ActionKind.UNWATCH, ActionKind.TAKE, ActionKind.PROBE)  # others leave no trace
+# What a suspect keeps of its page.
+AS_PROBED = (
+    "count", "mapcount", "page_flags", "marks", "order", "state", "file", "index", "alloc_ns", "alloc_tid", "gfp",
+)  # fmt: skip
 
 
 class ReplayOracle:
@@ -109,7 +113,7 @@ class ReplayOracle:
         """It left the free lists, by whom is not said."""
         self.end_life(page, event)
         page.state, page.order = State.ALLOCATED, order
-        page.count, page.mapcount, page.flags = 1, -1, 0
+        page.count, page.mapcount, page.page_flags = 1, -1, 0
         page.alloc_ns, page.alloc_tid, page.gfp = event.ns, -1, 0
         page.marks |= Mark.ENTERED
 
@@ -125,7 +129,7 @@ class ReplayOracle:
         """It is on a free list."""
         self.end_life(page, event)
         page.state, page.order = state, order
-        page.count, page.mapcount, page.flags = 0, -1, 0
+        page.count, page.mapcount, page.page_flags = 0, -1, 0
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -182,7 +186,7 @@ class ReplayOracle:
         if page.state is not State.ALLOCATED:
             self.appear(event, page)
         change = args[VAL] if op in CHANGING else 0
-        was_counted, was_on_lru = page.is_(Mark.COUNTED), self.bits.has(page.flags, FlagMask.LRU)
+        was_counted, was_on_lru = page.is_(Mark.COUNTED), self.bits.has(page.page_flags, FlagMask.LRU)
         new_mappings = self.read_page(page, pfn, args, change)
         if op in (Op.REF_FREEZE, Op.REF_UNFREEZE):
             self.freeze(event, pfn, page)
@@ -196,7 +200,7 @@ class ReplayOracle:
         if was_counted:
             ledger.end_stale(self.bits, page, event, before)
         if change < 0 and not unmap:
-            now_on_lru = self.bits.has(page.flags, FlagMask.LRU)
+            now_on_lru = self.bits.has(page.page_flags, FlagMask.LRU)
             ledger.give_back(page, event, -change, was_counted and now_on_lru and not was_on_lru)
         ledger.note_visit(self.bits, page, event)
         if change > 0:
@@ -233,12 +237,12 @@ class ReplayOracle:
         was_typed = page.mapcount <= TYPED_TOP
         mapcount = TYPED_MAPCOUNT + page_type(args[MAPCOUNT]) if typed else args[MAPCOUNT]
         grown = mapcount - page.mapcount if known and not typed and not was_typed else 0
-        page.count, page.mapcount, page.flags = int32(args[COUNT]), mapcount, args[FLAGS] & 0xFFFFFFFF
+        page.count, page.mapcount, page.page_flags = int32(args[COUNT]), mapcount, args[FLAGS] & 0xFFFFFFFF
         if page.order and (pfn % (1 << page.order) or self.head_is_gone(page)):
             page.order = 0  # only heads have references of their own: the folio was split
         self.learn_mapping(page, args[MAPPING])
         page.marks |= Mark.COUNTED | Mark.SEEN | (Mark.TYPED if typed else 0)
-        if self.bits.has(page.flags, FlagMask.LRU):
+        if self.bits.has(page.page_flags, FlagMask.LRU):
             page.marks |= Mark.ON_LRU
         if not typed:
             self.correct_guess(page)
@@ -246,7 +250,7 @@ class ReplayOracle:
 
     def head_is_gone(self, page: Page) -> bool:
         """Whether the kernel has PG_head and this page does not."""
-        return bool(self.bits.known[FlagMask.HEAD]) and not self.bits.has(page.flags, FlagMask.HEAD)
+        return bool(self.bits.known[FlagMask.HEAD]) and not self.bits.has(page.page_flags, FlagMask.HEAD)
 
     def freeze(self, event: Event, pfn: int, page: Page) -> None:
         """Count to 0 or back. A hugetlb page is frozen in the pool and unfrozen for the task that is to map it."""
@@ -276,15 +280,15 @@ class ReplayOracle:
     def settle(self, suspect: Suspect, page: Page, event: Event, before: int, after: int) -> None:
         """What the event tells of the time since the probe."""
         if suspect.pending:
-            suspect.pending, suspect.post_ns, suspect.post_flags = False, event.ns, page.flags
+            suspect.pending, suspect.post_ns, suspect.post_flags = False, event.ns, page.page_flags
             smallest = min(suspect.min_excess, before)
             if smallest != NO_EXCESS:
                 suspect.confirmed = max(suspect.confirmed, smallest)
         if suspect.clear_ns is None and after <= 0:
             suspect.clear_ns, suspect.clear_tid = event.ns, event.tid
-        if suspect.unlock_ns is None and not self.bits.has(page.flags, FlagMask.LOCKED):
+        if suspect.unlock_ns is None and not self.bits.has(page.page_flags, FlagMask.LOCKED):
             suspect.unlock_ns = event.ns
-        if suspect.written_ns is None and not self.bits.has(page.flags, FlagMask.WRITEBACK):
+        if suspect.written_ns is None and not self.bits.has(page.page_flags, FlagMask.WRITEBACK):
             suspect.written_ns = event.ns
 
     def migration_entry(self, op: Op, page: Page) -> None:
@@ -356,8 +360,6 @@ class ReplayOracle:
             self.suspects.append(suspect)
         suspect.last_ns, suspect.pending, suspect.reasons = action.time_ns, True, suspect.reasons | found
         suspect.min_excess, suspect.own = page.min_excess, page.held(RefKind.ISOLATION)
-        for name in (
-            "count", "mapcount", "flags", "marks", "order", "state", "file", "index", "alloc_ns", "alloc_tid", "gfp",
-        ):  # fmt: skip
+        for name in AS_PROBED:
             setattr(suspect, name, getattr(page, name))
         suspect.claims += [ref for ref in reversed(page.refs) if ref not in suspect.claims]

@@ -38,7 +38,7 @@ def test_seeded_pages() -> None:
     assert rows["state"].tolist() == [State.BUDDY, State.ALLOCATED, State.ALLOCATED, 0, 0, State.ALLOCATED]
     assert rows["marks"].tolist() == [0, Mark.ANON, Mark.FILE, 0, 0, Mark.TYPED]
     assert rows["mapcount"].tolist() == [-1, 1, -1, -1, -1, TYPED_MAPCOUNT + PageType.TABLE]
-    assert rows["flags"][1] == flags("uptodate", "lru")
+    assert rows["page_flags"][1] == flags("uptodate", "lru")
     assert made.excess(101) is None  # mapped twice, but its count is not known
 
 

@@ -31,15 +31,15 @@ def settle_suspects(suspects: Rows, masks: I64, page: Row, stamp: Stamp, before:
         if suspect.pending:
             suspect.pending = 0
             suspect.post_ns = stamp.ns
-            suspect.post_flags = page.flags
+            suspect.post_flags = page.page_flags
             smallest = min(suspect.min_excess, before)
             if smallest != NO_EXCESS and smallest > suspect.confirmed:
                 suspect.confirmed = smallest
         if suspect.clear_ns < 0 and after <= 0:
             suspect.clear_ns, suspect.clear_tid = stamp.ns, stamp.tid
-        if suspect.unlock_ns < 0 and (page.flags & masks[LOCKED]) == 0:
+        if suspect.unlock_ns < 0 and (page.page_flags & masks[LOCKED]) == 0:
             suspect.unlock_ns = stamp.ns
-        if suspect.written_ns < 0 and (page.flags & masks[WRITEBACK]) == 0:
+        if suspect.written_ns < 0 and (page.page_flags & masks[WRITEBACK]) == 0:
             suspect.written_ns = stamp.ns
         row = suspect.next
 
@@ -79,7 +79,7 @@ def begin_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: Stamp, 
     end_life(suspects, refs, tally, page, stamp)
     page.state, page.order = ALLOCATED, order
     page.alloc_ns, page.alloc_tid, page.gfp = stamp.ns, NONE, 0
-    page.count, page.mapcount, page.flags = 1, -1, 0
+    page.count, page.mapcount, page.page_flags = 1, -1, 0
     page.marks |= ENTERED
 
 
@@ -108,7 +108,7 @@ def put_on_free_list(page: Row, state: int, order: int) -> None:
     """The page is free; what it was in its last life is forgotten."""
     forget_life(page)
     page.state, page.order = state, order
-    page.count, page.mapcount, page.flags = 0, -1, 0
+    page.count, page.mapcount, page.page_flags = 0, -1, 0
 
 
 @inlined

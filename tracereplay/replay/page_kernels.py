@@ -88,15 +88,15 @@ def excess_of(refs: Rows, masks: I64, page: Row) -> int:
         if large:
             return NO_EXCESS
         expected += 1
-        if page.flags & masks[PRIVATE]:
+        if page.page_flags & masks[PRIVATE]:
             expected += 1
-    elif page.flags & masks[SWAPCACHE]:
+    elif page.page_flags & masks[SWAPCACHE]:
         expected += 1 << page.order
     excess = page.count - expected - own_refs(refs, page)
     if large:
         # Mapped as a whole (by a PMD) a THP's own _mapcount stays -1. Under the migrator's lock that mapping is
         # gone without a trace: say nothing then.
-        if page.flags & masks[LOCKED]:
+        if page.page_flags & masks[LOCKED]:
             return NO_EXCESS
         excess = min(excess + expected - max(expected, 1), taken_refs(refs, page))
     return min(max(excess, -NO_EXCESS), NO_EXCESS - 1)
@@ -105,7 +105,7 @@ def excess_of(refs: Rows, masks: I64, page: Row) -> int:
 @inlined
 def is_large(masks: I64, page: Row) -> bool:
     """Whether it is the head of a large folio, of which only the head's own _mapcount is traced."""
-    return page.order > 0 or (page.flags & masks[HEAD]) != 0
+    return page.order > 0 or (page.page_flags & masks[HEAD]) != 0
 
 
 @inlined

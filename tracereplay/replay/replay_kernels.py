@@ -143,7 +143,7 @@ def do_ref(
         page.marks &= ~COUNTED
     known = page.marks & COUNTED
     change = change_of(op, val, ret)
-    old_mapcount, old_flags = page.mapcount, page.flags
+    old_mapcount, old_flags = page.mapcount, page.page_flags
     if known and change != 0 and args[A_COUNT] - change != page.count:
         tally[T_RESYNCS] += 1
         page.marks |= CONFLICT
@@ -151,13 +151,15 @@ def do_ref(
         page.marks &= ~CONFLICT
     page.count = args[A_COUNT]
     page.mapcount = mapcount
-    page.flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
-    if page.order > 0 and (pfn & ((1 << page.order) - 1) != 0 or (masks[HEAD] != 0 and page.flags & masks[HEAD] == 0)):
+    page.page_flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
+    if page.order > 0 and (
+        pfn & ((1 << page.order) - 1) != 0 or (masks[HEAD] != 0 and page.page_flags & masks[HEAD] == 0)
+    ):
         page.order = 0  # only heads have references of their own: the folio was split
     if args[A_MAPPING] != 0 and not page.marks & LEARNED:
         learn_mapping(mem, page, args[A_MAPPING])
     page.marks |= COUNTED | SEEN
-    on_lru = (page.flags & masks[LRU]) != 0
+    on_lru = (page.page_flags & masks[LRU]) != 0
     if on_lru:
         page.marks |= ON_LRU
     if typed:

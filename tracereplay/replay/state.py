@@ -80,7 +80,7 @@ PAGE = np.dtype(
         ("alloc_tid", np.int32),
         ("gfp", np.uint32),
         ("count", np.int32),
-        ("flags", np.uint32),  # low 32 bits of page->flags
+        ("page_flags", np.uint32),  # low 32 bits of page->flags
         ("file", np.int32),  # row of the file table, -1 = none
         ("index", np.int32),  # page index in the file, -1 = unknown
         ("refs", np.int32),  # youngest open reference (row of the reference table), -1 = none
@@ -169,7 +169,7 @@ SUSPECT = np.dtype(
         ("alloc_tid", np.int32),
         ("gfp", np.uint32),
         ("count", np.int32),
-        ("flags", np.uint32),
+        ("page_flags", np.uint32),
         ("post_flags", np.uint32),
         ("file", np.int32),
         ("index", np.int32),
