@@ -80,14 +80,12 @@ def take(bits: FlagBits, page: Page, pfn: int, event: Event, val: int, before: i
 def give_back(page: Page, event: Event, left: int, drains_batch: bool) -> None:
     """References are closed until the put is used up, pins by puts of 1024 and more.
 
-    drains_batch -- the put moved the page to the LRU: it ends the reference that the LRU batch had, of no one else.
+    drains_batch -- the put moved the page to the LRU: it ends the reference that the LRU batch had, or the isolation of
+    its own task, of no one else.
     """
     pins = left >= PIN_BIAS
     while left > 0:
-        if drains_batch and not pins:
-            ref = next((ref for ref in page.refs if ref.kind is MOD), None)
-        else:
-            ref = choose(page, event.tid, pins)
+        ref = choose(page, event.tid, pins, drains_batch and not pins)
         if ref is None:
             if not pins:
                 return
@@ -101,10 +99,11 @@ def give_back(page: Page, event: Event, left: int, drains_batch: bool) -> None:
         close(page, ref, event, RefEnd.PUT)
 
 
-def choose(page: Page, tid: int, pins: bool) -> Ref | None:
+def choose(page: Page, tid: int, pins: bool, drains_batch: bool) -> Ref | None:
     """Which one a put of this task gives back.
 
-    Its own isolation, its own others (youngest first); else the oldest plain one, isolation, get of anybody.
+    Its own isolation, its own others (youngest first); else the oldest plain one, isolation, get of anybody. With the
+    page moved to the LRU: its own isolation, else the oldest plain one.
     """
     open_refs = [ref for ref in page.refs if (ref.kind is PIN) == pins]
     wanted: list[tuple[int, Callable[[Ref], bool]]] = [
@@ -114,6 +113,8 @@ def choose(page: Page, tid: int, pins: bool) -> Ref | None:
         (0, lambda ref: ref.kind is ISOLATION),
         (0, lambda ref: True),  # noqa: ARG005
     ]
+    if drains_batch:
+        wanted = [wanted[0], wanted[2]]
     for which, fits in wanted:
         fitting = [ref for ref in open_refs if fits(ref)]
         if fitting:

@@ -194,6 +194,15 @@ def test_a_put_that_drains_the_lru_batch_does_not_end_the_get_of_its_task() -> N
     assert takers(replayed([*taken, *there])) == [(OTHER, 1, RefKind.MOD), (APP, 1, RefKind.MOD)]  # on it before
 
 
+def test_the_task_that_isolated_a_page_gives_its_reference_back_as_it_puts_the_page_on_the_lru() -> None:
+    """move_folios_to_lru() sets PG_lru and drops the reference of the isolation, without a batch."""
+    isolated = [*anon(), ref(20, APP, MOD, 1, 2, 0), ref(30, DRIVER, UNLESS, 1, 3, 0), ref(31, OTHER, MOD, 1, 4, 0)]
+    back = replayed([*isolated, ref(40, DRIVER, PUT, -1, 3, 0, names=("lru",))], watched())
+    assert takers(back) == [(OTHER, 1, RefKind.MOD), (APP, 1, RefKind.MOD)]
+    other = replayed([*isolated, ref(40, WORKER, PUT, -1, 3, 0, names=("lru",))], watched())
+    assert takers(other) == [(OTHER, 1, RefKind.MOD), (DRIVER, 1, RefKind.ISOLATION)]
+
+
 def test_a_batch_whose_reference_was_not_seen_ends_nothing() -> None:
     taken = [*anon(), ref(5, WORKER, UNLESS, 1, 2, 0)]
     assert takers(replayed([*taken, ref(6, WORKER, PUT, -1, 1, 0, names=("lru",))])) == [(WORKER, 1, RefKind.GET)]

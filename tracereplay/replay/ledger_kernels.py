@@ -148,7 +148,8 @@ def take(
 def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -> int:
     """The open reference that a put of this task gives back: row, or -1 where none fits.
 
-    batch -- with this put the page appears on the LRU: it is the reference of an LRU batch (page_ref_mod) that ends.
+    batch -- with this put the page appears on the LRU: it is the reference of an LRU batch (page_ref_mod) that ends, or
+    that of the task which isolated the page and puts it back (move_folios_to_lru(), mm/vmscan.c).
     """
     own_isolation = own_plain = oldest_mod = oldest_get = oldest_isolation = NONE
     row = page.refs
@@ -167,10 +168,10 @@ def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -
                 else:
                     oldest_get = row
         row = ref.next
-    if batch and not pin:
-        return oldest_mod
     if own_isolation != NONE:
         return own_isolation
+    if batch and not pin:
+        return oldest_mod
     if own_plain != NONE:
         return own_plain
     # Somebody else's: LRU batches (plain mod) are drained by others all the time, gets rarely.
