@@ -1,0 +1,60 @@
+"""Whether two opened traces are one: the same recording in two formats (trace.dat and its text, a dataset, packed)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracereplay.parsers.base import TraceInfo, TraceReader
+from tracereplay.parsers.catalog import SPECS
+from tracereplay.schema import PFN, PageStream
+
+# Text prints microseconds, trace-cmd rounds them.
+ROUNDING_NS = 1_000
+MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def same_events(one: TraceReader, other: TraceReader) -> bool:
+    """Whether both hold the same events: equal counts, begin and end, then equal page streams but for their order.
+
+    Streams are read only where everything else is equal.
+    """
+    a, b = one.info, other.info
+    if _counts(a) != _counts(b) or not _may_be_one(a, b):
+        return False
+    return _fingerprint(one) == _fingerprint(other)
+
+
+def _counts(info: TraceInfo) -> dict[str, int]:
+    """Events that the catalogue knows; others have names of their own in each format."""
+    return {name: count for name, count in info.by_event.items() if name in SPECS}
+
+
+def _may_be_one(a: TraceInfo, b: TraceInfo) -> bool:
+    """Whether nothing that both tell of the machine and its clock differs, and both cover the same time."""
+    for what in ("kernel", "machine", "boot_id", "clock"):
+        told, also = getattr(a, what), getattr(b, what)
+        if told is not None and also is not None and told != also:
+            return False
+    times = [(i.start_ns, i.end_ns, i.origin_ns) for i in (a, b)]
+    starts, ends = ([None if t[end] is None else t[end] + t[2] for t in times] for end in (0, 1))
+    return a.clock_unit == b.clock_unit and all(
+        first is not None and second is not None and abs(first - second) <= ROUNDING_NS
+        for first, second in (starts, ends)
+    )
+
+
+def _fingerprint(reader: TraceReader) -> tuple[int, int]:
+    """Entries of the page stream and a sum over them, which does not depend on their order."""
+    entries = total = 0
+    for chunk in reader.stream():
+        entries += len(chunk)
+        total = (total + int(_mixed(chunk).sum(dtype=np.uint64))) & (1 << 64) - 1
+    return entries, total
+
+
+def _mixed(chunk: PageStream) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """A number for each entry, of its operation, CPU and page: all formats tell these alike."""
+    key = chunk.args[:, PFN].astype(np.uint64) * MIX
+    key ^= (chunk.op.astype(np.uint64) << np.uint64(16)) | chunk.cpu
+    key *= MIX
+    return key ^ (key >> np.uint64(29))
