@@ -35,12 +35,11 @@ def _may_be_one(a: TraceInfo, b: TraceInfo) -> bool:
         told, also = getattr(a, what), getattr(b, what)
         if told is not None and also is not None and told != also:
             return False
-    times = [(i.start_ns, i.end_ns, i.origin_ns) for i in (a, b)]
-    starts, ends = ([None if t[end] is None else t[end] + t[2] for t in times] for end in (0, 1))
-    return a.clock_unit == b.clock_unit and all(
-        first is not None and second is not None and abs(first - second) <= ROUNDING_NS
-        for first, second in (starts, ends)
-    )
+    if a.clock_unit != b.clock_unit or None in (a.start_ns, a.end_ns, b.start_ns, b.end_ns):
+        return False
+    shift_ns = a.origin_ns - b.origin_ns
+    begin, end = (a.start_ns or 0) - (b.start_ns or 0), (a.end_ns or 0) - (b.end_ns or 0)
+    return abs(begin + shift_ns) <= ROUNDING_NS and abs(end + shift_ns) <= ROUNDING_NS
 
 
 def _fingerprint(reader: TraceReader) -> tuple[int, int]:

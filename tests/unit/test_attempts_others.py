@@ -15,7 +15,7 @@ from tests.attempt_tables import (
     row,
     scanned,
 )
-from tests.replay_twin import entry, swap_pte
+from tests.replay_twin import Entry, entry, swap_pte
 from tracereplay.attempts.compaction import find_compaction
 from tracereplay.attempts.contig import find_contig
 from tracereplay.attempts.draft import REASON_LONGTERM_PIN, REASON_MEMORY_HOTPLUG, Draft
@@ -27,7 +27,7 @@ from tracereplay.schema import Op
 HOTPLUG = REASON_MEMORY_HOTPLUG
 
 
-def isolation(ms: float, pfn: int, tid: int = DRIVER, mt: int = 5) -> tuple[int, int, int, int, tuple[int, ...]]:
+def isolation(ms: float, pfn: int, tid: int = DRIVER, mt: int = 5) -> Entry:
     """A get of a page in a pageblock of type `mt` (5: MIGRATE_ISOLATE)."""
     return entry(int(ms * MS), tid, Op.REF_MOD_UNLESS, pfn, mt=mt, val=1, count=2, ret=1)
 
@@ -199,9 +199,7 @@ def test_a_compaction_that_the_trace_cuts_off() -> None:
 # -- waits ------------------------------------------------------------------------------------------------------------
 
 
-def waits_of(
-    parts: dict[str, list[dict[str, object]]], entries: list[tuple[int, int, int, int, tuple[int, ...]]]
-) -> list[tuple[str, int, int]]:
+def waits_of(parts: dict[str, list[dict[str, object]]], entries: list[Entry]) -> list[tuple[str, int, int]]:
     draft = Draft("cma_alloc", DRIVER, 0, 9000 * MS, "failed", "event")
     add_waits(attempt_events(parts, entries), draft)
     return [(wait.kind, wait.start_ns // MS, wait.end_ns // MS) for wait in draft.waits]

@@ -92,8 +92,8 @@ def test_other_traces_are_others(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path, other = tmp_path / "trace.txt", tmp_path / "other.txt"
     path.write_text(text)
     reader = open_reader(path)
-    for change in (lambda t: t.replace("pfn=0x1", "pfn=0x2", 1), lambda t: t[: t.rindex("\n", 0, -1) + 1]):
-        other.write_text(change(text))
+    for changed in (text.replace("pfn=0x1", "pfn=0x2", 1), text[: text.rindex("\n", 0, -1) + 1]):
+        other.write_text(changed)
         assert not same_events(reader, open_reader(other))
     assert main(["info", str(path), str(other), "--format", "json"]) == 0
     assert said(json.loads(capsys.readouterr().out)) == []
