@@ -18,6 +18,7 @@ from tracereplay.losses import Loss
 from tracereplay.parsers import perf_data_kernels as kernels
 from tracereplay.parsers.base import TraceInfo, Window, origin_ns
 from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.cpu_coverage import coverage_losses
 from tracereplay.parsers.event_table_kernels import group_rows
 from tracereplay.parsers.event_tables import Place, TableMaker, note_bad_fields, stream_places
 from tracereplay.parsers.format_text import EventFormat
@@ -34,6 +35,7 @@ from tracereplay.parsers.perf_data_scan import Scan, scan
 from tracereplay.parsers.ring_buffer import IDS
 from tracereplay.parsers.ring_buffer_rows import Plan
 from tracereplay.parsers.symbols import Symbols
+from tracereplay.parsers.task_names import NameHistory
 from tracereplay.schema import ARGS, Op, PageStream, irq_context
 
 STACK = STACK_FORMAT.name
@@ -69,7 +71,11 @@ class PerfDataReader:
         self._scan = found = scan(self._sources, self._events)
         self._origin = origin_ns(found.start, found.end)
         self._formats, self._chosen = self._choose_events(found)
-        self._losses = [loss.moved(self._origin) for loss in header.losses + self._events.losses + found.losses]
+        losses = header.losses + self._events.losses + found.losses
+        # without ids of its own each CPU that was online counts
+        online = None if found.cpus else header.online_cpus()
+        losses += coverage_losses(found.activity(), found.cpus, online, told=losses)
+        self._losses = [loss.moved(self._origin) for loss in losses]
         self._losses += self._sample_losses(found)
         self._names = found.tasks.names(self._origin)
         unnamed = sum(1 for tid in found.tasks_seen() if tid not in self._names.last)
@@ -97,6 +103,19 @@ class PerfDataReader:
     def comms(self) -> dict[int, str]:
         """The last names of all tasks, by tid."""
         return self._names.last
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time; see `base.TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """Names over time, from COMM and FORK records."""
+        return self._name_history
+
+    @cached_property
+    def _name_history(self) -> NameHistory:
+        return self._names.history()
 
     @property
     def formats(self) -> dict[str, EventFormat]:

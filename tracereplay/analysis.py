@@ -162,6 +162,7 @@ class Trace:
             pinners=_by_pfn(dumped[1]),
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
+            comm_at=self.reader.comm_at,
             recorded=frozenset(name for name, number in self.reader.info.by_event.items() if number),
         )
 

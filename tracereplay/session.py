@@ -192,10 +192,11 @@ class Session:
 
     def _loss_book(self) -> LossBook:
         book = LossBook()
-        for number, reader in enumerate(self.readers):
-            book.add(f"trace-{number}", reader.losses)
         for reader, numbers in self._machines:
-            if len(numbers) > 1:  # what they lack together; one alone is its own reader
+            losses_of = getattr(reader, "losses_of", None) if len(numbers) > 1 else None
+            for place, number in enumerate(numbers):
+                book.add(f"trace-{number}", self.readers[number].losses if losses_of is None else losses_of(place))
+            if losses_of is not None:  # what they lack together
                 book.add(f"trace-{numbers[0]}", reader.losses)
         if self._log is not None:
             book.add("log-0", self._log.losses)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.task_names import NameHistory
 from tracereplay.schema import Op, PageStream
 
 
@@ -71,6 +72,15 @@ class LossyReader:
     def comm_of(self, tid: int) -> str | None:
         """Likewise."""
         return self._reader.comm_of(tid)
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Likewise."""
+        return self._reader.comm_at(tid, time_ns)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """Likewise."""
+        return self._reader.name_history
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """The tables without the rows in holes; tables left empty are absent."""

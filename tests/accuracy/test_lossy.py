@@ -12,6 +12,7 @@ from tests.accuracy.lossy import Hole, LossyReader, random_holes
 from tests.captures import capture, trace_of
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, Window
+from tracereplay.parsers.task_names import NameHistory
 from tracereplay.parsers.trace_dat import TraceDatReader
 from tracereplay.schema import ARGS, Op, PageStream
 
@@ -28,6 +29,14 @@ class EveryNanosecond:
 
     def comm_of(self, tid: int) -> str | None:
         return f"task-{tid}"
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        del time_ns
+        return self.comm_of(tid)
+
+    @property
+    def name_history(self) -> NameHistory:
+        return NameHistory()
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         del names, window

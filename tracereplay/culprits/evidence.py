@@ -29,7 +29,7 @@ ENDINGS = {
 }
 
 
-def state_of(suspect: Suspect, text: str) -> Evidence:
+def state_of(text: str) -> Evidence:
     """What the events up to the failing test add up to: no event of its own, so it has no time."""
     return Evidence(event="page_ref", time_ns=None, tid=None, cpu=None, text=text)
 
@@ -64,7 +64,6 @@ def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
 def counted(suspect: Suspect) -> Evidence:
     """Its count at the failing test."""
     return state_of(
-        suspect,
         (
             f"pfn {format_pfn(suspect.pfn)} at the test: count={suspect.count} mapcount={suspect.mapcount} "
             f"flags={'|'.join(sorted(suspect.flags)) or 'none'}; {suspect.excess} more than expected, "
@@ -102,9 +101,7 @@ def tried(suspect: Suspect) -> list[Evidence]:
             )
         )
     if suspect.marks & Mark.TOUCHED:
-        rows.append(
-            state_of(suspect, f"pfn {format_pfn(suspect.pfn)}: isolated or tried by the attempt, not migrated or freed")
-        )
+        rows.append(state_of(f"pfn {format_pfn(suspect.pfn)}: isolated or tried by the attempt, not migrated or freed"))
     if suspect.marks & Mark.RESTORED:
         rows.append(
             Evidence(

@@ -37,7 +37,10 @@ def writeback(suspect: Suspect) -> list[Finding]:
         return [Finding(shown=False, candidates=("extra_reference",), evidence=evidence.logged(suspect))]
     if not suspect.reasons & Reason.WRITEBACK and not named:
         return []
-    sure = named or (suspect.awaited and bool(suspect.reasons & Reason.WRITEBACK))
+    # The end of writeback has an event of its own since 5.10 (folio_end_writeback() takes a reference meanwhile): only
+    # a later event that still has the flag shows that the page was under writeback all the time.
+    still = bool(suspect.reasons & Reason.WRITEBACK) and "writeback" in suspect.post_flags
+    sure = named or (suspect.awaited and still)
     rows = [_flag_evidence(suspect, "under writeback")] if suspect.reasons & Reason.WRITEBACK else []
     if named:
         rows.append(

@@ -14,7 +14,7 @@ from tracereplay.schema import Op
 
 RING_BUFFER_FUNCTIONS = ("ring_buffer_resize", "__rb_allocate_pages", "ring_buffer_alloc", "__ring_buffer_alloc")
 TRACER = "the tracer's own ring buffer"
-GFP_MOVABLE = 0x08
+GFP_HIGHMEM, GFP_MOVABLE = 0x02, 0x08  # the same bits in every kernel seen (4.19 to 7.3)
 GFP_MOVABLE_NAMES = ("GFP_HIGHUSER_MOVABLE", "__GFP_MOVABLE", "GFP_TRANSHUGE")
 
 
@@ -55,7 +55,8 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
         Finding(
             shown=True,
             since_ns=suspect.since_alloc_ns,
-            doubt=suspect.draft_isolated,
+            # User memory may be on the LRU whatever it was allocated for (shmem objects of GPU drivers): then it moves.
+            doubt=suspect.draft_isolated or bool(suspect.gfp & GFP_HIGHMEM),
             held_since_ns=suspect.alloc_ns,
             released_ns=suspect.end_ns,
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],

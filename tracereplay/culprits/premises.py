@@ -57,7 +57,7 @@ def _counted(claim: Claim) -> bool:
     suspect = claim.suspect
     if claim.finding.dumped:
         return True
-    if not suspect.marks & Mark.COUNTED or suspect.marks & Mark.CONFLICT:
+    if not suspect.marks & Mark.COUNTED or suspect.marks & (Mark.CONFLICT | Mark.GUESSED):
         return False
     # Of a folio mapped as a whole the head's count shows as much as a small page's; of parts of it, less.
     return suspect.order == 0 or (bool(claim.finding.refs) and suspect.excess == _sum(claim.finding.refs))
@@ -95,9 +95,9 @@ def _not_isolation(claim: Claim) -> bool:
 
 
 def _whose(claim: Claim) -> bool:
-    run = claim.suspect.run
+    run, test_ns = claim.suspect.run, claim.suspect.last_ns
     return all(
-        run.is_user(ref.tid, ref.ns) and ref.irq != IrqContext.INTERRUPT and not ref.shared
+        run.is_user(ref.tid, ref.ns) and ref.irq != IrqContext.INTERRUPT and not ref.shared_by(test_ns)
         for ref in claim.finding.refs
     )
 
@@ -108,7 +108,10 @@ def _when(claim: Claim) -> bool:
         return True
     if not claim.finding.refs:
         return suspect.touched or suspect.named
-    return all(ref.met or (not suspect.touched and ref.ns <= suspect.draft.start_ns) for ref in claim.finding.refs)
+    return all(
+        ref.met_by(suspect.last_ns) or (not suspect.touched and ref.ns <= suspect.draft.start_ns)
+        for ref in claim.finding.refs
+    )
 
 
 CHECKS: Mapping[str, Callable[[Claim], bool]] = {

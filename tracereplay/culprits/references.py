@@ -30,8 +30,9 @@ def takers(suspect: Suspect) -> list[Ref]:
             if ref.kind in (RefKind.GET, RefKind.PIN)
             and ref.ns <= suspect.last_ns
             and (ref.close_ns is None or ref.close_ns > suspect.first_ns)
+            and ref.irq != IrqContext.INTERRUPT
             and not is_kernel_task(ref.tid, suspect.run.name_of(ref.tid, ref.ns))
-            and (ref.met or not suspect.touched)
+            and (ref.met_by(suspect.last_ns) or not suspect.touched)
             and not 0 < ref.before < NO_EXCESS
             # Of a file page that no task isolated, a lone get may be a fault's, kept as the mapping (7.2).
             and (ref.confirmed or suspect.touched or not suspect.marks & Mark.FILE)

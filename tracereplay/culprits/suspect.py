@@ -38,11 +38,19 @@ class Ref:
     end: RefEnd = RefEnd.OPEN
     close_op: int = 0
     before: int = 0
-    met: bool = True
+    met_ns: int | None = 0
     on_lru: bool = True
-    shared: bool = False
+    shared_ns: int | None = None
     irq: IrqContext = IrqContext.TASK
     close_irq: IrqContext = IrqContext.TASK
+
+    def met_by(self, time_ns: int) -> bool:
+        """Whether an attempt had come to the page by then, while the reference was open."""
+        return self.met_ns is not None and self.met_ns <= time_ns
+
+    def shared_by(self, time_ns: int) -> bool:
+        """Whether a put up to then may have given this one back in place of another taker's."""
+        return self.shared_ns is not None and self.shared_ns <= time_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +89,8 @@ class Run:
 
     def name_of(self, tid: int, time_ns: int | None = None) -> str | None:
         """A task's name; a thread id can be used again, so the time matters where names have times."""
-        if time_ns is not None and self.comm_at is not None:
-            comm = self.comm_at(tid, time_ns)
-        else:
-            comm = self.comm_of(tid)
+        timed = self.comm_at if time_ns is not None else None
+        comm = self.comm_of(tid) if timed is None or time_ns is None else timed(tid, time_ns)
         return comm or self.layout.comms.get(tid)
 
     def is_user(self, tid: int, time_ns: int | None = None) -> bool:
@@ -170,7 +176,7 @@ class Suspect:
     @property
     def draft_isolated(self) -> bool:
         """Whether isolation of the attempt's range had succeeded: then has_unmovable_pages() found nothing in it."""
-        return bool(getattr(self.draft, "isolated", False))
+        return self.draft.isolated
 
     @property
     def since_alloc_ns(self) -> int:
@@ -348,9 +354,9 @@ def _ref(row: np.void) -> Ref:
         RefEnd(int(row["end"])),
         int(row["close_op"]),
         int(row["before"]),
-        bool(row["met"]),
+        _time(row["met_ns"]),
         bool(row["on_lru"]),
-        bool(row["shared"]),
+        _time(row["shared_ns"]),
         IrqContext(int(row["irq"])),
         IrqContext(int(row["close_irq"])),
     )

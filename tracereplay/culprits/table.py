@@ -105,7 +105,7 @@ CAUSES: tuple[Cause, ...] = (
         Obstacle.NATURE,
         PAGE_STATE,
         needs=("mm_page_alloc",),
-        absent=("mm_page_free",),
+        absent=("mm_page_free", "mm_filemap_add_to_page_cache"),
         predicate=kernel_pages.unmovable_allocation,
         at_rest=at_rest.unmovable_allocation,
     ),

@@ -1,4 +1,4 @@
-"""The premises of a verdict `proved`, declared once: code, sentence, what refutes it, and the short reason reports give.
+"""The premises of a verdict `proved`, declared once: code, sentence, what refutes it, a short reason for reports.
 
 A cause names those it rests on in the table of causes (`culprits/table.py`); `culprits/premises.py` checks them.
 Where all hold the verdict is `proved`; otherwise it is at most `suggested`, and the result lists those that fail.
@@ -32,7 +32,7 @@ PREMISES: dict[str, Premise] = {
             "shown",
             "An event or a page dump shows the cause itself, not only that the page was not migrated.",
             "The cause is inferred from the page's allocation, its flags or its file alone.",
-            "inferred: no event shows the cause itself",
+            "no event shows the cause itself",
         ),
         Premise(
             "recorded",

@@ -109,7 +109,7 @@ class Task(Struct, kw_only=True, frozen=True):
 
 
 class Request(Struct, kw_only=True):
-    """What was asked for; None where the trace cannot tell."""
+    """What was requested; None where the trace does not show it."""
 
     pages: int | None = None
     align_order: int | None = None
@@ -135,7 +135,7 @@ class Try(Struct, kw_only=True):
 
 
 class Phases(Struct, kw_only=True):
-    """How long the phases of an attempt took; None where they cannot be told apart."""
+    """How long the phases of an attempt took; None where they cannot be separated."""
 
     drain: int | None = None
     isolate: int | None = None
@@ -242,7 +242,7 @@ class Culprit(Struct, kw_only=True):
 
 
 class Attempt(Struct, kw_only=True):
-    """One attempt to empty a range, and what stood in its way."""
+    """One attempt to empty a range, and what blocked it."""
 
     id: str
     input_id: str
@@ -264,13 +264,13 @@ class Attempt(Struct, kw_only=True):
     map: list[MapRun] = field(default_factory=list)
     culprits: list[Culprit] = field(default_factory=list)
     capture_next: list[str] = field(default_factory=list)
-    inventory: bool = False  # nobody made it: what would stand in the way, asked for with --at
+    inventory: bool = False  # not an attempt of the trace: what would block one, requested with --at
 
 
 class Counter(Struct, kw_only=True):
     """Pages in a state, in a CMA area or Movable zone, from this time until the next row of that scope and name.
 
-    name -- free; allocated; cma_alloc: taken by cma_alloc() and not given back; not_seen: no event named them yet.
+    name -- free; allocated; cma_alloc: taken by cma_alloc() and not released; not_seen: no event named them yet.
     """
 
     input_id: str | None = None

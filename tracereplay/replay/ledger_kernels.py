@@ -26,7 +26,8 @@ GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
 
 MOD, GET, PIN, ISOLATION = int(RefKind.MOD), int(RefKind.GET), int(RefKind.PIN), int(RefKind.ISOLATION)
 BY_PUT, BY_LIFE, BY_MAPPING, BY_COUNT = int(RefEnd.PUT), int(RefEnd.LIFE), int(RefEnd.MAPPING), int(RefEnd.COUNT)
-UNKNOWN_CONTEXT = int(IrqContext.UNKNOWN)
+INTERRUPT, UNKNOWN_CONTEXT = int(IrqContext.INTERRUPT), int(IrqContext.UNKNOWN)
+NO_TASK = -2  # no reference is this task's
 REFS, FREE_REF = int(Tally.REFS), int(Tally.FREE_REF)
 
 
@@ -71,7 +72,8 @@ def push_ref(
     ref.ns, ref.close_ns, ref.pfn = stamp.ns, NONE, pfn
     ref.tid, ref.close_tid, ref.val, ref.next = stamp.tid, NONE, val, page.refs
     ref.cpu, ref.op, ref.kind, ref.kept, ref.confirmed = stamp.cpu, stamp.op, kind, 0, 0
-    ref.end, ref.before, ref.met, ref.on_lru, ref.shared = 0, before, 0, off_lru, 0
+    ref.end, ref.before, ref.on_lru = 0, before, off_lru
+    ref.met_ns, ref.shared_ns = NONE, NONE
     ref.irq, ref.close_irq = stamp.irq, UNKNOWN_CONTEXT
     page.refs = row
 
@@ -153,7 +155,9 @@ def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -
     """The open reference that a put of this task gives back: row, or -1 where none fits.
 
     batch -- with this put the page appears on the LRU: it is the reference of an LRU batch (page_ref_mod) that ends.
+    In interrupt context the task that was interrupted gives nothing back: the put is a stranger's.
     """
+    own_tid = stamp.tid if stamp.irq != INTERRUPT else NO_TASK
     own_isolation = own_plain = oldest_mod = oldest_get = oldest_isolation = NONE
     row = page.refs
     while row != NONE:
@@ -161,10 +165,10 @@ def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -
         if (ref.kind == PIN) == pin:
             if ref.kind == ISOLATION:
                 oldest_isolation = row
-                if ref.tid == stamp.tid and own_isolation == NONE:
+                if ref.tid == own_tid and own_isolation == NONE:
                     own_isolation = row
             else:
-                if ref.tid == stamp.tid and own_plain == NONE:
+                if ref.tid == own_tid and own_plain == NONE:
                     own_plain = row
                 if ref.kind == MOD:
                     oldest_mod = row
@@ -186,28 +190,25 @@ def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -
 
 
 @inlined
-def mark_shared(refs: Rows, page: Row, given_back: int) -> None:
-    """A get or pin is about to be given back: another task's that is open may be the one that was meant."""
+def mark_shared(refs: Rows, page: Row, given_back: int, ns: int, rivals_only: bool) -> None:
+    """A reference is about to be given back: another task's get or pin that is open may be the one that was meant.
+
+    rivals_only -- only gets and pins can be mistaken for one another: what ends is a batch's or the migrator's own.
+    """
     closing = refs[given_back]
-    if closing.kind != GET and closing.kind != PIN:
+    if closing.kind == ISOLATION or (closing.kind == MOD and rivals_only):
         return
-    several = False
     row = page.refs
     while row != NONE:
         ref = refs[row]
-        several = several or (ref.kind == closing.kind and ref.tid != closing.tid)
+        rival = ref.tid != closing.tid and (ref.kind == PIN or ref.kind == GET)
+        if rival and ref.shared_ns < 0 and (ref.kind == PIN) == (closing.kind == PIN):
+            ref.shared_ns = ns
         row = ref.next
-    if not several:
-        return
-    row = page.refs
-    while row != NONE:
-        if refs[row].kind == closing.kind:
-            refs[row].shared = 1
-        row = refs[row].next
 
 
 @inlined
-def give_back(refs: Rows, tally: I64, page: Row, stamp: Stamp, val: int, batch: bool) -> None:
+def give_back(refs: Rows, tally: I64, page: Row, stamp: Stamp, val: int, batch: bool, isolating: bool) -> None:
     """A put of `val` (negative): closes what it matches; what was taken unseen leaves nothing to close."""
     left = -val
     pin = left >= GUP_PIN_COUNTING_BIAS
@@ -219,7 +220,7 @@ def give_back(refs: Rows, tally: I64, page: Row, stamp: Stamp, val: int, batch: 
             pin = False
             left %= GUP_PIN_COUNTING_BIAS
             continue
-        mark_shared(refs, page, row)
+        mark_shared(refs, page, row, stamp.ns, batch or isolating)
         ref = refs[row]
         if ref.val > left:
             ref.val -= left
@@ -252,7 +253,7 @@ def become_mappings(refs: Rows, tally: I64, page: Row, mappings: int, stamp: Sta
             ref = refs[row]
             rival = refs[chosen].kind == GET or ref.ns >= refs[chosen].ns
             if ref.kind == GET and row != chosen and ref.tid != refs[chosen].tid and rival:
-                ref.shared = 1
+                ref.shared_ns = stamp.ns if ref.shared_ns < 0 else ref.shared_ns
             row = ref.next
         unlink_ref(refs, tally, page, chosen, stamp, BY_MAPPING)
 
@@ -272,12 +273,12 @@ def end_stale(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
 
 
 @inlined
-def note_visit(refs: Rows, page: Row, attempting: bool, on_lru: bool) -> None:
+def note_visit(refs: Rows, page: Row, ns: int, attempting: bool, on_lru: bool) -> None:
     """An event of the page while references are open: whether an attempt came to it, and whether it is on the LRU."""
     row = page.refs
     while row != NONE:
-        if attempting:
-            refs[row].met = 1
+        if attempting and refs[row].met_ns < 0:
+            refs[row].met_ns = ns
         if on_lru:
             refs[row].on_lru = 1
         row = refs[row].next

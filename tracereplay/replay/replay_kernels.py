@@ -184,13 +184,13 @@ def is_large(masks: I64, page: Row) -> bool:
 
 @inlined
 def refute_guess(page: Row, large: bool) -> None:
-    """A guessed file page whose count is below that of its cache and mappings is anonymous.
+    """A page whose count is below that of a page-cache page with as many mappings is anonymous: the guess ends.
 
     The mapping of an anonymous page that was migrated here is set before its first rmap, as a page-cache page's is.
     """
-    guessed = page.marks & (FILE | GUESSED) == FILE | GUESSED and page.file < 0 and not large
+    guessed = page.marks & GUESSED and page.file < 0 and not large
     if guessed and page.mapcount >= 0 and 0 < page.count < page.mapcount + 2:
-        page.marks = (page.marks | ANON) & ~FILE
+        page.marks = (page.marks | ANON) & ~(FILE | GUESSED)
 
 
 @inlined
@@ -503,9 +503,10 @@ def do_ref(
     page.count += undone
     if change < 0 and remapped >= 0:
         # A put that finds fewer mappings than before is an unmap: it gives no get back.
-        give_back(refs, tally, page, stamp, change, bool(known and on_lru and (old_flags & masks[LRU]) == 0))
+        batch = bool(known and on_lru and (old_flags & masks[LRU]) == 0)
+        give_back(refs, tally, page, stamp, change, batch, isolating)
     if page.refs != NONE:
-        note_visit(refs, page, attempting, on_lru)
+        note_visit(refs, page, stamp.ns, attempting, on_lru)
     if change > 0:
         unexplained = NO_EXCESS if before == NO_EXCESS else max(before - known_refs(refs, page), -NO_EXCESS)
         off_lru = masks[LRU] != 0 and not on_lru

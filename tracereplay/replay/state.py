@@ -117,6 +117,8 @@ REF = np.dtype(
     [
         ("ns", np.int64),
         ("close_ns", np.int64),  # -1 = open
+        ("met_ns", np.int64),  # first time that the task of an attempt came to the page while it was open, -1 = never
+        ("shared_ns", np.int64),  # first time that a put may have meant this one or another taker's, -1 = never
         ("pfn", np.int64),
         ("tid", np.int32),
         ("close_tid", np.int32),  # task of the event that ended it
@@ -131,9 +133,7 @@ REF = np.dtype(
         ("close_op", np.uint8),
         ("end", np.uint8),  # RefEnd
         ("before", np.int16),  # excess just before it was taken that no known reference explains, NO_EXCESS = unknown
-        ("met", np.uint8),  # the task of an attempt came to the page while it was open
         ("on_lru", np.uint8),  # not isolation: the page was off the LRU when it was taken, or on it afterwards
-        ("shared", np.uint8),  # another taker's reference was open when one was given back: it may have been this one
         ("irq", np.uint8),  # IrqContext of the take
         ("close_irq", np.uint8),  # IrqContext of what closed it; UNKNOWN while it is open
     ]

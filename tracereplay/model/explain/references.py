@@ -18,7 +18,7 @@ REFERENCES = {
         "FOLL_LONGTERM moves pages out of CMA and ZONE_MOVABLE first, so one inside means: pinned before "
         "the block became movable, an older kernel, or a driver that uses plain FOLL_PIN or FOLL_GET.",
         what_to_do=(
-            "Have the holder let go: close the VFIO group or the guest, deregister the RDMA memory region, "
+            "Let the holder release the page: close the VFIO group or the guest, deregister the RDMA memory region, "
             "unregister the io_uring buffers (io_uring_unregister_buffers).",
             "Take the contiguous memory before the pinning task starts, or keep that task's memory out of the area.",
             "If a driver pins with FOLL_PIN or FOLL_GET but keeps the page, it must pass FOLL_LONGTERM.",
@@ -75,8 +75,8 @@ REFERENCES = {
         suggests="A page dump in the kernel log whose refcount exceeds mapcount and cache by more than the isolation's "
         "own reference. A user task that drops it later is a suggested holder. In kpageflags: an anonymous page on an "
         "LRU list that is mapped nowhere and not in the swap cache.",
-        confused_with="pin_short and pin_longterm (the same, with the taking seen), lru_batch, and a mapcount read "
-        "before the rmap was updated: the last event of a mapped page can show one too many.",
+        confused_with="task_reference, pin_short and pin_longterm (the same, with the taking seen), lru_batch, and a "
+        "mapcount read before the rmap was updated: the last event of a mapped page can show one too many.",
         what_to_do=(
             "Record again from before the reference is taken; the taker is then named.",
             "Retry: if the page moves in a later attempt, the reference was brief.",
@@ -103,7 +103,7 @@ REFERENCES = {
         proves="page_ref: a +1 by mod (folio_get) on another CPU, dropped later by the drain (release_pages, "
         "lru_add_drain) and no other taker.",
         suggests="The page was allocated under 100 ms before the attempt and no mm_lru_insertion was seen yet.",
-        confused_with="pin_short: a +1 without a stack may be either. Mostly closed since 5.13 and 5.15, where "
+        confused_with="task_reference: a +1 without a stack may be either. Mostly closed since 5.13 and 5.15, where "
         "lru_cache_disable empties the batches for the time of the attempt.",
         what_to_do=(
             "Retry: batches drain within milliseconds to seconds; echo 1 > /proc/sys/vm/compact_memory drains them "
