@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.replay_twin import ANON_MAPPING, FLAG_BITS, entry, flags, stream
-from tracereplay.replay.agreement import READING_NS, History, Reason, compare, disagreeing, reasons
+from tests.support.kpageflags_check import READING_NS, History, Reason, compare, disagreeing, reasons
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.kpage_flags import folio_orders
 from tracereplay.replay.seed import seed, seed_cma
@@ -38,7 +38,7 @@ def test_seeded_pages() -> None:
     assert rows["state"].tolist() == [State.BUDDY, State.ALLOCATED, State.ALLOCATED, 0, 0, State.ALLOCATED]
     assert rows["marks"].tolist() == [0, Mark.ANON, Mark.FILE, 0, 0, Mark.TYPED]
     assert rows["mapcount"].tolist() == [-1, 1, -1, -1, -1, TYPED_MAPCOUNT + PageType.TABLE]
-    assert rows["flags"][1] == flags("uptodate", "lru")
+    assert rows["page_flags"][1] == flags("uptodate", "lru")
     assert made.excess(101) is None  # mapped twice, but its count is not known
 
 

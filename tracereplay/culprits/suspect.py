@@ -400,7 +400,7 @@ def _suspect(
         order=row["order"],
         count=row["count"],
         mapcount=row["mapcount"],
-        flags=_flags(row["flags"], names),
+        flags=_flags(row["page_flags"], names),
         post_flags=_flags(row["post_flags"], names),
         gfp=row["gfp"],
         alloc_ns=row["alloc_ns"] if born else None,

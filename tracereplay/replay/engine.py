@@ -13,13 +13,15 @@ import numpy.typing as npt
 
 from tracereplay.losses import Loss
 from tracereplay.replay import state as st
+from tracereplay.replay.file_kernels import SLOTS_PER_KEY, set_file_slot
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
 from tracereplay.replay.occupancy import StateCounts
+from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.pictures import Pictures
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
 from tracereplay.replay.range_kernels import take_range
-from tracereplay.replay.replay_kernels import SLOTS_PER_KEY, FlagMask, missing_sections, replay, set_file_slot
+from tracereplay.replay.replay_kernels import missing_sections, replay
 from tracereplay.schema import PageStream
 
 RANGE_PAGES_LIMIT = 1 << 22  # 16 GiB of 4 KiB pages: no CMA allocation is larger

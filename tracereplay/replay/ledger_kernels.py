@@ -154,7 +154,8 @@ def take(
 def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -> int:
     """The open reference that a put of this task gives back: row, or -1 where none fits.
 
-    batch -- with this put the page appears on the LRU: it is the reference of an LRU batch (page_ref_mod) that ends.
+    batch -- with this put the page appears on the LRU: it is the reference of an LRU batch (page_ref_mod) that ends, or
+    that of the task which isolated the page and puts it back (move_folios_to_lru(), mm/vmscan.c).
     In interrupt context the task that was interrupted gives nothing back: the put is a stranger's.
     """
     own_tid = stamp.tid if stamp.irq != INTERRUPT else NO_TASK
@@ -175,10 +176,10 @@ def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -
                 else:
                     oldest_get = row
         row = ref.next
-    if batch and not pin:
-        return oldest_mod
     if own_isolation != NONE:
         return own_isolation
+    if batch and not pin:
+        return oldest_mod
     if own_plain != NONE:
         return own_plain
     # Somebody else's: LRU batches (plain mod) are drained by others all the time, gets rarely.
@@ -240,9 +241,8 @@ def become_mappings(refs: Rows, tally: I64, page: Row, mappings: int, stamp: Sta
         row = page.refs
         while row != NONE:
             ref = refs[row]
-            if (ref.kind == MOD and (chosen == NONE or refs[chosen].kind != MOD)) or (
-                ref.kind == GET and chosen == NONE
-            ):
+            better = chosen == NONE or (ref.kind == MOD and refs[chosen].kind != MOD)
+            if better and (ref.kind == MOD or ref.kind == GET):
                 chosen = row
             row = ref.next
         if chosen == NONE:

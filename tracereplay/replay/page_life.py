@@ -121,7 +121,7 @@ def _state(pfn: int, engine: Engine, comm_of: CommOf) -> PageState:
         order=int(row["order"]) if row["state"] != State.UNSEEN else None,
         count=int(row["count"]) if counted else None,
         mapcount=int(row["mapcount"]) if counted else None,
-        flags=engine.flag_names(int(row["flags"])) if counted else [],
+        flags=engine.flag_names(int(row["page_flags"])) if counted else [],
         expected=None if excess is None else int(row["count"]) - excess,
         excess=excess,
         open_references=[

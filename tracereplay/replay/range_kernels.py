@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tracereplay.compiled import njit
 from tracereplay.replay.ledger_kernels import I64, NONE, UNKNOWN_CONTEXT, Memory, Stamp
-from tracereplay.replay.replay_kernels import ALLOCATED, ANON, BORN, FILE, begin_life, find_row
+from tracereplay.replay.life_kernels import begin_life
+from tracereplay.replay.page_kernels import ALLOCATED, ANON, BORN, FILE, find_row
 from tracereplay.replay.state import SECTION_BITS
 
 

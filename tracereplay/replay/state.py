@@ -1,6 +1,6 @@
 """What the model keeps: one row per page frame in sparse sections, one row per reference, one per suspect.
 
-The layout of each row is declared once here; kernels and the plain twin use the same names. Sections are those of
+The layout of each row is declared once here; kernels and the tests' oracle use the same names. Sections are those of
 the kernel's SPARSEMEM, but of 2^11 pages: present only where the trace touches memory, 96 KiB each.
 """
 
@@ -80,7 +80,7 @@ PAGE = np.dtype(
         ("alloc_tid", np.int32),
         ("gfp", np.uint32),
         ("count", np.int32),
-        ("flags", np.uint32),  # low 32 bits of page->flags
+        ("page_flags", np.uint32),  # low 32 bits of page->flags
         ("file", np.int32),  # row of the file table, -1 = none
         ("index", np.int32),  # page index in the file, -1 = unknown
         ("refs", np.int32),  # youngest open reference (row of the reference table), -1 = none
@@ -171,7 +171,7 @@ SUSPECT = np.dtype(
         ("alloc_tid", np.int32),
         ("gfp", np.uint32),
         ("count", np.int32),
-        ("flags", np.uint32),
+        ("page_flags", np.uint32),
         ("post_flags", np.uint32),
         ("file", np.int32),
         ("index", np.int32),
