@@ -210,7 +210,10 @@ def do_ref(
         page.mapcount += 1  # read before the rmap was updated
     after = excess_of(refs, masks, page)
     page.min_excess = min(page.min_excess, after)
-    if 0 < after < NO_EXCESS and change <= 0:
+    # Tasks that exit take their mappings away first and put later, several at once: what a page-cache page shows then is
+    # no excess, and a get that became a mapping unseen (fault-around, 7.2) must not look held.
+    unmapping = remapped < 0 and page.marks & FILE
+    if 0 < after < NO_EXCESS and change <= 0 and not unmapping:
         confirm_refs(refs, page, stamp, after)
     if page.suspect != NONE:
         settle_suspects(suspects, masks, page, stamp, before, after)
