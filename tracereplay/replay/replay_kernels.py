@@ -12,6 +12,7 @@ from tracereplay.compiled import inlined, njit
 from tracereplay.replay.file_kernels import SLOTS_PER_KEY, do_cache_add, learn_mapping
 from tracereplay.replay.ledger_kernels import (
     I64,
+    INTERRUPT,
     MOD,
     NONE,
     Memory,
@@ -268,9 +269,10 @@ def replay(
             continue
         if OP_SET <= what <= OP_UNFREEZE:
             isolating = attempting = False
-            for isolator in range(len(isolators)):
-                if isolators[isolator, 0] == stamp.tid:
-                    isolating, attempting = True, isolators[isolator, 1] != 0
+            if stamp.irq != INTERRUPT:  # what an interrupt does is not done by the task that it interrupts
+                for isolator in range(len(isolators)):
+                    if isolators[isolator, 0] == stamp.tid:
+                        isolating, attempting = True, isolators[isolator, 1] != 0
             do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating, attempting)
         elif what == OP_ALLOC:
             do_alloc(pages, sections, suspects, refs, tally, pfn, order, args[i, A_FLAGS] & 0xFFFFFFFF, stamp)
