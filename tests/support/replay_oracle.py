@@ -16,13 +16,14 @@ from tracereplay.replay.engine import Action, ActionKind
 from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.replay_kernels import MAX_ORDER
 from tracereplay.replay.state import END_PFN, LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, Mark, RefKind, State
-from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, PFN, RET, VAL, Op, PageStream
+from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, PFN, RET, VAL, IrqContext, Op, PageStream
 
 WINDOW = 0xFFFF & ~LIFE_MARKS
 PTES = (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE)
 FREES = {Op.FREE: State.PCP, Op.BUDDY_TAKE: State.PCP, Op.PCP_DRAIN: State.BUDDY}
 CHANGING = (Op.REF_MOD, Op.REF_MOD_AND_TEST, Op.REF_MOD_AND_RETURN, Op.REF_MOD_UNLESS)
-AT_ONE_TIME = (ActionKind.WATCH, ActionKind.UNWATCH, ActionKind.TAKE, ActionKind.PROBE)  # others leave no trace
+BEGINS = (ActionKind.WATCH, ActionKind.ISOLATE)
+AT_ONE_TIME = (*BEGINS, ActionKind.UNWATCH, ActionKind.ISOLATE_END, ActionKind.TAKE, ActionKind.PROBE)  # no others
 # What a suspect keeps of its page.
 AS_PROBED = (
     "count", "mapcount", "page_flags", "marks", "order", "state", "file", "index", "alloc_ns", "alloc_tid", "gfp",
@@ -45,28 +46,32 @@ class ReplayOracle:
         self.suspects: list[Suspect] = []
         self.failed_allocs: list[tuple[int, int, int, int]] = []  # ns, tid, order, gfp
         self.background = set(background_isolators)
-        self.active: list[int] = []
+        self.attempts: list[int] = []  # tasks of the attempts that are watched now
+        self.windows: list[int] = []  # tasks that isolate now, for no attempt: one entry a window
 
     # -- order -----------------------------------------------------------------------------------------------------
 
     def run(self, stream: Iterable[PageStream], actions: Iterable[Action] = ()) -> None:
-        """Everything in order of time: an action to WATCH before the events of its time, the others after them."""
+        """Everything in order of time: what begins before the events of its time, the rest after them."""
         todo = [action for action in actions if action.kind in AT_ONE_TIME]
         todo.sort(key=lambda action: (action.time_ns, AT_ONE_TIME.index(action.kind)))
         for chunk in stream:
-            for ns, cpu, tid, op, args in zip(
+            for ns, cpu, tid, irq, op, args in zip(
                 chunk.time_ns.tolist(),
                 chunk.cpu.tolist(),
                 chunk.tid.tolist(),
+                chunk.irq.tolist(),
                 chunk.op.tolist(),
                 chunk.args,
                 strict=True,
             ):
-                while todo and (todo[0].time_ns < ns or (todo[0].time_ns == ns and todo[0].kind == ActionKind.WATCH)):
+                while todo and (todo[0].time_ns < ns or (todo[0].time_ns == ns and todo[0].kind in BEGINS)):
                     self.act(todo.pop(0))
-                attempting = tid in self.active
-                isolating = attempting or tid in self.background
-                self.apply(Event(ns, cpu, tid, Op(op), args.tolist(), isolating, attempting))
+                event = Event(ns, cpu, tid, Op(op), args.tolist(), IrqContext(irq))
+                # What an interrupt does is not done by the task that it interrupts.
+                event.attempting = tid in self.attempts and not event.interrupt
+                event.isolating = tid in (*self.attempts, *self.windows, *self.background) and not event.interrupt
+                self.apply(event)
         for action in todo:
             self.act(action)
 
@@ -167,11 +172,17 @@ class ReplayOracle:
             page.marks |= Mark.GUESSED | (Mark.ANON if page.mapcount >= 0 or page.order > 0 else Mark.FILE)
 
     def correct_guess(self, page: Page) -> None:
-        """A mapped page with fewer references than its mappings and the page cache would hold is in no page cache."""
-        guessed_file = page.is_(Mark.GUESSED) and page.is_(Mark.FILE) and page.file is None
+        """A mapped page with fewer references than its mappings and the page cache would hold is in no page cache.
+
+        That is no guess any more. The excess of a page of a file was one too low.
+        """
         mappings = page.mapcount + 1
-        if guessed_file and mappings > 0 and 0 < page.count < mappings + 1 and not self.bits.is_large(page):
-            page.marks = (page.marks | Mark.ANON) & ~Mark.FILE
+        if not page.is_(Mark.GUESSED) or page.file is not None or self.bits.is_large(page):
+            return
+        if mappings > 0 and 0 < page.count < mappings + 1:
+            if page.is_(Mark.FILE):
+                page.min_excess = NO_EXCESS
+            page.marks = (page.marks | Mark.ANON) & ~(Mark.FILE | Mark.GUESSED)
 
     # -- references ------------------------------------------------------------------------------------------------
 
@@ -191,14 +202,13 @@ class ReplayOracle:
         if op in (Op.REF_FREEZE, Op.REF_UNFREEZE):
             self.freeze(event, pfn, page)
             return
-        if op is Op.REF_MOD_UNLESS and event.isolating:
+        if op is Op.REF_MOD_UNLESS and event.attempting:
             page.marks |= Mark.TOUCHED
         # An unmap takes its mapping away together with its count: the excess before it is the one after.
         unmap = change < 0 and new_mappings < 0
         self.became_mappings(event, page, new_mappings)
         before = ledger.excess(self.bits, page, 0 if unmap else change)
-        if was_counted:
-            ledger.end_stale(self.bits, page, event, before)
+        ledger.end_stale(self.bits, page, event, before)
         if change < 0 and not unmap:
             now_on_lru = self.bits.has(page.page_flags, FlagMask.LRU)
             ledger.give_back(page, event, -change, was_counted and now_on_lru and not was_on_lru)
@@ -285,7 +295,7 @@ class ReplayOracle:
             if smallest != NO_EXCESS:
                 suspect.confirmed = max(suspect.confirmed, smallest)
         if suspect.clear_ns is None and after <= 0:
-            suspect.clear_ns, suspect.clear_tid = event.ns, event.tid
+            suspect.clear_ns, suspect.clear_tid, suspect.clear_irq = event.ns, event.tid, event.irq
         if suspect.unlock_ns is None and not self.bits.has(page.page_flags, FlagMask.LOCKED):
             suspect.unlock_ns = event.ns
         if suspect.written_ns is None and not self.bits.has(page.page_flags, FlagMask.WRITEBACK):
@@ -302,18 +312,22 @@ class ReplayOracle:
 
     def act(self, action: Action) -> None:
         """One action."""
-        if action.kind is ActionKind.UNWATCH:
-            if action.tid in self.active:
-                self.active.remove(action.tid)
+        known = [] if action.tid is None else [action.tid]
+        if action.kind is ActionKind.ISOLATE:
+            self.windows += known
+        elif action.kind in (ActionKind.UNWATCH, ActionKind.ISOLATE_END):
+            begun = self.attempts if action.kind is ActionKind.UNWATCH else self.windows
+            if action.tid in begun:
+                begun.remove(action.tid)
         elif action.kind is ActionKind.WATCH:
-            self.active += [] if action.tid is None else [action.tid]
+            self.attempts += known
             for page in self._seen(action):
                 page.marks &= LIFE_MARKS
                 page.min_excess = ledger.excess(self.bits, page)
         elif action.kind is ActionKind.TAKE:
             for page in self._seen(action):
-                begun = page.state is State.ALLOCATED and page.alloc_tid == -1
-                if not begun or page.is_(Mark.ANON, Mark.FILE):
+                fresh = page.state is State.ALLOCATED and page.alloc_tid == -1
+                if not fresh or page.is_(Mark.ANON, Mark.FILE):
                     self.begin_life(page, Event(action.time_ns, 0, -1, Op.NONE, []), 0)
         elif action.kind is ActionKind.PROBE:
             named_pfn = action.named_pfn if action.named_file is None else self.find_file(action, *action.named_file)
