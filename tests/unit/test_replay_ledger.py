@@ -232,6 +232,13 @@ def test_a_get_that_may_have_become_the_mapping_is_shared() -> None:
     plain = ref(2, APP, MOD, 1, 3, -1, mapping=FILE_MAPPING)
     late = replayed([*events[:2], older, plain, mapped])
     assert opened(late, "shared_ns") == [(WORKER, NEVER), (OTHER, NEVER)]
+    again = [
+        ref(ns, tid, op, 1, ns, mapcount, mapping=FILE_MAPPING)
+        for ns, tid, op, mapcount in ((2, APP, MOD, -1), (3, APP, MOD, -1), (4, OTHER, UNLESS, -1),
+                                      (5, WORKER, UNLESS, 0), (6, WORKER, UNLESS, 1))
+    ]  # fmt: skip
+    first = replayed([*cached()[:2], *again])  # two plain ones became mappings: the first time counts
+    assert opened(first, "shared_ns") == [(WORKER, NEVER), (WORKER, 6), (OTHER, 5)]
 
 
 # -- LRU batches ---------------------------------------------------------------------------------------------------
