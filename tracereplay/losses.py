@@ -35,7 +35,8 @@ class LossKind:
     # Whether events that would have mattered may be missing in its interval: then absence proves nothing there.
     hides_events: bool = False
     # Why a verdict that it weakens is not proved, in a few words; "" takes `doc`. Placeholders, each a phrase or empty:
-    # {count} "1,203 events", {cpu} "CPU 1", {on} " on CPU 1", {before} " before 6.130 s", {detail} the loss's own.
+    # {count} "1,203 events", {cpu} "CPU 1", {on} " on CPU 1", {before} " before 6.130 s", {after} " after 6.130 s",
+    # {detail} the loss's own.
     reason: str = ""
 
 
@@ -89,6 +90,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Nothing is wrong if the CPU idled; otherwise see whether its recorder stopped (disk full, killed), and "
             "copy its whole buffer.",
             hides_events=True,
+            reason="{cpu} recorded nothing{after}",
         ),
         LossKind(
             "cpu_silent",
@@ -97,6 +99,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Nothing is wrong if the CPU idled or was offline; otherwise record all CPUs (trace-cmd record without -M, "
             "perf record -a) and pass the files of all of them.",
             hides_events=True,
+            reason="{cpu} recorded nothing",
         ),
         LossKind(
             "trace_gap",

@@ -103,7 +103,10 @@ def releaser(suspect: Suspect, refs: tuple[Ref, ...]) -> Task | None:
 
 def longterm_pins(suspect: Suspect) -> list[Finding]:
     """pin_longterm: a pin whose stack names a user of FOLL_LONGTERM. Duration alone does not show it."""
-    return [finding for finding in held_references(suspect) if _longterm(suspect, finding)]
+    found = [finding for finding in held_references(suspect) if _longterm(suspect, finding)]
+    for finding in found:
+        finding.candidates = ()
+    return found
 
 
 def short_pins(suspect: Suspect) -> list[Finding]:
@@ -209,6 +212,7 @@ def dumped_pins(suspect: Suspect) -> list[Finding]:
     return [
         Finding(
             shown=False,
+            dumped=True,
             candidates=("pin_longterm", "extra_reference"),
             mechanism="FOLL_PIN",
             released_ns=suspect.end_ns,
