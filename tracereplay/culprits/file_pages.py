@@ -132,7 +132,7 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
         Finding(
             shown=sure,
             since_ns=suspect.since_alloc_ns,
-            doubt=counted and suspect.excess > 0,
+            doubt=counted and max(suspect.excess, suspect.excess_at_test) > 0,
             holder_name=_file_name(suspect),
             candidates=() if sure else ("extra_reference", "no_migration_handler"),
             held_since_ns=suspect.alloc_ns,

@@ -11,17 +11,16 @@ from dataclasses import dataclass
 
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Ref, Suspect
-from tracereplay.replay.state import NO_EXCESS, Mark, RefKind
+from tracereplay.replay.state import NO_EXCESS, Mark, RefEnd, RefKind
 from tracereplay.schema import IrqContext
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A finding with the page it is about, and the kinds of events whose absence its cause uses."""
+    """A finding with the page it is about."""
 
     suspect: Suspect
     finding: Finding
-    absent: tuple[str, ...]
 
 
 def judge(
@@ -31,12 +30,15 @@ def judge(
     holder_premises: tuple[str, ...],
     absent: tuple[str, ...],
 ) -> None:
-    """Give the finding its verdicts, the premises that fail, and the losses that weaken it."""
+    """Give the finding its verdicts, the premises that fail, and the losses that weaken it.
+
+    absent -- the kinds of events whose absence its cause uses.
+    """
     if finding.shown is None:
         return
-    claim = Claim(suspect, finding, absent)
+    claim = Claim(suspect, finding)
     if finding.since_ns is not None:
-        finding.weakened_by = suspect.hiding(finding.since_ns)
+        finding.weakened_by = suspect.hiding(finding.since_ns, absent)
     failed = [code for code in premises if not CHECKS[code](claim)]
     finding.verdict = "suggested" if failed else "proved"
     if finding.holder is not None:
@@ -48,9 +50,7 @@ def judge(
 
 
 def _recorded(claim: Claim) -> bool:
-    if claim.finding.since_ns is None:
-        return True
-    return not claim.finding.weakened_by and not claim.suspect.run.not_recorded(claim.absent)
+    return not claim.finding.weakened_by
 
 
 def _counted(claim: Claim) -> bool:
@@ -74,10 +74,13 @@ def _needed(claim: Claim) -> bool:
         return True
     if not refs or any(0 < ref.before < NO_EXCESS for ref in refs) or suspect.excess != _sum(refs):
         return False
-    ends = [ref.close_ns for ref in refs]
-    if any(end is None for end in ends):
-        return all(ref.before <= 0 for ref in refs)
-    last = max(end for end in ends if end is not None)
+    ends = [ref.close_ns for ref in refs if ref.close_ns is not None]
+    if len(ends) < len(refs):
+        # Still open in the ledger: then the excess has not ended either.
+        return suspect.clear_ns is None and all(ref.before <= 0 for ref in refs)
+    if any(ref.end == RefEnd.COUNT for ref in refs):
+        return False  # it ended unseen, perhaps before the test
+    last = max(ends)
     gone = suspect.end_ns is not None and suspect.end_ns <= last
     return gone or (suspect.clear_ns is not None and suspect.clear_ns <= last)
 
