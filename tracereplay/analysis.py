@@ -18,6 +18,7 @@ from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
 from tracereplay.culprits.decide import judge
+from tracereplay.culprits.exits import EXIT_EVENT, Exits
 from tracereplay.culprits.stacks import Stacks
 from tracereplay.culprits.suspect import Run
 from tracereplay.culprits.table import events_not_recorded
@@ -165,6 +166,7 @@ class Trace:
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
             comm_at=self.reader.comm_at,
+            exit_of=Exits(self._exit_events).of,
         )
 
     def _logs(self) -> Log:
@@ -203,6 +205,9 @@ class Trace:
         if not self.reader.info.has_stacks:
             return None
         return self.reader.tables(("kernel_stack",), self.window(start_ns, end_ns)).get("kernel_stack")
+
+    def _exit_events(self) -> pa.Table | None:
+        return self.reader.tables((EXIT_EVENT,)).get(EXIT_EVENT) if EXIT_EVENT in self.reader.info.by_event else None
 
     def _name_address(self, address: int) -> str | None:
         symbols = getattr(self.reader, "symbols", None)

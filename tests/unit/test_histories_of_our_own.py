@@ -113,7 +113,7 @@ def test_a_passing_get_at_the_test_explains_nothing(tmp_path: Path) -> None:
     h.old_anon(B)
     h.failing_cma(passing=[(A, PFN)])
     h.put(C)
-    assert told(h.blame(tmp_path)) == ["extra_reference proved (shown), task-c suggested"]
+    assert told(h.blame(tmp_path)) == ["extra_reference proved (whose), task-c suggested"]
 
 
 def test_a_passing_get_beside_one_that_is_kept(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_an_excess_from_before_the_get_is_somebody_elses(tmp_path: Path) -> None
     h.put(A)
     h.wait(MS)
     h.put(C)
-    assert told(h.blame(tmp_path)) == ["extra_reference proved (shown), task-c suggested"]
+    assert told(h.blame(tmp_path)) == ["extra_reference proved (whose), task-c suggested"]
 
 
 # -- whose -------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The one place where a verdict is given: every premise of a claim is checked (declared in model/premises.py).
 
 Proved = all premises of the cause hold; otherwise `suggested`, with the codes of those that fail. The verdict of a
-holder rests on the premises of its cause and on those of the holder.
+holder rests on the premises of its cause, and on `whose`: that the events show it to be the holder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ def judge(
     suspect: Suspect,
     finding: Finding,
     premises: tuple[str, ...],
-    holder_premises: tuple[str, ...],
     absent: tuple[str, ...],
 ) -> None:
     """Give the finding its verdicts, the premises that fail, and the losses that weaken it.
@@ -42,10 +41,9 @@ def judge(
     failed = [code for code in premises if not CHECKS[code](claim)]
     finding.verdict = "suggested" if failed else "proved"
     if finding.holder is not None:
-        unheld = [code for code in holder_premises if code not in premises and not CHECKS[code](claim)]
-        unheld += [] if finding.holder_shown or "shown" in failed else ["shown"]
-        finding.holder_verdict = "suggested" if failed or unheld else "proved"
-        failed += unheld
+        if not finding.holder_shown and "whose" not in failed:
+            failed.append("whose")
+        finding.holder_verdict = "suggested" if failed else "proved"
     finding.premises_failed = tuple(failed)
 
 

@@ -86,6 +86,7 @@ def _held_by(suspect: Suspect, refs: tuple[Ref, ...]) -> Finding:
         evidence=[
             *evidence.allocated(suspect),
             *(row for ref in refs for row in evidence.taken(suspect, ref)),
+            *evidence.exited(suspect, refs),
             evidence.counted(suspect),
             *evidence.tried(suspect),
             *evidence.logged(suspect),

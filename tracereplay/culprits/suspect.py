@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.draft import Draft, Moment
 from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 from tracereplay.model.result import Allocation, File, Task
@@ -43,6 +43,7 @@ class Ref:
     shared_ns: int | None = None
     irq: IrqContext = IrqContext.TASK
     close_irq: IrqContext = IrqContext.TASK
+    close_cpu: int | None = None
 
     def met_by(self, time_ns: int) -> bool:
         """Whether an attempt had come to the page by then, while the reference was open."""
@@ -78,6 +79,7 @@ class Run:
     snapshot: PageWords | None = None  # the pages' flags, where there is no trace
     stack_of: Callable[[int, int, int], tuple[str, ...] | None] = lambda _ns, _cpu, _tid: None
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
+    exit_of: Callable[[int, int, int], Moment | None] = lambda _tid, _since_ns, _until_ns: None
     comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
 
     def task(self, tid: int | None, time_ns: int | None = None) -> Task | None:
@@ -363,6 +365,7 @@ def _ref(row: np.void) -> Ref:
         _time(row["shared_ns"]),
         IrqContext(int(row["irq"])),
         IrqContext(int(row["close_irq"])),
+        None if row["close_ns"] < 0 else int(row["close_cpu"]),
     )
 
 

@@ -54,7 +54,6 @@ class Cause:
     code: str
     obstacle: Obstacle
     premises: tuple[str, ...] = ()
-    holder_premises: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     predicate: Predicate | None = None
@@ -226,7 +225,7 @@ def decide(suspect: Suspect) -> list[tuple[Cause, Finding]]:
             met.add(cause.obstacle)
             found += [(cause, finding) for finding in findings]
     for cause, finding in found:
-        judge(suspect, finding, cause.premises, cause.holder_premises, cause.absent)
+        judge(suspect, finding, cause.premises, cause.absent)
     return found
 
 
