@@ -28,6 +28,7 @@ from tests.support.event_histories import (
 )
 from tracereplay.culprits.table import PAGE_REF
 from tracereplay.model.result import Culprit, Result
+from tracereplay.reports.holder_wording import story
 
 PROVED = ["task_reference proved, task-a proved"]
 
@@ -276,6 +277,62 @@ def test_a_pin_whose_end_is_stamped_before_it(tmp_path: Path) -> None:
     h.put(B)
     row = only(h.blame(tmp_path))
     assert (row.cause, row.taken_by) == ("extra_reference", None)
+
+
+# -- takers that are gone ----------------------------------------------------------------------------------------------
+
+
+def outlived(*, exits: bool = True, unmapped: bool = True) -> History:
+    """A's own page, of which it takes a reference that outlives its mapping and A itself; C lets go of it."""
+    h = History()
+    h.anon(A)
+    h.get(A)
+    if unmapped:
+        h.pages[PFN].mapcount = -1
+        h.put(A)
+    if exits:
+        h.event(A, "sched_process_exit: comm=task-a pid=101 prio=120")
+    h.failing_cma()
+    h.put(C)
+    return h
+
+
+def test_a_taker_that_has_exited_is_said_to(tmp_path: Path) -> None:
+    result = outlived().blame(tmp_path)
+    assert told(result) == PROVED
+    row = only(result)
+    assert (row.released_by and row.released_by.comm) == "task-c"
+    (gone,) = (item for item in row.evidence if item.event == "sched_process_exit")
+    assert (gone.tid, gone.cpu, gone.text) == (A.tid, 0, "the task that took the reference exited; "
+                                               "the reference outlived it")  # fmt: skip
+    assert story([row], "ns").startswith("held by task-a (101), which has exited since ")
+
+
+def test_a_taker_that_lives_or_exits_later_is_not(tmp_path: Path) -> None:
+    h = outlived(exits=False)
+    h.event(A, "sched_process_exit: comm=task-a pid=101 prio=120")
+    row = only(h.blame(tmp_path))
+    assert not any(item.event == "sched_process_exit" for item in row.evidence)
+    assert "exited" not in story([row], "ns")
+
+
+@pytest.mark.parametrize("unmapped", [True, False])
+def test_a_page_that_no_task_maps_any_more_is_said_to(unmapped: bool, tmp_path: Path) -> None:
+    row = only(outlived(unmapped=unmapped).blame(tmp_path))
+    assert any("no task maps the page any more" in item.text for item in row.evidence) == unmapped
+
+
+def test_a_reference_that_ended_with_the_page_is_not_given_back(tmp_path: Path) -> None:
+    h = History()
+    h.anon(B)
+    h.get(A)
+    h.failing_cma()
+    h.event(C, f"mm_page_free: page=00000000deadbeef pfn={PFN:#x} order=0")
+    row = only(h.blame(tmp_path))
+    assert [item.text for item in row.evidence if item.event == "mm_page_free"] == [
+        "pfn 0x1e010: the reference of 1 ended with the page, which was freed, moved or allocated anew"
+    ]
+    assert row.released_by is None
 
 
 # -- not_isolation -----------------------------------------------------------------------------------------------------
