@@ -44,6 +44,7 @@ class Who(NamedTuple):
 
 A, B, C = Who("task-a", 101), Who("task-b", 102), Who("task-c", 103)
 DRIVER = Who("cma-driver", 500, 1)
+PROVED = ["task_reference proved, task-a proved"]  # what `told` says of `held_by()`
 
 
 @dataclass(slots=True)
@@ -253,11 +254,11 @@ class History:
             + "\n"
         )
 
-    def blame(self, folder: Path, **options: Path) -> Result:
+    def blame(self, folder: Path) -> Result:
         """What the tool makes of it."""
         (folder / "trace.txt").write_text(self.text())
         (folder / "layout.toml").write_text(LAYOUT)
-        return tracereplay.open(folder / "trace.txt", layout=folder / "layout.toml", **options).blame()
+        return tracereplay.open(folder / "trace.txt", layout=folder / "layout.toml").blame()
 
 
 def culprits(result: Result, pfn: int = PFN) -> list[Culprit]:
@@ -274,3 +275,19 @@ def told(result: Result, pfn: int = PFN) -> list[str]:
         + (f", {row.holder.comm} {row.holder_verdict}" if row.holder else "")
         for row in culprits(result, pfn)
     ]
+
+
+def held_by(who: Who = A, history: History | None = None, putter: Who | None = None) -> History:
+    """B's page, of which another task takes a reference, keeps it over a failing attempt, and gives it back."""
+    h = history or History()
+    h.anon(B)
+    h.get(who)
+    h.failing_cma()
+    h.put(putter or who)
+    return h
+
+
+def only(result: Result, pfn: int = PFN) -> Culprit:
+    """The one row on the page."""
+    (row,) = culprits(result, pfn)
+    return row

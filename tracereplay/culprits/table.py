@@ -243,10 +243,15 @@ def _explained(cause: Cause, met: set[Obstacle], suspect: Suspect) -> bool:
     return False
 
 
+# Recorded with an event that is rare: where it occurs, so would the other.
+RECORDED_WITH = {"mm_filemap_add_to_page_cache": "mm_filemap_delete_from_page_cache"}
+
+
 def events_not_recorded(recorded: Collection[str]) -> list[Loss]:
     """A loss for each kind of event whose absence some cause uses, where others of its group are in the trace."""
     groups = [cause.absent for cause in CAUSES if any(name in recorded for name in cause.absent)]
-    missing = dict.fromkeys(name for group in groups for name in group if name not in recorded)
+    names = dict.fromkeys(name for group in groups for name in group)
+    missing = [name for name in names if name not in recorded and RECORDED_WITH.get(name) not in recorded]
     return [Loss(EVENTS_NOT_RECORDED, detail=name) for name in missing]
 
 
