@@ -29,6 +29,7 @@ from tests.perf_data_builder import (
     compressed,
 )
 from tracereplay.errors import InputError
+from tracereplay.inputs import LossBook
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.perf_data import PerfDataReader
@@ -225,6 +226,16 @@ def test_lost_records(read: Any) -> None:
         Loss("lost_events", 5, 0, 2000, None),
         Loss("lost_events", 3, 1, 1950, None),
     ]
+
+
+def test_equal_lost_records_add_up(read: Any) -> None:
+    """Two records of one event each, with no sample between them, are two events: as perf counts them."""
+    make = Maker()
+    records = make.sample(1000, 0, 1, make.alloc(1, 1)) + make.lost_samples(1100, 0, 1) + make.lost_samples(1200, 0, 1)
+    reader = read(PerfFile.usual(make, records).file())
+    book = LossBook()
+    book.add("trace-0", reader.losses)
+    assert [(row.count, row.cpu) for row in book.listed() if row.code == "lost_events"] == [(2, 0)]
 
 
 def test_losses_told_at_the_end(read: Any) -> None:
