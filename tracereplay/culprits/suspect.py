@@ -10,6 +10,7 @@ import numpy as np
 
 from tracereplay.attempts.draft import Draft
 from tracereplay.layout.layout import Layout
+from tracereplay.loss_index import LossIndex
 from tracereplay.losses import Loss
 from tracereplay.model.result import Allocation, File, Task
 from tracereplay.replay.engine import Engine
@@ -80,6 +81,10 @@ class Run:
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
     comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
     recorded: frozenset[str] | None = None  # kinds of events that occur in the trace; None: not known
+    _loss_index: LossIndex = field(init=False)  # of `losses`
+
+    def __post_init__(self) -> None:
+        self._loss_index = LossIndex(self.losses)
 
     def task(self, tid: int | None, time_ns: int | None = None) -> Task | None:
         """The task with its name, at a time where one is given; pid only where a listing has it."""
@@ -118,9 +123,9 @@ class Run:
         rows = self.migrate_failures.get(pfn, ()) if draft.basis == "log" else ()
         return next((row for row in rows if row["kind"] != "soft_offline"), None)
 
-    def hiding(self, start_ns: int, end_ns: int) -> list[str]:
+    def hiding(self, start_ns: int, end_ns: int) -> Sequence[str]:
         """Losses that may have hidden events in this interval."""
-        return [name for name, loss in self.losses if loss.kind.hides_events and loss.touches(start_ns, end_ns)]
+        return self._loss_index.touching(start_ns, end_ns)
 
 
 @dataclass(slots=True)
@@ -248,7 +253,7 @@ class Suspect:
         """Whether it lies in a CMA area."""
         return self.draft.operation == "cma_alloc" or self.run.layout.area_of(self.pfn) is not None
 
-    def hiding(self, since_ns: int | None = None) -> list[str]:
+    def hiding(self, since_ns: int | None = None) -> Sequence[str]:
         """Losses that may have hidden events between `since_ns` (the attempt's start) and the last probe."""
         return self.run.hiding(self.draft.start_ns if since_ns is None else since_ns, self.last_ns)
 
