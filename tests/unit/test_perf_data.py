@@ -335,6 +335,21 @@ def test_killed(read: Any) -> None:
     assert (reader.info.start_ns, reader.info.end_ns) == (1000, 3000)
 
 
+@pytest.mark.parametrize(("missing", "left"), [(7, "its features"), (170, "its features"), (-1, "table of features")])
+def test_a_file_without_its_last_bytes_says_so(read: Any, missing: int, left: str) -> None:
+    """Features stand behind the records: no sample is missing."""
+    make = Maker()
+    whole = PerfFile.usual(make, make.sample(1000, 0, 1, make.alloc(1, 1)) + make.sample(1100, 0, 1, make.alloc(1, 2)))
+    whole.features[3] = bytes(200)
+    data = whole.file()
+    records_end = data.index(whole.records) + len(whole.records)
+    cut = read(data[:-missing] if missing > 0 else data[: records_end + 20])
+    (loss,) = (loss for loss in cut.losses if loss.code == "truncated")
+    assert left in loss.detail
+    assert loss.start_ns == 1100
+    assert not [loss for loss in read(data).losses if loss.code == "truncated"]
+
+
 def test_a_pipe_may_end_anywhere(read: Any) -> None:
     make = Maker()
     data = PerfFile.usual(make, usual_records(make)).pipe()
