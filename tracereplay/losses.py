@@ -6,7 +6,7 @@ the advice, and verdicts whose window a row touches name it in `weakened_by`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -306,3 +306,15 @@ class Loss:
     def touches(self, start_ns: int, end_ns: int) -> bool:
         """Whether its interval overlaps [start_ns, end_ns]."""
         return (self.start_ns is None or self.start_ns <= end_ns) and (self.end_ns is None or self.end_ns >= start_ns)
+
+
+def added_up(losses: Iterable[Loss]) -> list[Loss]:
+    """The losses of one input, one for each place and detail, with the sum of the counts that are known.
+
+    A reader lists each loss once: two records that tell of 1 lost event in the same place tell of 2.
+    """
+    sums: dict[tuple[Loss, bool], int] = {}
+    for loss in losses:
+        key = replace(loss, count=None), loss.count is None
+        sums[key] = sums.get(key, 0) + (loss.count or 0)
+    return [replace(loss, count=None if is_unknown else count) for (loss, is_unknown), count in sums.items()]

@@ -10,6 +10,7 @@ import numpy as np
 
 from tracereplay.attempts.draft import Draft, Moment
 from tracereplay.layout.layout import Layout
+from tracereplay.loss_index import LossIndex
 from tracereplay.losses import Loss
 from tracereplay.model.result import Allocation, File, Task
 from tracereplay.replay.engine import Engine
@@ -81,6 +82,7 @@ class Run:
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
     exit_of: Callable[[int, int, int], Moment | None] = lambda _tid, _since_ns, _until_ns: None
     comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
+    _loss_indexes: dict[tuple[str, ...], LossIndex] = field(default_factory=dict)  # by kinds of events
 
     def task(self, tid: int | None, time_ns: int | None = None) -> Task | None:
         """The task with its name, at a time where one is given; pid only where a listing has it."""
@@ -115,9 +117,12 @@ class Run:
         rows = self.migrate_failures.get(pfn, ()) if draft.basis == "log" else ()
         return next((row for row in rows if row["kind"] != "soft_offline"), None)
 
-    def hiding(self, start_ns: int, end_ns: int, names: Sequence[str]) -> list[str]:
+    def hiding(self, start_ns: int, end_ns: int, names: Sequence[str]) -> Sequence[str]:
         """Losses that may have hidden events of these kinds in this interval."""
-        return [name for name, loss in self.losses if loss.may_hide(names) and loss.touches(start_ns, end_ns)]
+        kinds = tuple(names)
+        if kinds not in self._loss_indexes:
+            self._loss_indexes[kinds] = LossIndex((name, loss) for name, loss in self.losses if loss.may_hide(kinds))
+        return self._loss_indexes[kinds].touching(start_ns, end_ns)
 
 
 @dataclass(slots=True)
@@ -259,7 +264,7 @@ class Suspect:
         """Whether it lies in a CMA area."""
         return self.draft.operation == "cma_alloc" or self.run.layout.area_of(self.pfn) is not None
 
-    def hiding(self, since_ns: int, names: Sequence[str]) -> list[str]:
+    def hiding(self, since_ns: int, names: Sequence[str]) -> Sequence[str]:
         """Losses that may have hidden events of these kinds between `since_ns` and the last probe."""
         return self.run.hiding(since_ns, self.last_ns, names)
 
