@@ -42,6 +42,7 @@ class Draft:
     # range that is not MIGRATE_CMA (has_unmovable_pages(), mm/page_isolation.c). None: no event shows it.
     isolated_ns: int | None = None
     nothing_tried: bool = False  # the event of its end shows that no range was tried
+    parent_id: str | None = None  # the request that it is a part of (attempts/unplug.py)
     asked: bool = False  # nobody made it: an inventory of what would stand in the way
 
     @property

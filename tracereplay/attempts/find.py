@@ -13,6 +13,7 @@ from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.longterm import find_longterm
 from tracereplay.attempts.offline import find_offline
 from tracereplay.attempts.waits import add_waits
+from tracereplay.attempts.unplug import name_requests
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.model.result import Try
@@ -39,6 +40,7 @@ def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Draft
     for draft in drafts[seen:]:
         _add_extent(events, layout, draft)
     return sorted(drafts, key=lambda draft: (draft.start_ns, draft.id))
+    name_requests(drafts, layout, events.comm_of)
 
 
 def _add_extent(events: AttemptEvents, layout: Layout, draft: Draft) -> None:

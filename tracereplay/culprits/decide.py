@@ -119,6 +119,7 @@ def _attempt(run: Run, draft: Draft, input_id: str, culprits: list[Culprit]) -> 
         task=run.task(draft.tid),
         start_ns=draft.start_ns,
         end_ns=draft.end_ns,
+        parent_id=draft.parent_id,
         request=draft.request,
         outcome=draft.outcome,
         outcome_basis=draft.basis,
