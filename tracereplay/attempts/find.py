@@ -11,11 +11,12 @@ from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.inferred_start import inferred_end, inferred_start
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.longterm import find_longterm
+from tracereplay.attempts.meetings import given_up
 from tracereplay.attempts.offline import find_offline
 from tracereplay.attempts.waits import add_waits
 from tracereplay.attempts.unplug import name_requests
 from tracereplay.layout.layout import Layout
-from tracereplay.layout.spans import Spans, merge_spans
+from tracereplay.layout.spans import Spans, merge_spans, within
 from tracereplay.model.result import Try
 from tracereplay.replay.engine import Action, ActionKind
 
@@ -124,9 +125,23 @@ def _named(draft: Draft, one: Try) -> int | None:
 
 def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action]:
     actions = []
+    """At each failing test, and before it where the try gave a batch up: its pages may be let go before the test."""
     for one in probed_tries(draft):
         named = _named(draft, one)
         actions.append(
+        last = given_up(events, draft, one)
+        if last is not None:
+            spans = within(tested_spans(draft, one), last.start_pfn, last.end_pfn)
+            actions.append(
+                Action(
+                    last.end_ns,
+                    ActionKind.PROBE,
+                    blocking_key(number),
+                    spans,
+                    draft.tid,
+                    visited_end_pfn=last.end_pfn,
+                )
+            )
             Action(
                 _test_time(events, draft, one),
                 ActionKind.PROBE,
