@@ -11,7 +11,7 @@ import pytest
 from tests.attempt_tables import DRIVER, OTHER
 from tests.unit.test_attempts_log import blank
 from tracereplay.attempts.draft import Draft
-from tracereplay.culprits.suspect import Ref, Run, Suspect
+from tracereplay.culprits.suspect import Ref, Run, SecretFile, Suspect
 from tracereplay.culprits.table import BY_CODE, CAUSES, RANK, Obstacle, capped, decide, not_checkable
 from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
@@ -24,6 +24,7 @@ COMMS = {OTHER: "app", KERNEL: "kworker/0:1", DRIVER: "cma-driver"}
 HELD = Mark.COUNTED | Mark.ANON | Mark.BORN
 CACHED = Mark.COUNTED | Mark.FILE | Mark.BORN
 BDEV = File(dev=3, ino=0xFE00010, index=7)
+INTERNAL = File(dev=11, ino=1579, index=7)
 
 
 def run(**changes: Any) -> Run:
@@ -117,8 +118,8 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         [typed(PageType.TABLE), dumped(page(), flags=["dirty"])],
     ),
     "secretmem": (
-        [dumped(cached(), aops="secretmem_aops"), cached(gfp=0, flags=frozenset({"unevictable"}))],
-        [dumped(cached(), aops="shmem_aops"), cached(gfp=8, flags=frozenset({"unevictable"})), cached(gfp=0)],
+        [dumped(cached(), aops="secretmem_aops"), cached(gfp=0x102, file=INTERNAL)],
+        [dumped(cached(), aops="shmem_aops"), cached(gfp=0x102), cached(gfp=0, file=INTERNAL)],
     ),
     "aio_ring": ([dumped(cached(), aops="aio_ctx_aops")], [dumped(cached(), aops="shmem_aops")]),
     "unmovable_allocation": (
@@ -278,6 +279,7 @@ PROVABLE: dict[str, Suspect] = {
     "locked_folio": cached(reasons=Reason.LOCKED, awaited=True),
     "buffer_head": cached(file=BDEV, flags=frozenset({"private"})),
     "unmovable_allocation": page(reasons=Reason.UNMOVABLE, gfp=0),
+    "secretmem": cached(gfp=0x102, file=INTERNAL, secret_file=SecretFile(tried=1, dumped_pfn=PFN + 1)),
 }
 
 

@@ -16,6 +16,7 @@ from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.listed import listed_suspects
 from tracereplay.culprits.map_runs import attempt_map, count_pages, strip_of
 from tracereplay.culprits.rows import Row, blocked_tries, merge, waits_for
+from tracereplay.culprits.secretmem import name_secret_files
 from tracereplay.culprits.suspect import Run, Suspect, logged_suspects, suspects_of
 from tracereplay.culprits.table import RANK, Cause, decide
 from tracereplay.model.result import Attempt, Culprit, Effect
@@ -24,7 +25,7 @@ from tracereplay.replay.pictures import Picture
 from tracereplay.replay.state import Reason
 from tracereplay.units import NS_PER_S
 
-CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb")
+CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb", "secretmem")
 UNEXPLAINED_WAIT_NS = NS_PER_S
 
 
@@ -40,6 +41,7 @@ def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draf
         met = suspects.get(number, [])
         met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met}), *listed_suspects(run, draft)]
         _find_rivals(met)
+        name_secret_files(met)
         meetings = Meetings(events, draft)
         rows = [row for suspect in met for row in _rows(meetings, suspect)]
         _name_waits(draft, rows)
