@@ -20,9 +20,10 @@ from tests.attempt_tables import (
     row,
     scanned,
 )
-from tests.replay_twin import Entry, entry, stream
+from tests.replay_twin import ANON_MAPPING, FLAG_BITS, Entry, entry, flags, stream
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.find import find_attempts, questions
+from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.log import Log
 from tracereplay.attempts.meetings import Meetings, given_up
 from tracereplay.culprits.decide import judge
@@ -71,23 +72,25 @@ def batch_given_up(ms: float, start: int, fin: int, step: int = 0) -> dict[str, 
     )
 
 
-def attempts(rows: Rows, pages: Sequence[Entry]) -> list[Attempt]:
-    """All attempts of a trace without page_ref events, judged."""
+def attempts(rows: Rows, pages: Sequence[Entry], *, has_page_ref: bool = False) -> list[Attempt]:
+    """All attempts of a trace, judged."""
     entries = sorted(pages)
     events = attempt_events(rows, entries)
     drafts = find_attempts(events, LAYOUT, Log())
-    engine = Engine(actions=questions(events, drafts, has_page_ref=False))
+    isolating = isolation_actions(isolation_windows(events, LAYOUT, drafts)) if has_page_ref else []
+    engine = Engine(FLAG_BITS, actions=[*questions(events, drafts, has_page_ref), *isolating])
     engine.run([stream(entries)])
     run = Run(
-        layout=LAYOUT, comm_of={OTHER: "app", DRIVER: "driver"}.get, has_page_ref=False, flag_bits={}, losses=(),
+        layout=LAYOUT, comm_of={OTHER: "app", DRIVER: "driver"}.get, has_page_ref=has_page_ref, flag_bits=FLAG_BITS,
+        losses=(),
         dumps={}, migrate_failures={}, end_ns=events.end_ns,
     )  # fmt: skip
     return judge(run, engine, events, drafts, "trace-0")
 
 
-def culprits(rows: Rows, pages: Sequence[Entry]) -> dict[int, Culprit]:
+def culprits(rows: Rows, pages: Sequence[Entry], *, has_page_ref: bool = False) -> dict[int, Culprit]:
     """Those of the only attempt, by their first page."""
-    (attempt,) = attempts(rows, pages)
+    (attempt,) = attempts(rows, pages, has_page_ref=has_page_ref)
     return {culprit.start_pfn: culprit for culprit in attempt.culprits}
 
 
@@ -117,6 +120,32 @@ def test_a_page_above_the_batch_that_was_given_up_was_not_met() -> None:
     found = culprits(rows, [born(1, low), born(2, high), freed(35, low)])
     assert found[low].blocked_tries == [(0, 0)]
     assert found[high].blocked_tries == [(1, 1)]
+
+
+def counted(ms: float, tid: int, op: Op, val: int, count: int, mapcount: int = 0) -> Entry:
+    """A page_ref event of the anonymous page that the test names."""
+    mapping, known = ANON_MAPPING, flags("uptodate", "lru", "swapbacked")
+    return entry(
+        int(ms * MS), tid, op, START + 9, val=val, count=count, mapcount=mapcount, mapping=mapping, flags=known, ret=1
+    )
+
+
+def test_a_reference_given_back_before_the_test_is_known_from_when_the_batch_was_given_up() -> None:
+    held = START + 9
+    rows = joined(begun(10), batch_given_up(20, START, held), retried(30), batch_given_up(40, START, held), ended(50))
+    story = [
+        born(1, held),
+        counted(2, OTHER, Op.REF_MOD, 1, 1),
+        counted(5, OTHER, Op.REF_MOD_UNLESS, 1, 2),
+        counted(19, DRIVER, Op.REF_MOD_UNLESS, 1, 3),
+        counted(25, OTHER, Op.REF_MOD_AND_TEST, -1, 2),
+        counted(26, DRIVER, Op.REF_MOD_AND_TEST, -1, 1),
+        counted(33, OTHER, Op.REF_MOD, 1, 2, 1),
+    ]
+    found = culprits(rows, story, has_page_ref=True)[held]
+    assert (found.cause, found.blocked_tries) == ("task_reference", [(0, 0)])
+    assert found.holder is not None
+    assert (found.holder.comm, found.released_ns) == ("app", 25 * MS)
 
 
 @pytest.mark.parametrize(
