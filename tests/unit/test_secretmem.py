@@ -148,6 +148,11 @@ def test_a_mounted_file_system_is_no_internal_one() -> None:
     assert "secretmem" not in {c.cause for c in culprits([*page(FIRST), *page(ABOVE)], mounted)}
 
 
+def test_a_page_taken_out_of_the_cache_after_it_was_tried_is_still_secret_memory() -> None:
+    gone = entry(25 * MS, OTHER, Op.CACHE_DELETE, FIRST, mapping=INO, val=FIRST, ret=ANON_DEV)
+    assert rows(culprits([*page(FIRST), gone])) == [(FIRST, 1, "secretmem", "blocked", "suggested")]
+
+
 def test_a_file_of_which_nothing_was_tried_is_not_blamed() -> None:
     found = culprits([*page(FIRST, PLAIN), *page(ABOVE, ino=8)])
     assert {c.start_pfn for c in found} == {FIRST}

@@ -27,7 +27,9 @@ OTHERS = frozenset({"swapbacked", "mlocked", "private"})
 
 def looks_secret(suspect: Suspect) -> bool:
     """Whether the page was allocated and cached as secretmem_fault() does, or is unevictable as its pages are."""
-    if suspect.order or not suspect.marks & Mark.FILE or not _on_internal_file(suspect):
+    # A page taken out of the cache while the attempt had it isolated is of that file until it is freed.
+    cached = suspect.marks & Mark.FILE or (suspect.marks & Mark.BORN and suspect.file is not None)
+    if suspect.order or not cached or not _on_internal_file(suspect):
         return False
     unevictable = "unevictable" in suspect.flags and not suspect.flags & OTHERS
     if not suspect.marks & Mark.BORN:
