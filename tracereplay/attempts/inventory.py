@@ -54,7 +54,7 @@ def asked(ranges: list[tuple[Span, bool]], at_ns: int | None) -> list[Draft]:
 def inventory_questions(drafts: list[Draft], numbers: list[int]) -> list[Action]:
     """Look at each range once, at its time."""
     return [
-        Action(draft.start_ns, kind, number, draft.spans, must=True)
+        Action(draft.start_ns, kind, number, draft.spans, must=True, zeroed=True)
         for draft, number in zip(drafts, numbers, strict=True)
         for kind in (ActionKind.WATCH, ActionKind.PROBE, ActionKind.PICTURE)
     ]

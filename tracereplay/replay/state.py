@@ -153,6 +153,7 @@ class Reason(IntEnum):
     NAMED = 128  # the kernel named it (fin_pfn)
     TYPED = 256  # a page type that is not migrated like others: hugetlb, offline
     LOGGED = 512  # the kernel log dumped it
+    ZEROED = 1024  # zeroed for the page cache of a kernel-internal file, as secret memory is
 
 
 # A page in the way at a probe: its state then, and what became of it.
