@@ -24,6 +24,7 @@ from tracereplay.reports.attempt_wording import (
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.inventory_wording import inventory_lines
 from tracereplay.reports.premise_wording import failed_premises
 from tracereplay.reports.selection import causes_of, is_notable, next_captures, notable_attempts, representatives
 from tracereplay.reports.style import Style, harmless
@@ -72,6 +73,7 @@ def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> It
     yield f"- {escaped(ending(attempt, unit))}"
     if (pages := pages_of_last_try(attempt)) is not None:
         yield f"- {pages}"
+    yield from (f"- {escaped(line)}" for line in inventory_lines(attempt))
     if like_it:
         yield f"- {count(like_it, 'more attempt')} like it"
     groups = group_culprits(attempt.culprits, each=style.full)

@@ -131,6 +131,8 @@ def open_session(
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
 
+    if kpageflags is None and len(inputs) == 1:
+        kpageflags, kpagecount = copies_beside(inputs[0], kpagecount)
     if not quiet and not kernels_are_compiled():
         click.echo("tracereplay: first run: compiling its loops, once; this takes some 20 seconds", err=True)
     progress = None if quiet or no_progress else Progress(sys.stderr)
@@ -150,6 +152,14 @@ def open_session(
     finally:
         if progress is not None:
             progress.close()
+
+
+def copies_beside(trace: str, kpagecount: str | None) -> tuple[str | None, str | None]:
+    """kpageflags.before* beside the trace, and the kpagecount of the same name."""
+    from tracereplay.session import find_copies  # noqa: PLC0415
+
+    flags, counts = find_copies(trace)
+    return (None if flags is None else str(flags)), kpagecount or (None if counts is None else str(counts))
 
 
 def command_line() -> list[str]:

@@ -59,6 +59,7 @@ class Listed:
 
     flags: frozenset[KPF]
     mapcount: int | None = None
+    earlier: bool = False  # the snapshot was taken before the trace: it shows nothing of the moment asked about
 
 
 @dataclass(slots=True)
@@ -75,7 +76,8 @@ class Run:
     end_ns: int
     owners: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # page_owner records by pfn
     pinners: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # page_pinner records by pfn
-    snapshot: PageWords | None = None  # the pages' flags, where there is no trace
+    snapshot: PageWords | None = None  # the pages' flags, where a copy of kpageflags tells them
+    snapshot_earlier: bool = False  # that copy was taken before the trace
     stack_of: Callable[[int, int, int], tuple[str, ...] | None] = lambda _ns, _cpu, _tid: None
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
     comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
@@ -161,7 +163,7 @@ class Suspect:
     refs: list[Ref] = field(default_factory=list)
     locked_rivals: bool = False  # other pages look locked in the same wait: the task sleeps on one of them
     blamed_refs: tuple[Ref, ...] = ()  # those that make up its excess, of all its findings
-    listed: Listed | None = None  # what a snapshot says of it, where there is no trace
+    listed: Listed | None = None  # what a snapshot says of it, where no event does
 
     @property
     def named(self) -> bool:
@@ -231,6 +233,11 @@ class Suspect:
         if not self.marks & Mark.TYPED or self.mapcount > TYPED_MAPCOUNT + PageType.OTHER:
             return None
         return PageType(self.mapcount - TYPED_MAPCOUNT)
+
+    @property
+    def file_known(self) -> bool:
+        """Whether device and inode of its file are known."""
+        return self.file is not None and self.file.dev is not None and self.file.ino is not None
 
     @property
     def on_block_device(self) -> bool:
