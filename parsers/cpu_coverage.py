@@ -13,9 +13,10 @@ from tracereplay.units import NS_PER_S
 # 7.2 on two CPUs, 1 to 84 s long: silences of up to 13.8 s in between, and at the end at most 0.7 times the longest of
 # those, so that none is noted. Cut off at 60 times each, in 3 % of the cuts (the factor 1: 5 %; a tenth of the trace
 # instead of a second: 8 %). A CPU of a short trace is silent for half a second all the time.
+# An excerpt shorter than a second cannot be measured so: there an end counts from a tenth of it on.
 MIN_SILENCE_NS = NS_PER_S
 SILENCE_FACTOR = 2
-TICKS_FRACTION = 10  # of a trace whose clock has no known unit: a tenth of it
+FRACTION = 10  # of an excerpt shorter than a second, and of a trace whose clock has no known unit
 MAX_SILENT_ROWS = 8  # beyond, one row tells of all silent CPUs
 
 
@@ -50,17 +51,20 @@ def coverage_losses(
         return []
     start_ns = min(cpu.first_ns for cpu in active.values())
     end_ns = max(cpu.last_ns for cpu in active.values())
-    least_ns = (end_ns - start_ns) // TICKS_FRACTION if ticks else MIN_SILENCE_NS
+    tenth_ns = (end_ns - start_ns) // FRACTION
+    least_ns = tenth_ns if ticks else MIN_SILENCE_NS
+    short = end_ns - start_ns < MIN_SILENCE_NS
     losses = _silent(active.keys(), cpus, count, start_ns, end_ns)
     for number, cpu in sorted(active.items()):
         before_ns, after_ns = cpu.first_ns - start_ns, end_ns - cpu.last_ns
-        if max(before_ns, after_ns) <= least_ns:
+        least_after_ns = tenth_ns if short else least_ns
+        if before_ns <= least_ns and after_ns <= least_after_ns:
             continue
         mine = [loss for loss in told if loss.cpu in (number, None) and loss.kind.hides_events]
         begin_told, end_told = (any(getattr(loss, end) is None for loss in mine) for end in ("start_ns", "end_ns"))
         if not begin_told and _stands_out(before_ns, max(cpu.silence_ns, after_ns), least_ns):
             losses.append(Loss("cpu_starts_late", None, number, start_ns, cpu.first_ns))
-        if not end_told and _stands_out(after_ns, max(cpu.silence_ns, before_ns), least_ns):
+        if not end_told and _stands_out(after_ns, max(cpu.silence_ns, before_ns), least_after_ns):
             losses.append(Loss("cpu_ends_early", None, number, cpu.last_ns, end_ns))
     return losses
 

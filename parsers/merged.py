@@ -61,6 +61,10 @@ class Coverage:
         return loss.code in ABSENT_CPU and self.systems >= other.systems and first <= last and loss.touches(first, last)
 
 
+class DoubledEventsError(UsageError):
+    """Two traces recorded the same event on one CPU at one time: read as one or side by side, it would count twice."""
+
+
 class MergedReader:
     """Several opened traces as one. Implements `parsers.base.TraceReader`.
 
@@ -245,11 +249,11 @@ def _note(
 
 
 def _refuse_doubled(lanes: Sequence[Mapping[Lane, Times]], infos: Sequence[TraceInfo]) -> None:
-    """Raises UsageError where two traces recorded the same event on the same CPU at the same time."""
+    """Raises DoubledEventsError where two traces recorded the same event on the same CPU at the same time."""
     for (a, one), (b, other) in combinations(enumerate(lanes), 2):
         for lane in sorted(one.keys() & other.keys()):
             if max(one[lane][0], other[lane][0]) < min(one[lane][1], other[lane][1]):
-                raise UsageError(
+                raise DoubledEventsError(
                     f"{infos[a].path} and {infos[b].path} both recorded {lane[0]} on CPU {lane[1]} at the same time: "
                     "it would count twice; leave one of them out"
                 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +51,7 @@ class NameScan:
                 continue
             rows = np.flatnonzero(np.isin(task, [number for numbers in names.values() for number in numbers]))
             comms = [block.tasks[number].comm for number in task[rows].tolist()]
-            for (before, comm), row in zip(pairwise([self._now.get(tid), *comms]), rows.tolist(), strict=True):
+            for before, comm, row in zip([self._now.get(tid), *comms[:-1]], comms, rows.tolist(), strict=True):
                 if before != comm:
                     self._note(tid, comm, int(time_ns[row]))
 

@@ -153,6 +153,12 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Record each event into one instance only, all on the same clock.",
         ),
         LossKind(
+            "trace_given_twice",
+            Severity.NOTICE,
+            "This trace is the same as another input: it was read once",
+            "Nothing is missing; name each trace once.",
+        ),
+        LossKind(
             "unknown_event_id",
             Severity.ERROR,
             "Records carry an event id without a format description",

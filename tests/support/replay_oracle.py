@@ -22,7 +22,9 @@ WINDOW = 0xFFFF & ~LIFE_MARKS
 PTES = (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE)
 FREES = {Op.FREE: State.PCP, Op.BUDDY_TAKE: State.PCP, Op.PCP_DRAIN: State.BUDDY}
 CHANGING = (Op.REF_MOD, Op.REF_MOD_AND_TEST, Op.REF_MOD_AND_RETURN, Op.REF_MOD_UNLESS)
-AT_ONE_TIME = (ActionKind.WATCH, ActionKind.UNWATCH, ActionKind.TAKE, ActionKind.PROBE)  # others leave no trace
+BEGINS = (ActionKind.WATCH, ActionKind.ISOLATE)
+# Actions of other kinds leave no trace.
+AT_ONE_TIME = (*BEGINS, ActionKind.UNWATCH, ActionKind.ISOLATE_END, ActionKind.TAKE, ActionKind.PROBE)
 # What a suspect keeps of its page.
 AS_PROBED = (
     "count", "mapcount", "page_flags", "marks", "order", "state", "file", "index", "alloc_ns", "alloc_tid", "gfp",
@@ -45,12 +47,13 @@ class ReplayOracle:
         self.suspects: list[Suspect] = []
         self.failed_allocs: list[tuple[int, int, int, int]] = []  # ns, tid, order, gfp
         self.background = set(background_isolators)
-        self.active: list[int] = []
+        self.active: list[int] = []  # tasks of watched attempts, once for each
+        self.isolating: list[int] = []  # tasks that isolate for no watched attempt, once for each window
 
     # -- order -----------------------------------------------------------------------------------------------------
 
     def run(self, stream: Iterable[PageStream], actions: Iterable[Action] = ()) -> None:
-        """Everything in order of time: an action to WATCH before the events of its time, the others after them."""
+        """Everything in order of time: actions that begin something before the events of their time, others after."""
         todo = [action for action in actions if action.kind in AT_ONE_TIME]
         todo.sort(key=lambda action: (action.time_ns, AT_ONE_TIME.index(action.kind)))
         for chunk in stream:
@@ -62,10 +65,10 @@ class ReplayOracle:
                 chunk.args,
                 strict=True,
             ):
-                while todo and (todo[0].time_ns < ns or (todo[0].time_ns == ns and todo[0].kind == ActionKind.WATCH)):
+                while todo and (todo[0].time_ns < ns or (todo[0].time_ns == ns and todo[0].kind in BEGINS)):
                     self.act(todo.pop(0))
                 attempting = tid in self.active
-                isolating = attempting or tid in self.background
+                isolating = attempting or tid in self.background or tid in self.isolating
                 self.apply(Event(ns, cpu, tid, Op(op), args.tolist(), isolating, attempting))
         for action in todo:
             self.act(action)
@@ -191,7 +194,7 @@ class ReplayOracle:
         if op in (Op.REF_FREEZE, Op.REF_UNFREEZE):
             self.freeze(event, pfn, page)
             return
-        if op is Op.REF_MOD_UNLESS and event.isolating:
+        if op is Op.REF_MOD_UNLESS and event.attempting:
             page.marks |= Mark.TOUCHED
         # An unmap takes its mapping away together with its count: the excess before it is the one after.
         unmap = change < 0 and new_mappings < 0
@@ -302,9 +305,12 @@ class ReplayOracle:
 
     def act(self, action: Action) -> None:
         """One action."""
-        if action.kind is ActionKind.UNWATCH:
-            if action.tid in self.active:
-                self.active.remove(action.tid)
+        if action.kind in (ActionKind.UNWATCH, ActionKind.ISOLATE_END):
+            windows = self.active if action.kind is ActionKind.UNWATCH else self.isolating
+            if action.tid in windows:
+                windows.remove(action.tid)
+        elif action.kind is ActionKind.ISOLATE:
+            self.isolating += [] if action.tid is None else [action.tid]
         elif action.kind is ActionKind.WATCH:
             self.active += [] if action.tid is None else [action.tid]
             for page in self._seen(action):

@@ -162,8 +162,9 @@ def test_a_trace_dat_counts_cpus_of_its_header_and_its_buffers(tmp_path: Path) -
         path = tmp_path / name
         path.write_bytes(data)
         assert of(open_reader(path)) == [("cpu_silent", 1, 1001, 1006)], name
-    path.write_bytes(trace_dat_v7({0: page}, machine))
-    assert of(open_reader(path)) == []
+    alone = tmp_path / "one CPU"
+    alone.write_bytes(trace_dat_v7({0: page}, machine))
+    assert of(open_reader(alone)) == []
 
 
 def test_silence_within_and_between_pages_counts(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ FREE = "mm_page_free: page=000000004b0a4420 pfn=0x1f order=3"
 def counted(reader: TraceReader) -> list[int]:
     """Entries of the page stream by IrqContext."""
     streams: list[npt.NDArray[np.uint8]] = [chunk.irq for chunk in reader.stream()]
-    return np.bincount(np.concatenate(streams), minlength=3).tolist()
+    return [int(count) for count in np.bincount(np.concatenate(streams), minlength=3)]
 
 
 def by_tables(reader: TraceReader) -> list[int]:

@@ -1,4 +1,4 @@
-"""Tests of whole memory blocks by offline_pages(), told from those of alloc_contig_range() over ranges as large."""
+"""Tests of whole memory blocks by offline_pages(), and how they differ from those of alloc_contig_range()."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _counted(claim: Claim) -> bool:
     if not suspect.marks & Mark.COUNTED or suspect.marks & (Mark.CONFLICT | Mark.GUESSED):
         return False
     # Of a folio mapped as a whole the head's count shows as much as a small page's; of parts of it, less.
-    return suspect.order == 0 or (bool(claim.finding.refs) and suspect.excess == _sum(claim.finding.refs))
+    return not suspect.is_large or (bool(claim.finding.refs) and suspect.excess == _sum(claim.finding.refs))
 
 
 def _sum(refs: tuple[Ref, ...]) -> int:

@@ -176,6 +176,11 @@ class Suspect:
         return bool(self.marks & Mark.TOUCHED)
 
     @property
+    def is_large(self) -> bool:
+        """Whether it is a large folio, of known order or not."""
+        return self.order > 0 or "head" in self.flags
+
+    @property
     def draft_isolated(self) -> bool:
         """Whether isolation of the attempt's range had succeeded: then has_unmovable_pages() found nothing in it."""
         return self.draft.isolated

@@ -20,6 +20,7 @@ _KERNEL_VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
 _FRAME = re.compile(r"(?P<name>[^\s+\[]+)(?P<offset>\+0x[0-9a-f]+(/0x[0-9a-f]+)?)?(\s*\[(?P<module>[^\]]*)\])?")
 _KEPT_AREAS = ("reserved", "linux,cma")  # names the kernel itself gives
 _BLOCK = re.compile(r"memory[0-9]+")
+_INPUT_ID = re.compile(r"trace-[0-9]+")  # as the document's own inputs are called
 
 NamedT = TypeVar("NamedT", Task, Allocation)
 
@@ -126,5 +127,5 @@ class Tokens:
     def word(self, word: str) -> str:
         """One word: kept if this project or every kernel uses it."""
         core = word.rstrip(".-")
-        known = core in WORDS or core.lower() in WORDS or _NUMBER.fullmatch(word)
+        known = core in WORDS or core.lower() in WORDS or _NUMBER.fullmatch(word) or _INPUT_ID.fullmatch(core)
         return word if known else self.token("name", core) + word[len(core) :]

@@ -60,6 +60,33 @@ def find_row(mem: Memory, pfn: int) -> int:
 
 
 @inlined
+def is_head(page: Row, pfn: int) -> bool:
+    """Whether the page is the first of its folio (or a page of its own): folios begin at a multiple of their size."""
+    return pfn & ((1 << page.order) - 1) == 0
+
+
+@inlined
+def head_row(pages: Rows, sections: npt.NDArray[np.int32], pfn: int) -> int:
+    """Row of the head of the folio that the page belongs to, of the page itself where its head is gone; -1 = absent."""
+    row = row_of(sections, pfn)
+    if row < 0 or pages[row].order == 0:
+        return row
+    head = row_of(sections, pfn & ~((1 << pages[row].order) - 1))
+    return head if head >= 0 and pages[head].order == pages[row].order else row
+
+
+@inlined
+def split_folio(pages: Rows, sections: npt.NDArray[np.int32], page: Row, pfn: int) -> None:
+    """The folio of this page is split: each of its pages stands for itself from now on."""
+    order = page.order
+    first = pfn & ~((1 << order) - 1)
+    for number in range(first, first + (1 << order)):
+        row = row_of(sections, number)
+        if row >= 0 and pages[row].order == order:
+            pages[row].order = 0
+
+
+@inlined
 def taken_refs(refs: Rows, page: Row) -> int:
     """References that tasks other than isolating ones took by page_ref_mod_unless or as pins, and still hold."""
     taken = 0

@@ -39,6 +39,7 @@ from tracereplay.replay.life_kernels import (
 from tracereplay.replay.page_kernels import (
     ABSENT,
     ALLOCATED,
+    BORN,
     BUDDY,
     CONFLICT,
     COUNTED,
@@ -58,12 +59,15 @@ from tracereplay.replay.page_kernels import (
     TYPED_TOP,
     UNSEEN,
     excess_of,
+    head_row,
+    is_head,
     is_large,
     known_refs,
     leaves_no_excess,
     page_type,
     refute_guess,
     row_of,
+    split_folio,
 )
 from tracereplay.replay.state import MAX_SECTIONS, NO_EXCESS, SECTION_BITS, TYPED_MAPCOUNT, Tally
 from tracereplay.schema import COUNT as A_COUNT
@@ -123,11 +127,12 @@ def do_ref(
     typed = raw_mapcount < -128 or raw_mapcount > 32766
     mapcount = TYPED_MAPCOUNT + page_type(raw_mapcount) if typed else raw_mapcount
     if op == OP_SET:
-        tail = page.state == ALLOCATED and page.order > 0 and (pfn & ((1 << page.order) - 1)) != 0
+        # Up to 6.12 it comes before mm_page_alloc, since 7.2 after it (post_alloc_hook(), prep_new_page()).
+        its_alloc = page.state == ALLOCATED and page.marks & (BORN | COUNTED) == BORN and is_head(page, pfn)
         if page.state != ALLOCATED:
             begin_life(suspects, refs, tally, page, stamp, 0)
-        elif tail or page.order > 0:
-            page.order = 0  # a split gives every page its own count
+        elif page.order > 0 and not its_alloc:
+            split_folio(pages, mem.sections, page, pfn)  # a split gives every page its own count
         page.state = ALLOCATED
         page.count = args[A_COUNT]
         page.marks |= COUNTED | SEEN
@@ -152,10 +157,9 @@ def do_ref(
     page.count = args[A_COUNT]
     page.mapcount = mapcount
     page.page_flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
-    if page.order > 0 and (
-        pfn & ((1 << page.order) - 1) != 0 or (masks[HEAD] != 0 and page.page_flags & masks[HEAD] == 0)
-    ):
-        page.order = 0  # only heads have references of their own: the folio was split
+    has_head_flag = masks[HEAD] == 0 or page.page_flags & masks[HEAD] != 0
+    if page.order > 0 and not (is_head(page, pfn) and has_head_flag):
+        split_folio(pages, mem.sections, page, pfn)  # only heads have references of their own
     if args[A_MAPPING] != 0 and not page.marks & LEARNED:
         learn_mapping(mem, page, args[A_MAPPING])
     page.marks |= COUNTED | SEEN
@@ -206,7 +210,10 @@ def do_ref(
         page.mapcount += 1  # read before the rmap was updated
     after = excess_of(refs, masks, page)
     page.min_excess = min(page.min_excess, after)
-    if 0 < after < NO_EXCESS and change <= 0:
+    # Tasks that exit take their mappings away first and put later, several at once: what a page-cache page shows then is
+    # no excess, and a get that became a mapping unseen (fault-around, 7.2) must not look held.
+    unmapping = remapped < 0 and page.marks & FILE
+    if 0 < after < NO_EXCESS and change <= 0 and not unmapping:
         confirm_refs(refs, page, stamp, after)
     if page.suspect != NONE:
         settle_suspects(suspects, masks, page, stamp, before, after)
@@ -215,7 +222,7 @@ def do_ref(
 @inlined
 def do_pte(pages: Rows, sections: I32, op: int, pfn: int) -> None:
     """set_migration_pte / remove_migration_pte: an entry restored on its own pfn is a failed migration."""
-    row = row_of(sections, pfn)
+    row = head_row(pages, sections, pfn)
     if row < 0:
         return
     page = pages[row]
@@ -286,6 +293,8 @@ def replay(
             for number in range(pfn, pfn + (1 << order)):
                 sub = row_of(sections, number)
                 if sub >= 0:
+                    if order > 0:
+                        pages[sub].state, pages[sub].order = ALLOCATED, order
                     do_cache_add(mem, pages[sub], args[i, A_RET], args[i, A_MAPPING], args[i, A_VAL] + number - pfn)
         elif what == OP_CACHE_DELETE:
             page = pages[row]

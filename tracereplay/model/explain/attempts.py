@@ -28,8 +28,9 @@ ATTEMPTS = {
         title="no free run in the CMA bitmap",
         says="The area has no free run of that size and alignment: earlier cma_alloc users hold it. No page is to "
         "blame.",
-        proves="cma_alloc_finish right after cma_alloc_start with nothing tried between (pfn ~0 up to 6.12), or the "
-        "kernel log's 'number of available pages' line.",
+        proves="cma_alloc_finish with pfn ~0 (up to 6.12); cma_alloc_start that asks for more than is available (since "
+        "6.16); no retry, scan or migration although these were recorded; or the kernel log's 'number of available "
+        "pages' line, where no run of free pages is as long as the request.",
         suggests="-12 at once, and live allocations of the area in the trace that leave no room.",
         confused_with="destination_enomem, where pages were tried first. In 7.3 the error is -EBUSY.",
         what_to_do=(
@@ -44,8 +45,8 @@ ATTEMPTS = {
     "isolation_conflict": Explanation(
         title="another task isolates the same blocks",
         says="A pageblock of the range was already being isolated by another allocation or offline.",
-        proves="The attempt ends with EBUSY without a single isolate or test event, and another task's attempt on the "
-        "same pageblocks overlaps in time.",
+        proves="The attempt ends with EBUSY without a single scan or test, although both were recorded, and another "
+        "task's attempt on the same pageblocks overlaps in time.",
         suggests="The same, without an event of the other attempt.",
         confused_with="not_isolatable (also ends before isolation, but always).",
         what_to_do=(
