@@ -22,6 +22,7 @@ from tracereplay.model.result import Attempt
 from tracereplay.replay.engine import RANGE_PAGES_LIMIT, Engine
 from tracereplay.replay.kpage_flags import PageWords, has
 from tracereplay.replay.seed import seed, seed_cma
+from tracereplay.replay.state import State
 from tracereplay.schema import KPF
 
 # page_owner records of these spans.
@@ -106,11 +107,13 @@ def _seed(engine: Engine, snapshot: PageWords, draft: Draft) -> list[int]:
 
 
 def _seed_taken(engine: Engine, draft: Draft, layout: Layout) -> None:
-    """Tell it what cma_alloc() has given out."""
-    for start, end in draft.spans if draft.operation == "cma_alloc" else ():
-        for low, high in ((max(low, start), min(high, end)) for low, high in layout.cma_taken):
-            if low < high:
-                seed_cma(engine, low, np.ones(high - low, np.bool_), 0)
-                draft.given_out = merge_spans([*draft.given_out, (low, high)])
-    if draft.given_out == draft.spans:
+    """Tell it what cma_alloc() has given out: pages of the bitmap of which kpageflags say nothing else."""
+    (span,) = draft.spans
+    taken = [(max(low, span[0]), min(high, span[1])) for low, high in layout.cma_taken]
+    taken = [(low, high) for low, high in taken if low < high] if draft.operation == "cma_alloc" else []
+    if taken == [span]:
         draft.cause = "bitmap_full"
+    for low, high in taken:
+        unseen = np.flatnonzero(engine.pages(low, high)["state"] == State.UNSEEN) + low
+        seed_cma(engine, low, np.ones(high - low, np.bool_), 0)
+        draft.given_out = merge_spans([*draft.given_out, *((pfn, pfn + 1) for pfn in unseen.tolist())])

@@ -83,10 +83,16 @@ def open_reader(path: str | Path) -> TraceReader:
 
 
 def find_copies(trace: str | Path) -> tuple[Path | None, Path | None]:
-    """Copies of kpageflags and kpagecount from before a trace that lie beside it (`kpageflags.before*`)."""
-    from tracereplay.parsers.page_flags import find_before  # noqa: PLC0415
+    """Copies of kpageflags and kpagecount from before a trace that lie beside it (`kpageflags.before*`).
 
-    return find_before(trace)
+    Raises InputError where they are damaged.
+    """
+    from tracereplay.parsers.page_flags import find_before, read_page_snapshot  # noqa: PLC0415
+
+    flags, counts = find_before(trace)
+    if flags is not None:
+        read_page_snapshot(flags, counts)
+    return flags, counts
 
 
 def missing_events(by_event: Mapping[str, int]) -> list[Loss]:
