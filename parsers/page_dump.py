@@ -91,6 +91,7 @@ class PageDump:
     owner_time_ns: int | None = None
     owner_stack: list[str] | None = None
     _in_owner_stack: bool = field(default=False, repr=False)
+    _freed: bool = field(default=False, repr=False)  # page_owner tells of the page's last life
 
     def header(self, match: re.Match[str]) -> None:
         """Take the `page:` line."""
@@ -134,7 +135,9 @@ class PageDump:
             self.page_type = text.removeprefix("page_type: ")
         elif match := REASON.match(text):
             self.reason = match[1]
-        elif match := OWNER.match(text):
+        elif text.endswith("tracks the page as freed"):
+            self._freed = True
+        elif not self._freed and (match := OWNER.match(text)):
             self._owner(match)
         elif match := AOPS.match(text):
             self.aops = match["aops"] or match["bare"]

@@ -26,13 +26,20 @@ R = TypeVar("R")
 
 
 # What compiled code depends on. Numba looks at the kernel's own file only, not at what that takes from others.
-SOURCES = ("*/*_kernels.py", "replay/state.py", "schema.py")
+SOURCES = ("replay/state.py", "schema.py")
+
+
+def kernel_sources(root: Path) -> list[Path]:
+    """Every file that compiled code depends on, however deep its folder (`**` does not follow the linked ones)."""
+    folders = [folder for folder in root.iterdir() if folder.is_dir()]
+    return sorted(
+        [*(path for folder in folders for path in folder.rglob("*_kernels.py")), *map(root.joinpath, SOURCES)]
+    )
 
 
 def _digest_of_sources() -> str:
     digest = hashlib.blake2b(digest_size=8)
-    root = Path(__file__).parent
-    for path in sorted(found for pattern in SOURCES for found in root.glob(pattern)):
+    for path in kernel_sources(Path(__file__).parent):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

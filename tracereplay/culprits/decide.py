@@ -49,7 +49,7 @@ def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draf
         attempt = _attempt(run, draft, input_id, merge(draft.id, rows))
         _decide_cause(attempt, draft, events, failed)
         if pictures:
-            _draw(attempt, draft, pictures, run.layout.pageblock_pages, run.snapshot_earlier)
+            _draw(attempt, draft, pictures, run.layout.pageblock_pages, run.has_trace and run.snapshot is not None)
         if draft.asked and pictures:
             attempt.not_shown = not_shown(run, events)
             attempt.uncounted = engine.uncounted.get(blocking_key(number)) if run.has_page_ref else None

@@ -44,7 +44,7 @@ def listed_suspects(run: Run, draft: Draft, known: Sequence[Suspect], picture: P
     """
     if run.snapshot is None and not (draft.asked and run.owners):
         return []
-    earlier = run.snapshot_earlier or run.recorded is not None
+    earlier = run.has_trace
     spans = draft.spans if not earlier else _without_events(draft, picture)
     parts = run.snapshot.of(spans) if run.snapshot is not None else []
     found = {suspect.pfn: suspect for part in parts for suspect in _flagged(run, draft, part)}
