@@ -8,6 +8,7 @@ from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.culprit_groups import Group, group_culprits
 from tracereplay.reports.holder_wording import whose
+from tracereplay.reports.inventory_wording import fit_says, nothing_found
 from tracereplay.reports.premise_wording import why
 from tracereplay.reports.wording import count, join_runs, listing, moment, pfn_span, task_name
 from tracereplay.units import format_bytes, format_duration
@@ -103,7 +104,8 @@ def pages_of_last_try(attempt: Attempt) -> str | None:
     last = "last failing try" if attempt.outcome == "succeeded" else "last try"
     which = f"in the {last}, " if len(attempt.tries) > 1 else ""
     numbers = ", ".join(f"{number:,} {what}" for number, what in parts if number)
-    return f"{which}of {count(pages.requested, 'page')}: {numbers}"
+    copied = f"; {pages.from_snapshot:,} of them as kpageflags showed before the trace" if pages.from_snapshot else ""
+    return f"{which}of {count(pages.requested, 'page')}: {numbers}{copied}"
 
 
 def cause_says(code: str) -> str:
@@ -133,7 +135,11 @@ def _did(effect: str, attempt: Attempt) -> str:
 
 
 def verdict(attempt: Attempt, result: Result) -> str:
-    """One sentence: what decided this attempt, and how sure that is."""
+    """One sentence: what decided this attempt, and how sure that is; before it the answer to --pages."""
+    return " ".join(filter(None, [fit_says(attempt), _decided(attempt, result)]))
+
+
+def _decided(attempt: Attempt, result: Result) -> str:
     groups = [g for g in group_culprits(attempt.culprits) if attempt.inventory or g.first.effect != "would_block"]
     if decided_otherwise(attempt):
         assert attempt.cause is not None
@@ -141,8 +147,7 @@ def verdict(attempt: Attempt, result: Result) -> str:
         return f"{attempt.cause}: {says}" if says else attempt.cause
     if not groups:
         if attempt.inventory:
-            source = "trace" if attempt.end_ns is not None else "snapshot"
-            return f"Nothing would block migration, as far as the {source} shows."
+            return nothing_found(attempt)
         return "What decided is not known." if attempt.outcome == "failed" else "No page blocked migration."
     said = [
         f"{_summary([g for g in groups if g.first.effect == effect], result)} {_did(effect, attempt)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.holder_wording import is_same_task, story
 from tracereplay.reports.premise_wording import why
+from tracereplay.reports.tracer_wording import is_tracer, tracer_note
 from tracereplay.reports.wording import clock_unit, file_name, join_runs, task_name
 from tracereplay.units import format_duration
 
@@ -58,7 +59,8 @@ def _rank(group: Group) -> tuple[bool, int, int, int]:
 def sentence(group: Group, attempt: Attempt, result: Result) -> str:
     """Who holds it, since when, until when; what it did to the attempt; why its verdict is not `proved`."""
     c, unit = group.first, clock_unit(result, attempt)
-    parts = [story(group.culprits, unit)]
+    parts = [_tracer(attempt)] if is_tracer(c) else []
+    parts.append(story(group.culprits, unit))
     if c.file is not None and not c.holder_name:  # which names the file or its device already
         parts.append(file_name(c.file))
     said = c.cause == "unmovable_allocation" or any(is_same_task(c.allocated_by, t) for t in (c.holder, c.taken_by))
@@ -75,3 +77,8 @@ def sentence(group: Group, attempt: Attempt, result: Result) -> str:
     if (reason := why(group.culprits, result)) is not None:
         parts.append(reason)
     return "; ".join(parts)
+
+
+def _tracer(attempt: Attempt) -> str:
+    others = [g for g in group_culprits(attempt.culprits) if not is_tracer(g.first) and g.first.effect != "delayed"]
+    return tracer_note(others[0].culprits if others else ())

@@ -27,6 +27,7 @@ from tracereplay.reports.attempt_wording import (
 from tracereplay.reports.culprit_groups import group_culprits, sentence
 from tracereplay.reports.html_data import embedded, report_data
 from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.inventory_wording import inventory_lines
 from tracereplay.reports.requests import UnplugRequest, request_ending, request_headline, requests_of
 from tracereplay.reports.selection import (
     by_request,
@@ -126,7 +127,11 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
         "calm": attempt.inventory or attempt.outcome == "succeeded",
         "headline": headline(attempt, page_size_bytes(result)),
         "verdict": verdict(attempt, result),
-        "facts": [ending(attempt, unit), *filter(None, [pages_of_last_try(attempt)])],
+        "facts": [
+            ending(attempt, unit),
+            *filter(None, [pages_of_last_try(attempt)]),
+            *inventory_lines(attempt),
+        ],
         "groups": [
             (g, count(g.pages, "page"), pfn_spans(g.runs, MAX_RUNS), sentence(g, attempt, result))
             for g in groups[:MAX_GROUPS]

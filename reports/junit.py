@@ -21,6 +21,7 @@ from tracereplay.reports.attempt_wording import (
 from tracereplay.reports.culprit_groups import group_culprits, sentence
 from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.input_wording import loss_sentences
+from tracereplay.reports.inventory_wording import inventory_lines
 from tracereplay.reports.selection import is_notable
 from tracereplay.reports.style import harmless
 from tracereplay.reports.wording import clock_unit, count, pfn_spans
@@ -79,7 +80,7 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
     unit = clock_unit(result, attempt)
     stacks = stack_frames(result)
     lines = [f"{headline_word(attempt)} {headline(attempt, page_size_bytes(result))}", ending(attempt, unit)]
-    lines += filter(None, [pages_of_last_try(attempt)])
+    lines += [*filter(None, [pages_of_last_try(attempt)]), *inventory_lines(attempt)]
     for group in group_culprits(attempt.culprits):
         c = group.first
         lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {pfn_spans(group.runs, None)}"]

@@ -24,6 +24,7 @@ from tracereplay.reports.attempt_wording import (
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.inventory_wording import inventory_lines
 from tracereplay.reports.premise_wording import failed_premises
 from tracereplay.reports.requests import UnplugRequest, request_ending, request_headline, requests_of
 from tracereplay.reports.selection import (
@@ -94,6 +95,7 @@ def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> It
     yield f"- {escaped(ending(attempt, unit))}"
     if (pages := pages_of_last_try(attempt)) is not None:
         yield f"- {pages}"
+    yield from (f"- {escaped(line)}" for line in inventory_lines(attempt))
     if like_it:
         yield f"- {count(like_it, 'more attempt')} like it"
     groups = group_culprits(attempt.culprits, each=style.full)

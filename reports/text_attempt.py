@@ -19,10 +19,10 @@ from tracereplay.reports.attempt_wording import (
     page_size_bytes,
     pages_by_effect,
     pages_of_last_try,
-    verdict,
 )
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
+from tracereplay.reports.inventory_wording import fit_says, inventory_lines, nothing_found
 from tracereplay.reports.premise_wording import failed_premises
 from tracereplay.reports.style import Style, hanging
 from tracereplay.reports.text_map import map_lines
@@ -46,7 +46,10 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
     body: list[RenderableType] = [Text(ending(attempt, unit))]
     if (pages := pages_of_last_try(attempt)) is not None:
         body.append(Text(pages))
-    if (decided := _decision(attempt, result)) is not None:
+    body += [Text(line) for line in inventory_lines(attempt)]
+    if (fit := fit_says(attempt)) is not None:
+        body.append(Text(fit, style="bold"))
+    if (decided := _decision(attempt)) is not None:
         body.append(decided)
     room = min(style.width - _INDENT, MAP_WIDTH)
     body += [Text(row, no_wrap=True, overflow="crop") for row in map_lines(attempt, room, full=style.full)]
@@ -68,11 +71,11 @@ def _headline(attempt: Attempt, page_size: int | None) -> RenderableType:
     return hanging(head, Text(headline(attempt, page_size), style="bold"))
 
 
-def _decision(attempt: Attempt, result: Result) -> Text | None:
+def _decision(attempt: Attempt) -> Text | None:
     """The cause that decided, where the culprits below do not already say it; that an inventory found none."""
     if attempt.cause is None:
         if attempt.inventory and not attempt.culprits:
-            return Text(verdict(attempt, result))
+            return Text(nothing_found(attempt))
         return Text("what decided is not known", style="yellow") if attempt.outcome == "failed" else None
     if not decided_otherwise(attempt):
         return None

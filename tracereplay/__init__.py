@@ -30,9 +30,9 @@ def open(  # the verb of the library, as in gzip.open
 
     layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot; page_owner, page_pinner -- the
     debugfs files (who allocated pages older than the trace, with the file of its stacks where that is another; Android:
-    who put pinned ones); kpageflags, kpagecount -- copies of /proc's, for an inventory without a trace; same_machine --
-    the traces are of one machine and boot, to be read as one; progress -- called with what is being done and how far
-    (0..1 or None); argv -- noted in the results. Raises errors.InputError naming the file.
+    who put pinned ones); kpageflags, kpagecount -- copies of /proc's, from before the trace or for an inventory without
+    one; same_machine -- the traces are of one machine and boot, to be read as one; progress -- called with what is
+    being done and how far (0..1 or None); argv -- noted in the results. Raises errors.InputError naming the file.
     """
     from tracereplay.session import Session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
 

@@ -13,21 +13,25 @@ from tracereplay.ahead import ahead
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_events
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
-from tracereplay.attempts.inventory import asked, asked_ranges, inventory_questions
+from tracereplay.attempts.inventory import Question, asked, given_out_at, inventory_questions, takes
 from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.exits import EXIT_EVENT, Exits
+from tracereplay.culprits.listed import telling_owner
 from tracereplay.culprits.stacks import Stacks
 from tracereplay.culprits.suspect import Run
 from tracereplay.culprits.table import events_not_recorded
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
 from tracereplay.layout.build import complete_layout, infer_layout
 from tracereplay.layout.layout import Layout
+from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Action, Engine
+from tracereplay.replay.kpage_flags import PageWords
+from tracereplay.replay.seed import seed_before
 from tracereplay.schema import Op, PageStream
 from tracereplay.tasks import isolates_in_background
 
@@ -56,6 +60,7 @@ class Trace:
     progress: Progress
     window: Callable[[int, int], Window]
     read_dumps: ReadDumps
+    snapshot: PageWords | None = None  # page flags from before the trace
     layout: Layout = field(init=False)
     events: AttemptEvents = field(init=False)
     drafts: list[Draft] = field(init=False)
@@ -123,6 +128,7 @@ class Trace:
         counting = occupancy_questions(ranges, self.drafts, *times)
         asking = questions(self.events, self.drafts, self.has_page_ref)
         engine = self._engine([*asking, *counting, *self._isolations()])
+        self._seed(engine, self.drafts)
         if self.drafts:
             engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
@@ -132,14 +138,30 @@ class Trace:
     def _hides(self, start_ns: int, end_ns: int) -> bool:
         return any(loss.may_hide(()) and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())
 
-    def inventory(self, at_ns: int, area: str | None, block: int | None) -> list[Attempt]:
-        """What would stand in the way of these ranges at this time, had anybody asked."""
-        drafts = asked(asked_ranges(self.layout, area, block), at_ns)
+    def covers(self, at_ns: int) -> bool:
+        """Whether the time lies between the first event and the last."""
+        start, end = self.reader.info.start_ns, self.reader.info.end_ns
+        return start is not None and end is not None and start <= at_ns <= end
+
+    def inventory(self, times_ns: Sequence[int], question: Question) -> list[Attempt]:
+        """What would stand in the way of these ranges at these times, had anybody asked; by time, then by range."""
+        drafts = [draft for at_ns in times_ns for draft in asked(question, at_ns, self.layout)]
+        for draft in drafts:
+            given_out = self.drafts, self.events.of("cma_release"), draft.start_ns, self.layout.cma_taken
+            draft.given_out = given_out_at(*given_out)
         asking = inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))])
-        engine = self._engine([*self._isolations(), *asking])
+        engine = self._engine([*self._isolations(), *takes(self.drafts, len(drafts)), *asking])
+        self._seed(engine, drafts)
         engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
-        return judge(self._run(engine), engine, self.events, drafts, self.input_id)
+        run = self._run(engine, tuple(span for draft in drafts for span in draft.spans))
+        return judge(run, engine, self.events, drafts, self.input_id)
+
+    def _seed(self, engine: Engine, drafts: Sequence[Draft]) -> None:
+        """Begin with what the snapshot says of the CMA areas and of the ranges asked about."""
+        if self.snapshot is not None:
+            areas = [(area.start_pfn, area.end_pfn) for area in self.layout.cma_areas]
+            seed_before(engine, self.snapshot, [*areas, *(span for draft in drafts for span in draft.spans)])
 
     def _watched(self, stream: Iterator[PageStream]) -> Iterator[PageStream]:
         """The stream, telling progress by time."""
@@ -148,10 +170,12 @@ class Trace:
             yield chunk
             self.progress("replaying", (int(chunk.time_ns[-1]) - start) / max(end - start, 1))
 
-    def _run(self, engine: Engine) -> Run:
+    def _run(self, engine: Engine, asked_spans: Spans = ()) -> Run:
         log = self._logs()
         pfns = sorted({int(pfn) for pfn in engine.table("suspects")["pfn"]})
-        dumped = self.read_dumps([(pfn, pfn + 1) for pfn in pfns]) if pfns else ((), ())
+        spans = merge_spans([*asked_spans, *((pfn, pfn + 1) for pfn in pfns)])
+        dumped = self.read_dumps(spans) if spans else ((), ())
+        owners = list(dumped[0])
         return Run(
             layout=self.layout,
             comm_of=self.comm_of,
@@ -161,12 +185,14 @@ class Trace:
             dumps=_by_pfn(log.page_dumps),
             migrate_failures=_by_pfn(log.migrate_failures),
             end_ns=self.events.end_ns,
-            owners=owners_by_pfn(dumped[0], pfns),
+            owners=owners_by_pfn(owners, pfns) | {row["pfn"]: row for row in owners if telling_owner(row)},
             pinners=_by_pfn(dumped[1]),
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
             comm_at=self.reader.comm_at,
             exit_of=Exits(self._exit_events).of,
+            snapshot=self.snapshot,
+            has_trace=True,
         )
 
     def _logs(self) -> Log:

@@ -15,12 +15,13 @@ from tracereplay import __version__
 from tracereplay.ahead import meanwhile
 from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
 from tracereplay.attempts.events import TELLTALE_EVENTS
+from tracereplay.attempts.inventory import Question
 from tracereplay.attempts.log import Log
 from tracereplay.culprits.table import CAUSES, events_not_recorded, not_checkable
 from tracereplay.errors import UsageError
 from tracereplay.given_twice import given_twice, open_each_once
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook, capture_level, describe_trace, digest
-from tracereplay.inventory import inventory_of_snapshot
+from tracereplay.inventory import inventory_of_snapshot, inventory_of_traces
 from tracereplay.layout.build import layout_from_tables
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.summary import summarise_layout
@@ -81,6 +82,19 @@ def open_reader(path: str | Path) -> TraceReader:
     raise open_trace_refusal(path, found)
 
 
+def find_copies(trace: str | Path) -> tuple[Path | None, Path | None]:
+    """Copies of kpageflags and kpagecount from before a trace that lie beside it (`kpageflags.before*`).
+
+    Raises InputError where they are damaged.
+    """
+    from tracereplay.parsers.page_flags import find_before, read_page_snapshot  # noqa: PLC0415
+
+    flags, counts = find_before(trace)
+    if flags is not None:
+        read_page_snapshot(flags, counts)
+    return flags, counts
+
+
 def missing_events(by_event: Mapping[str, int]) -> list[Loss]:
     """What a trace lacks for the question, whatever it was recorded for."""
     losses = [] if by_event.keys() & TELLTALE_EVENTS else [Loss("attempt_events_missing")]
@@ -139,8 +153,10 @@ class Session:
         self._log = read_kernel_log(kernel_log, page_size) if kernel_log is not None else None
         if not self.readers and self._log is None and not self._has_snapshot:
             raise UsageError("no input: name a trace, a kernel log, or a copy of kpageflags or page_owner")
-        if self._kpageflags and (self.readers or self._log is not None):
-            raise UsageError("kpageflags go without a trace and without a log: they tell a moment of their own")
+        if self._kpageflags and not self.readers and self._log is not None:
+            raise UsageError("kpageflags go with a trace, or alone: a log has no model of memory to begin with them")
+        if self._kpageflags and len(self._machines) > 1:
+            raise UsageError("kpageflags are of one machine: give its traces alone, or --same-machine")
         if "kpagecount" in self._kpageflags and "kpageflags" not in self._kpageflags:
             raise UsageError("kpagecount goes with a copy of kpageflags")
 
@@ -206,6 +222,13 @@ class Session:
         """All event tables of `reader`, by event name."""
         return self.reader.tables()
 
+    @cached_property
+    def _page_words(self) -> PageWords:
+        from tracereplay.parsers.page_flags import read_page_snapshot  # noqa: PLC0415
+
+        copy = read_page_snapshot(self._kpageflags["kpageflags"], self._kpageflags.get("kpagecount"))
+        return PageWords(copy.start_pfn, copy.flags, copy.mapcount)
+
     def _loss_book(self) -> LossBook:
         book = LossBook()
         for reader, numbers in self._machines:
@@ -236,6 +259,7 @@ class Session:
             self._progress,
             Window,
             lambda spans: self._read_dumps(spans, book),
+            self._page_words if self._kpageflags else None,
         )
 
     def _read_owners(self, spans: Sequence[tuple[int, int]], book: LossBook) -> Iterator[Row]:
@@ -257,17 +281,26 @@ class Session:
             book.add("page_pinner-0", losses)
         return owners, pinners
 
-    def blame(self, *, at_ns: int | None = None, area: str | None = None, block: int | None = None) -> Result:
+    def blame(
+        self,
+        *,
+        at_ns: int | Sequence[int] | None = None,
+        area: str | None = None,
+        block: int | None = None,
+        pages: int | None = None,
+        align_order: int | None = None,
+    ) -> Result:
         """What failed, which pages stood in the way, why, and who holds them.
 
         at_ns -- an inventory instead: what would stand in the way of this CMA area (all, when none is named) or
-        memory block, were it asked for at this time of the trace's clock. Without a trace and a log: the same at the
-        moment of the copies of kpageflags and page_owner.
+        memory block, were it asked for at this time of the trace's clock, or at each of these times. Without a trace
+        and a log: the same at the moment of the copies of kpageflags and page_owner. pages -- of an inventory: whether
+        so many contiguous pages, aligned to 2^align_order, would fit, and where (`Attempt.fit`).
         """
         with meanwhile(lambda: self.inputs) as inputs:  # the digest of a long trace takes a while
             book = self._loss_book()
             traces = self._traces(book)
-            attempts = self._attempts(traces, book, at_ns, area, block)
+            attempts = self._attempts(traces, book, at_ns, Question(area, block, pages, align_order))
             for trace in traces:
                 book.add(trace.input_id, missing_events(trace.reader.info.by_event))
             layout = traces[0].layout if traces else self._layout
@@ -283,32 +316,30 @@ class Session:
             )
 
     def _attempts(
-        self, traces: Sequence[Trace], book: LossBook, at_ns: int | None, area: str | None, block: int | None
+        self,
+        traces: Sequence[Trace],
+        book: LossBook,
+        at_ns: int | Sequence[int] | None,
+        question: Question,
     ) -> list[Attempt]:
         if not traces and self._log is None:
             if at_ns is not None:
                 raise UsageError("a time is asked of a trace: copies of kpageflags and page_owner tell one moment")
-            return self._inventory(area, block, book)
+            return self._inventory(question, book)
         if at_ns is not None:
-            return [attempt for trace in traces for attempt in trace.inventory(at_ns, area, block)]
+            return inventory_of_traces(traces, at_ns, question)
         if traces or self._log is None:
             return [attempt for trace in traces for attempt in trace.attempts()]
         return attempts_of_log(Log.of(self._log.tables), self._layout or Layout("inferred"), book)
 
-    def _inventory(self, area: str | None, block: int | None, book: LossBook) -> list[Attempt]:
+    def _inventory(self, question: Question, book: LossBook) -> list[Attempt]:
         """From copies of kpageflags and page_owner alone."""
-        from tracereplay.parsers.page_flags import read_page_snapshot  # noqa: PLC0415
-
         if self._layout is None:
             raise UsageError("which pages an area or block has is told by a layout: pass --layout")
-        if not self._kpageflags:
-            return inventory_of_snapshot(
-                None, self._layout, (area, block), lambda spans: self._read_owners(spans, book), "page_owner-0", book
-            )
-        copy = read_page_snapshot(self._kpageflags["kpageflags"], self._kpageflags.get("kpagecount"))
-        words = PageWords(copy.start_pfn, copy.flags, copy.mapcount)
+        words = self._page_words if self._kpageflags else None
+        input_id = "page_owner-0" if words is None else "kpageflags-0"
         return inventory_of_snapshot(
-            words, self._layout, (area, block), lambda spans: self._read_owners(spans, book), "kpageflags-0", book
+            words, self._layout, question, lambda spans: self._read_owners(spans, book), input_id, book
         )
 
     def info(self) -> InfoResult:

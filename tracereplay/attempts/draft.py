@@ -56,6 +56,11 @@ class Draft:
     nothing_tried: bool = False  # the event of its end shows that no range was tried
     parent_id: str | None = None  # the request that it is a part of (attempts/unplug.py)
     asked: bool = False  # nobody made it: an inventory of what would stand in the way
+    # Of an inventory: parts of a memory block that are no memory, what cma_alloc() has taken of an area, and how many
+    # contiguous pages are wanted, aligned to 2^order.
+    holes: Spans = ()
+    given_out: Spans = ()
+    wanted: tuple[int, int] | None = None
 
     @property
     def isolated(self) -> bool:

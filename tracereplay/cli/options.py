@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracereplay.errors import UsageError
+from tracereplay.errors import InputError, UsageError
 from tracereplay.units import utf8
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ def open_session(
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
 
+    if kpageflags is None and len(inputs) == 1:
+        kpageflags, kpagecount = copies_beside(inputs[0], kpagecount, quiet)
     if not quiet and not kernels_are_compiled():
         click.echo("tracereplay: first run: compiling its loops, once; this takes some 20 seconds", err=True)
     progress = None if quiet or no_progress else Progress(sys.stderr)
@@ -150,6 +152,20 @@ def open_session(
     finally:
         if progress is not None:
             progress.close()
+
+
+def copies_beside(trace: str, kpagecount: str | None, quiet: bool) -> tuple[str | None, str | None]:
+    """kpageflags.before* beside the trace, and the kpagecount of the same name; damaged ones, which nobody named, are
+    left out with a note."""
+    from tracereplay.session import find_copies  # noqa: PLC0415
+
+    try:
+        flags, counts = find_copies(trace)
+    except InputError as error:
+        if not quiet:
+            click.echo(f"tracereplay: not used: {error}", err=True)
+        return None, kpagecount
+    return (None if flags is None else str(flags)), kpagecount or (None if counts is None else str(counts))
 
 
 def command_line() -> list[str]:

@@ -6,7 +6,7 @@ References are in none of them, so a pin of a mapped page shows nowhere. Flags s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tracereplay.culprits import evidence
@@ -19,7 +19,15 @@ from tracereplay.units import format_pfn
 # Buffers of a block device, file system metadata: fs/buffer.c, 4.19 to 7.2.
 GETBLK = ("__getblk_gfp", "__getblk_slow", "bdev_getblk", "grow_dev_page", "grow_dev_folio", "__bread_gfp")
 SECRETMEM = ("secretmem_fault",)
+RING_BUFFER_FUNCTIONS = ("__rb_allocate_pages", "__ring_buffer_alloc", "__ring_buffer_alloc_range")
+TRACER = "the tracer's own ring buffer"
 ON_LISTS = frozenset({KPF.LRU, KPF.ANON, KPF.MMAP})
+
+
+def in_ring_buffer(frames: Sequence[object] | None) -> bool:
+    """Whether a stack is of the allocation of the trace buffer itself (kernel/trace/ring_buffer.c)."""
+    names = (str(frame).split("+", 1)[0] for frame in frames or ())
+    return any(name.startswith("ring_buffer_") or name in RING_BUFFER_FUNCTIONS for name in names)
 
 
 def allocated_in(owner: Mapping[str, Any] | None, *functions: Collection[str]) -> str | None:
@@ -88,7 +96,15 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
     if KPF.RESERVED in flags:
         return [Finding(shown=False, evidence=_rows(suspect, "reserved: taken at boot, or no memory"))]
     if is_unmovable(suspect.owner):
-        return [Finding(shown=False, evidence=_rows(suspect, "on no list of movable pages"))]
+        tracer = in_ring_buffer((suspect.owner or {}).get("stack"))
+        return [
+            Finding(
+                shown=False,
+                holder_name=TRACER if tracer else None,
+                mechanism="ring_buffer" if tracer else None,
+                evidence=_rows(suspect, "on no list of movable pages"),
+            )
+        ]
     return []
 
 

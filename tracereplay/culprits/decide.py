@@ -13,16 +13,19 @@ from tracereplay.attempts.find import blocking_key, tested_spans
 from tracereplay.attempts.meetings import Meetings
 from tracereplay.culprits.attempt_causes import attempt_cause
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.fit import find_fit, pages_within
 from tracereplay.culprits.listed import listed_suspects
-from tracereplay.culprits.map_runs import attempt_map, count_pages, strip_of
+from tracereplay.culprits.map_runs import attempt_map, count_pages, pages_in, spans_in, strip_of
+from tracereplay.culprits.not_shown import not_shown
 from tracereplay.culprits.rows import Row, blocked_tries, merge, waits_for
 from tracereplay.culprits.secretmem import name_secret_files
 from tracereplay.culprits.suspect import Run, Suspect, logged_suspects, suspects_of
-from tracereplay.culprits.table import RANK, Cause, decide
-from tracereplay.model.result import Attempt, Culprit, Effect
+from tracereplay.culprits.table import RANK, Cause, Obstacle, decide
+from tracereplay.layout.spans import without
+from tracereplay.model.result import Attempt, Culprit, Effect, Hole
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.pictures import Picture
-from tracereplay.replay.state import Reason
+from tracereplay.replay.state import Reason, State
 from tracereplay.units import NS_PER_S
 
 CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb", "secretmem")
@@ -39,7 +42,9 @@ def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draf
     attempts = []
     for number, draft in enumerate(drafts):
         met = suspects.get(number, [])
-        met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met}), *listed_suspects(run, draft)]
+        pictures = engine.pictures.taken.get(blocking_key(number))
+        met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met})]
+        met += listed_suspects(run, draft, met, pictures[-1] if pictures else None)
         _find_rivals(met)
         name_secret_files(met)
         meetings = Meetings(events, draft)
@@ -47,9 +52,12 @@ def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draf
         _name_waits(draft, rows)
         attempt = _attempt(run, draft, input_id, merge(draft.id, rows))
         _decide_cause(attempt, draft, events, failed)
-        pictures = engine.pictures.taken.get(blocking_key(number))
         if pictures:
-            _draw(attempt, draft, pictures, run.layout.pageblock_pages)
+            _draw(attempt, draft, pictures, run.layout.pageblock_pages, run.has_trace and run.snapshot is not None)
+        if draft.asked and pictures:
+            attempt.not_shown = not_shown(run, events)
+            attempt.uncounted = engine.uncounted.get(blocking_key(number)) if run.has_page_ref else None
+            _answer(attempt, draft, pictures[-1])
         attempts.append(attempt)
     return attempts
 
@@ -63,12 +71,20 @@ def _find_rivals(suspects: Sequence[Suspect]) -> None:
         )
 
 
-def _draw(attempt: Attempt, draft: Draft, pictures: Sequence[Picture], pageblock_pages: int | None) -> None:
-    """The map of each pictured try, and what became of the pages of the last."""
+def _draw(
+    attempt: Attempt, draft: Draft, pictures: Sequence[Picture], pageblock_pages: int | None, seeded: bool
+) -> None:
+    """The map of each pictured try, and what became of the pages of the last.
+
+    seeded -- a copy of kpageflags tells of pages without events.
+    """
     strips = [(picture.number, strip_of(picture)) for picture in pictures]
     number, strip = strips[-1]
     last = draft.tries[number] if draft.tries else None
-    attempt.pages = count_pages(strip, draft.spans if last is None else tested_spans(draft, last))
+    spans = draft.spans if last is None else tested_spans(draft, last)
+    attempt.pages = count_pages(strip, spans)
+    if seeded:
+        attempt.pages.from_snapshot = pages_in(pictures[-1], spans, State.SEEDED_FREE, State.SEEDED_USED)
     attempt.map = attempt_map(strips, attempt.tries, attempt.culprits, pageblock_pages)
 
 
@@ -90,8 +106,10 @@ def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> E
     reached = (
         suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED | Reason.LOGGED))
     )
-    if suspect.listed is not None:
+    if draft.asked:
         return "would_block"
+    if suspect.listed is not None and not suspect.named:
+        return "would_block" if cause.obstacle == Obstacle.NATURE else None
     if suspect.awaited:
         return "delayed" if reached else "would_block"
     if reached:
@@ -135,6 +153,17 @@ def _attempt(run: Run, draft: Draft, input_id: str, culprits: list[Culprit]) -> 
         culprits=culprits,
         inventory=draft.asked,
     )
+
+
+def _answer(attempt: Attempt, draft: Draft, picture: Picture) -> None:
+    """What an inventory says beyond its culprits."""
+    attempt.holes = [Hole(start_pfn=start, pages=end - start) for start, end in draft.holes]
+    free = spans_in(picture, State.BUDDY, State.PCP, State.SEEDED_FREE)
+    draft.given_out = without(draft.given_out, free)
+    if draft.operation == "cma_alloc":
+        attempt.given_out = pages_within(draft.given_out, draft.spans)
+    if draft.wanted is not None:
+        attempt.fit = find_fit(draft.wanted, strip_of(picture), draft, attempt.culprits)
 
 
 def _decide_cause(attempt: Attempt, draft: Draft, events: AttemptEvents, failed: npt.NDArray[np.void]) -> None:

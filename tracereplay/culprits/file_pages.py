@@ -111,6 +111,8 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
     """A block device's page, or one with private data, that was tried and stayed without extra references."""
     if suspect.awaited or not suspect.marks & Mark.FILE:
         return _dumped_buffers(suspect)
+    if suspect.draft.asked:
+        return _untried_buffers(suspect)
     counted = bool(suspect.marks & Mark.COUNTED)
     if counted:
         # The count is as expected: cache and private data. Locked pages have a better explanation.
@@ -136,6 +138,26 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
                 *evidence.tried(suspect),
                 *evidence.logged(suspect),
             ],
+        )
+    ]
+
+
+def _untried_buffers(suspect: Suspect) -> list[Finding]:
+    """Nobody tried it: a block device's page with buffers. Of an unknown file: as `at_rest.buffer_head` tells them."""
+    counted = bool(suspect.marks & Mark.COUNTED)
+    partly_read = counted and not suspect.flags & {"uptodate", "locked", "writeback"}
+    if counted and "private" not in suspect.flags:
+        return []
+    if not suspect.on_block_device and (suspect.file_known or not partly_read):
+        return []
+    return [
+        Finding(
+            shown=False,
+            holder_name=_file_name(suspect) or "a block device (file system metadata)",
+            candidates=("no_migration_handler",),
+            held_since_ns=suspect.alloc_ns,
+            released_ns=suspect.end_ns,
+            evidence=[*evidence.allocated(suspect), *([evidence.counted(suspect)] if counted else [])],
         )
     ]
 

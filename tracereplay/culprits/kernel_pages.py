@@ -6,20 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from tracereplay.culprits import evidence
+from tracereplay.culprits.at_rest import TRACER, in_ring_buffer
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.replay.state import Mark, PageType, Reason, State
 from tracereplay.schema import Op
 
-RING_BUFFER_FUNCTIONS = ("ring_buffer_resize", "__rb_allocate_pages", "ring_buffer_alloc", "__ring_buffer_alloc")
-TRACER = "the tracer's own ring buffer"
 GFP_HIGHMEM = 0x02  # the same bit in every kernel seen (4.19 to 7.3)
 GFP_MOVABLE_NAMES = ("GFP_HIGHUSER_MOVABLE", "__GFP_MOVABLE", "GFP_TRANSHUGE")
 
 
 def is_ring_buffer(row: Mapping[str, Any]) -> bool:
     """Whether page_owner's stack shows the allocation of the trace buffer itself."""
-    return any(str(frame).split("+")[0] in RING_BUFFER_FUNCTIONS for frame in row["owner_stack"] or ())
+    return in_ring_buffer(row["owner_stack"])
 
 
 def unmovable_allocation(suspect: Suspect) -> list[Finding]:
@@ -32,7 +31,16 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
     owner = suspect.owner
     unmovable = owner is not None and owner["migratetype"] not in (None, "Movable")
     if unmovable and suspect.named and not suspect.in_cma and not suspect.marks & (Mark.FILE | Mark.ANON):
-        return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
+        tracer = in_ring_buffer(owner["stack"]) if owner is not None else False
+        return [
+            Finding(
+                shown=False,
+                holder_name=TRACER if tracer else None,
+                mechanism="ring_buffer" if tracer else None,
+                released_ns=suspect.end_ns,
+                evidence=evidence.logged(suspect),
+            )
+        ]
     # CMA areas hold no such pages by the allocator's rules: there it would be the model that is wrong.
     if not suspect.reasons & Reason.UNMOVABLE or suspect.in_cma:
         return []

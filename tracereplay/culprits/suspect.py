@@ -61,6 +61,7 @@ class Listed:
 
     flags: frozenset[KPF]
     mapcount: int | None = None
+    earlier: bool = False  # the snapshot was taken before the trace: it shows nothing of the moment asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,13 @@ class Run:
     end_ns: int
     owners: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # page_owner records by pfn
     pinners: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # page_pinner records by pfn
-    snapshot: PageWords | None = None  # the pages' flags, where there is no trace
+    snapshot: PageWords | None = None  # the pages' flags, where a copy of kpageflags tells them
+    has_trace: bool = False  # there are events: that copy was taken before them
     stack_of: Callable[[int, int, int], tuple[str, ...] | None] = lambda _ns, _cpu, _tid: None
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
     exit_of: Callable[[int, int, int], Moment | None] = lambda _tid, _since_ns, _until_ns: None
     comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
-    _loss_indexes: dict[tuple[str, ...], LossIndex] = field(default_factory=dict)  # by kinds of events
+    _loss_indexes: dict[tuple[str, ...], LossIndex] = field(default_factory=dict, init=False)  # by kinds of events
 
     def task(self, tid: int | None, time_ns: int | None = None) -> Task | None:
         """The task with its name, at a time where one is given; pid only where a listing has it."""
@@ -171,7 +173,7 @@ class Suspect:
     refs: list[Ref] = field(default_factory=list)
     locked_rivals: bool = False  # other pages look locked in the same wait: the task sleeps on one of them
     blamed_refs: tuple[Ref, ...] = ()  # those that make up its excess, of all its findings
-    listed: Listed | None = None  # what a snapshot says of it, where there is no trace
+    listed: Listed | None = None  # what a snapshot says of it, where no event does
     secret_file: SecretFile | None = None  # of the page's file, where it looks like secret memory
 
     @property
@@ -271,6 +273,11 @@ class Suspect:
         if not self.marks & Mark.TYPED or self.mapcount > TYPED_MAPCOUNT + PageType.OTHER:
             return None
         return PageType(self.mapcount - TYPED_MAPCOUNT)
+
+    @property
+    def file_known(self) -> bool:
+        """Whether device and inode of its file are known."""
+        return self.file is not None and self.file.dev is not None and self.file.ino is not None
 
     @property
     def on_block_device(self) -> bool:

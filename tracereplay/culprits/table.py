@@ -218,15 +218,26 @@ def decide(suspect: Suspect) -> list[tuple[Cause, Finding]]:
     met: set[Obstacle] = set()
     found: list[tuple[Cause, Finding]] = []
     for cause in CAUSES:
-        predicate = cause.predicate if suspect.listed is None else cause.at_rest
-        if predicate is None or cause.obstacle in met or _explained(cause, met, suspect):
+        if cause.obstacle in met or _explained(cause, met, suspect):
             continue
-        findings = predicate(suspect)
+        findings = _findings(cause, suspect)
         if findings:
             met.add(cause.obstacle)
             found += [(cause, finding) for finding in findings]
     for cause, finding in found:
         judge(suspect, finding, cause.premises, cause.absent)
+    return found
+
+
+def _findings(cause: Cause, suspect: Suspect) -> list[Finding]:
+    """What the events say; of a page without events, what the snapshot says. A page that is named may have both."""
+    listed = suspect.listed
+    found = cause.predicate(suspect) if cause.predicate is not None and (listed is None or suspect.named) else []
+    if found or listed is None or cause.at_rest is None:
+        return found
+    found = cause.at_rest(suspect)
+    for finding in found:
+        finding.shown = bool(finding.shown) and not listed.earlier
     return found
 
 

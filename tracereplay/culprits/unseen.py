@@ -6,7 +6,9 @@ from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.model.result import Evidence
-from tracereplay.replay.state import Mark, Reason
+from tracereplay.replay.state import Mark, Reason, State
+
+OLD_STATES = (State.UNSEEN, State.ALLOCATED, State.SEEDED_USED)
 
 REFERENCE_CAUSES = ("task_reference", "pin_short", "pin_longterm", "extra_reference", "lru_batch")
 ANY_CAUSE = (*REFERENCE_CAUSES, "buffer_head", "locked_folio", "unmovable_allocation", "hugetlb")
@@ -23,7 +25,7 @@ def _any_cause(suspect: Suspect, rows: list[Evidence]) -> Finding:
 
 def preexisting(suspect: Suspect) -> list[Finding]:
     """Named by the kernel, allocated before the trace, its cause not visible."""
-    if suspect.awaited or not suspect.named or suspect.marks & Mark.BORN or suspect.state not in (0, 3):
+    if suspect.awaited or not suspect.named or suspect.marks & Mark.BORN or suspect.state not in OLD_STATES:
         return []
     return [_any_cause(suspect, [*evidence.tried(suspect), *evidence.logged(suspect)])]
 

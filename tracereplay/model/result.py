@@ -20,6 +20,7 @@ Basis = Literal["event", "log", "inferred"]
 Effect = Literal["blocked", "delayed", "would_block"]
 Release = Literal["seen", "held_at_end", "unknown"]
 Role = Literal["trace", "log", "layout", "page_owner", "page_pinner", "kpageflags", "dataset"]
+NotShown = Literal["references", "allocations", "page_cache"]
 Severity = Literal["info", "notice", "loss", "error"]
 
 
@@ -154,13 +155,56 @@ class Wait(Struct, kw_only=True):
 
 
 class PageCounts(Struct, kw_only=True):
-    """What became of the pages of the last try: requested = free + moved + held + not_seen."""
+    """What became of the pages of the last try: requested = free + moved + held + not_seen.
+
+    from_snapshot -- of those free and held, pages without an event, of which only the copy of kpageflags taken before
+    the trace tells; None without such a copy.
+    """
 
     requested: int
     free: int
     moved: int
     held: int
     not_seen: int
+    from_snapshot: int | None = None
+
+
+class FitRange(Struct, kw_only=True):
+    """A range that the pages asked for could take: pages = free + to_move + blocked + given_out + not_seen.
+
+    to_move -- in use, and nothing is known to keep them from moving; blocked -- of the culprits in culprit_ids;
+    given_out -- allocated from the area by cma_alloc().
+    """
+
+    start_pfn: int
+    pages: int
+    free: int
+    to_move: int
+    blocked: int
+    given_out: int
+    not_seen: int
+    culprit_ids: list[str] = field(default_factory=list)
+
+
+class Fit(Struct, kw_only=True):
+    """Whether so many contiguous pages would fit (--pages).
+
+    ranges -- where they fit, lowest first; if nowhere, the candidates with the fewest pages in the way, those first.
+    candidates -- aligned ranges of this size that were looked at.
+    """
+
+    pages: int
+    align_order: int
+    fits: bool
+    candidates: int
+    ranges: list[FitRange] = field(default_factory=list)
+
+
+class Hole(Struct, kw_only=True):
+    """A part of a memory block that is no memory."""
+
+    start_pfn: int
+    pages: int
 
 
 class MapRun(Struct, kw_only=True):
@@ -269,6 +313,12 @@ class Attempt(Struct, kw_only=True):
     culprits: list[Culprit] = field(default_factory=list)
     capture_next: list[str] = field(default_factory=list)
     inventory: bool = False  # not an attempt of the trace: what would block one, requested with --at
+    # Of an inventory:
+    not_shown: list[NotShown] = field(default_factory=list)  # what the inputs cannot show of its pages
+    uncounted: int | None = None  # pages that may be in use and have no page_ref event: their references do not show
+    given_out: int | None = None  # pages that cma_alloc() has taken from the area and not given back
+    holes: list[Hole] = field(default_factory=list)
+    fit: Fit | None = None
 
 
 class Counter(Struct, kw_only=True):

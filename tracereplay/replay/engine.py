@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tracereplay.losses import Loss
 from tracereplay.replay import state as st
 from tracereplay.replay.file_kernels import SLOTS_PER_KEY, set_file_slot
+from tracereplay.replay.inventory_kernels import list_cached
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
 from tracereplay.replay.occupancy import StateCounts
@@ -66,6 +67,7 @@ class Action:
     must: bool = False  # PICTURE: take it, whatever it costs
     zeroed: bool = False  # PROBE: note what looks like secret memory too, whether or not the attempt came to it
     taken: Spans = ()  # COUNT: parts that were allocated as ranges before, to be told apart
+    inventory: bool = False  # PROBE: no attempt has tried the pages, so list what one might meet in the page cache too
 
 
 ABSENT, REFUSED = -1, -2  # in place of a section's row: not there yet, and never to be
@@ -122,6 +124,7 @@ class Engine:
     actions: Sequence[Action] = ()
     sections_limit: int = field(default_factory=_sections_limit)
     time_ns: int | None = None
+    uncounted: dict[int, int] = field(default_factory=dict, init=False)  # by attempt of an inventory's probe
     counts: StateCounts = field(init=False)
     pictures: Pictures = field(init=False)
     _mem: Memory = field(init=False)
@@ -219,6 +222,12 @@ class Engine:
         if action.kind == ActionKind.PICTURE:
             self.pictures.take(self._mem, action.attempt, action.number, action.spans, must=action.must)
             return
+        self._probe(action)
+
+    def _probe(self, action: Action) -> None:
+        """Which pages stand in the way."""
+        if action.inventory:
+            self.uncounted[action.attempt] = self._count_unknown(action.spans)
         named_pfn = action.named_pfn if action.named_file is None else self._find_file(action)
         if named_pfn >= 0:
             self._make_room([(named_pfn, named_pfn + 1)])
@@ -230,6 +239,11 @@ class Engine:
                     self._grow(("suspects", "claims"))
             if action.zeroed:
                 self._probe_zeroed(action, start_pfn, end_pfn)
+            at = start_pfn if action.inventory else end_pfn
+            while at < end_pfn:
+                at = list_cached(self._mem, at, end_pfn, action.time_ns, action.attempt)
+                if at < end_pfn:
+                    self._grow(("suspects", "claims"))
 
     def _probe_zeroed(self, action: Action, start_pfn: int, end_pfn: int) -> None:
         at = start_pfn
@@ -237,6 +251,17 @@ class Engine:
             at = probe_zeroed(self._mem, at, end_pfn, action.time_ns, action.attempt)
             if at < end_pfn:
                 self._grow(("suspects",))
+
+    def _count_unknown(self, spans: Iterable[tuple[int, int]]) -> int:
+        """Pages of the spans that are or may be in use and whose count no event told; a folio's count is its head's."""
+        unknown = 0
+        for start_pfn, end_pfn in spans:
+            pages = self.pages(start_pfn, end_pfn)
+            heads = (np.arange(start_pfn, end_pfn) & ((1 << pages["order"].astype(np.int64)) - 1)) == 0
+            told = (pages["marks"] & np.uint16(st.Mark.COUNTED)) != 0
+            free = np.isin(pages["state"], (st.State.BUDDY, st.State.PCP, st.State.SEEDED_FREE))
+            unknown += int(np.count_nonzero(heads & ~told & ~free))
+        return unknown
 
     def _find_file(self, action: Action) -> int:
         """The page of the action's spans that holds this part of this file now, -1 = not known."""

@@ -37,6 +37,8 @@ STATE_NAMES: dict[int, PageStateName] = {
     State.BUDDY: "free",
     State.PCP: "free",
     State.ALLOCATED: "allocated",
+    State.SEEDED_FREE: "free",
+    State.SEEDED_USED: "allocated",
 }
 CommOf = Callable[[int], str | None]
 

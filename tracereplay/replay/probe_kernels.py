@@ -132,6 +132,21 @@ def suspect_row(mem: Memory, page: Row, pfn: int, attempt: int, ns: int) -> int:
 
 
 @njit
+def note_suspect(mem: Memory, page: Row, pfn: int, attempt: int, ns: int, reasons: int) -> None:
+    """Keep what the page is at this probe, and the references open on it."""
+    number = suspect_row(mem, page, pfn, attempt, ns)
+    suspect = mem.suspects[number]
+    suspect.last_ns, suspect.pending = ns, 1
+    suspect.min_excess, suspect.own = page.min_excess, own_refs(mem.refs, page)
+    suspect.count, suspect.mapcount, suspect.page_flags = page.count, page.mapcount, page.page_flags
+    suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
+    suspect.file, suspect.index = page.file, page.index
+    suspect.marks, suspect.order, suspect.state = page.marks, page.order, page.state
+    suspect.reasons |= reasons
+    claim_refs(mem, page, number)
+
+
+@njit
 def probe(mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn: int, ns: int, attempt: int) -> int:
     """Note every page of [start_pfn, end_pfn) that stands in the way; returns the pfn it reached (tables full: less).
 
@@ -163,16 +178,7 @@ def probe(mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn
             return pfn
         reasons = reasons_of(mem, page, pfn < visited_end, named)
         if reasons:
-            number = suspect_row(mem, page, head, attempt, ns)
-            suspect = mem.suspects[number]
-            suspect.last_ns, suspect.pending = ns, 1
-            suspect.min_excess, suspect.own = page.min_excess, own_refs(mem.refs, page)
-            suspect.count, suspect.mapcount, suspect.page_flags = page.count, page.mapcount, page.page_flags
-            suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
-            suspect.file, suspect.index = page.file, page.index
-            suspect.marks, suspect.order, suspect.state = page.marks, page.order, page.state
-            suspect.reasons |= reasons
-            claim_refs(mem, page, number)
+            note_suspect(mem, page, head, attempt, ns, reasons)
         pfn = past
     return end_pfn
 

@@ -24,6 +24,9 @@ class State(IntEnum):
     BUDDY = 1  # free, on the buddy lists
     PCP = 2  # free, on a per-cpu list (or on its way there)
     ALLOCATED = 3  # in use
+    # No event named it; the copy of kpageflags taken before says what it was. To the kernels the same as UNSEEN.
+    SEEDED_FREE = 4
+    SEEDED_USED = 5
 
 
 class PageType(IntEnum):
@@ -154,6 +157,7 @@ class Reason(IntEnum):
     TYPED = 256  # a page type that is not migrated like others: hugetlb, offline
     LOGGED = 512  # the kernel log dumped it
     ZEROED = 1024  # zeroed for the page cache of a kernel-internal file, as secret memory is
+    CACHED = 2048  # an inventory: a page-cache page that may be of a kind that is not migrated
 
 
 # A page in the way at a probe: its state then, and what became of it.
