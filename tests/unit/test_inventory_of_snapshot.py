@@ -282,7 +282,7 @@ def test_the_command(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["blame", "--kpageflags", str(options["kpageflags"]), "--layout", str(options["layout"])]
     assert main([*command, "--kpagecount", str(options["kpagecount"]), "--area", "video"]) == 0
     said = capsys.readouterr().out
-    assert "were it asked for when the snapshot was taken" in said
+    assert "when the snapshot was taken" in said
     assert "1 page  extra_reference  suggested  PFN 0x11" in said
     assert main([*command, "--at", "5"]) == 2
     assert main(["blame", "--area", "video", "--kernel-log", "x"]) == 2
