@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracereplay.model.result import Allocation, Culprit, Task
-from tracereplay.reports.wording import file_name, join_runs, listing, moment, task_name
+from tracereplay.reports.wording import count, file_name, join_runs, listing, moment, pfn_spans, task_name
 from tracereplay.units import format_duration
 
 _EFFECTS = ("blocked", "delayed", "would_block")
@@ -25,12 +25,22 @@ class Group:
     @property
     def pages(self) -> int:
         """Pages of all, each counted once."""
-        return sum(pages for _, pages in join_runs(self.runs))
+        named = sum(pages for _, pages in join_runs(self.runs))
+        return named + sum(c.pages for c in self.culprits if c.start_pfn is None)
 
     @property
     def runs(self) -> list[tuple[int, int]]:
-        """(start_pfn, pages) of each."""
-        return [(c.start_pfn, c.pages) for c in self.culprits]
+        """(start_pfn, pages) of each whose page frames are known."""
+        return [(c.start_pfn, c.pages) for c in self.culprits if c.start_pfn is not None]
+
+    def where(self, limit: int | None) -> str:
+        """Page frames, at most `limit` runs (None: all); addresses of struct pages where a log shows only these."""
+        addresses = [c.page_address for c in self.culprits if c.start_pfn is None and c.page_address is not None]
+        named = [pfn_spans(self.runs, limit)] if self.runs else []
+        if addresses:
+            more = f" and {count(len(addresses[limit:]), 'more')}" if limit is not None and addresses[limit:] else ""
+            named.append("struct page " + ", ".join(addresses[:limit]) + more)
+        return ", ".join(named) if named else "PFN not told"
 
 
 def group_culprits(culprits: list[Culprit], *, each: bool = False) -> list[Group]:
@@ -50,7 +60,7 @@ def _key(c: Culprit) -> object:
 
 def _rank(group: Group) -> tuple[bool, int, int, int]:
     primary = any(c.primary for c in group.culprits)
-    return (not primary, _EFFECTS.index(group.first.effect), -group.pages, group.first.start_pfn)
+    return (not primary, _EFFECTS.index(group.first.effect), -group.pages, group.first.start_pfn or 0)
 
 
 def sentence(group: Group, clock_unit: str = "ns", *, inventory: bool = False) -> str:

@@ -20,6 +20,7 @@ from tracereplay.reports.attempt_wording import (
     ending,
     headline,
     headline_word,
+    log_facts,
     more_attempts,
     page_size_bytes,
     pages_of_last_try,
@@ -30,7 +31,7 @@ from tracereplay.reports.html_data import embedded, report_data
 from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.selection import causes_of, is_told, next_captures, representatives, told_attempts
 from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import count, pfn_spans
+from tracereplay.reports.wording import count
 
 if TYPE_CHECKING:
     import jinja2
@@ -112,9 +113,13 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
         "calm": attempt.inventory or attempt.outcome == "succeeded",
         "headline": headline(attempt, page_size_bytes(result)),
         "verdict": verdict(attempt),
-        "facts": [ending(attempt, unit), *filter(None, [pages_of_last_try(attempt)])],
+        "facts": [
+            ending(attempt, unit),
+            *filter(None, [pages_of_last_try(attempt)]),
+            *log_facts(attempt, page_size_bytes(result), MAX_RUNS),
+        ],
         "groups": [
-            (g, count(g.pages, "page"), pfn_spans(g.runs, MAX_RUNS), sentence(g, unit, inventory=attempt.inventory))
+            (g, count(g.pages, "page"), g.where(MAX_RUNS), sentence(g, unit, inventory=attempt.inventory))
             for g in groups[:MAX_GROUPS]
         ],
         "more_groups": len(groups) - MAX_GROUPS,

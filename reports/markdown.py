@@ -17,6 +17,7 @@ from tracereplay.reports.attempt_wording import (
     ending,
     headline,
     headline_word,
+    log_facts,
     more_attempts,
     page_size_bytes,
     pages_of_last_try,
@@ -27,7 +28,7 @@ from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.selection import causes_of, is_told, next_captures, representatives, told_attempts
 from tracereplay.reports.style import Style, harmless
-from tracereplay.reports.wording import count, pfn_spans
+from tracereplay.reports.wording import count
 
 MAX_ATTEMPTS = 3
 MAX_GROUPS = 6
@@ -72,6 +73,8 @@ def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> It
     yield f"- {escaped(ending(attempt, unit))}"
     if (pages := pages_of_last_try(attempt)) is not None:
         yield f"- {pages}"
+    for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS):
+        yield f"- {escaped(fact)}"
     if like_it:
         yield f"- {count(like_it, 'more attempt')} like it"
     groups = group_culprits(attempt.culprits, each=style.full)
@@ -87,7 +90,7 @@ def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> It
 
 
 def _culprit(group: Group, says: str, style: Style) -> str:
-    pfns = pfn_spans(group.runs, None if style.full else MAX_RUNS)
+    pfns = group.where(None if style.full else MAX_RUNS)
     c = group.first
     return f"{count(group.pages, 'page')}, {escaped(c.cause)} ({c.verdict}), {pfns}: {escaped(says)}"
 
@@ -98,7 +101,7 @@ def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator
     if not lines:
         return
     shown = lines if style.full else lines[:MAX_EVIDENCE]
-    yield f"Evidence for {pfn_spans([(culprit.start_pfn, culprit.pages)], None)}:"
+    yield f"Evidence for {Group([culprit]).where(None)}:"
     yield ""
     yield from (f"    {line}" for line in shown)
     if len(shown) < len(lines):

@@ -13,12 +13,12 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.attempt_wording import clock_unit, more_attempts
+from tracereplay.reports.attempt_wording import clock_unit, more_attempts, when_of
 from tracereplay.reports.selection import causes_of, next_captures, representatives, told_attempts
 from tracereplay.reports.style import Style, bullets, hanging, harmless, render_blocks
 from tracereplay.reports.text_attempt import attempt_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
-from tracereplay.reports.wording import count, listing, moment
+from tracereplay.reports.wording import count, listing
 from tracereplay.units import format_duration
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def render_text(result: Result, style: Style) -> str:
 def _like_it(like_it: list[Attempt], unit: str) -> list[RenderableType]:
     if not like_it:
         return []
-    times = [moment(a.start_ns, unit) for a in like_it]
+    times = [when_of(a, unit) for a in like_it]
     when = listing(times) if len(times) <= 3 else f"{times[0]} ... {times[-1]}"
     return [Padding(Text(f"and {count(len(like_it), 'more attempt')} like it, at {when}"), (0, 0, 0, 8))]
 
@@ -116,8 +116,6 @@ def _blame(result: Result) -> list[RenderableType]:
 
 def _what_to_do(told: list[Attempt], style: Style) -> list[RenderableType]:
     codes = causes_of(told)
-    if not codes:
-        return []
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -125,7 +123,9 @@ def _what_to_do(told: list[Attempt], style: Style) -> list[RenderableType]:
         explanation = EXPLANATIONS.get(code)
         for place, step in enumerate(explanation.what_to_do[: None if style.full else 1] if explanation else ()):
             grid.add_row(Text("" if place else code, style="bold"), Text(step))
-    blocks: list[RenderableType] = ["", Text("What to do", style="bold"), Padding(grid, (0, 0, 0, 2))]
+    blocks: list[RenderableType] = (
+        ["", Text("What to do", style="bold"), Padding(grid, (0, 0, 0, 2))] if grid.row_count else []
+    )
     steps = next_captures(told)
     if steps:
         shown = steps if style.full else steps[:MAX_CAPTURE_NEXT]

@@ -71,6 +71,8 @@ def pfn_spans(runs: Iterable[tuple[int, int]], limit: int | None) -> str:
     return "PFN " + ", ".join(shown) + (f" and {count(more, 'more place')}" if more else "")
 
 
-def moment(ns: int, unit: str = "ns", digits: int = 3) -> str:
-    """A time stamp: seconds, or ticks where the clock has no known unit."""
+def moment(ns: int | None, unit: str = "ns", digits: int = 3) -> str:
+    """A time stamp: seconds, or ticks where the clock has no known unit; a log may tell none."""
+    if ns is None:
+        return "an unknown time"
     return format_seconds(ns, digits) if unit == "ns" else f"tick {ns}"

@@ -15,7 +15,7 @@ from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
 from tracereplay.attempts.inventory import asked, asked_ranges, inventory_questions
-from tracereplay.attempts.log import Log, apply_log
+from tracereplay.attempts.log import Log, apply_log, named_spans
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.stacks import Stacks
@@ -23,6 +23,7 @@ from tracereplay.culprits.suspect import Run
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
 from tracereplay.layout.build import complete_layout, infer_layout
 from tracereplay.layout.layout import Layout
+from tracereplay.layout.spans import merge_spans
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Action, Engine
@@ -219,13 +220,16 @@ def owners_by_pfn(rows: Iterable[Row], pfns: Sequence[int]) -> dict[int, Mapping
     return found
 
 
-def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
+def attempts_of_log(
+    rows: Log, layout: Layout, book: LossBook, page_size_bytes: int | None, read_dumps: ReadDumps
+) -> list[Attempt]:
     """What a kernel log alone tells: failed attempts, and the pages dumped. Who took a reference is not in a log."""
     times = [row["time_ns"] for row in (*rows.page_dumps, *rows.messages) if row["time_ns"] is not None]
     drafts: list[Draft] = []
-    apply_log(drafts, rows, layout)
-    drafts.sort(key=lambda draft: (draft.start_ns, draft.id))
+    apply_log(drafts, rows, layout, page_size_bytes)
     events = no_events(layout, max(times, default=0))
+    spans = merge_spans(span for draft in drafts for span in named_spans(draft))
+    owners, pinners = read_dumps(spans) if spans else ((), ())
     run = Run(
         layout=layout,
         comm_of=layout.comms.get,
@@ -235,6 +239,10 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
         dumps=_by_pfn(rows.page_dumps),
         migrate_failures=_by_pfn(rows.migrate_failures),
         end_ns=events.end_ns,
+        owners=owners_by_pfn(
+            owners, sorted({row["pfn"] for d in drafts for row in d.evidence if row["pfn"] is not None})
+        ),
+        pinners=_by_pfn(pinners),
     )
     return judge(run, Engine(), events, drafts, "log-0")
 

@@ -31,7 +31,7 @@ from tracereplay.model.result import Attempt, Input, Result, Role, Tool
 from tracereplay.parsers.base import TraceReader, Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
-from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
+from tracereplay.parsers.kernel_log import KernelLog, parse_console, read_kernel_log
 from tracereplay.parsers.layout_snapshot import read_layout
 from tracereplay.parsers.layout_tables import LayoutSnapshot
 from tracereplay.parsers.opened import open_named, readable
@@ -274,7 +274,13 @@ class Session:
             return [attempt for trace in traces for attempt in trace.inventory(at_ns, area, block)]
         if traces or self._log is None:
             return [attempt for trace in traces for attempt in trace.attempts()]
-        return attempts_of_log(Log.of(self._log.tables), self._layout or Layout("inferred"), book)
+        return attempts_of_log(
+            Log.of(self._log.tables),
+            self._layout or _layout_of_log(self._log),
+            book,
+            self._log.page_size_bytes,
+            lambda spans: self._read_dumps(spans, book),
+        )
 
     def _inventory(self, area: str | None, block: int | None, book: LossBook) -> list[Attempt]:
         """From copies of kpageflags and page_owner alone."""
@@ -341,6 +347,14 @@ class Session:
             where=", ".join(filter(None, places)) or None,
             lives=lives,
         )
+
+
+def _layout_of_log(log: KernelLog) -> Layout:
+    """What a log tells of memory: sizes only."""
+    page, block = log.page_size_bytes, log.memory_block_bytes
+    if page is None:
+        return Layout("inferred")
+    return Layout("inferred", page_size_bytes=page, memory_block_pages=block // page if block else None)
 
 
 def _machines(readers: Sequence[TraceReader], same_machine: bool) -> list[tuple[TraceReader, list[int]]]:

@@ -8,7 +8,8 @@ import pytest
 
 from tests.attempt_tables import AREA, BLOCK, DRIVER, LAYOUT, MS, OTHER
 from tracereplay.attempts.draft import Draft
-from tracereplay.attempts.log import OFFLINE_REASONS, Log, apply_log
+from tracereplay.attempts.log import Log, apply_log
+from tracereplay.attempts.log_offline import OFFLINE_REASONS
 from tracereplay.schema import LOG_TABLES
 
 BLOCK_2 = ((2 * BLOCK, 3 * BLOCK),)
@@ -69,7 +70,8 @@ def test_a_line_of_another_time_task_or_block_is_another_attempt(ms: float, tid:
 def test_an_offline_that_only_the_log_knows() -> None:  # EINVAL of a block with holes: no event at all
     (draft,) = applied([], message(7, "offline_failed", reason="memory holes", start_pfn=3 * BLOCK, pages=BLOCK))
     assert (draft.outcome, draft.errno, draft.cause, draft.area) == ("failed", "EINVAL", "not_isolatable", "memory3")
-    assert applied([], message(7, "offline_failed", reason="memory holes")) == []
+    (unplaced,) = applied([], message(7, "offline_failed", reason="memory holes"))
+    assert (unplaced.outcome, unplaced.errno, unplaced.area, unplaced.spans) == ("failed", "EINVAL", None, ())
 
 
 def test_offlined_confirms_a_success() -> None:
@@ -102,12 +104,13 @@ def test_a_cma_allocation_that_only_the_log_knows() -> None:
     assert (draft.operation, draft.errno, draft.basis, draft.request.pages) == ("cma_alloc", "ENOMEM", "log", 64)
     assert draft.cause == "bitmap_full"
     (busy,) = applied([], message(7, "cma_failed", area=AREA.name, pages=64, errno=16), message(8, "cma_bitmap"))
-    assert busy.cause is None
+    assert (busy.cause, busy.candidates[-1]) == ("unknown", "bitmap_full")
 
 
 def test_a_busy_range_that_only_the_log_knows() -> None:
     (draft,) = applied([], message(7, "contig_busy", start_pfn=4096, pages=512))
-    assert (draft.operation, draft.errno, draft.spans) == ("contig_alloc", "EBUSY", ((4096, 4608),))
+    assert (draft.operation, draft.outcome, draft.errno) == ("contig_alloc", "unknown", None)
+    assert (draft.spans, draft.request.pages, draft.request.pages_at_most) == (((4096, 4608),), None, 512)
     cma = Draft("cma_alloc", DRIVER, 1 * MS, 9 * MS, "failed", "event")
     assert applied([cma], message(7, "contig_busy", start_pfn=4096, pages=512)) == [cma]
 
@@ -119,7 +122,7 @@ def test_failed_migrations_without_any_event_are_an_offline() -> None:
     (draft,) = applied([], failed=rows)
     assert (draft.operation, draft.outcome, draft.area, draft.spans) == (
         "memory_offline",
-        "unfinished",
+        "unknown",
         "memory2",
         BLOCK_2,
     )

@@ -180,7 +180,7 @@ def _infer_outcome(draft: Draft, finish_lost: bool, trace_end_ns: int) -> None:
     draft.basis = "inferred"
     if draft.tries and draft.tries[-1].result == "succeeded":
         draft.outcome, draft.end_ns = "succeeded", draft.tries[-1].end_ns
-    elif draft.tries and draft.tries[-1].end_ns < trace_end_ns and draft.tries[-1].result == "EBUSY":
+    elif draft.tries and (draft.tries[-1].end_ns or 0) < trace_end_ns and draft.tries[-1].result == "EBUSY":
         draft.outcome, draft.end_ns, draft.errno = "failed", draft.tries[-1].end_ns, "EBUSY"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tracereplay.layout.spans import Spans
-from tracereplay.model.result import Basis, Operation, Outcome, Phases, Request, Try, Wait
+from tracereplay.model.result import Basis, Bitmap, Operation, Outcome, Phases, Request, Try, Wait
 
 REASON_MEMORY_HOTPLUG = 2
 REASON_CONTIG_RANGE = 6
@@ -18,6 +20,8 @@ class Draft:
 
     spans -- the page frames it wanted to empty; try_visited -- per try, the end of what was scanned for migration
     (0 = unknown); blocked_passes -- times at which migration had failed and no range was tested (offline).
+    Of a call that only a kernel log shows: log_line -- its first line; timeless -- the log tells no time since boot,
+    and start_ns and end_ns are meaningless; evidence -- page dumps, and lines that name a page, as rows of LOG_TABLES.
     """
 
     operation: Operation
@@ -37,14 +41,26 @@ class Draft:
     phases: Phases = field(default_factory=Phases)
     failed_migrations: int = 0  # pages that migrate_pages() could not move, in its last call
     log_pfn: int | None = None  # the page the kernel log names
+    candidates: tuple[str, ...] = ()  # causes not excluded by the operation itself
+    capture_next: tuple[str, ...] = ()
+    bitmap: Bitmap | None = None
+    log_line: int | None = None
+    timeless: bool = False
+    same_time: bool = False  # another has this operation, task and time
+    wall_clock: str | None = None
+    evidence: tuple[Mapping[str, Any], ...] = ()
     asked: bool = False  # nobody made it: an inventory of what would stand in the way
 
     @property
     def id(self) -> str:
-        """The same in every run: operation-tid-start_ns; an inventory has its range in place of a task."""
+        """The same in every run: operation-tid-start_ns; an inventory has its range in place of a task.
+
+        Without a time, or with that of another attempt, the line of the log tells them apart.
+        """
         if self.asked:
             return f"{self.operation}-{self.spans[0][0]:#x}-{self.start_ns}"
-        return f"{self.operation}-{'x' if self.tid is None else self.tid}-{self.start_ns}"
+        when = f"line{self.log_line}" if self.timeless or self.same_time else self.start_ns
+        return f"{self.operation}-{'x' if self.tid is None else self.tid}-{when}"
 
     def covers(self, time_ns: int, slack_ns: int = 0) -> bool:
         """Whether the time lies within the attempt."""

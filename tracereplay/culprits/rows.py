@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tracereplay.attempts.draft import Draft
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.log_pages import address_of
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.culprits.table import Cause
 from tracereplay.model.result import Allocation, Culprit, Effect, Evidence, File, Release, Try, Wait
@@ -79,6 +80,8 @@ def _concerns(one: Try, suspect: Suspect, since_ns: int, until_ns: int) -> bool:
         inside = suspect.pfn < one.end_pfn and suspect.pfn + suspect.pages > one.start_pfn
         if not inside and one.first_blocking_pfn != suspect.pfn:
             return False
+    if one.start_ns is None or one.end_ns is None:  # of a log without times
+        return True
     return since_ns <= one.end_ns and one.start_ns <= until_ns
 
 
@@ -97,6 +100,7 @@ def merge(attempt_id: str, rows: Iterable[Row]) -> list[Culprit]:
     before: object = None
     for sameness, row in told:
         joins = run and sameness == before and row.suspect.pfn == run[-1].suspect.pfn + run[-1].suspect.pages
+        joins = joins and row.suspect.pfn >= 0
         if run and not joins:
             culprits.append(_culprit(run))
             run = []
@@ -104,10 +108,16 @@ def merge(attempt_id: str, rows: Iterable[Row]) -> list[Culprit]:
         before = sameness
     if run:
         culprits.append(_culprit(run))
-    culprits.sort(key=lambda culprit: (culprit.start_pfn, culprit.cause, str(culprit.holder)))
+    culprits.sort(key=lambda c: (c.start_pfn is None, c.start_pfn or 0, c.page_address or "", c.cause, str(c.holder)))
     for number, culprit in enumerate(culprits):
         culprit.id = f"{attempt_id}/{number}"
     return culprits
+
+
+def _capture_next(row: Row) -> list[str]:
+    """What would prove it next time; for a page of a log the attempt has its own steps."""
+    told = row.finding.verdict == "proved" or (row.suspect.logged is not None and row.cause.code == "unknown")
+    return [] if told else list(row.cause.words.capture_next)
 
 
 def _culprit(run: list[Row]) -> Culprit:
@@ -122,7 +132,8 @@ def _culprit(run: list[Row]) -> Culprit:
         evidence += row.finding.evidence
     return Culprit(
         id="",
-        start_pfn=first.suspect.pfn,
+        start_pfn=first.suspect.pfn if first.suspect.pfn >= 0 else None,
+        page_address=address_of(first.suspect),
         pages=last.suspect.pfn + last.suspect.pages - first.suspect.pfn,
         cause=first.cause.code,
         verdict=first.finding.verdict,
@@ -141,5 +152,5 @@ def _culprit(run: list[Row]) -> Culprit:
         release=first.released,
         weakened_by=sorted({name for row in run for name in row.finding.weakened_by}),
         evidence=evidence,
-        capture_next=list(first.cause.words.capture_next) if first.finding.verdict != "proved" else [],
+        capture_next=_capture_next(first),
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracereplay.attempts.draft import Draft
+from tracereplay.culprits.log_pages import NO_PFN
 from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 from tracereplay.model.result import Allocation, File, Task
@@ -153,6 +154,7 @@ class Suspect:
     end_ns: int | None
     end_tid: int | None
     refs: list[Ref] = field(default_factory=list)
+    logged: Mapping[str, Any] | None = None  # the row of a log that shows it, where there is no trace of the attempt
     listed: Listed | None = None  # what a snapshot says of it, where there is no trace
 
     @property
@@ -205,6 +207,8 @@ class Suspect:
     @property
     def dump(self) -> Mapping[str, Any] | None:
         """The kernel's own dump of this page, printed during the attempt."""
+        if self.logged is not None:
+            return self.logged if "refcount" in self.logged else None
         return self.run.dump_of(self.pfn, self.draft)
 
     @property
@@ -257,6 +261,8 @@ def logged_suspects(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
     found: list[Suspect] = []
     if draft.outcome == "succeeded" and len(draft.tries) <= 1:
         return found
+    if draft.evidence:
+        return [_logged(run, draft, row) for row in _distinct(draft.evidence) if row["pfn"] not in known]
     for pfn in run.dumps:
         row = run.dump_of(pfn, draft)
         inside = any(start <= pfn < end for start, end in draft.spans)
@@ -264,21 +270,34 @@ def logged_suspects(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
             continue
         if row["reason"] not in ("migration failure", "unmovable page", "isolation failed"):
             continue
-        when = draft.start_ns if row["time_ns"] is None else row["time_ns"]
-        named = Reason.NAMED if pfn == draft.log_pfn else 0
-        suspect = unreplayed(run, draft, pfn, row["order"] or 0, when)
-        suspect.reasons = Reason.LOGGED | named
-        suspect.count, suspect.mapcount = row["refcount"] or 0, (row["mapcount"] or 0) - 1
-        suspect.flags = frozenset(row["flags"] or ())
-        found.append(suspect)
+        found.append(_logged(run, draft, row))
     for pfn in run.migrate_failures:
         line = run.named_by_log(pfn, draft)
         if line is None or pfn in known or pfn in run.dumps or not any(low <= pfn < high for low, high in draft.spans):
             continue
-        suspect = unreplayed(run, draft, pfn, 0, line["time_ns"] or draft.start_ns)
-        suspect.reasons = Reason.LOGGED
-        found.append(suspect)
+        found.append(_logged(run, draft, line))
     return found
+
+
+def _distinct(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """One row for each page: its first dump, else the line that names it."""
+    pages: dict[object, Mapping[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: "refcount" not in row):
+        pages.setdefault(row["pfn"] if row["pfn"] is not None else row.get("address"), row)
+    return list(pages.values())
+
+
+def _logged(run: Run, draft: Draft, row: Mapping[str, Any]) -> Suspect:
+    """A page that a line of the attempt shows."""
+    pfn = NO_PFN if row["pfn"] is None else row["pfn"]
+    when = row["time_ns"] if row["time_ns"] is not None else draft.start_ns
+    suspect = unreplayed(run, draft, pfn, row.get("order") or 0, when)
+    suspect.logged = row
+    suspect.reasons = Reason.LOGGED | (Reason.NAMED if pfn == draft.log_pfn else 0)
+    if "refcount" in row:
+        suspect.count, suspect.mapcount = row["refcount"] or 0, (row["mapcount"] or 0) - 1
+        suspect.flags = frozenset(row["flags"] or ())
+    return suspect
 
 
 def unreplayed(run: Run, draft: Draft, pfn: int, order: int, time_ns: int) -> Suspect:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from tracereplay.culprits import at_rest, file_pages, kernel_pages, references, unseen
+from tracereplay.culprits import at_rest, file_pages, kernel_pages, log_verdicts, references, unseen
 from tracereplay.culprits.finding import Finding, Predicate
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.model.explain import EXPLANATIONS, Explanation
@@ -116,6 +116,8 @@ def capped(verdict: Verdict, ceiling: Verdict) -> Verdict:
 
 def decide(suspect: Suspect) -> list[tuple[Cause, Finding]]:
     """Every obstacle on this page with its cause."""
+    if suspect.logged is not None:
+        return [(BY_CODE[code], _cap(finding, BY_CODE[code])) for code, finding in log_verdicts.findings(suspect)]
     met: set[Obstacle] = set()
     found: list[tuple[Cause, Finding]] = []
     for cause in CAUSES:
