@@ -155,11 +155,14 @@ def _text(text: str) -> Detected:
 
 def _is_unusual_trace(text: str) -> bool:
     """Whether events show once the text is made usual, or their numbers alone were printed (which its reader says)."""
-    from tracereplay.parsers.text_trace_shapes import EVENT, NO_FIELDS, UNTOLD, usual_head  # noqa: PLC0415 (slow to load)
+    from tracereplay.parsers import text_trace_shapes as shapes  # noqa: PLC0415 (slow to load)
 
     head = text.encode("utf-8", "replace")
-    usual = usual_head(head)
-    return bool(NO_FIELDS.search(head) or UNTOLD.search(usual) or (usual != head and EVENT.search(usual)))
+    usual = shapes.usual_head(head)
+    signs = (shapes.NO_FIELDS, shapes.GRAPH_SIGN, shapes.LOST)
+    if any(sign.search(head) for sign in signs) or shapes.UNTOLD.search(usual):
+        return True
+    return usual != head and shapes.EVENT.search(usual) is not None
 
 
 def open_trace_refusal(path: str | Path, found: Detected) -> InputError:
