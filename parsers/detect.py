@@ -116,6 +116,8 @@ def _content(head: bytes) -> Detected:
         return Detected(Kind.TRACE_DAT, f"trace.dat magic, version {version}")
     if head.startswith(PERF_MAGICS):
         return Detected(Kind.PERF_DATA, "perf.data magic")
+    if head.startswith(b"PK\x03\x04"):
+        return Detected(Kind.UNKNOWN, "a zip archive: unpack it, and pass the file in it")
     if b"\0" in head[:4096] and not head.startswith(b"# tracer:"):
         return Detected(Kind.UNKNOWN, f"binary data that begins with {head[:8].hex(' ')}")
     return _text(head.decode("utf-8", "replace"))

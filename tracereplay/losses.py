@@ -117,6 +117,13 @@ LOSS_KINDS: dict[str, LossKind] = {
             hides_events=True,
         ),
         LossKind(
+            "fields_not_recorded",
+            Severity.LOSS,
+            "Tracepoints were sampled without their fields",
+            "Record raw samples: perf record -R (simpleperf: as root, or with tracepoints it may read).",
+            hides_events=True,
+        ),
+        LossKind(
             "instance_left_out",
             Severity.NOTICE,
             "Events of a trace instance were left out: another buffer has them too, or its clock differs",

@@ -98,6 +98,8 @@ def _text(path: Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
     decoder = None
     for number, piece in enumerate(pieces):
         if number == 0:
+            if piece.startswith(b"PK\x03\x04"):
+                raise InputError("this is a zip archive", path=path, advice="unpack it, and pass the log in it")
             if piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 decoder = codecs.getincrementaldecoder("utf-16")("replace")
             elif b"\0" in piece[:SNIFFED] and not TEXT_BYTES.issuperset(piece[:SNIFFED]):
