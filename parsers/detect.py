@@ -55,7 +55,7 @@ _KERNEL_LOG = re.compile(
     r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s|\bkernel: (?:\[\s*\d+\.\d+\])?", re.MULTILINE
 )
 _KMSG = re.compile(r"^\d+,\d+,\d+,[-\w,=]*;", re.MULTILINE)
-_PAGE_OWNER = re.compile(r"^Page allocated via order \d+.*\nPFN ", re.MULTILINE)
+_PAGE_OWNER = re.compile(r"^(?:[>|] ?)*Page allocated via order \d+.*\n(?:[>|] ?)*PFN ", re.MULTILINE)
 _PAGE_PINNER = re.compile(
     r"^(?:At least, pinned for |Page pinned for |Page pinned ts |Freed at \[|Failure detected at \[).*\nPFN ",
     re.MULTILINE,

@@ -191,6 +191,8 @@ def in_the_way(attempt: Attempt) -> str:
 
 
 def _did(effect: str, attempt: Attempt) -> str:
+    if effect == "would_block" and attempt.outcome_basis == "log" and not attempt.inventory:
+        return "of the range were in use when page_owner was read"
     return "would stand in the way" if attempt.inventory else _EFFECTS[effect]
 
 

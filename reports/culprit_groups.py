@@ -75,13 +75,18 @@ def sentence(group: Group, clock_unit: str = "ns", *, inventory: bool = False) -
         waited = [member.delay_ns for member in group.culprits if member.delay_ns is not None]
         how_long = f" {format_duration(max(waited))}" if waited and clock_unit == "ns" else ""
         parts.append(f"the attempt waited{how_long} for it")
-    if c.effect == "would_block" and not inventory:
+    if c.effect == "would_block" and not inventory and not _only_listed(c):
         parts.append("behind a lower page")
     if c.cause in ("unknown", "extra_reference") and c.candidates:
         parts.append("not excluded: " + ", ".join(c.candidates))
     if any(member.weakened_by for member in group.culprits):
         parts.append("less sure because of lost events")
     return "; ".join(parts)
+
+
+def _only_listed(c: Culprit) -> bool:
+    """Whether nothing but page_owner tells of it: in use then, not met by the attempt."""
+    return bool(c.evidence) and all(row.event == "page_owner" for row in c.evidence)
 
 
 def holder_name(c: Culprit) -> str | None:

@@ -195,6 +195,25 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Page dumps in the log are a sample: read culprits from the trace, or raise printk_ratelimit.",
         ),
         LossKind(
+            "page_size_unknown",
+            Severity.NOTICE,
+            "The log prints addresses, and nothing in it tells the page size: page frames are not known",
+            "Pass --page-size BYTES (getconf PAGESIZE on that machine), or --layout.",
+        ),
+        LossKind(
+            "log_lines_unknown",
+            Severity.NOTICE,
+            "Lines of the log name CMA or offlining in words that are not known",
+            "Please report the lines: a kernel or vendor may word them otherwise.",
+        ),
+        LossKind(
+            "log_without_attempt",
+            Severity.NOTICE,
+            "The log holds lines that concern memory, but none that shows a CMA allocation or an offline",
+            "Pass the log from before the failure on, unfiltered. `cma: cma_alloc: alloc failed`, `PFNs busy`, "
+            "`memory offlining ... failed`, `Offline failed` and page dumps show one.",
+        ),
+        LossKind(
             "attempt_events_missing",
             Severity.NOTICE,
             "None of the events that show an attempt is in the trace: cma_alloc_*, test_pages_isolated, "

@@ -108,6 +108,7 @@ class Session:
         reader: TraceReader | None = None,
         layout: str | Path | None = None,
         kernel_log: str | Path | None = None,
+        page_size_bytes: int | None = None,
         page_owner: str | Path | Sequence[str | Path] | None = None,
         page_pinner: str | Path | None = None,
         kpageflags: str | Path | None = None,
@@ -127,7 +128,7 @@ class Session:
         self._paths = {"layout": layout, "log": kernel_log}
         self._snapshot = read_layout(layout) if layout is not None else None
         self._layout = layout_of(self._snapshot) if self._snapshot is not None else None
-        page_size = self._snapshot.page_size_bytes if self._snapshot else None
+        page_size = page_size_bytes or (self._snapshot.page_size_bytes if self._snapshot else None)
         self._log = read_kernel_log(kernel_log, page_size) if kernel_log is not None else None
         if not self.readers and self._log is None and not self._has_snapshot:
             raise UsageError("no input: name a trace, a kernel log, or a copy of kpageflags or page_owner")
@@ -278,7 +279,7 @@ class Session:
             Log.of(self._log.tables),
             self._layout or _layout_of_log(self._log),
             book,
-            self._log.page_size_bytes,
+            self._log,
             lambda spans: self._read_dumps(spans, book),
         )
 

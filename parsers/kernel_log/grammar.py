@@ -88,6 +88,7 @@ MESSAGES: tuple[Message, ...] = (
         "4.10 to 7.x",
     ),
     _row("bitmap_begins", Says.BITMAP, "available pages:", r"number of available pages: ?(?P<reason>[0-9@+]*)$", "4.10 to 7.x"),
+    _row("bitmap_part", Says.BITMAP, "@", r"^(?P<reason>\+?\d{1,15}@\d{1,15}(?:\+\d{1,15}@\d{1,15})*\+?)$", "4.10 to 7.x"),
     _row("bitmap_range", Says.BITMAP, "range ", r"\brange (?P<range>\d{1,6}): (?P<reason>[0-9@+]+)\+?$", "7.x: one line a range"),
     # mm/page_alloc.c
     _row(

@@ -40,8 +40,12 @@ MOST_REPEATED = 10_000
 DUMP_COLUMNS = [item.name for item in fields(PageDump) if not item.name.startswith("_")]
 # Sizes in bytes that a driver names beside a failure; page sizes follow from them.
 BYTES = re.compile(r"(?<![\w.:])(\d{4,12})(?![\w.:])")
+OURS = re.compile(r"cma_alloc\w{0,24}[:(]|alloc_contig\w{0,24}: |memory offlining \[|: Offline failed|migrating pfn ")
+# Frames and registers of a stack, source, the lines of callers that were read otherwise.
+NOT_OURS = re.compile(r"\+0x[0-9a-f]+/0x|\bpc : |\blr : |RIP:|;\s*$|%[a-z]")
 DRIVER_FAILED = re.compile(r"fail", re.IGNORECASE)
 LINES_TO_DRIVER = 2
+BITMAP_KINDS = {"cma_bitmap", "bitmap_begins", "bitmap_part", "bitmap_range"}
 MESSAGE_KINDS = {"migrate", "isolate", "soft_offline"}
 
 
@@ -55,6 +59,8 @@ class KernelLog:
     lines: int = 0
     page_size_bytes: int | None = None
     memory_block_bytes: int | None = None
+    odd_lines: int = 0  # that name what concerns us in words which are not known
+    first_odd: int | None = None
 
 
 @dataclass(slots=True)
@@ -82,6 +88,8 @@ class LogParser:
         self._printers: dict[int | None, _Printer] = {}
         self._last_ns: int | None = None
         self._said_bytes = -LINES_TO_DRIVER - 1, 0  # line, size: what a driver said last
+        self._odd_lines = 0
+        self._first_odd: int | None = None
         self._repeatable: tuple[int, list[tuple[Message, re.Match[str]]]] = (0, [])
 
     def feed(self, line: LogLine) -> None:
@@ -99,6 +107,7 @@ class LogParser:
             printer.dump.take(line.text, self.lines)
         if not found:
             self._driver(line)
+            self._odd(line)
 
     def _take_all(self, found: list[tuple[Message, re.Match[str]]], line: LogLine) -> None:
         repeated = next((match for message, match in found if message.kind == "repeated"), None)
@@ -149,7 +158,7 @@ class LogParser:
         told = match.groupdict()
         if message.kind in MESSAGE_KINDS:
             self._failure(message.kind, told, line, printer)
-        elif message.kind in ("cma_bitmap", "bitmap_begins", "bitmap_range"):
+        elif message.kind in BITMAP_KINDS:
             self._bitmap(message.kind, told, line, printer)
         else:
             self._message(message.kind, told, line)
@@ -199,6 +208,12 @@ class LogParser:
         self._said_bytes = self.lines, int(sizes[0])
         self._size_request(self._messages[-1] if self._messages else None)
 
+    def _odd(self, line: LogLine) -> None:
+        """Count a line that looks like a message of ours and is none of the grammar."""
+        if OURS.search(line.text) and not NOT_OURS.search(line.text):
+            self._odd_lines += 1
+            self._first_odd = self._first_odd or self.lines
+
     def _size_request(self, row: Row | None) -> None:
         """Give the row of a contiguous allocation the size that a driver named, where the lines are neighbours."""
         number, size = self._said_bytes
@@ -222,7 +237,14 @@ class LogParser:
         }
         machine = self.machine
         return KernelLog(
-            tables, self.losses, machine.kernel, self.lines, machine.page_size_bytes, machine.memory_block_bytes
+            tables,
+            self.losses,
+            machine.kernel,
+            self.lines,
+            machine.page_size_bytes,
+            machine.memory_block_bytes,
+            self._odd_lines,
+            self._first_odd,
         )
 
 

@@ -29,7 +29,9 @@ DUMPS = ("page:", "page dumped", "flags: ", "aops", "head:", "allocated via orde
          "page last free", "anon", "ksm", "+0x", "PFN ")  # fmt: skip
 # Parts of ours that stay whole where a longer literal is cut by a wrapped line.
 PARTS = ("cma", "alloc_contig", "req-size", "offlin", "migrat", "repeated")
-WORDS = tuple(word.encode() for word in dict.fromkeys((*grammar.LITERALS, *machine.LITERALS, *DUMPS, *PARTS)))
+# `@` is in every line of some consoles: parts of a list lie after the line that begins it.
+LONG_LITERALS = tuple(word for word in grammar.LITERALS if len(word) > 1)
+WORDS = tuple(word.encode() for word in dict.fromkeys((*LONG_LITERALS, *machine.LITERALS, *DUMPS, *PARTS)))
 # A shorter one that is part of a longer finds the longer too.
 LITERALS = tuple(word for word in WORDS if not any(other != word and other in word for other in WORDS))
 TEXT_BYTES = frozenset({*range(0x20, 0x7F), *range(0x80, 0x100), *b"\t\n\r\x1b\f\b\a\0"})

@@ -46,7 +46,7 @@ class Draft:
     bitmap: Bitmap | None = None
     log_line: int | None = None
     timeless: bool = False
-    same_time: bool = False  # another has this operation, task and time
+    number: int = 0  # among those of this operation, task and time
     wall_clock: str | None = None
     evidence: tuple[Mapping[str, Any], ...] = ()
     asked: bool = False  # nobody made it: an inventory of what would stand in the way
@@ -55,12 +55,14 @@ class Draft:
     def id(self) -> str:
         """The same in every run: operation-tid-start_ns; an inventory has its range in place of a task.
 
-        Without a time, or with that of another attempt, the line of the log tells them apart.
+        Without a time the line of the log stands for it.
         """
         if self.asked:
             return f"{self.operation}-{self.spans[0][0]:#x}-{self.start_ns}"
-        when = f"line{self.log_line}" if self.timeless or self.same_time else self.start_ns
-        return f"{self.operation}-{'x' if self.tid is None else self.tid}-{when}"
+        when = f"line{self.log_line}" if self.timeless else f"{self.start_ns}"
+        return f"{self.operation}-{'x' if self.tid is None else self.tid}-{when}" + (
+            f"-{self.number}" if self.number else ""
+        )
 
     def covers(self, time_ns: int, slack_ns: int = 0) -> bool:
         """Whether the time lies within the attempt."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,19 +73,24 @@ class Log:
         )
 
 
-def apply_log(drafts: list[Draft], log: Log, layout: Layout, page_size_bytes: int | None = None) -> None:
-    """Complete drafts from the log, and append the attempts only the log knows."""
-    calls = calls_of(log.page_dumps, log.migrate_failures, log.messages, page_size_bytes)
+def apply_log(drafts: list[Draft], log: Log, layout: Layout, *, page_size_known: bool = True) -> None:
+    """Complete drafts from the log, and append the attempts only the log knows.
+
+    page_size_known -- whether the layout's page size is that of the log's machine, and no assumption.
+    """
+    page_size = layout.page_size_bytes if page_size_known else None
+    calls = calls_of(log.page_dumps, log.migrate_failures, log.messages, page_size)
     known = _Known(drafts)
-    ids = {draft.id for draft in drafts}
+    ids = Counter(draft.id for draft in drafts)
     for call in calls:
         draft = known.find(call)
         if draft is not None:
             _complete(draft, call)
             continue
         draft = draft_of(call, layout)
-        draft.same_time = draft.id in ids
-        ids.add(draft.id)
+        alike = draft.id
+        draft.number = ids[alike]
+        ids[alike] += 1
         drafts.append(draft)
 
 

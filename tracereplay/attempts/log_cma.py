@@ -64,6 +64,8 @@ class ContigCalls:
             call.take(row)
         if row["kind"] == "cma_busy" and call.tries and call.tries[-1].row["kind"] == "contig_busy":
             return call  # both lines tell of one try
+        if end is None and start is not None and call.pages is not None:  # this line shows the start itself
+            end = start + call.pages
         call.tries.append(LoggedTry(start, end, row))
         return call
 

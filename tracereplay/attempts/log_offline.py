@@ -25,6 +25,8 @@ UNMOVABLE = "unmovable page"
 SUCCESS_NS = 5 * NS_PER_S
 # One request of a hypervisor tries block after block.
 REQUEST_NS = 60 * NS_PER_S
+# A log that somebody prints after the command that failed begins so many lines later at most.
+LINES_TO_LOG = 40
 ENDS = frozenset({"offline_failed", "block_failed", "tool_failed", "shell_failed", "virtio_failed", "boot_memory"})
 KINDS = ENDS | {"offlined", "offline_begins", "tool_begins", "request_failed", "hot_removed", "veto"}
 
@@ -42,7 +44,7 @@ class OfflineCalls:
     def page(self, row: Row) -> Call:
         """A page that an offline could not move: a dump, or a line that names it."""
         unmovable = row.get("reason") == UNMOVABLE
-        call = self._open.get(row["tid"])
+        call = self._open.get(row["tid"]) or self._failed_by_tool(row)
         if call is None or not follows(call.last, row, LOOP_NS) or not _same_search(call, row, unmovable):
             call = self._begin(row)
         else:
@@ -50,6 +52,15 @@ class OfflineCalls:
         call.evidence.append(row)
         if unmovable:  # isolating the range fails with the first such page
             call.outcome, call.errno = "failed", "EBUSY"
+        return call
+
+    def _failed_by_tool(self, row: Row) -> Call | None:
+        """The call that a shell or tool said to have failed, where the log is shown after it."""
+        call = self._ended.get(None)
+        told = call is not None and call.last.get("kind") in ("shell_failed", "tool_failed") and not call.evidence
+        if call is None or not told or abs(row["line"] - call.last["line"]) > LINES_TO_LOG:
+            return None
+        call.outcome = "unknown"  # until the page says how
         return call
 
     def adopt(self, call: Call) -> None:

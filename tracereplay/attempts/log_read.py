@@ -112,12 +112,23 @@ def calls_of(
 ) -> list[Call]:
     """Every call that these tables show, in the order of their first lines. Soft offlines are none."""
     reader = LogCalls(page_size_bytes)
+    messages = [located(row, page_size_bytes) for row in messages]
     named = [row for row in failures if row["kind"] != "soft_offline" and row["pfn"] is not None]
     rows = in_print_order((named, page_dumps, messages))
     for row in rows:
         reader.take(row)
     place: Mapping[int, int] = {id(row): number for number, row in enumerate(rows)}
     return sorted(reader.calls(), key=lambda call: place[id(call.first)])
+
+
+def located(row: Row, page_size_bytes: int | None) -> Row:
+    """The row with the page frames of its addresses, where the page size is known from elsewhere than the log."""
+    known = row.get("start_pfn") is not None or not page_size_bytes
+    if known or row.get("address") is None or not row.get("bytes") or row["kind"] in ("cma_failed", "contig_busy"):
+        return row
+    assert page_size_bytes is not None
+    start, pages = row["address"] // page_size_bytes, row["bytes"] // page_size_bytes
+    return {**row, "start_pfn": start, "pages": pages}
 
 
 def _within(loose: Call, call: Call) -> bool:

@@ -75,7 +75,7 @@ def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> E
     reached = (
         suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED | Reason.LOGGED))
     )
-    if suspect.listed is not None:
+    if suspect.listed is not None or (suspect.logged is not None and not reached):  # listed, not met
         return "would_block"
     if suspect.awaited:
         return "delayed" if reached else "would_block"

@@ -16,6 +16,7 @@ Row = Mapping[str, Any]
 
 # A suspect whose page frame no line tells.
 NO_PFN = -(1 << 62)
+LOWEST_KERNEL_ADDRESS = 1 << 47  # of 64-bit machines; hashed pointers are smaller
 UNMOVABLE, MIGRATION = "unmovable page", "migration failure"
 ISOLATION = frozenset({"isolation failed", "failed to remove from LRU"})
 EVIDENCE = ISOLATION | {UNMOVABLE, MIGRATION}
@@ -40,6 +41,12 @@ def page_name(suspect: Suspect) -> str:
     return f"the page at {address}" if address else "a page that is not named"
 
 
+def is_anon(row: Row) -> bool:
+    """Whether the page is anonymous: a word of the dump says so since 5.0, before the lowest bit of a raw mapping."""
+    mapping = row["mapping"] or 0
+    return bool(row["anon"]) or (mapping >= LOWEST_KERNEL_ADDRESS and mapping & 3 == 1)
+
+
 def in_swap_cache(row: Row) -> bool:
     """PG_swapcache: an alias of PG_owner_priv_1 since 4.10, told by its own name before; of swap-backed pages only."""
     flags = row["flags"] or ()
@@ -57,7 +64,7 @@ def excess_of(row: Row) -> int:
     if row["order"] or "head" in flags:
         return 0
     swap = in_swap_cache(row)
-    file = not swap and not row["anon"] and (bool(row["aops"]) or bool(row["mapping"]))
+    file = not swap and not is_anon(row) and (bool(row["aops"]) or bool(row["mapping"]))
     expected = 1 + int(row["mapcount"]) + swap + file + (file and "private" in flags)
     return max(int(row["refcount"]) - expected, 0)
 
@@ -88,5 +95,5 @@ def is_kernel_page(row: Row) -> bool:
     kind = str(row["page_type"] or "")
     if any(word in kind for word in KERNEL_TYPES):
         return True
-    movable = row["anon"] or bool(row["aops"]) or flags & {"lru", "locked", "writeback", "swapbacked", "isolated"}
+    movable = is_anon(row) or bool(row["aops"]) or flags & {"lru", "locked", "writeback", "swapbacked", "isolated"}
     return not movable and row["refcount"] != 0

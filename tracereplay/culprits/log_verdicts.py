@@ -42,6 +42,8 @@ def findings(suspect: Suspect) -> Verdicts:
     """(cause, finding) of a page that a line of the log shows."""
     row = suspect.logged
     assert row is not None
+    if row.get("kind") == "page_owner":
+        return _owned(suspect, row) or [("unknown", _finding(suspect, "unknown", HELD))]
     if "refcount" not in row:
         return _owned(suspect, row) or [("unknown", _finding(suspect, "unknown", ANY_CAUSE))]
     found = _by_nature(suspect, row)
@@ -156,7 +158,7 @@ def _not_migrated(suspect: Suspect, row: Row) -> Verdicts:
 
 def _owned(suspect: Suspect, row: Row) -> Verdicts:
     """What a page_owner record beside the log says, where the dump does not tell."""
-    record = suspect.run.owners.get(suspect.pfn)
+    record = suspect.owner
     if record is None or row.get("owner_gfp"):
         return []
     stack = [str(frame).split("+")[0] for frame in record["stack"] or ()]
@@ -177,7 +179,7 @@ def _allocation(suspect: Suspect) -> Allocation | None:
     owner = owner_of(row)
     if owner is not None:
         return Allocation(**owner)
-    record = suspect.run.owners.get(suspect.pfn)
+    record = suspect.owner
     if record is None:
         return None
     gfp = record["gfp_flags"] or (None if record["gfp_mask"] is None else f"{record['gfp_mask']:#x}")
@@ -195,6 +197,8 @@ def _shown(suspect: Suspect) -> list[Evidence]:
     """The line or the dump, in words."""
     row = suspect.logged
     assert row is not None
+    if row.get("kind") == "page_owner":  # `recorded` tells of it
+        return []
     if "refcount" not in row:
         what = "could not be isolated" if row["kind"] == "isolate" else "did not migrate"
         event, text = "kernel log", f"{page_name(suspect)} {what}; the log has no dump of it"

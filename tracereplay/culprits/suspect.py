@@ -176,7 +176,8 @@ class Suspect:
     def owner(self) -> Mapping[str, Any] | None:
         """Its page_owner record, where the trace did not see its allocation and the record is not of a later life."""
         row = None if self.marks & Mark.BORN else self.run.owners.get(self.pfn)
-        later = row is not None and self.listed is None and (row["time_ns"] or 0) > self.first_ns
+        timed = self.listed is None and not self.draft.timeless
+        later = row is not None and timed and (row["time_ns"] or 0) > self.first_ns
         return None if later else row
 
     @property
@@ -261,8 +262,9 @@ def logged_suspects(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
     found: list[Suspect] = []
     if draft.outcome == "succeeded" and len(draft.tries) <= 1:
         return found
-    if draft.evidence:
-        return [_logged(run, draft, row) for row in _distinct(draft.evidence) if row["pfn"] not in known]
+    if draft.log_line is not None:  # no event shows the attempt
+        dumped = [_logged(run, draft, row) for row in _distinct(draft.evidence) if row["pfn"] not in known]
+        return [*dumped, *_recorded(run, draft, {suspect.pfn for suspect in dumped})]
     for pfn in run.dumps:
         row = run.dump_of(pfn, draft)
         inside = any(start <= pfn < end for start, end in draft.spans)
@@ -298,6 +300,18 @@ def _logged(run: Run, draft: Draft, row: Mapping[str, Any]) -> Suspect:
         suspect.count, suspect.mapcount = row["refcount"] or 0, (row["mapcount"] or 0) - 1
         suspect.flags = frozenset(row["flags"] or ())
     return suspect
+
+
+def _recorded(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
+    """Pages in the ranges of a log's attempt that page_owner lists: in use at the dump, whether in the way or not."""
+    ranges = [(t.start_pfn, t.end_pfn) for t in draft.tries if t.start_pfn is not None and t.end_pfn is not None]
+    found = []
+    for pfn, row in run.owners.items():
+        if pfn not in known and any(low <= pfn < high for low, high in ranges):
+            suspect = unreplayed(run, draft, pfn, row["order"] or 0, draft.start_ns)
+            suspect.logged = {"pfn": pfn, "kind": "page_owner", "time_ns": row["time_ns"], "tid": row["tid"]}
+            found.append(suspect)
+    return found
 
 
 def unreplayed(run: Run, draft: Draft, pfn: int, order: int, time_ns: int) -> Suspect:
