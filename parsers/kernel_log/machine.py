@@ -31,6 +31,7 @@ ORDER_BYTES = re.compile(r"\(order: (\d{1,2}), (\d{1,15}) bytes")
 BLOCK_SIZE = re.compile(r"[Mm]emory block size:? ?(\d{1,6}) ?([KMG]B)")
 LITERALS = ("Linux version", "ainted", "x86", "amd64", "e820", "i686", "0010:", "s390", "ARMv", "armv", "riscv64",
             "pgtable: ", "(order: ", "emory block size", " #")  # fmt: skip
+HINTS = re.compile("|".join(map(re.escape, LITERALS)))
 
 
 class Machine:
@@ -43,6 +44,8 @@ class Machine:
 
     def look(self, text: str) -> None:
         """Take what this line tells."""
+        if not HINTS.search(text):
+            return
         if match := RELEASE.search(text):
             self.kernel = next(filter(None, match.groups()))
         if self.page_size_bytes is None:

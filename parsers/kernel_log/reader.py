@@ -41,9 +41,9 @@ DUMP_COLUMNS = [item.name for item in fields(PageDump) if not item.name.startswi
 # Sizes in bytes that a driver names beside a failure; page sizes follow from them.
 BYTES = re.compile(r"(?<![\w.:])(\d{4,12})(?![\w.:])")
 OURS = re.compile(r"cma_alloc\w{0,24}[:(]|alloc_contig\w{0,24}: |memory offlining \[|: Offline failed|migrating pfn ")
+OURS_PART = re.compile(r"cma_|contig|emory o|ffline|migrating")
 # Frames and registers of a stack, source, the lines of callers that were read otherwise.
 NOT_OURS = re.compile(r"\+0x[0-9a-f]+/0x|\bpc : |\blr : |RIP:|;\s*$|%[a-z]")
-DRIVER_FAILED = re.compile(r"fail", re.IGNORECASE)
 LINES_TO_DRIVER = 2
 BITMAP_KINDS = {"cma_bitmap", "bitmap_begins", "bitmap_part", "bitmap_range"}
 MESSAGE_KINDS = {"migrate", "isolate", "soft_offline"}
@@ -203,14 +203,14 @@ class LogParser:
 
     def _driver(self, line: LogLine) -> None:
         """A driver's own words beside a failure of ours: the size that it asked for, in bytes."""
-        if not DRIVER_FAILED.search(line.text) or not (sizes := BYTES.findall(line.text)):
+        if "fail" not in line.text.lower() or not (sizes := BYTES.findall(line.text)):
             return
         self._said_bytes = self.lines, int(sizes[0])
         self._size_request(self._messages[-1] if self._messages else None)
 
     def _odd(self, line: LogLine) -> None:
         """Count a line that looks like a message of ours and is none of the grammar."""
-        if OURS.search(line.text) and not NOT_OURS.search(line.text):
+        if OURS_PART.search(line.text) and OURS.search(line.text) and not NOT_OURS.search(line.text):
             self._odd_lines += 1
             self._first_odd = self._first_odd or self.lines
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from tracereplay.parsers.kernel_log import page_dump
 from tracereplay.parsers.kernel_log.grammar import messages_in
 from tracereplay.parsers.kernel_log.prefixes import LogLine, split_prefix
+from tracereplay.parsers.kernel_log.scan import RawLine
 
 # How many lines a wrapped message may take.
 MOST_CONTINUATIONS = 3
@@ -45,9 +46,12 @@ TAIL_WANTED = re.compile(
 DIGITS = re.compile(r"\d{1,4}$")
 
 
-def rejoined(lines: Iterable[tuple[int, str]]) -> Iterator[LogLine]:
-    """The lines of a file, (number, text) in order, as whole messages without prefixes."""
-    ahead: deque[tuple[int, str]] = deque()
+def rejoined(lines: Iterable[RawLine]) -> Iterator[LogLine]:
+    """Lines of a file, in order, as whole messages without prefixes.
+
+    Those that are no hit are left out, unless they complete one or are a driver's that says that something failed.
+    """
+    ahead: deque[RawLine] = deque()
     source = iter(_whole_stamps(_decoded(lines)))
     while True:
         while len(ahead) <= MOST_CONTINUATIONS:
@@ -57,8 +61,10 @@ def rejoined(lines: Iterable[tuple[int, str]]) -> Iterator[LogLine]:
             ahead.append(item)
         if not ahead:
             return
-        number, raw = ahead.popleft()
-        line = split_prefix(raw, number)
+        raw = ahead.popleft()
+        if not raw.hit and "fail" not in raw.text.lower():
+            continue
+        line = split_prefix(raw.text, raw.number)
         if OPENINGS.search(line.text):
             line, taken = _continued(line, ahead)
             for _ in range(taken):
@@ -66,14 +72,17 @@ def rejoined(lines: Iterable[tuple[int, str]]) -> Iterator[LogLine]:
         yield line
 
 
-def _continued(line: LogLine, ahead: Iterable[tuple[int, str]]) -> tuple[LogLine, int]:
+def _continued(line: LogLine, ahead: Iterable[RawLine]) -> tuple[LogLine, int]:
     """The line with what completes it, and how many lines that took."""
+    complete = not TAIL_WANTED.search(line.text)
+    if complete and messages_in(line.text):
+        return line, 0
     known = _score(line.text)
-    if known and not TAIL_WANTED.search(line.text):
+    if known and complete:
         return line, 0
     for joint in (" ", ""):
         text, last = line.text, line.number
-        for taken, (number, raw) in enumerate(ahead, 1):
+        for taken, (number, raw, _) in enumerate(ahead, 1):
             more = split_prefix(raw)
             own = more.time_ns is not None or more.tid is not None or more.wall is not None
             if own or not more.text or number != last + 1:
@@ -106,22 +115,24 @@ def _completes(text: str, more: str) -> bool:
     }  # fmt: skip
 
 
-def _decoded(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+def _decoded(lines: Iterable[RawLine]) -> Iterator[RawLine]:
     """Quoted-printable (with its soft line ends) and HTML entities undone, where a line shows them."""
-    open_line: tuple[int, str] | None = None
-    for number, text in lines:
-        first, line = number, text
-        if open_line is not None and number == open_line[0] + 1:
-            first, line = open_line[0], open_line[1] + text
-        elif open_line is not None:
-            yield open_line
-        open_line = None
-        if line.endswith("=") and len(text) >= SOFT_BREAK_COLUMNS:
-            open_line = first, line[:-1]
+    broken: RawLine | None = None
+    for line in lines:
+        whole = line
+        if broken is not None and line.number == broken.number + 1:
+            whole = RawLine(broken.number, broken.text + line.text, broken.hit or line.hit)
+        elif broken is not None:
+            yield broken
+        broken = None
+        if line.text.endswith("=") and len(line.text) >= SOFT_BREAK_COLUMNS:
+            broken = whole._replace(text=whole.text[:-1])
+        elif "=" in whole.text or "&" in whole.text:
+            yield whole._replace(text=_plain(whole.text))
         else:
-            yield first, _plain(line)
-    if open_line is not None:
-        yield open_line
+            yield whole
+    if broken is not None:
+        yield broken
 
 
 def _plain(line: str) -> str:
@@ -130,21 +141,22 @@ def _plain(line: str) -> str:
     return html.unescape(line) if "&" in line and ENTITY.search(line) else line
 
 
-def _whole_stamps(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+def _whole_stamps(lines: Iterable[RawLine]) -> Iterator[RawLine]:
     """A time stamp that two lines share goes to the second."""
-    before: tuple[int, str] | None = None
-    for number, text in lines:
-        line = text
-        if (end := STAMP_END.match(line)) and before is not None and before[0] == number - 1:
-            begin = STAMP_BEGIN.search(before[1])
+    before: RawLine | None = None
+    for line in lines:
+        text = line.text
+        end = STAMP_END.match(text) if text[:1] != "[" else None
+        if end is not None and before is not None and before.number == line.number - 1:
+            begin = STAMP_BEGIN.search(before.text)
             stamp = (begin[1] if begin else "") + end[1]
             if begin is not None and WHOLE_STAMP.fullmatch(stamp):
-                before = (before[0], before[1][: begin.start()])
-                line = f"[{stamp}]{line[end.end() :]}"
+                before = before._replace(text=before.text[: begin.start()])
+                text = f"[{stamp}]{text[end.end() :]}"
             elif begin is None and WHOLE_STAMP.fullmatch(end[1]):
-                line = f"[{end[1]}]{line[end.end() :]}"
+                text = f"[{end[1]}]{text[end.end() :]}"
         if before is not None:
             yield before
-        before = (number, line)
+        before = line if text is line.text else line._replace(text=text)
     if before is not None:
         yield before

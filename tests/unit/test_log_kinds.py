@@ -356,7 +356,7 @@ def test_page_owner_beside_a_log(tmp_path: Path, blame: Any) -> None:
         "> PFN 0xe0010 type Movable Block 1792 type CMA Flags 0x17ff(uptodate|lru|node=0)\n"
         ">  post_alloc_hook+0x1/0x2\n>  bdev_getblk+0x1/0x2\n>  ext4_sb_bread+0x3/0x4\n>\n"
         "> Page allocated via order 0, mask 0x1100ca(GFP_HIGHUSER_MOVABLE), pid 146, tgid 146 (app), ts 813 ns\n"
-        "> PFN 0xe0300 type Movable Block 1792 type CMA Flags 0x17ff(uptodate|lru|node=0)\n>  prep_new_page+0x1/0x2\n>\n"
+        "> PFN 0xe0300 type Movable Block 1792 type CMA Flags 0x17ff(uptodate|lru|node=0)\n>  prep_new+0x1/0x2\n>\n"
     )
     (attempt,) = blame("alloc_contig_range: [e0000, e0200) PFNs busy\n", page_owner=owners).attempts
     (culprit,) = attempt.culprits

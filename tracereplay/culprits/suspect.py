@@ -304,6 +304,8 @@ def _logged(run: Run, draft: Draft, row: Mapping[str, Any]) -> Suspect:
 
 def _recorded(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
     """Pages in the ranges of a log's attempt that page_owner lists: in use at the dump, whether in the way or not."""
+    if not run.owners:
+        return []
     ranges = [(t.start_pfn, t.end_pfn) for t in draft.tries if t.start_pfn is not None and t.end_pfn is not None]
     found = []
     for pfn, row in run.owners.items():
