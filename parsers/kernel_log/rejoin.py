@@ -49,7 +49,7 @@ DIGITS = re.compile(r"\d{1,4}$")
 def rejoined(lines: Iterable[RawLine]) -> Iterator[LogLine]:
     """Lines of a file, in order, as whole messages without prefixes.
 
-    Those that are no hit are left out, unless they complete one or are a driver's that says that something failed.
+    Those that are no hit are left out, unless they complete one, may list free runs, or are a driver's that failed.
     """
     ahead: deque[RawLine] = deque()
     source = iter(_whole_stamps(_decoded(lines)))
@@ -62,7 +62,7 @@ def rejoined(lines: Iterable[RawLine]) -> Iterator[LogLine]:
         if not ahead:
             return
         raw = ahead.popleft()
-        if not raw.hit and "fail" not in raw.text.lower():
+        if not raw.hit and "@" not in raw.text and "fail" not in raw.text.lower():
             continue
         line = split_prefix(raw.text, raw.number)
         if OPENINGS.search(line.text):

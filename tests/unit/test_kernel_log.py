@@ -70,7 +70,7 @@ def test_bitmap_over_several_lines() -> None:
     assert (bitmap["free_pages"], bitmap["pages"]) == (65536, 65536)
     (failed,) = messages(log, "cma_failed")
     assert (failed["area"], failed["pages"], failed["errno"]) == ("reserved", 65520, 16)
-    assert [row["start_pfn"] for row in messages(log, "contig_busy")] == list(range(0xFC00, 0xFC11))
+    assert [row["start_pfn"] for row in messages(log, "cma_busy")] == list(range(0xFC00, 0xFC11))
 
 
 @needs_captures
