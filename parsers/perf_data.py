@@ -18,6 +18,7 @@ from tracereplay.losses import Loss
 from tracereplay.parsers import perf_data_kernels as kernels
 from tracereplay.parsers.base import TraceInfo, Window, origin_ns
 from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.cpu_coverage import coverage_losses
 from tracereplay.parsers.event_table_kernels import group_rows
 from tracereplay.parsers.event_tables import Place, TableMaker, note_bad_fields, stream_places
 from tracereplay.parsers.format_text import EventFormat
@@ -34,7 +35,8 @@ from tracereplay.parsers.perf_data_scan import Scan, scan
 from tracereplay.parsers.ring_buffer import IDS
 from tracereplay.parsers.ring_buffer_rows import Plan
 from tracereplay.parsers.symbols import Symbols
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.parsers.task_names import NameHistory
+from tracereplay.schema import ARGS, Op, PageStream, irq_context
 
 STACK = STACK_FORMAT.name
 _BATCH_ROWS = 1 << 15  # few enough that their bytes stay in a cache
@@ -71,7 +73,11 @@ class PerfDataReader:
         self._scan = found = scan(self._sources, self._events)
         self._origin = origin_ns(found.start, found.end)
         self._formats, self._chosen = self._choose_events(found)
-        self._losses = [loss.moved(self._origin) for loss in header.losses + self._events.losses + found.losses]
+        losses = header.losses + self._events.losses + found.losses
+        # without ids of its own each CPU that was online counts
+        online = None if found.cpus else header.online_cpus()
+        losses += coverage_losses(found.activity(), found.cpus, online, told=losses)
+        self._losses = [loss.moved(self._origin) for loss in losses]
         self._losses += self._sample_losses(found)
         self._names = found.tasks.names(self._origin)
         unnamed = sum(1 for tid in found.tasks_seen() if tid not in self._names.last)
@@ -99,6 +105,19 @@ class PerfDataReader:
     def comms(self) -> dict[int, str]:
         """The last names of all tasks, by tid."""
         return self._names.last
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time; see `base.TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """Names over time, from COMM and FORK records."""
+        return self._name_history
+
+    @cached_property
+    def _name_history(self) -> NameHistory:
+        return self._names.history()
 
     @property
     def formats(self) -> dict[str, EventFormat]:
@@ -136,7 +155,8 @@ class PerfDataReader:
         kinds = [(self._formats[name].id, stream_places(self._formats[name]), False) for name in wanted]
         op_table = np.array([SPECS[name].op for name in wanted], np.uint8)
         for rows in self._read(wanted, kinds, len(ARGS), window, max(chunk_events, 1)):
-            yield PageStream(rows.time_ns, rows.cpu, rows.tid, op_table[rows.kind], rows.fields)
+            irq = irq_context(rows.common[:, 0])
+            yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table[rows.kind], rows.fields)
 
     # -------------------------------------------------------------------------------------------- beyond TraceReader
 

@@ -103,6 +103,11 @@ class PerfHeader:
         data = self.features.get(NRCPUS)
         return None if data is None or len(data) < 8 else Cursor(data[:4], big=self.big_endian).number("I") or None
 
+    def online_cpus(self) -> int | None:
+        """CPUs that were online when recording began."""
+        data = self.features.get(NRCPUS)
+        return None if data is None or len(data) < 8 else Cursor(data[4:8], big=self.big_endian).number("I") or None
+
     def take_feature(self, number: int, data: bytes) -> None:
         """Enter a feature section."""
         self.features[number] = data

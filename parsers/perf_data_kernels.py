@@ -300,8 +300,11 @@ def _plain(
 
 
 @inlined
-def _end_run(cpu: Int, first: Int, last: Int, span: I64, cpu_first: I64, cpu_last: I64) -> None:
+def _end_run(
+    cpu: Int, first: Int, last: Int, silence: Int, span: I64, cpu_first: I64, cpu_last: I64, cpu_silence: I64
+) -> None:
     """Enter the times of samples of one CPU."""
+    cpu_silence[cpu] = max(cpu_silence[cpu], silence)
     span[0] = min(span[0], first)
     span[1] = max(span[1], last)
     cpu_first[cpu] = min(cpu_first[cpu], first)
@@ -320,6 +323,7 @@ def scan_block(
     span: I64,
     cpu_first: I64,
     cpu_last: I64,
+    cpu_silence: I64,
     open_losses: I64,
     tids: U8,
     notes: I64,
@@ -330,6 +334,7 @@ def scan_block(
     trailer int64[3] -- bytes of the sample_id behind other records, and where in it time and CPU lie (-1 = absent).
     totals int64[events + 1, TOTAL_FIELDS], the last row for samples of no known event; span int64[2] -- least and
     greatest time; cpu_first, cpu_last int64[MAX_CPU + 1] -- times by CPU (least first > last: none yet);
+    cpu_silence int64[MAX_CPU + 1] -- longest time between two of them;
     open_losses int64[MAX_CPU + 1] -- 1 + row of the last loss of a CPU without a sample behind it, 0 = none.
     notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and, where 2, the CPU's last sample before;
     samples after a loss: place -1, CPU and time. state int64[STATE_FIELDS] -- notes written; where special is 3 a round
@@ -349,6 +354,7 @@ def scan_block(
     run = np.int64(-1)
     first: Int = np.int64(0)
     last: Int = np.int64(0)
+    silence: Int = np.int64(0)
     while at < end and n + 2 <= len(notes):
         kind = _half(words, at, big)
         size = _size(words, at, big)
@@ -383,14 +389,16 @@ def scan_block(
             if tid < MAX_TID:
                 tids[tid] = 1
             if cpu == run:
+                silence = max(silence, time - last)
                 first = min(first, time)
                 last = max(last, time)
             else:
                 if run >= 0:
-                    _end_run(run, first, last, span, cpu_first, cpu_last)
+                    _end_run(run, first, last, silence, span, cpu_first, cpu_last, cpu_silence)
                 run = cpu
                 first = time
                 last = time
+                silence = time - cpu_last[cpu] if cpu_first[cpu] <= cpu_last[cpu] else np.int64(0)
                 if open_losses[cpu]:
                     open_losses[cpu] = 0
                     notes[n, SPECIAL_AT] = -1
@@ -399,7 +407,7 @@ def scan_block(
                     n += 1
         elif kind < 256 and special[kind]:
             if run >= 0:
-                _end_run(run, first, last, span, cpu_first, cpu_last)
+                _end_run(run, first, last, silence, span, cpu_first, cpu_last, cpu_silence)
                 run = np.int64(-1)
             if special[kind] == 3:
                 state[ROUND_BEFORE] = state[ROUND]
@@ -425,7 +433,7 @@ def scan_block(
             n += 1
         at += size
     if run >= 0:
-        _end_run(run, first, last, span, cpu_first, cpu_last)
+        _end_run(run, first, last, silence, span, cpu_first, cpu_last, cpu_silence)
     state[NOTED] = n
     return at
 

@@ -21,8 +21,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracereplay.parsers.task_names import UNKNOWN_COMM
 from tracereplay.parsers.text_spans import Spans
-from tracereplay.parsers.text_trace_lines import NS_PER_S, PROSE, UNKNOWN_COMM, LineBlock, LostMark, Task, is_prose
+from tracereplay.parsers.text_trace_lines import NS_PER_S, PROSE, LineBlock, LostMark, Task, is_prose
 from tracereplay.parsers.text_value_kernels import UNTOLD
 
 Ints = npt.NDArray[np.int64]
@@ -44,7 +45,7 @@ LOST = re.compile(
     r"(?P<who>.*?) +\d{1,9}\.\d{6,9}: PERF_RECORD_LOST(?:_SAMPLES)? lost (?P<count>\d{1,18})\s*$", re.ASCII
 )
 NO_EVENT = re.compile(r"\s*$|#|.* PERF_RECORD_[A-Z]")
-HEADER = re.compile(r"# (?P<key>os release|arch|nrcpus avail) : (?P<value>\S+)")
+HEADER = re.compile(r"# (?P<key>os release|arch|nrcpus online|nrcpus avail) : (?P<value>\S+)")
 UNKNOWN_TASK = re.compile(r":-?\d+")
 
 
@@ -55,6 +56,7 @@ class PerfHeader:
     kernel: str | None = None
     machine: str | None = None
     cpus: int | None = None
+    online_cpus: int | None = None
 
     def take(self, line: str) -> None:
         """Take a comment line."""
@@ -65,7 +67,10 @@ class PerfHeader:
             elif found["key"] == "os release":
                 self.kernel = value
             elif value.isdigit() and len(value) < 6:
-                self.cpus = int(value)
+                if found["key"] == "nrcpus online":
+                    self.online_cpus = int(value)
+                else:
+                    self.cpus = int(value)
 
 
 @dataclass(slots=True)

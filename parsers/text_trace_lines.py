@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.task_names import UNKNOWN_COMM
 from tracereplay.parsers.text_plain_lines import EVENT, STACKS, PlainLines, ReadRows, flags_of
 from tracereplay.parsers.text_spans import Spans
 
@@ -58,12 +59,12 @@ PROSE = re.compile(r"\s*(?:[>|] ?)*(?:\S*[\w~/\])][#$] |[#$] |```|(?:<\d{1,3}>)?
 SIGNS = re.compile(
     r"\s*\w+=\S|.*\w=\S.* \w+=\S|.*(?:\[\d{3,4}\]|\d\.\d{6}|EVENTS|[^\x20-\x7e\t]|\b[a-z]+_[a-z_]+: |<-)", re.ASCII
 )
+EMPTY = re.compile(r"CPU (\d{1,4}) is empty\s*$", re.ASCII)
 NO_EVENT = re.compile(r"\s*$|\s*#|version = |CPU \d+ is empty|cpus=")
 LATENCY_TRACE = re.compile(r"# \S+ latency trace v\S+ on (\S+)")
 LATENCY = re.compile(r"# latency: .*#(\d{1,18})/(\d{1,18}), CPU.*?(?:#P:(\d{1,5}))?\)?\s*$", re.ASCII)
 # What the columns hold where the text does not tell.
 NO_TIME, NO_TID, NO_CPU = -(1 << 63), -(1 << 31), (1 << 16) - 1
-UNKNOWN_COMM = "<...>"
 NS_PER_S = 1_000_000_000
 
 
@@ -113,6 +114,7 @@ class LineBlock:
     prose: list[int] = field(default_factory=list)  # places of lines that are no part of a trace
     overwritten: int | None = None  # entries written but no longer in the buffer
     cpus: int | None = None
+    empty: Sequence[int] = ()  # CPUs of which the text says that they recorded nothing
     kernel: str | None = None
 
     def __len__(self) -> int:
@@ -128,7 +130,7 @@ def take_lines(plain: PlainLines) -> LineBlock:
         if found.rows:
             block, places = _merged(block, places, *found.block())
         block.lost = [replace(mark, row=int(np.searchsorted(places, mark.row))) for mark in found.lost]
-        block.odd, block.prose = found.odd, found.prose
+        block.odd, block.prose, block.empty = found.odd, found.prose, found.empty
         block.overwritten, block.cpus, block.kernel = found.overwritten, found.cpus, found.kernel
         if found.frames:
             frame_lines = np.concatenate([frame_lines, np.array([number for number, _ in found.frames], np.int64)])
@@ -202,6 +204,7 @@ class OtherLines:
     prose: list[int] = field(default_factory=list)
     overwritten: int | None = None
     cpus: int | None = None
+    empty: list[int] = field(default_factory=list)
     kernel: str | None = None
 
     def block(self) -> tuple[LineBlock, Ints]:
@@ -295,6 +298,8 @@ def _tells(notes: OtherLines, place: int, line: str) -> bool:
         notes.cpus = int(found[3]) if found[3] else None
     elif found := CPUS.match(line):
         notes.cpus = int(found[1])
+    elif found := EMPTY.match(line):
+        notes.empty.append(int(found[1]))
     elif found := LATENCY_TRACE.match(line):
         notes.kernel = found[1]
     elif found := LATENCY.match(line):

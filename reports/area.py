@@ -1,4 +1,4 @@
-"""Where an attempt looked: the span of its area, and what lies in each part of it, for maps of any kind."""
+"""Where an attempt looked: the span of its area, and the pages in each part of it, for maps of any kind."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tracereplay.model.result import Attempt, Try
 
-# What a map shows where no culprit lies, in the order of the legend.
+# What a map shows where there is no culprit, in the order of the legend.
 STATES = {
     "free": "free",
     "moved": "moved away",
-    "held": "left in place, no culprit",
+    "held": "not migrated, no culprit",
     "mixed": "several states in one pageblock",
     "not_seen": "not seen in the trace",
 }
 
 
 def area_span(attempt: Attempt) -> tuple[int, int] | None:
-    """[first PFN, end PFN) of all that was asked for, tried or found; None where no PFN is known."""
+    """[first PFN, end PFN) of all that was requested, tried or found; None where no PFN is known."""
     spans = [span for span in _spans(attempt) if span[0] < span[1]]
     return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
 
 
 def _spans(attempt: Attempt) -> Iterator[tuple[int, int]]:
-    asked = [(attempt.request.start_pfn, attempt.request.end_pfn), *((t.start_pfn, t.end_pfn) for t in attempt.tries)]
-    for start, end in asked:
+    tried = [(attempt.request.start_pfn, attempt.request.end_pfn), *((t.start_pfn, t.end_pfn) for t in attempt.tries)]
+    for start, end in tried:
         if start is not None and end is not None:
             yield start, end
     for run in attempt.map:

@@ -1,4 +1,4 @@
-"""One attempt in words, for every report: what was asked, how it ended, what decided, the verdict in one sentence."""
+"""One attempt in words, for every report: what was requested, how it ended, what decided, the verdict in a sentence."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ from collections.abc import Sequence
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
-from tracereplay.reports.culprit_groups import Group, group_culprits, holder_name, likely
+from tracereplay.reports.culprit_groups import Group, group_culprits
+from tracereplay.reports.holder_wording import whose
+from tracereplay.reports.premise_wording import why
 from tracereplay.reports.wording import count, listing, moment, pfn_span, task_name
 from tracereplay.units import format_bytes, format_duration
 
 VERDICT_GROUPS = 3
 _BASIS = {"event": "", "log": " (from the kernel log)", "inferred": " (inferred: no event says so)"}
 _EFFECTS = {
-    "blocked": "stood in the way",
-    "delayed": "kept it waiting",
-    "would_block": "behind a lower one were not reached",
+    "blocked": "blocked migration",
+    "delayed": "delayed the attempt",
+    "would_block": "were not reached (above the first blocking page)",
 }
 _WAITS = {"folio_lock": "for locked folios", "writeback": "for writeback", "other": "for pages"}
-_ENDINGS = {"succeeded": "succeeded", "failed": "failed", "interrupted": "given up", "unfinished": "no end seen",
-            "unknown": "how it ended is not told"}  # fmt: skip
-
-
-def clock_unit(result: Result, attempt: Attempt) -> str:
-    """`ns` or `tick`: what the times of this attempt are in."""
-    return next((i.clock_unit for i in result.inputs if i.id == attempt.input_id), "ns")
+_ENDINGS = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "interrupted": "aborted by a signal",
+    "unfinished": "no end seen",
+    "unknown": "outcome not recorded",
+}
 
 
 def page_size_bytes(result: Result) -> int | None:
@@ -49,23 +51,23 @@ def headline(attempt: Attempt, page_size: int | None) -> str:
     what: str = "an operation that the log does not name" if attempt.operation == "unknown" else attempt.operation
     if attempt.area is not None:
         what += f" {attempt.area}" if attempt.operation == "memory_offline" else f' "{attempt.area}"'
-    asked = ""
+    requested = ""
     request = attempt.request
     if request.pages is not None:
         size = f" ({format_bytes(request.pages * page_size)})" if page_size else ""
-        asked = f", {count(request.pages, 'page')}{size}"
+        requested = f", {count(request.pages, 'page')}{size}"
     elif request.pages_at_most is not None:
-        asked = f", at most {count(request.pages_at_most, 'page')}"
+        requested = f", at most {count(request.pages_at_most, 'page')}"
     elif request.start_pfn is not None and request.end_pfn is not None:
-        asked = f", PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}"
-    return f"{what}{asked}" + ("" if attempt.inventory else f", by {task_name(attempt.task)}")
+        requested = f", PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}"
+    return f"{what}{requested}" + ("" if attempt.inventory else f", by {task_name(attempt.task)}")
 
 
 def ending(attempt: Attempt, unit: str) -> str:
     """When it began, how and after how long it ended, and what it waited for."""
     if attempt.inventory:
         when = f"at {moment(attempt.start_ns, unit)}" if attempt.end_ns is not None else "when the snapshot was taken"
-        return f"what would stand in the way, were it asked for {when}"
+        return f"what would block migration, were the range requested {when}"
     took = []
     start_ns, end_ns = attempt.start_ns, attempt.end_ns
     if start_ns is not None and end_ns is not None and end_ns > start_ns and unit == "ns":
@@ -73,7 +75,9 @@ def ending(attempt: Attempt, unit: str) -> str:
     if len(attempt.tries) > 1:
         took.append(count(len(attempt.tries), "try", "tries"))
     after = f" after {listing(took)}" if took else ""
-    errno = f" with {attempt.errno}" if attempt.errno else ""
+    errno = attempt.errno or ""
+    if errno:
+        errno = f" ({errno})" if attempt.outcome == "interrupted" else f" with {errno}"
     how = f"{_ENDINGS[attempt.outcome]}{errno}{after}{_BASIS[attempt.outcome_basis]}"
     waited: dict[str, int] = {}
     for wait in attempt.waits:
@@ -154,19 +158,19 @@ def more_attempts(left_out: Sequence[tuple[Attempt, Sequence[Attempt]]]) -> str:
 
 
 def pages_of_last_try(attempt: Attempt) -> str | None:
-    """`in the last try, of 65,520 pages: 928 free, 6,911 moved ...`; None where nobody counted, or there were none."""
+    """`in the last try, of 65,520 pages: 928 free, 6,911 moved ...`; None without counts."""
     pages = attempt.pages
     if pages is None or not pages.requested:
         return None
     parts = [
         (pages.free, "free"),
         (pages.moved, "moved"),
-        (pages.held, "left in place"),
-        (pages.not_seen, "never seen"),
+        (pages.held, "not migrated"),
+        (pages.not_seen, "without events"),
     ]
     which = "in the last try, " if len(attempt.tries) > 1 else ""
-    told = ", ".join(f"{number:,} {what}" for number, what in parts if number)
-    return f"{which}of {count(pages.requested, 'page')}: {told}"
+    numbers = ", ".join(f"{number:,} {what}" for number, what in parts if number)
+    return f"{which}of {count(pages.requested, 'page')}: {numbers}"
 
 
 def cause_says(code: str) -> str:
@@ -176,11 +180,11 @@ def cause_says(code: str) -> str:
 
 
 def decided_otherwise(attempt: Attempt) -> bool:
-    """Whether a cause decided that no culprit already tells."""
+    """Whether a cause decided that no culprit already names."""
     return attempt.cause is not None and not any(c.cause == attempt.cause for c in attempt.culprits)
 
 
-def in_the_way(attempt: Attempt) -> str:
+def pages_by_effect(attempt: Attempt) -> str:
     """How many pages did what; each page is counted once per effect."""
     said = []
     for effect in _EFFECTS:
@@ -193,10 +197,10 @@ def in_the_way(attempt: Attempt) -> str:
 def _did(effect: str, attempt: Attempt) -> str:
     if effect == "would_block" and attempt.outcome_basis == "log" and not attempt.inventory:
         return "of the range were in use when page_owner was read"
-    return "would stand in the way" if attempt.inventory else _EFFECTS[effect]
+    return "would block migration" if attempt.inventory else _EFFECTS[effect]
 
 
-def verdict(attempt: Attempt) -> str:
+def verdict(attempt: Attempt, result: Result) -> str:
     """One sentence: what decided this attempt, and how sure that is."""
     groups = [g for g in group_culprits(attempt.culprits) if attempt.inventory or g.first.effect != "would_block"]
     if decided_otherwise(attempt):
@@ -206,34 +210,29 @@ def verdict(attempt: Attempt) -> str:
     if not groups:
         if attempt.inventory:
             source = "trace" if attempt.end_ns is not None else "snapshot"
-            return f"Nothing would stand in the way, as far as the {source} shows."
-        return "What decided is not known." if attempt.outcome == "failed" else "Nothing stood in the way."
-    told = [
-        f"{_told([g for g in groups if g.first.effect == effect])} {_did(effect, attempt)}"
+            return f"Nothing would block migration, as far as the {source} shows."
+        return "What decided is not known." if attempt.outcome == "failed" else "No page blocked migration."
+    said = [
+        f"{_summary([g for g in groups if g.first.effect == effect], result)} {_did(effect, attempt)}"
         for effect in dict.fromkeys(g.first.effect for g in groups)
     ]
-    return "; ".join(told) + "."
+    return "; ".join(said) + "."
 
 
-def _told(groups: list[Group]) -> str:
+def _summary(groups: list[Group], result: Result) -> str:
     """The first few of them, and how many more there are."""
-    shown = [f"{count(g.pages, 'page')} {_whose(g)} ({g.first.cause}, {g.first.verdict})" for g in _distinct(groups)]
+    shown = [f"{count(g.pages, 'page')} {words}" for words, g in _distinct(groups, result).items()]
     if len(shown) > VERDICT_GROUPS:
         shown = [*shown[:VERDICT_GROUPS], f"{len(shown) - VERDICT_GROUPS} more"]
     return listing(shown)
 
 
-def _distinct(groups: list[Group]) -> list[Group]:
-    """Groups that a sentence would tell alike, told once."""
-    alike: dict[tuple[str, str, str], list[Culprit]] = {}
+def _distinct(groups: list[Group], result: Result) -> dict[str, Group]:
+    """Groups by the words for them; those with the same words are one."""
+    alike: dict[str, list[Culprit]] = {}
     for group in groups:
-        alike.setdefault((_whose(group), group.first.cause, group.first.verdict), []).extend(group.culprits)
-    return [Group(culprits) for culprits in alike.values()]
-
-
-def _whose(group: Group) -> str:
-    c = group.first
-    if c.cause == "unmovable_allocation" and c.allocated_by is not None:
-        return f"allocated by {task_name(c.allocated_by)}"
-    holder = holder_name(c)
-    return f"{likely(c)}held by {holder}" if holder else "of an unseen holder"
+        c = group.first
+        reason = why(group.culprits, result) or c.verdict
+        sure = f"proved, {reason}" if c.verdict == "proved" != reason else reason
+        alike.setdefault(f"{whose(c) or 'with an unknown holder'} ({c.cause}, {sure})", []).extend(group.culprits)
+    return {words: Group(culprits) for words, culprits in alike.items()}

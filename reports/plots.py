@@ -25,13 +25,13 @@ from tracereplay.reports.area import (
     spread,
     state_runs,
 )
-from tracereplay.reports.attempt_wording import clock_unit, headline, headline_word, page_size_bytes
+from tracereplay.reports.attempt_wording import headline, headline_word, page_size_bytes
 from tracereplay.reports.holds import lanes
 from tracereplay.reports.occupancy import STATES as OCCUPANCY
 from tracereplay.reports.occupancy import Occupancy, occupancies
-from tracereplay.reports.selection import told_attempts
+from tracereplay.reports.selection import notable_attempts
 from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import count
+from tracereplay.reports.wording import clock_unit, count
 from tracereplay.units import NS_PER_S, format_pfn
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ HUES = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#8c6b
 HATCHES = ("", "//", "..", "\\\\")
 STATE_COLORS = {"free": "#b5dcc0", "moved": "#a9c6e3", "held": "#8b929b", "mixed": "#cfc4a0", "not_seen": "#eceef1"}
 OCCUPANCY_COLORS = {"cma_alloc": "#0072b2", "allocated": "#e0b878", "free": "#b5dcc0", "not_seen": "#eceef1"}
-OUTCOME_COLORS = {"succeeded": "#1b6e3c", "failed": "#b3261e", "interrupted": "#b3261e", "unfinished": "#5b6470",
-                  "unknown": "#5b6470"}  # fmt: skip
+OUTCOME_COLORS = {
+    "succeeded": "#1b6e3c", "failed": "#b3261e", "interrupted": "#b3261e", "unfinished": "#5b6470",
+    "unknown": "#5b6470",
+}  # fmt: skip
 EMPTY = {"facecolor": "none", "edgecolor": "#d0d5dc"}
 FADED = 0.5  # the alpha of a bar of which one end was not seen
 COLUMNS = 64
@@ -63,9 +65,9 @@ PLOT_STYLE: dict[str, Any] = {
 
 
 def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = None) -> bytes:
-    """One picture of KINDS, as one of SUFFIXES. Of the attempts, the map shows the first that is told in reports.
+    """One picture of KINDS, as one of SUFFIXES. Of the attempts, the map shows the first that reports describe.
 
-    try_index -- the map at this try, with what was in its way; None: at the last, with all culprits.
+    try_index -- the map at this try, with what blocked it; None: at the last, with all culprits.
     Raises UsageError where matplotlib is not installed, or where the result holds nothing of that kind.
     """
     draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
@@ -91,7 +93,7 @@ def drawn(draw: Callable[[Figure], None], suffix: str) -> bytes:
 
 def _area(figure: Figure, result: Result, try_index: int | None = None) -> None:
     """Cells in rows from low to high PFNs, in the colour of what most of their pages are; culprits win."""
-    shown = [a for a in (*told_attempts(result), *result.attempts) if area_span(a) and (a.map or a.culprits)]
+    shown = [a for a in (*notable_attempts(result), *result.attempts) if area_span(a) and (a.map or a.culprits)]
     if not shown:
         raise UsageError("no attempt of this result has a map or a culprit to draw")
     attempt = shown[0]
@@ -215,7 +217,7 @@ def _blame(figure: Figure, result: Result) -> None:
         axes.annotate(f" {says}", (row.pages, place), va="center")
     axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, max(row.pages for row in rows) * 1.7 + 1))
     axes.set_yticklabels([short(f"{row.cause}: {_blamed(row)}") for row in rows])
-    axes.set_xlabel("pages in the way, summed over attempts")
+    axes.set_xlabel("blocking pages, summed over attempts")
     axes.xaxis.set_major_formatter(lambda pages, _: f"{pages:,g}")
     axes.set_title("Causes and holders")
 
@@ -225,7 +227,7 @@ def _blamed(row: Blame) -> str:
 
 
 def _hold_times(figure: Figure, result: Result) -> None:
-    """How many pages were held for how long, by cause; only pages whose taking and letting go were both seen."""
+    """How many pages were held for how long, by cause; only pages whose taking and release were both seen."""
     held: dict[str, list[tuple[int, int]]] = {}
     for culprit in (c for a in result.attempts for c in a.culprits):
         if culprit.held_since_ns is not None and culprit.released_ns is not None and culprit.release == "seen":
@@ -233,7 +235,7 @@ def _hold_times(figure: Figure, result: Result) -> None:
             if took > 0:
                 held.setdefault(culprit.cause, []).append((took, culprit.pages))
     if not held:
-        raise UsageError("no page of this result was seen being taken and let go")
+        raise UsageError("no page of this result was seen being taken and released")
     import numpy as np  # noqa: PLC0415
 
     causes = _causes(result)
@@ -293,7 +295,7 @@ def _draw_occupancy(axes: Axes, area: Occupancy, unit: str) -> None:
         start, end = (attempt.start_ns or 0) / scale, (times[-1] if attempt.end_ns is None else attempt.end_ns / scale)
         axes.axvspan(start, end, color=color, alpha=0.18, linewidth=0)
         axes.vlines([start, end], 0, area.total, color=color, linewidth=0.8, linestyle=(0, (4, 2)))
-    unseen = f" ({area.never_seen:,} never seen)" if area.never_seen else ""
+    unseen = f" ({area.never_seen:,} with no event in the trace)" if area.never_seen else ""
     axes.set_title(f"{short(area.scope)}: {count(area.total, 'page')}{unseen}, {count(len(area.attempts), 'attempt')}")
     axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
 

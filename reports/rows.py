@@ -39,7 +39,7 @@ def render_csv(table: pa.Table, out: IO[bytes]) -> None:
 
 
 def _unique(table: pa.Table) -> pa.Table:
-    """Columns named twice are told apart by their place."""
+    """Columns with the same name get their position as suffix."""
     names = table.column_names
     taken = {name for name in names if names.count(name) == 1}
     for place, name in enumerate(names):

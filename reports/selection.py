@@ -1,4 +1,4 @@
-"""Which attempts a report tells, in which order, and which of them are alike. Words and looks are elsewhere."""
+"""Which attempts a report describes, in which order, and which are alike. Words and looks are elsewhere."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from tracereplay.model.result import Attempt, Result
 
 
-def is_told(attempt: Attempt) -> bool:
+def is_notable(attempt: Attempt) -> bool:
     """Whether it is worth more than a count: it did not succeed, or something made it wait."""
     return attempt.outcome != "succeeded" or any(c.effect != "would_block" for c in attempt.culprits)
 
 
-def told_attempts(result: Result) -> list[Attempt]:
+def notable_attempts(result: Result) -> list[Attempt]:
     """Failures first; compaction, which is often only in the background, last. Otherwise in order of time."""
     return sorted(
-        filter(is_told, result.attempts), key=lambda a: (a.operation == "compaction", a.outcome == "succeeded")
+        filter(is_notable, result.attempts), key=lambda a: (a.operation == "compaction", a.outcome == "succeeded")
     )
 
 
-def representatives(told: Iterable[Attempt]) -> list[tuple[Attempt, list[Attempt]]]:
+def representatives(notable: Iterable[Attempt]) -> list[tuple[Attempt, list[Attempt]]]:
     """Attempts that fail alike, under the first of them that names the most."""
     alike: dict[object, list[Attempt]] = {}
-    for a in told:
+    for a in notable:
         culprits = frozenset((c.cause, c.verdict, c.holder.comm if c.holder else c.holder_name) for c in a.culprits)
         task = a.task.comm if a.task else None
         alike.setdefault((a.operation, a.area, task, a.outcome, a.errno, a.cause, culprits), []).append(a)
@@ -34,7 +34,7 @@ def representatives(told: Iterable[Attempt]) -> list[tuple[Attempt, list[Attempt
 
 
 def causes_of(attempts: Iterable[Attempt]) -> list[str]:
-    """What decided, then what stood in the way; what only would have comes last. Each code once."""
+    """Cause codes without repeats: the deciding cause, then what blocked or delayed, then `would_block`."""
     codes: dict[str, None] = {}
     for attempt in attempts:
         order = sorted(attempt.culprits, key=lambda c: (not c.primary, c.effect == "would_block"))
@@ -45,7 +45,7 @@ def causes_of(attempts: Iterable[Attempt]) -> list[str]:
 
 
 def next_captures(attempts: Iterable[Attempt]) -> list[str]:
-    """What to record next time to be surer, each step once."""
+    """What to record for a conclusive answer, each step once."""
     steps: dict[str, None] = {}
     for attempt in attempts:
         steps |= dict.fromkeys(attempt.capture_next)

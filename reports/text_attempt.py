@@ -1,4 +1,4 @@
-"""One attempt in a text report: what was asked, how it ended, what stood in the way."""
+"""One attempt in a text report: what was requested, how it ended, which pages blocked migration."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from rich.text import Text
 from tracereplay.model.result import Attempt, Culprit, Result, Try
 from tracereplay.reports.attempt_wording import (
     cause_says,
-    clock_unit,
     decided_otherwise,
     ending,
     headline,
     headline_word,
-    in_the_way,
     log_facts,
     page_size_bytes,
+    pages_by_effect,
     pages_of_last_try,
     verdict,
 )
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
+from tracereplay.reports.premise_wording import failed_premises
 from tracereplay.reports.style import Style, hanging
 from tracereplay.reports.text_map import map_lines
-from tracereplay.reports.wording import count, listing, moment, pfn_span
+from tracereplay.reports.wording import clock_unit, count, listing, moment, pfn_span
 from tracereplay.units import format_duration, format_pfn
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
     if (pages := pages_of_last_try(attempt)) is not None:
         body.append(Text(pages))
     body += [Text(fact) for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS)]
-    if (decided := _decision(attempt)) is not None:
+    if (decided := _decision(attempt, result)) is not None:
         body.append(decided)
     room = min(style.width - _INDENT, MAP_WIDTH)
     body += [Text(row, no_wrap=True, overflow="crop") for row in map_lines(attempt, room, full=style.full)]
@@ -58,7 +58,7 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
         Padding(Lines(*body), (0, 0, 0, _INDENT)),
     ]
     if groups:
-        blocks += [Padding(Text(f"{in_the_way(attempt)}:"), (1, 0, 0, 2))]
+        blocks += [Padding(Text(f"{pages_by_effect(attempt)}:"), (1, 0, 0, 2))]
         blocks += _culprit_blocks(groups, attempt, result, style)
     if style.full and attempt.tries:
         blocks.append(_tries(attempt, unit))
@@ -70,11 +70,11 @@ def _headline(attempt: Attempt, page_size: int | None) -> RenderableType:
     return hanging(head, Text(headline(attempt, page_size), style="bold"))
 
 
-def _decision(attempt: Attempt) -> Text | None:
+def _decision(attempt: Attempt, result: Result) -> Text | None:
     """The cause that decided, where the culprits below do not already say it; that an inventory found none."""
     if attempt.cause is None:
         if attempt.inventory and not attempt.culprits:
-            return Text(verdict(attempt))
+            return Text(verdict(attempt, result))
         return Text("what decided is not known", style="yellow") if attempt.outcome == "failed" else None
     if not decided_otherwise(attempt):
         return None
@@ -101,7 +101,7 @@ def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style
         cause = Text(culprit.cause, style="bold")
         sure = Text(culprit.verdict, style=_COLORS[culprit.verdict])
         grid.add_row(number, cause, sure, group.where(None if style.full else MAX_RUNS))
-        text = Text(sentence(group, unit, inventory=attempt.inventory))
+        text = Text(sentence(group, attempt, result))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
         blocks += [Padding(grid, (0, 0, 0, _MARGIN)), Padding(text, (0, 0, 0, _MARGIN + 2 + widths[0]))]
@@ -115,7 +115,8 @@ def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style
 
 
 def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
-    return "".join(f"\n{line}" for line in evidence_lines(culprit, stack_frames(result), unit))
+    lines = [*failed_premises(culprit), *evidence_lines(culprit, stack_frames(result), unit)]
+    return "".join(f"\n{line}" for line in lines)
 
 
 def _took(one: Try, unit: str) -> str:
@@ -125,7 +126,7 @@ def _took(one: Try, unit: str) -> str:
 
 def _tries(attempt: Attempt, unit: str) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("try", "from", "took", "range", "result", "first in the way"):
+    for name in ("try", "from", "took", "range", "result", "first blocking page"):
         table.add_column(name, no_wrap=name != "range")
     for t in attempt.tries:
         table.add_row(

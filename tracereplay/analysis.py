@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from tracereplay.ahead import ahead
 from tracereplay.attempts.draft import Draft
-from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents
+from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_events
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
 from tracereplay.attempts.inventory import asked, asked_ranges, inventory_questions
+from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.log import Log, apply_log, named_spans
 from tracereplay.attempts.log_missing import LogFacts, missing_in_log
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
@@ -28,8 +28,8 @@ from tracereplay.layout.spans import merge_spans
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Action, Engine
-from tracereplay.replay.page_life import isolation_windows
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.schema import Op, PageStream
+from tracereplay.tasks import isolates_in_background
 
 if TYPE_CHECKING:
     from tracereplay.parsers.base import TraceReader, Window
@@ -41,7 +41,6 @@ ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Iterable[Row], Rows]]
 Progress = Callable[[str, float | None], None]
 # Of the pages in the ranges of a kernel log so many records of page_owner are looked at.
 MOST_RECORDS = 1 << 14
-ISOLATING_TASKS = ("kcompactd", "kswapd")
 # The page stream entries the replay needs; the others are for readers of the tables.
 REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP}
 
@@ -70,7 +69,8 @@ class Trace:
         self.progress("reading attempts", None)
         tables = self.reader.tables(ATTEMPT_EVENTS)
         self.layout = self._find_layout(tables)
-        self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides)
+        recorded = enabled_events(info.by_event, info.enabled_events, exact=info.format.startswith("perf"))
+        self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides, recorded)
         self.stacks = Stacks(self._stack_events, self._name_address, exact=info.format.startswith("perf"))
         self.drafts = find_attempts(self.events, self.layout, self._logs())
 
@@ -102,22 +102,28 @@ class Trace:
         return self._engine(self._isolations())
 
     def _isolations(self) -> list[Action]:
-        """Whose gets are isolation, and when: those of the attempts that were made."""
-        return isolation_windows((d.tid, d.start_ns, self._end(d)) for d in self.drafts if d.tid is not None)
+        """Whose gets are isolation, and when."""
+        if not self.has_page_ref:
+            return []
+        return isolation_actions(isolation_windows(self.events, self.layout, self.drafts, self._background()))
+
+    def _background(self) -> list[int]:
+        """Kernel threads that isolate pages all the time."""
+        names = {**self.layout.comms, **self.reader.comms}
+        return [tid for tid, comm in names.items() if isolates_in_background(comm)]
 
     def _engine(self, actions: Sequence[Action]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
-        names = {**self.layout.comms, **self.reader.comms}
-        background = [tid for tid, comm in names.items() if comm.startswith(ISOLATING_TASKS)]
         bits: Callable[[], Mapping[str, int] | None] = getattr(self.reader, "page_flag_bits", lambda: None)
-        return Engine(bits(), self.reader.info.machine or self.layout.machine, background, actions)
+        return Engine(bits(), self.reader.info.machine or self.layout.machine, self._background(), actions)
 
     def attempts(self) -> list[Attempt]:
         """Replay the trace and judge every attempt."""
         ranges = counted_ranges(self.layout)
         times = self.reader.info.start_ns or 0, self.events.end_ns
         counting = occupancy_questions(ranges, self.drafts, *times)
-        engine = self._engine([*questions(self.events, self.drafts, self.has_page_ref), *counting])
+        asking = questions(self.events, self.drafts, self.has_page_ref)
+        engine = self._engine([*asking, *counting, *self._isolations()])
         if self.drafts:
             engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
@@ -135,9 +141,6 @@ class Trace:
         engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
         return judge(self._run(engine), engine, self.events, drafts, self.input_id)
-
-    def _end(self, draft: Draft) -> int:
-        return draft.end_ns if draft.end_ns is not None else self.events.end_ns
 
     def _watched(self, stream: Iterator[PageStream]) -> Iterator[PageStream]:
         """The stream, telling progress by time."""
@@ -163,6 +166,8 @@ class Trace:
             pinners=_by_pfn(dumped[1]),
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
+            comm_at=self.reader.comm_at,
+            recorded=frozenset(name for name, number in self.reader.info.by_event.items() if number),
         )
 
     def _logs(self) -> Log:
@@ -188,13 +193,8 @@ class Trace:
         return complete_layout(self.known_layout, inferred)
 
     def _task_stream(self, tid: int, start_ns: int, end_ns: int) -> PageStream:
-        parts = []
-        for chunk in self.reader.stream(REPLAYED, self.window(start_ns, end_ns)):
-            mine = np.flatnonzero(chunk.tid == tid)
-            parts.append(
-                PageStream(chunk.time_ns[mine], chunk.cpu[mine], chunk.tid[mine], chunk.op[mine], chunk.args[mine])
-            )
-        stream = _concatenate(parts)
+        chunks = self.reader.stream(REPLAYED, self.window(start_ns, end_ns))
+        stream = PageStream.concatenate([chunk.select(chunk.tid == tid) for chunk in chunks])
         self.engine_decode(stream)
         return stream
 
@@ -257,7 +257,7 @@ def _owners(rows: Iterable[Row], drafts: Sequence[Draft]) -> dict[int, Row]:
 
 def no_events(layout: Layout, end_ns: int = 0) -> AttemptEvents:
     """The events of no trace."""
-    return AttemptEvents({}, lambda _tid, _start, _end: _concatenate([]), end_ns, layout.comms.get)
+    return AttemptEvents({}, lambda _tid, _start, _end: PageStream.concatenate([]), end_ns, layout.comms.get)
 
 
 def _by_pfn(rows: Sequence[Mapping[str, object]]) -> dict[int, list[Mapping[str, object]]]:
@@ -267,18 +267,3 @@ def _by_pfn(rows: Sequence[Mapping[str, object]]) -> dict[int, list[Mapping[str,
         if isinstance(pfn, int):
             found.setdefault(pfn, []).append(row)
     return found
-
-
-def _concatenate(parts: Sequence[PageStream]) -> PageStream:
-    if not parts:
-        empty = np.empty(0, np.int64)
-        return PageStream(
-            empty,
-            empty.astype(np.uint16),
-            empty.astype(np.int32),
-            empty.astype(np.uint8),
-            np.empty((0, len(ARGS)), np.int64),
-        )
-    return PageStream(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("time_ns", "cpu", "tid", "op", "args"))
-    )

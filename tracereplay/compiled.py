@@ -15,6 +15,8 @@ from numba.core import config as numba_config
 from numba.core.caching import FunctionCache
 from numba.core.runtime.nrt import rtsys
 
+from tracereplay.interpreted import interpreted
+
 config: Any = numba_config  # its settings are made at run time
 TRIED = {(0, 68)}  # versions of numba whose internals `_QuickCache` and BARE were tried with; others take their own way
 # References to arrays are not counted: in the replay that took more than half of the time.
@@ -66,6 +68,8 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
 
     It works on arrays that it is given: to make one (np.empty, copy) it has no means.
     """
+    if config.DISABLE_JIT:
+        return interpreted(function)
     dispatcher: Any = numba.njit(cache=True, nogil=True, **BARE)(function)
     if numba.version_info.short in TRIED:
         dispatcher._cache = _QuickCache(function)  # type: ignore[no-untyped-call]

@@ -34,6 +34,9 @@ class LossKind:
     advice: str
     # Whether events that would have mattered may be missing in its interval: then absence proves nothing there.
     hides_events: bool = False
+    # Why a verdict that it weakens is not proved, in a few words; "" takes `doc`. Placeholders, each a phrase or empty:
+    # {count} "1,203 events", {cpu} "CPU 1", {on} " on CPU 1", {before} " before 6.130 s", {detail} the loss's own.
+    reason: str = ""
 
 
 LOSS_KINDS: dict[str, LossKind] = {
@@ -45,6 +48,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "The ring buffer overwrote its oldest events before they were read",
             "Record with a larger buffer (trace-cmd record -b KB per CPU), or fewer events.",
             hides_events=True,
+            reason="{count} overwritten{on}{before}",
         ),
         LossKind(
             "lost_events",
@@ -52,6 +56,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "The recorder reported events lost on this CPU in this interval",
             "Record with a larger buffer, or fewer events (page_ref events of the area only, by a filter on pfn).",
             hides_events=True,
+            reason="{count} lost{on} in this interval",
         ),
         LossKind(
             "losses_not_told",
@@ -59,6 +64,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "This text does not say whether events were lost",
             "Pass perf.data itself, or print it with perf script --show-lost-events.",
             hides_events=True,
+            reason="the text does not say whether events were lost",
         ),
         LossKind(
             "dropped_events",
@@ -66,12 +72,30 @@ LOSS_KINDS: dict[str, LossKind] = {
             "The kernel dropped new events because the ring buffer was full",
             "Record with a larger buffer, or in overwrite mode.",
             hides_events=True,
+            reason="{count} dropped{on}",
         ),
         LossKind(
             "cpu_starts_late",
             Severity.NOTICE,
             "This CPU's oldest event is later than the trace's: it is blind before",
             "Nothing is wrong if the CPU idled; otherwise record with a larger buffer.",
+            hides_events=True,
+            reason="{cpu} recorded nothing{before}",
+        ),
+        LossKind(
+            "cpu_ends_early",
+            Severity.NOTICE,
+            "This CPU's last event is long before the trace's end: it is blind after",
+            "Nothing is wrong if the CPU idled; otherwise see whether its recorder stopped (disk full, killed), and "
+            "copy its whole buffer.",
+            hides_events=True,
+        ),
+        LossKind(
+            "cpu_silent",
+            Severity.NOTICE,
+            "This CPU recorded nothing",
+            "Nothing is wrong if the CPU idled or was offline; otherwise record all CPUs (trace-cmd record without -M, "
+            "perf record -a) and pass the files of all of them.",
             hides_events=True,
         ),
         LossKind(
@@ -80,6 +104,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Of the traces read as one, none tells of all CPUs, allocations and references at this time",
             "Record all CPUs and events into one trace, or traces that begin before the others end.",
             hides_events=True,
+            reason="no trace covers all CPUs and events at this time",
         ),
         LossKind(
             "truncated",
@@ -87,6 +112,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "The file ends before the data it announces",
             "Copy the file again, or record again; what is there was read.",
             hides_events=True,
+            reason="the file ends early",
         ),
         LossKind(
             "corrupt_page",
@@ -94,6 +120,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "A ring-buffer page is inconsistent; the rest of it was left out",
             "Copy the file again; if it persists, record again.",
             hides_events=True,
+            reason="part of the trace is damaged{on}",
         ),
         LossKind(
             "corrupt_chunk",
@@ -101,13 +128,15 @@ LOSS_KINDS: dict[str, LossKind] = {
             "A compressed chunk cannot be unpacked; its events are missing",
             "Copy the file again; if it persists, record again.",
             hides_events=True,
+            reason="part of the trace is damaged{on}",
         ),
         LossKind(
             "corrupt_record",
             Severity.ERROR,
-            "A record's length cannot be right: the records behind it cannot be found",
+            "A record's length cannot be right: the records after it cannot be found",
             "Copy the file again; if it persists, record again.",
             hides_events=True,
+            reason="part of the trace is damaged{on}",
         ),
         LossKind(
             "unparsed_line",
@@ -115,6 +144,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "A line of text was not understood",
             "Use trace.dat or perf.data where possible; please report the line.",
             hides_events=True,
+            reason="some lines of the text were not understood",
         ),
         LossKind(
             "fields_not_recorded",
@@ -130,11 +160,18 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Record each event into one instance only, all on the same clock.",
         ),
         LossKind(
+            "trace_given_twice",
+            Severity.NOTICE,
+            "This trace is the same as another input: it was read once",
+            "Nothing is missing; name each trace once.",
+        ),
+        LossKind(
             "unknown_event_id",
             Severity.ERROR,
             "Records carry an event id without a format description",
             "The file's metadata is incomplete: record again with trace-cmd.",
             hides_events=True,
+            reason="{count} without a format description",
         ),
         LossKind(
             "bad_record",
@@ -142,6 +179,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "A record is shorter than its format requires; it was left out",
             "Copy the file again; if it persists, record again.",
             hides_events=True,
+            reason="some records are shorter than their format",
         ),
         LossKind(
             "clock_step_back",
@@ -162,6 +200,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Copy the trace with its time stamps; with function_graph, set the options funcgraph-abstime and "
             "funcgraph-proc, or trace the events alone (echo nop > current_tracer).",
             hides_events=True,
+            reason="{count} without a time",
         ),
         LossKind(
             "free_without_alloc",
@@ -220,12 +259,14 @@ LOSS_KINDS: dict[str, LossKind] = {
             "mm_migrate_pages, mm_compaction_begin",
             "Record them: trace-cmd record -b 65536 -e cma -e page_isolation -e migrate -e compaction -e kmem "
             "-e filemap -e writeback -e printk, and -e page_ref where the kernel has it.",
+            reason="no event of attempts was recorded",
         ),
         LossKind(
             "page_ref_missing",
             Severity.NOTICE,
             "No page_ref events: who takes and keeps references to pages is not visible",
             "Use a kernel with CONFIG_DEBUG_PAGE_REF and record -e page_ref to learn who holds pages.",
+            reason="page_ref was not recorded",
         ),
         LossKind(
             "layout_incomplete",
@@ -236,7 +277,7 @@ LOSS_KINDS: dict[str, LossKind] = {
         LossKind(
             "snapshot_incomplete",
             Severity.NOTICE,
-            "The copy of kpageflags does not cover the whole range asked for",
+            "The copy of kpageflags does not cover the whole range",
             "Copy the whole range: dd if=/proc/kpageflags bs=8 skip=START_PFN count=PAGES",
         ),
         LossKind(

@@ -95,21 +95,60 @@ ARGS = ("pfn", "order", "flags", "mt", "count", "mapcount", "mapping", "val", "r
 PFN, ORDER, FLAGS, MT, COUNT, MAPCOUNT, MAPPING, VAL, RET = range(len(ARGS))
 
 
+class IrqContext(IntEnum):
+    """Whether an event was recorded in the context of its task or while an interrupt was served."""
+
+    TASK = 0
+    INTERRUPT = 1  # hardirq, softirq or NMI: the task that ran has nothing to do with the event
+    UNKNOWN = 2  # text without a flags column
+
+
+# TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ and TRACE_FLAG_NMI of common_flags (include/linux/trace_events.h)
+INTERRUPT_FLAGS = 0x08 | 0x10 | 0x40
+
+
+def irq_context(common_flags: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The `IrqContext` that common_flags tell: TASK or INTERRUPT."""
+    interrupted: npt.NDArray[np.bool_] = (common_flags & np.uint8(INTERRUPT_FLAGS)) != 0
+    return interrupted.view(np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class PageStream:
     """A stretch of the page stream in time order: what `replay` consumes.
 
-    time_ns int64[n], cpu uint16[n], tid int32[n], op uint8[n] (an `Op`), args int64[n, len(ARGS)] (C order).
+    time_ns int64[n], cpu uint16[n], tid int32[n], irq uint8[n] (an `IrqContext`), op uint8[n] (an `Op`),
+    args int64[n, len(ARGS)] (C order).
     """
 
     time_ns: npt.NDArray[np.int64]
     cpu: npt.NDArray[np.uint16]
     tid: npt.NDArray[np.int32]
+    irq: npt.NDArray[np.uint8]
     op: npt.NDArray[np.uint8]
     args: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.time_ns)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PageStream]) -> PageStream:
+        """All entries of `parts`, in that order; without parts an empty stretch."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.concatenate([getattr(part, name) for part in (_NO_ENTRIES, *parts)]) for name in cls.__slots__))
+
+    def select(self, rows: slice | npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> PageStream:
+        """The entries that `rows` indexes: a slice (no copy), a mask, or positions."""
+        return PageStream(
+            self.time_ns[rows], self.cpu[rows], self.tid[rows], self.irq[rows], self.op[rows], self.args[rows]
+        )
+
+
+_NO_ENTRIES = PageStream(
+    np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0, np.uint8),
+    np.empty((0, len(ARGS)), np.int64),
+)  # fmt: skip
 
 
 class KPF(IntEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from tracereplay.attempts.events import TELLTALE_EVENTS
 from tracereplay.attempts.log import Log
 from tracereplay.culprits.table import CAUSES, not_checkable
 from tracereplay.errors import UsageError
+from tracereplay.given_twice import given_twice, open_each_once
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook, capture_level, describe_trace, digest
 from tracereplay.inventory import inventory_of_snapshot
 from tracereplay.layout.build import layout_from_tables
@@ -28,7 +30,7 @@ from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import PageLife
 from tracereplay.model.result import Attempt, Input, Result, Role, Tool
-from tracereplay.parsers.base import TraceReader, Window
+from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
 from tracereplay.parsers.kernel_log import KernelLog, parse_console, read_kernel_log
@@ -123,8 +125,14 @@ class Session:
         self._page_pinner = None if page_pinner is None else Path(page_pinner)
         copies = {"kpageflags": kpageflags, "kpagecount": kpagecount}
         self._kpageflags = {name: Path(path) for name, path in copies.items() if path is not None}
-        self.readers = [reader] if reader is not None else [open_reader(path) for path in paths]
-        self._machines = _machines(self.readers, same_machine)
+        self._first_of: dict[int, int] = {}  # number of a trace that is given again -> number of the first
+        if reader is not None:
+            self.readers = [reader]
+        else:
+            self.readers, self._first_of = open_each_once(paths, open_reader)
+        self._trace_paths = [Path(path) for path in paths]
+        once = [number for number in range(len(self.readers)) if number not in self._first_of]
+        self._machines = _machines(self.readers, once, same_machine)
         self._paths = {"layout": layout, "log": kernel_log}
         self._snapshot = read_layout(layout) if layout is not None else None
         self._layout = layout_of(self._snapshot) if self._snapshot is not None else None
@@ -150,8 +158,8 @@ class Session:
     def inputs(self) -> list[Input]:
         """Every input and what it says of itself."""
         described = [
-            describe_trace(reader.info, f"trace-{number}", level=capture_level(reader.info, self._log is not None))
-            for number, reader in enumerate(self.readers)
+            describe_trace(info, f"trace-{number}", level=capture_level(info, self._log is not None))
+            for number, info in enumerate(self._infos())
         ]
         if self._log is not None:
             path = Path(str(self._paths["log"]))
@@ -186,6 +194,14 @@ class Session:
             described.append(_described("page_pinner", "page_pinner", "page_pinner-0", self._page_pinner))
         return described
 
+    def _infos(self) -> list[TraceInfo]:
+        """What each trace says of itself, by the name it was given."""
+        infos = [reader.info for reader in self.readers]
+        return [
+            replace(info, path=self._trace_paths[number]) if number in self._first_of else info
+            for number, info in enumerate(infos)
+        ]
+
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
         """All event tables of `reader`, by event name."""
@@ -193,11 +209,14 @@ class Session:
 
     def _loss_book(self) -> LossBook:
         book = LossBook()
-        for number, reader in enumerate(self.readers):
-            book.add(f"trace-{number}", reader.losses)
         for reader, numbers in self._machines:
-            if len(numbers) > 1:  # what they lack together; one alone is its own reader
+            losses_of = getattr(reader, "losses_of", None) if len(numbers) > 1 else None
+            for place, number in enumerate(numbers):
+                book.add(f"trace-{number}", self.readers[number].losses if losses_of is None else losses_of(place))
+            if losses_of is not None:  # what they lack together
                 book.add(f"trace-{numbers[0]}", reader.losses)
+        for number, first in self._first_of.items():
+            book.add(f"trace-{number}", [given_twice(first)])
         if self._log is not None:
             book.add("log-0", self._log.losses)
         if self._snapshot is not None:
@@ -358,23 +377,28 @@ def _layout_of_log(log: KernelLog) -> Layout:
     return Layout("inferred", page_size_bytes=page, memory_block_pages=block // page if block else None)
 
 
-def _machines(readers: Sequence[TraceReader], same_machine: bool) -> list[tuple[TraceReader, list[int]]]:
-    """A reader for each machine, with the numbers of its traces: those said to be of one, or of the same boot."""
+def _machines(
+    readers: Sequence[TraceReader], once: Sequence[int], same_machine: bool
+) -> list[tuple[TraceReader, list[int]]]:
+    """A reader for each machine, with the numbers of its traces: those said to be of one, or of the same boot.
+
+    once -- the numbers of the traces to read. Raises UsageError where two hold the same part of one recording.
+    """
     groups: dict[object, list[int]] = {}
-    for number, reader in enumerate(readers):
-        key: object = "all" if same_machine else (reader.info.boot_id or number)
+    for number in once:
+        key: object = "all" if same_machine else (readers[number].info.boot_id or number)
         groups.setdefault(key, []).append(number)
     if all(len(numbers) == 1 for numbers in groups.values()):
         return [(readers[numbers[0]], numbers) for numbers in groups.values()]
-    from tracereplay.parsers.merged import MergedReader  # noqa: PLC0415
+    from tracereplay.parsers.merged import DoubledEventsError, MergedReader  # noqa: PLC0415
 
     found: list[tuple[TraceReader, list[int]]] = []
     for numbers in groups.values():
         try:
             one = readers[numbers[0]] if len(numbers) == 1 else MergedReader([readers[number] for number in numbers])
             found.append((one, numbers))
-        except UsageError:
-            if same_machine:
+        except UsageError as error:
+            if same_machine or isinstance(error, DoubledEventsError):
                 raise
             # Of the same boot, but no one trace: side by side.
             found += [(readers[number], [number]) for number in numbers]

@@ -34,8 +34,10 @@ const tableSpecs = (app) => {
         numbers("culprits", "attempt", "attempt"), pfns("culprits", "PFN", "start_pfn"), numbers("culprits", "pages", "pages"),
         words("culprits", "cause", "cause", "choice"), words("culprits", "verdict", "verdict", "choice"),
         words("culprits", "effect", "effect", "choice"), words("culprits", "holder", "holder"),
-        times("culprits", "held since", "held_since_ns", attemptOfCulprit), times("culprits", "let go", "released_ns", attemptOfCulprit),
+        words("culprits", "taken by", "taken_by"), words("culprits", "released by", "released_by"),
+        times("culprits", "held since", "held_since_ns", attemptOfCulprit), times("culprits", "released", "released_ns", attemptOfCulprit),
         words("culprits", "allocated by", "allocated_by"), words("culprits", "file", "file"),
+        words("culprits", "why not proved", "why"),
       ],
     },
     attempts: {
@@ -61,7 +63,7 @@ const tableSpecs = (app) => {
         { name: "attempt", kind: "number", of: attemptOfTry }, numbers("tries", "try", "index"), pfns("tries", "from PFN", "start_pfn"), pfns("tries", "to before", "end_pfn"),
         times("tries", "start", "start_ns", attemptOfTry),
         { name: "took", kind: "duration", of: (row) => cell("tries", "end_ns", row) - cell("tries", "start_ns", row), show: (row) => (unitOf(attemptOfTry(row)) === "ns" && cell("tries", "start_ns", row) !== null ? durationText(cell("tries", "end_ns", row) - cell("tries", "start_ns", row)) : "") },
-        words("tries", "result", "result", "choice"), pfns("tries", "first in the way", "first_blocking_pfn"),
+        words("tries", "result", "result", "choice"), pfns("tries", "first blocking page", "first_blocking_pfn"),
       ],
     },
     "causes and holders": {

@@ -35,7 +35,7 @@ class Timeline {
   groupHolds() {
     const groups = new Map();
     for (const row of range(...rowsOf(this.attempt, "culprits"))) {
-      const key = joined([cell("culprits", "cause", row), cell("culprits", "holder", row), cell("culprits", "allocated_by", row)], "/");
+      const key = joined([cell("culprits", "cause", row), cell("culprits", "holder", row), cell("culprits", "taken_by", row), cell("culprits", "allocated_by", row)], "/");
       const group = groups.get(key) ?? { first: row, pages: 0, bars: [] };
       groups.set(key, group);
       group.pages += cell("culprits", "pages", row);
@@ -231,7 +231,7 @@ class Timeline {
     const says = { seen: "", held_at_end: ", still held when the trace ends", unknown: ", release not seen" };
     return group.bars.flatMap(({ from, to, open }) => {
       const since = from === -Infinity ? "taking not seen" : `since ${momentText(from, this.unit)}`;
-      const until = to === Infinity ? says[open] : `, let go at ${momentText(to, this.unit)}`;
+      const until = to === Infinity ? says[open] : `, released at ${momentText(to, this.unit)}`;
       const [low, high] = [Math.max(from, this.low), Math.min(to, this.high)];
       const faded = from === -Infinity || (to === Infinity && open === "unknown");
       const bar = this.bar(low, high, y, { fill: `url(#cause-fill-${place})`, opacity: faded ? 0.55 : null }, `${this.holdLabel(group)}: ${since}${until}`);

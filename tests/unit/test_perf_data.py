@@ -308,7 +308,8 @@ def test_sampled_and_doubled_events(read: Any) -> None:
     reader = read(made.file())
     assert reader.info.by_event == {"mm_page_alloc": 3}
     assert {row["pfn"] for row in rows(reader, "mm_page_alloc")} == {77}
-    assert {loss.code for loss in reader.losses} == {"lost_events", "instance_left_out", "comm_unresolved"}
+    codes = {"lost_events", "instance_left_out", "comm_unresolved", "cpu_silent"}
+    assert {loss.code for loss in reader.losses} == codes
 
 
 def test_killed(read: Any) -> None:
@@ -343,7 +344,7 @@ def test_bad_records(read: Any) -> None:
     reader = read(PerfFile.usual(make, good + short + no_id + unknown + good).file())
     assert reader.info.by_event == {"mm_page_alloc": 2, "mm_page_free": 1}
     assert {loss.code: loss.count for loss in reader.losses} == {
-        "bad_record": 1, "unknown_event_id": 1, "comm_unresolved": 1,
+        "bad_record": 1, "unknown_event_id": 1, "comm_unresolved": 1, "cpu_silent": None,
     }  # fmt: skip
     broken = read(PerfFile.usual(make, good + bytes(64) + good).file())
     assert broken.info.by_event == {"mm_page_alloc": 1}

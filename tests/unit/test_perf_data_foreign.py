@@ -94,4 +94,4 @@ def test_files_of_other_projects(name: str, events: dict[str, int] | None) -> No
         assert {row["cpu"] for table in reader.tables().values() for row in table.to_pylist()} == {None}
     else:
         assert reader.info.by_event == events
-        assert reader.losses == []
+        assert {loss.code for loss in reader.losses} <= {"cpu_ends_early"}  # it recorded one CPU longer

@@ -208,6 +208,8 @@ def test_lost_events_lie_between_the_neighbours_on_their_cpu(read: Any) -> None:
         Loss("lost_events", 12, 1, 1_000_001_000, 1_000_004_000),
         Loss("lost_events", None, 0, 1_000_003_000, None),
         Loss("lost_events", 7, 2, None, None),
+        Loss("cpu_silent", None, 2, 1_000_001_000, 1_000_005_000),
+        Loss("cpu_silent", None, 3, 1_000_001_000, 1_000_005_000),
     ]
 
 

@@ -82,7 +82,8 @@ def test_latency_header(read: Any) -> None:
     )
     assert (reader.info.kernel, reader.info.cpus) == ("6.12.117-lab", 4)
     assert [(row["comm"], row["tid"], row["cpu"]) for row in rows(reader)] == [("a b c", 25306, 3), ("<idle>", 0, 1)]
-    assert reader.losses == [Loss("overrun", 5, None, None, 6000)]
+    silent = [Loss("cpu_silent", None, cpu, 5000, 6000) for cpu in (0, 2)]
+    assert reader.losses == [Loss("overrun", 5, None, None, 6000), *silent]
 
 
 def test_function_graph(read: Any) -> None:
@@ -216,6 +217,7 @@ def test_instances_of_one_file(read: Any) -> None:
     assert [row["tid"] for row in rows(reader, "mm_page_pcpu_drain")] == [4]
     assert reader.losses == [
         Loss("instance_left_out", 1, detail="mm_page_free is read from inst1 only"),
+        Loss("cpu_silent", None, 0, 2_000_001_000, 4_000_001_000),
     ]
 
 
@@ -228,7 +230,10 @@ def test_several_files(read: Any) -> None:
         + report_line(" host.dat: ".rjust(13), 3, drain)
     )
     assert reader.info.by_event == {"mm_page_pcpu_drain": 2}
-    assert reader.losses == [Loss("instance_left_out", 1, detail="mm_page_free is read from host.dat only")]
+    assert reader.losses == [
+        Loss("instance_left_out", 1, detail="mm_page_free is read from host.dat only"),
+        Loss("cpu_silent", None, 0, 2_000_001_000, 3_000_001_000),
+    ]
 
 
 def test_a_comm_with_a_colon_is_no_label(read: Any) -> None:

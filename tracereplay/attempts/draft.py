@@ -9,6 +9,7 @@ from typing import Any
 from tracereplay.layout.spans import Spans
 from tracereplay.model.result import Basis, Bitmap, Operation, Outcome, Phases, Request, Try, Wait
 
+LONG_AGO_NS = -(1 << 62)  # before any event of a trace
 REASON_MEMORY_HOTPLUG = 2
 REASON_CONTIG_RANGE = 6
 REASON_LONGTERM_PIN = 7  # since 5.13
@@ -49,7 +50,16 @@ class Draft:
     number: int = 0  # among those of this operation, task and time
     wall_clock: str | None = None
     evidence: tuple[Mapping[str, Any], ...] = ()
+    # When an event first showed that start_isolate_page_range() had succeeded: from then on nothing unmovable is in a
+    # range that is not MIGRATE_CMA (has_unmovable_pages(), mm/page_isolation.c). None: no event shows it.
+    isolated_ns: int | None = None
+    nothing_tried: bool = False  # the event of its end shows that no range was tried
     asked: bool = False  # nobody made it: an inventory of what would stand in the way
+
+    @property
+    def isolated(self) -> bool:
+        """Whether an event shows that isolating the range had succeeded."""
+        return self.isolated_ns is not None
 
     @property
     def id(self) -> str:

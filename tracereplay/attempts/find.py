@@ -5,8 +5,10 @@ from __future__ import annotations
 from tracereplay.attempts.cma import find_cma
 from tracereplay.attempts.compaction import find_compaction
 from tracereplay.attempts.contig import find_contig
+from tracereplay.attempts.contig_signs import isolated_since
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import AttemptEvents
+from tracereplay.attempts.inferred_start import inferred_end, inferred_start
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.longterm import find_longterm
 from tracereplay.attempts.offline import find_offline
@@ -26,13 +28,26 @@ def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Draft
     """Every attempt, in order of time."""
     drafts = find_cma(events, layout)
     drafts += find_offline(events, layout, drafts)
-    drafts += find_contig(events, drafts)
+    drafts += find_contig(events, layout, drafts)
     drafts += find_longterm(events)
     drafts += find_compaction(events)
     for draft in drafts:
         add_waits(events, draft)
+        draft.isolated_ns = isolated_since(events, draft)
+    seen = len(drafts)
     apply_log(drafts, log, layout)
+    for draft in drafts[seen:]:
+        _add_extent(events, layout, draft)
     return sorted(drafts, key=lambda draft: (draft.start_ns, draft.id))
+
+
+def _add_extent(events: AttemptEvents, layout: Layout, draft: Draft) -> None:
+    """Begin and end of an attempt that only lines of the kernel log show: it isolates before the first of them."""
+    if draft.tid is None or not draft.spans:
+        return
+    if draft.end_ns is not None and draft.operation == "memory_offline":
+        draft.end_ns = inferred_end(events, layout, draft.tid, draft.end_ns, draft.spans)
+    draft.start_ns = inferred_start(events, layout, draft.tid, draft.start_ns, draft.spans)
 
 
 def blocking_key(number: int) -> int:
@@ -52,14 +67,16 @@ def questions(events: AttemptEvents, drafts: list[Draft], has_page_ref: bool) ->
         if not draft.spans and not draft.waits:
             continue
         end_ns = draft.end_ns if draft.end_ns is not None else events.end_ns
-        actions.append(Action(draft.start_ns, ActionKind.WATCH, blocking_key(number), draft.spans, draft.tid))
-        actions.append(Action(end_ns, ActionKind.UNWATCH, blocking_key(number), (), draft.tid))
+        # __gup_longterm_locked() pins between its migrations: those gets are no isolation.
+        tid = None if draft.operation == "longterm_pin" else draft.tid
+        actions.append(Action(draft.start_ns, ActionKind.WATCH, blocking_key(number), draft.spans, tid))
+        actions.append(Action(end_ns, ActionKind.UNWATCH, blocking_key(number), (), tid))
         actions.extend(_try_probes(events, number, draft))
         actions.extend(_try_pictures(events, number, draft))
         actions.extend(_wait_probes(events, number, draft, has_page_ref))
         if got := taken_spans(draft):
             actions.append(Action(end_ns, ActionKind.TAKE, blocking_key(number), got, draft.tid))
-        if draft.outcome == "unfinished" or draft.operation == "compaction":
+        if draft.outcome in ("unfinished", "unknown") or draft.operation == "compaction":
             actions.append(Action(end_ns, ActionKind.PROBE, blocking_key(number), draft.spans, draft.tid))
     return actions
 

@@ -79,7 +79,7 @@ def apply_log(drafts: list[Draft], log: Log, layout: Layout, *, page_size_known:
     page_size_known -- whether the layout's page size is that of the log's machine, and no assumption.
     """
     page_size = layout.page_size_bytes if page_size_known else None
-    calls = calls_of(log.page_dumps, log.migrate_failures, log.messages, page_size)
+    calls, bitmaps = calls_of(log.page_dumps, log.migrate_failures, log.messages, page_size)
     known = _Known(drafts)
     ids = Counter(draft.id for draft in drafts)
     for call in calls:
@@ -92,6 +92,8 @@ def apply_log(drafts: list[Draft], log: Log, layout: Layout, *, page_size_known:
         draft.number = ids[alike]
         ids[alike] += 1
         drafts.append(draft)
+    for row in bitmaps:
+        _take_bitmap(drafts, row)
 
 
 class _Known:
@@ -171,6 +173,28 @@ def _complete(draft: Draft, call: Call) -> None:
         _complete_offline(draft, call)
     elif call.operation == draft.operation and draft.outcome == "failed":
         draft.errno = draft.errno or call.errno
+        if call.bitmap is not None:
+            _full(draft, call.bitmap)
+
+
+def _take_bitmap(drafts: Sequence[Draft], row: Row) -> None:
+    """A bitmap of which no line says whose it is: it is printed after a failure of the same task."""
+    time_ns, tid = row["time_ns"], row["tid"]
+    allocations = (draft for draft in drafts if draft.operation == "cma_alloc" and time_ns is not None)
+    near = (draft for draft in allocations if draft.covers(time_ns, SAME_OPERATION_NS))
+    failed = [draft for draft in near if tid is None or draft.tid is None or draft.tid == tid]
+    nearest = min(failed, key=lambda one: abs(time_ns - (one.end_ns or one.start_ns)), default=None)
+    if nearest is not None:
+        _full(nearest, row)
+
+
+def _full(draft: Draft, bitmap: Row) -> None:
+    """Nothing was tried, and no free run was long enough: that is why it failed."""
+    pages = draft.request.pages
+    if draft.errno not in ("ENOMEM", "EBUSY") or draft.tries or pages is None:
+        return
+    if log_causes.room(bitmap, pages, draft.request.align_order) is False and not log_causes.long_enough(bitmap, pages):
+        draft.cause = "bitmap_full"
 
 
 def _complete_offline(draft: Draft, call: Call) -> None:

@@ -21,7 +21,9 @@ def room(bitmap: Row, pages: int, align_order: int | None) -> bool | None:
     if (free is not None and free < pages) or (total is not None and total < pages):
         return False
     runs = [(int(position), int(size)) for size, position in RUN.findall(bitmap["reason"] or "")]
-    if not runs:
+    if not runs or (
+        free is not None and sum(size for _, size in runs) != free
+    ):  # as console events runs may be missing
         return None
     order = min((pages - 1).bit_length(), USUAL_ALIGN_ORDER) if align_order is None else min(align_order, 40)
     step = 1 << order

@@ -20,6 +20,7 @@ class ContigCalls:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.bitmaps: list[Row] = []  # whose failure no line tells
         self._open: dict[int | None, list[Call]] = {}
         self._failed: dict[int | None, Call] = {}
 
@@ -34,8 +35,11 @@ class ContigCalls:
             return self._fails(row)
         if kind == "cma_returned":
             return self._returns(row)
-        call = self._failed.get(tid) if kind == "cma_bitmap" else None
+        if kind != "cma_bitmap":
+            return None
+        call = self._failed.get(tid)
         if call is None or call.bitmap is not None or not follows(call.last, row, TRIES_NS):
+            self.bitmaps.append(row)
             return None
         call.bitmap = row
         call.take(row)

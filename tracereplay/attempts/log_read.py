@@ -109,8 +109,11 @@ class LogCalls:
 
 def calls_of(
     page_dumps: Sequence[Row], failures: Sequence[Row], messages: Sequence[Row], page_size_bytes: int | None = None
-) -> list[Call]:
-    """Every call that these tables show, in the order of their first lines. Soft offlines are none."""
+) -> tuple[list[Call], list[Row]]:
+    """Every call that these tables show, in the order of their first lines, and bitmaps whose failure no line tells.
+
+    Soft offlines are no calls.
+    """
     reader = LogCalls(page_size_bytes)
     messages = [located(row, page_size_bytes) for row in messages]
     named = [row for row in failures if row["kind"] != "soft_offline" and row["pfn"] is not None]
@@ -118,7 +121,7 @@ def calls_of(
     for row in rows:
         reader.take(row)
     place: Mapping[int, int] = {id(row): number for number, row in enumerate(rows)}
-    return sorted(reader.calls(), key=lambda call: place[id(call.first)])
+    return sorted(reader.calls(), key=lambda call: place[id(call.first)]), reader.contig.bitmaps
 
 
 def located(row: Row, page_size_bytes: int | None) -> Row:

@@ -25,7 +25,8 @@ def find_longterm(events: AttemptEvents) -> list[Draft]:
                 current = Draft("longterm_pin", tid, start, end, "succeeded", "inferred")
                 drafts.append(current)
             if end < 0:
-                current.end_ns, current.outcome = None, "unfinished"
+                recorded = events.recorded("mm_migrate_pages")
+                current.end_ns, current.outcome = None, "unfinished" if recorded else "unknown"
                 continue
             current.end_ns = end
             current.phases = Phases(migrate=(current.phases.migrate or 0) + end - start)

@@ -1,4 +1,4 @@
-"""`blame`: what failed, what stood in the way, who holds it."""
+"""`blame`: what failed, which pages blocked migration, who holds them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tracereplay.units import NS_PER_S
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Also write all tables there, as Parquet.")
 @click.option("--fail-on", metavar="RULES", help="Exit with 1 if one matches: failed, cause=CODE, holder=GLOB, proved, "
               "loss>=SEVERITY, unexplained>N; comma-separated.")  # fmt: skip
-@click.option("--at", metavar="SECONDS", help="Inventory: what would stand in the way were a range asked for then.")
+@click.option("--at", metavar="SECONDS", help="Inventory: which pages would block migration then.")
 @click.option("--kpageflags", metavar="FILE", help="Inventory without a trace: a copy of /proc/kpageflags.")
 @click.option("--kpagecount", metavar="FILE", help="Beside --kpageflags: /proc/kpagecount of the same pages.")
 @click.option("--area", metavar="NAME", help="Of an inventory: the CMA area (default: all).")
@@ -41,7 +41,7 @@ def blame(
     confidential: bool,
     **opening: Any,
 ) -> int:
-    """Explain failed CMA allocations and memory offlines: which pages stood in the way, why, who holds them."""
+    """Explain failed CMA allocations and memory offlines: which pages blocked migration, why, who holds them."""
     from tracereplay.cli.gate import exit_status, rules_of  # noqa: PLC0415
 
     rules = rules_of(fail_on)

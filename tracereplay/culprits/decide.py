@@ -38,6 +38,7 @@ def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draf
     for number, draft in enumerate(drafts):
         met = suspects.get(number, [])
         met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met}), *listed_suspects(run, draft)]
+        _find_rivals(met)
         rows = [row for suspect in met for row in _rows(draft, suspect)]
         _name_waits(draft, rows)
         attempt = _attempt(run, draft, input_id, merge(draft.id, rows))
@@ -47,6 +48,15 @@ def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draf
             _draw(attempt, draft, pictures, run.layout.pageblock_pages)
         attempts.append(attempt)
     return attempts
+
+
+def _find_rivals(suspects: Sequence[Suspect]) -> None:
+    """Of pages that look locked in the same wait the task sleeps on one: folio_lock() takes them one by one."""
+    locked = [one for one in suspects if one.awaited and one.reasons & Reason.LOCKED]
+    for one in locked:
+        one.locked_rivals = any(
+            other is not one and other.first_ns <= one.last_ns and one.first_ns <= other.last_ns for other in locked
+        )
 
 
 def _draw(attempt: Attempt, draft: Draft, pictures: Sequence[Picture], pageblock_pages: int | None) -> None:

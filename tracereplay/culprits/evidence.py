@@ -4,47 +4,58 @@ from __future__ import annotations
 
 from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.model.result import Evidence
-from tracereplay.replay.state import Mark, Reason
+from tracereplay.replay.state import Mark, Reason, RefEnd
 from tracereplay.schema import Op
 from tracereplay.units import format_pfn
 
 OP_EVENTS = {
+    Op.ALLOC: "mm_page_alloc",
+    Op.FREE: "mm_page_free",
+    Op.PCP_DRAIN: "mm_page_pcpu_drain",
+    Op.BUDDY_TAKE: "mm_page_alloc_zone_locked",
     Op.REF_SET: "page_ref_set",
     Op.REF_MOD: "page_ref_mod",
     Op.REF_MOD_AND_TEST: "page_ref_mod_and_test",
     Op.REF_MOD_AND_RETURN: "page_ref_mod_and_return",
     Op.REF_MOD_UNLESS: "page_ref_mod_unless",
+    Op.REF_FREEZE: "page_ref_freeze",
     Op.REF_UNFREEZE: "page_ref_unfreeze",
+}
+ENDINGS = {
+    RefEnd.PUT: "given back",
+    RefEnd.LIFE: "ended with the page: it was freed or allocated anew",
+    RefEnd.MAPPING: "became a mapping of the page",
+    RefEnd.COUNT: "had ended by then: the count leaves no room for it",
 }
 
 
-def by_attempt(suspect: Suspect, event: str, text: str) -> Evidence:
-    """What the attempt's own task did or met, at the last look."""
-    return Evidence(event=event, time_ns=suspect.last_ns, tid=suspect.draft.tid, cpu=None, text=text)
+def state_of(text: str) -> Evidence:
+    """What the events up to the failing test add up to: no event of its own, so it has no time."""
+    return Evidence(event="page_ref", time_ns=None, tid=None, cpu=None, text=text)
 
 
 def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
-    """The reference was taken, and whether it was given back."""
-    event = OP_EVENTS.get(Op(ref.op), "page_ref")
+    """The reference was taken, and how it ended."""
+    pfn = format_pfn(suspect.pfn)
     rows = [
         Evidence(
-            event=event,
+            event=OP_EVENTS[Op(ref.op)],
             time_ns=ref.ns,
             tid=ref.tid,
             cpu=ref.cpu,
-            text=f"pfn {format_pfn(suspect.pfn)}: +{ref.val} taken and not given back before the test",
+            text=f"pfn {pfn}: +{ref.val} taken and not given back before the test",
             stack_id=suspect.run.stack_id_of(ref.ns, ref.cpu, ref.tid),
         )
     ]
-    if ref.close_ns is not None:
-        how = "ended with the page's life" if ref.close_tid is None else "given back"
+    event = OP_EVENTS.get(Op(ref.close_op))
+    if ref.close_ns is not None and event is not None:
         rows.append(
             Evidence(
-                event="page_ref_mod_and_test",
+                event=event,
                 time_ns=ref.close_ns,
                 tid=ref.close_tid,
                 cpu=None,
-                text=f"pfn {format_pfn(suspect.pfn)}: -{ref.val} {how}",
+                text=f"pfn {pfn}: the reference of {ref.val} {ENDINGS.get(ref.end, 'ended')}",
             )
         )
     return rows
@@ -52,9 +63,7 @@ def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
 
 def counted(suspect: Suspect) -> Evidence:
     """Its count at the failing test."""
-    return by_attempt(
-        suspect,
-        "page_ref",
+    return state_of(
         (
             f"pfn {format_pfn(suspect.pfn)} at the test: count={suspect.count} mapcount={suspect.mapcount} "
             f"flags={'|'.join(sorted(suspect.flags)) or 'none'}; {suspect.excess} more than expected, "
@@ -83,24 +92,24 @@ def tried(suspect: Suspect) -> list[Evidence]:
     rows = []
     if suspect.reasons & Reason.NAMED and suspect.draft.log_pfn != suspect.pfn and not suspect.awaited:
         rows.append(
-            by_attempt(
-                suspect,
-                "test_pages_isolated",
-                f"fin_pfn={format_pfn(suspect.pfn)}: the first page of the range that is not free",
+            Evidence(
+                event="test_pages_isolated",
+                time_ns=None,
+                tid=suspect.draft.tid,
+                cpu=None,
+                text=f"fin_pfn={format_pfn(suspect.pfn)}: the first page of the range that is not free",
             )
         )
     if suspect.marks & Mark.TOUCHED:
-        rows.append(
-            by_attempt(
-                suspect, "page_ref_mod_unless", "the isolating task took it up; it was neither migrated nor freed"
-            )
-        )
+        rows.append(state_of(f"pfn {format_pfn(suspect.pfn)}: isolated or tried by the attempt, not migrated or freed"))
     if suspect.marks & Mark.RESTORED:
         rows.append(
-            by_attempt(
-                suspect,
-                "remove_migration_pte",
-                "its migration entry became a mapping of the same pfn again: migration failed",
+            Evidence(
+                event="remove_migration_pte",
+                time_ns=None,
+                tid=suspect.draft.tid,
+                cpu=None,
+                text="its migration entry became a mapping of the same pfn again: migration failed",
             )
         )
     return rows

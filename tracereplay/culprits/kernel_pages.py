@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tracereplay.culprits import evidence
-from tracereplay.culprits.finding import Finding, weaker
+from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.model.result import Allocation
 from tracereplay.replay.state import Mark, PageType, Reason, State
@@ -14,7 +14,7 @@ from tracereplay.schema import Op
 
 RING_BUFFER_FUNCTIONS = ("ring_buffer_resize", "__rb_allocate_pages", "ring_buffer_alloc", "__ring_buffer_alloc")
 TRACER = "the tracer's own ring buffer"
-GFP_MOVABLE = 0x08
+GFP_HIGHMEM, GFP_MOVABLE = 0x02, 0x08  # the same bits in every kernel seen (4.19 to 7.3)
 GFP_MOVABLE_NAMES = ("GFP_HIGHUSER_MOVABLE", "__GFP_MOVABLE", "GFP_TRANSHUGE")
 
 
@@ -47,17 +47,18 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
     owner = suspect.owner
     unmovable = owner is not None and owner["migratetype"] not in (None, "Movable")
     if unmovable and suspect.named and not suspect.in_cma and not suspect.marks & (Mark.FILE | Mark.ANON):
-        return [Finding("suggested", released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
+        return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
     # CMA areas hold no such pages by the allocator's rules: there it would be the model that is wrong.
     if not suspect.reasons & Reason.UNMOVABLE or suspect.in_cma:
         return []
-    weakened = suspect.hiding(suspect.alloc_ns)
     return [
         Finding(
-            weaker("proved", weakened),
+            shown=True,
+            since_ns=suspect.since_alloc_ns,
+            # User memory may be on the LRU whatever it was allocated for (shmem objects of GPU drivers): then it moves.
+            doubt=suspect.draft_isolated or bool(suspect.gfp & GFP_HIGHMEM),
             held_since_ns=suspect.alloc_ns,
             released_ns=suspect.end_ns,
-            weakened_by=weakened,
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],
         )
     ]
@@ -69,7 +70,7 @@ def _dumped(suspect: Suspect, row: Mapping[str, Any]) -> Finding:
     unmovable = bool(gfp) and not any(name in gfp for name in GFP_MOVABLE_NAMES)
     tracer = is_ring_buffer(row)
     return Finding(
-        "proved" if unmovable else "suggested",
+        shown=unmovable,
         holder_name=TRACER if tracer else None,
         mechanism="ring_buffer" if tracer else None,
         allocated_by=owner,
@@ -94,9 +95,8 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
     users = [ref for ref in suspect.refs if ref.op == Op.REF_UNFREEZE]
     return [
         Finding(
-            "suggested",
+            shown=False,
             holder=suspect.run.task(users[0].tid) if users else None,
-            holder_verdict="suggested" if users else "unknown",
             held_since_ns=users[0].ns if users else None,
             released_ns=suspect.end_ns if not users else users[0].close_ns,
             allocated_by=_owner(suspect),
@@ -109,10 +109,10 @@ def offline_or_hwpoison(suspect: Suspect) -> list[Finding]:
     """The kernel's dump says hwpoison, or a page type offline (balloon, virtio-mem)."""
     row = suspect.dump
     if suspect.page_type == PageType.OFFLINE and not suspect.awaited:
-        return [Finding("suggested", released_ns=suspect.end_ns, evidence=evidence.tried(suspect))]
+        return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.tried(suspect))]
     if row is None or not ("hwpoison" in (row["flags"] or ()) or "offline" in str(row["page_type"] or "")):
         return []
-    return [Finding("suggested", released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
+    return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
 
 
 def _by_aops(suspect: Suspect, *names: str) -> list[Finding]:
@@ -121,9 +121,8 @@ def _by_aops(suspect: Suspect, *names: str) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
             holder=suspect.run.task(suspect.alloc_tid),
-            holder_verdict="suggested" if suspect.alloc_tid is not None else "unknown",
             allocated_by=_owner(suspect),
             holder_name=str(row["aops"]),
             released_ns=suspect.end_ns,
@@ -149,13 +148,12 @@ def secretmem(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
             holder=suspect.run.task(suspect.alloc_tid),
-            holder_verdict="suggested",
             candidates=("no_migration_handler", "extra_reference"),
             held_since_ns=suspect.alloc_ns,
             released_ns=suspect.end_ns,
-            weakened_by=suspect.hiding(suspect.alloc_ns),
+            since_ns=suspect.since_alloc_ns,
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
         )
     ]
@@ -172,10 +170,10 @@ def percpu_free(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
             candidates=("unknown",),
             released_ns=suspect.end_ns,
-            weakened_by=suspect.hiding(),
+            since_ns=suspect.draft.start_ns,
             evidence=evidence.tried(suspect),
         )
     ]

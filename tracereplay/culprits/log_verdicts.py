@@ -57,8 +57,10 @@ def findings(suspect: Suspect) -> Verdicts:
 
 
 def _finding(suspect: Suspect, verdict: Verdict, candidates: tuple[str, ...] = (), **more: Any) -> Finding:
+    shown = {"proved": True, "suggested": False, "unknown": None}[verdict]
     return Finding(
-        verdict,
+        shown,
+        dumped=True,
         candidates=candidates,
         allocated_by=_allocation(suspect),
         evidence=[*_shown(suspect), *evidence.recorded(suspect)],

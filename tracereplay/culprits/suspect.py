@@ -15,43 +15,17 @@ from tracereplay.losses import Loss
 from tracereplay.model.result import Allocation, File, Task
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.kpage_flags import PageWords
-from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefKind, State
-from tracereplay.schema import KPF
+from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefEnd, RefKind, State
+from tracereplay.schema import KPF, IrqContext
+from tracereplay.tasks import is_user_task
 from tracereplay.units import NS_PER_S
-
-# Tasks that are the kernel's own: they hold references in passing and are never called holders.
-KERNEL_TASKS = (
-    "kworker/",
-    "kswapd",
-    "kcompactd",
-    "khugepaged",
-    "ksoftirqd",
-    "swapper",
-    "migration/",
-    "rcu_",
-    "jbd2/",
-    "irq/",
-    "<idle>",
-    "kthreadd",
-    "ksmd",
-    "oom_reaper",
-    "writeback",
-    "loop",
-    "kdamond",
-)
-
 
 LOG_BEHIND_NS = 2 * NS_PER_S
 
 
-def is_kernel_task(tid: int, comm: str | None) -> bool:
-    """Whether the task is a kernel thread, an interrupt or idle, as far as its name tells."""
-    return tid == 0 or (comm or "").startswith(KERNEL_TASKS)
-
-
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A reference that was open when the page stood in the way."""
+    """A reference that was open when the page blocked migration (fields as in replay.state.REF)."""
 
     ns: int
     close_ns: int | None
@@ -62,6 +36,22 @@ class Ref:
     op: int
     kind: RefKind
     confirmed: bool  # another task's later event found it still there
+    end: RefEnd = RefEnd.OPEN
+    close_op: int = 0
+    before: int = 0
+    met_ns: int | None = 0
+    on_lru: bool = True
+    shared_ns: int | None = None
+    irq: IrqContext = IrqContext.TASK
+    close_irq: IrqContext = IrqContext.TASK
+
+    def met_by(self, time_ns: int) -> bool:
+        """Whether an attempt had come to the page by then, while the reference was open."""
+        return self.met_ns is not None and self.met_ns <= time_ns
+
+    def shared_by(self, time_ns: int) -> bool:
+        """Whether a put up to then may have given this one back in place of another taker's."""
+        return self.shared_ns is not None and self.shared_ns <= time_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +68,7 @@ class Run:
 
     layout: Layout
     comm_of: Callable[[int], str | None]
-    has_page_ref: bool
+    has_page_ref: bool  # whether references were recorded
     flag_bits: Mapping[str, int]
     losses: Sequence[tuple[str, Loss]]  # (id, loss)
     dumps: Mapping[int, Sequence[Mapping[str, Any]]]  # kernel-log page dumps by pfn
@@ -89,13 +79,28 @@ class Run:
     snapshot: PageWords | None = None  # the pages' flags, where there is no trace
     stack_of: Callable[[int, int, int], tuple[str, ...] | None] = lambda _ns, _cpu, _tid: None
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
+    comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
+    recorded: frozenset[str] | None = None  # kinds of events that occur in the trace; None: not known
 
-    def task(self, tid: int | None) -> Task | None:
-        """The task with its name; pid only where a listing tells."""
+    def task(self, tid: int | None, time_ns: int | None = None) -> Task | None:
+        """The task with its name, at a time where one is given; pid only where a listing has it."""
         if tid is None or tid < 0:
             return None
-        comm = self.comm_of(tid) or self.layout.comms.get(tid)
-        return Task(tid=tid, pid=self.layout.pids.get(tid), comm=comm)
+        return Task(tid=tid, pid=self.layout.pids.get(tid), comm=self.name_of(tid, time_ns))
+
+    def name_of(self, tid: int, time_ns: int | None = None) -> str | None:
+        """A task's name; a thread id can be used again, so the time matters where names have times."""
+        timed = self.comm_at if time_ns is not None else None
+        comm = self.comm_of(tid) if timed is None or time_ns is None else timed(tid, time_ns)
+        return comm or self.layout.comms.get(tid)
+
+    def is_user(self, tid: int, time_ns: int | None = None) -> bool:
+        """Whether the task is known to be a user's."""
+        return is_user_task(tid, self.name_of(tid, time_ns))
+
+    def not_recorded(self, names: Sequence[str]) -> list[str]:
+        """Those of these kinds of events that the trace does not have."""
+        return [] if self.recorded is None else [name for name in names if name not in self.recorded]
 
     def dump_of(self, pfn: int, draft: Draft) -> Mapping[str, Any] | None:
         """The kernel's dump of the page printed during the attempt, by its task where the line tells.
@@ -149,12 +154,15 @@ class Suspect:
     post_ns: int | None
     clear_ns: int | None
     clear_tid: int | None
+    clear_irq: IrqContext
     unlock_ns: int | None
     written_ns: int | None
     end_ns: int | None
     end_tid: int | None
     refs: list[Ref] = field(default_factory=list)
     logged: Mapping[str, Any] | None = None  # the row of a log that shows it, where there is no trace of the attempt
+    locked_rivals: bool = False  # other pages look locked in the same wait: the task sleeps on one of them
+    blamed_refs: tuple[Ref, ...] = ()  # those that make up its excess, of all its findings
     listed: Listed | None = None  # what a snapshot says of it, where there is no trace
 
     @property
@@ -166,6 +174,21 @@ class Suspect:
     def touched(self) -> bool:
         """Whether the isolating task took it up."""
         return bool(self.marks & Mark.TOUCHED)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is a large folio, of known order or not."""
+        return self.order > 0 or "head" in self.flags
+
+    @property
+    def draft_isolated(self) -> bool:
+        """Whether isolation of the attempt's range had succeeded: then has_unmovable_pages() found nothing in it."""
+        return self.draft.isolated
+
+    @property
+    def since_alloc_ns(self) -> int:
+        """Its allocation, or the start of the attempt where the allocation was not seen."""
+        return self.draft.start_ns if self.alloc_ns is None else self.alloc_ns
 
     @property
     def excess(self) -> int:
@@ -345,6 +368,7 @@ def unreplayed(run: Run, draft: Draft, pfn: int, order: int, time_ns: int) -> Su
         post_ns=None,
         clear_ns=None,
         clear_tid=None,
+        clear_irq=IrqContext.TASK,
         unlock_ns=None,
         written_ns=None,
         end_ns=None,
@@ -367,6 +391,14 @@ def _ref(row: np.void) -> Ref:
         int(row["op"]),
         RefKind(int(row["kind"])),
         bool(row["confirmed"]),
+        RefEnd(int(row["end"])),
+        int(row["close_op"]),
+        int(row["before"]),
+        _time(row["met_ns"]),
+        bool(row["on_lru"]),
+        _time(row["shared_ns"]),
+        IrqContext(int(row["irq"])),
+        IrqContext(int(row["close_irq"])),
     )
 
 
@@ -408,7 +440,7 @@ def _suspect(
         order=row["order"],
         count=row["count"],
         mapcount=row["mapcount"],
-        flags=_flags(row["flags"], names),
+        flags=_flags(row["page_flags"], names),
         post_flags=_flags(row["post_flags"], names),
         gfp=row["gfp"],
         alloc_ns=row["alloc_ns"] if born else None,
@@ -421,6 +453,7 @@ def _suspect(
         post_ns=_time(row["post_ns"]),
         clear_ns=_time(row["clear_ns"]),
         clear_tid=_time(row["clear_tid"]),
+        clear_irq=IrqContext(row["clear_irq"]),
         unlock_ns=_time(row["unlock_ns"]),
         written_ns=_time(row["written_ns"]),
         end_ns=_time(row["end_ns"]),

@@ -8,16 +8,15 @@ from tracereplay.culprits.suspect import Suspect
 from tracereplay.model.result import Evidence
 from tracereplay.replay.state import Mark, Reason
 
-REFERENCE_CAUSES = ("pin_short", "pin_longterm", "extra_reference", "lru_batch")
+REFERENCE_CAUSES = ("task_reference", "pin_short", "pin_longterm", "extra_reference", "lru_batch")
 ANY_CAUSE = (*REFERENCE_CAUSES, "buffer_head", "locked_folio", "unmovable_allocation", "hugetlb")
 
 
 def _any_cause(suspect: Suspect, rows: list[Evidence]) -> Finding:
     return Finding(
-        "unknown",
+        shown=None,
         candidates=ANY_CAUSE,
         released_ns=suspect.end_ns,
-        weakened_by=suspect.hiding(),
         evidence=rows,
     )
 

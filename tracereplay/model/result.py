@@ -14,6 +14,7 @@ SCHEMA = "tracereplay.blame/1"
 
 Verdict = Literal["proved", "suggested", "unknown"]
 Operation = Literal["cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction", "unknown"]
+# unfinished: the trace ends first; unknown: it ended, and what would show how was not recorded
 Outcome = Literal["succeeded", "failed", "interrupted", "unfinished", "unknown"]
 Basis = Literal["event", "log", "inferred"]
 Effect = Literal["blocked", "delayed", "would_block"]
@@ -108,7 +109,7 @@ class Task(Struct, kw_only=True, frozen=True):
 
 
 class Request(Struct, kw_only=True):
-    """What was asked for; None where the trace cannot tell.
+    """What was requested; None where the input does not show it.
 
     pages_at_most -- where only ranges are told whose start may be rounded down; start_address, end_address: physical
     addresses [start, end), where a log tells these.
@@ -141,7 +142,7 @@ class Try(Struct, kw_only=True):
 
 
 class Phases(Struct, kw_only=True):
-    """How long the phases of an attempt took; None where they cannot be told apart."""
+    """How long the phases of an attempt took; None where they cannot be separated."""
 
     drain: int | None = None
     isolate: int | None = None
@@ -214,8 +215,10 @@ class Evidence(Struct, kw_only=True):
 
 
 class Culprit(Struct, kw_only=True):
-    """A run of pages with one cause and one holder that stood in the way.
+    """A run of pages with one cause and one holder that blocked migration, or would have.
 
+    holder -- who keeps the page at the test; taken_by, released_by -- the tasks that took the reference and gave it
+    back; premises_failed -- codes of the premises (model/premises.py) that keep a verdict from being `proved`.
     start_pfn -- None where a log dumps the page without it; page_address: of its struct page then, as printed.
     """
 
@@ -232,6 +235,9 @@ class Culprit(Struct, kw_only=True):
     holder: Task | None = None
     holder_verdict: Verdict = "unknown"
     holder_name: str | None = None
+    taken_by: Task | None = None
+    released_by: Task | None = None
+    premises_failed: list[str] = field(default_factory=list)
     mechanism: str | None = None
     allocated_by: Allocation | None = None
     file: File | None = None
@@ -257,7 +263,7 @@ class Bitmap(Struct, kw_only=True):
 
 
 class Attempt(Struct, kw_only=True):
-    """One attempt to empty a range, and what stood in its way.
+    """One attempt to empty a range, and what blocked it.
 
     start_ns -- None where a kernel log tells no time since boot; wall_clock: the time as it spells it; log_line: the
     line of the log that shows the attempt first. candidates: causes not excluded, most likely first.
@@ -287,13 +293,13 @@ class Attempt(Struct, kw_only=True):
     map: list[MapRun] = field(default_factory=list)
     culprits: list[Culprit] = field(default_factory=list)
     capture_next: list[str] = field(default_factory=list)
-    inventory: bool = False  # nobody made it: what would stand in the way, asked for with --at
+    inventory: bool = False  # not an attempt of the trace: what would block one, requested with --at
 
 
 class Counter(Struct, kw_only=True):
     """Pages in a state, in a CMA area or Movable zone, from this time until the next row of that scope and name.
 
-    name -- free; allocated; cma_alloc: taken by cma_alloc() and not given back; not_seen: no event named them yet.
+    name -- free; allocated; cma_alloc: taken by cma_alloc() and not released; not_seen: no event named them yet.
     """
 
     input_id: str | None = None

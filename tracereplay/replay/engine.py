@@ -13,13 +13,15 @@ import numpy.typing as npt
 
 from tracereplay.losses import Loss
 from tracereplay.replay import state as st
+from tracereplay.replay.file_kernels import SLOTS_PER_KEY, set_file_slot
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
 from tracereplay.replay.occupancy import StateCounts
+from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.pictures import Pictures
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
 from tracereplay.replay.range_kernels import take_range
-from tracereplay.replay.replay_kernels import SLOTS_PER_KEY, FlagMask, missing_sections, replay, set_file_slot
+from tracereplay.replay.replay_kernels import missing_sections, replay
 from tracereplay.schema import PageStream
 
 RANGE_PAGES_LIMIT = 1 << 22  # 16 GiB of 4 KiB pages: no CMA allocation is larger
@@ -35,16 +37,21 @@ class ActionKind(IntEnum):
     TAKE = 3  # its spans were allocated as a range (cma_alloc_finish)
     COUNT = 4  # how many pages of its spans are in which state? `attempt` is the asker's own number
     PICTURE = 5  # which page of its spans is in which state?
+    ISOLATE = 6  # its task begins to isolate pages, for no attempt that is watched
+    ISOLATE_END = 7  # and ends
 
 
+# Before the events of their time stamp; all others come after them.
+BEFORE_EVENTS = frozenset({ActionKind.WATCH, ActionKind.ISOLATE})
 AT_ONE_TIME = (
-    ActionKind.UNWATCH, ActionKind.WATCH, ActionKind.TAKE, ActionKind.PROBE, ActionKind.PICTURE, ActionKind.COUNT,
+    ActionKind.UNWATCH, ActionKind.ISOLATE_END, ActionKind.WATCH, ActionKind.ISOLATE, ActionKind.TAKE,
+    ActionKind.PROBE, ActionKind.PICTURE, ActionKind.COUNT,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A question for a time. WATCH comes before the events of its time stamp, the others after them."""
+    """What the engine does at `time_ns`: before the events of that time stamp if in BEFORE_EVENTS, else after them."""
 
     time_ns: int
     kind: ActionKind
@@ -73,10 +80,12 @@ FLAG_NAMES: Mapping[FlagMask, str] = {
     FlagMask.UPTODATE: "uptodate",
     FlagMask.WRITEBACK: "writeback",
     FlagMask.PRIVATE: "private",
-    FlagMask.SWAPCACHE: "owner_priv_1",
     FlagMask.SWAPBACKED: "swapbacked",
     FlagMask.HEAD: "head",
+    FlagMask.LRU: "lru",
 }
+# PG_swapcache is an alias of PG_owner_priv_1 (include/linux/page-flags.h, 4.19 to 6.12); other kernels print its name.
+SWAPCACHE_NAMES = ("owner_priv_1", "swapcache")
 
 
 def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
@@ -85,7 +94,16 @@ def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
     for flag, name in FLAG_NAMES.items():
         if bits and name in bits:
             masks[flag] = 1 << bits[name]
+    for name in SWAPCACHE_NAMES:
+        if bits and name in bits:
+            masks[FlagMask.SWAPCACHE] |= 1 << bits[name]
     return masks
+
+
+def _isolators(background: Collection[int], active: Collection[int]) -> npt.NDArray[np.int32]:
+    """int32[n, 2] for the kernels: each task that isolates, and whether it does so for an attempt."""
+    rows = [(tid, tid in active) for tid in sorted({*background, *active})]
+    return np.array(rows, np.int32).reshape(-1, 2)
 
 
 @dataclass(slots=True)
@@ -105,14 +123,14 @@ class Engine:
     counts: StateCounts = field(init=False)
     pictures: Pictures = field(init=False)
     _mem: Memory = field(init=False)
-    _active: list[int] = field(default_factory=list, init=False)
+    _isolating: Tally[int] = field(default_factory=Tally, init=False)  # windows open now, by the task that isolates
+    _watched: Tally[int] = field(default_factory=Tally, init=False)  # attempts watched now, by their task
     _next_action: int = field(default=0, init=False)
     _slots: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.actions = sorted(
-            self.actions, key=lambda a: (a.time_ns, a.kind != ActionKind.WATCH, AT_ONE_TIME.index(a.kind))
-        )
+        rank = {kind: (kind not in BEFORE_EVENTS, place) for place, kind in enumerate(AT_ONE_TIME)}
+        self.actions = sorted(self.actions, key=lambda action: (action.time_ns, rank[action.kind]))
         planned = Tally(action.kind for action in self.actions)
         self.counts, self.pictures = StateCounts(planned[ActionKind.COUNT]), Pictures(planned[ActionKind.PICTURE])
         tables = {name: np.zeros(256, dtype) for name, dtype in st.TABLE_DTYPES.items()}
@@ -126,7 +144,7 @@ class Engine:
             file_slots=np.zeros((1024, 3), np.int64),
             failed_allocs=tables["failed_allocs"],
             tally=np.zeros(len(st.Tally), np.int64),
-            isolators=np.array(self.background_isolators, np.int32),
+            isolators=_isolators(self.background_isolators, ()),
             flag_masks=flag_masks(self.page_flag_bits),
         )
 
@@ -149,7 +167,7 @@ class Engine:
             action = self.actions[self._next_action]
             if action.time_ns > chunk.time_ns[-1]:
                 break
-            side: str = "left" if action.kind == ActionKind.WATCH else "right"
+            side: str = "left" if action.kind in BEFORE_EVENTS else "right"
             stop = int(np.searchsorted(chunk.time_ns, action.time_ns, side))  # type: ignore[call-overload]
             at = self._replay(chunk, at, max(at, stop))
             if stop == len(chunk) and side == "right":
@@ -171,21 +189,20 @@ class Engine:
 
     def _replay(self, chunk: PageStream, start: int, stop: int) -> int:
         while start < stop:
-            start = replay(self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.op, chunk.args, start, stop)
+            start = replay(self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.irq, chunk.op, chunk.args, start, stop)
             if start < stop:
                 self._grow()
         return stop
 
     def _act(self, action: Action) -> None:
+        if action.kind in (ActionKind.ISOLATE, ActionKind.ISOLATE_END):
+            self._set_isolators(self._isolating, action.tid, action.kind == ActionKind.ISOLATE)
+            return
         if action.kind == ActionKind.UNWATCH:
-            if action.tid in self._active:
-                self._active.remove(action.tid)
-            self._set_isolators()
+            self._set_isolators(self._watched, action.tid, False)
             return
         if action.kind == ActionKind.WATCH:
-            if action.tid is not None:
-                self._active.append(action.tid)
-            self._set_isolators()
+            self._set_isolators(self._watched, action.tid, True)
             for start_pfn, end_pfn in self._present(action.spans):
                 watch(self._mem, start_pfn, end_pfn)
             return
@@ -222,9 +239,17 @@ class Engine:
                 return start_pfn + int(np.flatnonzero(held)[0])
         return -1
 
-    def _set_isolators(self) -> None:
-        tids = sorted({*self.background_isolators, *self._active})
-        self._mem = self._mem._replace(isolators=np.array(tids, np.int32))
+    def _set_isolators(self, windows: Tally[int], tid: int | None, begins: bool) -> None:
+        """A window of the task begins or ends; its windows may overlap. Most changes are of nothing: that is cheap."""
+        if tid is None:
+            return
+        before = tid in windows
+        windows[tid] += 1 if begins else -1
+        if windows[tid] <= 0:
+            del windows[tid]
+        if before != (tid in windows):
+            tids = {*self.background_isolators, *self._isolating}
+            self._mem = self._mem._replace(isolators=_isolators(tids, self._watched))
 
     # -- room ----------------------------------------------------------------------------------------------------
 

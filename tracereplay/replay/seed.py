@@ -40,7 +40,7 @@ def seed(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None = 
     rows["state"][free] = State.BUDDY
     rows["state"][used] = State.ALLOCATED
     rows["order"][used] = orders[used]
-    rows["flags"][used] = page_flags(words, engine.page_flag_bits)[used]
+    rows["page_flags"][used] = page_flags(words, engine.page_flag_bits)[used]
     rows["marks"][used & is_anon(words)] |= np.uint16(Mark.ANON)
     rows["marks"][used & is_file(words)] |= np.uint16(Mark.FILE)
     if mapcount is not None:
