@@ -48,7 +48,7 @@ def causes_page() -> str:
             f"- **claims at most**: {cause.ceiling}",
             f"- **needs**: {', '.join(f'`{name}`' for name in cause.needs) or 'no particular events'}",
         ]
-        if premises := getattr(cause, "premises", ()):
+        if premises := cause.premises:
             lines.append(f"- **rests on**: {', '.join(f'`{name}`' for name in premises)}")
         for title, steps in (("What to do", words.what_to_do), ("To get a conclusive answer", words.capture_next)):
             if steps:

@@ -77,6 +77,8 @@ class PerfDataReader:
         # without ids of its own each CPU that was online counts
         online = None if found.cpus else header.online_cpus()
         losses += coverage_losses(found.activity(), found.cpus, online, told=losses)
+        if header.cut:  # no record lay there: nothing before the trace's end is hidden
+            losses.append(Loss("truncated", start_ns=found.end, detail=header.cut))
         self._losses = [loss.moved(self._origin) for loss in losses]
         self._losses += self._sample_losses(found)
         self._names = found.tasks.names(self._origin)

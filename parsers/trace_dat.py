@@ -75,6 +75,8 @@ class TraceDatReader:
             + cpu_losses(container.options, [buffer.name for buffer in container.buffers], found)
         )
         self._losses += self._coverage_losses(found, ticks=unit == "tick")
+        if container.cut:  # no event lay there: nothing before the trace's end is hidden
+            self._losses.append(Loss("truncated", start_ns=found.end_ns, detail=container.cut))
         if origin:
             self._clock = replace(self._clock, add_ns=self._clock.add_ns - origin)
             self._losses = [loss.moved(origin) for loss in self._losses]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
-from tracereplay.reports.culprit_groups import Group, group_culprits
+from tracereplay.reports.culprit_groups import Group, group_culprits, is_only_listed
 from tracereplay.reports.holder_wording import whose
 from tracereplay.reports.premise_wording import why
 from tracereplay.reports.wording import count, listing, moment, pfn_span, task_name
@@ -120,7 +120,7 @@ def asked_range(attempt: Attempt, page_size: int | None) -> str | None:
 
 def tried_ranges(attempt: Attempt, limit: int | None) -> str | None:
     """The ranges that were busy, of a call that only a log shows; None where none is told."""
-    if attempt.outcome_basis != "log" or attempt.operation == "memory_offline":
+    if attempt.log_line is None or attempt.operation == "memory_offline":
         return None
     spans = [(t.start_pfn, t.end_pfn - t.start_pfn) for t in attempt.tries if t.start_pfn is not None and t.end_pfn]
     if not spans:
@@ -195,7 +195,7 @@ def pages_by_effect(attempt: Attempt) -> str:
 
 
 def _did(effect: str, attempt: Attempt) -> str:
-    if effect == "would_block" and attempt.outcome_basis == "log" and not attempt.inventory:
+    if effect == "would_block" and all(is_only_listed(c) for c in attempt.culprits if c.effect == effect):
         return "of the range were in use when page_owner was read"
     return "would block migration" if attempt.inventory else _EFFECTS[effect]
 

@@ -78,7 +78,7 @@ def sentence(group: Group, attempt: Attempt, result: Result) -> str:
         waited = [member.delay_ns for member in group.culprits if member.delay_ns is not None]
         how_long = f" {format_duration(max(waited))}" if waited and unit == "ns" else ""
         parts.append(f"the attempt waited{how_long} for it")
-    if c.effect == "would_block" and not attempt.inventory and not _only_listed(c):
+    if c.effect == "would_block" and not attempt.inventory and not is_only_listed(c):
         parts.append("not reached: above the first blocking page")
     if c.cause in ("unknown", "extra_reference") and c.candidates:
         parts.append("not excluded: " + ", ".join(c.candidates))
@@ -87,6 +87,6 @@ def sentence(group: Group, attempt: Attempt, result: Result) -> str:
     return "; ".join(parts)
 
 
-def _only_listed(c: Culprit) -> bool:
+def is_only_listed(c: Culprit) -> bool:
     """Whether nothing but page_owner shows it: in use then, not met by the attempt."""
     return bool(c.evidence) and all(row.event == "page_owner" for row in c.evidence)

@@ -26,8 +26,14 @@ def whose(c: Culprit) -> str | None:
     if c.cause == "unmovable_allocation" and c.allocated_by is not None:
         return f"allocated by {task_name(c.allocated_by)}"
     if (holder := holder_name(c)) is not None:
-        return f"{likely(c)}held by {holder}"
-    return f"taken by {task_name(c.taken_by)}" if c.taken_by is not None else None
+        return f"{likely(c)}held by {holder}{_exited(c, c.holder)}"
+    return f"taken by {task_name(c.taken_by)}{_exited(c, c.taken_by)}" if c.taken_by is not None else None
+
+
+def _exited(c: Culprit, task: Task | None) -> str:
+    """`, which has exited`: the reference outlived the task."""
+    gone = task is not None and any(e.event == "sched_process_exit" and e.tid == task.tid for e in c.evidence)
+    return ", which has exited" if gone else ""
 
 
 def taker(c: Culprit) -> Task | None:
@@ -60,7 +66,7 @@ def story(culprits: Sequence[Culprit], unit: str) -> str:
     elif holder_name(c) is None:
         head = who + via + _taken_at(since, unit)
     else:
-        head = f"taken by {task_name(took)}{_taken_at(since, unit)}; {who}{via}"
+        head = f"taken by {task_name(took)}{_exited(c, took)}{_taken_at(since, unit)}; {who}{via}"
     return head + _release(culprits, unit)
 
 

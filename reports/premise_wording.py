@@ -75,11 +75,14 @@ def _of_one_kind(losses: Sequence[DataLoss], units: dict[str, str]) -> str:
     cpu = _cpus(x.cpu for x in losses)
     ends = [x.end_ns for x in losses]
     until = max((end for end in ends if end is not None), default=None) if all(e is not None for e in ends) else None
+    since = min((x.start_ns for x in losses if x.start_ns is not None), default=None)
+    unit = units.get(losses[0].input_id or "", "ns")
     return kind.reason.format(
         count=count(sum(numbers), "event") if numbers else "events",
         cpu=cpu or "a CPU",
         on=f" on {cpu}" if cpu else "",
-        before=f" before {moment(until, units.get(losses[0].input_id or '', 'ns'))}" if until is not None else "",
+        before="" if until is None else f" before {moment(until, unit)}",
+        after="" if since is None else f" after {moment(since, unit)}",
         detail=next((x.detail for x in losses if x.detail), ""),
     )
 

@@ -187,13 +187,8 @@ REF_NAMES = (
     "pfn", "ns", "cpu", "tid", "op", "val", "kind", "confirmed", "before", "met_ns", "on_lru", "shared_ns", "end",
     "irq",
 )  # fmt: skip
-CLOSE_NAMES = (
-    "close_ns",
-    "close_tid",
-    "close_cpu",
-    "close_op",
-    "close_irq",
-)  # of an open reference only close_ns means something
+# Of an open reference only close_ns means something.
+CLOSE_NAMES = ("close_ns", "close_tid", "close_cpu", "close_op", "close_irq")
 
 
 def _compiled_ref(ref: np.void) -> tuple[int, ...]:
@@ -204,7 +199,7 @@ def _compiled_ref(ref: np.void) -> tuple[int, ...]:
 
 def _plain_ref(ref: Ref) -> tuple[int, ...]:
     names = REF_NAMES if ref.end is RefEnd.OPEN else (*REF_NAMES, *CLOSE_NAMES)
-    return tuple(int(getattr(ref, name)) for name in names)
+    return tuple(-1 if (value := getattr(ref, name)) is None else int(value) for name in names)
 
 
 def _file(engine: Engine, number: int) -> tuple[int, int] | None:

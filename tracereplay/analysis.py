@@ -19,8 +19,10 @@ from tracereplay.attempts.log import Log, apply_log, named_spans
 from tracereplay.attempts.log_missing import LogFacts, missing_in_log
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
 from tracereplay.culprits.decide import judge
+from tracereplay.culprits.exits import EXIT_EVENT, Exits
 from tracereplay.culprits.stacks import Stacks
 from tracereplay.culprits.suspect import Run
+from tracereplay.culprits.table import events_not_recorded
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
 from tracereplay.layout.build import complete_layout, infer_layout
 from tracereplay.layout.layout import Layout
@@ -32,7 +34,7 @@ from tracereplay.schema import Op, PageStream
 from tracereplay.tasks import isolates_in_background
 
 if TYPE_CHECKING:
-    from tracereplay.parsers.base import TraceReader, Window
+    from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -69,7 +71,8 @@ class Trace:
         self.progress("reading attempts", None)
         tables = self.reader.tables(ATTEMPT_EVENTS)
         self.layout = self._find_layout(tables)
-        recorded = enabled_events(info.by_event, info.enabled_events, exact=info.format.startswith("perf"))
+        recorded = recorded_events(info)
+        self.losses.add(self.input_id, events_not_recorded(recorded))
         self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides, recorded)
         self.stacks = Stacks(self._stack_events, self._name_address, exact=info.format.startswith("perf"))
         self.drafts = find_attempts(self.events, self.layout, self._logs())
@@ -131,7 +134,7 @@ class Trace:
         return judge(self._run(engine), engine, self.events, self.drafts, self.input_id)
 
     def _hides(self, start_ns: int, end_ns: int) -> bool:
-        return any(loss.kind.hides_events and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())
+        return any(loss.may_hide(()) and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())
 
     def inventory(self, at_ns: int, area: str | None, block: int | None) -> list[Attempt]:
         """What would stand in the way of these ranges at this time, had anybody asked."""
@@ -167,7 +170,7 @@ class Trace:
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
             comm_at=self.reader.comm_at,
-            recorded=frozenset(name for name, number in self.reader.info.by_event.items() if number),
+            exit_of=Exits(self._exit_events).of,
         )
 
     def _logs(self) -> Log:
@@ -207,10 +210,18 @@ class Trace:
             return None
         return self.reader.tables(("kernel_stack",), self.window(start_ns, end_ns)).get("kernel_stack")
 
+    def _exit_events(self) -> pa.Table | None:
+        return self.reader.tables((EXIT_EVENT,)).get(EXIT_EVENT) if EXIT_EVENT in self.reader.info.by_event else None
+
     def _name_address(self, address: int) -> str | None:
         symbols = getattr(self.reader, "symbols", None)
         name: str | None = symbols().name_of(address) if symbols is not None else None
         return name
+
+
+def recorded_events(info: TraceInfo) -> frozenset[str]:
+    """Kinds of events known to have been enabled."""
+    return enabled_events(info.by_event, info.enabled_events, exact=info.format.startswith("perf"))
 
 
 def owners_by_pfn(rows: Iterable[Row], pfns: Sequence[int]) -> dict[int, Mapping[str, Any]]:

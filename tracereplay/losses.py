@@ -6,6 +6,7 @@ the advice, and verdicts whose window a row touches name it in `weakened_by`.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -35,9 +36,12 @@ class LossKind:
     # Whether events that would have mattered may be missing in its interval: then absence proves nothing there.
     hides_events: bool = False
     # Why a verdict that it weakens is not proved, in a few words; "" takes `doc`. Placeholders, each a phrase or empty:
-    # {count} "1,203 events", {cpu} "CPU 1", {on} " on CPU 1", {before} " before 6.130 s", {detail} the loss's own.
+    # {count} "1,203 events", {cpu} "CPU 1", {on} " on CPU 1", {before} " before 6.130 s", {after} " after 6.130 s",
+    # {detail} the loss's own.
     reason: str = ""
 
+
+EVENTS_NOT_RECORDED = "events_not_recorded"  # its detail is the event's name
 
 LOSS_KINDS: dict[str, LossKind] = {
     kind.code: kind
@@ -89,6 +93,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Nothing is wrong if the CPU idled; otherwise see whether its recorder stopped (disk full, killed), and "
             "copy its whole buffer.",
             hides_events=True,
+            reason="{cpu} recorded nothing{after}",
         ),
         LossKind(
             "cpu_silent",
@@ -97,6 +102,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Nothing is wrong if the CPU idled or was offline; otherwise record all CPUs (trace-cmd record without -M, "
             "perf record -a) and pass the files of all of them.",
             hides_events=True,
+            reason="{cpu} recorded nothing",
         ),
         LossKind(
             "trace_gap",
@@ -269,6 +275,14 @@ LOSS_KINDS: dict[str, LossKind] = {
             reason="page_ref was not recorded",
         ),
         LossKind(
+            EVENTS_NOT_RECORDED,
+            Severity.NOTICE,
+            "A kind of event is not in the trace, though others of its group are: where it is absent proves nothing",
+            "Record whole groups of events: trace-cmd record -e page_ref -e kmem -e filemap.",
+            hides_events=True,
+            reason="{detail} was not recorded",
+        ),
+        LossKind(
             "layout_incomplete",
             Severity.NOTICE,
             "Part of the layout snapshot is missing or was not understood; the rest was used",
@@ -306,6 +320,10 @@ class Loss:
         """Its declaration."""
         return LOSS_KINDS[self.code]
 
+    def may_hide(self, names: Collection[str]) -> bool:
+        """Whether events of these kinds may be missing for it: a kind that was not recorded hides itself only."""
+        return self.kind.hides_events and (self.code != EVENTS_NOT_RECORDED or self.detail in names)
+
     def moved(self, origin_ns: int) -> Loss:
         """The same loss with its times relative to an origin."""
         start, end = (None if time_ns is None else time_ns - origin_ns for time_ns in (self.start_ns, self.end_ns))
@@ -314,3 +332,15 @@ class Loss:
     def touches(self, start_ns: int, end_ns: int) -> bool:
         """Whether its interval overlaps [start_ns, end_ns]."""
         return (self.start_ns is None or self.start_ns <= end_ns) and (self.end_ns is None or self.end_ns >= start_ns)
+
+
+def added_up(losses: Iterable[Loss]) -> list[Loss]:
+    """The losses of one input, one for each place and detail, with the sum of the counts that are known.
+
+    A reader lists each loss once: two records that tell of 1 lost event in the same place tell of 2.
+    """
+    sums: dict[tuple[Loss, bool], int] = {}
+    for loss in losses:
+        key = replace(loss, count=None), loss.count is None
+        sums[key] = sums.get(key, 0) + (loss.count or 0)
+    return [replace(loss, count=None if is_unknown else count) for (loss, is_unknown), count in sums.items()]

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from tracereplay import __version__
 from tracereplay.ahead import meanwhile
-from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log
+from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
 from tracereplay.attempts.events import TELLTALE_EVENTS
 from tracereplay.attempts.log import Log
-from tracereplay.culprits.table import CAUSES, not_checkable
+from tracereplay.culprits.table import CAUSES, events_not_recorded, not_checkable
 from tracereplay.errors import UsageError
 from tracereplay.given_twice import given_twice, open_each_once
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook, capture_level, describe_trace, digest
@@ -325,7 +325,8 @@ class Session:
         for reader, numbers in self._machines:
             for name, number in reader.info.by_event.items():
                 by_event[name] = by_event.get(name, 0) + number
-            book.add(f"trace-{numbers[0]}", missing_events(reader.info.by_event))
+            lacks = [*events_not_recorded(recorded_events(reader.info)), *missing_events(reader.info.by_event)]
+            book.add(f"trace-{numbers[0]}", lacks)
         have = [*by_event, *(["kernel log"] if self._log is not None or "console" in by_event else [])]
         missing = dict(not_checkable(have))
         can = [cause.code for cause in CAUSES if cause.ceiling == "proved" and cause.code not in missing]

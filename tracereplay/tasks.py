@@ -18,7 +18,7 @@ _SHAPES = (
     r"rcu_\w+.*|rcu[bcgopun]+/\d+|rcuo[gpbs]/\d+|rcub/\d+|srcu.*_gp.*",
     r"irq/\d+-.*|napi/.*|kblockd|kintegrityd|writeback|crypto|kthrotld|bioset|mm_percpu_wq|slub_flushwq|netns",
     r"kauditd|khungtaskd|kdevtmpfs|ksgxd|kpsmoused|hwrng|watchdogd|devfreq_wq|edac-poller|inet_frag_wq|kstrp|khvcd",
-    r"jbd2/.*|ext4-rsv-conver.*|ext4lazyinit|kmmpd-.*|xfsaild/.*|xfs[-_][\w-]+(/.*)?|xfs_mru_cache|xfsalloc",
+    r"jbd2/.*|ext4-rsv-conver.*|ext4lazyinit|kmmpd-.*|xfsaild/.*|xfs-[\w-]+(/.*)?|xfs_mru_cache|xfsalloc",
     r"f2fs_(gc|flush|discard|ckpt|merge)\S*|btrfs-.*|bch-.*|bcache_.*|gfs2_.*|ocfs2.*|nilfs.*|segctord|ubi_bgt\d+\w?",
     r"ubifs_bgt\S*|erofs_.*|z_erofs.*|jffs2_gcd\S*|cifsd|cifs-.*|nfsd|nfsv4.*|lockd|rpciod|xprtiod|ceph-.*|zswap-?.*",
     r"md\d+_\w+|md_\w*\d*|raid\d+.*|dm-\S*|dmcrypt_write.*|kcryptd.*|kdmflush.*|kcopyd|dm_bufio.*|loop\d+|nbd\d+.*",

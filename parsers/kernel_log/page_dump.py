@@ -83,7 +83,7 @@ class PageDump:
     owner_time_ns: int | None = None
     owner_stack: list[str] | None = None
     _in_owner_stack: bool = field(default=False, repr=False)
-    _freed: bool = field(default=False, repr=False)
+    _freed: bool = field(default=False, repr=False)  # page_owner tells of the page's last life
     _last_line: int = field(default=0, repr=False)
 
     def header(self, match: re.Match[str]) -> None:

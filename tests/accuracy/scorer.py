@@ -153,6 +153,17 @@ def judged_culprits(truth: Truth) -> list[Row]:
     ]
 
 
+def right_causes(culprit: Row, *, has_page_ref: bool) -> set[str]:
+    """The causes that are right for its pages."""
+    mechanism = MECHANISMS[mechanism_of(culprit)]
+    unseen = mechanism.by_reference and _is_taker_unseen(culprit, has_page_ref=has_page_ref)
+    return {mechanism.cause} | (UNSEEN_TAKER if unseen else set())
+
+
+def _is_taker_unseen(culprit: Row, *, has_page_ref: bool) -> bool:
+    return not has_page_ref or not culprit.get("taker_seen", True)
+
+
 def made_attempts(truth: Truth) -> list[Row]:
     """The attempts that were made and are visible in a trace or log; a long-term pin is one too."""
     made = [op for op in truth["ops"] if op["op"] in JUDGED_OPERATIONS and op.get("visible", True)]
@@ -226,8 +237,8 @@ def _score_attempts(truth: Truth, attempts: list[Row], result: Score) -> None:
 def _score_culprit(culprit: Row, named: Mapping[int, list[Row]], has_page_ref: bool, result: Score) -> set[int]:
     """Adds one culprit to the score; returns its pages with a wrong `proved`."""
     mechanism, held = MECHANISMS[mechanism_of(culprit)], held_pages(culprit)
-    unseen = not has_page_ref or not culprit.get("taker_seen", True)
-    right = {mechanism.cause} | (UNSEEN_TAKER if unseen and mechanism.by_reference else set())
+    unseen = _is_taker_unseen(culprit, has_page_ref=has_page_ref)
+    right = right_causes(culprit, has_page_ref=has_page_ref)
     rows = {pfn: named.get(pfn, []) for pfn in held}
     hits = {
         pfn: [row for row in of_page if row["cause"] in right or (unseen and _is_honest(row, right))]

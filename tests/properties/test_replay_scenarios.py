@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,11 +23,13 @@ from tests.replay_twin import (
     run_both,
 )
 from tests.support import oracle_ledger
+from tests.support.oracle_memory import Event
 from tests.support.oracle_reasons import Rules, mutants
 from tests.support.page_scenarios import CHOICES, FIRST, KSWAPD, PAGES, SEEDED, Scenario, Step, played, random_scenario
 from tests.support.replay_oracle import ReplayOracle
-from tracereplay.replay.engine import Engine
+from tracereplay.replay.engine import ActionKind, Engine
 from tracereplay.replay.state import Mark, Reason, RefEnd, RefKind
+from tracereplay.schema import IrqContext
 
 BATCH = 400
 BACKGROUND = (KSWAPD,)
@@ -84,12 +86,13 @@ def batch() -> tuple[Replayed, ...]:
     return tuple(found)
 
 
-def oracle_agrees(rules: Rules) -> bool:
-    """Whether an oracle of these rules makes the same of the whole batch."""
+def oracle_agrees(rules: Rules, without: Container[ActionKind] = ()) -> bool:
+    """Whether an oracle of these rules, and without these actions, makes the same of the whole batch."""
     for one in batch():
         chunk, scenario = one.scenario.chunk, one.scenario
         one.engine.decode(chunk)
-        oracle = oracle_of([chunk], scenario.actions, background=BACKGROUND, seeded=seeds(scenario), rules=rules)
+        actions = [action for action in scenario.actions if action.kind not in without]
+        oracle = oracle_of([chunk], actions, background=BACKGROUND, seeded=seeds(scenario), rules=rules)
         if plain_suspects(oracle) != one.suspects or plain_pages(oracle) != one.pages:
             return False
     return True
@@ -119,10 +122,25 @@ def test_everything_occurs() -> None:
     assert [value for value in map(repr, wanted) if value not in seen] == []
 
 
-@pytest.mark.parametrize("field", ["met", "on_lru", "shared", "confirmed"])
+@pytest.mark.parametrize("field", ["met_ns", "on_lru", "shared_ns", "confirmed"])
 def test_both_values_of_each_fact_about_a_reference_occur(field: str) -> None:
-    values = {int(row[field]) for one in batch() for row in claimed(one.engine)}
-    assert values == {0, 1}
+    never = -1 if field.endswith("_ns") else 0
+    values = {int(row[field]) != never for one in batch() for row in claimed(one.engine)}
+    assert values == {False, True}
+
+
+def test_a_reference_is_met_and_shared_after_it_was_taken_and_not_only_at_once() -> None:
+    for field in ("met_ns", "shared_ns"):
+        later = {int(row[field]) - int(row["ns"]) for one in batch() for row in claimed(one.engine) if row[field] >= 0}
+        assert min(later) >= 0
+        assert max(later) > 0
+
+
+@pytest.mark.parametrize("field", ["irq", "close_irq"])
+def test_every_context_occurs(field: str) -> None:
+    assert {int(row[field]) for one in batch() for row in claimed(one.engine)} == set(IrqContext)
+    clear = {int(row["clear_irq"]) for one in batch() for row in one.engine.table("suspects") if row["clear_ns"] >= 0}
+    assert clear == set(IrqContext)
 
 
 def test_the_rules_as_they_are_agree() -> None:
@@ -149,3 +167,14 @@ def test_the_correction_of_a_guess_cannot_be_left_out(monkeypatch: pytest.Monkey
     batch()
     monkeypatch.setattr(ReplayOracle, "correct_guess", lambda *_: None)
     assert not oracle_agrees(Rules())
+
+
+def test_interrupts_cannot_be_taken_for_their_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch()
+    monkeypatch.setattr(Event, "interrupt", False)
+    assert not oracle_agrees(Rules())
+
+
+@pytest.mark.parametrize("kind", [ActionKind.ISOLATE, ActionKind.ISOLATE_END])
+def test_windows_of_isolating_tasks_cannot_be_left_out(kind: ActionKind) -> None:
+    assert not oracle_agrees(Rules(), without=(kind,))

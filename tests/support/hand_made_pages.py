@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.replay_twin import ANON_MAPPING, FILE_MAPPING, Entry, entry, flags
 from tracereplay.replay.engine import Action, ActionKind, Engine
-from tracereplay.schema import Op
+from tracereplay.schema import IrqContext, Op
 
 PFN = 20
 WHOLE = ((0, 64),)
@@ -22,11 +22,12 @@ def born(ns: int = 0, pfn: int = PFN, tid: int = APP, gfp: int = MOVABLE, order:
 
 
 def ref(ns: int, tid: int, op: Op, val: int, count: int, mapcount: int, *, names: tuple[str, ...] = (), pfn: int = PFN,
-        mapping: int = ANON_MAPPING, ret: int = 1) -> Entry:  # fmt: skip
+        mapping: int = ANON_MAPPING, ret: int = 1, irq: IrqContext = IrqContext.TASK) -> Entry:  # fmt: skip
     """A page_ref event of an anonymous page."""
     return entry(
-        ns, tid, op, pfn, val=val, count=count, mapcount=mapcount, flags=flags(*names), mapping=mapping, ret=ret
-    )
+        ns, tid, op, pfn, irq=irq, val=val, count=count, mapcount=mapcount, flags=flags(*names), mapping=mapping,
+        ret=ret,
+    )  # fmt: skip
 
 
 def anon(ns: int = 0, pfn: int = PFN) -> list[Entry]:

@@ -37,14 +37,14 @@ def excess(bits: FlagBits, page: Page, undone: int = 0) -> int:
 
 def new_ref(event: Event, pfn: int, val: int, kind: RefKind, before: int, on_lru: bool) -> Ref:
     """A reference taken by this event."""
-    return Ref(pfn, event.ns, event.cpu, event.tid, int(event.op), int32(val), kind, before, on_lru)
+    return Ref(pfn, event.ns, event.cpu, event.tid, int(event.op), event.irq, int32(val), kind, before, on_lru)
 
 
 def close(page: Page, ref: Ref, event: Event, end: RefEnd) -> None:
     """It is not held any more."""
     page.refs.remove(ref)
     ref.end, ref.close_ns, ref.close_tid = end, event.ns, event.tid
-    ref.close_cpu, ref.close_op = event.cpu, int(event.op)
+    ref.close_cpu, ref.close_op, ref.close_irq = event.cpu, int(event.op), event.irq
 
 
 def close_all(page: Page, event: Event) -> None:
@@ -56,9 +56,9 @@ def close_all(page: Page, event: Event) -> None:
 def take(bits: FlagBits, page: Page, pfn: int, event: Event, val: int, before: int) -> None:
     """One more reference, of the kind its size and call tell.
 
-    before -- excess just before the event. What no open get or pin explains of it is kept with the reference: that
-    much cannot be this task's. A task that isolates a page finds it on the LRU and takes it off: a reference taken
-    while the page was off the LRU is none.
+    before -- excess just before the event. What no reference in the ledger explains of it is kept with the reference:
+    that much cannot be this task's (isolators' own are no part of the excess). A task that isolates a page finds it on
+    the LRU and takes it off: a reference taken while the page was off the LRU is none.
     """
     get = event.op is Op.REF_MOD_UNLESS
     if not get and val % PIN_BIAS and val % (PIN_BIAS - 1) == 0:
@@ -72,7 +72,7 @@ def take(bits: FlagBits, page: Page, pfn: int, event: Event, val: int, before: i
         kind = ISOLATION if event.isolating else GET
     else:
         kind = MOD
-    unexplained = before if before == NO_EXCESS else max(before - page.held(GET, PIN), -NO_EXCESS)
+    unexplained = before if before == NO_EXCESS else max(before - page.held(MOD, GET, PIN), -NO_EXCESS)
     off_lru = bool(bits.known[FlagMask.LRU]) and not bits.has(page.page_flags, FlagMask.LRU)
     page.refs.append(new_ref(event, pfn, val, kind, unexplained, off_lru))
 
@@ -85,13 +85,15 @@ def give_back(page: Page, event: Event, left: int, drains_batch: bool) -> None:
     """
     pins = left >= PIN_BIAS
     while left > 0:
-        ref = choose(page, event.tid, pins, drains_batch and not pins)
+        ref = choose(page, None if event.interrupt else event.tid, pins, drains_batch and not pins)
         if ref is None:
             if not pins:
                 return
             pins, left = False, left % PIN_BIAS
             continue
-        note_other_takers(page, ref)
+        # What an LRU batch or an isolating task drops is known to be its own, not somebody's get.
+        if ref.kind in (GET, PIN) or (ref.kind is MOD and not drains_batch and not event.isolating):
+            note_other_takers(page, ref, event.ns)
         if ref.val > left:
             ref.val -= left
             return
@@ -99,8 +101,8 @@ def give_back(page: Page, event: Event, left: int, drains_batch: bool) -> None:
         close(page, ref, event, RefEnd.PUT)
 
 
-def choose(page: Page, tid: int, pins: bool, drains_batch: bool) -> Ref | None:
-    """Which one a put of this task gives back.
+def choose(page: Page, tid: int | None, pins: bool, drains_batch: bool) -> Ref | None:
+    """Which one a put of this task gives back; None = an interrupt's, which has none of its own.
 
     Its own isolation, its own others (youngest first); else the oldest plain one, isolation, get of anybody. With the
     page moved to the LRU: its own isolation, else the oldest plain one.
@@ -122,14 +124,18 @@ def choose(page: Page, tid: int, pins: bool, drains_batch: bool) -> Ref | None:
     return None
 
 
-def note_other_takers(page: Page, given_back: Ref) -> None:
-    """A put names no reference: of gets (or pins) of several tasks any may be the one that was given back."""
-    if given_back.kind not in (GET, PIN):
-        return
-    alike = [ref for ref in page.refs if ref.kind is given_back.kind]
-    if len({ref.tid for ref in alike}) > 1:
-        for ref in alike:
-            ref.shared = True
+def note_other_takers(page: Page, given_back: Ref, ns: int) -> None:
+    """A put names no reference: where a get or a plain one ends another's get may be meant, with pins a pin."""
+    alike = PIN if given_back.kind is PIN else GET
+    for ref in page.refs:
+        if ref.kind is alike and ref.tid != given_back.tid:
+            share(ref, ns)
+
+
+def share(ref: Ref, ns: int) -> None:
+    """From now on it may have ended already, in the place of another."""
+    if ref.shared_ns is None:
+        ref.shared_ns = ns
 
 
 def one_becomes_mapping(page: Page, event: Event) -> bool:
@@ -143,7 +149,7 @@ def one_becomes_mapping(page: Page, event: Event) -> bool:
     chosen = candidates[-1]
     for ref in page.refs:
         if ref.kind is GET and ref.tid != chosen.tid and (chosen.kind is GET or ref.ns >= chosen.ns):
-            ref.shared = True
+            share(ref, event.ns)
     close(page, chosen, event, RefEnd.MAPPING)
     return True
 
@@ -158,9 +164,11 @@ def fault_maps(page: Page, event: Event) -> None:
 def end_stale(bits: FlagBits, page: Page, event: Event, before: int) -> None:
     """A count that leaves room for no reference beyond the expected ones, isolators' included, ends gets and pins.
 
-    Nothing is said where the count contradicts the one before, nor of large folios: their mapcount is not known.
+    Whatever the count was before. Nothing is said of large folios, whose mapcount is not known, nor of a page that is a
+    guessed page of a file: were it anonymous, the count would have room for one more.
     """
-    if before == NO_EXCESS or page.is_(Mark.CONFLICT) or bits.is_large(page):
+    guessed_file = page.is_(Mark.GUESSED) and page.is_(Mark.FILE)
+    if before == NO_EXCESS or guessed_file or bits.is_large(page):
         return
     if before + page.held(ISOLATION) <= 0:
         for ref in [ref for ref in page.refs if ref.kind in (GET, PIN)]:
@@ -170,7 +178,8 @@ def end_stale(bits: FlagBits, page: Page, event: Event, before: int) -> None:
 def note_visit(bits: FlagBits, page: Page, event: Event) -> None:
     """References that stay open over an event: an attempt met them; the page is on the LRU although they are held."""
     for ref in page.refs:
-        ref.met = ref.met or event.attempting
+        if event.attempting and ref.met_ns is None:
+            ref.met_ns = event.ns
         ref.on_lru = ref.on_lru or bits.has(page.page_flags, FlagMask.LRU)
 
 

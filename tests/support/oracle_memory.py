@@ -9,7 +9,7 @@ import numpy as np
 
 from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.state import NO_EXCESS, TYPED_MAPCOUNT, Mark, PageType, RefEnd, RefKind, State
-from tracereplay.schema import FLAGS, Op
+from tracereplay.schema import FLAGS, IrqContext, Op
 
 TYPED_TOP = TYPED_MAPCOUNT + PageType.OTHER
 # Names that kernels print for each page flag (include/trace/events/mmflags.h, 4.19 to 7.2).
@@ -34,18 +34,20 @@ class Ref:
     cpu: int
     tid: int
     op: int
+    irq: IrqContext
     val: int
     kind: RefKind
     before: int = NO_EXCESS
     on_lru: bool = False
-    met: bool = False
-    shared: bool = False
+    met_ns: int | None = None  # the first time that the task of an attempt came to the page
+    shared_ns: int | None = None  # the first time that a put may have meant it although another's was ended
     confirmed: bool = False
     end: RefEnd = RefEnd.OPEN
     close_ns: int | None = None
     close_tid: int | None = None
     close_cpu: int | None = None
     close_op: int | None = None
+    close_irq: IrqContext = IrqContext.UNKNOWN
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +86,7 @@ class Suspect:
     post_flags: int = 0
     clear_ns: int | None = None
     clear_tid: int = -1
+    clear_irq: IrqContext = IrqContext.UNKNOWN
     unlock_ns: int | None = None
     written_ns: int | None = None
     end_ns: int | None = None
@@ -128,8 +131,14 @@ class Event:
     tid: int
     op: Op
     args: list[int]
+    irq: IrqContext = IrqContext.UNKNOWN
     isolating: bool = False  # it isolates pages
     attempting: bool = False  # for an attempt that is watched
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether an interrupt did it: `tid` is only the task that happened to run."""
+        return self.irq is IrqContext.INTERRUPT
 
     @property
     def flags(self) -> int:

@@ -13,7 +13,7 @@ from random import Random
 from tests.replay_twin import ANON_MAPPING, FILE_MAPPING, Entry, entry, flags, present_pte, stream, swap_pte
 from tracereplay.replay.engine import Action, ActionKind
 from tracereplay.replay.state import Mark, State
-from tracereplay.schema import Op, PageStream
+from tracereplay.schema import IrqContext, Op, PageStream
 
 FIRST, PAGES = 4, 4
 SPAN = ((FIRST, FIRST + PAGES),)
@@ -62,6 +62,8 @@ class Machine:
         self.actions: list[Action] = []
         self.ns = 0
         self.losing = 0
+        self.context, self.in_context = IrqContext.TASK, 0
+        self.windows: list[int] = []  # of tasks that isolate now
         self.attempt = 0
 
     def do(self, step: Step) -> None:
@@ -76,7 +78,9 @@ class Machine:
         if self.losing:
             self.losing -= 1
             return
-        self.entries.append(entry(self.ns, tid, op, page.pfn, cpu=cpu, **args))
+        irq = self.context if self.in_context else IrqContext.TASK
+        self.in_context = max(self.in_context - 1, 0)
+        self.entries.append(entry(self.ns, tid, op, page.pfn, cpu=cpu, irq=irq, **args))
 
     def ref(self, tid: int, op: Op, page: TruePage, val: int, ret: int = 1) -> None:
         """A reference event, its count read after the change."""
@@ -165,7 +169,7 @@ def pin(machine: Machine, page: TruePage, tid: int, number: int) -> None:
 
 def isolate(machine: Machine, page: TruePage, tid: int, number: int) -> None:
     """Taken off the LRU by a task that isolates, or put back."""
-    isolator = KSWAPD if tid == KSWAPD else DRIVER
+    isolator = tid if tid in (KSWAPD, *machine.windows) else DRIVER
     if number % 3 == 0:
         page.flags.add("lru")
         machine.change(isolator, Op.REF_MOD_AND_TEST, page, -1)
@@ -204,6 +208,14 @@ def freeze(machine: Machine, page: TruePage, tid: int, number: int) -> None:
     else:
         page.count = 1 + number % 2
         machine.ref(tid, Op.REF_UNFREEZE, page, page.count)
+
+
+def frozen(machine: Machine, page: TruePage, _tid: int, number: int) -> None:
+    """Somebody holds the page when an attempt begins, which asks while reclaim or a split has the count frozen."""
+    get(machine, page, APP, 1)
+    ask(machine, page, DRIVER, 0)
+    freeze(machine, page, OTHER, 1)
+    ask(machine, page, DRIVER, 1 + number % 3)
 
 
 def migrate(machine: Machine, page: TruePage, _tid: int, number: int) -> None:
@@ -274,6 +286,23 @@ def watch(machine: Machine, page: TruePage, tid: int, _number: int) -> None:
     ask(machine, page, tid, 0)
 
 
+def window(machine: Machine, _page: TruePage, tid: int, number: int) -> None:
+    """A task begins to isolate pages for no attempt, or ends; now and then an end comes without a begin."""
+    begins = tid not in machine.windows if number % 4 else number % 8 == 0
+    if begins:
+        machine.windows.append(tid)
+    elif tid in machine.windows:
+        machine.windows.remove(tid)
+    kind = ActionKind.ISOLATE if begins else ActionKind.ISOLATE_END
+    machine.actions.append(Action(machine.ns, kind, number, (), tid))
+
+
+def interrupt(machine: Machine, _page: TruePage, _tid: int, number: int) -> None:
+    """The next events are those of an interrupt, or it is not told whether they are."""
+    machine.context = IrqContext.UNKNOWN if number % 3 == 0 else IrqContext.INTERRUPT
+    machine.in_context = 1 + number % 4
+
+
 def lose(machine: Machine, _page: TruePage, _tid: int, number: int) -> None:
     """The next events are not in the trace."""
     machine.losing = number % 3
@@ -289,11 +318,12 @@ def skew(machine: Machine, _page: TruePage, _tid: int, _number: int) -> None:
 STEPS: dict[str, Callable[[Machine, TruePage, int, int], None]] = {
     "alloc": alloc, "free": free, "anon": anon, "cache": cache, "uncache": uncache, "drain": drain, "get": get,
     "put": put, "pin": pin, "isolate": isolate, "map": map_, "unmap": unmap, "freeze": freeze,
-    "migrate": migrate, "arrive": arrive, "type": type_, "flag": flag, "migration_entry": migration_entry, "ask": ask,
-    "watch": watch, "lose": lose, "skew": skew,
+    "frozen": frozen, "migrate": migrate, "arrive": arrive, "type": type_, "flag": flag,
+    "migration_entry": migration_entry, "ask": ask, "watch": watch,
+    "window": window, "interrupt": interrupt, "lose": lose, "skew": skew,
 }  # fmt: skip
 # What is frequent in a trace, or has to come several times before it matters.
-FREQUENT = ("alloc", "anon", "cache", "get", "get", "put", "put", "isolate", "flag", "ask", "ask", "watch")
+FREQUENT = ("alloc", "anon", "cache", "get", "get", "put", "put", "isolate", "flag", "ask", "ask", "watch", "interrupt")
 CHOICES = (*STEPS, *FREQUENT)
 
 

@@ -16,15 +16,14 @@ from tracereplay.replay.engine import Action, ActionKind
 from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.replay_kernels import MAX_ORDER
 from tracereplay.replay.state import END_PFN, LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, Mark, RefKind, State
-from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, PFN, RET, VAL, Op, PageStream
+from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, PFN, RET, VAL, IrqContext, Op, PageStream
 
 WINDOW = 0xFFFF & ~LIFE_MARKS
 PTES = (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE)
 FREES = {Op.FREE: State.PCP, Op.BUDDY_TAKE: State.PCP, Op.PCP_DRAIN: State.BUDDY}
 CHANGING = (Op.REF_MOD, Op.REF_MOD_AND_TEST, Op.REF_MOD_AND_RETURN, Op.REF_MOD_UNLESS)
 BEGINS = (ActionKind.WATCH, ActionKind.ISOLATE)
-# Actions of other kinds leave no trace.
-AT_ONE_TIME = (*BEGINS, ActionKind.UNWATCH, ActionKind.ISOLATE_END, ActionKind.TAKE, ActionKind.PROBE)
+AT_ONE_TIME = (*BEGINS, ActionKind.UNWATCH, ActionKind.ISOLATE_END, ActionKind.TAKE, ActionKind.PROBE)  # no others
 # What a suspect keeps of its page.
 AS_PROBED = (
     "count", "mapcount", "page_flags", "marks", "order", "state", "file", "index", "alloc_ns", "alloc_tid", "gfp",
@@ -47,29 +46,32 @@ class ReplayOracle:
         self.suspects: list[Suspect] = []
         self.failed_allocs: list[tuple[int, int, int, int]] = []  # ns, tid, order, gfp
         self.background = set(background_isolators)
-        self.active: list[int] = []  # tasks of watched attempts, once for each
-        self.isolating: list[int] = []  # tasks that isolate for no watched attempt, once for each window
+        self.attempts: list[int] = []  # tasks of the attempts that are watched now
+        self.windows: list[int] = []  # tasks that isolate now, for no attempt: one entry a window
 
     # -- order -----------------------------------------------------------------------------------------------------
 
     def run(self, stream: Iterable[PageStream], actions: Iterable[Action] = ()) -> None:
-        """Everything in order of time: actions that begin something before the events of their time, others after."""
+        """Everything in order of time: what begins before the events of its time, the rest after them."""
         todo = [action for action in actions if action.kind in AT_ONE_TIME]
         todo.sort(key=lambda action: (action.time_ns, AT_ONE_TIME.index(action.kind)))
         for chunk in stream:
-            for ns, cpu, tid, op, args in zip(
+            for ns, cpu, tid, irq, op, args in zip(
                 chunk.time_ns.tolist(),
                 chunk.cpu.tolist(),
                 chunk.tid.tolist(),
+                chunk.irq.tolist(),
                 chunk.op.tolist(),
                 chunk.args,
                 strict=True,
             ):
                 while todo and (todo[0].time_ns < ns or (todo[0].time_ns == ns and todo[0].kind in BEGINS)):
                     self.act(todo.pop(0))
-                attempting = tid in self.active
-                isolating = attempting or tid in self.background or tid in self.isolating
-                self.apply(Event(ns, cpu, tid, Op(op), args.tolist(), isolating, attempting))
+                event = Event(ns, cpu, tid, Op(op), args.tolist(), IrqContext(irq))
+                # What an interrupt does is not done by the task that it interrupts.
+                event.attempting = tid in self.attempts and not event.interrupt
+                event.isolating = tid in (*self.attempts, *self.windows, *self.background) and not event.interrupt
+                self.apply(event)
         for action in todo:
             self.act(action)
 
@@ -82,7 +84,7 @@ class ReplayOracle:
         elif not 0 <= pfn < END_PFN or (not 0 <= order <= MAX_ORDER and op not in PTES):
             return
         elif op in PTES:
-            self.migration_entry(op, self.pages[pfn])
+            self.migration_entry(op, self.head_of(pfn))
         elif Op.REF_SET <= op <= Op.REF_UNFREEZE:
             self.reference(event, pfn, self.pages[pfn])
         elif op is Op.ALLOC:
@@ -93,6 +95,8 @@ class ReplayOracle:
                 self.free(event, self.pages[number], FREES[op], order)
         elif op is Op.CACHE_ADD:
             for offset in range(1 << order):
+                if order:
+                    self.pages[pfn + offset].state, self.pages[pfn + offset].order = State.ALLOCATED, order
                 self.add_to_cache(self.pages[pfn + offset], args[RET], args[MAPPING], args[VAL] + offset)
         elif op is Op.CACHE_DELETE:
             self.pages[pfn].marks &= ~Mark.FILE
@@ -170,11 +174,17 @@ class ReplayOracle:
             page.marks |= Mark.GUESSED | (Mark.ANON if page.mapcount >= 0 or page.order > 0 else Mark.FILE)
 
     def correct_guess(self, page: Page) -> None:
-        """A mapped page with fewer references than its mappings and the page cache would hold is in no page cache."""
-        guessed_file = page.is_(Mark.GUESSED) and page.is_(Mark.FILE) and page.file is None
+        """A mapped page with fewer references than its mappings and the page cache would hold is in no page cache.
+
+        That is no guess any more. The excess of a page of a file was one too low.
+        """
         mappings = page.mapcount + 1
-        if guessed_file and mappings > 0 and 0 < page.count < mappings + 1 and not self.bits.is_large(page):
-            page.marks = (page.marks | Mark.ANON) & ~Mark.FILE
+        if not page.is_(Mark.GUESSED) or page.file is not None or self.bits.is_large(page):
+            return
+        if mappings > 0 and 0 < page.count < mappings + 1:
+            if page.is_(Mark.FILE):
+                page.min_excess = NO_EXCESS
+            page.marks = (page.marks | Mark.ANON) & ~(Mark.FILE | Mark.GUESSED)
 
     # -- references ------------------------------------------------------------------------------------------------
 
@@ -184,7 +194,7 @@ class ReplayOracle:
         if op in (Op.REF_MOD_UNLESS, Op.REF_FREEZE) and args[RET] == 0:
             return
         if op is Op.REF_SET:
-            self.set_count(event, page)
+            self.set_count(event, pfn, page)
             return
         if page.state is not State.ALLOCATED:
             self.appear(event, page)
@@ -200,8 +210,7 @@ class ReplayOracle:
         unmap = change < 0 and new_mappings < 0
         self.became_mappings(event, page, new_mappings)
         before = ledger.excess(self.bits, page, 0 if unmap else change)
-        if was_counted:
-            ledger.end_stale(self.bits, page, event, before)
+        ledger.end_stale(self.bits, page, event, before)
         if change < 0 and not unmap:
             now_on_lru = self.bits.has(page.page_flags, FlagMask.LRU)
             ledger.give_back(page, event, -change, was_counted and now_on_lru and not was_on_lru)
@@ -211,13 +220,15 @@ class ReplayOracle:
         if op is Op.REF_MOD and args[VAL] == 0 and page.mapcount > TYPED_TOP and new_mappings <= 0:
             ledger.fault_maps(page, event)
             page.mapcount += 1
-        self.judge_excess(event, page, before, change)
+        self.judge_excess(event, page, before, change, new_mappings < 0)
 
-    def set_count(self, event: Event, page: Page) -> None:
-        """page_ref_set: of a free page the begin of its life, of a part of a larger folio its split."""
+    def set_count(self, event: Event, pfn: int, page: Page) -> None:
+        """page_ref_set: begin of a life; of a folio just allocated its first count, else its split."""
+        just_allocated = page.is_(Mark.BORN) and not page.is_(Mark.COUNTED) and pfn % (1 << page.order) == 0
         if page.state is not State.ALLOCATED:
             self.begin_life(page, event, 0)
-        page.order = 0
+        elif not just_allocated:
+            self.split(pfn, page.order)
         page.count = int32(event.args[COUNT])
         page.marks |= Mark.COUNTED | Mark.SEEN
 
@@ -242,7 +253,7 @@ class ReplayOracle:
         grown = mapcount - page.mapcount if known and not typed and not was_typed else 0
         page.count, page.mapcount, page.page_flags = int32(args[COUNT]), mapcount, args[FLAGS] & 0xFFFFFFFF
         if page.order and (pfn % (1 << page.order) or self.head_is_gone(page)):
-            page.order = 0  # only heads have references of their own: the folio was split
+            self.split(pfn, page.order)  # only heads have references of their own
         self.learn_mapping(page, args[MAPPING])
         page.marks |= Mark.COUNTED | Mark.SEEN | (Mark.TYPED if typed else 0)
         if self.bits.has(page.page_flags, FlagMask.LRU):
@@ -250,6 +261,19 @@ class ReplayOracle:
         if not typed:
             self.correct_guess(page)
         return grown
+
+    def split(self, pfn: int, order: int) -> None:
+        """Each page of the folio stands for itself."""
+        start = pfn & -(1 << order)
+        for number in range(start, start + (1 << order)) if order else ():
+            if self.pages[number].order == order:
+                self.pages[number].order = 0
+
+    def head_of(self, pfn: int) -> Page:
+        """The first page of the folio that this page belongs to; the page itself where that is another's."""
+        page = self.pages[pfn]
+        head = self.pages[pfn & -(1 << page.order)]
+        return head if head.order == page.order else page
 
     def head_is_gone(self, page: Page) -> bool:
         """Whether the kernel has PG_head and this page does not."""
@@ -271,11 +295,15 @@ class ReplayOracle:
             if not ledger.one_becomes_mapping(page, event):
                 return
 
-    def judge_excess(self, event: Event, page: Page, before: int, change: int) -> None:
-        """What the excess now tells of the open references and of the suspects."""
+    def judge_excess(self, event: Event, page: Page, before: int, change: int, fewer_mappings: bool) -> None:
+        """What the excess now says of the open references and of the suspects.
+
+        Tasks that exit unmap a page-cache page first and put it later: meanwhile an excess confirms no reference.
+        """
         after = ledger.excess(self.bits, page)
         page.min_excess = min(page.min_excess, after)
-        if 0 < after < NO_EXCESS and change <= 0:
+        exiting = fewer_mappings and page.is_(Mark.FILE)
+        if 0 < after < NO_EXCESS and change <= 0 and not exiting:
             ledger.confirm(page, event, after)
         for suspect in page.suspects:
             self.settle(suspect, page, event, before, after)
@@ -288,7 +316,7 @@ class ReplayOracle:
             if smallest != NO_EXCESS:
                 suspect.confirmed = max(suspect.confirmed, smallest)
         if suspect.clear_ns is None and after <= 0:
-            suspect.clear_ns, suspect.clear_tid = event.ns, event.tid
+            suspect.clear_ns, suspect.clear_tid, suspect.clear_irq = event.ns, event.tid, event.irq
         if suspect.unlock_ns is None and not self.bits.has(page.page_flags, FlagMask.LOCKED):
             suspect.unlock_ns = event.ns
         if suspect.written_ns is None and not self.bits.has(page.page_flags, FlagMask.WRITEBACK):
@@ -305,21 +333,22 @@ class ReplayOracle:
 
     def act(self, action: Action) -> None:
         """One action."""
-        if action.kind in (ActionKind.UNWATCH, ActionKind.ISOLATE_END):
-            windows = self.active if action.kind is ActionKind.UNWATCH else self.isolating
-            if action.tid in windows:
-                windows.remove(action.tid)
-        elif action.kind is ActionKind.ISOLATE:
-            self.isolating += [] if action.tid is None else [action.tid]
+        known = [] if action.tid is None else [action.tid]
+        if action.kind is ActionKind.ISOLATE:
+            self.windows += known
+        elif action.kind in (ActionKind.UNWATCH, ActionKind.ISOLATE_END):
+            begun = self.attempts if action.kind is ActionKind.UNWATCH else self.windows
+            if action.tid in begun:
+                begun.remove(action.tid)
         elif action.kind is ActionKind.WATCH:
-            self.active += [] if action.tid is None else [action.tid]
+            self.attempts += known
             for page in self._seen(action):
                 page.marks &= LIFE_MARKS
                 page.min_excess = ledger.excess(self.bits, page)
         elif action.kind is ActionKind.TAKE:
             for page in self._seen(action):
-                begun = page.state is State.ALLOCATED and page.alloc_tid == -1
-                if not begun or page.is_(Mark.ANON, Mark.FILE):
+                fresh = page.state is State.ALLOCATED and page.alloc_tid == -1
+                if not fresh or page.is_(Mark.ANON, Mark.FILE):
                     self.begin_life(page, Event(action.time_ns, 0, -1, Op.NONE, []), 0)
         elif action.kind is ActionKind.PROBE:
             named_pfn = action.named_pfn if action.named_file is None else self.find_file(action, *action.named_file)

@@ -62,7 +62,7 @@ def test_an_end_without_a_begin_changes_nothing() -> None:
 
 def test_only_the_task_of_the_attempt_touches_its_pages() -> None:
     watch = [Action(5, ActionKind.WATCH, 1, SPAN, DRIVER), *window(1, 30)]
-    for tid, touched in ((USER, False), (DRIVER, True)):
+    for tid, touched in ((USER, False), (55, False), (DRIVER, True)):
         engine, plain = run_both([stream([get(10, tid)])], watch, background=(55,))
         assert bool(engine.pages(PAGE, PAGE + 1)[0]["marks"] & Mark.TOUCHED) is touched
         assert plain.pages[PAGE].is_(Mark.TOUCHED) is touched

@@ -58,6 +58,8 @@ def test_the_first_premises_that_fail_are_the_reason(codes: list[str], says: str
         ([loss("lost_events")], "events lost in this interval"),
         ([loss("cpu_starts_late", cpu=1, end_ns=6_130_000_000)], "CPU 1 recorded nothing before 6.130 s"),
         ([loss("cpu_starts_late", cpu=1)], "CPU 1 recorded nothing"),
+        ([loss("cpu_ends_early", cpu=1, start_ns=6_130_000_000)], "CPU 1 recorded nothing after 6.130 s"),
+        ([loss("cpu_silent", cpu=1)], "CPU 1 recorded nothing"),
         (
             [loss("overrun", count=5, cpu=0, end_ns=9), loss("overrun", id="b", count=6, cpu=1, end_ns=2_000_000_000)],
             "11 events overwritten on CPU 0 and 1 before 2.000 s",

@@ -218,16 +218,48 @@ def test_a_hashed_mapping_is_guessed_by_when_it_came() -> None:
 def test_a_count_below_that_of_cache_and_mappings_refutes_a_guessed_file_page() -> None:
     """An anonymous page that was migrated here has its mapping before its first rmap, as a page-cache page has."""
     guessed = [*born(), ref(1, APP, MOD, 1, 2, -1, mapping=HASHED)]
+    guess = Mark.FILE | Mark.GUESSED
 
     def kind(*events: Entry) -> int:
-        return page(replayed([*guessed, *events]))["marks"] & (Mark.ANON | Mark.FILE)
+        return page(replayed([*guessed, *events]))["marks"] & (Mark.ANON | Mark.FILE | Mark.GUESSED)
 
     assert kind(ref(2, APP, PUT, -1, 1, 0, mapping=HASHED)) == Mark.ANON
-    assert kind(ref(2, APP, PUT, -1, 1, -1, mapping=HASHED)) == Mark.FILE  # not mapped: the cache has the one
-    assert kind(ref(2, APP, MOD, 1, 2, 0, mapping=HASHED)) == Mark.FILE
-    assert kind(ref(2, APP, PUT, -1, 1, 0, names=("head",), mapping=HASHED)) == Mark.FILE
+    assert kind(ref(2, APP, PUT, -1, 1, -1, mapping=HASHED)) == guess  # not mapped: the cache has the one
+    assert kind(ref(2, APP, MOD, 1, 2, 0, mapping=HASHED)) == guess
+    assert kind(ref(2, APP, PUT, -1, 1, 0, names=("head",), mapping=HASHED)) == guess
     certain = [*cached(), ref(5, APP, PUT, -1, 1, 0, mapping=HASHED)]
     assert page(replayed(certain))["marks"] & (Mark.ANON | Mark.FILE) == Mark.FILE
+
+
+def test_a_guessed_anonymous_page_is_certain_once_its_count_is_too_low_for_the_page_cache() -> None:
+    guessed = [*born(), ref(1, APP, MOD, 1, 2, 0, mapping=HASHED)]
+
+    def kind(*events: Entry) -> int:
+        return page(replayed([*guessed, *events]))["marks"] & (Mark.ANON | Mark.FILE | Mark.GUESSED)
+
+    assert kind(ref(2, APP, PUT, -1, 1, 0, mapping=HASHED)) == Mark.ANON
+    assert kind(ref(2, APP, MOD, 1, 3, 1, mapping=HASHED)) == Mark.ANON | Mark.GUESSED
+    assert kind(ref(2, APP, PUT, -1, 1, -1, mapping=HASHED)) == Mark.ANON | Mark.GUESSED  # not mapped
+    assert kind(ref(2, APP, PUT, -1, 0, 0, mapping=HASHED)) == Mark.ANON | Mark.GUESSED  # a count of 0 tells nothing
+    assert kind(ref(2, APP, PUT, -1, 1, 0, names=("head",), mapping=HASHED)) == Mark.ANON | Mark.GUESSED
+    again = ref(3, APP, MOD, 1, 2, 0, mapping=HASHED)
+    assert kind(ref(2, APP, PUT, -1, 1, 0, mapping=HASHED), again) == Mark.ANON
+
+
+def test_the_excess_of_a_refuted_guess_is_forgotten() -> None:
+    private = ("private",)
+    file = [*born(), ref(1, APP, MOD, 1, 2, -1, mapping=HASHED)]
+    low = ref(20, APP, PUT, -1, 1, -1, names=private, mapping=HASHED)  # the cache and buffer heads: one too few
+    assert page(replayed([*file, low], watched()))["min_excess"] == -1
+    refuting = ref(30, APP, MOD, 0, 1, 0, names=private, mapping=HASHED)
+    assert page(replayed([*file, low, refuting], watched()))["min_excess"] == 0
+    swapped = ("owner_priv_1",)
+    anonymous = [*born(), ref(1, APP, MOD, 1, 2, 0, names=swapped, mapping=HASHED)]
+    low = ref(20, DRIVER, UNLESS, 1, 2, 0, names=swapped, mapping=HASHED)  # mapped, in swap, isolated: one too few
+    certain = ref(30, DRIVER, PUT, -1, 1, 0, mapping=HASHED)
+    engine = replayed([*anonymous, low, certain], watched())
+    assert page(engine)["marks"] & (Mark.ANON | Mark.GUESSED) == Mark.ANON
+    assert page(engine)["min_excess"] == -1  # it was an anonymous page's all along
 
 
 @pytest.mark.parametrize("name", ["owner_priv_1", "swapcache"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracereplay.layout.spans import Spans
 from tracereplay.model.result import Basis, Bitmap, Operation, Outcome, Phases, Request, Try, Wait
@@ -13,6 +13,14 @@ LONG_AGO_NS = -(1 << 62)  # before any event of a trace
 REASON_MEMORY_HOTPLUG = 2
 REASON_CONTIG_RANGE = 6
 REASON_LONGTERM_PIN = 7  # since 5.13
+
+
+class Moment(NamedTuple):
+    """When and where an event was recorded."""
+
+    ns: int
+    cpu: int | None
+    event: str
 
 
 @dataclass(slots=True)
@@ -53,6 +61,9 @@ class Draft:
     # When an event first showed that start_isolate_page_range() had succeeded: from then on nothing unmovable is in a
     # range that is not MIGRATE_CMA (has_unmovable_pages(), mm/page_isolation.c). None: no event shows it.
     isolated_ns: int | None = None
+    # The last failing test of the range by the page it names (fin_pfn); the sleeps for writeback by (ino, page index).
+    failed_tests: dict[int, Moment] = field(default_factory=dict)
+    writeback_sleeps: dict[tuple[int, int], Moment] = field(default_factory=dict)
     nothing_tried: bool = False  # the event of its end shows that no range was tried
     asked: bool = False  # nobody made it: an inventory of what would stand in the way
 

@@ -11,6 +11,7 @@ from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.inferred_start import inferred_end, inferred_start
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.longterm import find_longterm
+from tracereplay.attempts.moments import note_moments
 from tracereplay.attempts.offline import find_offline
 from tracereplay.attempts.waits import add_waits
 from tracereplay.layout.layout import Layout
@@ -38,6 +39,9 @@ def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Draft
     apply_log(drafts, log, layout)
     for draft in drafts[seen:]:
         _add_extent(events, layout, draft)
+    for draft in drafts:
+        if draft.tid is not None:
+            note_moments(events, draft)
     return sorted(drafts, key=lambda draft: (draft.start_ns, draft.id))
 
 

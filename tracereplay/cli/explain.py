@@ -47,8 +47,7 @@ def _cause(code: str, style: Style) -> str:
     from tracereplay.reports.explain_text import render_cause  # noqa: PLC0415
 
     cause = BY_CODE[code]
-    premises = getattr(cause, "premises", ())
-    return render_cause(code, cause.words, style, ceiling=cause.ceiling, needs=cause.needs, premises=premises)
+    return render_cause(code, cause.words, style, ceiling=cause.ceiling, needs=cause.needs, premises=cause.premises)
 
 
 def _premise(code: str, style: Style) -> str:
@@ -56,5 +55,5 @@ def _premise(code: str, style: Style) -> str:
     from tracereplay.model.premises import PREMISES  # noqa: PLC0415
     from tracereplay.reports.explain_text import render_premise  # noqa: PLC0415
 
-    causes = [cause.code for cause in CAUSES if code in getattr(cause, "premises", ())]
+    causes = [cause.code for cause in CAUSES if code in cause.premises]
     return render_premise(PREMISES[code], style, causes=causes)

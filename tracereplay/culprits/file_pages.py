@@ -21,12 +21,9 @@ def _file_name(suspect: Suspect) -> str | None:
 
 
 def _flag_evidence(suspect: Suspect, flag: str) -> Evidence:
-    return Evidence(
-        event="page_ref",
-        time_ns=suspect.last_ns,
-        tid=None,
-        cpu=None,
-        text=f"pfn {format_pfn(suspect.pfn)} flags={'|'.join(sorted(suspect.flags))}: {flag}, no event on it since",
+    """The flags of its last event: no event has changed them up to the test, or to the middle of the wait."""
+    return evidence.state_of(
+        f"pfn {format_pfn(suspect.pfn)} flags={'|'.join(sorted(suspect.flags))}: {flag}, no event on it since"
     )
 
 
@@ -43,15 +40,7 @@ def writeback(suspect: Suspect) -> list[Finding]:
     sure = named or (suspect.awaited and still)
     rows = [_flag_evidence(suspect, "under writeback")] if suspect.reasons & Reason.WRITEBACK else []
     if named:
-        rows.append(
-            Evidence(
-                event="folio_wait_writeback",
-                time_ns=None,
-                tid=suspect.draft.tid,
-                cpu=None,
-                text=f"the attempt's task sleeps for this part of the file, pfn {format_pfn(suspect.pfn)}",
-            )
-        )
+        rows.append(evidence.slept_for_writeback(suspect))
     return [
         Finding(
             shown=sure,
@@ -132,7 +121,7 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
         Finding(
             shown=sure,
             since_ns=suspect.since_alloc_ns,
-            doubt=counted and suspect.excess > 0,
+            doubt=counted and max(suspect.excess, suspect.excess_at_test) > 0,
             holder_name=_file_name(suspect),
             candidates=() if sure else ("extra_reference", "no_migration_handler"),
             held_since_ns=suspect.alloc_ns,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tracereplay.culprits.suspect import Ref, Suspect
@@ -42,7 +42,7 @@ class Finding:
     verdict: Verdict = "unknown"
     holder_verdict: Verdict = "unknown"
     premises_failed: tuple[str, ...] = ()
-    weakened_by: list[str] = field(default_factory=list)
+    weakened_by: Sequence[str] = field(default_factory=list)
 
 
 Predicate = Callable[[Suspect], list[Finding]]

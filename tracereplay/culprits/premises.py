@@ -1,7 +1,7 @@
 """The one place where a verdict is given: every premise of a claim is checked (declared in model/premises.py).
 
 Proved = all premises of the cause hold; otherwise `suggested`, with the codes of those that fail. The verdict of a
-holder rests on the premises of its cause and on those of the holder.
+holder rests on the premises of its cause, and on `whose`: that the events show it to be the holder.
 """
 
 from __future__ import annotations
@@ -11,46 +11,44 @@ from dataclasses import dataclass
 
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Ref, Suspect
-from tracereplay.replay.state import NO_EXCESS, Mark, RefKind
+from tracereplay.replay.state import NO_EXCESS, Mark, RefEnd, RefKind
 from tracereplay.schema import IrqContext
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A finding with the page it is about, and the kinds of events whose absence its cause uses."""
+    """A finding with the page it is about."""
 
     suspect: Suspect
     finding: Finding
-    absent: tuple[str, ...]
 
 
 def judge(
     suspect: Suspect,
     finding: Finding,
     premises: tuple[str, ...],
-    holder_premises: tuple[str, ...],
     absent: tuple[str, ...],
 ) -> None:
-    """Give the finding its verdicts, the premises that fail, and the losses that weaken it."""
+    """Give the finding its verdicts, the premises that fail, and the losses that weaken it.
+
+    absent -- the kinds of events whose absence its cause uses.
+    """
     if finding.shown is None:
         return
-    claim = Claim(suspect, finding, absent)
+    claim = Claim(suspect, finding)
     if finding.since_ns is not None:
-        finding.weakened_by = suspect.hiding(finding.since_ns)
+        finding.weakened_by = suspect.hiding(finding.since_ns, absent)
     failed = [code for code in premises if not CHECKS[code](claim)]
     finding.verdict = "suggested" if failed else "proved"
     if finding.holder is not None:
-        unheld = [code for code in holder_premises if code not in premises and not CHECKS[code](claim)]
-        unheld += [] if finding.holder_shown or "shown" in failed else ["shown"]
-        finding.holder_verdict = "suggested" if failed or unheld else "proved"
-        failed += unheld
+        if not finding.holder_shown and "whose" not in failed:
+            failed.append("whose")
+        finding.holder_verdict = "suggested" if failed else "proved"
     finding.premises_failed = tuple(failed)
 
 
 def _recorded(claim: Claim) -> bool:
-    if claim.finding.since_ns is None:
-        return True
-    return not claim.finding.weakened_by and not claim.suspect.run.not_recorded(claim.absent)
+    return not claim.finding.weakened_by
 
 
 def _counted(claim: Claim) -> bool:
@@ -70,14 +68,17 @@ def _sum(refs: tuple[Ref, ...]) -> int:
 def _needed(claim: Claim) -> bool:
     """No excess before these references, all of the excess theirs, and none left once they are given back."""
     suspect, refs = claim.suspect, suspect_refs(claim)
-    if not refs:  # pins that only a dump shows
+    if claim.finding.dumped:
+        return True
+    if not refs or any(0 < ref.before < NO_EXCESS for ref in refs) or suspect.excess != _sum(refs):
         return False
-    if any(0 < ref.before < NO_EXCESS for ref in refs) or suspect.excess != _sum(refs):
-        return False
-    ends = [ref.close_ns for ref in refs]
-    if any(end is None for end in ends):
-        return all(ref.before <= 0 for ref in refs)
-    last = max(end for end in ends if end is not None)
+    ends = [ref.close_ns for ref in refs if ref.close_ns is not None]
+    if len(ends) < len(refs):
+        # Still open in the ledger: then the excess has not ended either.
+        return suspect.clear_ns is None and all(ref.before <= 0 for ref in refs)
+    if any(ref.end == RefEnd.COUNT for ref in refs):
+        return False  # it ended unseen, perhaps before the test
+    last = max(ends)
     gone = suspect.end_ns is not None and suspect.end_ns <= last
     return gone or (suspect.clear_ns is not None and suspect.clear_ns <= last)
 

@@ -86,6 +86,7 @@ def _held_by(suspect: Suspect, refs: tuple[Ref, ...]) -> Finding:
         evidence=[
             *evidence.allocated(suspect),
             *(row for ref in refs for row in evidence.taken(suspect, ref)),
+            *evidence.exited(suspect, refs),
             evidence.counted(suspect),
             *evidence.tried(suspect),
             *evidence.logged(suspect),
@@ -103,7 +104,10 @@ def releaser(suspect: Suspect, refs: tuple[Ref, ...]) -> Task | None:
 
 def longterm_pins(suspect: Suspect) -> list[Finding]:
     """pin_longterm: a pin whose stack names a user of FOLL_LONGTERM. Duration alone does not show it."""
-    return [finding for finding in held_references(suspect) if _longterm(suspect, finding)]
+    found = [finding for finding in held_references(suspect) if _longterm(suspect, finding)]
+    for finding in found:
+        finding.candidates = ()
+    return found
 
 
 def short_pins(suspect: Suspect) -> list[Finding]:
@@ -209,6 +213,7 @@ def dumped_pins(suspect: Suspect) -> list[Finding]:
     return [
         Finding(
             shown=False,
+            dumped=True,
             candidates=("pin_longterm", "extra_reference"),
             mechanism="FOLL_PIN",
             released_ns=suspect.end_ns,

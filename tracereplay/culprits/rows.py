@@ -156,7 +156,13 @@ def _culprit(run: list[Row]) -> Culprit:
         held_since_ns=min(since, default=None),
         released_ns=max(released, default=None),
         release=first.released,
-        weakened_by=sorted({name for row in run for name in row.finding.weakened_by}),
+        weakened_by=_weakened_by(run),
         evidence=evidence,
         capture_next=_capture_next(first),
     )
+
+
+def _weakened_by(run: list[Row]) -> list[str]:
+    """The losses of all rows, each named once."""
+    lists = {id(row.finding.weakened_by): row.finding.weakened_by for row in run}  # pages of a run share theirs
+    return sorted(set[str]().union(*lists.values()))

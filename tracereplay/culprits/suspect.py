@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.draft import Draft, Moment
 from tracereplay.culprits.log_pages import NO_PFN
 from tracereplay.layout.layout import Layout
+from tracereplay.loss_index import LossIndex
 from tracereplay.losses import Loss
 from tracereplay.model.result import Allocation, File, Task
 from tracereplay.replay.engine import Engine
@@ -44,6 +45,7 @@ class Ref:
     shared_ns: int | None = None
     irq: IrqContext = IrqContext.TASK
     close_irq: IrqContext = IrqContext.TASK
+    close_cpu: int | None = None
 
     def met_by(self, time_ns: int) -> bool:
         """Whether an attempt had come to the page by then, while the reference was open."""
@@ -79,8 +81,9 @@ class Run:
     snapshot: PageWords | None = None  # the pages' flags, where there is no trace
     stack_of: Callable[[int, int, int], tuple[str, ...] | None] = lambda _ns, _cpu, _tid: None
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
+    exit_of: Callable[[int, int, int], Moment | None] = lambda _tid, _since_ns, _until_ns: None
     comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
-    recorded: frozenset[str] | None = None  # kinds of events that occur in the trace; None: not known
+    _loss_indexes: dict[tuple[str, ...], LossIndex] = field(default_factory=dict)  # by kinds of events
 
     def task(self, tid: int | None, time_ns: int | None = None) -> Task | None:
         """The task with its name, at a time where one is given; pid only where a listing has it."""
@@ -97,10 +100,6 @@ class Run:
     def is_user(self, tid: int, time_ns: int | None = None) -> bool:
         """Whether the task is known to be a user's."""
         return is_user_task(tid, self.name_of(tid, time_ns))
-
-    def not_recorded(self, names: Sequence[str]) -> list[str]:
-        """Those of these kinds of events that the trace does not have."""
-        return [] if self.recorded is None else [name for name in names if name not in self.recorded]
 
     def dump_of(self, pfn: int, draft: Draft) -> Mapping[str, Any] | None:
         """The kernel's dump of the page printed during the attempt, by its task where the line tells.
@@ -119,9 +118,12 @@ class Run:
         rows = self.migrate_failures.get(pfn, ()) if draft.basis == "log" else ()
         return next((row for row in rows if row["kind"] != "soft_offline"), None)
 
-    def hiding(self, start_ns: int, end_ns: int) -> list[str]:
-        """Losses that may have hidden events in this interval."""
-        return [name for name, loss in self.losses if loss.kind.hides_events and loss.touches(start_ns, end_ns)]
+    def hiding(self, start_ns: int, end_ns: int, names: Sequence[str]) -> Sequence[str]:
+        """Losses that may have hidden events of these kinds in this interval."""
+        kinds = tuple(names)
+        if kinds not in self._loss_indexes:
+            self._loss_indexes[kinds] = LossIndex((name, loss) for name, loss in self.losses if loss.may_hide(kinds))
+        return self._loss_indexes[kinds].touching(start_ns, end_ns)
 
 
 @dataclass(slots=True)
@@ -196,6 +198,15 @@ class Suspect:
         return max(self.confirmed, self.min_excess) if self.pending else self.confirmed
 
     @property
+    def excess_at_test(self) -> int:
+        """The same by its count at the last probe alone; of a small page of a file.
+
+        Off the LRU somebody has isolated it, and keeps a reference for that.
+        """
+        isolated = max(self.own, 0 if "lru" in self.flags else 1)
+        return self.count - isolated - (self.mapcount + 1) - 1 - ("private" in self.flags)
+
+    @property
     def owner(self) -> Mapping[str, Any] | None:
         """Its page_owner record, where the trace did not see its allocation and the record is not of a later life."""
         row = None if self.marks & Mark.BORN else self.run.owners.get(self.pfn)
@@ -258,9 +269,9 @@ class Suspect:
         """Whether it lies in a CMA area."""
         return self.draft.operation == "cma_alloc" or self.run.layout.area_of(self.pfn) is not None
 
-    def hiding(self, since_ns: int | None = None) -> list[str]:
-        """Losses that may have hidden events between `since_ns` (the attempt's start) and the last probe."""
-        return self.run.hiding(self.draft.start_ns if since_ns is None else since_ns, self.last_ns)
+    def hiding(self, since_ns: int, names: Sequence[str]) -> Sequence[str]:
+        """Losses that may have hidden events of these kinds between `since_ns` and the last probe."""
+        return self.run.hiding(since_ns, self.last_ns, names)
 
 
 def suspects_of(engine: Engine, run: Run, drafts: Sequence[Draft]) -> dict[int, list[Suspect]]:
@@ -399,6 +410,7 @@ def _ref(row: np.void) -> Ref:
         _time(row["shared_ns"]),
         IrqContext(int(row["irq"])),
         IrqContext(int(row["close_irq"])),
+        None if row["close_ns"] < 0 else int(row["close_cpu"]),
     )
 
 

@@ -7,7 +7,7 @@ words are in model/explain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -15,6 +15,7 @@ from tracereplay.culprits import at_rest, file_pages, kernel_pages, log_verdicts
 from tracereplay.culprits.finding import Finding, Predicate
 from tracereplay.culprits.premises import judge
 from tracereplay.culprits.suspect import Suspect
+from tracereplay.losses import EVENTS_NOT_RECORDED, Loss
 from tracereplay.model.explain import EXPLANATIONS, Explanation
 from tracereplay.model.result import Verdict
 
@@ -53,7 +54,6 @@ class Cause:
     code: str
     obstacle: Obstacle
     premises: tuple[str, ...] = ()
-    holder_premises: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     predicate: Predicate | None = None
@@ -105,7 +105,7 @@ CAUSES: tuple[Cause, ...] = (
         Obstacle.NATURE,
         PAGE_STATE,
         needs=("mm_page_alloc",),
-        absent=("mm_page_free", "mm_filemap_add_to_page_cache"),
+        absent=("mm_page_alloc", "mm_page_free", "mm_filemap_add_to_page_cache"),
         predicate=kernel_pages.unmovable_allocation,
         at_rest=at_rest.unmovable_allocation,
     ),
@@ -219,7 +219,7 @@ def decide(suspect: Suspect) -> list[tuple[Cause, Finding]]:
     else:
         found = _found(suspect)
     for cause, finding in found:
-        judge(suspect, finding, cause.premises, cause.holder_premises, cause.absent)
+        judge(suspect, finding, cause.premises, cause.absent)
     return found
 
 
@@ -250,6 +250,18 @@ def _explained(cause: Cause, met: set[Obstacle], suspect: Suspect) -> bool:
     if cause.code == "extra_reference":
         return bool(met) and (suspect.excess <= 1 or Obstacle.CACHE in met)
     return False
+
+
+# Recorded with an event that is rare: where it occurs, so would the other.
+RECORDED_WITH = {"mm_filemap_add_to_page_cache": "mm_filemap_delete_from_page_cache"}
+
+
+def events_not_recorded(recorded: Collection[str]) -> list[Loss]:
+    """A loss for each kind of event whose absence some cause uses, where others of its group are in the trace."""
+    groups = [cause.absent for cause in CAUSES if any(name in recorded for name in cause.absent)]
+    names = dict.fromkeys(name for group in groups for name in group)
+    missing = [name for name in names if name not in recorded and RECORDED_WITH.get(name) not in recorded]
+    return [Loss(EVENTS_NOT_RECORDED, detail=name) for name in missing]
 
 
 def not_checkable(events: Sequence[str]) -> list[tuple[str, str]]:

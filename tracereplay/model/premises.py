@@ -45,7 +45,7 @@ PREMISES: dict[str, Premise] = {
             "counted",
             "The page's count can be checked: the counts of its events agree, and its mappings are known.",
             "A count that contradicts the one before, or a large folio of which only parts are mapped.",
-            "its reference counts contradict one another",
+            "its reference count cannot be checked",
         ),
         Premise(
             "needed",

@@ -12,6 +12,7 @@ from tracereplay.compiled import inlined, njit
 from tracereplay.replay.file_kernels import SLOTS_PER_KEY, do_cache_add, learn_mapping
 from tracereplay.replay.ledger_kernels import (
     I64,
+    INTERRUPT,
     MOD,
     NONE,
     Memory,
@@ -210,7 +211,10 @@ def do_ref(
         page.mapcount += 1  # read before the rmap was updated
     after = excess_of(refs, masks, page)
     page.min_excess = min(page.min_excess, after)
-    if 0 < after < NO_EXCESS and change <= 0:
+    # Tasks that exit unmap first and put later, several at once: what a page-cache page shows then is no excess, and
+    # a get that became a mapping unseen (fault-around, 7.2) must not look held.
+    unmapping = remapped < 0 and page.marks & FILE
+    if 0 < after < NO_EXCESS and change <= 0 and not unmapping:
         confirm_refs(refs, page, stamp, after)
     if page.suspect != NONE:
         settle_suspects(suspects, masks, page, stamp, before, after)
@@ -272,9 +276,10 @@ def replay(
             continue
         if OP_SET <= what <= OP_UNFREEZE:
             isolating = attempting = False
-            for isolator in range(len(isolators)):
-                if isolators[isolator, 0] == stamp.tid:
-                    isolating, attempting = True, isolators[isolator, 1] != 0
+            if stamp.irq != INTERRUPT:  # what an interrupt does is not done by the task that it interrupts
+                for isolator in range(len(isolators)):
+                    if isolators[isolator, 0] == stamp.tid:
+                        isolating, attempting = True, isolators[isolator, 1] != 0
             do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating, attempting)
         elif what == OP_ALLOC:
             do_alloc(pages, sections, suspects, refs, tally, pfn, order, args[i, A_FLAGS] & 0xFFFFFFFF, stamp)
