@@ -27,9 +27,9 @@ from tracereplay.parsers.page_flag_bits import page_flag_bits
 from tracereplay.parsers.perf_data_blocks import Records
 from tracereplay.parsers.perf_data_columns import EventColumns
 from tracereplay.parsers.perf_data_events import RAW, STACK_FORMAT, Events
-from tracereplay.parsers.perf_data_header import ARCH, CLOCKS, DIR_FORMAT, OSRELEASE, read_header
+from tracereplay.parsers.perf_data_header import ARCH, CLOCKS, DIR_FORMAT, OSRELEASE, TRACING_DATA, read_header
 from tracereplay.parsers.perf_data_kernels import BAD, SAMPLES, STACKS
-from tracereplay.parsers.perf_data_pipe import take_header_records
+from tracereplay.parsers.perf_data_pipe import take_header_records, take_tracing_records
 from tracereplay.parsers.perf_data_rows import RowReader, Wanted
 from tracereplay.parsers.perf_data_scan import Scan, scan
 from tracereplay.parsers.ring_buffer import IDS
@@ -63,6 +63,8 @@ class PerfDataReader:
         if header.is_pipe:
             records.announced_end = records.end  # a pipe announces nothing
             take_header_records(records, header)
+        elif TRACING_DATA not in header.features and any(attr.is_tracepoint for attr in header.attrs):
+            take_tracing_records(records, header)
         if not header.attrs:
             raise InputError("it describes no events", advice="copy the file again, or record again")
         header.name_attrs()
@@ -249,6 +251,7 @@ class PerfDataReader:
         """Samples that cannot be read, and events of which only every nth was recorded."""
         losses = []
         without_format: dict[str, int] = {}
+        without_raw: dict[str, int] = {}
         for attr, name, total in zip(self._events.attrs, self._events.names, found.totals.tolist(), strict=False):
             told = name or f"event id {attr.config}"
             if total[BAD]:
@@ -258,8 +261,12 @@ class PerfDataReader:
             if attr.is_tracepoint and total[SAMPLES] and (attr.freq or attr.sample_period > 1):
                 losses.append(Loss("lost_events", detail=f"{told} was sampled, not recorded each time"))
             if attr.is_tracepoint and total[SAMPLES] and not attr.sample_type & RAW:
-                losses.append(Loss("bad_record", total[SAMPLES], detail=f"{told} was recorded without its fields"))
+                without_raw[told] = without_raw.get(told, 0) + total[SAMPLES]
         losses += [Loss("unknown_event_id", count, detail=told) for told, count in sorted(without_format.items())]
+        if without_raw:
+            losses.append(
+                Loss("fields_not_recorded", sum(without_raw.values()), detail=", ".join(sorted(without_raw)[:20]))
+            )
         if unknown := int(found.totals[-1, BAD]):
             losses.append(Loss("unknown_event_id", unknown, detail="samples of events that the file does not describe"))
         return losses

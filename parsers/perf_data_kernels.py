@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 HEADER_BYTES = 8
 SAMPLE = 9
 MAX_TID = 1 << 22  # PID_MAX_LIMIT
-MAX_CPU = (1 << 16) - 1
+MAX_CPU = (1 << 16) - 1  # also stands for a CPU that a sample does not tell
+# Types from here on are simpleperf's own (SIMPLE_PERF_RECORD_TYPE_START): `misc` is the high half of their size.
+CUSTOM_TYPES = 32768
+CUSTOM = 256  # place of all of them in the tables of types
 
 # `tables`, int64[...]: all that is known of the events, in one array, since every array handed from kernel to kernel
 # costs time at every record. It begins with what all records share. ID_AT -- where a sample's id lies, -1 = it has
@@ -110,7 +113,7 @@ def _size(words: U32, at: Int, big: Int) -> Int:
 def cut_block(words: U32, at: Int, end: Int, limit: Int, big: Int, breaks: U8) -> tuple[Int, Int]:
     """(end of the last whole record that begins before at + limit, why it stopped there).
 
-    breaks uint8[256] -- 1: stop before a record of this type.
+    breaks uint8[257] -- 1: stop before a record of this type; the last: of a type that is none of perf's.
     """
     begin = at
     while True:
@@ -121,10 +124,10 @@ def cut_block(words: U32, at: Int, end: Int, limit: Int, big: Int, breaks: U8) -
         if at + HEADER_BYTES > end:
             return at, RECORD_CUT
         size = _size(words, at, big)
-        if size < HEADER_BYTES:
-            return at, BAD_SIZE
         kind = _half(words, at, big)
-        if kind < 256 and breaks[kind]:
+        if size < HEADER_BYTES and not (kind >= CUSTOM_TYPES and breaks[CUSTOM]):
+            return at, BAD_SIZE
+        if (kind < 256 and breaks[kind]) or (kind >= CUSTOM_TYPES and breaks[CUSTOM]):
             return at, AT_BREAK
         if at + size > end:
             return at, RECORD_CUT
@@ -368,7 +371,7 @@ def scan_block(
             else:
                 event, raw_at, _raw_bytes, _frames_at, frames = _sample(words, at, size, tables)
                 row = EVENTS_AT + event * EVENT_FIELDS
-                cpu = np.int64(0)
+                cpu = np.int64(MAX_CPU)
                 time = np.int64(0)
                 tid = np.int64(MAX_TID)
                 good = raw_at >= 0
@@ -493,7 +496,7 @@ def list_samples(
                 at += size
                 continue
             row = EVENTS_AT + event * EVENT_FIELDS
-            cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else np.int64(0)
+            cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else np.int64(MAX_CPU)
             time = _whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else np.int64(0)
             time += add_ns
             tid = np.int64(0xFFFFFFFF)

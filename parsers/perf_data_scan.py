@@ -197,5 +197,7 @@ class _Scanner:
 
     def finish(self) -> None:
         """Losses, once all files are read."""
+        # samples without a CPU say nothing of any
+        self.found.cpu_first[kernels.MAX_CPU], self.found.cpu_last[kernels.MAX_CPU] = _NS_MAX, -1
         self.found.cpus = frozenset(self._losses.cpu_of_id.values())
         self.found.losses += self._losses.result(self.found.cpu_last)

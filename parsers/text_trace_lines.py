@@ -54,6 +54,11 @@ LOST = re.compile(r"[\s/*>|]*CPU:(\d{1,4}) \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?:
 BUFFER_STARTED = re.compile(r"#+ CPU (\d{1,4}) buffer started #+", re.ASCII)
 ENTRIES = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})(?: +#P:(\d{1,5}))?", re.ASCII)
 CPUS = re.compile(r"cpus=(\d{1,5})\s*$", re.ASCII)
+# What people paste around a trace: prompts, fences, lines of a kernel log, words. Damage keeps signs of an event.
+PROSE = re.compile(r"\s*(?:[>|] ?)*(?:\S*[\w~/\])][#$] |[#$] |```|(?:<\d{1,3}>)?\[ *\d+\.\d+\]|\[\.\.\.\])", re.ASCII)
+SIGNS = re.compile(
+    r"\s*\w+=\S|.*\w=\S.* \w+=\S|.*(?:\[\d{3,4}\]|\d\.\d{6}|EVENTS|[^\x20-\x7e\t]|\b[a-z]+_[a-z_]+: |<-)", re.ASCII
+)
 EMPTY = re.compile(r"CPU (\d{1,4}) is empty\s*$", re.ASCII)
 NO_EVENT = re.compile(r"\s*$|\s*#|version = |CPU \d+ is empty|cpus=")
 LATENCY_TRACE = re.compile(r"# \S+ latency trace v\S+ on (\S+)")
@@ -106,6 +111,7 @@ class LineBlock:
     ticks: bool = False  # bare integers, whose unit text does not tell (counter, x86-tsc; boot in trace-cmd 3.1)
     lost: list[LostMark] = field(default_factory=list)
     odd: list[int] = field(default_factory=list)  # places of lines that were not understood
+    prose: list[int] = field(default_factory=list)  # places of lines that are no part of a trace
     overwritten: int | None = None  # entries written but no longer in the buffer
     cpus: int | None = None
     empty: Sequence[int] = ()  # CPUs of which the text says that they recorded nothing
@@ -124,8 +130,8 @@ def take_lines(plain: PlainLines) -> LineBlock:
         if found.rows:
             block, places = _merged(block, places, *found.block())
         block.lost = [replace(mark, row=int(np.searchsorted(places, mark.row))) for mark in found.lost]
-        block.odd, block.overwritten, block.cpus, block.kernel = found.odd, found.overwritten, found.cpus, found.kernel
-        block.empty = found.empty
+        block.odd, block.prose, block.empty = found.odd, found.prose, found.empty
+        block.overwritten, block.cpus, block.kernel = found.overwritten, found.cpus, found.kernel
         if found.frames:
             frame_lines = np.concatenate([frame_lines, np.array([number for number, _ in found.frames], np.int64)])
             order = np.argsort(frame_lines, kind="stable")
@@ -195,6 +201,7 @@ class OtherLines:
     frames: list[tuple[int, str]] = field(default_factory=list)
     lost: list[LostMark] = field(default_factory=list)  # with the number of their line for a row
     odd: list[int] = field(default_factory=list)
+    prose: list[int] = field(default_factory=list)
     overwritten: int | None = None
     cpus: int | None = None
     empty: list[int] = field(default_factory=list)
@@ -243,8 +250,13 @@ def read_lines(lines: Iterable[tuple[int, str]]) -> OtherLines:
             found.rows.append((number, row))
             found.odd.append(number)
         elif not _tells(found, number, line) and not NO_EVENT.match(line):
-            found.odd.append(number)
+            (found.prose if is_prose(line) else found.odd).append(number)
     return found
+
+
+def is_prose(line: str) -> bool:
+    """Whether a line that tells of no event is no damaged one either."""
+    return PROSE.match(line) is not None or SIGNS.match(line) is None
 
 
 def _torn(row: EventLine) -> str | None:

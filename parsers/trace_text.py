@@ -51,6 +51,7 @@ class Scan:
     kernel: str | None = None
     odd_lines: int = 0
     first_odd: int | None = None
+    first_prose: int | None = None
 
 
 class TextTraceReader:
@@ -187,16 +188,20 @@ class TextTraceReader:
             scan.odd_lines += len(block.odd)
             if block.odd and scan.first_odd is None:
                 scan.first_odd = number + block.odd[0]
+            if block.prose and scan.first_prose is None:
+                scan.first_prose = number + block.prose[0]
             scan.cpus = block.cpus or scan.cpus
             scan.kernel = block.kernel or scan.kernel
             losses.take(block)
             if len(block):
                 builder.check(block)
                 _count(scan, block)
-        if not scan.by_event:
-            where = f"line {scan.first_odd} is no trace event" if scan.first_odd else "there is no event in it"
+        lost = losses.result(self._recorded_cpus(scan), ticks=scan.ticks)
+        if not scan.by_event and not lost and not shapes_of(self.path).graph:
+            first = min((line for line in (scan.first_odd, scan.first_prose) if line is not None), default=None)
+            where = f"line {first} is no trace event" if first else "there is no event in it"
             raise InputError(where, path=self.path, advice=ADVICE)
-        self._losses += losses.result(self._recorded_cpus(scan), ticks=scan.ticks)
+        self._losses += lost
         if scan.odd_lines:
             self._losses.append(Loss("unparsed_line", scan.odd_lines, detail=f"the first is line {scan.first_odd}"))
         for name, count in sorted(builder.unreadable.items()):

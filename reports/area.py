@@ -32,7 +32,8 @@ def _spans(attempt: Attempt) -> Iterator[tuple[int, int]]:
     for run in attempt.map:
         yield run.start_pfn, run.start_pfn + run.pages
     for culprit in attempt.culprits:
-        yield culprit.start_pfn, culprit.start_pfn + culprit.pages
+        if culprit.start_pfn is not None:
+            yield culprit.start_pfn, culprit.start_pfn + culprit.pages
 
 
 def spread(runs: Iterable[tuple[int, int, str]], low: int, cell_pages: int, cells: int) -> list[Counter[str]]:
@@ -68,7 +69,7 @@ def state_runs(attempt: Attempt, map_try: int | None = None) -> Iterator[tuple[i
 def culprit_runs(attempt: Attempt, map_try: int | None = None) -> Iterator[tuple[int, int, str]]:
     """The pages of each culprit by cause; if a try is given, as its map has them."""
     if map_try is None:
-        return ((c.start_pfn, c.pages, c.cause) for c in attempt.culprits)
+        return ((c.start_pfn, c.pages, c.cause) for c in attempt.culprits if c.start_pfn is not None)
     causes = {c.id: c.cause for c in attempt.culprits}
     at_try = (m for m in attempt.map if m.try_index == map_try and m.culprit_id in causes)
     return ((m.start_pfn, m.pages, causes[m.culprit_id or ""]) for m in at_try)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
-from tracereplay.reports.culprit_groups import Group, group_culprits
+from tracereplay.reports.culprit_groups import Group, group_culprits, is_only_listed
 from tracereplay.reports.holder_wording import whose
 from tracereplay.reports.inventory_wording import fit_says, nothing_found
 from tracereplay.reports.premise_wording import why
-from tracereplay.reports.wording import count, join_runs, listing, moment, pfn_span, task_name
+from tracereplay.reports.wording import count, listing, moment, pfn_span, task_name
 from tracereplay.units import format_bytes, format_duration
 
 VERDICT_GROUPS = 3
@@ -49,7 +49,7 @@ def headline_word(attempt: Attempt) -> str:
 
 def headline(attempt: Attempt, page_size: int | None) -> str:
     """`cma_alloc "reserved", 65,520 pages (255.9 MiB), by cma-driver (149)`."""
-    what: str = attempt.operation
+    what: str = "an operation that the log does not name" if attempt.operation == "unknown" else attempt.operation
     if attempt.area is not None:
         what += f" {attempt.area}" if attempt.operation == "memory_offline" else f' "{attempt.area}"'
     requested = ""
@@ -57,6 +57,8 @@ def headline(attempt: Attempt, page_size: int | None) -> str:
     if request.pages is not None:
         size = f" ({format_bytes(request.pages * page_size)})" if page_size else ""
         requested = f", {count(request.pages, 'page')}{size}"
+    elif request.pages_at_most is not None:
+        requested = f", at most {count(request.pages_at_most, 'page')}"
     elif request.start_pfn is not None and request.end_pfn is not None:
         requested = f", PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}"
     return f"{what}{requested}" + ("" if attempt.inventory else f", by {task_name(attempt.task)}")
@@ -68,8 +70,9 @@ def ending(attempt: Attempt, unit: str) -> str:
         when = f"at {moment(attempt.start_ns, unit)}" if attempt.end_ns is not None else "when the snapshot was taken"
         return f"what would block migration, were the range requested {when}"
     took = []
-    if attempt.end_ns is not None and attempt.end_ns > attempt.start_ns and unit == "ns":
-        took.append(format_duration(attempt.end_ns - attempt.start_ns))
+    start_ns, end_ns = attempt.start_ns, attempt.end_ns
+    if start_ns is not None and end_ns is not None and end_ns > start_ns and unit == "ns":
+        took.append(format_duration(end_ns - start_ns))
     if len(attempt.tries) > 1:
         took.append(count(len(attempt.tries), "try", "tries"))
     after = f" after {listing(took)}" if took else ""
@@ -81,7 +84,72 @@ def ending(attempt: Attempt, unit: str) -> str:
     for wait in attempt.waits:
         waited[wait.kind] = waited.get(wait.kind, 0) + wait.end_ns - wait.start_ns
     waits = [f"{format_duration(ns)} {_WAITS[kind]}" for kind, ns in waited.items()] if unit == "ns" else []
-    return f"began at {moment(attempt.start_ns, unit)}, {how}" + (f"; it waited {listing(waits)}" if waits else "")
+    return f"{_began(attempt, unit)}, {how}" + (f"; it waited {listing(waits)}" if waits else "")
+
+
+def _began(attempt: Attempt, unit: str) -> str:
+    """When it began: since boot, else by the wall clock of the log, else by the line."""
+    if attempt.start_ns is not None:
+        began = f"began at {moment(attempt.start_ns, unit)}"
+        return began + (f" ({attempt.wall_clock})" if attempt.wall_clock else "")
+    line = f"line {attempt.log_line} of the log" if attempt.log_line is not None else "at an unknown time"
+    return f"{attempt.wall_clock}, {line}" if attempt.wall_clock else line
+
+
+def when_of(attempt: Attempt, unit: str) -> str:
+    """Its start in a word: since boot, by the log's wall clock, or the line."""
+    if attempt.start_ns is None and attempt.log_line is not None:
+        return attempt.wall_clock or f"line {attempt.log_line}"
+    return moment(attempt.start_ns, unit)
+
+
+def asked_range(attempt: Attempt, page_size: int | None) -> str | None:
+    """The range of an offline, as page frames and as the log and lsmem spell addresses; None where it is not told."""
+    request = attempt.request
+    if attempt.operation != "memory_offline" or attempt.inventory:
+        return None
+    told = []
+    low, high = request.start_address, request.end_address
+    if request.start_pfn is not None and request.end_pfn is not None:
+        told.append(f"PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}")
+        if low is None and page_size is not None:
+            low, high = request.start_pfn * page_size, request.end_pfn * page_size
+    if low is not None:
+        told.append(f"[mem {low:#x}-{high - 1:#x}]" if high is not None else f"memory at {low:#x}")
+    return f"range {', '.join(told)}" if told else None
+
+
+def tried_ranges(attempt: Attempt, limit: int | None) -> str | None:
+    """The ranges that were busy, of a call that only a log shows; None where none is told."""
+    if attempt.log_line is None or attempt.operation == "memory_offline":
+        return None
+    spans = [(t.start_pfn, t.end_pfn - t.start_pfn) for t in attempt.tries if t.start_pfn is not None and t.end_pfn]
+    if not spans:
+        return None
+    shown = [pfn_span(start, pages) for start, pages in spans[:limit]]
+    more = f" and {count(len(spans) - len(shown), 'more range')}" if len(spans) > len(shown) else ""
+    return f"busy: PFN {', '.join(shown)}{more}"
+
+
+def bitmap_says(attempt: Attempt) -> str | None:
+    """The area's bitmap after the failure, where the log lists it."""
+    bitmap = attempt.bitmap
+    if bitmap is None:
+        return None
+    longest = f", the longest free run {count(bitmap.largest_run, 'page')}" if bitmap.largest_run is not None else ""
+    fits = {True: "; a run that holds the request was free", False: "; none holds the request", None: ""}[bitmap.fits]
+    return f"of {count(bitmap.total_pages, 'page')} of the area {bitmap.free_pages:,} were free{longest}{fits}"
+
+
+def not_excluded(attempt: Attempt) -> str | None:
+    """Other causes that are possible, most likely first."""
+    return f"not excluded: {', '.join(attempt.candidates)}" if attempt.candidates else None
+
+
+def log_facts(attempt: Attempt, page_size: int | None, limit: int | None) -> list[str]:
+    """What a log tells of an attempt beyond its outcome, a line each."""
+    facts = (asked_range(attempt, page_size), tried_ranges(attempt, limit), bitmap_says(attempt), not_excluded(attempt))
+    return [fact for fact in facts if fact is not None]
 
 
 def more_attempts(left_out: Sequence[tuple[Attempt, Sequence[Attempt]]]) -> str:
@@ -123,14 +191,15 @@ def pages_by_effect(attempt: Attempt) -> str:
     """How many pages did what; each page is counted once per effect."""
     said = []
     for effect in _EFFECTS:
-        runs = [(c.start_pfn, c.pages) for c in attempt.culprits if c.effect == effect]
-        pages = sum(pages for _, pages in join_runs(runs))
+        pages = Group([c for c in attempt.culprits if c.effect == effect]).pages
         if pages:
             said.append(f"{count(pages, 'page')} {_did(effect, attempt)}")
     return listing(said) if said else ""
 
 
 def _did(effect: str, attempt: Attempt) -> str:
+    if effect == "would_block" and all(is_only_listed(c) for c in attempt.culprits if c.effect == effect):
+        return "of the range were in use when page_owner was read"
     return "would block migration" if attempt.inventory else _EFFECTS[effect]
 
 

@@ -8,7 +8,7 @@ from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.holder_wording import is_same_task, story
 from tracereplay.reports.premise_wording import why
 from tracereplay.reports.tracer_wording import is_tracer, tracer_note
-from tracereplay.reports.wording import clock_unit, file_name, join_runs, task_name
+from tracereplay.reports.wording import clock_unit, count, file_name, join_runs, pfn_spans, task_name
 from tracereplay.units import format_duration
 
 _EFFECTS = ("blocked", "delayed", "would_block")
@@ -28,12 +28,22 @@ class Group:
     @property
     def pages(self) -> int:
         """Pages of all, each counted once."""
-        return sum(pages for _, pages in join_runs(self.runs))
+        named = sum(pages for _, pages in join_runs(self.runs))
+        return named + sum(c.pages for c in self.culprits if c.start_pfn is None)
 
     @property
     def runs(self) -> list[tuple[int, int]]:
-        """(start_pfn, pages) of each."""
-        return [(c.start_pfn, c.pages) for c in self.culprits]
+        """(start_pfn, pages) of each whose page frames are known."""
+        return [(c.start_pfn, c.pages) for c in self.culprits if c.start_pfn is not None]
+
+    def where(self, limit: int | None) -> str:
+        """Page frames, at most `limit` runs (None: all); addresses of struct pages where a log shows only these."""
+        addresses = [c.page_address for c in self.culprits if c.start_pfn is None and c.page_address is not None]
+        named = [pfn_spans(self.runs, limit)] if self.runs else []
+        if addresses:
+            more = f" and {count(len(addresses[limit:]), 'more')}" if limit is not None and addresses[limit:] else ""
+            named.append("struct page " + ", ".join(addresses[:limit]) + more)
+        return ", ".join(named) if named else "PFN not told"
 
 
 def group_culprits(culprits: list[Culprit], *, each: bool = False) -> list[Group]:
@@ -53,7 +63,7 @@ def _key(c: Culprit) -> object:
 
 def _rank(group: Group) -> tuple[bool, int, int, int]:
     primary = any(c.primary for c in group.culprits)
-    return (not primary, _EFFECTS.index(group.first.effect), -group.pages, group.first.start_pfn)
+    return (not primary, _EFFECTS.index(group.first.effect), -group.pages, group.first.start_pfn or 0)
 
 
 def sentence(group: Group, attempt: Attempt, result: Result) -> str:
@@ -70,7 +80,7 @@ def sentence(group: Group, attempt: Attempt, result: Result) -> str:
         waited = [member.delay_ns for member in group.culprits if member.delay_ns is not None]
         how_long = f" {format_duration(max(waited))}" if waited and unit == "ns" else ""
         parts.append(f"the attempt waited{how_long} for it")
-    if c.effect == "would_block" and not attempt.inventory:
+    if c.effect == "would_block" and not attempt.inventory and not is_only_listed(c):
         parts.append("not reached: above the first blocking page")
     if c.cause in ("unknown", "extra_reference") and c.candidates:
         parts.append("not excluded: " + ", ".join(c.candidates))
@@ -82,3 +92,8 @@ def sentence(group: Group, attempt: Attempt, result: Result) -> str:
 def _tracer(attempt: Attempt) -> str:
     others = [g for g in group_culprits(attempt.culprits) if not is_tracer(g.first) and g.first.effect != "delayed"]
     return tracer_note(others[0].culprits if others else ())
+
+
+def is_only_listed(c: Culprit) -> bool:
+    """Whether nothing but page_owner shows it: in use then, not met by the attempt."""
+    return bool(c.evidence) and all(row.event == "page_owner" for row in c.evidence)

@@ -19,6 +19,7 @@ from tracereplay.reports.attempt_wording import (
     ending,
     headline,
     headline_word,
+    log_facts,
     more_attempts,
     page_size_bytes,
     pages_of_last_try,
@@ -38,7 +39,7 @@ from tracereplay.reports.selection import (
     representatives,
 )
 from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import clock_unit, count, pfn_spans
+from tracereplay.reports.wording import clock_unit, count
 
 if TYPE_CHECKING:
     import jinja2
@@ -131,10 +132,10 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
             ending(attempt, unit),
             *filter(None, [pages_of_last_try(attempt)]),
             *inventory_lines(attempt),
+            *log_facts(attempt, page_size_bytes(result), MAX_RUNS),
         ],
         "groups": [
-            (g, count(g.pages, "page"), pfn_spans(g.runs, MAX_RUNS), sentence(g, attempt, result))
-            for g in groups[:MAX_GROUPS]
+            (g, count(g.pages, "page"), g.where(MAX_RUNS), sentence(g, attempt, result)) for g in groups[:MAX_GROUPS]
         ],
         "more_groups": len(groups) - MAX_GROUPS,
         "like_it": len(like_it),

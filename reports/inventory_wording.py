@@ -71,7 +71,7 @@ def _fitting(one: FitRange) -> str:
 
 def _blocked(one: FitRange, attempt: Attempt) -> str:
     named = [c for c in attempt.culprits if c.id in set(one.culprit_ids)]
-    said = [f"{c.cause} at {pfn_span(c.start_pfn, c.pages)}" for c in named[:BLOCKERS_NAMED]]
+    said = [f"{c.cause} at {pfn_span(c.start_pfn or 0, c.pages)}" for c in named[:BLOCKERS_NAMED]]
     if len(named) > BLOCKERS_NAMED:
         said.append(f"{len(named) - BLOCKERS_NAMED} more")
     if one.given_out:

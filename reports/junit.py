@@ -14,6 +14,7 @@ from tracereplay.reports.attempt_wording import (
     ending,
     headline,
     headline_word,
+    log_facts,
     page_size_bytes,
     pages_of_last_try,
     verdict,
@@ -24,7 +25,7 @@ from tracereplay.reports.input_wording import loss_sentences
 from tracereplay.reports.inventory_wording import inventory_lines
 from tracereplay.reports.selection import is_notable
 from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import clock_unit, count, pfn_spans
+from tracereplay.reports.wording import clock_unit, count
 from tracereplay.units import NS_PER_S
 
 _FAILURES = ("failed", "interrupted")
@@ -81,9 +82,10 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
     stacks = stack_frames(result)
     lines = [f"{headline_word(attempt)} {headline(attempt, page_size_bytes(result))}", ending(attempt, unit)]
     lines += [*filter(None, [pages_of_last_try(attempt)]), *inventory_lines(attempt)]
+    lines += log_facts(attempt, page_size_bytes(result), None)
     for group in group_culprits(attempt.culprits):
         c = group.first
-        lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {pfn_spans(group.runs, None)}"]
+        lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {group.where(None)}"]
         lines += [f"  {sentence(group, attempt, result)}"]
         lines += [f"    {line}" for line in evidence_lines(c, stacks, unit)[:MAX_EVIDENCE]]
     return lines
@@ -94,8 +96,9 @@ def _is_skipped(attempt: Attempt) -> bool:
 
 
 def _took_ns(attempt: Attempt, result: Result) -> int:
-    known = attempt.end_ns is not None and clock_unit(result, attempt) == "ns"
-    return max(attempt.end_ns - attempt.start_ns, 0) if known and attempt.end_ns is not None else 0
+    if attempt.start_ns is None or attempt.end_ns is None or clock_unit(result, attempt) != "ns":
+        return 0
+    return max(attempt.end_ns - attempt.start_ns, 0)
 
 
 def _seconds(ns: int) -> str:

@@ -16,6 +16,7 @@ from tracereplay.reports.attempt_wording import (
     ending,
     headline,
     headline_word,
+    log_facts,
     more_attempts,
     page_size_bytes,
     pages_of_last_try,
@@ -36,7 +37,7 @@ from tracereplay.reports.selection import (
     representatives,
 )
 from tracereplay.reports.style import Style, harmless
-from tracereplay.reports.wording import clock_unit, count, pfn_spans
+from tracereplay.reports.wording import clock_unit, count
 
 MAX_ATTEMPTS = 3
 MAX_GROUPS = 6
@@ -96,6 +97,8 @@ def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> It
     if (pages := pages_of_last_try(attempt)) is not None:
         yield f"- {pages}"
     yield from (f"- {escaped(line)}" for line in inventory_lines(attempt))
+    for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS):
+        yield f"- {escaped(fact)}"
     if like_it:
         yield f"- {count(like_it, 'more attempt')} like it"
     groups = group_culprits(attempt.culprits, each=style.full)
@@ -111,7 +114,7 @@ def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> It
 
 
 def _culprit(group: Group, says: str, style: Style) -> str:
-    pfns = pfn_spans(group.runs, None if style.full else MAX_RUNS)
+    pfns = group.where(None if style.full else MAX_RUNS)
     c = group.first
     return f"{count(group.pages, 'page')}, {escaped(c.cause)} ({c.verdict}), {pfns}: {escaped(says)}"
 
@@ -123,7 +126,7 @@ def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator
     if not lines:
         return
     shown = lines if style.full else lines[:MAX_EVIDENCE]
-    yield f"Evidence for {pfn_spans([(culprit.start_pfn, culprit.pages)], None)}:"
+    yield f"Evidence for {Group([culprit]).where(None)}:"
     yield ""
     yield from (f"    {line}" for line in shown)
     if len(shown) < len(lines):

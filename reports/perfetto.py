@@ -54,7 +54,7 @@ class _Writer:
     def written(self) -> bytes:
         roots: dict[str, int] = {}
         for source in self.result.inputs:
-            attempts = [a for a in self.result.attempts if a.input_id == source.id]
+            attempts = [a for a in self.result.attempts if a.input_id == source.id and a.start_ns is not None]
             if attempts:
                 root = roots[source.id] = self.track(f"tracereplay {source.path}")
                 self.attempts(attempts, root)
@@ -84,8 +84,8 @@ class _Writer:
             "verdict": verdict(attempt, self.result), "id": attempt.id, "cause": attempt.cause, "errno": attempt.errno,
             "culprits": len(attempt.culprits),
         }  # fmt: skip
-        self.begin(track, attempt.start_ns, name, notes)
-        since = attempt.start_ns
+        since = _start(attempt)
+        self.begin(track, since, name, notes)
         until = None if attempt.end_ns is None else max(since, attempt.end_ns)
         for tried in attempt.tries:
             since = self.tried(tried, since, until, track)
@@ -95,8 +95,8 @@ class _Writer:
     def tried(self, tried: Try, since_ns: int, until_ns: int | None, track: int) -> int:
         """Drawn within its attempt and after the try before it, as slices on one track must be. Returns its end."""
         last = MAX_TIME_NS if until_ns is None else until_ns
-        start = min(max(tried.start_ns, since_ns), last)
-        end = min(max(tried.end_ns, start), last)
+        start = min(max(tried.start_ns or since_ns, since_ns), last)
+        end = min(max(tried.end_ns or start, start), last)
         notes: Annotations = {
             "start_pfn": _pfn(tried.start_pfn), "end_pfn": _pfn(tried.end_pfn),
             "first_blocking_pfn": _pfn(tried.first_blocking_pfn),
@@ -105,7 +105,7 @@ class _Writer:
         return end
 
     def holds(self, attempts: list[Attempt], root: int, trace_start_ns: int) -> None:
-        known_until = max(a.end_ns if a.end_ns is not None else a.start_ns for a in attempts)
+        known_until = max(a.end_ns if a.end_ns is not None else _start(a) for a in attempts)
         for lane in lanes(attempts):
             track = self.track(f"{lane.cause}: {lane.label}", root)
             for bar in lane.bars:
@@ -165,13 +165,18 @@ class _Writer:
         return packet
 
 
+def _start(attempt: Attempt) -> int:
+    """Its start; those without a time are not drawn."""
+    return attempt.start_ns or 0
+
+
 def _rows(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
     """As few rows as hold them without overlap."""
     rows: list[list[Attempt]] = []
     ends: list[int] = []
-    for attempt in sorted(attempts, key=lambda a: a.start_ns):
-        end = MAX_TIME_NS if attempt.end_ns is None else max(attempt.start_ns, attempt.end_ns)
-        free = next((place for place, until in enumerate(ends) if until <= attempt.start_ns), None)
+    for attempt in sorted(attempts, key=_start):
+        end = MAX_TIME_NS if attempt.end_ns is None else max(_start(attempt), attempt.end_ns)
+        free = next((place for place, until in enumerate(ends) if until <= _start(attempt)), None)
         if free is None:
             rows.append([attempt])
             ends.append(end)

@@ -157,23 +157,25 @@ def _cells(
 
 def _timeline(figure: Figure, result: Result) -> None:
     """Attempts on top, below them how long each holder kept its pages; unseen ends fade out at the edge."""
-    attempts = result.attempts
+    placed = [(a, a.start_ns) for a in result.attempts if a.start_ns is not None]
+    attempts = [attempt for attempt, _ in placed]
     if not attempts:
-        raise UsageError("this result holds no attempt to draw")
+        what = "tells no time of its attempts" if result.attempts else "holds no attempt to draw"
+        raise UsageError(f"this result {what}")
     found = lanes(attempts)
     shown = found[:MAX_LANES]
     causes = _causes(result)
     unit = clock_unit(result, attempts[0])
     scale = NS_PER_S if unit == "ns" else 1
-    ends = [a.start_ns if a.end_ns is None else a.end_ns for a in attempts]
+    ends = [start if a.end_ns is None else a.end_ns for a, start in placed]
     times = [t for lane in shown for bar in lane.bars for t in (bar.start_ns, bar.end_ns) if t is not None]
-    low, high = min([a.start_ns for a in attempts] + times), max(ends + times)
+    low, high = min([start for _, start in placed] + times), max(ends + times)
     margin = max((high - low) * 0.03, abs(low) * TOLERANCE, 1)
     low, high = int(low - margin), int(high + margin)
     figure.set_size_inches(11, 1.6 + 0.3 * (1 + len(shown)))
     axes = figure.subplots()
-    for attempt, end in zip(attempts, ends, strict=True):
-        span = (attempt.start_ns / scale, max(end - attempt.start_ns, (high - low) / 1000) / scale)
+    for (attempt, begin), end in zip(placed, ends, strict=True):
+        span = (begin / scale, max(end - begin, (high - low) / 1000) / scale)
         axes.broken_barh([span], (-0.35, 0.7), facecolor=OUTCOME_COLORS[attempt.outcome])
         axes.axvspan(span[0], span[0] + span[1], color="#0a58a8", alpha=0.07, linewidth=0)
     some_faded = False
@@ -290,7 +292,7 @@ def _draw_occupancy(axes: Axes, area: Occupancy, unit: str) -> None:
     axes.yaxis.set_major_formatter(lambda pages, _: f"{pages:,.0f}")
     for attempt in area.attempts:
         color = OUTCOME_COLORS[attempt.outcome]
-        start, end = attempt.start_ns / scale, (times[-1] if attempt.end_ns is None else attempt.end_ns / scale)
+        start, end = (attempt.start_ns or 0) / scale, (times[-1] if attempt.end_ns is None else attempt.end_ns / scale)
         axes.axvspan(start, end, color=color, alpha=0.18, linewidth=0)
         axes.vlines([start, end], 0, area.total, color=color, linewidth=0.8, linestyle=(0, (4, 2)))
     unseen = f" ({area.never_seen:,} with no event in the trace)" if area.never_seen else ""

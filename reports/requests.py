@@ -21,7 +21,7 @@ class UnplugRequest:
 def requests_of(result: Result) -> dict[str, UnplugRequest]:
     """Every request by its id, in order of time."""
     found: dict[str, UnplugRequest] = {}
-    for attempt in sorted(result.attempts, key=lambda a: a.start_ns):
+    for attempt in sorted(result.attempts, key=lambda a: a.start_ns or 0):
         if attempt.parent_id is not None:
             found.setdefault(attempt.parent_id, UnplugRequest(attempt.parent_id)).attempts.append(attempt)
     return found
@@ -46,7 +46,7 @@ def request_ending(request: UnplugRequest, page_size: int | None, unit: str) -> 
     first, ends = request.attempts[0], [a.end_ns for a in request.attempts]
     said = [f"began at {moment(first.start_ns, unit)}"]
     last = max((end for end in ends if end is not None), default=None)
-    if None not in ends and last is not None and unit == "ns":
+    if None not in ends and last is not None and first.start_ns is not None and unit == "ns":
         said.append(f"took {format_duration(last - first.start_ns)}")
     failed = sum(a.outcome != "succeeded" for a in request.attempts)
     said.append(f"{failed:,} of {count(len(request.attempts), 'attempt')} failed")

@@ -46,7 +46,9 @@ def causes_of(attempts: Iterable[Attempt]) -> list[str]:
     codes: dict[str, None] = {}
     for attempt in attempts:
         order = sorted(attempt.culprits, key=lambda c: (not c.primary, c.effect == "would_block"))
-        codes |= dict.fromkeys(([attempt.cause] if attempt.cause else []) + [c.cause for c in order])
+        found = ([attempt.cause] if attempt.cause else []) + [c.cause for c in order]
+        # An attempt of a log that nothing explains has steps of its own (`capture_next`).
+        codes |= dict.fromkeys(code for code in found if code != "unknown" or not attempt.capture_next)
     return list(codes)
 
 

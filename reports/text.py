@@ -14,13 +14,13 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.attempt_wording import more_attempts, page_size_bytes
+from tracereplay.reports.attempt_wording import more_attempts, page_size_bytes, when_of
 from tracereplay.reports.requests import UnplugRequest, request_ending, request_headline, requests_of
 from tracereplay.reports.selection import by_request, causes_of, next_captures, notable_attempts, representatives
 from tracereplay.reports.style import Style, bullets, hanging, harmless, render_blocks
 from tracereplay.reports.text_attempt import attempt_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
-from tracereplay.reports.wording import clock_unit, count, listing, moment
+from tracereplay.reports.wording import clock_unit, count, listing
 from tracereplay.units import format_duration
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _request(
 def _like_it(like_it: list[Attempt], unit: str) -> list[RenderableType]:
     if not like_it:
         return []
-    times = [moment(a.start_ns, unit) for a in like_it]
+    times = [when_of(a, unit) for a in like_it]
     when = listing(times) if len(times) <= 3 else f"{times[0]} ... {times[-1]}"
     return [Padding(Text(f"and {count(len(like_it), 'more attempt')} like it, at {when}"), (0, 0, 0, 8))]
 
@@ -137,8 +137,6 @@ def _blame(result: Result) -> list[RenderableType]:
 
 def _what_to_do(notable: list[Attempt], style: Style) -> list[RenderableType]:
     codes = causes_of(notable)
-    if not codes:
-        return []
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -146,7 +144,9 @@ def _what_to_do(notable: list[Attempt], style: Style) -> list[RenderableType]:
         explanation = EXPLANATIONS.get(code)
         for place, step in enumerate(explanation.what_to_do[: None if style.full else 1] if explanation else ()):
             grid.add_row(Text("" if place else code, style="bold"), Text(step))
-    blocks: list[RenderableType] = ["", Text("What to do", style="bold"), Padding(grid, (0, 0, 0, 2))]
+    blocks: list[RenderableType] = (
+        ["", Text("What to do", style="bold"), Padding(grid, (0, 0, 0, 2))] if grid.row_count else []
+    )
     steps = next_captures(notable)
     if steps:
         shown = steps if style.full else steps[:MAX_CAPTURE_NEXT]

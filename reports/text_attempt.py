@@ -9,13 +9,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tracereplay.model.result import Attempt, Culprit, Result
+from tracereplay.model.result import Attempt, Culprit, Result, Try
 from tracereplay.reports.attempt_wording import (
     cause_says,
     decided_otherwise,
     ending,
     headline,
     headline_word,
+    log_facts,
     page_size_bytes,
     pages_by_effect,
     pages_of_last_try,
@@ -26,7 +27,7 @@ from tracereplay.reports.inventory_wording import fit_says, inventory_lines, not
 from tracereplay.reports.premise_wording import failed_premises
 from tracereplay.reports.style import Style, hanging
 from tracereplay.reports.text_map import map_lines
-from tracereplay.reports.wording import clock_unit, count, listing, moment, pfn_span, pfn_spans
+from tracereplay.reports.wording import clock_unit, count, listing, moment, pfn_span
 from tracereplay.units import format_duration, format_pfn
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
     body += [Text(line) for line in inventory_lines(attempt)]
     if (fit := fit_says(attempt)) is not None:
         body.append(Text(fit, style="bold"))
+    body += [Text(fact) for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS)]
     if (decided := _decision(attempt)) is not None:
         body.append(decided)
     room = min(style.width - _INDENT, MAP_WIDTH)
@@ -101,7 +103,7 @@ def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style
         grid.add_column(overflow="fold")
         cause = Text(culprit.cause, style="bold")
         sure = Text(culprit.verdict, style=_COLORS[culprit.verdict])
-        grid.add_row(number, cause, sure, pfn_spans(group.runs, None if style.full else MAX_RUNS))
+        grid.add_row(number, cause, sure, group.where(None if style.full else MAX_RUNS))
         text = Text(sentence(group, attempt, result))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
@@ -120,6 +122,11 @@ def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
     return "".join(f"\n{line}" for line in lines)
 
 
+def _took(one: Try, unit: str) -> str:
+    known = one.start_ns is not None and one.end_ns is not None and unit == "ns"
+    return format_duration((one.end_ns or 0) - (one.start_ns or 0)) if known else ""
+
+
 def _tries(attempt: Attempt, unit: str) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("try", "from", "took", "range", "result", "first blocking page"):
@@ -127,8 +134,8 @@ def _tries(attempt: Attempt, unit: str) -> RenderableType:
     for t in attempt.tries:
         table.add_row(
             str(t.index),
-            moment(t.start_ns, unit),
-            format_duration(t.end_ns - t.start_ns) if unit == "ns" else "",
+            moment(t.start_ns, unit) if t.start_ns is not None else "",
+            _took(t, unit),
             "" if t.start_pfn is None or t.end_pfn is None else pfn_span(t.start_pfn, t.end_pfn - t.start_pfn),
             t.result,
             format_pfn(t.first_blocking_pfn) if t.first_blocking_pfn is not None else "",

@@ -23,5 +23,7 @@ def tracer_note(following: Sequence[Culprit]) -> str:
     c = following[0]
     task = c.holder or c.allocated_by
     name = task_name(task) if task is not None else holder_name(c) or c.cause
-    pages = sum(pages for _, pages in join_runs([(one.start_pfn, one.pages) for one in following]))
+    pages = sum(
+        pages for _, pages in join_runs([(one.start_pfn, one.pages) for one in following if one.start_pfn is not None])
+    )
     return f"your trace buffer; without it the next is {name}, {count(pages, 'page')}"

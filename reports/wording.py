@@ -76,6 +76,8 @@ def clock_unit(result: Result, attempt: Attempt) -> str:
     return next((i.clock_unit for i in result.inputs if i.id == attempt.input_id), "ns")
 
 
-def moment(ns: int, unit: str = "ns", digits: int = 3) -> str:
-    """A time stamp: seconds, or ticks where the clock has no known unit."""
+def moment(ns: int | None, unit: str = "ns", digits: int = 3) -> str:
+    """A time stamp: seconds, or ticks where the clock has no known unit; a log may tell none."""
+    if ns is None:
+        return "an unknown time"
     return format_seconds(ns, digits) if unit == "ns" else f"tick {ns}"

@@ -15,7 +15,8 @@ from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_e
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
 from tracereplay.attempts.inventory import Question, asked, given_out_at, inventory_questions, takes
 from tracereplay.attempts.isolation import isolation_actions, isolation_windows
-from tracereplay.attempts.log import Log, apply_log
+from tracereplay.attempts.log import Log, apply_log, named_spans
+from tracereplay.attempts.log_missing import LogFacts, missing_in_log
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.exits import EXIT_EVENT, Exits
@@ -43,6 +44,8 @@ Rows = Sequence[Row]
 # Records of the pages in these spans: page_owner's and page_pinner's.
 ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Iterable[Row], Rows]]
 Progress = Callable[[str, float | None], None]
+# Of the pages in the ranges of a kernel log so many records of page_owner are looked at.
+MOST_RECORDS = 1 << 14
 # The page stream entries the replay needs; the others are for readers of the tables.
 REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP}
 
@@ -256,13 +259,15 @@ def owners_by_pfn(rows: Iterable[Row], pfns: Sequence[int]) -> dict[int, Mapping
     return found
 
 
-def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
+def attempts_of_log(rows: Log, layout: Layout, book: LossBook, read: LogFacts, read_dumps: ReadDumps) -> list[Attempt]:
     """What a kernel log alone tells: failed attempts, and the pages dumped. Who took a reference is not in a log."""
     times = [row["time_ns"] for row in (*rows.page_dumps, *rows.messages) if row["time_ns"] is not None]
     drafts: list[Draft] = []
-    apply_log(drafts, rows, layout)
-    drafts.sort(key=lambda draft: (draft.start_ns, draft.id))
+    apply_log(drafts, rows, layout, page_size_known=read.page_size_bytes is not None)
+    book.add("log-0", missing_in_log(rows, read, found=bool(drafts)))
     events = no_events(layout, max(times, default=0))
+    spans = merge_spans(span for draft in drafts for span in named_spans(draft))
+    owners, pinners = read_dumps(spans) if spans else ((), ())
     run = Run(
         layout=layout,
         comm_of=layout.comms.get,
@@ -272,8 +277,18 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
         dumps=_by_pfn(rows.page_dumps),
         migrate_failures=_by_pfn(rows.migrate_failures),
         end_ns=events.end_ns,
+        owners=_owners(owners, drafts),
+        pinners=_by_pfn(pinners),
     )
     return judge(run, Engine(), events, drafts, "log-0")
+
+
+def _owners(rows: Iterable[Row], drafts: Sequence[Draft]) -> dict[int, Row]:
+    """page_owner records of the pages that a log names, and of allocations that begin in its busy ranges."""
+    named = sorted({row["pfn"] for draft in drafts for row in draft.evidence if row["pfn"] is not None})
+    listed = [row for _, row in zip(range(MOST_RECORDS), rows, strict=False)]
+    found = {row["pfn"]: row for row in listed}
+    return found | owners_by_pfn(listed, named)
 
 
 def no_events(layout: Layout, end_ns: int = 0) -> AttemptEvents:

@@ -153,6 +153,13 @@ LOSS_KINDS: dict[str, LossKind] = {
             reason="some lines of the text were not understood",
         ),
         LossKind(
+            "fields_not_recorded",
+            Severity.LOSS,
+            "Tracepoints were sampled without their fields",
+            "Record raw samples: perf record -R (simpleperf: as root, or with tracepoints it may read).",
+            hides_events=True,
+        ),
+        LossKind(
             "instance_left_out",
             Severity.NOTICE,
             "Events of a trace instance were left out: another buffer has them too, or its clock differs",
@@ -231,6 +238,25 @@ LOSS_KINDS: dict[str, LossKind] = {
             Severity.NOTICE,
             "The kernel's rate limit kept lines out of the log (callbacks suppressed)",
             "Page dumps in the log are a sample: read culprits from the trace, or raise printk_ratelimit.",
+        ),
+        LossKind(
+            "page_size_unknown",
+            Severity.NOTICE,
+            "The log prints addresses, and nothing in it tells the page size: page frames are not known",
+            "Pass --page-size BYTES (getconf PAGESIZE on that machine), or --layout.",
+        ),
+        LossKind(
+            "log_lines_unknown",
+            Severity.NOTICE,
+            "Lines of the log name CMA or offlining in words that are not known",
+            "Please report the lines: a kernel or vendor may word them otherwise.",
+        ),
+        LossKind(
+            "log_without_attempt",
+            Severity.NOTICE,
+            "The log holds lines that concern memory, but none that shows a CMA allocation or an offline",
+            "Pass the log from before the failure on, unfiltered. `cma: cma_alloc: alloc failed`, `PFNs busy`, "
+            "`memory offlining ... failed`, `Offline failed` and page dumps show one.",
         ),
         LossKind(
             "attempt_events_missing",

@@ -34,7 +34,7 @@ from tracereplay.model.result import Attempt, Input, Result, Role, Tool
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
-from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
+from tracereplay.parsers.kernel_log import KernelLog, parse_console, read_kernel_log
 from tracereplay.parsers.layout_snapshot import read_layout
 from tracereplay.parsers.layout_tables import LayoutSnapshot
 from tracereplay.parsers.opened import open_named, readable
@@ -124,6 +124,7 @@ class Session:
         reader: TraceReader | None = None,
         layout: str | Path | None = None,
         kernel_log: str | Path | None = None,
+        page_size_bytes: int | None = None,
         page_owner: str | Path | Sequence[str | Path] | None = None,
         page_pinner: str | Path | None = None,
         kpageflags: str | Path | None = None,
@@ -149,7 +150,7 @@ class Session:
         self._paths = {"layout": layout, "log": kernel_log}
         self._snapshot = read_layout(layout) if layout is not None else None
         self._layout = layout_of(self._snapshot) if self._snapshot is not None else None
-        page_size = self._snapshot.page_size_bytes if self._snapshot else None
+        page_size = page_size_bytes or (self._snapshot.page_size_bytes if self._snapshot else None)
         self._log = read_kernel_log(kernel_log, page_size) if kernel_log is not None else None
         if not self.readers and self._log is None and not self._has_snapshot:
             raise UsageError("no input: name a trace, a kernel log, or a copy of kpageflags or page_owner")
@@ -330,7 +331,13 @@ class Session:
             return inventory_of_traces(traces, at_ns, question)
         if traces or self._log is None:
             return [attempt for trace in traces for attempt in trace.attempts()]
-        return attempts_of_log(Log.of(self._log.tables), self._layout or Layout("inferred"), book)
+        return attempts_of_log(
+            Log.of(self._log.tables),
+            self._layout or _layout_of_log(self._log),
+            book,
+            self._log,
+            lambda spans: self._read_dumps(spans, book),
+        )
 
     def _inventory(self, question: Question, book: LossBook) -> list[Attempt]:
         """From copies of kpageflags and page_owner alone."""
@@ -392,6 +399,14 @@ class Session:
             where=", ".join(filter(None, places)) or None,
             lives=lives,
         )
+
+
+def _layout_of_log(log: KernelLog) -> Layout:
+    """What a log tells of memory: sizes only."""
+    page, block = log.page_size_bytes, log.memory_block_bytes
+    if page is None:
+        return Layout("inferred")
+    return Layout("inferred", page_size_bytes=page, memory_block_pages=block // page if block else None)
 
 
 def _machines(

@@ -40,7 +40,7 @@ const factsOf = (culprit) => {
   const of = (name) => cellText("culprits", name, culprit);
   const delay = unitOf(cell("culprits", "attempt", culprit)) === "ns" ? cell("culprits", "delay_ns", culprit) : null;
   return [
-    ["pages", `${pagesText(cell("culprits", "pages", culprit))}, PFN ${spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
+    ["pages", `${pagesText(cell("culprits", "pages", culprit))}, ${cell("culprits", "start_pfn", culprit) === null ? "PFN not told" : "PFN " + spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
     ["effect", joined([effectText(culprit), delay === null ? null : `for ${durationText(delay)}`], " ")],
     ["tries", triesText(cell("culprits", "blocked_tries", culprit))],
     ["holder", joined([holderText(culprit), of("mechanism") === null ? null : `through ${of("mechanism")}`], " ")],

@@ -27,7 +27,7 @@ const tableSpecs = (app) => {
   return {
     culprits: {
       size: TABLES.culprits.cause.length,
-      pfnRange: (row) => [cell("culprits", "start_pfn", row), cell("culprits", "pages", row)],
+      pfnRange: (row) => [cell("culprits", "start_pfn", row) ?? -1, cell("culprits", "start_pfn", row) === null ? 0 : cell("culprits", "pages", row)],
       open: (row) => app.showCulprit(row),
       attemptOf: attemptOfCulprit,
       columns: [
@@ -48,8 +48,8 @@ const tableSpecs = (app) => {
         { name: "number", kind: "number", of: self }, words("attempts", "outcome", "outcome", "choice"), words("attempts", "operation", "operation", "choice"),
         words("attempts", "area", "area"), words("attempts", "task", "task"), numbers("attempts", "pages", "pages"),
         times("attempts", "start", "start_ns", self),
-        { name: "took", kind: "duration", of: (row) => (cell("attempts", "end_ns", row) === null ? null : cell("attempts", "end_ns", row) - cell("attempts", "start_ns", row)),
-          show: (row) => (cell("attempts", "end_ns", row) === null || unitOf(row) !== "ns" ? "" : durationText(cell("attempts", "end_ns", row) - cell("attempts", "start_ns", row))) },
+        { name: "took", kind: "duration", of: (row) => (cell("attempts", "end_ns", row) === null || cell("attempts", "start_ns", row) === null ? null : cell("attempts", "end_ns", row) - cell("attempts", "start_ns", row)),
+          show: (row) => (cell("attempts", "end_ns", row) === null || cell("attempts", "start_ns", row) === null || unitOf(row) !== "ns" ? "" : durationText(cell("attempts", "end_ns", row) - cell("attempts", "start_ns", row))) },
         { name: "tries", kind: "number", of: (row) => rowsOf(row, "tries")[1] - rowsOf(row, "tries")[0] },
         words("attempts", "errno", "errno"), words("attempts", "cause", "cause", "choice"), words("attempts", "verdict", "verdict"),
       ],
@@ -62,7 +62,7 @@ const tableSpecs = (app) => {
       columns: [
         { name: "attempt", kind: "number", of: attemptOfTry }, numbers("tries", "try", "index"), pfns("tries", "from PFN", "start_pfn"), pfns("tries", "to before", "end_pfn"),
         times("tries", "start", "start_ns", attemptOfTry),
-        { name: "took", kind: "duration", of: (row) => cell("tries", "end_ns", row) - cell("tries", "start_ns", row), show: (row) => (unitOf(attemptOfTry(row)) === "ns" ? durationText(cell("tries", "end_ns", row) - cell("tries", "start_ns", row)) : "") },
+        { name: "took", kind: "duration", of: (row) => cell("tries", "end_ns", row) - cell("tries", "start_ns", row), show: (row) => (unitOf(attemptOfTry(row)) === "ns" && cell("tries", "start_ns", row) !== null ? durationText(cell("tries", "end_ns", row) - cell("tries", "start_ns", row)) : "") },
         words("tries", "result", "result", "choice"), pfns("tries", "first blocking page", "first_blocking_pfn"),
       ],
     },

@@ -22,7 +22,7 @@ class Timeline {
   show(attempt) {
     this.attempt = attempt;
     this.unit = unitOf(attempt);
-    this.start = cell("attempts", "start_ns", attempt);
+    this.start = cell("attempts", "start_ns", attempt) ?? 0; // a log without times: nothing of it is drawn
     const lasts = [cell("attempts", "end_ns", attempt)];
     const [first, end] = rowsOf(attempt, "tries");
     if (end > first) lasts.push(cell("tries", "end_ns", end - 1));
@@ -74,6 +74,7 @@ class Timeline {
       }
     } else if (name === "all") {
       TABLES.attempts.start_ns.forEach((start, row) => {
+        if (start === null) return;
         low = Math.min(low, start);
         high = Math.max(high, TABLES.attempts.end_ns[row] ?? start);
       });
@@ -191,6 +192,7 @@ class Timeline {
     const bars = [];
     let drawnTo = -Infinity;
     TABLES.attempts.start_ns.forEach((start, row) => {
+      if (start === null) return;
       const end = TABLES.attempts.end_ns[row] ?? start;
       if (this.x(end) < drawnTo + 0.5 && row !== this.attempt) return; // nothing more to see within this pixel
       const outcome = cellText("attempts", "outcome", row);
@@ -208,6 +210,7 @@ class Timeline {
   tryBars(y) {
     return range(...rowsOf(this.attempt, "tries")).flatMap((row, place) => {
       const [from, to] = [cell("tries", "start_ns", row), cell("tries", "end_ns", row)];
+      if (from === null || to === null) return [];
       const result = cellText("tries", "result", row);
       const words = `try ${cell("tries", "index", row)}: ${result}, ${this.unit === "ns" ? durationText(to - from) : ""}`;
       const fill = colorOf(result === "succeeded" ? "good" : "bad");

@@ -264,7 +264,7 @@ class History:
 def culprits(result: Result, pfn: int = PFN) -> list[Culprit]:
     """Every row on this page."""
     rows = (row for attempt in result.attempts for row in attempt.culprits)
-    return [row for row in rows if row.start_pfn <= pfn < row.start_pfn + row.pages]
+    return [row for row in rows if (row.start_pfn or 0) <= pfn < (row.start_pfn or 0) + row.pages]
 
 
 def told(result: Result, pfn: int = PFN) -> list[str]:

@@ -64,7 +64,7 @@ def by_mechanism(name: str, culprits: Iterable[Culprit]) -> dict[tuple[str, str]
         for start, end in culprit["pfns"]
         for pfn in range(start, end)
     }
-    pages = ((c.cause, pfn) for c in culprits for pfn in range(c.start_pfn, c.start_pfn + c.pages))
+    pages = ((c.cause, pfn) for c in culprits for pfn in range(c.start_pfn or 0, (c.start_pfn or 0) + c.pages))
     return dict(Counter((cause, planted.get(pfn, "not planted")) for cause, pfn in pages))
 
 
@@ -158,7 +158,7 @@ def snapshot(folder: Path, pages: Mapping[int, Sequence[KPF]], mapped: Sequence[
 
 def found(session: Session, **asked: Any) -> list[tuple[int, int, str, str]]:
     (attempt,) = session.blame(**asked).attempts
-    return [(c.start_pfn, c.pages, c.cause, c.verdict) for c in attempt.culprits]
+    return [(c.start_pfn or 0, c.pages, c.cause, c.verdict) for c in attempt.culprits]
 
 
 @pytest.mark.parametrize(

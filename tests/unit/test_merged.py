@@ -70,7 +70,7 @@ def claims(attempts: Iterable[Attempt]) -> dict[tuple[object, ...], tuple[int, i
         (a.id, a.outcome, a.errno, pfn, c.cause, c.effect, c.holder): (RANK[c.verdict], RANK[c.holder_verdict])
         for a in attempts
         for c in a.culprits
-        for pfn in range(c.start_pfn, c.start_pfn + c.pages)
+        for pfn in range(c.start_pfn or 0, (c.start_pfn or 0) + c.pages)
     }
 
 

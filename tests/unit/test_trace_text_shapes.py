@@ -168,10 +168,10 @@ def test_a_wrapped_flags_word(read: Any) -> None:
 def test_what_is_no_continuation(read: Any) -> None:
     """Lines between long lines are no part of them; line numbers stay true."""
     event = f"            bash-25306   [000] .....   966.417446: {FREE} and=further words=of that=kind\n"
-    reader = read(f"{event}PATH=/bin\n{event}gibberish\n")
+    reader = read(f"{event}PATH=/bin\n{event}pfn=gibberish\n")
     assert reader.losses == [Loss("unparsed_line", 2, detail="the first is line 2")]
     wrapped = "  a-1 [000] .... 1.000001: mm_page_alloc: page=01 pfn=0x1 order=0 migratetype=1\ngfp_flags=GFP_USER\n"
-    assert read(wrapped + "gibberish\n").losses == [Loss("unparsed_line", 1, detail="the first is line 3")]
+    assert read(wrapped + "[000] gibberish\n").losses == [Loss("unparsed_line", 1, detail="the first is line 3")]
 
 
 def test_torn_lines(read: Any) -> None:
@@ -332,3 +332,47 @@ def test_a_real_trace_in_another_shape(tmp_path: Path, shape: Callable[[str], st
     for name, table in expected.tables().items():
         kept = [column for column in table.column_names if column not in left_out]
         assert tables[name].select(kept).equals(table.select(kept)), name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # ftrace_dump() into the kernel log, also through syslog and with callers
+        (
+            "[   88.000001] Dumping ftrace buffer:\n[   88.000002] ---------------------------------\n"
+            "[   88.000003] bash-253       3d.h2. 966417446us+: {FREE}\n",
+            (966_417_446_000, 253, 3, "bash"),
+        ),
+        ("<4>[   88.000003][ T253] bash-253       3d.h2. 966417446us : {FREE}\n", (966_417_446_000, 253, 3, "bash")),
+        (
+            "Nov 20 12:00:00 host kernel: [   88.000003] bash-253  3d.h2. 966417446us : {FREE}\n",
+            (966_417_446_000, 253, 3, "bash"),
+        ),
+        # what a person cut off
+        ("966.417446: {FREE}\n", (966_417_446_000, None, None, None)),
+        ("> 966.417446: {FREE}\n", (966_417_446_000, None, None, None)),
+        ("[003] d.h2. 966.417446: {FREE}\n", (966_417_446_000, None, 3, None)),
+        ("-253     [003] d.h2.   966.417446: {FREE}\n", (966_417_446_000, 253, 3, None)),
+        ("Some words.\n\n  {FREE}\n", (None, None, None, None)),
+        ("> {FREE}\n", (None, None, None, None)),
+        (
+            "$ cat trace\n```\n  bash-253     [003] d.h2.   966.417446: {FREE}\n```\n\nand\n",
+            (966_417_446_000, 253, 3, "bash"),
+        ),
+    ],
+)  # fmt: skip
+def test_excerpts(read: Any, text: str, expected: tuple[Any, ...]) -> None:
+    reader = read(text.replace("{FREE}", FREE))
+    (row,) = rows(reader)
+    assert (row["time_ns"], row["tid"], row["cpu"], row["comm"]) == expected
+    assert row["pfn"] == 31
+    assert {loss.code for loss in reader.losses} <= {"untimed_events", "comm_unresolved"}
+
+
+def test_a_trace_without_events_that_lost_some(read: Any) -> None:
+    reader = read(
+        " 0)   0.585 us    |    _raw_spin_lock();\n CPU:0 [LOST 7 EVENTS]\n 0)   0.954 us    |    io_serial_in();\n"
+    )
+    assert (reader.info.events, reader.losses) == (0, [Loss("lost_events", 7, 0, None, None)])
+    reader = read("[   88.000003] bash-253  3d.h2. 966417446us : " + FREE + "\n[   88.000004] CPU:1 [LOST 9 EVENTS]\n")
+    assert [(loss.code, loss.count, loss.cpu) for loss in reader.losses] == [("lost_events", 9, 1)]

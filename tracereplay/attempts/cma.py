@@ -180,7 +180,7 @@ def _infer_outcome(events: AttemptEvents, draft: Draft) -> None:
         draft.outcome, draft.end_ns = "succeeded", last.end_ns
     elif not events.recorded("cma_alloc_finish"):
         draft.outcome = "unknown"
-    elif last is not None and last.end_ns < events.end_ns and last.result == "EBUSY":
+    elif last is not None and (last.end_ns or 0) < events.end_ns and last.result == "EBUSY":
         draft.outcome, draft.end_ns, draft.errno = "failed", last.end_ns, "EBUSY"
 
 

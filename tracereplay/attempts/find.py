@@ -177,9 +177,9 @@ def _try_pictures(events: AttemptEvents, number: int, draft: Draft) -> list[Acti
 def _test_time(events: AttemptEvents, draft: Draft, one: Try) -> int:
     """The state is asked for when the range was tested, not when the retry was announced."""
     if draft.tid is None:
-        return one.end_ns
-    tests = events.of("test_pages_isolated", draft.tid).between(one.start_ns, one.end_ns)
-    return int(tests.time_ns[-1]) if len(tests) else one.end_ns
+        return one.end_ns or 0
+    tests = events.of("test_pages_isolated", draft.tid).between(one.start_ns or 0, one.end_ns or 0)
+    return int(tests.time_ns[-1]) if len(tests) else one.end_ns or 0
 
 
 def _wait_probes(events: AttemptEvents, number: int, draft: Draft, has_page_ref: bool) -> list[Action]:

@@ -34,7 +34,7 @@ def given_up(events: AttemptEvents, draft: Draft, one: Try) -> GivenUp | None:
     if not calls or not calls[-1][3] or calls[-1][1] < 0:
         return None
     start_ns, end_ns = calls[-1][:2]
-    scans = contig_scans(events, draft.tid, one.start_ns, start_ns)
+    scans = contig_scans(events, draft.tid, one.start_ns or 0, start_ns)
     if not len(scans):
         return None
     return GivenUp(start_ns, end_ns, int(scans.ints("start_pfn")[-1]), int(scans.ints("end_pfn")[-1]))
@@ -42,7 +42,7 @@ def given_up(events: AttemptEvents, draft: Draft, one: Try) -> GivenUp | None:
 
 def _calls(events: AttemptEvents, draft: Draft, one: Try) -> list[Migration]:
     reason = MIGRATES_FOR.get(draft.operation)
-    if reason is None or draft.tid is None:
+    if reason is None or draft.tid is None or one.start_ns is None or one.end_ns is None:
         return []
     return events.migrations(draft.tid, reason, one.start_ns, one.end_ns)
 
@@ -72,14 +72,14 @@ class Meetings:
         """
         if self.draft.tid is None or self.draft.operation not in SCANNING:
             calls = _calls(self.events, self.draft, one)
-            return calls[-1][0] if calls else one.start_ns
+            return calls[-1][0] if calls else one.start_ns or 0
         last = self._last_call(one)
         if last is not None and start_pfn < last.end_pfn and last.start_pfn < end_pfn:
             return last.start_ns
         scans = self._scans_of(one)
         over = (scans.ints("start_pfn") < end_pfn) & (start_pfn < scans.ints("end_pfn"))
         times = scans.time_ns[over]
-        return int(times[0]) if len(times) else one.start_ns
+        return int(times[0]) if len(times) else one.start_ns or 0
 
     def _last_call(self, one: Try) -> GivenUp | None:
         if one.index not in self._given_up:
@@ -89,5 +89,5 @@ class Meetings:
     def _scans_of(self, one: Try) -> Rows:
         if one.index not in self._scans:
             assert self.draft.tid is not None
-            self._scans[one.index] = contig_scans(self.events, self.draft.tid, one.start_ns, one.end_ns)
+            self._scans[one.index] = contig_scans(self.events, self.draft.tid, one.start_ns or 0, one.end_ns or 0)
         return self._scans[one.index]

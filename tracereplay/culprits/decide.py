@@ -106,7 +106,7 @@ def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> E
     reached = (
         suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED | Reason.LOGGED))
     )
-    if draft.asked:
+    if draft.asked or (suspect.logged is not None and not reached):  # asked for, or listed and not met
         return "would_block"
     if suspect.listed is not None and not suspect.named:
         return "would_block" if cause.obstacle == Obstacle.NATURE else None
@@ -141,12 +141,17 @@ def _attempt(run: Run, draft: Draft, input_id: str, culprits: list[Culprit]) -> 
         operation=draft.operation,
         area=draft.area,
         task=run.task(draft.tid),
-        start_ns=draft.start_ns,
-        end_ns=draft.end_ns,
+        start_ns=None if draft.timeless else draft.start_ns,
+        end_ns=None if draft.timeless else draft.end_ns,
+        wall_clock=draft.wall_clock,
+        log_line=draft.log_line,
         request=draft.request,
         outcome=draft.outcome,
         outcome_basis=draft.basis,
         errno=draft.errno,
+        candidates=list(draft.candidates),
+        bitmap=draft.bitmap,
+        capture_next=[] if culprits and all(c.verdict == "proved" for c in culprits) else list(draft.capture_next),
         tries=draft.tries,
         phases_ns=draft.phases,
         waits=draft.waits,
@@ -190,6 +195,7 @@ def _primary(attempt: Attempt) -> Culprit | None:
     """The culprit the kernel met first: the one it named in the last failing try, else the lowest that blocked."""
     blocking = [culprit for culprit in attempt.culprits if culprit.effect in ("blocked", "delayed")]
     named = next((t.first_blocking_pfn for t in reversed(attempt.tries) if t.first_blocking_pfn is not None), None)
-    holding = [c for c in blocking if named is not None and c.start_pfn <= named < c.start_pfn + c.pages]
+    starts = [(c, c.start_pfn or 0) for c in blocking]
+    holding = [c for c, start in starts if named is not None and start <= named < start + c.pages]
     chosen = holding or blocking
-    return max(chosen, key=lambda c: (c.effect == "blocked", RANK[c.verdict], -c.start_pfn), default=None)
+    return max(chosen, key=lambda c: (c.effect == "blocked", RANK[c.verdict], -(c.start_pfn or 0)), default=None)

@@ -63,7 +63,8 @@ class _Sums:
             sums.free[low - start_pfn : high - start_pfn] = state == FREE
             sums.not_seen[low - start_pfn : high - start_pfn] = state == NOT_SEEN
         for culprit in culprits:
-            sums._mark(sums.blocked, culprit.start_pfn, culprit.start_pfn + culprit.pages)
+            if culprit.start_pfn is not None:
+                sums._mark(sums.blocked, culprit.start_pfn, culprit.start_pfn + culprit.pages)
         for low, high in given_out:
             sums._mark(sums.given_out, low, high)
         sums.given_out &= ~sums.blocked
@@ -104,5 +105,9 @@ def _range(sums: _Sums, start_pfn: int, pages: int, culprits: Sequence[Culprit])
         blocked=int(blocked.sum()),
         given_out=int(given_out.sum()),
         not_seen=int(not_seen.sum()),
-        culprit_ids=[c.id for c in culprits if c.start_pfn < start_pfn + pages and start_pfn < c.start_pfn + c.pages],
+        culprit_ids=[
+            c.id
+            for c in culprits
+            if c.start_pfn is not None and c.start_pfn < start_pfn + pages and start_pfn < c.start_pfn + c.pages
+        ],
     )

@@ -126,16 +126,17 @@ def _in_the_way(culprit: Culprit, one: Try | None) -> bool:
     if culprit.effect == "blocked":
         return any(first <= one.index <= last for first, last in culprit.blocked_tries)
     since, until = culprit.held_since_ns, culprit.released_ns
-    return (since is None or since <= one.end_ns) and (until is None or one.start_ns <= until)
+    return (since is None or since <= (one.end_ns or 0)) and (until is None or (one.start_ns or 0) <= until)
 
 
 def _with_culprits(strip: Strip, in_the_way: Sequence[bool], culprits: Sequence[Culprit]) -> Strip:
     """The culprits drawn over the states; where several lie on a page, the one that decided is on top."""
-    places = [place for place, shown in enumerate(in_the_way) if shown]
+    places = [place for place, shown in enumerate(in_the_way) if shown and culprits[place].start_pfn is not None]
     places.sort(key=lambda place: (culprits[place].primary, culprits[place].effect == "blocked"))
     if not places:
         return strip
-    bounds = [strip.within(c.start_pfn, c.start_pfn + c.pages) for c in (culprits[place] for place in places)]
+    spans = [(culprits[place].start_pfn, culprits[place].pages) for place in places]
+    bounds = [strip.within(start, start + pages) for start, pages in spans if start is not None]
     strip = _cut(strip, np.array(bounds, np.int64).ravel())
     for place, (low, high) in zip(places, np.searchsorted(strip.start, bounds).tolist(), strict=True):
         strip.state[low:high], strip.culprit[low:high] = CULPRIT, place

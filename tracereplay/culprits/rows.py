@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.meetings import Meetings
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.log_pages import address_of
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.culprits.table import Cause
 from tracereplay.model.result import Allocation, Culprit, Effect, Evidence, File, Release, Try, Wait
@@ -81,6 +82,8 @@ def blocked_tries(meetings: Meetings, suspect: Suspect, finding: Finding) -> tup
 
 def _blocked(meetings: Meetings, one: Try, suspect: Suspect, since_ns: int, until_ns: int) -> bool:
     """Whether the try came to the page while it was held; a page let go before that stood in its way no more."""
+    if one.start_ns is None or one.end_ns is None:  # of a log without times
+        return meetings.reached(one, suspect.pfn, suspect.pfn + suspect.pages)
     if since_ns > one.end_ns or until_ns < one.start_ns:
         return False
     pfns = suspect.pfn, suspect.pfn + suspect.pages
@@ -104,6 +107,7 @@ def merge(attempt_id: str, rows: Iterable[Row]) -> list[Culprit]:
     before: object = None
     for sameness, row in told:
         joins = run and sameness == before and row.suspect.pfn == run[-1].suspect.pfn + run[-1].suspect.pages
+        joins = joins and row.suspect.pfn >= 0
         if run and not joins:
             culprits.append(_culprit(run))
             run = []
@@ -111,10 +115,16 @@ def merge(attempt_id: str, rows: Iterable[Row]) -> list[Culprit]:
         before = sameness
     if run:
         culprits.append(_culprit(run))
-    culprits.sort(key=lambda culprit: (culprit.start_pfn, culprit.cause, str(culprit.holder)))
+    culprits.sort(key=lambda c: (c.start_pfn is None, c.start_pfn or 0, c.page_address or "", c.cause, str(c.holder)))
     for number, culprit in enumerate(culprits):
         culprit.id = f"{attempt_id}/{number}"
     return culprits
+
+
+def _capture_next(row: Row) -> list[str]:
+    """What would prove it next time; for a page of a log the attempt has its own steps."""
+    told = row.finding.verdict == "proved" or (row.suspect.logged is not None and row.cause.code == "unknown")
+    return [] if told else list(row.cause.words.capture_next)
 
 
 def _culprit(run: list[Row]) -> Culprit:
@@ -129,7 +139,8 @@ def _culprit(run: list[Row]) -> Culprit:
         evidence += row.finding.evidence
     return Culprit(
         id="",
-        start_pfn=first.suspect.pfn,
+        start_pfn=first.suspect.pfn if first.suspect.pfn >= 0 else None,
+        page_address=address_of(first.suspect),
         pages=last.suspect.pfn + last.suspect.pages - first.suspect.pfn,
         cause=first.cause.code,
         verdict=first.finding.verdict,
@@ -151,7 +162,7 @@ def _culprit(run: list[Row]) -> Culprit:
         release=first.released,
         weakened_by=_weakened_by(run),
         evidence=evidence,
-        capture_next=list(first.cause.words.capture_next) if first.finding.verdict != "proved" else [],
+        capture_next=_capture_next(first),
     )
 
 

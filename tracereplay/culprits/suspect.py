@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracereplay.attempts.draft import Draft, Moment
+from tracereplay.culprits.log_pages import NO_PFN
 from tracereplay.layout.layout import Layout
 from tracereplay.loss_index import LossIndex
 from tracereplay.losses import Loss
@@ -171,6 +172,7 @@ class Suspect:
     end_ns: int | None
     end_tid: int | None
     refs: list[Ref] = field(default_factory=list)
+    logged: Mapping[str, Any] | None = None  # the row of a log that shows it, where there is no trace of the attempt
     locked_rivals: bool = False  # other pages look locked in the same wait: the task sleeps on one of them
     blamed_refs: tuple[Ref, ...] = ()  # those that make up its excess, of all its findings
     listed: Listed | None = None  # what a snapshot says of it, where no event does
@@ -219,7 +221,8 @@ class Suspect:
     def owner(self) -> Mapping[str, Any] | None:
         """Its page_owner record, where the trace did not see its allocation and the record is not of a later life."""
         row = None if self.marks & Mark.BORN else self.run.owners.get(self.pfn)
-        later = row is not None and self.listed is None and (row["time_ns"] or 0) > self.first_ns
+        timed = self.listed is None and not self.draft.timeless
+        later = row is not None and timed and (row["time_ns"] or 0) > self.first_ns
         return None if later else row
 
     @property
@@ -250,6 +253,8 @@ class Suspect:
     @property
     def dump(self) -> Mapping[str, Any] | None:
         """The kernel's own dump of this page, printed during the attempt."""
+        if self.logged is not None:
+            return self.logged if "refcount" in self.logged else None
         return self.run.dump_of(self.pfn, self.draft)
 
     @property
@@ -322,6 +327,9 @@ def logged_suspects(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
     found: list[Suspect] = []
     if draft.outcome == "succeeded" and len(draft.tries) <= 1:
         return found
+    if draft.log_line is not None:  # no event shows the attempt
+        dumped = [_logged(run, draft, row) for row in _distinct(draft.evidence) if row["pfn"] not in known]
+        return [*dumped, *_recorded(run, draft, {suspect.pfn for suspect in dumped})]
     for pfn in run.dumps:
         row = run.dump_of(pfn, draft)
         inside = any(start <= pfn < end for start, end in draft.spans)
@@ -329,20 +337,47 @@ def logged_suspects(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
             continue
         if row["reason"] not in ("migration failure", "unmovable page", "isolation failed"):
             continue
-        when = draft.start_ns if row["time_ns"] is None else row["time_ns"]
-        named = Reason.NAMED if pfn == draft.log_pfn else 0
-        suspect = unreplayed(run, draft, pfn, row["order"] or 0, when)
-        suspect.reasons = Reason.LOGGED | named
-        suspect.count, suspect.mapcount = row["refcount"] or 0, (row["mapcount"] or 0) - 1
-        suspect.flags = frozenset(row["flags"] or ())
-        found.append(suspect)
+        found.append(_logged(run, draft, row))
     for pfn in run.migrate_failures:
         line = run.named_by_log(pfn, draft)
         if line is None or pfn in known or pfn in run.dumps or not any(low <= pfn < high for low, high in draft.spans):
             continue
-        suspect = unreplayed(run, draft, pfn, 0, line["time_ns"] or draft.start_ns)
-        suspect.reasons = Reason.LOGGED
-        found.append(suspect)
+        found.append(_logged(run, draft, line))
+    return found
+
+
+def _distinct(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """One row for each page: its first dump, else the line that names it."""
+    pages: dict[object, Mapping[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: "refcount" not in row):
+        pages.setdefault(row["pfn"] if row["pfn"] is not None else row.get("address"), row)
+    return list(pages.values())
+
+
+def _logged(run: Run, draft: Draft, row: Mapping[str, Any]) -> Suspect:
+    """A page that a line of the attempt shows."""
+    pfn = NO_PFN if row["pfn"] is None else row["pfn"]
+    when = row["time_ns"] if row["time_ns"] is not None else draft.start_ns
+    suspect = unreplayed(run, draft, pfn, row.get("order") or 0, when)
+    suspect.logged = row
+    suspect.reasons = Reason.LOGGED | (Reason.NAMED if pfn == draft.log_pfn else 0)
+    if "refcount" in row:
+        suspect.count, suspect.mapcount = row["refcount"] or 0, (row["mapcount"] or 0) - 1
+        suspect.flags = frozenset(row["flags"] or ())
+    return suspect
+
+
+def _recorded(run: Run, draft: Draft, known: set[int]) -> list[Suspect]:
+    """Pages in the ranges of a log's attempt that page_owner lists: in use at the dump, whether in the way or not."""
+    if not run.owners:
+        return []
+    ranges = [(t.start_pfn, t.end_pfn) for t in draft.tries if t.start_pfn is not None and t.end_pfn is not None]
+    found = []
+    for pfn, row in run.owners.items():
+        if pfn not in known and any(low <= pfn < high for low, high in ranges):
+            suspect = unreplayed(run, draft, pfn, row["order"] or 0, draft.start_ns)
+            suspect.logged = {"pfn": pfn, "kind": "page_owner", "time_ns": row["time_ns"], "tid": row["tid"]}
+            found.append(suspect)
     return found
 
 

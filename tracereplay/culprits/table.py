@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from tracereplay.culprits import at_rest, file_pages, kernel_pages, references, secretmem, unseen
+from tracereplay.culprits import at_rest, file_pages, kernel_pages, log_verdicts, references, secretmem, unseen
 from tracereplay.culprits.finding import Finding, Predicate
 from tracereplay.culprits.premises import judge
 from tracereplay.culprits.suspect import Suspect
@@ -215,6 +215,17 @@ RANK: dict[Verdict, int] = {"unknown": 0, "suggested": 1, "proved": 2}
 
 def decide(suspect: Suspect) -> list[tuple[Cause, Finding]]:
     """Every obstacle on this page with its cause."""
+    if suspect.logged is not None:
+        found = [(BY_CODE[code], finding) for code, finding in log_verdicts.findings(suspect)]
+    else:
+        found = _found(suspect)
+    for cause, finding in found:
+        judge(suspect, finding, cause.premises, cause.absent)
+    return found
+
+
+def _found(suspect: Suspect) -> list[tuple[Cause, Finding]]:
+    """What the table claims of a page that a replay or a snapshot shows."""
     met: set[Obstacle] = set()
     found: list[tuple[Cause, Finding]] = []
     for cause in CAUSES:
@@ -224,8 +235,6 @@ def decide(suspect: Suspect) -> list[tuple[Cause, Finding]]:
         if findings:
             met.add(cause.obstacle)
             found += [(cause, finding) for finding in findings]
-    for cause, finding in found:
-        judge(suspect, finding, cause.premises, cause.absent)
     return found
 
 

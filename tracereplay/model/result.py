@@ -13,7 +13,7 @@ from msgspec import Struct, field
 SCHEMA = "tracereplay.blame/1"
 
 Verdict = Literal["proved", "suggested", "unknown"]
-Operation = Literal["cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction"]
+Operation = Literal["cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction", "unknown"]
 # unfinished: the trace ends first; unknown: it ended, and what would show how was not recorded
 Outcome = Literal["succeeded", "failed", "interrupted", "unfinished", "unknown"]
 Basis = Literal["event", "log", "inferred"]
@@ -110,16 +110,23 @@ class Task(Struct, kw_only=True, frozen=True):
 
 
 class Request(Struct, kw_only=True):
-    """What was requested; None where the trace does not show it."""
+    """What was requested; None where the input does not show it.
+
+    pages_at_most -- where only ranges are told whose start may be rounded down; start_address, end_address: physical
+    addresses [start, end), where a log tells these.
+    """
 
     pages: int | None = None
+    pages_at_most: int | None = None
     align_order: int | None = None
     start_pfn: int | None = None
     end_pfn: int | None = None
+    start_address: int | None = None
+    end_address: int | None = None
 
 
 class Try(Struct, kw_only=True):
-    """One range tested within an attempt.
+    """One range tested within an attempt; times are None where a log tells none.
 
     map_try -- the try whose runs in `map` show the pages at this one: itself, or a later one up to which they did not
     change; None where no map was kept, as for the try that got its range.
@@ -128,8 +135,8 @@ class Try(Struct, kw_only=True):
     index: int
     start_pfn: int | None
     end_pfn: int | None
-    start_ns: int
-    end_ns: int
+    start_ns: int | None
+    end_ns: int | None
     result: str  # "succeeded", "EBUSY", "ENOMEM", "unknown" ...
     first_blocking_pfn: int | None = None
     map_try: int | None = None
@@ -256,10 +263,11 @@ class Culprit(Struct, kw_only=True):
 
     holder -- who keeps the page at the test; taken_by, released_by -- the tasks that took the reference and gave it
     back; premises_failed -- codes of the premises (model/premises.py) that keep a verdict from being `proved`.
+    start_pfn -- None where a log dumps the page without it; page_address: of its struct page then, as printed.
     """
 
     id: str
-    start_pfn: int
+    start_pfn: int | None
     pages: int
     cause: str
     verdict: Verdict
@@ -283,6 +291,19 @@ class Culprit(Struct, kw_only=True):
     weakened_by: list[str] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     capture_next: list[str] = field(default_factory=list)
+    page_address: str | None = None
+
+
+class Bitmap(Struct, kw_only=True):
+    """The bitmap of a CMA area when an allocation had failed, as the kernel log lists it.
+
+    largest_run -- of the free runs listed; None where none is. fits: whether one holds the request at its alignment.
+    """
+
+    free_pages: int
+    total_pages: int
+    largest_run: int | None = None
+    fits: bool | None = None
 
 
 class Attempt(Struct, kw_only=True):
@@ -290,6 +311,8 @@ class Attempt(Struct, kw_only=True):
 
     parent_id -- the same for all attempts of one request to unplug memory (virtio-mem, a DIMM), `unplug-TID-START`;
     None for an attempt that stands alone. The request itself is no attempt.
+    start_ns -- None where a kernel log tells no time since boot; wall_clock: the time as it spells it; log_line: the
+    line of the log that shows the attempt first. candidates: causes not excluded, most likely first.
     """
 
     id: str
@@ -298,13 +321,17 @@ class Attempt(Struct, kw_only=True):
     operation: Operation
     area: str | None
     task: Task | None
-    start_ns: int
+    start_ns: int | None
     end_ns: int | None
+    wall_clock: str | None = None
+    log_line: int | None = None
     request: Request
     outcome: Outcome
     outcome_basis: Basis
     errno: str | None = None
     cause: str | None = None
+    candidates: list[str] = field(default_factory=list)
+    bitmap: Bitmap | None = None
     tries: list[Try] = field(default_factory=list)
     phases_ns: Phases = field(default_factory=Phases)
     waits: list[Wait] = field(default_factory=list)
