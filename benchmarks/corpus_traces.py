@@ -64,7 +64,7 @@ def main() -> int:
             broken.append(str(path.relative_to(args.folder)))
         else:
             _write(path, originals, build, number, chance)
-    told = {"traces": args.traces, "planted": {"cause": "pin_short", "holder": PLANTED, "since": f"build-{TURN}"}}
+    told = {"traces": args.traces, "planted": {"cause": "task_reference", "holder": PLANTED, "since": f"build-{TURN}"}}
     (args.folder / "planted.json").write_text(json.dumps(told | {"broken": broken}, indent=2) + "\n")
     print(
         f"{args.traces} traces in {args.folder}, {len(broken)} of them broken; {time.process_time() - began:.0f} CPU s"

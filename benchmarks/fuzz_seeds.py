@@ -67,7 +67,7 @@ def perf_datas() -> Iterator[bytes]:
     usual.records = usual.make.record(68, b"")
     yield usual.file()
     yield usual.pipe()
-    for path in sorted((PUBLIC / "binary").glob("*perf*")):
+    for path in (*sorted((PUBLIC / "binary").glob("*perf*")), *sorted((PUBLIC / "foreign").glob("P*data"))):
         if path.suffix != ".json" and path.stat().st_size <= LARGEST_BYTES:
             yield path.read_bytes()
 
@@ -98,6 +98,7 @@ def trace_texts() -> Iterator[bytes]:
     yield _lines("cma_bufferhead/trace.head.txt.gz")
     yield _lines("cma_bufferhead/report.head.txt.gz")
     yield from _posted("text", "perf-script", wanted=False)
+    yield from _posted("fragments", "", wanted=True)
 
 
 def perf_scripts() -> Iterator[bytes]:
@@ -110,6 +111,7 @@ def kernel_logs() -> Iterator[bytes]:
     """Kernel logs."""
     yield (FIXTURES / "offline_pin_nopageref" / "dmesg.txt").read_bytes()[-6000:]
     yield from _posted("dmesg", "", wanted=True)
+    yield from _posted("logs", "", wanted=True)
 
 
 def _posted(folder: str, part: str, *, wanted: bool) -> Iterator[bytes]:

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tests.support.kpageflags_check import ASPECTS, Aspect, History, compare, disagreeing, reasons
 from tracereplay.analysis import REPLAYED, Trace
 from tracereplay.attempts.find import questions
 from tracereplay.parsers.layout_snapshot import read_layout
 from tracereplay.parsers.page_flags import PageSnapshot, read_page_snapshots
-from tracereplay.replay.agreement import ASPECTS, Aspect, History, compare, disagreeing, reasons
 from tracereplay.replay.engine import ActionKind, Engine
 from tracereplay.replay.seed import seed, seed_cma
 from tracereplay.replay.state import State
@@ -79,8 +79,7 @@ class Capture:
         for chunk in self.stream:
             low, high = np.searchsorted(chunk.time_ns, [start_ns, end_ns])
             if low < high:
-                names = ("time_ns", "cpu", "tid", "op", "args")
-                yield PageStream(*(getattr(chunk, name)[low:high] for name in names))
+                yield chunk.select(slice(low, high))
 
 
 @dataclass(slots=True)

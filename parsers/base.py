@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from tracereplay.losses import Loss
+from tracereplay.parsers.task_names import NameHistory
 from tracereplay.schema import Op, PageStream
 from tracereplay.units import NS_PER_S
 
@@ -75,6 +76,16 @@ class TraceReader(Protocol):
     @property
     def comms(self) -> Mapping[int, str]:
         """Names of all tasks that the trace saved, by tid."""
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at this time; None where the trace does not tell. `<...>` is no name.
+
+        Before the first record of the task it is None. A task without any record of a change has the name `comm_of`.
+        """
+
+    @property
+    def name_history(self) -> NameHistory:
+        """The changes behind `comm_at`; tasks without entry have one name, that of `comms`."""
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event name (all events when names is None); events without rows are absent.

@@ -55,7 +55,7 @@ _KERNEL_LOG = re.compile(
     r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s|\bkernel: (?:\[\s*\d+\.\d+\])?", re.MULTILINE
 )
 _KMSG = re.compile(r"^\d+,\d+,\d+,[-\w,=]*;", re.MULTILINE)
-_PAGE_OWNER = re.compile(r"^Page allocated via order \d+.*\nPFN ", re.MULTILINE)
+_PAGE_OWNER = re.compile(r"^(?:[>|] ?)*Page allocated via order \d+.*\n(?:[>|] ?)*PFN ", re.MULTILINE)
 _PAGE_PINNER = re.compile(
     r"^(?:At least, pinned for |Page pinned for |Page pinned ts |Freed at \[|Failure detected at \[).*\nPFN ",
     re.MULTILINE,
@@ -116,6 +116,8 @@ def _content(head: bytes) -> Detected:
         return Detected(Kind.TRACE_DAT, f"trace.dat magic, version {version}")
     if head.startswith(PERF_MAGICS):
         return Detected(Kind.PERF_DATA, "perf.data magic")
+    if head.startswith(b"PK\x03\x04"):
+        return Detected(Kind.UNKNOWN, "a zip archive: unpack it, and pass the file in it")
     if b"\0" in head[:4096] and not head.startswith(b"# tracer:"):
         return Detected(Kind.UNKNOWN, f"binary data that begins with {head[:8].hex(' ')}")
     return _text(head.decode("utf-8", "replace"))
@@ -155,11 +157,14 @@ def _text(text: str) -> Detected:
 
 def _is_unusual_trace(text: str) -> bool:
     """Whether events show once the text is made usual, or their numbers alone were printed (which its reader says)."""
-    from tracereplay.parsers.text_trace_shapes import EVENT, NO_FIELDS, UNTOLD, usual_head  # noqa: PLC0415 (slow to load)
+    from tracereplay.parsers import text_trace_shapes as shapes  # noqa: PLC0415 (slow to load)
 
     head = text.encode("utf-8", "replace")
-    usual = usual_head(head)
-    return bool(NO_FIELDS.search(head) or UNTOLD.search(usual) or (usual != head and EVENT.search(usual)))
+    usual = shapes.usual_head(head)
+    signs = (shapes.NO_FIELDS, shapes.GRAPH_SIGN, shapes.LOST)
+    if any(sign.search(head) for sign in signs) or shapes.UNTOLD.search(usual):
+        return True
+    return usual != head and shapes.EVENT.search(usual) is not None
 
 
 def open_trace_refusal(path: str | Path, found: Detected) -> InputError:

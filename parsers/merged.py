@@ -20,27 +20,49 @@ from tracereplay.errors import UsageError
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS, stream_events
-from tracereplay.parsers.page_stream import concatenated, part_of, rechunked
+from tracereplay.parsers.page_stream import rechunked
+from tracereplay.parsers.task_names import BEGIN_NS, NameHistory
 from tracereplay.schema import Op, PageStream, integers
 
 Lane = tuple[str, int]  # what one CPU recorded of one event
 Times = tuple[int, int]  # first, last
 # Who took a page and who gave it back: where a trace may lack these, their silence proves nothing.
 TELLING = frozenset({"kmem", "page_ref"})
+# Losses of a CPU that another trace may have recorded.
+ABSENT_CPU = frozenset({"cpu_silent", "cpu_starts_late", "cpu_ends_early"})
 OP_NAMES = {int(spec.op): spec.name for spec in reversed(SPECS.values()) if spec.op is not Op.NONE}
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What a trace tells of: kinds of events (subsystems), CPUs, and from when to when."""
+    """What a trace tells of: kinds of events (subsystems), each CPU from when to when, and all of them."""
 
     systems: frozenset[str]
-    cpus: frozenset[int]
+    cpus: Mapping[int, Times]
     times: Times
+
+    @classmethod
+    def of(cls, lanes: Mapping[Lane, Times]) -> Coverage:
+        """Of the lanes of one trace, which has some."""
+        cpus: dict[int, Times] = {}
+        for (_, cpu), (first, last) in lanes.items():
+            known = cpus.get(cpu, (first, last))
+            cpus[cpu] = min(known[0], first), max(known[1], last)
+        times = min(first for first, _ in cpus.values()), max(last for _, last in cpus.values())
+        return cls(frozenset(SPECS[name].system for name, _ in lanes) & TELLING, cpus, times)
 
     def tells(self, other: Coverage) -> bool:
         """Whether it tells of all that the other tells of, in its own time."""
-        return self.systems >= other.systems and self.cpus >= other.cpus
+        return self.systems >= other.systems and self.cpus.keys() >= other.cpus.keys()
+
+    def fills(self, loss: Loss, other: Coverage) -> bool:
+        """Whether it recorded on the CPU that the other trace, as this loss says, recorded nothing on at that time."""
+        first, last = self.cpus.get(-1 if loss.cpu is None else loss.cpu, (0, -1))
+        return loss.code in ABSENT_CPU and self.systems >= other.systems and first <= last and loss.touches(first, last)
+
+
+class DoubledEventsError(UsageError):
+    """Two traces recorded the same event on one CPU at one time: read as one or side by side, it would count twice."""
 
 
 class MergedReader:
@@ -62,7 +84,8 @@ class MergedReader:
         self._info = self._merged_info(infos)
         lanes = [self._lanes(number) for number in range(len(readers))]
         _refuse_doubled(lanes, infos)
-        self._blind = _blind_times(lanes)
+        self._coverage = [Coverage.of(one) if one else None for one in lanes]
+        self._blind = _blind_times([one for one in self._coverage if one is not None and one.systems])
 
     def _merged_info(self, infos: Sequence[TraceInfo]) -> TraceInfo:
         by_event: dict[str, int] = {}
@@ -97,6 +120,16 @@ class MergedReader:
         """Where none of the traces tells what another tells. Their own losses are their own readers'."""
         return self._blind
 
+    def losses_of(self, number: int) -> list[Loss]:
+        """The losses of one of the traces, on its own times, without those of CPUs that another one recorded."""
+        mine, shift = self._coverage[number], self.shifts[number]
+        others = [one for place, one in enumerate(self._coverage) if one is not None and place != number]
+        return [
+            loss
+            for loss in self._readers[number].losses
+            if mine is None or not any(other.fills(loss.moved(-shift), mine) for other in others)
+        ]
+
     @property
     def comms(self) -> Mapping[int, str]:
         """Names of all tasks; the first trace that names one is believed."""
@@ -109,6 +142,23 @@ class MergedReader:
     def comm_of(self, tid: int) -> str | None:
         """Name of a task."""
         return next((comm for reader in self._readers if (comm := reader.comm_of(tid)) is not None), None)
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time; see `base.TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """The changes that any of the traces tells of; where two tell of one time the first is believed."""
+        return self._name_history
+
+    @cached_property
+    def _name_history(self) -> NameHistory:
+        return NameHistory.of(
+            (tid, time_ns if time_ns == BEGIN_NS else time_ns + shift, name)
+            for reader, shift in reversed(list(zip(self._readers, self.shifts, strict=True)))
+            for tid, time_ns, name in reader.name_history.rows()
+        )
 
     def page_flag_bits(self) -> Mapping[str, int] | None:
         """Bit numbers of the page flag names; the same in all that know them."""
@@ -199,24 +249,18 @@ def _note(
 
 
 def _refuse_doubled(lanes: Sequence[Mapping[Lane, Times]], infos: Sequence[TraceInfo]) -> None:
-    """Raises UsageError where two traces recorded the same event on the same CPU at the same time."""
+    """Raises DoubledEventsError where two traces recorded the same event on the same CPU at the same time."""
     for (a, one), (b, other) in combinations(enumerate(lanes), 2):
         for lane in sorted(one.keys() & other.keys()):
             if max(one[lane][0], other[lane][0]) < min(one[lane][1], other[lane][1]):
-                raise UsageError(
+                raise DoubledEventsError(
                     f"{infos[a].path} and {infos[b].path} both recorded {lane[0]} on CPU {lane[1]} at the same time: "
                     "it would count twice; leave one of them out"
                 )
 
 
-def _blind_times(lanes: Sequence[Mapping[Lane, Times]]) -> list[Loss]:
+def _blind_times(coverage: Sequence[Coverage]) -> list[Loss]:
     """When, within the time of all, none tells what a trace tells of in its own time."""
-    coverage = []
-    for one in lanes:
-        systems = frozenset(SPECS[name].system for name, _ in one) & TELLING
-        if systems:
-            times = min(first for first, _ in one.values()), max(last for _, last in one.values())
-            coverage.append(Coverage(systems, frozenset(cpu for _, cpu in one), times))
     begin, end = min((c.times[0] for c in coverage), default=0), max((c.times[1] for c in coverage), default=0)
     losses: list[Loss] = []
     for told in coverage:
@@ -245,19 +289,18 @@ def _in_time_order(streams: Sequence[Iterator[PageStream]]) -> Iterator[PageStre
         for number, chunk in enumerate(waiting):
             if chunk is not None:
                 stop = len(chunk) if limit is None else int(np.searchsorted(chunk.time_ns, limit, "left"))
-                given.append(part_of(chunk, 0, stop))
-                waiting[number] = part_of(chunk, stop, len(chunk)) if stop < len(chunk) else None
-        whole = concatenated(given)
+                given.append(chunk.select(slice(0, stop)))
+                waiting[number] = chunk.select(slice(stop, None)) if stop < len(chunk) else None
+        whole = PageStream.concatenate(given)
         if len(whole):
-            order = np.lexsort((whole.cpu, whole.time_ns))
-            yield PageStream(*(getattr(whole, name)[order] for name in ("time_ns", "cpu", "tid", "op", "args")))
+            yield whole.select(np.lexsort((whole.cpu, whole.time_ns)))
         for number, chunk in enumerate(waiting):
             # Entries of the same time as a stretch's last may go on in the next.
             if not ended[number] and (chunk is None or int(chunk.time_ns[-1]) == limit):
                 following = next(streams[number], None)
                 ended[number] = following is None
                 more = [one for one in (chunk, following) if one is not None]
-                waiting[number] = concatenated(more) if more else None
+                waiting[number] = PageStream.concatenate(more) if more else None
 
 
 def _joined(name: str, tables: Sequence[pa.Table]) -> pa.Table:

@@ -105,6 +105,23 @@ def read_page_snapshots(directory: str | Path) -> list[PageSnapshot]:
     ]
 
 
+def find_before(trace: str | Path) -> tuple[Path | None, Path | None]:
+    """The copies of kpageflags and kpagecount named "before" that lie beside a trace; None where there is none.
+
+    Of several the one of the most pages (the largest range in its name); of ranges as long, the first by name.
+    """
+    folder = Path(trace).parent
+    if str(trace) == "-" or not folder.is_dir():
+        return None, None
+    named = [(found, path) for path in sorted(folder.iterdir()) if (found := _NAME.fullmatch(path.name))]
+    copies = [(found, path) for found, path in named if found["kind"] == "kpageflags" and found["label"] == "before"]
+    if not copies:
+        return None, None
+    _, flags = max(copies, key=lambda copy: int(copy[0]["end"] or "0", 16) - int(copy[0]["start"] or "0", 16))
+    counts = flags.with_name(flags.name.replace("kpageflags", "kpagecount", 1))
+    return flags, counts if counts.is_file() else None
+
+
 def _read_name(path: Path, pfn_range: tuple[int, int] | None) -> _Name:
     found = _NAME.fullmatch(path.name)
     if found is None and pfn_range is None:

@@ -86,14 +86,21 @@ class DumpCounts:
             self.losses.append(Loss("unparsed_line", self.unreadable, detail=self.first_unreadable))
 
 
+QUOTING = re.compile(rb"^(?:[>|] ?)+", re.MULTILINE)
+QUOTED_RECORD = re.compile(rb"^(?:[>|] ?)+Page (?:allocated via order|pinned|frame)", re.MULTILINE)
+
+
 def records(path: Path, begins: re.Pattern[bytes], counts: DumpCounts) -> Iterator[bytes]:
     """The records of a dump, each from the line that begins it (`begins` at its start) to the next.
 
     What stands before the first is passed over. Errors: InputError when the file cannot be read.
     """
-    rest = b""
+    rest, quoted = b"", None
     for block in text_blocks(path, counts.losses):
-        whole = rest + (block.replace(b"\r\n", b"\n") if b"\r" in block else block)
+        if quoted is None:  # a mail quotes all of it
+            quoted = QUOTED_RECORD.search(block) is not None
+        plain = QUOTING.sub(b"", block) if quoted else block
+        whole = rest + (plain.replace(b"\r\n", b"\n") if b"\r" in plain else plain)
         # not by `^`: a search for a literal is twenty times as fast
         places = (match.start() for match in begins.finditer(whole))
         starts = [place for place in places if not place or whole[place - 1] == NEWLINE]

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.spec import EventSpec
-from tracereplay.schema import ARGS, Op, PageStream, integers
+from tracereplay.schema import ARGS, IrqContext, Op, PageStream, integers, irq_context
 
 
 def _args(table: pa.Table, spec: EventSpec) -> npt.NDArray[np.int64]:
@@ -35,9 +35,17 @@ def _timed(table: pa.Table) -> pa.Table:
     return table
 
 
+def irq_of(table: pa.Table) -> npt.NDArray[np.uint8]:
+    """`IrqContext` of each row; UNKNOWN where the text has no flags column."""
+    flags = integers(table.column("common_flags"), none=-1)
+    irq = irq_context(flags.astype(np.uint8))
+    irq[flags < 0] = IrqContext.UNKNOWN
+    return irq
+
+
 def stream_columns(name: str) -> list[str]:
     """The columns of an event that `page_stream` looks at."""
-    return ["seq", "time_ns", "cpu", "tid", *dict.fromkeys(SPECS[name].args.values())]
+    return ["seq", "time_ns", "cpu", "tid", "common_flags", *dict.fromkeys(SPECS[name].args.values())]
 
 
 def page_stream(tables: Mapping[str, pa.Table], ops: Collection[Op] | None = None) -> PageStream:
@@ -45,10 +53,7 @@ def page_stream(tables: Mapping[str, pa.Table], ops: Collection[Op] | None = Non
     wanted = [SPECS[name] for name in sorted(stream_events(ops)) if name in tables]
     parts = [_timed(tables[spec.name]) for spec in wanted]
     if not parts:
-        return PageStream(
-            np.zeros(0, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.int32), np.zeros(0, np.uint8),
-            np.zeros((0, len(ARGS)), np.int64),
-        )  # fmt: skip
+        return PageStream.concatenate([])
 
     def joined(name: str, kind: type[np.generic]) -> npt.NDArray[np.generic]:
         return np.concatenate([part.column(name).to_numpy().astype(kind, copy=False) for part in parts])
@@ -60,6 +65,7 @@ def page_stream(tables: Mapping[str, pa.Table], ops: Collection[Op] | None = Non
         joined("time_ns", np.int64)[order].astype(np.int64, copy=False),
         joined("cpu", np.uint16)[order].astype(np.uint16, copy=False),
         joined("tid", np.int32)[order].astype(np.int32, copy=False),
+        np.concatenate([irq_of(part) for part in parts])[order],
         op[order],
         args[order],
     )
@@ -89,29 +95,5 @@ def page_streams(
 def _cut(streams: Sequence[PageStream], size: int) -> Iterator[PageStream]:
     """These, one behind the other, in stretches of at most `size`."""
     if streams:
-        whole = concatenated(streams)
-        yield from (part_of(whole, start, start + size) for start in range(0, len(whole), size))
-
-
-def concatenated(streams: Sequence[PageStream]) -> PageStream:
-    """Stretches, one behind the other, as one."""
-    if len(streams) == 1:
-        return streams[0]
-    return PageStream(
-        np.concatenate([stream.time_ns for stream in streams]),
-        np.concatenate([stream.cpu for stream in streams]),
-        np.concatenate([stream.tid for stream in streams]),
-        np.concatenate([stream.op for stream in streams]),
-        np.concatenate([stream.args for stream in streams]),
-    )
-
-
-def part_of(stream: PageStream, start: int, end: int) -> PageStream:
-    """The entries [start, end) of a stretch."""
-    return PageStream(
-        stream.time_ns[start:end],
-        stream.cpu[start:end],
-        stream.tid[start:end],
-        stream.op[start:end],
-        stream.args[start:end],
-    )
+        whole = PageStream.concatenate(streams)
+        yield from (whole.select(slice(start, start + size)) for start in range(0, len(whole), size))

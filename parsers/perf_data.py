@@ -18,6 +18,7 @@ from tracereplay.losses import Loss
 from tracereplay.parsers import perf_data_kernels as kernels
 from tracereplay.parsers.base import TraceInfo, Window, origin_ns
 from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.cpu_coverage import coverage_losses
 from tracereplay.parsers.event_table_kernels import group_rows
 from tracereplay.parsers.event_tables import Place, TableMaker, note_bad_fields, stream_places
 from tracereplay.parsers.format_text import EventFormat
@@ -26,15 +27,16 @@ from tracereplay.parsers.page_flag_bits import page_flag_bits
 from tracereplay.parsers.perf_data_blocks import Records
 from tracereplay.parsers.perf_data_columns import EventColumns
 from tracereplay.parsers.perf_data_events import RAW, STACK_FORMAT, Events
-from tracereplay.parsers.perf_data_header import ARCH, CLOCKS, DIR_FORMAT, OSRELEASE, read_header
+from tracereplay.parsers.perf_data_header import ARCH, CLOCKS, DIR_FORMAT, OSRELEASE, TRACING_DATA, read_header
 from tracereplay.parsers.perf_data_kernels import BAD, SAMPLES, STACKS
-from tracereplay.parsers.perf_data_pipe import take_header_records
+from tracereplay.parsers.perf_data_pipe import take_header_records, take_tracing_records
 from tracereplay.parsers.perf_data_rows import RowReader, Wanted
 from tracereplay.parsers.perf_data_scan import Scan, scan
 from tracereplay.parsers.ring_buffer import IDS
 from tracereplay.parsers.ring_buffer_rows import Plan
 from tracereplay.parsers.symbols import Symbols
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.parsers.task_names import NameHistory
+from tracereplay.schema import ARGS, Op, PageStream, irq_context
 
 STACK = STACK_FORMAT.name
 _BATCH_ROWS = 1 << 15  # few enough that their bytes stay in a cache
@@ -61,6 +63,8 @@ class PerfDataReader:
         if header.is_pipe:
             records.announced_end = records.end  # a pipe announces nothing
             take_header_records(records, header)
+        elif TRACING_DATA not in header.features and any(attr.is_tracepoint for attr in header.attrs):
+            take_tracing_records(records, header)
         if not header.attrs:
             raise InputError("it describes no events", advice="copy the file again, or record again")
         header.name_attrs()
@@ -69,7 +73,13 @@ class PerfDataReader:
         self._scan = found = scan(self._sources, self._events)
         self._origin = origin_ns(found.start, found.end)
         self._formats, self._chosen = self._choose_events(found)
-        self._losses = [loss.moved(self._origin) for loss in header.losses + self._events.losses + found.losses]
+        losses = header.losses + self._events.losses + found.losses
+        # without ids of its own each CPU that was online counts
+        online = None if found.cpus else header.online_cpus()
+        losses += coverage_losses(found.activity(), found.cpus, online, told=losses)
+        if header.cut:  # no record lay there: nothing before the trace's end is hidden
+            losses.append(Loss("truncated", start_ns=found.end, detail=header.cut))
+        self._losses = [loss.moved(self._origin) for loss in losses]
         self._losses += self._sample_losses(found)
         self._names = found.tasks.names(self._origin)
         unnamed = sum(1 for tid in found.tasks_seen() if tid not in self._names.last)
@@ -97,6 +107,19 @@ class PerfDataReader:
     def comms(self) -> dict[int, str]:
         """The last names of all tasks, by tid."""
         return self._names.last
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time; see `base.TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """Names over time, from COMM and FORK records."""
+        return self._name_history
+
+    @cached_property
+    def _name_history(self) -> NameHistory:
+        return self._names.history()
 
     @property
     def formats(self) -> dict[str, EventFormat]:
@@ -134,7 +157,8 @@ class PerfDataReader:
         kinds = [(self._formats[name].id, stream_places(self._formats[name]), False) for name in wanted]
         op_table = np.array([SPECS[name].op for name in wanted], np.uint8)
         for rows in self._read(wanted, kinds, len(ARGS), window, max(chunk_events, 1)):
-            yield PageStream(rows.time_ns, rows.cpu, rows.tid, op_table[rows.kind], rows.fields)
+            irq = irq_context(rows.common[:, 0])
+            yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table[rows.kind], rows.fields)
 
     # -------------------------------------------------------------------------------------------- beyond TraceReader
 
@@ -227,6 +251,7 @@ class PerfDataReader:
         """Samples that cannot be read, and events of which only every nth was recorded."""
         losses = []
         without_format: dict[str, int] = {}
+        without_raw: dict[str, int] = {}
         for attr, name, total in zip(self._events.attrs, self._events.names, found.totals.tolist(), strict=False):
             told = name or f"event id {attr.config}"
             if total[BAD]:
@@ -236,8 +261,12 @@ class PerfDataReader:
             if attr.is_tracepoint and total[SAMPLES] and (attr.freq or attr.sample_period > 1):
                 losses.append(Loss("lost_events", detail=f"{told} was sampled, not recorded each time"))
             if attr.is_tracepoint and total[SAMPLES] and not attr.sample_type & RAW:
-                losses.append(Loss("bad_record", total[SAMPLES], detail=f"{told} was recorded without its fields"))
+                without_raw[told] = without_raw.get(told, 0) + total[SAMPLES]
         losses += [Loss("unknown_event_id", count, detail=told) for told, count in sorted(without_format.items())]
+        if without_raw:
+            losses.append(
+                Loss("fields_not_recorded", sum(without_raw.values()), detail=", ".join(sorted(without_raw)[:20]))
+            )
         if unknown := int(found.totals[-1, BAD]):
             losses.append(Loss("unknown_event_id", unknown, detail="samples of events that the file does not describe"))
         return losses

@@ -27,12 +27,17 @@ PACKED_BYTES = 1 << 10
 # perf says goodbye on stderr, which some send into the same pipe.
 SPOKEN = b"[ perf record:"
 
+# Records of simpleperf's own: tracing data, and what is larger than a record may be, in parts.
+CUSTOM_SPLIT, CUSTOM_SPLIT_END, CUSTOM_TRACING_DATA = 32772, 32773, 32777
+TRACING_DATA_AT = 12  # behind the record's header and the length
+MAX_SPLIT_BYTES = 1 << 28
 # Records that are followed by more than their size says, or hold other records (enum perf_user_event_type).
 HEADER_TRACING_DATA, AUXTRACE, COMPRESSED, COMPRESSED2 = 66, 71, 81, 83
 PACKED = frozenset({COMPRESSED, COMPRESSED2})
-BREAKS = np.zeros(256, np.uint8)
-BREAKS[[HEADER_TRACING_DATA, AUXTRACE, COMPRESSED, COMPRESSED2]] = 1
-WITHIN_BREAKS = np.zeros(256, np.uint8)
+TRACING = frozenset({HEADER_TRACING_DATA, CUSTOM_TRACING_DATA, CUSTOM_SPLIT, CUSTOM_SPLIT_END})
+BREAKS = np.zeros(257, np.uint8)
+BREAKS[[HEADER_TRACING_DATA, AUXTRACE, COMPRESSED, COMPRESSED2, kernels.CUSTOM]] = 1
+WITHIN_BREAKS = np.zeros(257, np.uint8)
 WITHIN_BREAKS[[COMPRESSED, COMPRESSED2]] = 1  # none may lie within another
 
 
@@ -106,7 +111,10 @@ class Records:
         unpacker.close()
 
     def header_blocks(self) -> Iterator[Block]:
-        """Blocks as they lie in the file; a HEADER_TRACING_DATA is one with the data behind it."""
+        """Blocks as they lie in the file; a HEADER_TRACING_DATA is one with the data behind it.
+
+        Of simpleperf's own records those that hold tracing data, or may be parts of one, are blocks of their own.
+        """
         for _, block in self._walk(with_data=True):
             if not is_packed(block, self.big_endian):
                 yield block
@@ -144,7 +152,7 @@ class Records:
                 if size < kernels.HEADER_BYTES or at + size + following > self.end:
                     self._cut(at)
                     return
-                if kind in PACKED or (with_data and kind == HEADER_TRACING_DATA):
+                if kind in PACKED or (with_data and kind in TRACING):
                     yield at, self.block(at, at + size + following)
                 at += size + following
             elif why == kernels.RECORD_CUT and window.end + offset == self.end:
@@ -174,7 +182,12 @@ class Records:
         kind, size = int.from_bytes(head[:4], order), int.from_bytes(head[6:8], order)
         if kind == AUXTRACE:
             return kind, size, int.from_bytes(head[8:16], order)
-        return kind, size, -(-int.from_bytes(head[8:12], order) // 8) * 8 if kind == HEADER_TRACING_DATA else 0
+        if kind >= kernels.CUSTOM_TYPES:
+            return kind, size | int.from_bytes(head[4:6], order) << 16, 0
+        following = int.from_bytes(head[8:12], order) if kind == HEADER_TRACING_DATA else 0
+        if size >= TRACING_DATA_AT + following:  # simpleperf counts the data into the record
+            return kind, size, 0
+        return kind, size, -(-following // 8) * 8
 
     def _cut(self, at: int) -> None:
         """Note that the file ends within the record at `at`, unless that is known, or it is perf's own words."""

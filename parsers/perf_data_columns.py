@@ -15,6 +15,7 @@ import pyarrow as pa
 from tracereplay.parsers import perf_data_table_kernels as kernels
 from tracereplay.parsers.event_tables import TableMaker, numbers_array
 from tracereplay.parsers.format_text import Shape
+from tracereplay.parsers.perf_data_kernels import MAX_CPU
 from tracereplay.parsers.perf_data_names import TaskNames
 from tracereplay.parsers.perf_data_rows import Batch
 from tracereplay.schema import EVENT_COLUMNS, Column
@@ -159,6 +160,10 @@ class EventColumns:
                 index = numbers_array(codes, pa.int32(), codes < 0 if arena.unnamed else None)
                 arrays.append(pa.DictionaryArray.from_arrays(index, self._names.names))
             else:
-                kind = EVENT_COLUMNS[place].type
-                arrays.append(numbers_array(arena.column(place, "u"), kind))
+                column = EVENT_COLUMNS[place]
+                values = arena.column(place, "u")
+                untold = values == MAX_CPU if column.name == "cpu" else None
+                arrays.append(
+                    numbers_array(values, column.type, untold if untold is not None and untold.any() else None)
+                )
         return pa.chunked_array(arrays)

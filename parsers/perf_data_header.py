@@ -6,7 +6,6 @@ man perf_event_open(2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from mmap import mmap
 
@@ -85,6 +84,7 @@ class PerfHeader:
     tracing: Container | None = None
     memory: MemoryBlocks | None = None
     losses: list[Loss] = field(default_factory=list)
+    cut: str = ""  # what is missing behind all records, at the end of the file
 
     @property
     def tracing_bytes(self) -> bytes:
@@ -102,6 +102,11 @@ class PerfHeader:
         """CPUs of the machine, offline ones too."""
         data = self.features.get(NRCPUS)
         return None if data is None or len(data) < 8 else Cursor(data[:4], big=self.big_endian).number("I") or None
+
+    def online_cpus(self) -> int | None:
+        """CPUs that were online when recording began."""
+        data = self.features.get(NRCPUS)
+        return None if data is None or len(data) < 8 else Cursor(data[4:8], big=self.big_endian).number("I") or None
 
     def take_feature(self, number: int, data: bytes) -> None:
         """Enter a feature section."""
@@ -158,9 +163,8 @@ def read_header(data: mmap) -> PerfHeader:
     header.begin = begin
     header.announced_end = begin + n_bytes if n_bytes else None
     header.end = min(begin + n_bytes, len(data)) if n_bytes else len(data)
-    if n_bytes:
-        for number, place in _feature_places(data, begin + n_bytes, flags, big=big):
-            header.take_feature(number, place)
+    if 0 < n_bytes <= len(data) - begin:  # else the records themselves are cut
+        _take_features(header, data, begin + n_bytes, flags)
     return header
 
 
@@ -202,16 +206,21 @@ def read_ids(data: bytes, *, big: bool) -> list[int]:
     return [int.from_bytes(data[at : at + 8], "big" if big else "little") for at in range(0, len(data) - 7, 8)]
 
 
-def _feature_places(data: mmap, table_at: int, flags: bytes, *, big: bool) -> Iterable[tuple[int, bytes]]:
-    """(number, bytes) of the features whose section lies within the file."""
+def _take_features(header: PerfHeader, data: mmap, table_at: int, flags: bytes) -> None:
+    """Enter the features whose section lies within the file; they stand behind the records."""
     numbers = [number for number in range(MAX_FEATURES) if flags[number // 8] >> number % 8 & 1]
-    if table_at + 16 * len(numbers) > len(data):
+    missing = table_at + 16 * len(numbers) - len(data)
+    if missing > 0:
+        header.cut = f"{missing} bytes of the table of features are missing"
         return
-    cursor = Cursor(data, table_at, big=big)
+    cursor, end = Cursor(data, table_at, big=header.big_endian), len(data)
     for number in numbers:
         at, size = cursor.number("Q"), cursor.number("Q")
+        end = max(end, at + size)
         if at + size <= len(data):
-            yield number, bytes(data[at : at + size])
+            header.take_feature(number, bytes(data[at : at + size]))
+    if end > len(data):
+        header.cut = f"{end - len(data)} bytes of its features are missing"
 
 
 def _event_names(data: bytes, *, big: bool) -> dict[int, str]:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 HEADER_BYTES = 8
 SAMPLE = 9
 MAX_TID = 1 << 22  # PID_MAX_LIMIT
-MAX_CPU = (1 << 16) - 1
+MAX_CPU = (1 << 16) - 1  # also stands for a CPU that a sample does not tell
+# Types from here on are simpleperf's own (SIMPLE_PERF_RECORD_TYPE_START): `misc` is the high half of their size.
+CUSTOM_TYPES = 32768
+CUSTOM = 256  # place of all of them in the tables of types
 
 # `tables`, int64[...]: all that is known of the events, in one array, since every array handed from kernel to kernel
 # costs time at every record. It begins with what all records share. ID_AT -- where a sample's id lies, -1 = it has
@@ -110,7 +113,7 @@ def _size(words: U32, at: Int, big: Int) -> Int:
 def cut_block(words: U32, at: Int, end: Int, limit: Int, big: Int, breaks: U8) -> tuple[Int, Int]:
     """(end of the last whole record that begins before at + limit, why it stopped there).
 
-    breaks uint8[256] -- 1: stop before a record of this type.
+    breaks uint8[257] -- 1: stop before a record of this type; the last: of a type that is none of perf's.
     """
     begin = at
     while True:
@@ -121,10 +124,10 @@ def cut_block(words: U32, at: Int, end: Int, limit: Int, big: Int, breaks: U8) -
         if at + HEADER_BYTES > end:
             return at, RECORD_CUT
         size = _size(words, at, big)
-        if size < HEADER_BYTES:
-            return at, BAD_SIZE
         kind = _half(words, at, big)
-        if kind < 256 and breaks[kind]:
+        if size < HEADER_BYTES and not (kind >= CUSTOM_TYPES and breaks[CUSTOM]):
+            return at, BAD_SIZE
+        if (kind < 256 and breaks[kind]) or (kind >= CUSTOM_TYPES and breaks[CUSTOM]):
             return at, AT_BREAK
         if at + size > end:
             return at, RECORD_CUT
@@ -297,8 +300,11 @@ def _plain(
 
 
 @inlined
-def _end_run(cpu: Int, first: Int, last: Int, span: I64, cpu_first: I64, cpu_last: I64) -> None:
+def _end_run(
+    cpu: Int, first: Int, last: Int, silence: Int, span: I64, cpu_first: I64, cpu_last: I64, cpu_silence: I64
+) -> None:
     """Enter the times of samples of one CPU."""
+    cpu_silence[cpu] = max(cpu_silence[cpu], silence)
     span[0] = min(span[0], first)
     span[1] = max(span[1], last)
     cpu_first[cpu] = min(cpu_first[cpu], first)
@@ -317,6 +323,7 @@ def scan_block(
     span: I64,
     cpu_first: I64,
     cpu_last: I64,
+    cpu_silence: I64,
     open_losses: I64,
     tids: U8,
     notes: I64,
@@ -327,6 +334,7 @@ def scan_block(
     trailer int64[3] -- bytes of the sample_id behind other records, and where in it time and CPU lie (-1 = absent).
     totals int64[events + 1, TOTAL_FIELDS], the last row for samples of no known event; span int64[2] -- least and
     greatest time; cpu_first, cpu_last int64[MAX_CPU + 1] -- times by CPU (least first > last: none yet);
+    cpu_silence int64[MAX_CPU + 1] -- longest time between two of them;
     open_losses int64[MAX_CPU + 1] -- 1 + row of the last loss of a CPU without a sample behind it, 0 = none.
     notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and, where 2, the CPU's last sample before;
     samples after a loss: place -1, CPU and time. state int64[STATE_FIELDS] -- notes written; where special is 3 a round
@@ -346,6 +354,7 @@ def scan_block(
     run = np.int64(-1)
     first: Int = np.int64(0)
     last: Int = np.int64(0)
+    silence: Int = np.int64(0)
     while at < end and n + 2 <= len(notes):
         kind = _half(words, at, big)
         size = _size(words, at, big)
@@ -362,7 +371,7 @@ def scan_block(
             else:
                 event, raw_at, _raw_bytes, _frames_at, frames = _sample(words, at, size, tables)
                 row = EVENTS_AT + event * EVENT_FIELDS
-                cpu = np.int64(0)
+                cpu = np.int64(MAX_CPU)
                 time = np.int64(0)
                 tid = np.int64(MAX_TID)
                 good = raw_at >= 0
@@ -380,14 +389,16 @@ def scan_block(
             if tid < MAX_TID:
                 tids[tid] = 1
             if cpu == run:
+                silence = max(silence, time - last)
                 first = min(first, time)
                 last = max(last, time)
             else:
                 if run >= 0:
-                    _end_run(run, first, last, span, cpu_first, cpu_last)
+                    _end_run(run, first, last, silence, span, cpu_first, cpu_last, cpu_silence)
                 run = cpu
                 first = time
                 last = time
+                silence = time - cpu_last[cpu] if cpu_first[cpu] <= cpu_last[cpu] else np.int64(0)
                 if open_losses[cpu]:
                     open_losses[cpu] = 0
                     notes[n, SPECIAL_AT] = -1
@@ -396,7 +407,7 @@ def scan_block(
                     n += 1
         elif kind < 256 and special[kind]:
             if run >= 0:
-                _end_run(run, first, last, span, cpu_first, cpu_last)
+                _end_run(run, first, last, silence, span, cpu_first, cpu_last, cpu_silence)
                 run = np.int64(-1)
             if special[kind] == 3:
                 state[ROUND_BEFORE] = state[ROUND]
@@ -422,7 +433,7 @@ def scan_block(
             n += 1
         at += size
     if run >= 0:
-        _end_run(run, first, last, span, cpu_first, cpu_last)
+        _end_run(run, first, last, silence, span, cpu_first, cpu_last, cpu_silence)
     state[NOTED] = n
     return at
 
@@ -485,7 +496,7 @@ def list_samples(
                 at += size
                 continue
             row = EVENTS_AT + event * EVENT_FIELDS
-            cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else np.int64(0)
+            cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else np.int64(MAX_CPU)
             time = _whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else np.int64(0)
             time += add_ns
             tid = np.int64(0xFFFFFFFF)

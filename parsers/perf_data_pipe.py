@@ -8,7 +8,16 @@ import numpy as np
 
 from tracereplay.errors import InputError
 from tracereplay.parsers import perf_data_kernels as kernels
-from tracereplay.parsers.perf_data_blocks import HEADER_TRACING_DATA, Block, Records
+from tracereplay.parsers.perf_data_blocks import (
+    CUSTOM_SPLIT,
+    CUSTOM_SPLIT_END,
+    CUSTOM_TRACING_DATA,
+    HEADER_TRACING_DATA,
+    MAX_SPLIT_BYTES,
+    TRACING_DATA_AT,
+    Block,
+    Records,
+)
 from tracereplay.parsers.perf_data_header import (
     ATTR_MIN_BYTES,
     MAX_ATTRS,
@@ -32,12 +41,31 @@ def take_header_records(records: Records, header: PerfHeader) -> None:
     places = np.zeros(MAX_HEADER_RECORDS, np.int64)
     for block in records.header_blocks():  # they are never compressed
         # a block that begins with tracing data holds one record, and those data
-        room = places[:1] if _kind(block, big=header.big_endian) == HEADER_TRACING_DATA else places
+        kind = _kind(block, big=header.big_endian)
+        if kind >= kernels.CUSTOM_TYPES:
+            continue
+        room = places[:1] if kind == HEADER_TRACING_DATA else places
         n = kernels.find_records(block.words, block.begin, block.end, big, _WANTED, room)
         for place in places[:n].tolist():
             _take(block, place, header)
         if len(header.attrs) > MAX_ATTRS:
             raise InputError(f"it describes more than {MAX_ATTRS} events", advice=RECORD_AGAIN)
+
+
+def take_tracing_records(records: Records, header: PerfHeader) -> None:
+    """simpleperf writes the formats of events as a record into a file, too; a large one in parts, at its beginning."""
+    parts = bytearray()
+    for block in records.header_blocks():
+        kind, whole = _kind(block, big=header.big_endian), block.bytes_at(block.begin, block.end - block.begin)
+        if kind == CUSTOM_SPLIT and len(parts) + len(whole) <= MAX_SPLIT_BYTES:
+            parts += whole[kernels.HEADER_BYTES :]
+        elif kind == CUSTOM_SPLIT_END:
+            kind = int.from_bytes(parts[:4], "big" if header.big_endian else "little")
+            whole, parts = bytes(parts), bytearray()
+        if kind in (HEADER_TRACING_DATA, CUSTOM_TRACING_DATA):
+            length = int.from_bytes(whole[8:TRACING_DATA_AT], "big" if header.big_endian else "little")
+            header.take_feature(TRACING_DATA, whole[TRACING_DATA_AT : TRACING_DATA_AT + length])
+            return
 
 
 def _kind(block: Block, *, big: bool) -> int:
@@ -51,7 +79,9 @@ def _take(block: Block, at: int, header: PerfHeader) -> None:
     record = block.bytes_at(at, size)
     order: Literal["big", "little"] = "big" if big else "little"
     if kind == HEADER_TRACING_DATA:
-        header.take_feature(TRACING_DATA, block.bytes_at(at + size, int.from_bytes(record[8:12], order)))
+        length = int.from_bytes(record[8:TRACING_DATA_AT], order)
+        begin = TRACING_DATA_AT if size >= TRACING_DATA_AT + length else size
+        header.take_feature(TRACING_DATA, block.bytes_at(at + begin, length))
     elif kind == HEADER_ATTR and size >= 8 + ATTR_MIN_BYTES:
         attr_bytes = int.from_bytes(record[12:16], order) or ATTR_MIN_BYTES
         attr = parse_attr(record[8 : 8 + attr_bytes].ljust(ATTR_MIN_BYTES, b"\0"), big=big)

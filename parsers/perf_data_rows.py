@@ -253,9 +253,9 @@ class RowReader:
             np.empty(n, np.uint16),
             np.empty(n, np.int32),
             np.empty(n, np.uint16),
-            np.empty((0, 2), np.uint8),  # whoever wants ftrace's flags, bytes and names takes batches
+            np.empty((n, 2), np.uint8),
             np.empty((n, plan.field_at.shape[1]), np.int64),
-            np.empty(0, np.uint32),
+            np.empty(0, np.uint32),  # whoever wants bytes takes batches
             np.zeros((0, 2), np.int64),
         )
         table_kernels.take_heads(
@@ -272,6 +272,9 @@ class RowReader:
                 plan.field_at,
                 plan.blank,
                 int(self._events.tables[kernels.BIG_ENDIAN]),
+                int(self._events.tables[kernels.FLAGS_OFFSET]),
+                int(self._events.tables[kernels.PREEMPT_OFFSET]),
+                rows.common,
                 rows.fields,
             )
         return rows

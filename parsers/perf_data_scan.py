@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tracereplay.losses import Loss
 from tracereplay.parsers import perf_data_kernels as kernels
+from tracereplay.parsers.cpu_coverage import CpuActivity
 from tracereplay.parsers.perf_data_blocks import Block, Records
 from tracereplay.parsers.perf_data_events import Events
 from tracereplay.parsers.perf_data_losses import LossTracker
@@ -51,7 +52,8 @@ class Scan:
     """What the first reading found.
 
     totals int64[events + 1, 3] -- samples, stacks and bad samples by event, as in `perf_data_kernels`; the last row: of
-    no known event. cpu_first, cpu_last int64[65536] -- times by CPU; tids uint8[tasks] -- 1: it has samples.
+    no known event. cpu_first, cpu_last, cpu_silence int64[65536] -- times by CPU, and the longest between two samples;
+    cpus -- those that were recorded, where the file tells; tids uint8[tasks] -- 1: it has samples.
     """
 
     totals: npt.NDArray[np.int64]
@@ -60,6 +62,8 @@ class Scan:
     losses: list[Loss] = field(default_factory=list)
     cpu_first: npt.NDArray[np.int64] = field(default_factory=lambda: np.full(kernels.MAX_CPU + 1, _NS_MAX, np.int64))
     cpu_last: npt.NDArray[np.int64] = field(default_factory=lambda: np.full(kernels.MAX_CPU + 1, -1, np.int64))
+    cpu_silence: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(kernels.MAX_CPU + 1, np.int64))
+    cpus: frozenset[int] = frozenset()
     tids: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(kernels.MAX_TID, np.uint8))
 
     def tasks_seen(self) -> list[int]:
@@ -67,6 +71,12 @@ class Scan:
         eights = np.flatnonzero(self.tids.view(np.uint64))
         places = (8 * eights[:, None] + np.arange(8)).reshape(-1)
         return [int(tid) for tid in places[self.tids[places] > 0]]
+
+    def activity(self) -> dict[int, CpuActivity]:
+        """The CPUs that have samples; times as recorded."""
+        cpus = np.flatnonzero(self.cpu_first <= self.cpu_last)
+        columns = (cpus, self.cpu_first[cpus], self.cpu_last[cpus], self.cpu_silence[cpus])
+        return {cpu: CpuActivity(*times) for cpu, *times in zip(*(c.tolist() for c in columns), strict=True)}
 
     @property
     def start(self) -> int | None:
@@ -138,6 +148,7 @@ class _Scanner:
                     span,
                     found.cpu_first,
                     found.cpu_last,
+                    found.cpu_silence,
                     self._open_cpus,
                     found.tids,
                     self._notes,
@@ -186,4 +197,7 @@ class _Scanner:
 
     def finish(self) -> None:
         """Losses, once all files are read."""
+        # samples without a CPU say nothing of any
+        self.found.cpu_first[kernels.MAX_CPU], self.found.cpu_last[kernels.MAX_CPU] = _NS_MAX, -1
+        self.found.cpus = frozenset(self._losses.cpu_of_id.values())
         self.found.losses += self._losses.result(self.found.cpu_last)

@@ -220,15 +220,21 @@ def take_fields(
     field_at: I64,
     blank: Int,
     big: Int,
+    flags_offset: Int,
+    preempt_offset: Int,
+    common_out: U8,
     fields_out: I64,
 ) -> None:
-    """The fields of the payloads at[order[row]] into the output's `rows`, those that lie in these words.
+    """Load fields, ftrace's flags and preempt count of the payloads at[order[row]] in these words into `rows`.
 
     kind uint16[n]; n_fields, field_at, blank -- as in `ring_buffer_rows.Plan`.
     """
     for i in range(len(rows)):
         row = rows[i]
-        load_fields(words, at[order[row]], kind[row], n_fields, field_at, blank, big, fields_out, row)
+        payload = at[order[row]]
+        common_out[row, 0] = np.uint8(load(words, payload + flags_offset, 1, 0))
+        common_out[row, 1] = np.uint8(load(words, payload + preempt_offset, 1, 0))
+        load_fields(words, payload, kind[row], n_fields, field_at, blank, big, fields_out, row)
 
 
 @njit

@@ -38,6 +38,10 @@ class Clock:
         value = (value + self.add_ns) & (2**64 - 1)
         return value - (1 << 64) if value >> 63 else value
 
+    def duration_ns(self, raw: int) -> int:
+        """How long a difference of raw stamps is."""
+        return (raw * self.mult) >> self.shift if self.mult else raw
+
     @property
     def array(self) -> npt.NDArray[np.uint64]:
         """For kernels: uint64[3] = mult, shift, add."""

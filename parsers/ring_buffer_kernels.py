@@ -184,7 +184,7 @@ def scan_pages(
     missed: I64,
 ) -> None:
     """Walk every page of the first n_bytes once; page p's row of `pages` becomes (first time, last time, records,
-    events), the last a set of the bits of the ids that occur.
+    events, silence): events is a set of the bits of the ids that occur, silence the longest time between two records.
 
     min_bytes int64[65536] -- shortest record by event id, -1 = no such id; counts int64[65536] -- += records by id;
     faults int64[65536] -- += records too short (or unknown) by id; shortest int64[65536] -- bytes by id;
@@ -203,6 +203,7 @@ def scan_pages(
         first = 0
         last = 0
         events = np.uint64(0)
+        silence = 0
         if state == PAGE_OK or (state == PAGE_CUT and end > page + layout[DATA_OFFSET]):
             time = load(words, page, 8, big)
             at = page + layout[DATA_OFFSET]
@@ -233,6 +234,8 @@ def scan_pages(
                     tids[tid] = 1
                 if records == 0:
                     first = time
+                else:
+                    silence = max(silence, time - last)
                 last = time
                 records += 1
             if records == 0 and state == PAGE_OK:
@@ -242,6 +245,7 @@ def scan_pages(
         pages[p, 1] = np.uint64(last)
         pages[p, 2] = np.uint64(records)
         pages[p, 3] = events
+        pages[p, 4] = np.uint64(silence)
         page += page_bytes
         p += 1
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tracereplay.losses import Loss
 from tracereplay.parsers import ring_buffer_kernels as kernels
+from tracereplay.parsers.cpu_coverage import CpuActivity
 from tracereplay.parsers.ring_buffer import (
     IDS,
     SLOT_BYTES,
@@ -28,7 +29,7 @@ class Scan:
     """What one walk over all pages found.
 
     counts int64[buffers, 65536], faults and shortest (bytes) int64[65536] by event id, bit_of_id
-    int64[65537] as `scan_pages` says, tids uint8[kernels.MAX_TID]; cpu_start_ns by (buffer, cpu).
+    int64[65537] as `scan_pages` says, tids uint8[kernels.MAX_TID]; activity by (buffer, cpu).
     """
 
     counts: npt.NDArray[np.int64]
@@ -39,7 +40,7 @@ class Scan:
     start_ns: int | None = None
     end_ns: int | None = None
     losses: list[Loss] = field(default_factory=list)
-    cpu_start_ns: dict[tuple[int, int], int] = field(default_factory=dict)
+    activity: dict[tuple[int, int], CpuActivity] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, buffers: int) -> Scan:
@@ -64,7 +65,7 @@ class Scan:
         np.minimum(self.shortest, other.shortest, out=self.shortest)
         np.maximum(self.tids, other.tids, out=self.tids)
         self.losses += other.losses
-        self.cpu_start_ns.update(other.cpu_start_ns)
+        self.activity.update(other.activity)
         if other.start_ns is not None and other.end_ns is not None:
             self.saw(other.start_ns, other.end_ns)
 
@@ -125,7 +126,7 @@ def _scan_cpu(
         if not sizes:
             continue
         n_pages = sum(sizes)
-        table = np.zeros((n_pages, 4), np.uint64)
+        table = np.zeros((n_pages, 5), np.uint64)
         status, missed = np.zeros(n_pages, np.uint8), np.zeros(n_pages, np.int64)
         kernels.scan_pages(
             words,
@@ -156,7 +157,7 @@ def _scan_cpu(
     pages.bit_of_id = found.bit_of_id
     if watch.start is not None and watch.latest is not None:
         start, end = clock.ns(watch.start), clock.ns(watch.latest)
-        found.cpu_start_ns[pages.buffer, pages.cpu] = start
+        found.activity[pages.buffer, pages.cpu] = CpuActivity(start, end, clock.duration_ns(watch.silence))
         found.saw(start, end)
 
 
@@ -168,6 +169,7 @@ class _Watch:
         self.start: int | None = None
         self.previous: int | None = None  # last raw time seen
         self.latest: int | None = None
+        self.silence = 0  # longest time between two records, raw
         self.open: list[tuple[str, int | None, str]] = []  # losses waiting for the time of the next record
 
     def lost_chunk(self, why: str, offset: int) -> None:
@@ -190,8 +192,17 @@ class _Watch:
                 self.previous = int(table[before[-1], 1])
             self._page(p, table, int(status[p]), int(missed[p]))
         if len(filled):
-            top = int(table[filled, 1].max())
-            self.latest = top if self.latest is None else max(self.latest, top)
+            self._follow(table[filled])
+
+    def _follow(self, table: npt.NDArray[np.uint64]) -> None:
+        """Keep the latest time and the longest silence, those between pages among them. table -- pages with records."""
+        firsts, lasts = table[:, 0], table[:, 1]
+        before = lasts[:-1] if self.latest is None else np.concatenate([[np.uint64(self.latest)], lasts[:-1]])
+        after = firsts[len(firsts) - len(before) :]
+        between = np.where(after > before, after - before, np.uint64(0))
+        self.silence = max(self.silence, int(table[:, 4].max()), int(between.max(initial=np.uint64(0))))
+        top = int(lasts.max())
+        self.latest = top if self.latest is None else max(self.latest, top)
 
     def _page(self, p: int, table: npt.NDArray[np.uint64], status: int, missed: int) -> None:
         first, last, records = (int(value) for value in table[p, :3])

@@ -21,8 +21,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracereplay.parsers.task_names import UNKNOWN_COMM
 from tracereplay.parsers.text_spans import Spans
-from tracereplay.parsers.text_trace_lines import NS_PER_S, UNKNOWN_COMM, LineBlock, LostMark, Task
+from tracereplay.parsers.text_trace_lines import NS_PER_S, PROSE, LineBlock, LostMark, Task, is_prose
 from tracereplay.parsers.text_value_kernels import UNTOLD
 
 Ints = npt.NDArray[np.int64]
@@ -44,7 +45,7 @@ LOST = re.compile(
     r"(?P<who>.*?) +\d{1,9}\.\d{6,9}: PERF_RECORD_LOST(?:_SAMPLES)? lost (?P<count>\d{1,18})\s*$", re.ASCII
 )
 NO_EVENT = re.compile(r"\s*$|#|.* PERF_RECORD_[A-Z]")
-HEADER = re.compile(r"# (?P<key>os release|arch|nrcpus avail) : (?P<value>\S+)")
+HEADER = re.compile(r"# (?P<key>os release|arch|nrcpus online|nrcpus avail) : (?P<value>\S+)")
 UNKNOWN_TASK = re.compile(r":-?\d+")
 
 
@@ -55,6 +56,7 @@ class PerfHeader:
     kernel: str | None = None
     machine: str | None = None
     cpus: int | None = None
+    online_cpus: int | None = None
 
     def take(self, line: str) -> None:
         """Take a comment line."""
@@ -65,7 +67,10 @@ class PerfHeader:
             elif found["key"] == "os release":
                 self.kernel = value
             elif value.isdigit() and len(value) < 6:
-                self.cpus = int(value)
+                if found["key"] == "nrcpus online":
+                    self.online_cpus = int(value)
+                else:
+                    self.cpus = int(value)
 
 
 @dataclass(slots=True)
@@ -172,6 +177,7 @@ class _Notes:
     header: PerfHeader
     lost: list[tuple[int, int, int]] = field(default_factory=list)  # place, CPU, count
     odd: list[int] = field(default_factory=list)
+    prose: list[int] = field(default_factory=list)
     rests: dict[int, str] = field(default_factory=dict)  # by row: what a terminal or mail wrapped
 
     def take(self, place: int, line: str, rows: Ints) -> None:
@@ -181,10 +187,12 @@ class _Notes:
             self.lost.append((place, task.cpu, int(found["count"])))
         elif NO_EVENT.match(line):
             self.header.take(line)
+        elif PROSE.match(line):
+            self.prose.append(place)
         elif row >= 0 and int(rows[row]) == place - 1 and not line[0].isspace():
             self.rests[row] = line.rstrip("\n")
         else:
-            self.odd.append(place)
+            (self.prose if is_prose(line.rstrip("\n")) else self.odd).append(place)
 
     def completed(self, payload: pa.StringArray) -> pa.StringArray:
         """Payloads with the rest that stood on the next line."""
@@ -223,6 +231,7 @@ def _assembled(rows: _Rows, notes: _Notes, frame_places: Ints, frames: pa.String
         frames=pa.ListArray.from_arrays(pa.array(offsets), frames.filter(pa.array(owned))),
         lost=[LostMark(cpu, count, int(np.searchsorted(place, at))) for at, cpu, count in notes.lost],
         odd=notes.odd,
+        prose=notes.prose,
         cpus=notes.header.cpus,
     )
 

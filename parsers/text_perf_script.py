@@ -11,7 +11,7 @@ from tracereplay.parsers.text_input import text_blocks
 from tracereplay.parsers.text_perf_lines import PerfHeader, line_array, take_lines, whole_samples
 from tracereplay.parsers.text_trace_lines import LineBlock
 from tracereplay.parsers.text_trace_tables import TableBuilder
-from tracereplay.parsers.trace_text import TextTraceReader
+from tracereplay.parsers.trace_text import Scan, TextTraceReader
 
 
 class PerfScriptReader(TextTraceReader):
@@ -34,6 +34,9 @@ class PerfScriptReader(TextTraceReader):
 
     def _form(self) -> str:
         return "perf script"
+
+    def _recorded_cpus(self, scan: Scan) -> int | None:  # noqa: ARG002 (those of the header may be offline)
+        return self._header.online_cpus
 
     def _blocks(
         self,

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracereplay.parsers.catalog import SPECS
+from tracereplay.parsers.task_names import UNKNOWN_COMM
 from tracereplay.parsers.text_plain_lines import EVENT, STACKS, PlainLines, ReadRows, flags_of
 from tracereplay.parsers.text_spans import Spans
 
@@ -53,12 +54,17 @@ LOST = re.compile(r"[\s/*>|]*CPU:(\d{1,4}) \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?:
 BUFFER_STARTED = re.compile(r"#+ CPU (\d{1,4}) buffer started #+", re.ASCII)
 ENTRIES = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})(?: +#P:(\d{1,5}))?", re.ASCII)
 CPUS = re.compile(r"cpus=(\d{1,5})\s*$", re.ASCII)
+# What people paste around a trace: prompts, fences, lines of a kernel log, words. Damage keeps signs of an event.
+PROSE = re.compile(r"\s*(?:[>|] ?)*(?:\S*[\w~/\])][#$] |[#$] |```|(?:<\d{1,3}>)?\[ *\d+\.\d+\]|\[\.\.\.\])", re.ASCII)
+SIGNS = re.compile(
+    r"\s*\w+=\S|.*\w=\S.* \w+=\S|.*(?:\[\d{3,4}\]|\d\.\d{6}|EVENTS|[^\x20-\x7e\t]|\b[a-z]+_[a-z_]+: |<-)", re.ASCII
+)
+EMPTY = re.compile(r"CPU (\d{1,4}) is empty\s*$", re.ASCII)
 NO_EVENT = re.compile(r"\s*$|\s*#|version = |CPU \d+ is empty|cpus=")
 LATENCY_TRACE = re.compile(r"# \S+ latency trace v\S+ on (\S+)")
 LATENCY = re.compile(r"# latency: .*#(\d{1,18})/(\d{1,18}), CPU.*?(?:#P:(\d{1,5}))?\)?\s*$", re.ASCII)
 # What the columns hold where the text does not tell.
 NO_TIME, NO_TID, NO_CPU = -(1 << 63), -(1 << 31), (1 << 16) - 1
-UNKNOWN_COMM = "<...>"
 NS_PER_S = 1_000_000_000
 
 
@@ -105,8 +111,10 @@ class LineBlock:
     ticks: bool = False  # bare integers, whose unit text does not tell (counter, x86-tsc; boot in trace-cmd 3.1)
     lost: list[LostMark] = field(default_factory=list)
     odd: list[int] = field(default_factory=list)  # places of lines that were not understood
+    prose: list[int] = field(default_factory=list)  # places of lines that are no part of a trace
     overwritten: int | None = None  # entries written but no longer in the buffer
     cpus: int | None = None
+    empty: Sequence[int] = ()  # CPUs of which the text says that they recorded nothing
     kernel: str | None = None
 
     def __len__(self) -> int:
@@ -122,7 +130,8 @@ def take_lines(plain: PlainLines) -> LineBlock:
         if found.rows:
             block, places = _merged(block, places, *found.block())
         block.lost = [replace(mark, row=int(np.searchsorted(places, mark.row))) for mark in found.lost]
-        block.odd, block.overwritten, block.cpus, block.kernel = found.odd, found.overwritten, found.cpus, found.kernel
+        block.odd, block.prose, block.empty = found.odd, found.prose, found.empty
+        block.overwritten, block.cpus, block.kernel = found.overwritten, found.cpus, found.kernel
         if found.frames:
             frame_lines = np.concatenate([frame_lines, np.array([number for number, _ in found.frames], np.int64)])
             order = np.argsort(frame_lines, kind="stable")
@@ -192,8 +201,10 @@ class OtherLines:
     frames: list[tuple[int, str]] = field(default_factory=list)
     lost: list[LostMark] = field(default_factory=list)  # with the number of their line for a row
     odd: list[int] = field(default_factory=list)
+    prose: list[int] = field(default_factory=list)
     overwritten: int | None = None
     cpus: int | None = None
+    empty: list[int] = field(default_factory=list)
     kernel: str | None = None
 
     def block(self) -> tuple[LineBlock, Ints]:
@@ -239,8 +250,13 @@ def read_lines(lines: Iterable[tuple[int, str]]) -> OtherLines:
             found.rows.append((number, row))
             found.odd.append(number)
         elif not _tells(found, number, line) and not NO_EVENT.match(line):
-            found.odd.append(number)
+            (found.prose if is_prose(line) else found.odd).append(number)
     return found
+
+
+def is_prose(line: str) -> bool:
+    """Whether a line that tells of no event is no damaged one either."""
+    return PROSE.match(line) is not None or SIGNS.match(line) is None
 
 
 def _torn(row: EventLine) -> str | None:
@@ -282,6 +298,8 @@ def _tells(notes: OtherLines, place: int, line: str) -> bool:
         notes.cpus = int(found[3]) if found[3] else None
     elif found := CPUS.match(line):
         notes.cpus = int(found[1])
+    elif found := EMPTY.match(line):
+        notes.empty.append(int(found[1]))
     elif found := LATENCY_TRACE.match(line):
         notes.kernel = found[1]
     elif found := LATENCY.match(line):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.text_trace_lines import NO_TIME, LineBlock, LostMark
+from tracereplay.parsers.cpu_coverage import CpuActivity, coverage_losses
+from tracereplay.parsers.text_trace_lines import NO_CPU, NO_TIME, LineBlock, LostMark
 
 
 class LossScan:
@@ -16,6 +17,8 @@ class LossScan:
         self._first_ns: dict[int, int] = {}
         self._last_ns: dict[int, int] = {}
         self._open: dict[int, list[tuple[LostMark, int | None]]] = {}  # marks whose CPU's next event has not come
+        self._silence_ns: dict[int, int] = {}
+        self._empty: set[int] = set()  # CPUs said to have recorded nothing
         self._overwritten: int | None = None
 
     def take(self, block: LineBlock) -> None:
@@ -34,7 +37,11 @@ class LossScan:
                 self._add(mark, before, int(times[place]))
             else:
                 self._open.setdefault(mark.cpu, []).append((mark, before))
+        self._empty.update(block.empty)
         for cpu, (_, times) in events.items():
+            before = self._last_ns.get(cpu, int(times[0]))
+            silence = max(int(times[0]) - before, int(np.diff(times).max(initial=0)))
+            self._silence_ns[cpu] = max(silence, self._silence_ns.get(cpu, 0))
             self._last_ns[cpu] = int(times[-1])
 
     def _close(self, events: dict[int, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -49,8 +56,11 @@ class LossScan:
         elif start_ns is None:  # a CPU that had events before did not start here
             self._losses.append(Loss("cpu_starts_late", None, mark.cpu, None, end_ns))
 
-    def result(self) -> list[Loss]:
-        """All losses; overwritten entries were older than the oldest event of their CPU, whichever that was."""
+    def result(self, cpus: int | None, *, ticks: bool) -> list[Loss]:
+        """All losses; overwritten entries were older than the oldest event of their CPU, whichever that was.
+
+        cpus -- how many CPUs the text says there were.
+        """
         for marks in self._open.values():
             for mark, before in marks:
                 self._add(mark, before, None)
@@ -59,7 +69,12 @@ class LossScan:
             self._losses.insert(
                 0, Loss("overrun", self._overwritten, None, None, max(self._first_ns.values(), default=None))
             )
-        return self._losses
+        active = {
+            cpu: CpuActivity(min(first, last), max(first, last), self._silence_ns[cpu])
+            for cpu, first in self._first_ns.items()
+            if cpu != NO_CPU and (last := self._last_ns[cpu]) is not None
+        }
+        return self._losses + coverage_losses(active, self._empty, cpus, told=self._losses, ticks=ticks)
 
 
 def _by_cpu(block: LineBlock) -> dict[int, tuple[np.ndarray, np.ndarray]]:

@@ -8,6 +8,8 @@ r"""Unusual shapes of trace text, rewritten to the usual one a block at a time; 
     > bash-253   [001]  1.5: event: a=1                               wrapped by a mail program
     > b=2
     event: ...                                                        payloads alone
+    [  500.024297]  bash-253        1d..3. 499102956us : event: ...   ftrace_dump() into the kernel log
+     966.417446: event: ...                                           task and CPU cut off; or the task's name alone
 
 What a shape does not tell (task, CPU, time) is written as `?`. Common text has none of these and costs nothing.
 Sources: KERNEL 1.12 a to f; kernel/trace/trace_output.c, trace_functions_graph.c; trace-cmd's trace-read.c.
@@ -65,7 +67,18 @@ LABELLED = re.compile(
     re.MULTILINE,
 )
 UNLABELLED = re.compile(rb"^ *\S.{0,15}-\d{1,9} +\[\d{1,4}\] .*?: +(?P<event>[A-Za-z_]\w*):", re.MULTILINE)
-PAYLOAD = re.compile(rb"^([a-z]\w{1,60}):(?= +[a-z])", re.MULTILINE)
+PAYLOAD = re.compile(rb"^[ \t>|]*+([a-z]\w{1,60}):(?= +[a-z]\w*[= ])", re.MULTILINE)
+# A line of an ftrace dump behind the kernel log's own stamp (and what syslog puts before it).
+LOGGED = re.compile(
+    rb"^(?:[^\n\[]{0,100}kernel: ?)?(?:<\d{1,3}>)?\[ *\d{1,9}\.\d{3,9}\](?:\[ *[TC]\d{1,9}\])? ?"
+    rb"(?=[^\n\[]{0,40}?\S-\d{1,9} +\d{1,4}" + FLAGS + rb" +[\d.]+(?:us)?[ +!#*@$]?: |CPU:\d{1,4} \[(?:LOST|\d))",
+    re.MULTILINE,
+)
+NO_TASK = re.compile(
+    rb"^[ \t>|]*+(?:\[(\d{1,4})\] +(?:" + FLAGS + rb" +)?)?(\d{1,9}\.\d{6,9}): +(?=([a-z]\w{1,60}): )", re.MULTILINE
+)
+NO_COMM = re.compile(rb"^[ \t>|]*+-(\d{1,9})(?= +(?:\([ \d-]{1,9}\) +)?\[\d{1,4}\] )", re.MULTILINE)
+LOST = re.compile(rb"^[> \t]*+CPU:\d{1,4} \[(?:LOST )?(?:\d{1,18} )?EVENTS(?: DROPPED)?\]", re.MULTILINE)
 NO_FIELDS = re.compile(rb"^(?:\d+ \d+ \d+|[0-9a-f]{8} [0-9a-f]{8} [0-9a-f ]{8,}) type: \d+\s*$", re.MULTILINE)
 
 QUOTE = re.compile(rb"[ \t]*(?:(?://|[>|*])[ \t]?)*")
@@ -81,6 +94,7 @@ class Shapes:
     """How the text of one file is made usual: `rewrite` (None: it is), and what is left out on the way."""
 
     rewrite: Rewrite | None = None
+    graph: bool = False  # whether it is function_graph's
     losses: list[Loss] = field(default_factory=list)
 
 
@@ -92,7 +106,7 @@ def shapes_of(path: Path) -> Shapes:
     head = next(plain_pieces(path, []), b"")[:SNIFF_BYTES]
     head = (head.rpartition(b"\n")[0] or head).replace(b"\r\n", b"\n") + b"\n"
     refuse_bare_numbers(head, path)
-    shapes = Shapes()
+    shapes = Shapes(graph=GRAPH_SIGN.search(head) is not None)
     steps = _steps(head)
     if LABELLED.search(head):
         steps.insert(0, _one_source(path, shapes.losses))
@@ -129,6 +143,8 @@ def _steps(head: bytes) -> list[Rewrite]:
 
     if b"\x1b" in head:
         take(lambda raw: ANSI.sub(b"", raw))
+    if LOGGED.search(head):
+        take(lambda raw: LOGGED.sub(b"", raw))
     if _wrapped(head) != head:
         take(_wrapped)
     if LATENCY.search(head):
@@ -139,8 +155,13 @@ def _steps(head: bytes) -> list[Rewrite]:
         take(lambda raw: DIFFERENCE.sub(rb"\1", raw))
     if GRAPH_SIGN.search(head):
         steps.append(_graph())  # not tried on the head: it would remember its tasks
+    if any(line[3].decode() in SPECS for line in NO_TASK.finditer(head)):
+        take(lambda raw: NO_TASK.sub(_no_task, raw))
+    if NO_COMM.search(head):
+        take(lambda raw: NO_COMM.sub(rb"<...>-\1", raw))
     first = PAYLOAD.match(head.lstrip())
-    if first and first[1].decode() in SPECS:
+    known = any(line[1].decode() in SPECS for line in PAYLOAD.finditer(head))
+    if known and (first is not None or not EVENT.search(head)):
         take(lambda raw: PAYLOAD.sub(_payload, raw))
     return steps
 
@@ -165,9 +186,14 @@ def _verbose(line: re.Match[bytes]) -> bytes:
     return b"%b-%b [%b] %b: " % (comm, tid, cpu, _seconds(int(micros, 16)))
 
 
+def _no_task(line: re.Match[bytes]) -> bytes:
+    known = line[3].decode() in SPECS
+    return b"?-? [%b] %b: " % (line[1] or b"?", line[2]) if known else line[0]
+
+
 def _payload(line: re.Match[bytes]) -> bytes:
     known = line[1].decode() in SPECS
-    return b"?-? [?] ?: %b" % line[0] if known else line[0]
+    return b"?-? [?] ?: %b:" % line[1] if known else line[0]
 
 
 def _graph() -> Rewrite:

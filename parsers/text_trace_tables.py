@@ -4,7 +4,7 @@
 # (pyarrow.compute makes its functions when it is imported)
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.event_tables import numbers_array
+from tracereplay.parsers.task_names import UNKNOWN_COMM
 from tracereplay.parsers.text_events import EventText
 from tracereplay.parsers.text_spans import Spans
-from tracereplay.parsers.text_trace_lines import NO_CPU, NO_TID, NO_TIME, UNKNOWN_COMM, LineBlock
+from tracereplay.parsers.text_trace_lines import NO_CPU, NO_TID, NO_TIME, LineBlock
 from tracereplay.parsers.text_value_kernels import UNTOLD
 from tracereplay.schema import EVENT_COLUMNS
 
@@ -209,14 +210,3 @@ def joined(parts: Sequence[pa.Table]) -> pa.Table:
     table = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
     seq = table.column("seq").to_numpy()
     return table if np.all(seq[1:] > seq[:-1]) else table.take(pa.array(np.argsort(seq, kind="stable")))
-
-
-def comm_names(block: LineBlock) -> Mapping[int, str]:
-    """Names by tid in this block; the last one seen."""
-    last = np.full(len(block.tasks), -1, np.int64)
-    last[block.task] = np.arange(len(block))
-    return {
-        task.tid: task.comm
-        for _, task in sorted(zip(last.tolist(), block.tasks, strict=True), key=lambda pair: pair[0])
-        if task.comm != UNKNOWN_COMM and task.tid != NO_TID
-    }

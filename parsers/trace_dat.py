@@ -20,6 +20,7 @@ from tracereplay.losses import Loss
 from tracereplay.parsers import trace_dat_sections as sections
 from tracereplay.parsers.base import TraceInfo, Window, origin_ns
 from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.cpu_coverage import CpuActivity, coverage_losses
 from tracereplay.parsers.event_tables import Comms, TableMaker, by_event, finished_tables, stream_places
 from tracereplay.parsers.format_text import Formats, PageHeader, parse_header_page
 from tracereplay.parsers.mapped import Mapped
@@ -28,11 +29,13 @@ from tracereplay.parsers.ring_buffer import IDS, Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer_rows import Plan, read_rows
 from tracereplay.parsers.ring_buffer_scan import Scan, scan
 from tracereplay.parsers.symbols import Symbols
+from tracereplay.parsers.task_events import TASK_EVENTS, names_from_events
+from tracereplay.parsers.task_names import UNKNOWN_COMM, NameHistory
 from tracereplay.parsers.trace_dat_blocks import cpu_pages
 from tracereplay.parsers.trace_dat_container import read_container, read_kallsyms
 from tracereplay.parsers.trace_dat_sections import Buffer, Container, CpuData
 from tracereplay.parsers.trace_dat_stats import cpu_losses
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.schema import ARGS, Op, PageStream, irq_context
 
 NS_CLOCKS = frozenset({"local", "global", "perf", "mono", "mono_raw", "boot", "tai"})
 _ROW_BYTES = 1 << 24
@@ -71,6 +74,9 @@ class TraceDatReader:
             + self._fault_losses(found.faults)
             + cpu_losses(container.options, [buffer.name for buffer in container.buffers], found)
         )
+        self._losses += self._coverage_losses(found, ticks=unit == "tick")
+        if container.cut:  # no event lay there: nothing before the trace's end is hidden
+            self._losses.append(Loss("truncated", start_ns=found.end_ns, detail=container.cut))
         if origin:
             self._clock = replace(self._clock, add_ns=self._clock.add_ns - origin)
             self._losses = [loss.moved(origin) for loss in self._losses]
@@ -119,6 +125,20 @@ class TraceDatReader:
         """Names of all tasks that the trace saved, by tid."""
         return self._comms
 
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time; see `base.TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """Names over time, where events tell of them; read when first asked for."""
+        return self._name_history
+
+    @cached_property
+    def _name_history(self) -> NameHistory:
+        recorded = TASK_EVENTS & self._info.by_event.keys()
+        return names_from_events(self.tables(recorded), self._comms) if recorded else NameHistory()
+
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event with rows; see `base.TraceReader.tables`."""
         wanted = [name for name in self._info.by_event if names is None or name in names]
@@ -146,7 +166,8 @@ class TraceDatReader:
         for rows in read_rows(
             self._streams, self._layout, self._min_bytes, self._clock, plan, window, max(chunk_events, 1)
         ):
-            yield PageStream(rows.time_ns, rows.cpu, rows.tid, op_table[rows.kind], rows.fields)
+            irq = irq_context(rows.common[:, 0])
+            yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table[rows.kind], rows.fields)
 
     # -------------------------------------------------------------------------------------------- beyond TraceReader
 
@@ -248,6 +269,17 @@ class TraceDatReader:
             self._losses.append(Loss("instance_left_out", left, detail=f"{name} is read from {kept} only"))
         return wanted
 
+    def _coverage_losses(self, found: Scan, *, ticks: bool) -> list[Loss]:
+        """CPUs that recorded nothing or not to the end, in any of the buffers."""
+        buffers = self._container.buffers
+        active: dict[int, CpuActivity] = {}
+        for (_, cpu), one in found.activity.items():
+            active[cpu] = one.joined(active[cpu]) if cpu in active else one
+        # A file may list the CPUs with data only; their number is that of all.
+        counted = range(min(self._cpu_count() or 0, sections.MAX_CPU + 1))
+        cpus = {place.cpu for buffer in buffers if buffer.clock == buffers[0].clock for place in buffer.cpus}
+        return coverage_losses(active, cpus.union(counted), told=self._losses, ticks=ticks)
+
     def _cpu_count(self) -> int | None:
         option = self._container.option(sections.CPUCOUNT)
         if option is not None and len(option) >= 4:
@@ -273,7 +305,7 @@ class TraceDatReader:
         comms = {0: "<idle>"}
         for line in self._container.cmdlines.splitlines():
             tid, _, comm = line.strip().partition(" ")
-            if tid.isdigit() and comm:
+            if tid.isdigit() and comm and comm != UNKNOWN_COMM:
                 comms[int(tid)] = comm
         return comms
 

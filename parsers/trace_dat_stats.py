@@ -50,7 +50,8 @@ def cpu_losses(options: list[tuple[int, bytes]], buffers: list[str], found: Scan
     losses = []
     for buffer, cpu, values in cpu_statistics(options):
         where = f"buffer {buffer}" if buffer else ""
-        start = found.cpu_start_ns.get((buffers.index(buffer), cpu)) if buffer in buffers else None
+        active = found.activity.get((buffers.index(buffer), cpu)) if buffer in buffers else None
+        start = active.first_ns if active else None
         gaps = [loss.end_ns for loss in found.losses if loss.code == "lost_events" and loss.cpu == cpu and loss.end_ns]
         overrun = values.get("overrun", 0)
         if overrun:

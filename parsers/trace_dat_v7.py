@@ -23,6 +23,7 @@ from tracereplay.parsers.trace_dat_sections import (
     MAX_CPUS,
     MAX_OPTIONS,
     RECORD_AGAIN,
+    STRINGS,
     TRACECLOCK,
     Buffer,
     Container,
@@ -66,6 +67,8 @@ def read_v7(data: mmap, cursor: Cursor, container: Container) -> None:
         container.cmdlines = Cursor(body, big=container.big_endian).sized_text("Q")
     if KALLSYMS in places:
         container.kallsyms = (places[KALLSYMS], -1)
+    if not container.losses:
+        container.cut = _cut_strings(data, container)
 
 
 def _section_header(data: mmap, at: int, container: Container) -> tuple[int, bool, int, int]:
@@ -163,6 +166,23 @@ def salvage(data: mmap, container: Container) -> list[Buffer]:
         at = cursor.at
         cpus.append(CpuData(cpu, begin, len(data) - begin if at >= len(data) - 8 else at - begin))
     return [Buffer("", selected_clock(container.option(TRACECLOCK)), page, cpus, True)] if cpus else []
+
+
+def _cut_strings(data: mmap, container: Container) -> str:
+    """What the file lacks of its last section; "" where it ends with it, or has none.
+
+    trace-cmd ends a file with the names of its sections, behind the last options (append_strings_section()). No reader
+    needs them, so nothing else tells that the end of the file is missing.
+    """
+    left = len(data) - container.options_end
+    if 0 < left < _SECTION_HEADER_BYTES:
+        return f"the last section, at byte {container.options_end}, is cut"
+    try:
+        number, _, begin, size = _section_header(data, container.options_end, container)
+    except InputError:  # there is no section behind the options
+        return ""
+    missing = begin + size - len(data)
+    return f"{missing} bytes of the last section are missing" if number == STRINGS and missing > 0 else ""
 
 
 def _order(container: Container) -> Literal["big", "little"]:

@@ -20,12 +20,14 @@ from tracereplay.parsers.base import TraceInfo, Window
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.enums import PAGE_FLAGS
 from tracereplay.parsers.page_stream import page_stream, page_streams, rechunked
+from tracereplay.parsers.task_names import NameHistory
 from tracereplay.parsers.text_events import typed
 from tracereplay.parsers.text_input import text_blocks, text_views
 from tracereplay.parsers.text_plain_lines import PlainReader
 from tracereplay.parsers.text_trace_losses import LossScan
+from tracereplay.parsers.text_trace_names import NameScan
 from tracereplay.parsers.text_trace_shapes import Rewrite, shapes_of
-from tracereplay.parsers.text_trace_tables import TableBuilder, comm_names, joined, padding
+from tracereplay.parsers.text_trace_tables import TableBuilder, joined, padding
 from tracereplay.schema import Op, PageStream, integers
 
 SNIFF_BYTES = 1 << 16
@@ -33,11 +35,11 @@ ADVICE = "pass the text of /sys/kernel/tracing/trace or of trace-cmd report"
 
 
 @dataclass(slots=True)
-class _Scan:
+class Scan:
     """What the first reading finds out."""
 
     by_event: dict[str, int] = field(default_factory=dict)
-    comms: dict[int, str] = field(default_factory=dict)
+    names: NameScan = field(default_factory=NameScan)
     tids: set[int] = field(default_factory=set)
     start_ns: int | None = None
     end_ns: int | None = None
@@ -49,6 +51,7 @@ class _Scan:
     kernel: str | None = None
     odd_lines: int = 0
     first_odd: int | None = None
+    first_prose: int | None = None
 
 
 class TextTraceReader:
@@ -90,12 +93,21 @@ class TextTraceReader:
 
     def comm_of(self, tid: int) -> str | None:
         """The last name the text gives to a task."""
-        return self._scan.comms.get(tid)
+        return self._scan.names.last.get(tid)
 
     @property
     def comms(self) -> dict[int, str]:
         """Names of all tasks that the text names, by tid."""
-        return self._scan.comms
+        return self._scan.names.last
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time; see `base.TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """Names over time, as the lines give them."""
+        return self._scan.names.history()
 
     def page_flag_bits(self) -> dict[str, int]:
         """Bit numbers of the page flag names in `flags` of page_ref events: text prints names, so they are ours.
@@ -164,41 +176,49 @@ class TextTraceReader:
                 yield builder.tables(block, seq)
                 seq += len(block)
 
-    def _scan_file(self) -> _Scan:
-        scan = _Scan()
+    def _recorded_cpus(self, scan: Scan) -> int | None:
+        """How many CPUs were recorded, by the text's header."""
+        return scan.cpus
+
+    def _scan_file(self) -> Scan:
+        scan = Scan()
         losses = LossScan()
         builder = self._builder(None, None)
         for number, block in self._blocks(builder, self._losses):
             scan.odd_lines += len(block.odd)
             if block.odd and scan.first_odd is None:
                 scan.first_odd = number + block.odd[0]
+            if block.prose and scan.first_prose is None:
+                scan.first_prose = number + block.prose[0]
             scan.cpus = block.cpus or scan.cpus
             scan.kernel = block.kernel or scan.kernel
             losses.take(block)
             if len(block):
                 builder.check(block)
                 _count(scan, block)
-        if not scan.by_event:
-            where = f"line {scan.first_odd} is no trace event" if scan.first_odd else "there is no event in it"
+        lost = losses.result(self._recorded_cpus(scan), ticks=scan.ticks)
+        if not scan.by_event and not lost and not shapes_of(self.path).graph:
+            first = min((line for line in (scan.first_odd, scan.first_prose) if line is not None), default=None)
+            where = f"line {first} is no trace event" if first else "there is no event in it"
             raise InputError(where, path=self.path, advice=ADVICE)
-        self._losses += losses.result()
+        self._losses += lost
         if scan.odd_lines:
             self._losses.append(Loss("unparsed_line", scan.odd_lines, detail=f"the first is line {scan.first_odd}"))
         for name, count in sorted(builder.unreadable.items()):
             self._losses.append(Loss("unparsed_line", count, detail=f"values of {name} that were not understood"))
         if scan.untimed:
             self._losses.append(Loss("untimed_events", scan.untimed))
-        unnamed = scan.tids - scan.comms.keys()
+        unnamed = scan.tids - scan.names.last.keys()
         if unnamed:
             self._losses.append(Loss("comm_unresolved", len(unnamed)))
         return scan
 
 
-def _count(scan: _Scan, block: lines.LineBlock) -> None:
+def _count(scan: Scan, block: lines.LineBlock) -> None:
     """Add a block to the scan."""
     for name, count in zip(block.events, np.bincount(block.event, minlength=len(block.events)).tolist(), strict=True):
         scan.by_event[name] = scan.by_event.get(name, 0) + count
-    scan.comms.update(comm_names(block))
+    scan.names.take(block)
     scan.tids.update(task.tid for task in block.tasks if task.tid != lines.NO_TID)
     scan.cpu_ids.update(task.cpu for task in block.tasks if task.cpu != lines.NO_CPU)
     times = block.time_ns

@@ -1,4 +1,4 @@
-"""Where an attempt looked: the span of its area, and what lies in each part of it, for maps of any kind."""
+"""Where an attempt looked: the span of its area, and the pages in each part of it, for maps of any kind."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tracereplay.model.result import Attempt, Try
 
-# What a map shows where no culprit lies, in the order of the legend.
+# What a map shows where there is no culprit, in the order of the legend.
 STATES = {
     "free": "free",
     "moved": "moved away",
-    "held": "left in place, no culprit",
+    "held": "not migrated, no culprit",
     "mixed": "several states in one pageblock",
     "not_seen": "not seen in the trace",
 }
 
 
 def area_span(attempt: Attempt) -> tuple[int, int] | None:
-    """[first PFN, end PFN) of all that was asked for, tried or found; None where no PFN is known."""
+    """[first PFN, end PFN) of all that was requested, tried or found; None where no PFN is known."""
     spans = [span for span in _spans(attempt) if span[0] < span[1]]
     return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
 
 
 def _spans(attempt: Attempt) -> Iterator[tuple[int, int]]:
-    asked = [(attempt.request.start_pfn, attempt.request.end_pfn), *((t.start_pfn, t.end_pfn) for t in attempt.tries)]
-    for start, end in asked:
+    tried = [(attempt.request.start_pfn, attempt.request.end_pfn), *((t.start_pfn, t.end_pfn) for t in attempt.tries)]
+    for start, end in tried:
         if start is not None and end is not None:
             yield start, end
     for run in attempt.map:
         yield run.start_pfn, run.start_pfn + run.pages
     for culprit in attempt.culprits:
-        yield culprit.start_pfn, culprit.start_pfn + culprit.pages
+        if culprit.start_pfn is not None:
+            yield culprit.start_pfn, culprit.start_pfn + culprit.pages
 
 
 def spread(runs: Iterable[tuple[int, int, str]], low: int, cell_pages: int, cells: int) -> list[Counter[str]]:
@@ -68,7 +69,7 @@ def state_runs(attempt: Attempt, map_try: int | None = None) -> Iterator[tuple[i
 def culprit_runs(attempt: Attempt, map_try: int | None = None) -> Iterator[tuple[int, int, str]]:
     """The pages of each culprit by cause; if a try is given, as its map has them."""
     if map_try is None:
-        return ((c.start_pfn, c.pages, c.cause) for c in attempt.culprits)
+        return ((c.start_pfn, c.pages, c.cause) for c in attempt.culprits if c.start_pfn is not None)
     causes = {c.id: c.cause for c in attempt.culprits}
     at_try = (m for m in attempt.map if m.try_index == map_try and m.culprit_id in causes)
     return ((m.start_pfn, m.pages, causes[m.culprit_id or ""]) for m in at_try)

@@ -46,7 +46,7 @@ def _bars(axes: Axes, ranking: Ranking) -> None:
     axes.barh(places, [row.failed for row in rows], height=0.7, color=HUES[0], label="failed")
     axes.set(yticks=places, ylim=(len(rows) - 0.4, -0.6), xlabel="attempts")
     axes.set_yticklabels([short(row.value or "not seen", MAX_NAME) for row in rows])
-    axes.set_title("What stood in the way, and who holds it")
+    axes.set_title("What blocked migration, and who holds it")
     axes.legend(frameon=False, loc="lower right")
 
 

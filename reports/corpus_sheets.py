@@ -57,7 +57,7 @@ def _summary(report: CorpusReport, root: str) -> Sheet:
     ]
     if report.where:
         lines.insert(0, f"only where {' and '.join(report.where)}")
-    lines += [f"examples lie in {root}"] if root else []
+    lines += [f"examples are in {root}"] if root else []
     return Sheet(f"Corpus {report.store}", lines)
 
 
@@ -162,14 +162,14 @@ def diff_sheets(diff: CorpusDiff, style: Style) -> list[Sheet]:
         else Sheet("Different", ["nothing that chance does not explain"], calm=True),
     ]
     if style.full and unsure:
-        sheets.append(_changes("Not told apart from chance", unsure, root, style))
+        sheets.append(_changes("Not distinguishable from chance", unsure, root, style))
     elif unsure:
-        sheets.append(Sheet(f"{count(len(unsure), 'more thing')} not told apart from chance: --full"))
+        sheets.append(Sheet(f"{count(len(unsure), 'more thing')} not distinguishable from chance: --full"))
     return sheets
 
 
 def _units(root: str) -> list[str]:
-    return ["shares are of traces, with 95 % intervals", *([f"examples lie in {root}"] if root else [])]
+    return ["shares are of traces, with 95 % intervals", *([f"examples are in {root}"] if root else [])]
 
 
 def _side(side: Side) -> str:
@@ -214,7 +214,7 @@ def _odds(change: Change) -> str:
 
 
 def gate_sheets(gate: CorpusGate, style: Style) -> list[Sheet]:  # noqa: ARG001
-    """A row for each rule; then the traces behind those that matched."""
+    """A row for each rule; then the traces that matched."""
     matched = [rule for rule in gate.rules if rule.matched]
     title = f"{count(len(matched), 'rule')} of {len(gate.rules)} matched" if matched else "no rule matched"
     rows = [("FAILED" if rule.matched else "ok", rule.rule, rule.says) for rule in gate.rules]
@@ -224,7 +224,7 @@ def gate_sheets(gate: CorpusGate, style: Style) -> list[Sheet]:  # noqa: ARG001
 
 
 def thing(subject: str, cause: str | None, holder: str | None) -> str:
-    """What a row is about: `pin_short by pin-vmsplice`."""
+    """What a row is about: `task_reference by pin-vmsplice`."""
     if subject in ("failed", "unexplained"):
         return {"failed": "a failed attempt", "unexplained": "a failure without a known cause"}[subject]
     if subject == "file system":
@@ -253,7 +253,7 @@ def examples(found: Sequence[Example], root: str = "") -> str:
 
 
 def common_folder(paths: Iterable[str]) -> str:
-    """The longest folder all paths lie in, with its slash; nothing where there is none."""
+    """The longest folder that holds all paths, with its slash; nothing where there is none."""
     parts = [path.split("/")[:-1] for path in paths]
     same = takewhile(lambda names: len(set(names)) == 1, zip(*parts, strict=False))
     return "".join(f"{names[0]}/" for names in same)

@@ -1,11 +1,14 @@
-"""Many culprits -> few rows: those that differ only in place and time are told together."""
+"""Many culprits -> few rows: those that differ only in place and time share one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracereplay.model.result import Allocation, Culprit, Task
-from tracereplay.reports.wording import file_name, join_runs, listing, moment, task_name
+from tracereplay.model.result import Attempt, Culprit, Result
+from tracereplay.reports.holder_wording import is_same_task, story
+from tracereplay.reports.premise_wording import why
+from tracereplay.reports.tracer_wording import is_tracer, tracer_note
+from tracereplay.reports.wording import clock_unit, count, file_name, join_runs, pfn_spans, task_name
 from tracereplay.units import format_duration
 
 _EFFECTS = ("blocked", "delayed", "would_block")
@@ -25,16 +28,26 @@ class Group:
     @property
     def pages(self) -> int:
         """Pages of all, each counted once."""
-        return sum(pages for _, pages in join_runs(self.runs))
+        named = sum(pages for _, pages in join_runs(self.runs))
+        return named + sum(c.pages for c in self.culprits if c.start_pfn is None)
 
     @property
     def runs(self) -> list[tuple[int, int]]:
-        """(start_pfn, pages) of each."""
-        return [(c.start_pfn, c.pages) for c in self.culprits]
+        """(start_pfn, pages) of each whose page frames are known."""
+        return [(c.start_pfn, c.pages) for c in self.culprits if c.start_pfn is not None]
+
+    def where(self, limit: int | None) -> str:
+        """Page frames, at most `limit` runs (None: all); addresses of struct pages where a log shows only these."""
+        addresses = [c.page_address for c in self.culprits if c.start_pfn is None and c.page_address is not None]
+        named = [pfn_spans(self.runs, limit)] if self.runs else []
+        if addresses:
+            more = f" and {count(len(addresses[limit:]), 'more')}" if limit is not None and addresses[limit:] else ""
+            named.append("struct page " + ", ".join(addresses[:limit]) + more)
+        return ", ".join(named) if named else "PFN not told"
 
 
 def group_culprits(culprits: list[Culprit], *, each: bool = False) -> list[Group]:
-    """First in the way first, then by effect and number of pages. `each`: no folding."""
+    """The first blocking page first, then by effect and number of pages. `each`: no folding."""
     groups: dict[object, list[Culprit]] = {}
     for place, culprit in enumerate(culprits):
         groups.setdefault(place if each else _key(culprit), []).append(culprit)
@@ -44,66 +57,43 @@ def group_culprits(culprits: list[Culprit], *, each: bool = False) -> list[Group
 def _key(c: Culprit) -> object:
     allocator = (c.allocated_by.tid, c.allocated_by.comm) if c.allocated_by else None
     file = (c.file.dev, c.file.ino) if c.file else None
-    holder = (c.holder, c.holder_verdict, c.holder_name, c.mechanism)
-    return (c.cause, c.verdict, c.effect, holder, allocator, file, c.release)
+    holder = (c.holder, c.holder_verdict, c.holder_name, c.mechanism, c.taken_by, c.released_by)
+    return (c.cause, c.verdict, tuple(c.premises_failed), c.effect, holder, allocator, file, c.release)
 
 
 def _rank(group: Group) -> tuple[bool, int, int, int]:
     primary = any(c.primary for c in group.culprits)
-    return (not primary, _EFFECTS.index(group.first.effect), -group.pages, group.first.start_pfn)
+    return (not primary, _EFFECTS.index(group.first.effect), -group.pages, group.first.start_pfn or 0)
 
 
-def sentence(group: Group, clock_unit: str = "ns", *, inventory: bool = False) -> str:
-    """Who holds it, since when, until when; what it did to the attempt (nothing, where nobody made it)."""
-    c = group.first
-    parts = [f"{_holder(c)}{_time(group, clock_unit)}"]
+def sentence(group: Group, attempt: Attempt, result: Result) -> str:
+    """Who holds it, since when, until when; what it did to the attempt; why its verdict is not `proved`."""
+    c, unit = group.first, clock_unit(result, attempt)
+    parts = [_tracer(attempt)] if is_tracer(c) else []
+    parts.append(story(group.culprits, unit))
     if c.file is not None and not c.holder_name:  # which names the file or its device already
         parts.append(file_name(c.file))
-    if c.allocated_by is not None and not _same_task(c.allocated_by, c.holder) and c.cause != "unmovable_allocation":
+    said = c.cause == "unmovable_allocation" or any(is_same_task(c.allocated_by, t) for t in (c.holder, c.taken_by))
+    if c.allocated_by is not None and not said:
         parts.append(f"allocated by {task_name(c.allocated_by)}")
     if c.effect == "delayed":
         waited = [member.delay_ns for member in group.culprits if member.delay_ns is not None]
-        how_long = f" {format_duration(max(waited))}" if waited and clock_unit == "ns" else ""
+        how_long = f" {format_duration(max(waited))}" if waited and unit == "ns" else ""
         parts.append(f"the attempt waited{how_long} for it")
-    if c.effect == "would_block" and not inventory:
-        parts.append("behind a lower page")
+    if c.effect == "would_block" and not attempt.inventory and not is_only_listed(c):
+        parts.append("not reached: above the first blocking page")
     if c.cause in ("unknown", "extra_reference") and c.candidates:
         parts.append("not excluded: " + ", ".join(c.candidates))
-    if any(member.weakened_by for member in group.culprits):
-        parts.append("less sure because of lost events")
+    if (reason := why(group.culprits, result)) is not None:
+        parts.append(reason)
     return "; ".join(parts)
 
 
-def holder_name(c: Culprit) -> str | None:
-    """The task, the driver or file, or both."""
-    names = ([task_name(c.holder)] if c.holder else []) + ([c.holder_name] if c.holder_name else [])
-    return listing(names) if names else None
+def _tracer(attempt: Attempt) -> str:
+    others = [g for g in group_culprits(attempt.culprits) if not is_tracer(g.first) and g.first.effect != "delayed"]
+    return tracer_note(others[0].culprits if others else ())
 
 
-def likely(c: Culprit) -> str:
-    """`probably ` where a task is named that is not proved to be the holder."""
-    return "" if c.holder_verdict == "proved" or c.holder is None else "probably "
-
-
-def _holder(c: Culprit) -> str:
-    if c.cause == "unmovable_allocation" and c.allocated_by is not None:
-        return f"allocated by {task_name(c.allocated_by)}"
-    via = f" through {c.mechanism}" if c.mechanism else ""
-    holder = holder_name(c)
-    return f"{likely(c)}held by {holder}{via}" if holder else f"holder not seen{via}"
-
-
-def _time(group: Group, unit: str) -> str:
-    since = [c.held_since_ns for c in group.culprits if c.held_since_ns is not None]
-    until = [c.released_ns for c in group.culprits if c.released_ns is not None]
-    text = f" since {moment(min(since), unit)}" if since else ""
-    match group.first.release:
-        case "seen" if until:
-            return f"{text}, let go at {moment(max(until), unit)}"
-        case "held_at_end":
-            return f"{text}, still held when the trace ends"
-    return text
-
-
-def _same_task(allocation: Allocation, holder: Task | None) -> bool:
-    return holder is not None and (allocation.tid, allocation.comm) == (holder.tid, holder.comm)
+def is_only_listed(c: Culprit) -> bool:
+    """Whether nothing but page_owner shows it: in use then, not met by the attempt."""
+    return bool(c.evidence) and all(row.event == "page_owner" for row in c.evidence)

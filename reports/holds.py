@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tracereplay.model.result import Attempt, Culprit
-from tracereplay.reports.culprit_groups import holder_name, likely
+from tracereplay.reports.holder_wording import NOT_SEEN, holder_name, likely, whose
 from tracereplay.reports.wording import count, task_name
 
 
 @dataclass(slots=True)
 class Bar:
-    """A time in which pages were held; start_ns is None if nobody saw them taken, end_ns if nobody saw them let go."""
+    """A time in which pages were held; start_ns is None if the taking was not seen, end_ns if the release was not."""
 
     start_ns: int | None
     end_ns: int | None
@@ -55,8 +55,10 @@ def lanes(attempts: Iterable[Attempt]) -> list[Lane]:
 def _holder(culprit: Culprit) -> str:
     if (name := holder_name(culprit)) is not None:
         return f"{likely(culprit)}{name}"
+    if culprit.taken_by is not None and (taken := whose(culprit)) is not None:
+        return taken
     allocated = f", allocated by {task_name(culprit.allocated_by)}" if culprit.allocated_by else ""
-    return f"holder not seen{allocated}"
+    return f"{NOT_SEEN}{allocated}"
 
 
 def _bar(culprit: Culprit) -> Bar:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.attempt_wording import (
-    clock_unit,
     ending,
     headline,
     headline_word,
+    log_facts,
     more_attempts,
     page_size_bytes,
     pages_of_last_try,
@@ -28,9 +28,18 @@ from tracereplay.reports.attempt_wording import (
 from tracereplay.reports.culprit_groups import group_culprits, sentence
 from tracereplay.reports.html_data import embedded, report_data
 from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
-from tracereplay.reports.selection import causes_of, is_told, next_captures, representatives, told_attempts
+from tracereplay.reports.inventory_wording import inventory_lines
+from tracereplay.reports.requests import UnplugRequest, request_ending, request_headline, requests_of
+from tracereplay.reports.selection import (
+    by_request,
+    causes_of,
+    is_notable,
+    next_captures,
+    notable_attempts,
+    representatives,
+)
 from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import count, pfn_spans
+from tracereplay.reports.wording import clock_unit, count
 
 if TYPE_CHECKING:
     import jinja2
@@ -49,12 +58,12 @@ def render_html(result: Result) -> str:
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     losses = loss_sentences(result.inputs, result.data_loss, full=True)
-    told = told_attempts(result)
-    shown = representatives(told)
-    codes = causes_of(told)
+    notable = notable_attempts(result)
+    shown = by_request(representatives(notable))
+    codes = causes_of(notable)
     beside = [i for i in result.inputs if i not in main_inputs(result.inputs)]
     return environment().get_template("report.html").render(
-        title=_title(result, told),
+        title=_title(result, notable),
         style=style,
         style_hash=policy_hash(style),
         script=script,
@@ -66,13 +75,14 @@ def render_html(result: Result) -> str:
         beside=beside,
         losses=[loss for loss in losses if loss[0] != "info"],
         notes=[loss for loss in losses if loss[0] == "info"],
+        requests=[_request(request, result) for request in requests_of(result).values()],
         attempts=[_attempt(a, like_it, result) for a, like_it in shown[:MAX_ATTEMPTS]],
         more=more_attempts(shown[MAX_ATTEMPTS:]) if shown[MAX_ATTEMPTS:] else None,
-        fine=[a for a in result.attempts if not is_told(a)],
+        fine=[a for a in result.attempts if not is_notable(a)],
         attempts_all=result.attempts,
         has_counters=bool(result.counters),
         causes=[(code, EXPLANATIONS[code]) for code in codes if code in EXPLANATIONS],
-        capture_next=next_captures(told),
+        capture_next=next_captures(notable),
     )  # fmt: skip
 
 
@@ -96,10 +106,16 @@ def policy_hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _title(result: Result, told: list[Attempt]) -> str:
-    failed = [a for a in told if a.outcome != "succeeded" and not a.inventory]
+def _title(result: Result, notable: list[Attempt]) -> str:
+    failed = [a for a in notable if a.outcome != "succeeded" and not a.inventory]
     what = f"{failed[0].operation} {failed[0].outcome}" if failed else f"{count(len(result.attempts), 'attempt')}"
     return f"{what} - tracereplay"
+
+
+def _request(request: UnplugRequest, result: Result) -> tuple[str, str]:
+    """What the first screen tells of a request of several attempts."""
+    unit = clock_unit(result, request.attempts[0])
+    return request_headline(request), request_ending(request, page_size_bytes(result), unit)
 
 
 def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[str, object]:
@@ -111,11 +127,15 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
         "word": headline_word(attempt),
         "calm": attempt.inventory or attempt.outcome == "succeeded",
         "headline": headline(attempt, page_size_bytes(result)),
-        "verdict": verdict(attempt),
-        "facts": [ending(attempt, unit), *filter(None, [pages_of_last_try(attempt)])],
+        "verdict": verdict(attempt, result),
+        "facts": [
+            ending(attempt, unit),
+            *filter(None, [pages_of_last_try(attempt)]),
+            *inventory_lines(attempt),
+            *log_facts(attempt, page_size_bytes(result), MAX_RUNS),
+        ],
         "groups": [
-            (g, count(g.pages, "page"), pfn_spans(g.runs, MAX_RUNS), sentence(g, unit, inventory=attempt.inventory))
-            for g in groups[:MAX_GROUPS]
+            (g, count(g.pages, "page"), g.where(MAX_RUNS), sentence(g, attempt, result)) for g in groups[:MAX_GROUPS]
         ],
         "more_groups": len(groups) - MAX_GROUPS,
         "like_it": len(like_it),

@@ -1,7 +1,7 @@
 """What the HTML report embeds: the result's rows as columns, every text once.
 
-Nothing is worked out here; names of tasks, files and areas are put into the words that all reports share. A column
-holds numbers, or indices into `texts`; null stays null. Rows of an attempt lie side by side: `culprits_at[i]` is the
+Nothing is computed here; names of tasks, files and areas are put into the words that all reports share. A column
+holds numbers, or indices into `texts`; null stays null. Rows of an attempt are adjacent: `culprits_at[i]` is the
 first culprit of attempt i, `culprits_at[i + 1]` the first of the next.
 """
 
@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
-from tracereplay.model.result import Attempt, Culprit, Result
+from tracereplay.model.result import Culprit, Result
 from tracereplay.reports.area import area_span, mapped_tries, shown_map
-from tracereplay.reports.attempt_wording import clock_unit, headline, headline_word, page_size_bytes, verdict
-from tracereplay.reports.culprit_groups import holder_name, likely
+from tracereplay.reports.attempt_wording import headline, headline_word, page_size_bytes, verdict
+from tracereplay.reports.holder_wording import holder_name, likely, releaser, taker
 from tracereplay.reports.occupancy import STATES, Occupancy, occupancies
-from tracereplay.reports.wording import file_name, task_name
+from tracereplay.reports.premise_wording import failed_premises, why
+from tracereplay.reports.wording import clock_unit, file_name, task_name
 
 Column = list[Any]
 Columns = dict[str, Column]
@@ -59,7 +60,7 @@ def report_data(result: Result) -> dict[str, Any]:
             ((m.try_index, m.start_pfn, m.pages, texts.put(m.state)) for a in result.attempts for m in a.map),
             "try", "start_pfn", "pages", "state",
         ),
-        "culprits": _culprits(result.attempts, texts),
+        "culprits": _culprits(result, texts),
         "evidence": _rows(
             ((texts.put(e.event), e.time_ns, e.tid, e.cpu, texts.put(e.text), stacks.get(e.stack_id or ""))
              for a in result.attempts for c in a.culprits for e in c.evidence),
@@ -118,7 +119,7 @@ def _attempts(result: Result, page_size: int | None, texts: Texts) -> Columns:
         span = area_span(a) or (None, None)
         rows.append(
             (put(a.id), put(headline_word(a)), put(a.operation), put(a.area), put(headline(a, page_size)),
-             put(task_name(a.task)), put(a.errno), put(a.cause), put(verdict(a)), a.start_ns, a.end_ns,
+             put(task_name(a.task)), put(a.errno), put(a.cause), put(verdict(a, result)), a.start_ns, a.end_ns,
              a.request.pages, *span, put(clock_unit(result, a)))
         )  # fmt: skip
     columns = _rows(
@@ -130,32 +131,33 @@ def _attempts(result: Result, page_size: int | None, texts: Texts) -> Columns:
     return columns
 
 
-def _culprits(attempts: list[Attempt], texts: Texts) -> Columns:
-    rows = [_culprit(number, c, texts) for number, a in enumerate(attempts) for c in a.culprits]
+def _culprits(result: Result, texts: Texts) -> Columns:
+    rows = [_culprit(number, c, result, texts) for number, a in enumerate(result.attempts) for c in a.culprits]
     columns = _rows(
-        rows, "attempt", "start_pfn", "pages", "cause", "verdict", "effect", "primary", "holder", "mechanism",
-        "allocated_by", "file", "held_since_ns", "released_ns", "release", "delay_ns", "blocked_tries", "candidates",
-        "weakened_by", "capture_next",
+        rows, "attempt", "start_pfn", "pages", "cause", "verdict", "effect", "primary", "holder", "taken_by",
+        "released_by", "mechanism", "allocated_by", "file", "held_since_ns", "released_ns", "release", "delay_ns",
+        "blocked_tries", "candidates", "why", "premises", "capture_next",
     )  # fmt: skip
-    columns["evidence_at"] = _starts(len(c.evidence) for a in attempts for c in a.culprits)
+    columns["evidence_at"] = _starts(len(c.evidence) for a in result.attempts for c in a.culprits)
     return columns
 
 
-def _culprit(attempt: int, c: Culprit, texts: Texts) -> tuple[Any, ...]:
+def _culprit(attempt: int, c: Culprit, result: Result, texts: Texts) -> tuple[Any, ...]:
     put = texts.put
-    holder = holder_name(c)
+    holder, took, released = holder_name(c), taker(c), releaser(c)
     return (
         attempt, c.start_pfn, c.pages, put(c.cause), put(c.verdict), put(c.effect), int(c.primary),
-        put(f"{likely(c)}{holder}" if holder else None), put(c.mechanism), put(_allocated_by(c)),
+        put(f"{likely(c)}{holder}" if holder else None), put(task_name(took) if took else None),
+        put(task_name(released) if released else None), put(c.mechanism), put(_allocated_by(c)),
         put(file_name(c.file) if c.file else None), c.held_since_ns, c.released_ns, put(c.release), c.delay_ns,
         [number for tries in c.blocked_tries for number in tries],
-        put(", ".join(c.candidates) or None), put(", ".join(c.weakened_by) or None),
-        [put(step) for step in c.capture_next],
+        put(", ".join(c.candidates) or None), put(why([c], result)),
+        [put(line) for line in failed_premises(c)], [put(step) for step in c.capture_next],
     )  # fmt: skip
 
 
 def _allocated_by(c: Culprit) -> str | None:
-    """The task, the order and the flags it asked with."""
+    """The task, the order and the gfp flags."""
     if c.allocated_by is None:
         return None
     order = f", order {c.allocated_by.order}" if c.allocated_by.order is not None else ""

@@ -58,7 +58,7 @@ def _events(source: InputInfo, style: Style) -> list[RenderableType]:
 
 
 def _pairs(rows: list[tuple[str, str]]) -> RenderableType:
-    """Causes that lack the same are told in one row."""
+    """Causes that lack the same share one row."""
     by_missing: dict[str, list[str]] = {}
     for cause, missing in rows:
         by_missing.setdefault(missing, []).append(cause)

@@ -10,7 +10,8 @@ from tracereplay.reports.wording import count, listing, moment
 from tracereplay.units import NS_PER_S
 
 SEVERITIES: tuple[Severity, ...] = ("error", "loss", "notice", "info")  # worst first
-_LEVELS = {0: "production tracepoints", 1: "with log or stacks", 2: "page_ref"}
+_LEVELS = {0: "production tracepoints recorded", 1: "log or stacks recorded", 2: "page_ref recorded"}
+REFERENCES = 2  # the capture level
 _EVENTS_LOST = ("loss", "error")
 
 
@@ -26,14 +27,20 @@ def is_lossy(source: Input, data_loss: Sequence[DataLoss]) -> bool:
 
 
 def input_facts(source: Input) -> list[str]:
-    """Kernel, length, events, capture level: what is known of them."""
+    """Kernel, length, events, what was recorded: as far as known."""
     facts = [f"Linux {source.kernel}" if source.kernel else "kernel unknown"]
     if source.start_ns is not None and source.end_ns is not None and source.clock_unit == "ns":
         facts.append(f"{(source.end_ns - source.start_ns) / NS_PER_S:.1f} s")
     if source.events is not None:
         facts.append(count(source.events, "line" if source.role == "log" else "event"))
-    if source.capture_level is not None:
-        facts.append(f"capture level {source.capture_level} ({_LEVELS.get(source.capture_level, '?')})")
+    if (
+        source.capture_level == REFERENCES
+        and "page_ref" not in source.capabilities
+        and "kprobes" in source.capabilities
+    ):
+        facts.append("references recorded by kprobes")
+    elif source.capture_level is not None:
+        facts.append(_LEVELS.get(source.capture_level, f"capture level {source.capture_level}"))
     return facts
 
 

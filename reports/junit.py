@@ -1,8 +1,8 @@
 """The result as JUnit XML for CI: one testcase per attempt; what failed carries its verdict.
 
-Failed and interrupted attempts are failures, unfinished ones are skipped (nobody saw how they ended). The rest pass;
-what made them wait, or what an inventory found, is in their output. Element and attribute names are those of the Ant
-JUnit reporter.
+Failed and interrupted attempts are failures, unfinished ones are skipped (no event shows how they ended). The rest
+pass; what made them wait, or what an inventory found, is in their output. Element and attribute names are those of the
+Ant JUnit reporter.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from xml.etree import ElementTree as ET
 
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.attempt_wording import (
-    clock_unit,
     ending,
     headline,
     headline_word,
+    log_facts,
     page_size_bytes,
     pages_of_last_try,
     verdict,
@@ -22,9 +22,10 @@ from tracereplay.reports.attempt_wording import (
 from tracereplay.reports.culprit_groups import group_culprits, sentence
 from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.input_wording import loss_sentences
-from tracereplay.reports.selection import is_told
+from tracereplay.reports.inventory_wording import inventory_lines
+from tracereplay.reports.selection import is_notable
 from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import count, pfn_spans
+from tracereplay.reports.wording import clock_unit, count
 from tracereplay.units import NS_PER_S
 
 _FAILURES = ("failed", "interrupted")
@@ -58,21 +59,21 @@ def _suite(root: ET.Element, input_id: str, result: Result) -> None:
         _case(suite, attempt, result)
     losses = loss_sentences(result.inputs, result.data_loss, full=False)
     if losses:
-        told = [f"{severity}: {lacking}" + (f". {advice}" if advice else "") for severity, lacking, advice in losses]
-        ET.SubElement(suite, "system-out").text = "\n".join(told)
+        lines = [f"{severity}: {lacking}" + (f". {advice}" if advice else "") for severity, lacking, advice in losses]
+        ET.SubElement(suite, "system-out").text = "\n".join(lines)
 
 
 def _case(suite: ET.Element, attempt: Attempt, result: Result) -> None:
     where = f"{attempt.operation}.{attempt.area}" if attempt.area else attempt.operation
     case = ET.SubElement(suite, "testcase", classname=where, name=attempt.id, time=_seconds(_took_ns(attempt, result)))
-    told = verdict(attempt)
+    summary = verdict(attempt, result)
     if attempt.outcome in _FAILURES:
-        failure = ET.SubElement(case, "failure", message=told, type=attempt.cause or "unknown")
+        failure = ET.SubElement(case, "failure", message=summary, type=attempt.cause or "unknown")
         failure.text = "\n".join(_story(attempt, result))
     elif _is_skipped(attempt):
-        ET.SubElement(case, "skipped", message=f"no end seen: {told}")
-    elif is_told(attempt):
-        ET.SubElement(case, "system-out").text = "\n".join([told, *_story(attempt, result)])
+        ET.SubElement(case, "skipped", message=f"no end seen: {summary}")
+    elif is_notable(attempt):
+        ET.SubElement(case, "system-out").text = "\n".join([summary, *_story(attempt, result)])
 
 
 def _story(attempt: Attempt, result: Result) -> list[str]:
@@ -80,22 +81,24 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
     unit = clock_unit(result, attempt)
     stacks = stack_frames(result)
     lines = [f"{headline_word(attempt)} {headline(attempt, page_size_bytes(result))}", ending(attempt, unit)]
-    lines += filter(None, [pages_of_last_try(attempt)])
+    lines += [*filter(None, [pages_of_last_try(attempt)]), *inventory_lines(attempt)]
+    lines += log_facts(attempt, page_size_bytes(result), None)
     for group in group_culprits(attempt.culprits):
         c = group.first
-        lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {pfn_spans(group.runs, None)}"]
-        lines += [f"  {sentence(group, unit, inventory=attempt.inventory)}"]
+        lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {group.where(None)}"]
+        lines += [f"  {sentence(group, attempt, result)}"]
         lines += [f"    {line}" for line in evidence_lines(c, stacks, unit)[:MAX_EVIDENCE]]
     return lines
 
 
 def _is_skipped(attempt: Attempt) -> bool:
-    return attempt.outcome == "unfinished" and not attempt.inventory
+    return attempt.outcome in ("unfinished", "unknown") and not attempt.inventory
 
 
 def _took_ns(attempt: Attempt, result: Result) -> int:
-    known = attempt.end_ns is not None and clock_unit(result, attempt) == "ns"
-    return max(attempt.end_ns - attempt.start_ns, 0) if known and attempt.end_ns is not None else 0
+    if attempt.start_ns is None or attempt.end_ns is None or clock_unit(result, attempt) != "ns":
+        return 0
+    return max(attempt.end_ns - attempt.start_ns, 0)
 
 
 def _seconds(ns: int) -> str:

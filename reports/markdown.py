@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.attempt_wording import (
-    clock_unit,
     ending,
     headline,
     headline_word,
+    log_facts,
     more_attempts,
     page_size_bytes,
     pages_of_last_try,
@@ -25,9 +25,19 @@ from tracereplay.reports.attempt_wording import (
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
-from tracereplay.reports.selection import causes_of, is_told, next_captures, representatives, told_attempts
+from tracereplay.reports.inventory_wording import inventory_lines
+from tracereplay.reports.premise_wording import failed_premises
+from tracereplay.reports.requests import UnplugRequest, request_ending, request_headline, requests_of
+from tracereplay.reports.selection import (
+    by_request,
+    causes_of,
+    is_notable,
+    next_captures,
+    notable_attempts,
+    representatives,
+)
 from tracereplay.reports.style import Style, harmless
-from tracereplay.reports.wording import count, pfn_spans
+from tracereplay.reports.wording import clock_unit, count
 
 MAX_ATTEMPTS = 3
 MAX_GROUPS = 6
@@ -40,21 +50,26 @@ _MARKUP = re.compile(r"([\\`*<&]|\[(?=[^\]]*\]\()|_(?=_*(?:\W|$))|(?<=\S)~)")
 def render_markdown(result: Result, style: Style) -> str:
     """The report, ending in a newline."""
     result = harmless(result)
-    told = told_attempts(result)
-    shown = representatives(told) if not style.full else [(attempt, []) for attempt in told]
+    notable = notable_attempts(result)
+    shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
     limit = None if style.full else MAX_ATTEMPTS
     lines: list[str] = []
+    requests = requests_of(result)
+    told: set[str] = set()
     for attempt, like_it in shown[:limit]:
+        if attempt.parent_id is not None and attempt.parent_id not in told:
+            told.add(attempt.parent_id)
+            lines += _request(requests[attempt.parent_id], result)
         lines += _attempt(attempt, len(like_it), result, style)
     if limit is not None and shown[limit:]:
         lines += [f"And {more_attempts(shown[limit:])}.", ""]
-    fine = sum(not is_told(a) for a in result.attempts)
-    if fine or not told:
+    fine = sum(not is_notable(a) for a in result.attempts)
+    if fine or not notable:
         lines += [
-            f"{count(fine, 'attempt')} succeeded without anything in the way." if fine else "No attempt found.",
+            f"{count(fine, 'attempt')} succeeded; no page blocked migration." if fine else "No attempt found.",
             "",
         ]
-    lines += [*_what_to_do(told, style), *_inputs(result, style), *_command(result)]
+    lines += [*_what_to_do(notable, style), *_inputs(result, style), *_command(result)]
     return "\n".join(lines) + "\n"
 
 
@@ -63,21 +78,33 @@ def escaped(text: str) -> str:
     return _MARKUP.sub(r"\\\1", text)
 
 
+def _request(request: UnplugRequest, result: Result) -> Iterator[str]:
+    """The request that the attempts below it are parts of."""
+    unit = clock_unit(result, request.attempts[0])
+    yield f"## {escaped(request_headline(request))}"
+    yield ""
+    yield f"- {escaped(request_ending(request, page_size_bytes(result), unit))}"
+    yield ""
+
+
 def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> Iterator[str]:
     unit = clock_unit(result, attempt)
     yield f"## {headline_word(attempt)}: {escaped(headline(attempt, page_size_bytes(result)))}"
     yield ""
-    yield escaped(verdict(attempt))
+    yield escaped(verdict(attempt, result))
     yield ""
     yield f"- {escaped(ending(attempt, unit))}"
     if (pages := pages_of_last_try(attempt)) is not None:
         yield f"- {pages}"
+    yield from (f"- {escaped(line)}" for line in inventory_lines(attempt))
+    for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS):
+        yield f"- {escaped(fact)}"
     if like_it:
         yield f"- {count(like_it, 'more attempt')} like it"
     groups = group_culprits(attempt.culprits, each=style.full)
     shown = groups if style.full else groups[:MAX_GROUPS]
     for group in shown:
-        says = sentence(group, unit, inventory=attempt.inventory)
+        says = sentence(group, attempt, result)
         yield f"- {_culprit(group, says, style)}"
     if len(shown) < len(groups):
         yield f"- and {count(len(groups) - len(shown), 'more row')} of culprits"
@@ -87,18 +114,19 @@ def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> It
 
 
 def _culprit(group: Group, says: str, style: Style) -> str:
-    pfns = pfn_spans(group.runs, None if style.full else MAX_RUNS)
+    pfns = group.where(None if style.full else MAX_RUNS)
     c = group.first
     return f"{count(group.pages, 'page')}, {escaped(c.cause)} ({c.verdict}), {pfns}: {escaped(says)}"
 
 
 def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator[str]:
     culprit = group.first
-    lines = evidence_lines(culprit, stack_frames(result), unit)
+    premises = failed_premises(culprit) if style.full else []
+    lines = [*premises, *evidence_lines(culprit, stack_frames(result), unit)]
     if not lines:
         return
     shown = lines if style.full else lines[:MAX_EVIDENCE]
-    yield f"Evidence for {pfn_spans([(culprit.start_pfn, culprit.pages)], None)}:"
+    yield f"Evidence for {Group([culprit]).where(None)}:"
     yield ""
     yield from (f"    {line}" for line in shown)
     if len(shown) < len(lines):
@@ -106,8 +134,8 @@ def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator
     yield ""
 
 
-def _what_to_do(told: list[Attempt], style: Style) -> Iterator[str]:
-    codes = [code for code in causes_of(told) if code in EXPLANATIONS]
+def _what_to_do(notable: list[Attempt], style: Style) -> Iterator[str]:
+    codes = [code for code in causes_of(notable) if code in EXPLANATIONS]
     if codes:
         yield "What to do:"
         yield ""
@@ -115,9 +143,9 @@ def _what_to_do(told: list[Attempt], style: Style) -> Iterator[str]:
             for step in EXPLANATIONS[code].what_to_do[: None if style.full else 1]:
                 yield f"- {code}: {escaped(step)}"
         yield ""
-    steps = next_captures(told)
+    steps = next_captures(notable)
     if steps:
-        yield "To be surer next time:"
+        yield "To get a conclusive answer:"
         yield ""
         yield from (f"- {escaped(step)}" for step in steps)
         yield ""

@@ -1,4 +1,4 @@
-"""The life of one page on a terminal: one line per event, with the state it left behind."""
+"""The life of one page on a terminal: one line per event, with the state after it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_EVENTS = 60  # of one life; the first and the last are kept
 
 
 def render_page(life: PageLife, style: Style) -> str:
-    """Where the page lies, then its lives."""
+    """The page's zone, block and area, then its lives."""
     life = harmless(life)
     unit = next((source.clock_unit for source in life.inputs), "ns")
     head = Text(f"PFN {format_pfn(life.pfn)}", style="bold")

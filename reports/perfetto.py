@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from tracereplay.errors import UsageError
-from tracereplay.model.result import Attempt, Result, Try
+from tracereplay.model.result import Attempt, Result, Task, Try
 from tracereplay.reports.attempt_wording import headline, headline_word, page_size_bytes, verdict
 from tracereplay.reports.holds import Lane, lanes
+from tracereplay.reports.premise_wording import why
+from tracereplay.reports.wording import task_name
 from tracereplay.units import format_pfn
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class _Writer:
     def written(self) -> bytes:
         roots: dict[str, int] = {}
         for source in self.result.inputs:
-            attempts = [a for a in self.result.attempts if a.input_id == source.id]
+            attempts = [a for a in self.result.attempts if a.input_id == source.id and a.start_ns is not None]
             if attempts:
                 root = roots[source.id] = self.track(f"tracereplay {source.path}")
                 self.attempts(attempts, root)
@@ -78,12 +80,12 @@ class _Writer:
 
     def attempt(self, attempt: Attempt, track: int) -> None:
         name = f"{headline_word(attempt)} {headline(attempt, page_size_bytes(self.result))}"
-        told: Annotations = {
-            "verdict": verdict(attempt), "id": attempt.id, "cause": attempt.cause, "errno": attempt.errno,
+        notes: Annotations = {
+            "verdict": verdict(attempt, self.result), "id": attempt.id, "cause": attempt.cause, "errno": attempt.errno,
             "culprits": len(attempt.culprits),
         }  # fmt: skip
-        self.begin(track, attempt.start_ns, name, told)
-        since = attempt.start_ns
+        since = _start(attempt)
+        self.begin(track, since, name, notes)
         until = None if attempt.end_ns is None else max(since, attempt.end_ns)
         for tried in attempt.tries:
             since = self.tried(tried, since, until, track)
@@ -91,25 +93,25 @@ class _Writer:
             self.end(track, until)
 
     def tried(self, tried: Try, since_ns: int, until_ns: int | None, track: int) -> int:
-        """Drawn within its attempt and behind the try before it, which slices on one track must be. Its end."""
+        """Drawn within its attempt and after the try before it, as slices on one track must be. Returns its end."""
         last = MAX_TIME_NS if until_ns is None else until_ns
-        start = min(max(tried.start_ns, since_ns), last)
-        end = min(max(tried.end_ns, start), last)
-        told: Annotations = {
+        start = min(max(tried.start_ns or since_ns, since_ns), last)
+        end = min(max(tried.end_ns or start, start), last)
+        notes: Annotations = {
             "start_pfn": _pfn(tried.start_pfn), "end_pfn": _pfn(tried.end_pfn),
             "first_blocking_pfn": _pfn(tried.first_blocking_pfn),
         }  # fmt: skip
-        self.slice(track, start, end, f"try {tried.index}: {tried.result}", told)
+        self.slice(track, start, end, f"try {tried.index}: {tried.result}", notes)
         return end
 
     def holds(self, attempts: list[Attempt], root: int, trace_start_ns: int) -> None:
-        known_until = max(a.end_ns if a.end_ns is not None else a.start_ns for a in attempts)
+        known_until = max(a.end_ns if a.end_ns is not None else _start(a) for a in attempts)
         for lane in lanes(attempts):
             track = self.track(f"{lane.cause}: {lane.label}", root)
             for bar in lane.bars:
                 start = trace_start_ns if bar.start_ns is None else bar.start_ns
                 unseen = " (taking not seen)" if bar.start_ns is None else ""
-                self.begin(track, start, f"{lane.holder}{unseen}", _told(lane))
+                self.begin(track, start, f"{lane.holder}{unseen}", _annotations(lane, self.result))
                 if not bar.still_held:  # else it lasts to the end of the trace
                     self.end(track, max(start, known_until if bar.end_ns is None else bar.end_ns))
 
@@ -135,14 +137,14 @@ class _Writer:
             packet.track_descriptor.counter.unit_name = "pages"
         return self.tracks
 
-    def slice(self, track: int, start_ns: int, end_ns: int, name: str, told: Annotations) -> None:
-        self.begin(track, start_ns, name, told)
+    def slice(self, track: int, start_ns: int, end_ns: int, name: str, notes: Annotations) -> None:
+        self.begin(track, start_ns, name, notes)
         self.end(track, max(start_ns, end_ns))
 
-    def begin(self, track: int, time_ns: int, name: str, told: Annotations) -> None:
+    def begin(self, track: int, time_ns: int, name: str, notes: Annotations) -> None:
         packet = self.event(track, time_ns, self.protos.TrackEvent.TYPE_SLICE_BEGIN)
         packet.track_event.name = name
-        for key, value in told.items():
+        for key, value in notes.items():
             if value is not None:
                 note = packet.track_event.debug_annotations.add()
                 note.name = key
@@ -163,13 +165,18 @@ class _Writer:
         return packet
 
 
+def _start(attempt: Attempt) -> int:
+    """Its start; those without a time are not drawn."""
+    return attempt.start_ns or 0
+
+
 def _rows(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
     """As few rows as hold them without overlap."""
     rows: list[list[Attempt]] = []
     ends: list[int] = []
-    for attempt in sorted(attempts, key=lambda a: a.start_ns):
-        end = MAX_TIME_NS if attempt.end_ns is None else max(attempt.start_ns, attempt.end_ns)
-        free = next((place for place, until in enumerate(ends) if until <= attempt.start_ns), None)
+    for attempt in sorted(attempts, key=_start):
+        end = MAX_TIME_NS if attempt.end_ns is None else max(_start(attempt), attempt.end_ns)
+        free = next((place for place, until in enumerate(ends) if until <= _start(attempt)), None)
         if free is None:
             rows.append([attempt])
             ends.append(end)
@@ -179,13 +186,20 @@ def _rows(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
     return rows
 
 
-def _told(lane: Lane) -> Annotations:
+def _annotations(lane: Lane, result: Result) -> Annotations:
     first = lane.culprits[0]
     verdicts = dict.fromkeys(c.verdict for c in lane.culprits)
+    whys = dict.fromkeys(filter(None, (why([c], result) for c in lane.culprits)))
     return {
         "cause": lane.cause, "pages": lane.pages, "verdict": ", ".join(verdicts), "first pfn": _pfn(first.start_pfn),
-        "mechanism": first.mechanism,
+        "mechanism": first.mechanism, "not proved": "; ".join(whys) or None,
+        "taken by": _names(c.taken_by for c in lane.culprits),
+        "released by": _names(c.released_by for c in lane.culprits),
     }  # fmt: skip
+
+
+def _names(tasks: Iterable[Task | None]) -> str | None:
+    return ", ".join(dict.fromkeys(task_name(task) for task in tasks if task is not None)) or None
 
 
 def _pfn(pfn: int | None) -> str | None:

@@ -25,13 +25,13 @@ from tracereplay.reports.area import (
     spread,
     state_runs,
 )
-from tracereplay.reports.attempt_wording import clock_unit, headline, headline_word, page_size_bytes
+from tracereplay.reports.attempt_wording import headline, headline_word, page_size_bytes
 from tracereplay.reports.holds import lanes
 from tracereplay.reports.occupancy import STATES as OCCUPANCY
 from tracereplay.reports.occupancy import Occupancy, occupancies
-from tracereplay.reports.selection import told_attempts
+from tracereplay.reports.selection import notable_attempts
 from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import count
+from tracereplay.reports.wording import clock_unit, count
 from tracereplay.units import NS_PER_S, format_pfn
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ HUES = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#8c6b
 HATCHES = ("", "//", "..", "\\\\")
 STATE_COLORS = {"free": "#b5dcc0", "moved": "#a9c6e3", "held": "#8b929b", "mixed": "#cfc4a0", "not_seen": "#eceef1"}
 OCCUPANCY_COLORS = {"cma_alloc": "#0072b2", "allocated": "#e0b878", "free": "#b5dcc0", "not_seen": "#eceef1"}
-OUTCOME_COLORS = {"succeeded": "#1b6e3c", "failed": "#b3261e", "interrupted": "#b3261e", "unfinished": "#5b6470"}
+OUTCOME_COLORS = {
+    "succeeded": "#1b6e3c", "failed": "#b3261e", "interrupted": "#b3261e", "unfinished": "#5b6470",
+    "unknown": "#5b6470",
+}  # fmt: skip
 EMPTY = {"facecolor": "none", "edgecolor": "#d0d5dc"}
 FADED = 0.5  # the alpha of a bar of which one end was not seen
 COLUMNS = 64
@@ -62,9 +65,9 @@ PLOT_STYLE: dict[str, Any] = {
 
 
 def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = None) -> bytes:
-    """One picture of KINDS, as one of SUFFIXES. Of the attempts, the map shows the first that is told in reports.
+    """One picture of KINDS, as one of SUFFIXES. Of the attempts, the map shows the first that reports describe.
 
-    try_index -- the map at this try, with what was in its way; None: at the last, with all culprits.
+    try_index -- the map at this try, with what blocked it; None: at the last, with all culprits.
     Raises UsageError where matplotlib is not installed, or where the result holds nothing of that kind.
     """
     draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
@@ -90,7 +93,7 @@ def drawn(draw: Callable[[Figure], None], suffix: str) -> bytes:
 
 def _area(figure: Figure, result: Result, try_index: int | None = None) -> None:
     """Cells in rows from low to high PFNs, in the colour of what most of their pages are; culprits win."""
-    shown = [a for a in (*told_attempts(result), *result.attempts) if area_span(a) and (a.map or a.culprits)]
+    shown = [a for a in (*notable_attempts(result), *result.attempts) if area_span(a) and (a.map or a.culprits)]
     if not shown:
         raise UsageError("no attempt of this result has a map or a culprit to draw")
     attempt = shown[0]
@@ -154,23 +157,25 @@ def _cells(
 
 def _timeline(figure: Figure, result: Result) -> None:
     """Attempts on top, below them how long each holder kept its pages; unseen ends fade out at the edge."""
-    attempts = result.attempts
+    placed = [(a, a.start_ns) for a in result.attempts if a.start_ns is not None]
+    attempts = [attempt for attempt, _ in placed]
     if not attempts:
-        raise UsageError("this result holds no attempt to draw")
+        what = "tells no time of its attempts" if result.attempts else "holds no attempt to draw"
+        raise UsageError(f"this result {what}")
     found = lanes(attempts)
     shown = found[:MAX_LANES]
     causes = _causes(result)
     unit = clock_unit(result, attempts[0])
     scale = NS_PER_S if unit == "ns" else 1
-    ends = [a.start_ns if a.end_ns is None else a.end_ns for a in attempts]
+    ends = [start if a.end_ns is None else a.end_ns for a, start in placed]
     times = [t for lane in shown for bar in lane.bars for t in (bar.start_ns, bar.end_ns) if t is not None]
-    low, high = min([a.start_ns for a in attempts] + times), max(ends + times)
+    low, high = min([start for _, start in placed] + times), max(ends + times)
     margin = max((high - low) * 0.03, abs(low) * TOLERANCE, 1)
     low, high = int(low - margin), int(high + margin)
     figure.set_size_inches(11, 1.6 + 0.3 * (1 + len(shown)))
     axes = figure.subplots()
-    for attempt, end in zip(attempts, ends, strict=True):
-        span = (attempt.start_ns / scale, max(end - attempt.start_ns, (high - low) / 1000) / scale)
+    for (attempt, begin), end in zip(placed, ends, strict=True):
+        span = (begin / scale, max(end - begin, (high - low) / 1000) / scale)
         axes.broken_barh([span], (-0.35, 0.7), facecolor=OUTCOME_COLORS[attempt.outcome])
         axes.axvspan(span[0], span[0] + span[1], color="#0a58a8", alpha=0.07, linewidth=0)
     some_faded = False
@@ -212,7 +217,7 @@ def _blame(figure: Figure, result: Result) -> None:
         axes.annotate(f" {says}", (row.pages, place), va="center")
     axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, max(row.pages for row in rows) * 1.7 + 1))
     axes.set_yticklabels([short(f"{row.cause}: {_blamed(row)}") for row in rows])
-    axes.set_xlabel("pages in the way, summed over attempts")
+    axes.set_xlabel("blocking pages, summed over attempts")
     axes.xaxis.set_major_formatter(lambda pages, _: f"{pages:,g}")
     axes.set_title("Causes and holders")
 
@@ -222,7 +227,7 @@ def _blamed(row: Blame) -> str:
 
 
 def _hold_times(figure: Figure, result: Result) -> None:
-    """How many pages were held for how long, by cause; only pages whose taking and letting go were both seen."""
+    """How many pages were held for how long, by cause; only pages whose taking and release were both seen."""
     held: dict[str, list[tuple[int, int]]] = {}
     for culprit in (c for a in result.attempts for c in a.culprits):
         if culprit.held_since_ns is not None and culprit.released_ns is not None and culprit.release == "seen":
@@ -230,7 +235,7 @@ def _hold_times(figure: Figure, result: Result) -> None:
             if took > 0:
                 held.setdefault(culprit.cause, []).append((took, culprit.pages))
     if not held:
-        raise UsageError("no page of this result was seen being taken and let go")
+        raise UsageError("no page of this result was seen being taken and released")
     import numpy as np  # noqa: PLC0415
 
     causes = _causes(result)
@@ -287,10 +292,10 @@ def _draw_occupancy(axes: Axes, area: Occupancy, unit: str) -> None:
     axes.yaxis.set_major_formatter(lambda pages, _: f"{pages:,.0f}")
     for attempt in area.attempts:
         color = OUTCOME_COLORS[attempt.outcome]
-        start, end = attempt.start_ns / scale, (times[-1] if attempt.end_ns is None else attempt.end_ns / scale)
+        start, end = (attempt.start_ns or 0) / scale, (times[-1] if attempt.end_ns is None else attempt.end_ns / scale)
         axes.axvspan(start, end, color=color, alpha=0.18, linewidth=0)
         axes.vlines([start, end], 0, area.total, color=color, linewidth=0.8, linestyle=(0, (4, 2)))
-    unseen = f" ({area.never_seen:,} never seen)" if area.never_seen else ""
+    unseen = f" ({area.never_seen:,} with no event in the trace)" if area.never_seen else ""
     axes.set_title(f"{short(area.scope)}: {count(area.total, 'page')}{unseen}, {count(len(area.attempts), 'attempt')}")
     axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
 

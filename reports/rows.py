@@ -11,7 +11,7 @@ import pyarrow as pa
 from tracereplay.model.tables_write import write_csv
 from tracereplay.reports.sheets import Sheet
 from tracereplay.reports.sheets_text import render_sheets_text
-from tracereplay.reports.style import Style, clean
+from tracereplay.reports.style import Style, clean, clean_json
 from tracereplay.reports.wording import count
 
 
@@ -30,7 +30,7 @@ def render_rows(table: pa.Table, style: Style) -> str:
 def render_rows_json(table: pa.Table) -> str:
     """A list of objects; times and the like as text, null for what is no number."""
     rows = [_finite(row) for row in _unique(table).to_pylist()]
-    return json.dumps(rows, indent=2, default=str, ensure_ascii=False, allow_nan=False) + "\n"
+    return clean_json(json.dumps(rows, indent=2, default=str, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def render_csv(table: pa.Table, out: IO[bytes]) -> None:
@@ -39,7 +39,7 @@ def render_csv(table: pa.Table, out: IO[bytes]) -> None:
 
 
 def _unique(table: pa.Table) -> pa.Table:
-    """Columns named twice are told apart by their place."""
+    """Columns with the same name get their position as suffix."""
     names = table.column_names
     taken = {name for name in names if names.count(name) == 1}
     for place, name in enumerate(names):

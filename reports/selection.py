@@ -1,4 +1,4 @@
-"""Which attempts a report tells, in which order, and which of them are alike. Words and looks are elsewhere."""
+"""Which attempts a report describes, in which order, and which are alike. Words and looks are elsewhere."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Iterable
 from tracereplay.model.result import Attempt, Result
 
 
-def is_told(attempt: Attempt) -> bool:
+def is_notable(attempt: Attempt) -> bool:
     """Whether it is worth more than a count: it did not succeed, or something made it wait."""
     return attempt.outcome != "succeeded" or any(c.effect != "would_block" for c in attempt.culprits)
 
 
-def told_attempts(result: Result) -> list[Attempt]:
+def notable_attempts(result: Result) -> list[Attempt]:
     """Failures first; compaction, which is often only in the background, last. Otherwise in order of time."""
     return sorted(
-        filter(is_told, result.attempts), key=lambda a: (a.operation == "compaction", a.outcome == "succeeded")
+        filter(is_notable, result.attempts), key=lambda a: (a.operation == "compaction", a.outcome == "succeeded")
     )
 
 
-def representatives(told: Iterable[Attempt]) -> list[tuple[Attempt, list[Attempt]]]:
+def representatives(notable: Iterable[Attempt]) -> list[tuple[Attempt, list[Attempt]]]:
     """Attempts that fail alike, under the first of them that names the most."""
     alike: dict[object, list[Attempt]] = {}
-    for a in told:
+    for a in notable:
         culprits = frozenset((c.cause, c.verdict, c.holder.comm if c.holder else c.holder_name) for c in a.culprits)
         task = a.task.comm if a.task else None
-        alike.setdefault((a.operation, a.area, task, a.outcome, a.errno, a.cause, culprits), []).append(a)
+        alike.setdefault((a.parent_id, a.operation, a.area, task, a.outcome, a.errno, a.cause, culprits), []).append(a)
     shown = []
     for attempts in alike.values():
         best = max(attempts, key=lambda a: sum(c.pages for c in a.culprits))
@@ -33,17 +33,27 @@ def representatives(told: Iterable[Attempt]) -> list[tuple[Attempt, list[Attempt
     return shown
 
 
+def by_request(shown: Iterable[tuple[Attempt, list[Attempt]]]) -> list[tuple[Attempt, list[Attempt]]]:
+    """The same, those of one request beside the first of them."""
+    order: dict[str, list[tuple[Attempt, list[Attempt]]]] = {}
+    for attempt, like_it in shown:
+        order.setdefault(attempt.parent_id or attempt.id, []).append((attempt, like_it))
+    return [one for request in order.values() for one in request]
+
+
 def causes_of(attempts: Iterable[Attempt]) -> list[str]:
-    """What decided, then what stood in the way; what only would have comes last. Each code once."""
+    """Cause codes without repeats: the deciding cause, then what blocked or delayed, then `would_block`."""
     codes: dict[str, None] = {}
     for attempt in attempts:
         order = sorted(attempt.culprits, key=lambda c: (not c.primary, c.effect == "would_block"))
-        codes |= dict.fromkeys(([attempt.cause] if attempt.cause else []) + [c.cause for c in order])
+        found = ([attempt.cause] if attempt.cause else []) + [c.cause for c in order]
+        # An attempt of a log that nothing explains has steps of its own (`capture_next`).
+        codes |= dict.fromkeys(code for code in found if code != "unknown" or not attempt.capture_next)
     return list(codes)
 
 
 def next_captures(attempts: Iterable[Attempt]) -> list[str]:
-    """What to record next time to be surer, each step once."""
+    """What to record for a conclusive answer, each step once."""
     steps: dict[str, None] = {}
     for attempt in attempts:
         steps |= dict.fromkeys(attempt.capture_next)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
+_NOT_PLAIN = re.compile(r"[^\n\x20-\x7e]")
 _JSON_ESCAPE = re.compile(r'\\[^"\\]')  # JSON writes control characters so
 NO_BREAK = "\ue000"  # stands for a space while rich breaks lines, which takes U+00A0 for a place to break
 DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
@@ -98,3 +99,18 @@ def _clean(value: Any) -> Any:
 def clean(text: str) -> str:
     """The text with what does not print as its escape, `\\x1b`."""
     return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def clean_json(text: str) -> str:
+    """JSON with what does not print as its escape, `\\u202e`: the document says the same, and steers no terminal.
+
+    JSON itself has control characters below 0x20 escaped, not those of C1 and not those that turn the direction.
+    """
+    if text.isascii() and "\x7f" not in text:
+        return text  # the usual case
+    return _NOT_PLAIN.sub(lambda match: match[0] if match[0].isprintable() else _json_escape(match[0]), text)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be").hex()  # of a character beyond U+FFFF two
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

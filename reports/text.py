@@ -1,10 +1,11 @@
-"""The result on a terminal: what was lost, what failed, what stood in the way and who holds it, what to do.
+"""The result on a terminal: what was lost, what failed, which pages blocked migration, who holds them, what to do.
 
 Ten lines for a simple case; many culprits are folded into few. `Style.full` folds nothing and adds the evidence.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -13,12 +14,13 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.attempt_wording import clock_unit, more_attempts
-from tracereplay.reports.selection import causes_of, next_captures, representatives, told_attempts
+from tracereplay.reports.attempt_wording import more_attempts, page_size_bytes, when_of
+from tracereplay.reports.requests import UnplugRequest, request_ending, request_headline, requests_of
+from tracereplay.reports.selection import by_request, causes_of, next_captures, notable_attempts, representatives
 from tracereplay.reports.style import Style, bullets, hanging, harmless, render_blocks
 from tracereplay.reports.text_attempt import attempt_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
-from tracereplay.reports.wording import count, listing, moment
+from tracereplay.reports.wording import clock_unit, count, listing
 from tracereplay.units import format_duration
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ MAX_CAPTURE_NEXT = 4
 
 _WORDS = {
     "proved": "proved: the recorded events settle it",
-    "suggested": "suggested: the events point to it, but do not rule out everything else",
+    "suggested": "suggested: the events point to it, but a premise of the proof fails (`tracereplay explain premises`)",
     "unknown": "unknown: nothing recorded says why",
 }
 
@@ -38,55 +40,74 @@ _WORDS = {
 def render_text(result: Result, style: Style) -> str:
     """The report."""
     result = harmless(result)
-    told = told_attempts(result)
-    shown = representatives(told) if not style.full else [(attempt, []) for attempt in told]
+    notable = notable_attempts(result)
+    shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
     limit = None if style.full else MAX_ATTEMPTS
     blocks: list[RenderableType] = [
         *input_blocks(result.inputs, result.data_loss, style),
         *loss_blocks(result.inputs, result.data_loss, style),
     ]
+    requests = requests_of(result)
+    told: set[str] = set()
     for attempt, like_it in shown[:limit]:
+        blocks += _request(requests, attempt, told, result)
         blocks += ["", *attempt_blocks(attempt, result, style), *_like_it(like_it, clock_unit(result, attempt))]
     if limit is not None and shown[limit:]:
         blocks += ["", Text(f"and {more_attempts(shown[limit:])}: --full")]
-    blocks += _rest(result, told)
-    if len(told) > 1:
+    for request in requests.values():
+        blocks += _request(requests, request.attempts[0], told, result)
+    blocks += _rest(result, notable)
+    if len(notable) > 1:
         blocks += _blame(result)
-    blocks += _what_to_do(told, style)
-    blocks += _footer(told, style)
+    blocks += _what_to_do(notable, style)
+    blocks += _footer(notable, style)
     return render_blocks(blocks, style)
+
+
+def _request(
+    requests: Mapping[str, UnplugRequest], attempt: Attempt, told: set[str], result: Result
+) -> list[RenderableType]:
+    """The request that an attempt is a part of, said once."""
+    if attempt.parent_id is None or attempt.parent_id in told:
+        return []
+    told.add(attempt.parent_id)
+    request = requests[attempt.parent_id]
+    head = hanging(Text("UNPLUG", style="bold"), Text(request_headline(request), style="bold"))
+    when = Text(request_ending(request, page_size_bytes(result), clock_unit(result, attempt)))
+    return ["", head, Padding(when, (0, 0, 0, 8))]
 
 
 def _like_it(like_it: list[Attempt], unit: str) -> list[RenderableType]:
     if not like_it:
         return []
-    times = [moment(a.start_ns, unit) for a in like_it]
+    times = [when_of(a, unit) for a in like_it]
     when = listing(times) if len(times) <= 3 else f"{times[0]} ... {times[-1]}"
     return [Padding(Text(f"and {count(len(like_it), 'more attempt')} like it, at {when}"), (0, 0, 0, 8))]
 
 
-def _rest(result: Result, told: list[Attempt]) -> list[RenderableType]:
+def _rest(result: Result, notable: list[Attempt]) -> list[RenderableType]:
     """One line for the attempts that went well, or for none at all."""
     if not result.attempts:
         nothing = "No CMA allocation, memory offline, long-term pin or compaction was found in this input."
         return [
             "",
             Text(nothing),
-            Text("`tracereplay info INPUT` tells what it holds and what could be proved with it."),
+            Text("`tracereplay info INPUT` says what it holds and what could be proved with it."),
         ]
-    fine = [a for a in result.attempts if a.outcome == "succeeded" and a not in told]
+    # Those of a request are told with it.
+    fine = [a for a in result.attempts if a.outcome == "succeeded" and a.parent_id is None and a not in notable]
     if not fine:
         return []
     by_operation: dict[str, list[str]] = {}
     for a in fine:
-        asked = count(a.request.pages, "page") if a.request.pages is not None else (a.area or "")
-        by_operation.setdefault(a.operation, []).append(asked)
+        size = count(a.request.pages, "page") if a.request.pages is not None else (a.area or "")
+        by_operation.setdefault(a.operation, []).append(size)
     kinds = []
     for operation, sizes in by_operation.items():
         named = [size for size in sizes if size]
         some = f" ({', '.join(named)})" if 0 < len(named) <= 4 else ""
         kinds.append(f"{len(sizes)} {operation}{some}")
-    said = Text(f"{count(len(fine), 'more attempt' if told else 'attempt')} succeeded: {listing(kinds)}")
+    said = Text(f"{count(len(fine), 'more attempt' if notable else 'attempt')} succeeded: {listing(kinds)}")
     return ["", hanging(Text("OK", style="bold green"), said)]
 
 
@@ -114,10 +135,8 @@ def _blame(result: Result) -> list[RenderableType]:
     return ["", Text("Over all attempts", style="bold"), Padding(table, (0, 0, 0, 2)), *tail]
 
 
-def _what_to_do(told: list[Attempt], style: Style) -> list[RenderableType]:
-    codes = causes_of(told)
-    if not codes:
-        return []
+def _what_to_do(notable: list[Attempt], style: Style) -> list[RenderableType]:
+    codes = causes_of(notable)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -125,18 +144,20 @@ def _what_to_do(told: list[Attempt], style: Style) -> list[RenderableType]:
         explanation = EXPLANATIONS.get(code)
         for place, step in enumerate(explanation.what_to_do[: None if style.full else 1] if explanation else ()):
             grid.add_row(Text("" if place else code, style="bold"), Text(step))
-    blocks: list[RenderableType] = ["", Text("What to do", style="bold"), Padding(grid, (0, 0, 0, 2))]
-    steps = next_captures(told)
+    blocks: list[RenderableType] = (
+        ["", Text("What to do", style="bold"), Padding(grid, (0, 0, 0, 2))] if grid.row_count else []
+    )
+    steps = next_captures(notable)
     if steps:
         shown = steps if style.full else steps[:MAX_CAPTURE_NEXT]
-        blocks += ["", Text("To be surer next time", style="bold"), bullets(shown)]
+        blocks += ["", Text("To get a conclusive answer", style="bold"), bullets(shown)]
     return blocks
 
 
-def _footer(told: list[Attempt], style: Style) -> list[RenderableType]:
-    if not told:
+def _footer(notable: list[Attempt], style: Style) -> list[RenderableType]:
+    if not notable:
         return []
-    verdicts = {c.verdict for a in told for c in a.culprits}
+    verdicts = {c.verdict for a in notable for c in a.culprits}
     words = [text for verdict, text in _WORDS.items() if verdict in verdicts]
     if verdicts:
         words.append("PFN: page frame number, physical address / page size")

@@ -1,4 +1,4 @@
-"""One attempt in a text report: what was asked, how it ended, what stood in the way."""
+"""One attempt in a text report: what was requested, how it ended, which pages blocked migration."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tracereplay.model.result import Attempt, Culprit, Result
+from tracereplay.model.result import Attempt, Culprit, Result, Try
 from tracereplay.reports.attempt_wording import (
     cause_says,
-    clock_unit,
     decided_otherwise,
     ending,
     headline,
     headline_word,
-    in_the_way,
+    log_facts,
     page_size_bytes,
+    pages_by_effect,
     pages_of_last_try,
-    verdict,
 )
 from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
+from tracereplay.reports.inventory_wording import fit_says, inventory_lines, nothing_found
+from tracereplay.reports.premise_wording import failed_premises
 from tracereplay.reports.style import Style, hanging
 from tracereplay.reports.text_map import map_lines
-from tracereplay.reports.wording import count, listing, moment, pfn_span, pfn_spans
+from tracereplay.reports.wording import clock_unit, count, listing, moment, pfn_span
 from tracereplay.units import format_duration, format_pfn
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
     body: list[RenderableType] = [Text(ending(attempt, unit))]
     if (pages := pages_of_last_try(attempt)) is not None:
         body.append(Text(pages))
+    body += [Text(line) for line in inventory_lines(attempt)]
+    if (fit := fit_says(attempt)) is not None:
+        body.append(Text(fit, style="bold"))
+    body += [Text(fact) for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS)]
     if (decided := _decision(attempt)) is not None:
         body.append(decided)
     room = min(style.width - _INDENT, MAP_WIDTH)
@@ -56,7 +61,7 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
         Padding(Lines(*body), (0, 0, 0, _INDENT)),
     ]
     if groups:
-        blocks += [Padding(Text(f"{in_the_way(attempt)}:"), (1, 0, 0, 2))]
+        blocks += [Padding(Text(f"{pages_by_effect(attempt)}:"), (1, 0, 0, 2))]
         blocks += _culprit_blocks(groups, attempt, result, style)
     if style.full and attempt.tries:
         blocks.append(_tries(attempt, unit))
@@ -72,7 +77,7 @@ def _decision(attempt: Attempt) -> Text | None:
     """The cause that decided, where the culprits below do not already say it; that an inventory found none."""
     if attempt.cause is None:
         if attempt.inventory and not attempt.culprits:
-            return Text(verdict(attempt))
+            return Text(nothing_found(attempt))
         return Text("what decided is not known", style="yellow") if attempt.outcome == "failed" else None
     if not decided_otherwise(attempt):
         return None
@@ -98,8 +103,8 @@ def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style
         grid.add_column(overflow="fold")
         cause = Text(culprit.cause, style="bold")
         sure = Text(culprit.verdict, style=_COLORS[culprit.verdict])
-        grid.add_row(number, cause, sure, pfn_spans(group.runs, None if style.full else MAX_RUNS))
-        text = Text(sentence(group, unit, inventory=attempt.inventory))
+        grid.add_row(number, cause, sure, group.where(None if style.full else MAX_RUNS))
+        text = Text(sentence(group, attempt, result))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
         blocks += [Padding(grid, (0, 0, 0, _MARGIN)), Padding(text, (0, 0, 0, _MARGIN + 2 + widths[0]))]
@@ -113,18 +118,24 @@ def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style
 
 
 def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
-    return "".join(f"\n{line}" for line in evidence_lines(culprit, stack_frames(result), unit))
+    lines = [*failed_premises(culprit), *evidence_lines(culprit, stack_frames(result), unit)]
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _took(one: Try, unit: str) -> str:
+    known = one.start_ns is not None and one.end_ns is not None and unit == "ns"
+    return format_duration((one.end_ns or 0) - (one.start_ns or 0)) if known else ""
 
 
 def _tries(attempt: Attempt, unit: str) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("try", "from", "took", "range", "result", "first in the way"):
+    for name in ("try", "from", "took", "range", "result", "first blocking page"):
         table.add_column(name, no_wrap=name != "range")
     for t in attempt.tries:
         table.add_row(
             str(t.index),
-            moment(t.start_ns, unit),
-            format_duration(t.end_ns - t.start_ns) if unit == "ns" else "",
+            moment(t.start_ns, unit) if t.start_ns is not None else "",
+            _took(t, unit),
             "" if t.start_pfn is None or t.end_pfn is None else pfn_span(t.start_pfn, t.end_pfn - t.start_pfn),
             t.result,
             format_pfn(t.first_blocking_pfn) if t.first_blocking_pfn is not None else "",

@@ -11,7 +11,14 @@ from tracereplay.units import format_pfn
 
 CULPRIT = "#"
 SIGNS = {"free": ".", "moved": "o", "held": "x", "mixed": "%", "not_seen": "-", None: " "}
-WORDS = {"#": "in the way", ".": "free", "o": "moved", "x": "left in place", "%": "mixed", "-": "never seen"}
+WORDS = {
+    "#": "blocking",
+    ".": "free",
+    "o": "moved",
+    "x": "not migrated",
+    "%": "mixed",
+    "-": "no event in the trace",
+}
 FULL_COLUMNS = 64
 FULL_ROWS = 32
 MAX_TRY_LINES = 24

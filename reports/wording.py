@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tracereplay.model.result import Allocation, File, Task
+from tracereplay.model.result import Allocation, Attempt, File, Result, Task
 from tracereplay.units import format_pfn, format_seconds
 
 MINOR_BITS = 20  # of dev_t within the kernel (include/linux/kdev_t.h)
@@ -71,6 +71,13 @@ def pfn_spans(runs: Iterable[tuple[int, int]], limit: int | None) -> str:
     return "PFN " + ", ".join(shown) + (f" and {count(more, 'more place')}" if more else "")
 
 
-def moment(ns: int, unit: str = "ns", digits: int = 3) -> str:
-    """A time stamp: seconds, or ticks where the clock has no known unit."""
+def clock_unit(result: Result, attempt: Attempt) -> str:
+    """`ns` or `tick`: what the times of this attempt are in."""
+    return next((i.clock_unit for i in result.inputs if i.id == attempt.input_id), "ns")
+
+
+def moment(ns: int | None, unit: str = "ns", digits: int = 3) -> str:
+    """A time stamp: seconds, or ticks where the clock has no known unit; a log may tell none."""
+    if ns is None:
+        return "an unknown time"
     return format_seconds(ns, digits) if unit == "ns" else f"tick {ns}"

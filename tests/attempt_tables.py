@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -34,8 +34,12 @@ def attempt_events(
     end_ms: float = 10_000,
     comms: Mapping[int, str] | None = None,
     hidden_ms: Sequence[tuple[float, float]] = (),
+    recorded: Collection[str] | None = None,
 ) -> AttemptEvents:
-    """The events; `entries` are the page stream, `hidden_ms` the intervals in which events may be lost."""
+    """The events; `entries` are the page stream, `hidden_ms` the intervals in which events may be lost.
+
+    recorded -- the kinds of events that were enabled: all by default.
+    """
 
     def task_stream(tid: int, start_ns: int, end_ns: int) -> PageStream:
         return stream([e for e in entries if e[2] == tid and start_ns <= e[0] <= end_ns])
@@ -44,7 +48,8 @@ def attempt_events(
         return any(low * MS <= end_ns and start_ns <= high * MS for low, high in hidden_ms)
 
     arrow = {name: pa.Table.from_pylist([dict(one) for one in rows]) for name, rows in tables.items() if rows}
-    return AttemptEvents(arrow, task_stream, int(end_ms * MS), (comms or {}).get, hides)
+    enabled = None if recorded is None else frozenset(recorded)
+    return AttemptEvents(arrow, task_stream, int(end_ms * MS), (comms or {}).get, hides, enabled)
 
 
 def migration(

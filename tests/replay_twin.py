@@ -1,4 +1,4 @@
-"""Runs the compiled replay and the plain one side by side, and makes streams by hand."""
+"""Runs the compiled replay and its oracle side by side, and makes streams by hand."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tests.support.oracle_memory import FileId, Page, Ref, Suspect
+from tests.support.oracle_reasons import Rules
+from tests.support.replay_oracle import ReplayOracle
 from tracereplay.replay.engine import Action, Engine
-from tracereplay.replay.reference import FileId, Page, Ref, Reference, Suspect
-from tracereplay.replay.state import SECTION_BITS, Mark, State
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.replay.state import SECTION_BITS, Mark, RefEnd, State, blank_pages
+from tracereplay.schema import ARGS, IrqContext, Op, PageStream
 
 # A page flag order of our own: streams by hand name flags, not bits.
 FLAG_BITS = {"locked": 0, "writeback": 1, "uptodate": 3, "lru": 5, "head": 6, "owner_priv_1": 10, "private": 14,
@@ -19,7 +21,9 @@ FLAG_BITS = {"locked": 0, "writeback": 1, "uptodate": 3, "lru": 5, "head": 6, "o
 ANON_MAPPING = -0x7EF0_0000_0000_0001 & ~0x3 | 1  # a kernel pointer with bit 0
 FILE_MAPPING = -0x7EE0_0000_0000_0000
 
-Entry = tuple[int, int, int, int, tuple[int, ...]]  # time_ns, cpu, tid, op, args
+NOTHING: Mapping[int, Mapping[str, int]] = {}
+
+Entry = tuple[int, int, int, int, tuple[int, ...], int]  # time_ns, cpu, tid, op, args, irq
 
 
 def flags(*names: str) -> int:
@@ -27,11 +31,13 @@ def flags(*names: str) -> int:
     return sum(1 << FLAG_BITS[name] for name in names)
 
 
-def entry(ns: int, tid: int, op: Op, pfn: int, *, cpu: int = 0, **args: int) -> Entry:
+def entry(
+    ns: int, tid: int, op: Op, pfn: int, *, cpu: int = 0, irq: IrqContext = IrqContext.TASK, **args: int
+) -> Entry:
     """One entry; arguments by their names in `schema.ARGS`."""
     values = {"pfn": pfn, **args}
     assert values.keys() <= set(ARGS)
-    return ns, cpu, tid, int(op), tuple(values.get(name, 0) for name in ARGS)
+    return ns, cpu, tid, int(op), tuple(values.get(name, 0) for name in ARGS), int(irq)
 
 
 def stream(entries: Sequence[Entry]) -> PageStream:
@@ -40,6 +46,7 @@ def stream(entries: Sequence[Entry]) -> PageStream:
         np.array([e[0] for e in entries], np.int64),
         np.array([e[1] for e in entries], np.uint16),
         np.array([e[2] for e in entries], np.int32),
+        np.array([e[5] for e in entries], np.uint8),
         np.array([e[3] for e in entries], np.uint8),
         np.array([e[4] for e in entries], np.int64).reshape(len(entries), len(ARGS)),
     )
@@ -47,7 +54,7 @@ def stream(entries: Sequence[Entry]) -> PageStream:
 
 def part(chunk: PageStream, start: int, stop: int) -> PageStream:
     """Entries [start, stop)."""
-    return PageStream(*(getattr(chunk, name)[start:stop] for name in ("time_ns", "cpu", "tid", "op", "args")))
+    return chunk.select(slice(start, stop))
 
 
 def split(chunk: PageStream, cuts: Iterable[int]) -> list[PageStream]:
@@ -71,34 +78,56 @@ def run_both(
     actions: Sequence[Action] = (),
     flag_bits: Mapping[str, int] | None = FLAG_BITS,
     background: Sequence[int] = (),
-) -> tuple[Engine, Reference]:
-    """The compiled replay and the plain one after the same stream and actions."""
+    seeded: Mapping[int, Mapping[str, int]] = NOTHING,
+) -> tuple[Engine, ReplayOracle]:
+    """The compiled replay and the oracle after the same stream and actions.
+
+    seeded -- what is known of pages before the stream: columns of state.PAGE by pfn.
+    """
     engine = Engine(flag_bits, "x86_64", background, actions)
-    engine.run(chunks)  # decodes page table entries in place: the plain one reads what this one wrote
-    reference = Reference(flag_bits, background)
-    reference.run(chunks, actions)
-    return engine, reference
+    for pfn, values in seeded.items():
+        rows = blank_pages(1)
+        for name, value in values.items():
+            rows[name] = value
+        engine.write_pages(pfn, rows)
+    engine.run(chunks)  # decodes page table entries in place: the oracle reads what this one wrote
+    return engine, oracle_of(chunks, actions, flag_bits, background, seeded)
 
 
-def replayed(entries: Sequence[Entry], actions: Sequence[Action] = ()) -> Engine:
-    """The engine after a stream made by hand; the plain replay must agree."""
-    engine, reference = run_both([stream(entries)], actions)
-    assert_same(engine, reference)
+def oracle_of(
+    chunks: Sequence[PageStream],
+    actions: Sequence[Action],
+    flag_bits: Mapping[str, int] | None = FLAG_BITS,
+    background: Sequence[int] = (),
+    seeded: Mapping[int, Mapping[str, int]] = NOTHING,
+    rules: Rules | None = None,
+) -> ReplayOracle:
+    """The oracle after a stream (page table entries decoded)."""
+    oracle = ReplayOracle(flag_bits, background, rules)
+    for pfn, values in seeded.items():
+        for name, value in values.items():
+            setattr(oracle.pages[pfn], name, State(value) if name == "state" else value)
+    oracle.run(chunks, actions)
+    return oracle
+
+
+def replayed(entries: Sequence[Entry], actions: Sequence[Action] = (), background: Sequence[int] = ()) -> Engine:
+    """The engine after a stream made by hand; the oracle must agree."""
+    engine, oracle = run_both([stream(entries)], actions, background=background)
+    assert_same(engine, oracle)
     return engine
 
 
-def assert_same(engine: Engine, reference: Reference) -> None:
+def assert_same(engine: Engine, oracle: ReplayOracle) -> None:
     """Every page, open reference, suspect and claim is the same in both."""
-    theirs = {pfn: state for pfn, page in reference.pages.items() if (state := plain_page(page)) != BLANK}
+    theirs = plain_pages(oracle)
     ours = compiled_pages(engine)
     assert ours.keys() == theirs.keys()
     for pfn, state in ours.items():
         assert (pfn, state) == (pfn, theirs[pfn])
-    assert compiled_suspects(engine) == [plain_suspect(suspect) for suspect in reference.suspects]
+    assert compiled_suspects(engine) == plain_suspects(oracle)
     failed = engine.table("failed_allocs")
-    assert [
-        tuple(int(row[name]) for name in ("ns", "tid", "order", "gfp")) for row in failed
-    ] == reference.failed_allocs
+    assert [tuple(int(row[name]) for name in ("ns", "tid", "order", "gfp")) for row in failed] == oracle.failed_allocs
 
 
 def compiled_pages(engine: Engine) -> dict[int, dict[str, Any]]:
@@ -111,8 +140,11 @@ def compiled_pages(engine: Engine) -> dict[int, dict[str, Any]]:
             pfn = first + int(at)
             row = rows[at]
             found[pfn] = _page(
-                {name: int(row[name]) for name in ("state", "order", "count", "mapcount", "flags", "marks", "index")},
-                (int(row["alloc_ns"]), int(row["alloc_tid"]), int(row["gfp"])),
+                {
+                    name: int(row[name])
+                    for name in ("state", "order", "count", "mapcount", "page_flags", "marks", "index")
+                },
+                _alloc(int(row["marks"]), *(int(row[name]) for name in ALLOC_NAMES)),
                 int(row["min_excess"]),
                 _file(engine, int(row["file"])),
                 [_compiled_ref(ref) for ref in reversed(engine.open_refs(pfn))],
@@ -120,31 +152,54 @@ def compiled_pages(engine: Engine) -> dict[int, dict[str, Any]]:
     return found
 
 
+def plain_pages(oracle: ReplayOracle) -> dict[int, dict[str, Any]]:
+    """The same of the oracle."""
+    return {pfn: state for pfn, page in oracle.pages.items() if (state := plain_page(page)) != BLANK}
+
+
 def plain_page(page: Page) -> dict[str, Any]:
-    """The same of a page of the plain replay."""
+    """The same of a page of the oracle."""
     return _page(
-        {name: int(getattr(page, name)) for name in ("state", "order", "count", "mapcount", "flags", "marks", "index")},
-        (page.alloc_ns, page.alloc_tid, page.gfp),
+        {
+            name: int(getattr(page, name))
+            for name in ("state", "order", "count", "mapcount", "page_flags", "marks", "index")
+        },
+        _alloc(page.marks, page.alloc_ns, page.alloc_tid, page.gfp),
         page.min_excess,
         _plain_file(page.file),
         [_plain_ref(ref) for ref in page.refs],
     )
 
 
-def _page(values: dict[str, int], alloc: tuple[int, int, int], min_excess: int, file: Any, refs: Any) -> dict[str, Any]:
-    born = bool(values["marks"] & Mark.BORN)  # else these are left from an earlier life
-    return {**values, "alloc": alloc if born else None, "min_excess": min_excess, "file": file, "refs": refs}
+def _page(values: dict[str, int], alloc: Any, min_excess: int, file: Any, refs: Any) -> dict[str, Any]:
+    return {**values, "alloc": alloc, "min_excess": min_excess, "file": file, "refs": refs}
 
 
-REF_NAMES = ("pfn", "ns", "cpu", "tid", "op", "val", "kind", "confirmed", "close_ns", "close_tid")
+ALLOC_NAMES = ("alloc_ns", "alloc_tid", "gfp")
+
+
+def _alloc(marks: int, alloc_ns: int, alloc_tid: int, gfp: int) -> tuple[int, int, int] | None:
+    """Its allocation, where it was seen: else these are left from an earlier life."""
+    return (alloc_ns, alloc_tid, gfp) if marks & Mark.BORN else None
+
+
+REF_NAMES = (
+    "pfn", "ns", "cpu", "tid", "op", "val", "kind", "confirmed", "before", "met_ns", "on_lru", "shared_ns", "end",
+    "irq",
+)  # fmt: skip
+# Of an open reference only close_ns means something.
+CLOSE_NAMES = ("close_ns", "close_tid", "close_cpu", "close_op", "close_irq")
 
 
 def _compiled_ref(ref: np.void) -> tuple[int, ...]:
-    return tuple(int(ref[name]) for name in REF_NAMES)
+    names = REF_NAMES if ref["end"] == RefEnd.OPEN else (*REF_NAMES, *CLOSE_NAMES)
+    assert (ref["close_ns"] == -1) == (ref["end"] == RefEnd.OPEN)
+    return tuple(int(ref[name]) for name in names)
 
 
 def _plain_ref(ref: Ref) -> tuple[int, ...]:
-    return tuple(-1 if (value := getattr(ref, name)) is None else int(value) for name in REF_NAMES)
+    names = REF_NAMES if ref.end is RefEnd.OPEN else (*REF_NAMES, *CLOSE_NAMES)
+    return tuple(-1 if (value := getattr(ref, name)) is None else int(value) for name in names)
 
 
 def _file(engine: Engine, number: int) -> tuple[int, int] | None:
@@ -160,8 +215,8 @@ def _plain_file(file: FileId | None) -> tuple[int, int] | None:
 
 SUSPECT_NAMES = (
     "pfn", "attempt", "first_ns", "last_ns", "reasons", "pending", "min_excess", "confirmed", "own", "count",
-    "mapcount", "flags", "marks", "order", "state", "index", "post_ns", "clear_ns", "clear_tid", "unlock_ns",
-    "written_ns", "end_ns", "end_tid",
+    "mapcount", "page_flags", "marks", "order", "state", "index", "post_ns", "clear_ns", "clear_tid", "clear_irq",
+    "unlock_ns", "written_ns", "end_ns", "end_tid",
 )  # fmt: skip
 
 
@@ -175,17 +230,25 @@ def compiled_suspects(engine: Engine) -> list[dict[str, Any]]:
     for number, row in enumerate(rows):
         values: dict[str, Any] = {name: int(row[name]) for name in SUSPECT_NAMES}
         values["file"] = _file(engine, int(row["file"]))
+        values["alloc"] = _alloc(int(row["marks"]), *(int(row[name]) for name in ALLOC_NAMES))
+        values["post_flags"] = int(row["post_flags"]) if row["post_ns"] >= 0 else None
         values["claims"] = sorted(_compiled_ref(refs[c["ref"]]) for c in claims[claims["suspect"] == number])
         found.append(values)
     return found
 
 
-def plain_suspect(suspect: Suspect) -> dict[str, Any]:
-    """The same of a suspect of the plain replay."""
+def plain_suspects(oracle: ReplayOracle) -> list[dict[str, Any]]:
+    """The same of the oracle."""
+    return [_plain_suspect(suspect) for suspect in oracle.suspects]
+
+
+def _plain_suspect(suspect: Suspect) -> dict[str, Any]:
     values: dict[str, Any] = {
         name: -1 if (value := getattr(suspect, name)) is None else int(value) for name in SUSPECT_NAMES
     }
     values["file"] = _plain_file(suspect.file)
+    values["alloc"] = _alloc(suspect.marks, suspect.alloc_ns, suspect.alloc_tid, suspect.gfp)
+    values["post_flags"] = None if suspect.post_ns is None else suspect.post_flags
     values["claims"] = sorted(_plain_ref(ref) for ref in suspect.claims)
     return values
 

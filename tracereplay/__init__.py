@@ -18,6 +18,7 @@ def open(  # the verb of the library, as in gzip.open
     *,
     layout: str | Path | None = None,
     kernel_log: str | Path | None = None,
+    page_size_bytes: int | None = None,
     page_owner: str | Path | Sequence[str | Path] | None = None,
     page_pinner: str | Path | None = None,
     kpageflags: str | Path | None = None,
@@ -28,11 +29,12 @@ def open(  # the verb of the library, as in gzip.open
 ) -> Session:
     """Open one trace or several, told by their content, with what is known beside them.
 
-    layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot; page_owner, page_pinner -- the
-    debugfs files (who allocated pages older than the trace, with the file of its stacks where that is another; Android:
-    who put pinned ones); kpageflags, kpagecount -- copies of /proc's, for an inventory without a trace; same_machine --
-    the traces are of one machine and boot, to be read as one; progress -- called with what is being done and how far
-    (0..1 or None); argv -- noted in the results. Raises errors.InputError naming the file.
+    layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot, page_size_bytes -- of its
+    machine, where the log does not say; page_owner, page_pinner -- the debugfs files (who allocated pages older than
+    the trace, with the file of its stacks where that is another; Android: who put pinned ones); kpageflags, kpagecount
+    -- copies of /proc's, from before the trace or for an inventory without one; same_machine -- the traces are of one
+    machine and boot, to be read as one; progress -- called with what is being done and how far (0..1 or None); argv --
+    noted in the results. Raises errors.InputError naming the file.
     """
     from tracereplay.session import Session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
 
@@ -41,6 +43,7 @@ def open(  # the verb of the library, as in gzip.open
         names,
         layout=layout,
         kernel_log=kernel_log,
+        page_size_bytes=page_size_bytes,
         page_owner=page_owner,
         page_pinner=page_pinner,
         kpageflags=kpageflags,

@@ -7,37 +7,45 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from tracereplay.ahead import ahead
 from tracereplay.attempts.draft import Draft
-from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents
+from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_events
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
-from tracereplay.attempts.inventory import asked, asked_ranges, inventory_questions
-from tracereplay.attempts.log import Log, apply_log
+from tracereplay.attempts.inventory import Question, asked, given_out_at, inventory_questions, takes
+from tracereplay.attempts.isolation import isolation_actions, isolation_windows
+from tracereplay.attempts.log import Log, apply_log, named_spans
+from tracereplay.attempts.log_missing import LogFacts, missing_in_log
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
 from tracereplay.culprits.decide import judge
+from tracereplay.culprits.exits import EXIT_EVENT, Exits
+from tracereplay.culprits.listed import telling_owner
 from tracereplay.culprits.stacks import Stacks
 from tracereplay.culprits.suspect import Run
+from tracereplay.culprits.table import events_not_recorded
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
 from tracereplay.layout.build import complete_layout, infer_layout
 from tracereplay.layout.layout import Layout
+from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Action, Engine
-from tracereplay.replay.page_life import isolation_windows
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.replay.kpage_flags import PageWords
+from tracereplay.replay.seed import seed_before
+from tracereplay.schema import Op, PageStream
+from tracereplay.tasks import isolates_in_background
 
 if TYPE_CHECKING:
-    from tracereplay.parsers.base import TraceReader, Window
+    from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 # Records of the pages in these spans: page_owner's and page_pinner's.
 ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Iterable[Row], Rows]]
 Progress = Callable[[str, float | None], None]
-ISOLATING_TASKS = ("kcompactd", "kswapd")
+# Of the pages in the ranges of a kernel log so many records of page_owner are looked at.
+MOST_RECORDS = 1 << 14
 # The page stream entries the replay needs; the others are for readers of the tables.
 REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP}
 
@@ -55,6 +63,7 @@ class Trace:
     progress: Progress
     window: Callable[[int, int], Window]
     read_dumps: ReadDumps
+    snapshot: PageWords | None = None  # page flags from before the trace
     layout: Layout = field(init=False)
     events: AttemptEvents = field(init=False)
     drafts: list[Draft] = field(init=False)
@@ -66,7 +75,9 @@ class Trace:
         self.progress("reading attempts", None)
         tables = self.reader.tables(ATTEMPT_EVENTS)
         self.layout = self._find_layout(tables)
-        self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides)
+        recorded = recorded_events(info)
+        self.losses.add(self.input_id, events_not_recorded(recorded))
+        self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides, recorded)
         self.stacks = Stacks(self._stack_events, self._name_address, exact=info.format.startswith("perf"))
         self.drafts = find_attempts(self.events, self.layout, self._logs())
 
@@ -98,22 +109,29 @@ class Trace:
         return self._engine(self._isolations())
 
     def _isolations(self) -> list[Action]:
-        """Whose gets are isolation, and when: those of the attempts that were made."""
-        return isolation_windows((d.tid, d.start_ns, self._end(d)) for d in self.drafts if d.tid is not None)
+        """Whose gets are isolation, and when."""
+        if not self.has_page_ref:
+            return []
+        return isolation_actions(isolation_windows(self.events, self.layout, self.drafts, self._background()))
+
+    def _background(self) -> list[int]:
+        """Kernel threads that isolate pages all the time."""
+        names = {**self.layout.comms, **self.reader.comms}
+        return [tid for tid, comm in names.items() if isolates_in_background(comm)]
 
     def _engine(self, actions: Sequence[Action]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
-        names = {**self.layout.comms, **self.reader.comms}
-        background = [tid for tid, comm in names.items() if comm.startswith(ISOLATING_TASKS)]
         bits: Callable[[], Mapping[str, int] | None] = getattr(self.reader, "page_flag_bits", lambda: None)
-        return Engine(bits(), self.reader.info.machine or self.layout.machine, background, actions)
+        return Engine(bits(), self.reader.info.machine or self.layout.machine, self._background(), actions)
 
     def attempts(self) -> list[Attempt]:
         """Replay the trace and judge every attempt."""
         ranges = counted_ranges(self.layout)
         times = self.reader.info.start_ns or 0, self.events.end_ns
         counting = occupancy_questions(ranges, self.drafts, *times)
-        engine = self._engine([*questions(self.events, self.drafts, self.has_page_ref), *counting])
+        asking = questions(self.events, self.drafts, self.has_page_ref)
+        engine = self._engine([*asking, *counting, *self._isolations()])
+        self._seed(engine, self.drafts)
         if self.drafts:
             engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
@@ -121,19 +139,32 @@ class Trace:
         return judge(self._run(engine), engine, self.events, self.drafts, self.input_id)
 
     def _hides(self, start_ns: int, end_ns: int) -> bool:
-        return any(loss.kind.hides_events and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())
+        return any(loss.may_hide(()) and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())
 
-    def inventory(self, at_ns: int, area: str | None, block: int | None) -> list[Attempt]:
-        """What would stand in the way of these ranges at this time, had anybody asked."""
-        drafts = asked(asked_ranges(self.layout, area, block), at_ns)
+    def covers(self, at_ns: int) -> bool:
+        """Whether the time lies between the first event and the last."""
+        start, end = self.reader.info.start_ns, self.reader.info.end_ns
+        return start is not None and end is not None and start <= at_ns <= end
+
+    def inventory(self, times_ns: Sequence[int], question: Question) -> list[Attempt]:
+        """What would stand in the way of these ranges at these times, had anybody asked; by time, then by range."""
+        drafts = [draft for at_ns in times_ns for draft in asked(question, at_ns, self.layout)]
+        for draft in drafts:
+            given_out = self.drafts, self.events.of("cma_release"), draft.start_ns, self.layout.cma_taken
+            draft.given_out = given_out_at(*given_out)
         asking = inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))])
-        engine = self._engine([*self._isolations(), *asking])
+        engine = self._engine([*self._isolations(), *takes(self.drafts, len(drafts)), *asking])
+        self._seed(engine, drafts)
         engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
-        return judge(self._run(engine), engine, self.events, drafts, self.input_id)
+        run = self._run(engine, tuple(span for draft in drafts for span in draft.spans))
+        return judge(run, engine, self.events, drafts, self.input_id)
 
-    def _end(self, draft: Draft) -> int:
-        return draft.end_ns if draft.end_ns is not None else self.events.end_ns
+    def _seed(self, engine: Engine, drafts: Sequence[Draft]) -> None:
+        """Begin with what the snapshot says of the CMA areas and of the ranges asked about."""
+        if self.snapshot is not None:
+            areas = [(area.start_pfn, area.end_pfn) for area in self.layout.cma_areas]
+            seed_before(engine, self.snapshot, [*areas, *(span for draft in drafts for span in draft.spans)])
 
     def _watched(self, stream: Iterator[PageStream]) -> Iterator[PageStream]:
         """The stream, telling progress by time."""
@@ -142,10 +173,12 @@ class Trace:
             yield chunk
             self.progress("replaying", (int(chunk.time_ns[-1]) - start) / max(end - start, 1))
 
-    def _run(self, engine: Engine) -> Run:
+    def _run(self, engine: Engine, asked_spans: Spans = ()) -> Run:
         log = self._logs()
         pfns = sorted({int(pfn) for pfn in engine.table("suspects")["pfn"]})
-        dumped = self.read_dumps([(pfn, pfn + 1) for pfn in pfns]) if pfns else ((), ())
+        spans = merge_spans([*asked_spans, *((pfn, pfn + 1) for pfn in pfns)])
+        dumped = self.read_dumps(spans) if spans else ((), ())
+        owners = list(dumped[0])
         return Run(
             layout=self.layout,
             comm_of=self.comm_of,
@@ -155,11 +188,15 @@ class Trace:
             dumps=_by_pfn(log.page_dumps),
             migrate_failures=_by_pfn(log.migrate_failures),
             end_ns=self.events.end_ns,
-            owners=owners_by_pfn(dumped[0], pfns),
+            owners=owners_by_pfn(owners, pfns) | {row["pfn"]: row for row in owners if telling_owner(row)},
             pinners=_by_pfn(dumped[1]),
             probes=getattr(self.reader, "probe_events", None),
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
+            comm_at=self.reader.comm_at,
+            exit_of=Exits(self._exit_events).of,
+            snapshot=self.snapshot,
+            has_trace=True,
         )
 
     def _logs(self) -> Log:
@@ -185,13 +222,8 @@ class Trace:
         return complete_layout(self.known_layout, inferred)
 
     def _task_stream(self, tid: int, start_ns: int, end_ns: int) -> PageStream:
-        parts = []
-        for chunk in self.reader.stream(REPLAYED, self.window(start_ns, end_ns)):
-            mine = np.flatnonzero(chunk.tid == tid)
-            parts.append(
-                PageStream(chunk.time_ns[mine], chunk.cpu[mine], chunk.tid[mine], chunk.op[mine], chunk.args[mine])
-            )
-        stream = _concatenate(parts)
+        chunks = self.reader.stream(REPLAYED, self.window(start_ns, end_ns))
+        stream = PageStream.concatenate([chunk.select(chunk.tid == tid) for chunk in chunks])
         self.engine_decode(stream)
         return stream
 
@@ -204,10 +236,18 @@ class Trace:
             return None
         return self.reader.tables(("kernel_stack",), self.window(start_ns, end_ns)).get("kernel_stack")
 
+    def _exit_events(self) -> pa.Table | None:
+        return self.reader.tables((EXIT_EVENT,)).get(EXIT_EVENT) if EXIT_EVENT in self.reader.info.by_event else None
+
     def _name_address(self, address: int) -> str | None:
         symbols = getattr(self.reader, "symbols", None)
         name: str | None = symbols().name_of(address) if symbols is not None else None
         return name
+
+
+def recorded_events(info: TraceInfo) -> frozenset[str]:
+    """Kinds of events known to have been enabled."""
+    return enabled_events(info.by_event, info.enabled_events, exact=info.format.startswith("perf"))
 
 
 def owners_by_pfn(rows: Iterable[Row], pfns: Sequence[int]) -> dict[int, Mapping[str, Any]]:
@@ -220,13 +260,15 @@ def owners_by_pfn(rows: Iterable[Row], pfns: Sequence[int]) -> dict[int, Mapping
     return found
 
 
-def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
+def attempts_of_log(rows: Log, layout: Layout, book: LossBook, read: LogFacts, read_dumps: ReadDumps) -> list[Attempt]:
     """What a kernel log alone tells: failed attempts, and the pages dumped. Who took a reference is not in a log."""
     times = [row["time_ns"] for row in (*rows.page_dumps, *rows.messages) if row["time_ns"] is not None]
     drafts: list[Draft] = []
-    apply_log(drafts, rows, layout)
-    drafts.sort(key=lambda draft: (draft.start_ns, draft.id))
+    apply_log(drafts, rows, layout, page_size_known=read.page_size_bytes is not None)
+    book.add("log-0", missing_in_log(rows, read, found=bool(drafts)))
     events = no_events(layout, max(times, default=0))
+    spans = merge_spans(span for draft in drafts for span in named_spans(draft))
+    owners, pinners = read_dumps(spans) if spans else ((), ())
     run = Run(
         layout=layout,
         comm_of=layout.comms.get,
@@ -236,13 +278,23 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook) -> list[Attempt]:
         dumps=_by_pfn(rows.page_dumps),
         migrate_failures=_by_pfn(rows.migrate_failures),
         end_ns=events.end_ns,
+        owners=_owners(owners, drafts),
+        pinners=_by_pfn(pinners),
     )
     return judge(run, Engine(), events, drafts, "log-0")
 
 
+def _owners(rows: Iterable[Row], drafts: Sequence[Draft]) -> dict[int, Row]:
+    """page_owner records of the pages that a log names, and of allocations that begin in its busy ranges."""
+    named = sorted({row["pfn"] for draft in drafts for row in draft.evidence if row["pfn"] is not None})
+    listed = [row for _, row in zip(range(MOST_RECORDS), rows, strict=False)]
+    found = {row["pfn"]: row for row in listed}
+    return found | owners_by_pfn(listed, named)
+
+
 def no_events(layout: Layout, end_ns: int = 0) -> AttemptEvents:
     """The events of no trace."""
-    return AttemptEvents({}, lambda _tid, _start, _end: _concatenate([]), end_ns, layout.comms.get)
+    return AttemptEvents({}, lambda _tid, _start, _end: PageStream.concatenate([]), end_ns, layout.comms.get)
 
 
 def _by_pfn(rows: Sequence[Mapping[str, object]]) -> dict[int, list[Mapping[str, object]]]:
@@ -252,18 +304,3 @@ def _by_pfn(rows: Sequence[Mapping[str, object]]) -> dict[int, list[Mapping[str,
         if isinstance(pfn, int):
             found.setdefault(pfn, []).append(row)
     return found
-
-
-def _concatenate(parts: Sequence[PageStream]) -> PageStream:
-    if not parts:
-        empty = np.empty(0, np.int64)
-        return PageStream(
-            empty,
-            empty.astype(np.uint16),
-            empty.astype(np.int32),
-            empty.astype(np.uint8),
-            np.empty((0, len(ARGS)), np.int64),
-        )
-    return PageStream(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("time_ns", "cpu", "tid", "op", "args"))
-    )

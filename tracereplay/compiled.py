@@ -15,6 +15,8 @@ from numba.core import config as numba_config
 from numba.core.caching import FunctionCache
 from numba.core.runtime.nrt import rtsys
 
+from tracereplay.interpreted import interpreted
+
 config: Any = numba_config  # its settings are made at run time
 TRIED = {(0, 68)}  # versions of numba whose internals `_QuickCache` and BARE were tried with; others take their own way
 # References to arrays are not counted: in the replay that took more than half of the time.
@@ -24,13 +26,20 @@ R = TypeVar("R")
 
 
 # What compiled code depends on. Numba looks at the kernel's own file only, not at what that takes from others.
-SOURCES = ("*/*_kernels.py", "replay/state.py", "schema.py")
+SOURCES = ("replay/state.py", "schema.py")
+
+
+def kernel_sources(root: Path) -> list[Path]:
+    """Every file that compiled code depends on, however deep its folder (`**` does not follow the linked ones)."""
+    folders = [folder for folder in root.iterdir() if folder.is_dir()]
+    return sorted(
+        [*(path for folder in folders for path in folder.rglob("*_kernels.py")), *map(root.joinpath, SOURCES)]
+    )
 
 
 def _digest_of_sources() -> str:
     digest = hashlib.blake2b(digest_size=8)
-    root = Path(__file__).parent
-    for path in sorted(found for pattern in SOURCES for found in root.glob(pattern)):
+    for path in kernel_sources(Path(__file__).parent):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -66,6 +75,8 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
 
     It works on arrays that it is given: to make one (np.empty, copy) it has no means.
     """
+    if config.DISABLE_JIT:
+        return interpreted(function)
     dispatcher: Any = numba.njit(cache=True, nogil=True, **BARE)(function)
     if numba.version_info.short in TRIED:
         dispatcher._cache = _QuickCache(function)  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
     DATASET/dataset.json            what the trace said of itself, its losses, and the stretches of time it is cut into
     DATASET/events/<event>.parquet  columns as in the event tables; one row group for each stretch that has rows
     DATASET/tasks.parquet           tid, comm
+    DATASET/task_names.parquet      tid, time_ns, comm: of tasks whose names are known over time (absent: of none)
     DATASET/symbols.parquet         address, name: of the frames that occur in kernel_stack
 
 Any Parquet reader understands it as it stands. It is written beside its place and moved there when complete.
@@ -32,11 +33,13 @@ from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.event_tables import numbers_array, texts_array
 from tracereplay.parsers.page_stream import page_stream, rechunked, stream_columns
 from tracereplay.parsers.symbols import Symbols
+from tracereplay.parsers.task_names import NameHistory
 from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, arrow_schema, integers
 from tracereplay.units import NOT_UTF8, utf8
 
 SCHEMA = "tracereplay.dataset/1"
 DESCRIPTION = "dataset.json"
+NAMES = "task_names.parquet"
 Times = npt.NDArray[np.int64]
 STRETCH_EVENTS = 1 << 19  # rows held at once while writing and streaming
 UNTIMED: tuple[int, int] = (0, -1)  # the stretch of events to which their text gives no time; no window touches it
@@ -46,6 +49,11 @@ ADVICE = "write it again with `tracereplay ingest`"
 TASK_COLUMNS = (
     Column("tid", pa.int32(), None, "Task"),
     Column("comm", pa.string(), None, "Its name"),
+)
+NAME_COLUMNS = (
+    Column("tid", pa.int32(), None, "Task"),
+    Column("time_ns", pa.int64(), "ns", "From when on it has this name; the least number: from before the trace on"),
+    Column("comm", pa.string(), None, "Its name from then on; null where unknown"),
 )
 SYMBOL_COLUMNS = (
     Column("address", pa.uint64(), None, "Address of a stack frame"),
@@ -140,6 +148,10 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
     comms = dict(sorted(reader.comms.items()))
     tasks = pa.table([list(comms), list(comms.values())], arrow_schema(TASK_COLUMNS))
     pq.write_table(tasks, folder / "tasks.parquet")
+    changes = list(reader.name_history.rows())
+    if changes:
+        columns = [list(column) for column in zip(*changes, strict=True)]
+        pq.write_table(pa.table(columns, arrow_schema(NAME_COLUMNS)), folder / NAMES)
     _write_symbols(reader, sorted(frames), folder)
     bits: Callable[[], Mapping[str, int] | None] = getattr(reader, "page_flag_bits", lambda: None)
     shared = (field for field in Description.__struct_fields__ if field in TraceInfo.__dataclass_fields__)
@@ -286,6 +298,22 @@ class DatasetReader:
     def comm_of(self, tid: int) -> str | None:
         """Name of a task."""
         return self.comms.get(tid)
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time; see `base.TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """Names over time, as the trace told them."""
+        return self._name_history
+
+    @cached_property
+    def _name_history(self) -> NameHistory:
+        if not (self.path / NAMES).exists():
+            return NameHistory()
+        table = self._read(NAMES, NAME_COLUMNS)
+        return NameHistory.of(zip(*(table[column.name].to_pylist() for column in NAME_COLUMNS), strict=True))
 
     def page_flag_bits(self) -> dict[str, int] | None:
         """Bit numbers of the page flag names in page_ref events."""

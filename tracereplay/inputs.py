@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tracereplay.errors import InputError
-from tracereplay.losses import Loss
+from tracereplay.losses import Loss, added_up
 from tracereplay.model.result import DataLoss, Input
 from tracereplay.units import utf8
 
@@ -89,8 +89,8 @@ class LossBook:
     _rows: dict[tuple[str, Loss], str] = field(default_factory=dict)  # (input id, loss) -> id
 
     def add(self, input_id: str, losses: Iterable[Loss]) -> None:
-        """Enter losses; one entered before is not entered again."""
-        for loss in losses:
+        """Enter losses, equal ones with the sum of their counts; what was entered before is not entered again."""
+        for loss in added_up(losses):
             self._rows.setdefault((input_id, loss), f"loss-{len(self._rows)}")
 
     def of(self, input_id: str) -> list[tuple[str, Loss]]:

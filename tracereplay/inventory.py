@@ -6,21 +6,23 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from tracereplay.analysis import Row, no_events, owners_by_pfn
+from tracereplay.analysis import Row, Trace, no_events, owners_by_pfn
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.find import blocking_key
-from tracereplay.attempts.inventory import asked, asked_ranges, inventory_questions
+from tracereplay.attempts.inventory import Question, asked, inventory_questions, refuse_outside
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.listed import telling_owner, telling_pages, unread_pages
 from tracereplay.culprits.suspect import Run
 from tracereplay.errors import UsageError
 from tracereplay.inputs import LossBook
 from tracereplay.layout.layout import Layout
+from tracereplay.layout.spans import merge_spans
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt
 from tracereplay.replay.engine import RANGE_PAGES_LIMIT, Engine
 from tracereplay.replay.kpage_flags import PageWords, has
 from tracereplay.replay.seed import seed, seed_cma
+from tracereplay.replay.state import State
 from tracereplay.schema import KPF
 
 # page_owner records of these spans.
@@ -30,17 +32,17 @@ OwnersIn = Callable[[Sequence[tuple[int, int]]], Iterable[Row]]
 def inventory_of_snapshot(
     snapshot: PageWords | None,
     layout: Layout,
-    asked_for: tuple[str | None, int | None],
+    question: Question,
     owners_in: OwnersIn,
     input_id: str,
     book: LossBook,
 ) -> list[Attempt]:
     """An attempt nobody made for each range asked for, with what would stand in its way.
 
-    snapshot -- None: only page_owner records are known; asked_for -- (CMA area, memory block), as `asked_ranges` has
-    them; input_id -- the snapshot's. Raises UsageError where the snapshot has no page of a range.
+    snapshot -- None: only page_owner records are known; input_id -- the snapshot's. Raises UsageError where the
+    snapshot has no page of a range.
     """
-    drafts = asked(asked_ranges(layout, *asked_for), None)
+    drafts = asked(question, None, layout)
     engine = Engine(actions=inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))]))
     owners: dict[int, Row] = {}
     for draft in drafts:
@@ -75,6 +77,20 @@ def inventory_of_snapshot(
     return judge(run, engine, no_events(layout), drafts, input_id)
 
 
+def inventory_of_traces(traces: Sequence[Trace], at_ns: int | Sequence[int], question: Question) -> list[Attempt]:
+    """The same of the traces that cover these times. Raises UsageError for a time that none covers."""
+    times = (at_ns,) if isinstance(at_ns, int) else tuple(at_ns)
+    covered = [(trace.reader.info.path.name, trace.reader.info.start_ns, trace.reader.info.end_ns) for trace in traces]
+    for time_ns in times:
+        refuse_outside(time_ns, covered)
+    return [
+        attempt
+        for trace in traces
+        if (within := [time_ns for time_ns in times if trace.covers(time_ns)])
+        for attempt in trace.inventory(within, question)
+    ]
+
+
 def _seed(engine: Engine, snapshot: PageWords, draft: Draft) -> list[int]:
     """Tell the model of a range what its pages' flags tell; returns the pages whose flags some cause asks for."""
     parts = snapshot.of(draft.spans)
@@ -91,9 +107,13 @@ def _seed(engine: Engine, snapshot: PageWords, draft: Draft) -> list[int]:
 
 
 def _seed_taken(engine: Engine, draft: Draft, layout: Layout) -> None:
-    """Tell it what cma_alloc() has given out: of an area that is partly given out nobody gets the whole."""
-    for start, end in draft.spans if draft.operation == "cma_alloc" else ():
-        for low, high in ((max(low, start), min(high, end)) for low, high in layout.cma_taken):
-            if low < high:
-                seed_cma(engine, low, np.ones(high - low, np.bool_), 0)
-                draft.cause = "bitmap_full"
+    """Tell it what cma_alloc() has given out: pages of the bitmap of which kpageflags say nothing else."""
+    (span,) = draft.spans
+    taken = [(max(low, span[0]), min(high, span[1])) for low, high in layout.cma_taken]
+    taken = [(low, high) for low, high in taken if low < high] if draft.operation == "cma_alloc" else []
+    if taken == [span]:
+        draft.cause = "bitmap_full"
+    for low, high in taken:
+        unseen = np.flatnonzero(engine.pages(low, high)["state"] == State.UNSEEN) + low
+        seed_cma(engine, low, np.ones(high - low, np.bool_), 0)
+        draft.given_out = merge_spans([*draft.given_out, *((pfn, pfn + 1) for pfn in unseen.tolist())])

@@ -104,21 +104,60 @@ ARGS = ("pfn", "order", "flags", "mt", "count", "mapcount", "mapping", "val", "r
 PFN, ORDER, FLAGS, MT, COUNT, MAPCOUNT, MAPPING, VAL, RET = range(len(ARGS))
 
 
+class IrqContext(IntEnum):
+    """Whether an event was recorded in the context of its task or while an interrupt was served."""
+
+    TASK = 0
+    INTERRUPT = 1  # hardirq, softirq or NMI: the task that ran has nothing to do with the event
+    UNKNOWN = 2  # text without a flags column
+
+
+# TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ and TRACE_FLAG_NMI of common_flags (include/linux/trace_events.h)
+INTERRUPT_FLAGS = 0x08 | 0x10 | 0x40
+
+
+def irq_context(common_flags: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The `IrqContext` that common_flags tell: TASK or INTERRUPT."""
+    interrupted: npt.NDArray[np.bool_] = (common_flags & np.uint8(INTERRUPT_FLAGS)) != 0
+    return interrupted.view(np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class PageStream:
     """A stretch of the page stream in time order: what `replay` consumes.
 
-    time_ns int64[n], cpu uint16[n], tid int32[n], op uint8[n] (an `Op`), args int64[n, len(ARGS)] (C order).
+    time_ns int64[n], cpu uint16[n], tid int32[n], irq uint8[n] (an `IrqContext`), op uint8[n] (an `Op`),
+    args int64[n, len(ARGS)] (C order).
     """
 
     time_ns: npt.NDArray[np.int64]
     cpu: npt.NDArray[np.uint16]
     tid: npt.NDArray[np.int32]
+    irq: npt.NDArray[np.uint8]
     op: npt.NDArray[np.uint8]
     args: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.time_ns)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PageStream]) -> PageStream:
+        """All entries of `parts`, in that order; without parts an empty stretch."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.concatenate([getattr(part, name) for part in (_NO_ENTRIES, *parts)]) for name in cls.__slots__))
+
+    def select(self, rows: slice | npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> PageStream:
+        """The entries that `rows` indexes: a slice (no copy), a mask, or positions."""
+        return PageStream(
+            self.time_ns[rows], self.cpu[rows], self.tid[rows], self.irq[rows], self.op[rows], self.args[rows]
+        )
+
+
+_NO_ENTRIES = PageStream(
+    np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0, np.uint8),
+    np.empty((0, len(ARGS)), np.int64),
+)  # fmt: skip
 
 
 class KPF(IntEnum):
@@ -221,7 +260,12 @@ LOG_TABLES: dict[str, tuple[Column, ...]] = {
         Column("time_ns", pa.int64(), "ns", "Time of the line that begins the dump; null without a stamp"),
         Column("line", pa.int64(), None, "Number of that line, from 1"),
         Column("tid", pa.int32(), None, "Task that printed it (printk:console), where known"),
-        Column("pfn", pa.int64(), "pfn", "Page dumped; null before 5.x, whose dump_page prints none"),
+        Column("wall", pa.string(), None, "Wall clock of that line as it is spelled, where the log has one"),
+        Column("wall_ns", pa.int64(), "ns", "The same as a number: differences within one log are right"),
+        Column(
+            "address", pa.uint64(), None, "Address of its struct page as printed: raw up to 5.8, later hashed or none"
+        ),
+        Column("pfn", pa.int64(), "pfn", "Page dumped; null before 5.8, whose dump_page prints none"),
         Column("refcount", pa.int32(), None, "_refcount at the dump; the isolating task's own reference included"),
         Column("mapcount", pa.int32(), None, "Mappings"),
         Column("pincount", pa.int32(), None, "FOLL_PIN count of a large folio; null where not printed"),
@@ -247,6 +291,8 @@ LOG_TABLES: dict[str, tuple[Column, ...]] = {
         Column("time_ns", pa.int64(), "ns", "Time of the line"),
         Column("line", pa.int64(), None, "Line number"),
         Column("tid", pa.int32(), None, "Task that printed it, where known"),
+        Column("wall", pa.string(), None, "Wall clock of that line as it is spelled, where the log has one"),
+        Column("wall_ns", pa.int64(), "ns", "The same as a number: differences within one log are right"),
         Column("pfn", pa.int64(), "pfn", "`migrating pfn X failed` or `failed to isolate pfn X`"),
         Column("failed_folios", pa.int64(), None, "ret:N counts folios that failed, it is no errno; null for isolate"),
         Column("kind", pa.string(), None, "migrate, isolate (offlining), or soft_offline"),
@@ -255,12 +301,23 @@ LOG_TABLES: dict[str, tuple[Column, ...]] = {
         Column("time_ns", pa.int64(), "ns", "Time of the line"),
         Column("line", pa.int64(), None, "Line number"),
         Column("tid", pa.int32(), None, "Task that printed it, where known"),
-        Column("kind", pa.string(), None, "cma_failed, cma_bitmap, contig_busy, offline_failed, offlined, suppressed"),
-        Column("area", pa.string(), None, "CMA area name, where printed"),
+        Column("wall", pa.string(), None, "Wall clock of that line as it is spelled, where the log has one"),
+        Column("wall_ns", pa.int64(), "ns", "The same as a number: differences within one log are right"),
+        Column("kind", pa.string(), None, "Kind of message: a row of parsers.kernel_log.grammar"),
+        Column("area", pa.string(), None, "CMA area name or memory block, where printed"),
         Column("start_pfn", pa.int64(), "pfn", "First page frame of the range, where printed"),
         Column("pages", pa.int64(), "pages", "Pages of the range or request, where printed"),
         Column("errno", pa.int32(), None, "Positive errno, where printed"),
-        Column("count", pa.int64(), None, "Lines suppressed (callbacks suppressed)"),
+        Column("align_order", pa.int32(), None, "Alignment asked for, an order of pages, where printed"),
+        Column("address", pa.uint64(), "bytes", "First physical address of the range, where addresses are printed"),
+        Column(
+            "bytes", pa.int64(), "bytes", "Length of that range; of an allocation: the size its driver named beside it"
+        ),
+        Column("free_pages", pa.int64(), "pages", "Free pages of the area (cma_bitmap)"),
+        Column(
+            "largest_run", pa.int64(), "pages", "Longest of the free runs listed (cma_bitmap); null: none is listed"
+        ),
+        Column("count", pa.int64(), None, "Lines suppressed (callbacks suppressed); kB of CmaFree"),
         Column("reason", pa.string(), None, "`failed due to ...`, or the bitmap text"),
         Column("text", pa.string(), None, "The line without its prefix"),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,15 @@ import pyarrow as pa
 
 from tracereplay import __version__
 from tracereplay.ahead import meanwhile
-from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log
+from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
 from tracereplay.attempts.events import TELLTALE_EVENTS
+from tracereplay.attempts.inventory import Question
 from tracereplay.attempts.log import Log
-from tracereplay.culprits.table import CAUSES, not_checkable
+from tracereplay.culprits.table import CAUSES, events_not_recorded, not_checkable
 from tracereplay.errors import UsageError
+from tracereplay.given_twice import given_twice, open_each_once
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook, capture_level, describe_trace, digest
-from tracereplay.inventory import inventory_of_snapshot
+from tracereplay.inventory import inventory_of_snapshot, inventory_of_traces
 from tracereplay.layout.build import layout_from_tables
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.summary import summarise_layout
@@ -32,7 +35,7 @@ from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.catalog.probes import PROBE_EVENTS, ROLES, TELLING_ROLES
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
-from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
+from tracereplay.parsers.kernel_log import KernelLog, parse_console, read_kernel_log
 from tracereplay.parsers.layout_snapshot import read_layout
 from tracereplay.parsers.layout_tables import LayoutSnapshot
 from tracereplay.parsers.opened import open_named, readable
@@ -91,6 +94,19 @@ def _open_container(path: str | Path) -> TraceReader:
     raise open_trace_refusal(path, found)
 
 
+def find_copies(trace: str | Path) -> tuple[Path | None, Path | None]:
+    """Copies of kpageflags and kpagecount from before a trace that lie beside it (`kpageflags.before*`).
+
+    Raises InputError where they are damaged.
+    """
+    from tracereplay.parsers.page_flags import find_before, read_page_snapshot  # noqa: PLC0415
+
+    flags, counts = find_before(trace)
+    if flags is not None:
+        read_page_snapshot(flags, counts)
+    return flags, counts
+
+
 def missing_events(by_event: Mapping[str, int]) -> list[Loss]:
     """What a trace lacks for the question, whatever it was recorded for."""
     losses = [] if by_event.keys() & TELLTALE_EVENTS or _has_probes(by_event) else [Loss("attempt_events_missing")]
@@ -107,9 +123,13 @@ def _has_references(by_event: Mapping[str, int]) -> bool:
     return any(by_event.get(name) for name in PAGE_REF_EVENTS) or _has_probes(by_event)
 
 
-def _level(info: TraceInfo, has_log: bool) -> int:
-    """The capture level; kprobes on references are level 2, as page_ref events are."""
-    return 2 if _has_probes(info.by_event) else capture_level(info, has_log)
+def _described_trace(info: TraceInfo, input_id: str, has_log: bool) -> Input:
+    """A trace; kprobes on references are level 2, as page_ref events are."""
+    if not _has_probes(info.by_event):
+        return describe_trace(info, input_id, level=capture_level(info, has_log))
+    described = describe_trace(info, input_id, level=2)
+    described.capabilities.append("kprobes")
+    return described
 
 
 def layout_of(snapshot: LayoutSnapshot) -> Layout:
@@ -135,6 +155,7 @@ class Session:
         reader: TraceReader | None = None,
         layout: str | Path | None = None,
         kernel_log: str | Path | None = None,
+        page_size_bytes: int | None = None,
         page_owner: str | Path | Sequence[str | Path] | None = None,
         page_pinner: str | Path | None = None,
         kpageflags: str | Path | None = None,
@@ -149,17 +170,25 @@ class Session:
         self._page_pinner = None if page_pinner is None else Path(page_pinner)
         copies = {"kpageflags": kpageflags, "kpagecount": kpagecount}
         self._kpageflags = {name: Path(path) for name, path in copies.items() if path is not None}
-        self.readers = [reader] if reader is not None else [open_reader(path) for path in paths]
-        self._machines = _machines(self.readers, same_machine)
+        self._first_of: dict[int, int] = {}  # number of a trace that is given again -> number of the first
+        if reader is not None:
+            self.readers = [reader]
+        else:
+            self.readers, self._first_of = open_each_once(paths, open_reader)
+        self._trace_paths = [Path(path) for path in paths]
+        once = [number for number in range(len(self.readers)) if number not in self._first_of]
+        self._machines = _machines(self.readers, once, same_machine)
         self._paths = {"layout": layout, "log": kernel_log}
         self._snapshot = read_layout(layout) if layout is not None else None
         self._layout = layout_of(self._snapshot) if self._snapshot is not None else None
-        page_size = self._snapshot.page_size_bytes if self._snapshot else None
+        page_size = page_size_bytes or (self._snapshot.page_size_bytes if self._snapshot else None)
         self._log = read_kernel_log(kernel_log, page_size) if kernel_log is not None else None
         if not self.readers and self._log is None and not self._has_snapshot:
             raise UsageError("no input: name a trace, a kernel log, or a copy of kpageflags or page_owner")
-        if self._kpageflags and (self.readers or self._log is not None):
-            raise UsageError("kpageflags go without a trace and without a log: they tell a moment of their own")
+        if self._kpageflags and not self.readers and self._log is not None:
+            raise UsageError("kpageflags go with a trace, or alone: a log has no model of memory to begin with them")
+        if self._kpageflags and len(self._machines) > 1:
+            raise UsageError("kpageflags are of one machine: give its traces alone, or --same-machine")
         if "kpagecount" in self._kpageflags and "kpageflags" not in self._kpageflags:
             raise UsageError("kpagecount goes with a copy of kpageflags")
 
@@ -176,8 +205,8 @@ class Session:
     def inputs(self) -> list[Input]:
         """Every input and what it says of itself."""
         described = [
-            describe_trace(reader.info, f"trace-{number}", level=_level(reader.info, self._log is not None))
-            for number, reader in enumerate(self.readers)
+            _described_trace(info, f"trace-{number}", self._log is not None)
+            for number, info in enumerate(self._infos())
         ]
         if self._log is not None:
             path = Path(str(self._paths["log"]))
@@ -212,18 +241,36 @@ class Session:
             described.append(_described("page_pinner", "page_pinner", "page_pinner-0", self._page_pinner))
         return described
 
+    def _infos(self) -> list[TraceInfo]:
+        """What each trace says of itself, by the name it was given."""
+        infos = [reader.info for reader in self.readers]
+        return [
+            replace(info, path=self._trace_paths[number]) if number in self._first_of else info
+            for number, info in enumerate(infos)
+        ]
+
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
         """All event tables of `reader`, by event name."""
         return self.reader.tables()
 
+    @cached_property
+    def _page_words(self) -> PageWords:
+        from tracereplay.parsers.page_flags import read_page_snapshot  # noqa: PLC0415
+
+        copy = read_page_snapshot(self._kpageflags["kpageflags"], self._kpageflags.get("kpagecount"))
+        return PageWords(copy.start_pfn, copy.flags, copy.mapcount)
+
     def _loss_book(self) -> LossBook:
         book = LossBook()
-        for number, reader in enumerate(self.readers):
-            book.add(f"trace-{number}", reader.losses)
         for reader, numbers in self._machines:
-            if len(numbers) > 1:  # what they lack together; one alone is its own reader
+            losses_of = getattr(reader, "losses_of", None) if len(numbers) > 1 else None
+            for place, number in enumerate(numbers):
+                book.add(f"trace-{number}", self.readers[number].losses if losses_of is None else losses_of(place))
+            if losses_of is not None:  # what they lack together
                 book.add(f"trace-{numbers[0]}", reader.losses)
+        for number, first in self._first_of.items():
+            book.add(f"trace-{number}", [given_twice(first)])
         if self._log is not None:
             book.add("log-0", self._log.losses)
         if self._snapshot is not None:
@@ -244,6 +291,7 @@ class Session:
             self._progress,
             Window,
             lambda spans: self._read_dumps(spans, book),
+            self._page_words if self._kpageflags else None,
         )
 
     def _read_owners(self, spans: Sequence[tuple[int, int]], book: LossBook) -> Iterator[Row]:
@@ -265,17 +313,26 @@ class Session:
             book.add("page_pinner-0", losses)
         return owners, pinners
 
-    def blame(self, *, at_ns: int | None = None, area: str | None = None, block: int | None = None) -> Result:
+    def blame(
+        self,
+        *,
+        at_ns: int | Sequence[int] | None = None,
+        area: str | None = None,
+        block: int | None = None,
+        pages: int | None = None,
+        align_order: int | None = None,
+    ) -> Result:
         """What failed, which pages stood in the way, why, and who holds them.
 
         at_ns -- an inventory instead: what would stand in the way of this CMA area (all, when none is named) or
-        memory block, were it asked for at this time of the trace's clock. Without a trace and a log: the same at the
-        moment of the copies of kpageflags and page_owner.
+        memory block, were it asked for at this time of the trace's clock, or at each of these times. Without a trace
+        and a log: the same at the moment of the copies of kpageflags and page_owner. pages -- of an inventory: whether
+        so many contiguous pages, aligned to 2^align_order, would fit, and where (`Attempt.fit`).
         """
         with meanwhile(lambda: self.inputs) as inputs:  # the digest of a long trace takes a while
             book = self._loss_book()
             traces = self._traces(book)
-            attempts = self._attempts(traces, book, at_ns, area, block)
+            attempts = self._attempts(traces, book, at_ns, Question(area, block, pages, align_order))
             for trace in traces:
                 book.add(trace.input_id, missing_events(trace.reader.info.by_event))
             layout = traces[0].layout if traces else self._layout
@@ -291,32 +348,36 @@ class Session:
             )
 
     def _attempts(
-        self, traces: Sequence[Trace], book: LossBook, at_ns: int | None, area: str | None, block: int | None
+        self,
+        traces: Sequence[Trace],
+        book: LossBook,
+        at_ns: int | Sequence[int] | None,
+        question: Question,
     ) -> list[Attempt]:
         if not traces and self._log is None:
             if at_ns is not None:
                 raise UsageError("a time is asked of a trace: copies of kpageflags and page_owner tell one moment")
-            return self._inventory(area, block, book)
+            return self._inventory(question, book)
         if at_ns is not None:
-            return [attempt for trace in traces for attempt in trace.inventory(at_ns, area, block)]
+            return inventory_of_traces(traces, at_ns, question)
         if traces or self._log is None:
             return [attempt for trace in traces for attempt in trace.attempts()]
-        return attempts_of_log(Log.of(self._log.tables), self._layout or Layout("inferred"), book)
+        return attempts_of_log(
+            Log.of(self._log.tables),
+            self._layout or _layout_of_log(self._log),
+            book,
+            self._log,
+            lambda spans: self._read_dumps(spans, book),
+        )
 
-    def _inventory(self, area: str | None, block: int | None, book: LossBook) -> list[Attempt]:
+    def _inventory(self, question: Question, book: LossBook) -> list[Attempt]:
         """From copies of kpageflags and page_owner alone."""
-        from tracereplay.parsers.page_flags import read_page_snapshot  # noqa: PLC0415
-
         if self._layout is None:
             raise UsageError("which pages an area or block has is told by a layout: pass --layout")
-        if not self._kpageflags:
-            return inventory_of_snapshot(
-                None, self._layout, (area, block), lambda spans: self._read_owners(spans, book), "page_owner-0", book
-            )
-        copy = read_page_snapshot(self._kpageflags["kpageflags"], self._kpageflags.get("kpagecount"))
-        words = PageWords(copy.start_pfn, copy.flags, copy.mapcount)
+        words = self._page_words if self._kpageflags else None
+        input_id = "page_owner-0" if words is None else "kpageflags-0"
         return inventory_of_snapshot(
-            words, self._layout, (area, block), lambda spans: self._read_owners(spans, book), "kpageflags-0", book
+            words, self._layout, question, lambda spans: self._read_owners(spans, book), input_id, book
         )
 
     def info(self) -> InfoResult:
@@ -326,7 +387,8 @@ class Session:
         for reader, numbers in self._machines:
             for name, number in reader.info.by_event.items():
                 by_event[name] = by_event.get(name, 0) + number
-            book.add(f"trace-{numbers[0]}", missing_events(reader.info.by_event))
+            lacks = [*events_not_recorded(recorded_events(reader.info)), *missing_events(reader.info.by_event)]
+            book.add(f"trace-{numbers[0]}", lacks)
         have = [*by_event, *(["kernel log"] if self._log is not None or "console" in by_event else [])]
         missing = dict(not_checkable(have))
         if _has_probes(by_event):
@@ -372,23 +434,36 @@ class Session:
         )
 
 
-def _machines(readers: Sequence[TraceReader], same_machine: bool) -> list[tuple[TraceReader, list[int]]]:
-    """A reader for each machine, with the numbers of its traces: those said to be of one, or of the same boot."""
+def _layout_of_log(log: KernelLog) -> Layout:
+    """What a log tells of memory: sizes only."""
+    page, block = log.page_size_bytes, log.memory_block_bytes
+    if page is None:
+        return Layout("inferred")
+    return Layout("inferred", page_size_bytes=page, memory_block_pages=block // page if block else None)
+
+
+def _machines(
+    readers: Sequence[TraceReader], once: Sequence[int], same_machine: bool
+) -> list[tuple[TraceReader, list[int]]]:
+    """A reader for each machine, with the numbers of its traces: those said to be of one, or of the same boot.
+
+    once -- the numbers of the traces to read. Raises UsageError where two hold the same part of one recording.
+    """
     groups: dict[object, list[int]] = {}
-    for number, reader in enumerate(readers):
-        key: object = "all" if same_machine else (reader.info.boot_id or number)
+    for number in once:
+        key: object = "all" if same_machine else (readers[number].info.boot_id or number)
         groups.setdefault(key, []).append(number)
     if all(len(numbers) == 1 for numbers in groups.values()):
         return [(readers[numbers[0]], numbers) for numbers in groups.values()]
-    from tracereplay.parsers.merged import MergedReader  # noqa: PLC0415
+    from tracereplay.parsers.merged import DoubledEventsError, MergedReader  # noqa: PLC0415
 
     found: list[tuple[TraceReader, list[int]]] = []
     for numbers in groups.values():
         try:
             one = readers[numbers[0]] if len(numbers) == 1 else MergedReader([readers[number] for number in numbers])
             found.append((one, numbers))
-        except UsageError:
-            if same_machine:
+        except UsageError as error:
+            if same_machine or isinstance(error, DoubledEventsError):
                 raise
             # Of the same boot, but no one trace: side by side.
             found += [(readers[number], [number]) for number in numbers]

@@ -119,6 +119,7 @@ PAGE_FLAGS: Mapping[str, int] = {
                 "arch_3",
             )
         ),
+        (31, "swapcache"),
         *enumerate(("error", "slab", "mappedtodisk", "uncached", "skip_kasan_poison", "dropbehind"), start=40),
     )
 }

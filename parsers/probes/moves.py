@@ -54,6 +54,7 @@ def _moves(entries: Sequence[ProbeRows], results: Sequence[ProbeRows], folios: F
     paired[paired] &= ~entered[after[paired]]
     result = np.concatenate([one.get(Slot.RESULT) for one in both])
     time, cpu = _joined(both, "time_ns"), _joined(both, "cpu")
+    irq = np.concatenate([one.irq for one in both])
     parts, start = [], 0
     for one in entries:
         mine = np.flatnonzero(paired[start : start + len(one)])
@@ -62,7 +63,9 @@ def _moves(entries: Sequence[ProbeRows], results: Sequence[ProbeRows], folios: F
         whole = part_of_rows(one, folios.heads(one)[mine], folios, mine)
         refused, moved = result[ended] < 0, result[ended] == 0
         parts.append(_refused(whole, one, mine, refused, result[ended]))
-        gone = Part(seq[ended], time[ended], cpu[ended], tid[ended], whole.op, whole.args.copy()).take(moved)
+        gone = Part(seq[ended], time[ended], cpu[ended], tid[ended], irq[ended], whole.op, whole.args.copy()).take(
+            moved
+        )
         gone.op[:] = Op.PROBE_MOVED
         parts.append(gone.kept())
     return parts

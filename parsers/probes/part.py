@@ -21,6 +21,7 @@ class Part:
     time_ns: Ints
     cpu: Ints
     tid: Ints
+    irq: npt.NDArray[np.uint8]
     op: npt.NDArray[np.uint8]
     args: Ints
 
@@ -34,6 +35,7 @@ class Part:
             self.time_ns[chosen],
             self.cpu[chosen],
             self.tid[chosen],
+            self.irq[chosen],
             self.op[chosen],
             self.args[chosen],
         )
@@ -46,13 +48,14 @@ class Part:
     def joined(parts: Sequence[Part]) -> Part:
         """All, one after the other."""
         if not parts:
-            none = np.empty(0, np.int64)
-            return Part(none, none, none, none, np.empty(0, np.uint8), np.empty((0, len(ARGS)), np.int64))
+            none, no_kinds = np.empty(0, np.int64), np.empty(0, np.uint8)
+            return Part(none, none, none, none, no_kinds, no_kinds, np.empty((0, len(ARGS)), np.int64))
         return Part(
             np.concatenate([part.seq for part in parts]),
             np.concatenate([part.time_ns for part in parts]),
             np.concatenate([part.cpu for part in parts]),
             np.concatenate([part.tid for part in parts]),
+            np.concatenate([part.irq for part in parts]),
             np.concatenate([part.op for part in parts]),
             np.concatenate([part.args for part in parts]),
         )
@@ -63,4 +66,5 @@ def part_of_rows(rows: ProbeRows, pfns: Ints, folios: Folios, places: Ints | Non
     at = np.arange(len(rows)) if places is None else places
     args = np.zeros((len(at), len(ARGS)), np.int64)
     args[:, PFN], args[:, ORDER] = pfns, folios.orders(pfns)
-    return Part(rows.seq[at], rows.time_ns[at], rows.cpu[at], rows.tid[at], np.zeros(len(at), np.uint8), args)
+    op = np.zeros(len(at), np.uint8)
+    return Part(rows.seq[at], rows.time_ns[at], rows.cpu[at], rows.tid[at], rows.irq[at], op, args)

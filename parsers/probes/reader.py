@@ -22,7 +22,6 @@ from tracereplay.parsers.catalog.probes import (
     Role,
 )
 from tracereplay.parsers.page_flag_bits import V5_4, V6_12
-from tracereplay.parsers.page_stream import concatenated, part_of
 from tracereplay.parsers.probes.folios import PAIRED_EVENTS, Folios, fetched_base, paired_base
 from tracereplay.parsers.probes.lookup import ProbeLookup
 from tracereplay.parsers.probes.moves import refused_and_moved
@@ -31,6 +30,7 @@ from tracereplay.parsers.probes.part import Part
 from tracereplay.parsers.probes.rows import Ints, ProbeRows, probe_rows
 from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
 from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
+from tracereplay.parsers.task_names import NameHistory
 from tracereplay.schema import FLAGS, PFN, Op, PageStream
 
 PROBE_OPS = frozenset({Op.PROBE_GET, Op.PROBE_PUT, Op.PROBE_PIN, Op.PROBE_UNPIN, Op.PROBE_REFUSED, Op.PROBE_MOVED})
@@ -80,6 +80,15 @@ class ProbedReader:
     def comms(self) -> Mapping[int, str]:
         """Names of tasks."""
         return self._reader.comms
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Name of a task at a time."""
+        return self._reader.comm_at(tid, time_ns)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """The changes of names."""
+        return self._reader.name_history
 
     def page_flag_bits(self) -> Mapping[str, int] | None:
         """Bits of page->flags: as page_ref events tell them; else of the kernel's family, which FOLL_* tells."""
@@ -187,7 +196,7 @@ class ProbedReader:
             low = 0 if start is None else int(np.searchsorted(stream.time_ns, start, "left"))
             high = len(stream) if end is None else int(np.searchsorted(stream.time_ns, end, "right"))
             if low < high:
-                yield part_of(stream, low, high)
+                yield stream.select(slice(low, high))
 
     def _uncounted(self, part: Part) -> Part:
         """Without what page_ref events tell as well. Then flags are theirs: ours may have other bits."""
@@ -222,14 +231,13 @@ def _split(streams: Sequence[PageStream], end_ns: int) -> tuple[list[PageStream]
     due, rest = [], []
     for stream in streams:
         at = int(np.searchsorted(stream.time_ns, end_ns, "right"))
-        due.append(part_of(stream, 0, at))
-        rest.append(part_of(stream, at, len(stream)))
+        due.append(stream.select(slice(0, at)))
+        rest.append(stream.select(slice(at, None)))
     return [one for one in due if len(one)], [one for one in rest if len(one)]
 
 
 def _merged(streams: Sequence[PageStream]) -> PageStream:
     if len(streams) == 1:
         return streams[0]
-    whole = concatenated(streams)
-    order = np.argsort(whole.time_ns, kind="stable")
-    return PageStream(whole.time_ns[order], whole.cpu[order], whole.tid[order], whole.op[order], whole.args[order])
+    whole = PageStream.concatenate(streams)
+    return whole.select(np.argsort(whole.time_ns, kind="stable"))

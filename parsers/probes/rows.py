@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.parsers.catalog.probes import ROLES, SLOTS, Role, Slot
+from tracereplay.parsers.page_stream import irq_of
 from tracereplay.schema import integers
 
 Ints = npt.NDArray[np.int64]
@@ -30,6 +31,7 @@ class ProbeRows:
     time_ns: Ints
     cpu: Ints
     tid: Ints
+    irq: npt.NDArray[np.uint8]  # an IrqContext
     values: dict[Slot, Ints]
     segments: list[Sequence[int]] = field(default_factory=list)  # per row, of bios only
     reasons: list[str] = field(default_factory=list)  # per row, of dump_page only
@@ -58,6 +60,7 @@ class ProbeRows:
             self.time_ns[at],
             self.cpu[at],
             self.tid[at],
+            self.irq[at],
             {slot: values[at] for slot, values in self.values.items()},
             [self.segments[i] for i in at] if self.segments else [],
             [self.reasons[i] for i in at] if self.reasons else [],
@@ -78,6 +81,7 @@ def probe_rows(tables: Mapping[str, pa.Table]) -> list[ProbeRows]:
             integers(table.column("time_ns")),
             integers(table.column("cpu"), (1 << 16) - 1),
             integers(table.column("tid")),
+            irq_of(table),
             {},
         )
         for column, slot in SLOTS[name].items():

@@ -161,6 +161,7 @@ def ordered(parts: Sequence[Part]) -> PageStream:
         whole.time_ns[order],
         whole.cpu[order].astype(np.uint16),
         whole.tid[order].astype(np.int32),
+        whole.irq[order],
         whole.op[order],
         whole.args[order],
     )

@@ -15,7 +15,7 @@ const rowsOf = (attempt, table) => {
 
 const range = (first, end) => Array.from({ length: end - first }, (_, place) => first + place);
 
-// Whether this culprit stood in the way of a try: blocked_tries holds first, last, first, last ...
+// Whether this culprit blocked a try: blocked_tries holds first, last, first, last ...
 const blockedTry = (culprit, tryIndex) => {
   const tries = cell("culprits", "blocked_tries", culprit);
   if (!tries.length) return cellText("culprits", "effect", culprit) === "delayed";

@@ -3,14 +3,17 @@ const MAX_EVENTS = 200;
 
 const unitOf = (attempt) => cellText("attempts", "clock_unit", attempt);
 
-const holderText = (culprit) => cellText("culprits", "holder", culprit) ?? "holder not seen";
+const holderText = (culprit) => {
+  const taker = cellText("culprits", "taken_by", culprit);
+  return cellText("culprits", "holder", culprit) ?? (taker === null ? "holder not seen" : `taken by ${taker}`);
+};
 
 const heldText = (culprit) => {
   const unit = unitOf(cell("culprits", "attempt", culprit));
   const since = cell("culprits", "held_since_ns", culprit);
   const until = cell("culprits", "released_ns", culprit);
   const release = cellText("culprits", "release", culprit);
-  const ends = { seen: until === null ? null : `let go at ${momentText(until, unit)}`, held_at_end: "still held when the trace ends", unknown: null };
+  const ends = { seen: until === null ? null : `released at ${momentText(until, unit)}`, held_at_end: "still held when the trace ends", unknown: null };
   return joined([since === null ? null : `since ${momentText(since, unit)}`, ends[release] ?? null]);
 };
 
@@ -19,16 +22,16 @@ const culpritLine = (culprit) => {
   const look = causeLook(CAUSES.get(cell("culprits", "cause", culprit)));
   return joined([
     `${look.letter}: ${countText(cell("culprits", "pages", culprit), "page")} ${cellText("culprits", "cause", culprit)} (${cellText("culprits", "verdict", culprit)})`,
-    holderText(culprit), heldText(culprit), tries ? `in the way of ${/^\d+$/.test(tries) ? "try" : "tries"} ${tries}` : null,
+    holderText(culprit), heldText(culprit), tries ? `blocked ${/^\d+$/.test(tries) ? "try" : "tries"} ${tries}` : null,
   ]);
 };
 
 const EFFECTS = {
-  blocked: "stood in the way", delayed: "kept the attempt waiting", would_block: "behind a lower page, never reached",
+  blocked: "blocked migration", delayed: "delayed the attempt", would_block: "not reached: above the first blocking page",
 };
 
 const effectText = (culprit) => {
-  if (cellText("attempts", "outcome", cell("culprits", "attempt", culprit)) === "INVENTORY") return "would stand in the way";
+  if (cellText("attempts", "outcome", cell("culprits", "attempt", culprit)) === "INVENTORY") return "would block migration";
   const effect = cellText("culprits", "effect", culprit);
   return EFFECTS[effect] ?? effect;
 };
@@ -37,15 +40,17 @@ const factsOf = (culprit) => {
   const of = (name) => cellText("culprits", name, culprit);
   const delay = unitOf(cell("culprits", "attempt", culprit)) === "ns" ? cell("culprits", "delay_ns", culprit) : null;
   return [
-    ["pages", `${pagesText(cell("culprits", "pages", culprit))}, PFN ${spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
+    ["pages", `${pagesText(cell("culprits", "pages", culprit))}, ${cell("culprits", "start_pfn", culprit) === null ? "PFN not told" : "PFN " + spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
     ["effect", joined([effectText(culprit), delay === null ? null : `for ${durationText(delay)}`], " ")],
     ["tries", triesText(cell("culprits", "blocked_tries", culprit))],
     ["holder", joined([holderText(culprit), of("mechanism") === null ? null : `through ${of("mechanism")}`], " ")],
     ["held", heldText(culprit)],
+    ["taken by", of("taken_by")],
+    ["released by", of("released_by")],
     ["allocated by", of("allocated_by")],
     ["file", of("file")],
     ["not excluded", of("candidates")],
-    ["less sure for", of("weakened_by")],
+    ["why not proved", of("why")],
   ].filter(([, value]) => value);
 };
 
@@ -85,10 +90,12 @@ const showDetail = (culprit) => {
     event.target.remove();
   } } }, `show ${countText(rows.length - MAX_EVENTS, "more event")}`);
   const next = cell("culprits", "capture_next", culprit);
+  const premises = cell("culprits", "premises", culprit);
   target.replaceChildren(
     make("h3", {}, causeSwatch(place), " ", causeCode(place), " ", make("span", { class: `badge ${verdict}` }, verdict)),
     make("dl", {}, ...factsOf(culprit).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
+    ...(premises.length ? [make("ul", { class: "premises" }, ...premises.map((line) => make("li", {}, text(line))))] : []),
     rows.length ? events : make("p", { class: "dim" }, "No single event is quoted for it."), ...(more ? [more] : []),
-    ...(next.length ? [make("h3", {}, "To be surer next time"), make("ul", {}, ...next.map((step) => make("li", {}, text(step))))] : []),
+    ...(next.length ? [make("h3", {}, "To get a conclusive answer"), make("ul", {}, ...next.map((step) => make("li", {}, text(step))))] : []),
   );
 };

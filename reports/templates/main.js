@@ -22,8 +22,8 @@ const app = {
       onNewWidth(byId("occupancy-charts"), () => drawOccupancy(this.attempt));
       redraws.push(() => drawOccupancy(this.attempt));
     }
-    const told = document.querySelector("button.show");
-    this.showAttempt(told ? Number(told.dataset.attempt) : 0);
+    const first = document.querySelector("button.show");
+    this.showAttempt(first ? Number(first.dataset.attempt) : 0);
   },
 
   showAttempt(attempt) {

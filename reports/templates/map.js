@@ -26,7 +26,7 @@ class AreaMap {
     return tryRow === null ? this.runs : this.runsOfTry.get(cell("tries", "shown_map", tryRow)) ?? [];
   }
 
-  // Cells from `low` on, `pages` each: pages by state, culprit rows, pages by cause, those in the way at a try by cause and in all.
+  // Cells from `low` on, `pages` each: pages by state, culprit rows, pages by cause, those that block a try by cause and in all.
   cells(low, pages, number, tryRow) {
     const cells = range(0, number).map((place) => ({
       start: low + place * pages, pages, states: new Float64Array(STATES.length), culprits: [], causes: new Map(), blocking: new Map(), now: 0,
@@ -66,7 +66,7 @@ class AreaMap {
     return best >= 0 || !of.states[NOT_SEEN] ? best : NOT_SEEN;
   }
 
-  // The cause of most pages; what is in the way just now goes before what is not.
+  // The cause of most pages; what blocks the shown try goes before what does not.
   static mainCause(of) {
     return [...(of.now ? of.blocking : of.causes)].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
   }

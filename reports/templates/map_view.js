@@ -180,7 +180,7 @@ class MapView {
   tryText(row) {
     const [low, high, fail] = ["start_pfn", "end_pfn", "first_blocking_pfn"].map((name) => cell("tries", name, row));
     const where = low !== null && high !== null ? ` wanted ${spanText(low, high - low)}` : "";
-    return `try ${cell("tries", "index", row)}${where}: ${cellText("tries", "result", row)}${fail === null ? "" : `, first in the way ${pfnText(fail)}`}`;
+    return `try ${cell("tries", "index", row)}${where}: ${cellText("tries", "result", row)}${fail === null ? "" : `, first blocking page ${pfnText(fail)}`}`;
   }
 
   // Said where the state of the pages is that of another try: not every one is kept.
@@ -197,7 +197,7 @@ class MapView {
     STATES.forEach(([, words], state) => {
       if (states.has(state)) items.push(make("li", {}, stateSwatch(state), words));
     });
-    if (causes.length && this.tries[1] > this.tries[0]) items.push(make("li", { class: "dim" }, "framed: not in the way of this try; dark frame: the first page in its way; pale: outside its range"));
+    if (causes.length && this.tries[1] > this.tries[0]) items.push(make("li", { class: "dim" }, "framed: did not block this try; dark frame: its first blocking page; pale: outside its range"));
     const mapped = this.area.runsAt(this.tryRow).reduce((sum, run) => sum + TABLES.map.pages[run], 0);
     if (mapped && mapped < this.area.end - this.area.start) items.push(make("li", { class: "dim" }, "empty squares: not tried"));
     if (!this.area.runs.length) {

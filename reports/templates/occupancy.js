@@ -8,7 +8,7 @@ const drawOccupancy = (chosen) => {
 
 const occupancyChart = (area, chosen, width) => {
   const low = area.times[0];
-  // Numbers of this size can't be told apart any closer: a span of nothing would divide by 0.
+  // Numbers of this size have no finer steps: a span of nothing would divide by 0.
   const high = Math.max(area.times.at(-1), low + Math.max(1, Math.abs(low) * 1e-12));
   const base = CHART.top + CHART.height;
   const x = (time) => CHART.left + ((Math.min(Math.max(time, low), high) - low) / (high - low)) * (width - CHART.left - CHART.right);
@@ -26,7 +26,7 @@ const occupancyChart = (area, chosen, width) => {
     const look = { fill: colorOf(fine ? "good" : "bad"), "fill-opacity": 0.2, stroke: colorOf(row === chosen ? "mark" : fine ? "good" : "bad") };
     return draw("rect", { ...box, ...look }, draw("title", {}, `${cellText("attempts", "outcome", row)} ${cellText("attempts", "headline", row)}`));
   });
-  const unseen = area.never_seen ? ` (${area.never_seen.toLocaleString("en")} never seen)` : "";
+  const unseen = area.never_seen ? ` (${area.never_seen.toLocaleString("en")} with no event in the trace)` : "";
   const title = `${text(area.scope)}: ${countText(area.total, "page")}${unseen}`;
   const marks = [0, 0.5, 1].map((part) => draw("text", { x: CHART.left - 6, y: base - part * CHART.height + 4, "text-anchor": "end" }, Math.round(part * area.top).toLocaleString("en")));
   const ends = [[low, "start"], [(low + high) / 2, "middle"], [high, "end"]].map(([time, anchor]) =>

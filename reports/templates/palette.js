@@ -3,7 +3,7 @@
 const STATES = [
   ["free", "free"],
   ["moved", "moved away"],
-  ["held", "left in place, no culprit"],
+  ["held", "not migrated, no culprit"],
   ["mixed", "several states in one pageblock"],
   ["not_seen", "not seen in the trace"],
 ];
@@ -64,7 +64,7 @@ const paintCause = (context, place, x, y, width, height) => {
   context.restore();
 };
 
-// The same cause where it is not in the way just now: its frame and its letter, around what the pages are.
+// The same cause where it does not block the shown try: its frame and its letter, around what the pages are.
 const paintCauseFrame = (context, place, x, y, width, height) => {
   const look = causeLook(place);
   const line = Math.min(width, height) < 7 ? 1 : 2;

@@ -27,15 +27,17 @@ const tableSpecs = (app) => {
   return {
     culprits: {
       size: TABLES.culprits.cause.length,
-      pfnRange: (row) => [cell("culprits", "start_pfn", row), cell("culprits", "pages", row)],
+      pfnRange: (row) => [cell("culprits", "start_pfn", row) ?? -1, cell("culprits", "start_pfn", row) === null ? 0 : cell("culprits", "pages", row)],
       open: (row) => app.showCulprit(row),
       attemptOf: attemptOfCulprit,
       columns: [
         numbers("culprits", "attempt", "attempt"), pfns("culprits", "PFN", "start_pfn"), numbers("culprits", "pages", "pages"),
         words("culprits", "cause", "cause", "choice"), words("culprits", "verdict", "verdict", "choice"),
         words("culprits", "effect", "effect", "choice"), words("culprits", "holder", "holder"),
-        times("culprits", "held since", "held_since_ns", attemptOfCulprit), times("culprits", "let go", "released_ns", attemptOfCulprit),
+        words("culprits", "taken by", "taken_by"), words("culprits", "released by", "released_by"),
+        times("culprits", "held since", "held_since_ns", attemptOfCulprit), times("culprits", "released", "released_ns", attemptOfCulprit),
         words("culprits", "allocated by", "allocated_by"), words("culprits", "file", "file"),
+        words("culprits", "why not proved", "why"),
       ],
     },
     attempts: {
@@ -46,8 +48,8 @@ const tableSpecs = (app) => {
         { name: "number", kind: "number", of: self }, words("attempts", "outcome", "outcome", "choice"), words("attempts", "operation", "operation", "choice"),
         words("attempts", "area", "area"), words("attempts", "task", "task"), numbers("attempts", "pages", "pages"),
         times("attempts", "start", "start_ns", self),
-        { name: "took", kind: "duration", of: (row) => (cell("attempts", "end_ns", row) === null ? null : cell("attempts", "end_ns", row) - cell("attempts", "start_ns", row)),
-          show: (row) => (cell("attempts", "end_ns", row) === null || unitOf(row) !== "ns" ? "" : durationText(cell("attempts", "end_ns", row) - cell("attempts", "start_ns", row))) },
+        { name: "took", kind: "duration", of: (row) => (cell("attempts", "end_ns", row) === null || cell("attempts", "start_ns", row) === null ? null : cell("attempts", "end_ns", row) - cell("attempts", "start_ns", row)),
+          show: (row) => (cell("attempts", "end_ns", row) === null || cell("attempts", "start_ns", row) === null || unitOf(row) !== "ns" ? "" : durationText(cell("attempts", "end_ns", row) - cell("attempts", "start_ns", row))) },
         { name: "tries", kind: "number", of: (row) => rowsOf(row, "tries")[1] - rowsOf(row, "tries")[0] },
         words("attempts", "errno", "errno"), words("attempts", "cause", "cause", "choice"), words("attempts", "verdict", "verdict"),
       ],
@@ -60,8 +62,8 @@ const tableSpecs = (app) => {
       columns: [
         { name: "attempt", kind: "number", of: attemptOfTry }, numbers("tries", "try", "index"), pfns("tries", "from PFN", "start_pfn"), pfns("tries", "to before", "end_pfn"),
         times("tries", "start", "start_ns", attemptOfTry),
-        { name: "took", kind: "duration", of: (row) => cell("tries", "end_ns", row) - cell("tries", "start_ns", row), show: (row) => (unitOf(attemptOfTry(row)) === "ns" ? durationText(cell("tries", "end_ns", row) - cell("tries", "start_ns", row)) : "") },
-        words("tries", "result", "result", "choice"), pfns("tries", "first in the way", "first_blocking_pfn"),
+        { name: "took", kind: "duration", of: (row) => cell("tries", "end_ns", row) - cell("tries", "start_ns", row), show: (row) => (unitOf(attemptOfTry(row)) === "ns" && cell("tries", "start_ns", row) !== null ? durationText(cell("tries", "end_ns", row) - cell("tries", "start_ns", row)) : "") },
+        words("tries", "result", "result", "choice"), pfns("tries", "first blocking page", "first_blocking_pfn"),
       ],
     },
     "causes and holders": {

@@ -22,7 +22,7 @@ class Timeline {
   show(attempt) {
     this.attempt = attempt;
     this.unit = unitOf(attempt);
-    this.start = cell("attempts", "start_ns", attempt);
+    this.start = cell("attempts", "start_ns", attempt) ?? 0; // a log without times: nothing of it is drawn
     const lasts = [cell("attempts", "end_ns", attempt)];
     const [first, end] = rowsOf(attempt, "tries");
     if (end > first) lasts.push(cell("tries", "end_ns", end - 1));
@@ -35,7 +35,7 @@ class Timeline {
   groupHolds() {
     const groups = new Map();
     for (const row of range(...rowsOf(this.attempt, "culprits"))) {
-      const key = joined([cell("culprits", "cause", row), cell("culprits", "holder", row), cell("culprits", "allocated_by", row)], "/");
+      const key = joined([cell("culprits", "cause", row), cell("culprits", "holder", row), cell("culprits", "taken_by", row), cell("culprits", "allocated_by", row)], "/");
       const group = groups.get(key) ?? { first: row, pages: 0, bars: [] };
       groups.set(key, group);
       group.pages += cell("culprits", "pages", row);
@@ -74,6 +74,7 @@ class Timeline {
       }
     } else if (name === "all") {
       TABLES.attempts.start_ns.forEach((start, row) => {
+        if (start === null) return;
         low = Math.min(low, start);
         high = Math.max(high, TABLES.attempts.end_ns[row] ?? start);
       });
@@ -191,6 +192,7 @@ class Timeline {
     const bars = [];
     let drawnTo = -Infinity;
     TABLES.attempts.start_ns.forEach((start, row) => {
+      if (start === null) return;
       const end = TABLES.attempts.end_ns[row] ?? start;
       if (this.x(end) < drawnTo + 0.5 && row !== this.attempt) return; // nothing more to see within this pixel
       const outcome = cellText("attempts", "outcome", row);
@@ -208,6 +210,7 @@ class Timeline {
   tryBars(y) {
     return range(...rowsOf(this.attempt, "tries")).flatMap((row, place) => {
       const [from, to] = [cell("tries", "start_ns", row), cell("tries", "end_ns", row)];
+      if (from === null || to === null) return [];
       const result = cellText("tries", "result", row);
       const words = `try ${cell("tries", "index", row)}: ${result}, ${this.unit === "ns" ? durationText(to - from) : ""}`;
       const fill = colorOf(result === "succeeded" ? "good" : "bad");
@@ -228,7 +231,7 @@ class Timeline {
     const says = { seen: "", held_at_end: ", still held when the trace ends", unknown: ", release not seen" };
     return group.bars.flatMap(({ from, to, open }) => {
       const since = from === -Infinity ? "taking not seen" : `since ${momentText(from, this.unit)}`;
-      const until = to === Infinity ? says[open] : `, let go at ${momentText(to, this.unit)}`;
+      const until = to === Infinity ? says[open] : `, released at ${momentText(to, this.unit)}`;
       const [low, high] = [Math.max(from, this.low), Math.min(to, this.high)];
       const faded = from === -Infinity || (to === Infinity && open === "unknown");
       const bar = this.bar(low, high, y, { fill: `url(#cause-fill-${place})`, opacity: faded ? 0.55 : null }, `${this.holdLabel(group)}: ${since}${until}`);

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.task_names import NameHistory
 from tracereplay.schema import Op, PageStream
 
 
@@ -72,6 +73,15 @@ class LossyReader:
         """Likewise."""
         return self._reader.comm_of(tid)
 
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """Likewise."""
+        return self._reader.comm_at(tid, time_ns)
+
+    @property
+    def name_history(self) -> NameHistory:
+        """Likewise."""
+        return self._reader.name_history
+
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """The tables without the rows in holes; tables left empty are absent."""
         kept = {}
@@ -88,10 +98,7 @@ class LossyReader:
         for chunk in self._reader.stream(ops, window, chunk_events):
             keep = self._outside(chunk.time_ns, chunk.cpu)
             if keep.any():
-                yield PageStream(
-                    chunk.time_ns[keep], chunk.cpu[keep], chunk.tid[keep], chunk.op[keep],
-                    np.ascontiguousarray(chunk.args[keep]),
-                )  # fmt: skip
+                yield chunk.select(keep)
 
     def _outside(self, time_ns: npt.NDArray[np.int64], cpu: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
         keep = np.ones(len(time_ns), np.bool_)

@@ -18,50 +18,54 @@ Truth = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """How one way of being in the way is judged.
+    """How one way of blocking migration is judged.
 
     cause -- the right answer; held_by_file -- a file system holds it: naming the file names the holder;
-    held_by_allocator -- its holder is the task that allocated it; by_page -- the truth knows which pages are held.
+    held_by_allocator -- its holder is the task that allocated it; by_page -- the truth knows which pages are held;
+    by_reference -- a reference or a state of the page holds it. Where it does not, `extra_reference` is wrong.
     """
 
     cause: str
     held_by_file: bool = False
     held_by_allocator: bool = False
     by_page: bool = True
+    by_reference: bool = True
 
 
-PIN = Mechanism("pin_short")
+REFERENCE = Mechanism("task_reference")
 # Which of a file system's metadata pages are held shows only where the kernel tried to move them.
 METADATA = Mechanism("buffer_head", held_by_file=True, by_page=False)
 WRITEBACK = Mechanism("writeback", held_by_file=True)
 MECHANISMS: dict[str, Mechanism] = {
-    "vmsplice": PIN,
-    "vmsplice_orphan": PIN,
-    "vmsplice_shmem": PIN,
-    "thp_vmsplice": PIN,
-    "odirect_aio_inflight": PIN,
-    "longterm_pin_gup_test_blocked_by_vmsplice": PIN,
-    "longterm_pin_io_uring_blocked_by_vmsplice": PIN,
+    "vmsplice": REFERENCE,
+    "vmsplice_orphan": REFERENCE,
+    "vmsplice_shmem": REFERENCE,
+    "thp_vmsplice": REFERENCE,
+    "odirect_aio_inflight": Mechanism("pin_short"),
+    "longterm_pin_gup_test_blocked_by_vmsplice": REFERENCE,
+    "longterm_pin_io_uring_blocked_by_vmsplice": REFERENCE,
     "ext4_metadata_buffers": METADATA,
     "fs_metadata_buffers": METADATA,
     "fuse_readahead_locked": Mechanism("locked_folio", held_by_file=True),
     "fuse_writeback": WRITEBACK,
     "writeback_stalled": WRITEBACK,
-    "secretmem": Mechanism("secretmem"),
-    "unmovable": Mechanism("unmovable_allocation", held_by_allocator=True),
-    "hugetlb": Mechanism("hugetlb"),
+    "secretmem": Mechanism("secretmem", by_reference=False),
+    "unmovable": Mechanism("unmovable_allocation", held_by_allocator=True, by_reference=False),
+    "hugetlb": Mechanism("hugetlb", by_reference=False),
 }
-# Right too where the taking of the reference is not in the trace.
+# Right too where the taking of the reference is not in the trace: no page_ref events, or the trace began later.
 UNSEEN_TAKER = frozenset({"extra_reference"})
 # Obstacles that a page may have beside its planted one.
 ALSO_TRUE = frozenset({"writeback", "locked_folio", "extra_reference"})
-# Roles of movable memory that stood in nobody's way; memory of a hog is that too, whatever its role.
+# Roles of movable memory that blocked nothing; memory of a hog is that too, whatever its role.
 INNOCENT_ROLES = frozenset({"bystander", "not_blocking_on_this_kernel", "attempted_culprit_migrated_fine"})
 INNOCENT_MECHANISM = "memory_hog_mlocked"
 # Causes that are there only where a task took a page on purpose.
-PIN_CAUSES = frozenset({"pin_short", "pin_longterm", "aio_ring"})
+PIN_CAUSES = frozenset({"pin_short", "task_reference", "pin_longterm", "aio_ring"})
 # Attempts that are judged, and those of which none may be made up.
 JUDGED_OPERATIONS = frozenset({"cma_alloc", "memory_offline"})
+# virtio-mem offlines a memory block once all of it is unplugged: such offlines are not made up.
+UNPLUG = "virtio_mem_unplug"
 # Answers that blame a page without saying anything.
 BLANKET_CAUSES = frozenset({"unknown", "preexisting"})
 
@@ -70,10 +74,10 @@ BLANKET_CAUSES = frozenset({"unknown", "preexisting"})
 class Score:
     """Counts of one capture; those of several add up.
 
-    ops: attempts made and visible / found with the right outcome; extra: attempts nobody made; causes: deciding
+    ops: attempts made and visible / found with the right outcome; extra: attempts that were not made; causes: deciding
     causes known / named; first: PFNs the kernel itself named / reported; share, counted: sum over culprits of the share
     of their held pages named with a right cause, and number of such culprits; culprits: real ones / found;
-    holders: knowable ones / named; false_pages: blamed, not in the way; wrong_proved: pages with a wrong `proved`;
+    holders: knowable ones / named; false_pages: blamed wrongly; wrong_proved: pages with a wrong `proved`;
     blanket: bystanders called unknown or preexisting; rows: culprits reported.
     """
 
@@ -149,9 +153,25 @@ def judged_culprits(truth: Truth) -> list[Row]:
     ]
 
 
+def right_causes(culprit: Row, *, has_page_ref: bool) -> set[str]:
+    """The causes that are right for its pages."""
+    mechanism = MECHANISMS[mechanism_of(culprit)]
+    unseen = mechanism.by_reference and _is_taker_unseen(culprit, has_page_ref=has_page_ref)
+    return {mechanism.cause} | (UNSEEN_TAKER if unseen else set())
+
+
+def _is_taker_unseen(culprit: Row, *, has_page_ref: bool) -> bool:
+    return not has_page_ref or not culprit.get("taker_seen", True)
+
+
 def made_attempts(truth: Truth) -> list[Row]:
     """The attempts that were made and are visible in a trace or log; a long-term pin is one too."""
     made = [op for op in truth["ops"] if op["op"] in JUDGED_OPERATIONS and op.get("visible", True)]
+    if pins := truth.get("longterm_pins"):
+        # A pin that met nothing leaves a trace too.
+        return made + [
+            {"op": "longterm_pin", "pid": pin["pid"], "errno_name": "ENOMEM" if pin["ret"] else ""} for pin in pins
+        ]
     for task in [*truth["culprits"], *truth["others"]]:
         if task["mechanism"].startswith("longterm_pin") and task["established"]:
             errno_name = "ENOMEM" if "blocked" in task["mechanism"] else ""
@@ -172,7 +192,7 @@ def names_holder(row: Row, culprit: Row) -> bool:
 
 
 def invented_pins(truth: Truth, document: Document) -> list[str]:
-    """Proved pins on pages where nobody planted one: a fault, whose mapcount is not seen yet, looks like a pin.
+    """Proved pins on pages where none was planted: a fault, whose mapcount is not seen yet, looks like a pin.
 
     Stricter than the score: bystanders apart, that judges no page outside the labelled sets.
     """
@@ -180,7 +200,7 @@ def invented_pins(truth: Truth, document: Document) -> list[str]:
         _pages(task) | held_pages(task)
         for task in [*truth["culprits"], *truth["others"], *(truth.get("post_hoc_culprits") or [])]
         if task.get("role") not in INNOCENT_ROLES
-    )
+    ) | _held_for_a_time(truth)
     return [
         f"{attempt['id']}: {pfn:#x} {row['cause']} {row['effect']}"
         for attempt in document["attempts"]
@@ -205,8 +225,11 @@ def _score_attempts(truth: Truth, attempts: list[Row], result: Score) -> None:
             result.causes += 1
             result.causes_right += any(a["cause"] == op["expected_cause"] for a in same)
     made = {(op["op"], op["pid"]) for op in truth["ops"]}
+    unplugged = {"memory_offline"} if any(op["op"] == UNPLUG for op in truth["ops"]) else set[str]()
     result.extra = sum(
-        a["operation"] in JUDGED_OPERATIONS and bool(a.get("task")) and (a["operation"], tid_of[id(a)]) not in made
+        a["operation"] in JUDGED_OPERATIONS - unplugged
+        and bool(a.get("task"))
+        and (a["operation"], tid_of[id(a)]) not in made
         for a in attempts
     )
 
@@ -214,11 +237,13 @@ def _score_attempts(truth: Truth, attempts: list[Row], result: Score) -> None:
 def _score_culprit(culprit: Row, named: Mapping[int, list[Row]], has_page_ref: bool, result: Score) -> set[int]:
     """Adds one culprit to the score; returns its pages with a wrong `proved`."""
     mechanism, held = MECHANISMS[mechanism_of(culprit)], held_pages(culprit)
-    right = {mechanism.cause}
-    if not has_page_ref or not culprit.get("taker_seen", True):
-        right |= UNSEEN_TAKER
+    unseen = _is_taker_unseen(culprit, has_page_ref=has_page_ref)
+    right = right_causes(culprit, has_page_ref=has_page_ref)
     rows = {pfn: named.get(pfn, []) for pfn in held}
-    hits = {pfn: [row for row in of_page if row["cause"] in right] for pfn, of_page in rows.items()}
+    hits = {
+        pfn: [row for row in of_page if row["cause"] in right or (unseen and _is_honest(row, right))]
+        for pfn, of_page in rows.items()
+    }
     good = sum(1 for of_page in hits.values() if of_page)
     result.culprits += 1
     result.culprits_found += good > 0
@@ -231,6 +256,11 @@ def _score_culprit(culprit: Row, named: Mapping[int, list[Row]], has_page_ref: b
     return {pfn for pfn, of_page in rows.items() if any(_is_wrong(row, culprit, right) for row in of_page)}
 
 
+def _is_honest(row: Row, right: set[str]) -> bool:
+    """Whether a row claims nothing surer than it can and does not exclude the truth: right where no event tells."""
+    return row["verdict"] != "proved" and not right.isdisjoint(row["candidates"])
+
+
 def _is_wrong(row: Row, culprit: Row, right: set[str]) -> bool:
     """Whether a row on a culprit's page claims as proved what is not so: another cause, or another holder."""
     if row["verdict"] == "proved" and row["cause"] not in right | ALSO_TRUE:
@@ -240,9 +270,8 @@ def _is_wrong(row: Row, culprit: Row, right: set[str]) -> bool:
 
 
 def _score_innocent(truth: Truth, named: Mapping[int, list[Row]], result: Score) -> set[int]:
-    """Counts what is said of pages that were not in the way; returns those with a `proved`."""
-    planted = _union(_pages(culprit) | held_pages(culprit) for culprit in truth["culprits"])
-    labelled = planted | _union(held_pages(culprit) for culprit in truth.get("post_hoc_culprits") or [])
+    """Counts what is said of pages that blocked nothing; returns those with a `proved`."""
+    labelled = _labelled(truth)
     tasks = [*truth["others"], *truth["culprits"]]
     hogs = _union(_pages(task) for task in tasks if task["mechanism"] == INNOCENT_MECHANISM)
     innocent = hogs | (_union(_pages(task) for task in tasks if task["role"] in INNOCENT_ROLES) - labelled)
@@ -250,13 +279,26 @@ def _score_innocent(truth: Truth, named: Mapping[int, list[Row]], result: Score)
         innocent |= named.keys() - labelled
     false, blanket, wrong = set[int](), set[int](), set[int]()
     for pfn in innocent & named.keys():
-        # Who only delayed was moved in the end: that a page was waited for is no blame.
+        # A page that only delayed the attempt was moved in the end: that is no blame.
         for row in (row for row in named[pfn] if row["effect"] != "delayed"):
             (blanket if row["cause"] in BLANKET_CAUSES else false).add(pfn)
             if row["verdict"] == "proved":
                 wrong.add(pfn)
     result.false_pages, result.blanket = len(false), len(blanket)
     return wrong
+
+
+def _labelled(truth: Truth) -> set[int]:
+    """Pages of which the truth says that something held them, always or for a time."""
+    planted = _union(_pages(culprit) | held_pages(culprit) for culprit in truth["culprits"])
+    later = _union(held_pages(culprit) for culprit in truth.get("post_hoc_culprits") or [])
+    return planted | later | _held_for_a_time(truth)
+
+
+def _held_for_a_time(truth: Truth) -> set[int]:
+    """Pages that blocked one long-term pin while it was tried, or that a task took and released again."""
+    pinned = {pin["reference_pfn"] for pin in truth.get("longterm_pins") or []}
+    return pinned | _union(set(episode.get("pfns") or []) for episode in truth.get("episodes") or [])
 
 
 def _union(sets: Iterable[set[int]]) -> set[int]:

@@ -16,8 +16,10 @@ from tracereplay.parsers.base import TraceInfo
 Document = dict[str, Any]
 Claim = tuple[int, str]  # page, cause
 RANK = {"unknown": 0, "suggested": 1, "proved": 2}
-# What a proof shrinks to when the taking of the reference is lost: the excess alone. It is the same fact, less told.
-SHRINKS_TO = {"extra_reference": ("extra_reference", "pin_short", "pin_longterm", "aio_ring", "buffer_head")}
+# What a proof shrinks to when the taking of the reference is lost: the excess alone, the same fact with less detail.
+SHRINKS_TO = {
+    "extra_reference": ("extra_reference", "task_reference", "pin_short", "pin_longterm", "aio_ring", "buffer_head")
+}
 
 # Small captures of every operation, with and without page_ref events.
 CAPTURES = (

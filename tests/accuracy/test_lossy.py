@@ -12,6 +12,7 @@ from tests.accuracy.lossy import Hole, LossyReader, random_holes
 from tests.captures import capture, trace_of
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, Window
+from tracereplay.parsers.task_names import NameHistory
 from tracereplay.parsers.trace_dat import TraceDatReader
 from tracereplay.schema import ARGS, Op, PageStream
 
@@ -29,6 +30,14 @@ class EveryNanosecond:
     def comm_of(self, tid: int) -> str | None:
         return f"task-{tid}"
 
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        del time_ns
+        return self.comm_of(tid)
+
+    @property
+    def name_history(self) -> NameHistory:
+        return NameHistory()
+
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         del names, window
         time_ns = np.arange(EVENTS)
@@ -44,7 +53,7 @@ class EveryNanosecond:
             part = slice(at, at + chunk_events)
             cpu = (time_ns[part] % 2).astype(np.uint16)
             tid, op = np.zeros(chunk_events, np.int32), np.ones(chunk_events, np.uint8)
-            yield PageStream(time_ns[part], cpu, tid, op, args[part])
+            yield PageStream(time_ns[part], cpu, tid, np.zeros(chunk_events, np.uint8), op, args[part])
 
 
 def test_what_is_in_a_hole_is_gone_from_tables_and_stream() -> None:

@@ -68,7 +68,7 @@ def test_first_screen_says_what_failed_and_who(browser: Chrome, tmp_path: Path) 
     page = opened(browser, example.pinned(), tmp_path)
     said = page.text("#verdict")
     assert 'FAILED cma_alloc "reserved", 65,520 pages' in said
-    assert "8 pages held by pin-vmsplice (145) (pin_short, proved)" in said
+    assert "8 pages held by pin-vmsplice (145) (task_reference, proved)" in said
     assert said.index("pin-vmsplice (145) since") < said.index("pin-dead (148) since")
     assert page.run("return document.querySelector('#verdict').getBoundingClientRect().bottom") < 1000
 
@@ -112,7 +112,7 @@ def test_zoom_reaches_single_pages_and_comes_back(browser: Chrome, tmp_path: Pat
     page.click("#culprit-next")
     assert "a square is 1 page" in page.text("#map-status")
     assert page.one("#map-tip").is_displayed()
-    assert "pin_short (proved), pin-vmsplice (145)" in page.text("#map-tip")
+    assert "task_reference (proved), pin-vmsplice (145)" in page.text("#map-tip")
     page.click("#zoom-all")
     assert page.text("#map-status") == whole
     for _ in range(5):
@@ -135,7 +135,7 @@ def test_map_by_keyboard(browser: Chrome, tmp_path: Path) -> None:
     assert "0x1e406" in page.text("#map-tip")
     page.run("document.getElementById('detail').replaceChildren()")
     canvas.send_keys("\ue007")  # enter
-    assert "pin_short" in page.text("#detail")
+    assert "task_reference" in page.text("#detail")
 
 
 def test_slider_shows_which_tries_a_culprit_blocked(browser: Chrome, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_slider_shows_which_tries_a_culprit_blocked(browser: Chrome, tmp_path: P
     last = page.pixels()
     assert "try 16 wanted" in page.text("#map-status")
     page.slide(2)
-    assert "try 2 wanted 0xfc02-0x1fbf1: EBUSY, first in the way 0x1e403" in page.text("#map-status")
+    assert "try 2 wanted 0xfc02-0x1fbf1: EBUSY, first blocking page 0x1e403" in page.text("#map-status")
     early = page.pixels()
     page.slide(3)
     page.run("app.map.area.culprits; return 0")
@@ -170,7 +170,7 @@ def test_slider_shows_the_pages_as_they_were_at_each_try(browser: Chrome, tmp_pa
         canvas.send_keys("\ue014")  # right: the tip of the first square
         seen.append((page.text("#map-tip").split("\n")[1], "pages as they were at" in page.text("#map-status")))
     assert seen == [
-        ("64 left in place, no culprit", False), ("64 moved away", False), ("64 moved away", True),
+        ("64 not migrated, no culprit", False), ("64 moved away", False), ("64 moved away", True),
         ("64 moved away", True),
     ]  # fmt: skip
     assert page.text("#map-status").endswith("; pages as they were at try 9")

@@ -48,7 +48,7 @@ def made(place: Path, traces: Iterable[Trace]) -> Store:
     return store
 
 
-def blames(holder: str | None, cause: str = "pin_short", **changes: object) -> Result:
+def blames(holder: str | None, cause: str = "task_reference", **changes: object) -> Result:
     """One failed attempt, one page in its way."""
     task = None if holder is None else Task(tid=7, comm=holder)
     one = example.culprit(cause=cause, holder=task, allocated_by=None, **changes)

@@ -56,7 +56,7 @@ def test_rankings_count_what_blame_counts(small: CorpusReport) -> None:
     """By cause and holder as in a result's own `blame`, but for what only would have stood in the way."""
     (said,) = sum_up([blames("pin-vmsplice").attempts[0]])
     (pinned, dead) = sorted(sum_up(example.pinned().attempts), key=lambda row: -row.pages)
-    both = rank(small, "cause and holder", "pin_short: pin-vmsplice")
+    both = rank(small, "cause and holder", "task_reference: pin-vmsplice")
     assert both.attempts == said.attempts + pinned.attempts == 2
     assert both.pages == said.pages + pinned.pages == 9
     assert both.proved == said.proved + pinned.proved == 2
@@ -75,7 +75,7 @@ def test_what_nobody_holds_is_said(small: CorpusReport) -> None:
 
 
 def test_examples_are_of_different_traces(small: CorpusReport) -> None:
-    both = rank(small, "cause", "pin_short")
+    both = rank(small, "cause", "task_reference")
     assert [one.path for one in both.examples] == ["/farm/1/a.dat", "/farm/2/b.dat"]
 
 
@@ -141,7 +141,7 @@ def test_a_planted_trend_is_found_and_nothing_else(tmp_path: Path) -> None:
 
 def test_too_little_shows_no_trend() -> None:
     groups = [Group(value=str(n), traces=10, broken=0, attempts=0, failed=0, unexplained=0) for n in range(4)]
-    key = ("cause", "pin_short", None)
+    key = ("cause", "task_reference", None)
     assert series_of({key: [0, 0, 2, 2]}, groups) == []
     (always,) = series_of({key: [10, 10, 10, 10]}, groups)  # nothing to tell apart
     assert (always.p_value, always.since) == (None, None)

@@ -44,9 +44,9 @@ def told(result: Result, moved: Change) -> list[tuple[object, ...]]:
 
     return [
         (
-            attempt.operation, attempt.area, attempt.start_ns - moved.time_ns, attempt.outcome, attempt.cause,
+            attempt.operation, attempt.area, (attempt.start_ns or 0) - moved.time_ns, attempt.outcome, attempt.cause,
             task(attempt.task),
-            [(c.start_pfn - moved.pfn, c.pages, c.cause, c.verdict, task(c.holder)) for c in attempt.culprits],
+            [((c.start_pfn or 0) - moved.pfn, c.pages, c.cause, c.verdict, task(c.holder)) for c in attempt.culprits],
         )
         for attempt in result.attempts
     ]  # fmt: skip

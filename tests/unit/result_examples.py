@@ -63,12 +63,12 @@ def loss(**changes: object) -> DataLoss:
 
 
 def culprit(**changes: object) -> Culprit:
-    """One page held by a vmsplice pin, proved."""
+    """One page held by the reference of a vmsplice, proved."""
     values = {
         "id": "c0",
         "start_pfn": 0x1E403,
         "pages": 1,
-        "cause": "pin_short",
+        "cause": "task_reference",
         "verdict": "proved",
         "effect": "blocked",
         "blocked_tries": [(0, 16)],
@@ -143,7 +143,7 @@ def pinned() -> Result:
     """Two pinners, one of them gone; two later attempts went well."""
     dead = Task(tid=148, comm="pin-dead")
     failed = attempt(
-        cause="pin_short",
+        cause="task_reference",
         pages=PageCounts(requested=65_520, free=60_300, moved=5_208, held=12, not_seen=0),
         culprits=[
             culprit(primary=True),
@@ -158,7 +158,7 @@ def pinned() -> Result:
         for tid, pages in ((150, 256), (151, 65_264))
     ]  # fmt: skip
     blame = Blame(
-        cause="pin_short", holder="pin-vmsplice", attempts=1, tries=17, pages=8, page_tries=136,
+        cause="task_reference", holder="pin-vmsplice", attempts=1, tries=17, pages=8, page_tries=136,
         held_ns_max=2_469_507_000, delay_ns=0, proved=1, suggested=0,
     )  # fmt: skip
     return result(failed, *fine, blame=[blame], counters=counters())
@@ -206,7 +206,8 @@ def mixed() -> Result:
     head = culprit(
         id="h", start_pfn=0x1E000, pages=512, cause="extra_reference", verdict="suggested", primary=True, holder=None,
         holder_verdict="unknown", allocated_by=Allocation(tid=157, comm="pin-thp", order=9), held_since_ns=None,
-        released_ns=None, release="unknown", candidates=["pin_short", "pin_longterm", "lru_batch"], weakened_by=["l0"],
+        released_ns=None, release="unknown", candidates=["task_reference", "pin_short", "pin_longterm", "lru_batch"],
+        weakened_by=["l0"],
         capture_next=["Record references of the range (CONFIG_DEBUG_PAGE_REF): trace-cmd record -e page_ref"],
     )  # fmt: skip
     seen = culprit(

@@ -8,7 +8,9 @@ import pytest
 
 from tests.attempt_tables import AREA, BLOCK, DRIVER, LAYOUT, MS, OTHER
 from tracereplay.attempts.draft import Draft
-from tracereplay.attempts.log import OFFLINE_REASONS, Log, apply_log
+from tracereplay.attempts.log import Log, apply_log
+from tracereplay.attempts.log_offline import OFFLINE_REASONS
+from tracereplay.model.result import Try
 from tracereplay.schema import LOG_TABLES
 
 BLOCK_2 = ((2 * BLOCK, 3 * BLOCK),)
@@ -69,7 +71,8 @@ def test_a_line_of_another_time_task_or_block_is_another_attempt(ms: float, tid:
 def test_an_offline_that_only_the_log_knows() -> None:  # EINVAL of a block with holes: no event at all
     (draft,) = applied([], message(7, "offline_failed", reason="memory holes", start_pfn=3 * BLOCK, pages=BLOCK))
     assert (draft.outcome, draft.errno, draft.cause, draft.area) == ("failed", "EINVAL", "not_isolatable", "memory3")
-    assert applied([], message(7, "offline_failed", reason="memory holes")) == []
+    (unplaced,) = applied([], message(7, "offline_failed", reason="memory holes"))
+    assert (unplaced.outcome, unplaced.errno, unplaced.area, unplaced.spans) == ("failed", "EINVAL", None, ())
 
 
 def test_offlined_confirms_a_success() -> None:
@@ -97,17 +100,55 @@ def test_the_errno_of_a_cma_allocation_whose_event_has_none() -> None:
     assert applied([telling], message(1002, "cma_failed", pages=64, errno=16))[0].errno == "ENOMEM"
 
 
+def bitmap(ms: float, runs: str, free: int, largest: int | None = None) -> dict[str, Any]:
+    """The row of an area's bitmap."""
+    return message(ms, "cma_bitmap", reason=runs, free_pages=free, pages=4096, largest_run=largest)
+
+
 def test_a_cma_allocation_that_only_the_log_knows() -> None:
-    (draft,) = applied([], message(7, "cma_failed", area=AREA.name, pages=64, errno=12), message(8, "cma_bitmap"))
+    failure = message(7, "cma_failed", area=AREA.name, pages=64, errno=12)
+    (draft,) = applied([], failure, bitmap(8, "4@572+7@585", 11, 7))
     assert (draft.operation, draft.errno, draft.basis, draft.request.pages) == ("cma_alloc", "ENOMEM", "log", 64)
     assert draft.cause == "bitmap_full"
-    (busy,) = applied([], message(7, "cma_failed", area=AREA.name, pages=64, errno=16), message(8, "cma_bitmap"))
-    assert busy.cause is None
+    (busy,) = applied([], message(7, "cma_failed", area=AREA.name, pages=64, errno=16))
+    assert (busy.cause, busy.candidates[-1]) == ("unknown", "bitmap_full")
+
+
+@pytest.mark.parametrize(
+    ("row", "causes"),
+    [
+        (bitmap(8, "4@572+63@585", 67, 63), ("bitmap_full", "bitmap_full")),
+        (bitmap(8, "", 0), ("bitmap_full", "bitmap_full")),
+        (bitmap(8, "4096@0", 4096, 4096), ("destination_enomem", "unknown")),
+        (bitmap(8, "4@572+64@585", 68, 64), ("bitmap_full", "unknown")),  # long enough, but not at its alignment
+        (bitmap(8, "", 67), ("bitmap_full", "unknown")),
+        (bitmap(8, "", 63), ("bitmap_full", "bitmap_full")),
+        (bitmap(8, "4@572", 67, 4), ("bitmap_full", "unknown")),  # runs are missing
+    ],
+)
+def test_a_bitmap_is_full_when_no_run_is_as_long_as_the_request(row: dict[str, Any], causes: tuple[str, str]) -> None:
+    for errno, cause in zip((12, 16), causes, strict=True):
+        (draft,) = applied([], message(7, "cma_failed", pages=64, errno=errno), row)
+        assert draft.cause == cause
+
+
+def test_the_bitmap_is_that_of_the_failure_before_it() -> None:
+    def failure(start_ms: int) -> Draft:
+        draft = Draft("cma_alloc", DRIVER, start_ms * MS, (start_ms + 1) * MS, "failed", "event", errno="ENOMEM")
+        draft.request.pages = 64
+        return draft
+
+    row = bitmap(1010, "4@572", 4, 4)
+    assert [draft.cause for draft in applied([failure(500), failure(1000)], row)] == [None, "bitmap_full"]
+    tried = failure(1000)
+    tried.tries = [Try(index=0, start_pfn=0, end_pfn=64, start_ns=0, end_ns=1, result="EBUSY")]
+    assert [draft.cause for draft in applied([tried], row)] == [None]
 
 
 def test_a_busy_range_that_only_the_log_knows() -> None:
     (draft,) = applied([], message(7, "contig_busy", start_pfn=4096, pages=512))
-    assert (draft.operation, draft.errno, draft.spans) == ("contig_alloc", "EBUSY", ((4096, 4608),))
+    assert (draft.operation, draft.outcome, draft.errno) == ("contig_alloc", "unknown", None)
+    assert (draft.spans, draft.request.pages, draft.request.pages_at_most) == (((4096, 4608),), None, 512)
     cma = Draft("cma_alloc", DRIVER, 1 * MS, 9 * MS, "failed", "event")
     assert applied([cma], message(7, "contig_busy", start_pfn=4096, pages=512)) == [cma]
 
@@ -119,7 +160,7 @@ def test_failed_migrations_without_any_event_are_an_offline() -> None:
     (draft,) = applied([], failed=rows)
     assert (draft.operation, draft.outcome, draft.area, draft.spans) == (
         "memory_offline",
-        "unfinished",
+        "unknown",
         "memory2",
         BLOCK_2,
     )

@@ -111,10 +111,10 @@ def test_unwritable_output_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.usefixtures("opened")
 def test_fail_on_sets_the_status_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["blame", "x", "--fail-on", "loss>=loss,cause=pin_short"]) == 1
+    assert main(["blame", "x", "--fail-on", "loss>=loss,cause=task_reference"]) == 1
     out, err = capsys.readouterr()
     assert "FAILED" in out
-    assert err.startswith("tracereplay: --fail-on cause=pin_short: PFN 0x1e403")
+    assert err.startswith("tracereplay: --fail-on cause=task_reference: PFN 0x1e403")
     assert err.count("\n") == 1
     assert main(["blame", "x", "--fail-on", "loss>=loss"]) == 0
 

@@ -15,7 +15,7 @@ from tracereplay.cli.main import main
 from tracereplay.model.confidential import confidential, confidential_info, confidential_page
 from tracereplay.model.info import InfoResult, InputInfo
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
-from tracereplay.model.result import Allocation, Counter, Evidence, File, Result, Stack, Task, Zone
+from tracereplay.model.result import Allocation, Counter, Culprit, Evidence, File, Result, Stack, Task, Zone
 from tracereplay.model.tables import result_tables
 from tracereplay.reports import FORMATS
 from tracereplay.reports.info_text import render_info
@@ -25,7 +25,8 @@ from tracereplay.reports.style import Style
 from tracereplay.session import KERNEL_EVENTS
 
 SECRETS = (
-    "acme-codec", "acmectl", "/srv/acme/traces", "buildhost7", "acme_vcodec", "acme_pin_frame", "quarterly-report.ods",
+    "acme-codec", "acme-taker", "acme-drain", "acmectl",
+    "/srv/acme/traces", "buildhost7", "acme_vcodec", "acme_pin_frame", "quarterly-report.ods",
     "4711815", "0x47e4c7", "acme-carveout", "nextgen_aops", "ab4d1c9e",
 )  # fmt: skip
 
@@ -34,6 +35,7 @@ def secret() -> Result:
     """Every secret in every place where a real trace could have put it."""
     culprit = example.culprit(
         holder=Task(tid=7, comm="acme-codec"), allocated_by=Allocation(tid=7, comm="acmectl"),
+        taken_by=Task(tid=8, comm="acme-taker"), released_by=Task(tid=9, comm="acme-drain"),
         mechanism="acme_pin_frame",
         holder_name="nextgen_aops dev 8:1 ino 4711815", file=File(dev=8, ino=4711815, fs="nextgen_aops"),
         capture_next=["ask acmectl on buildhost7"],
@@ -41,6 +43,7 @@ def secret() -> Result:
             Evidence(event="dump_page", time_ns=1, tid=7, cpu=0, stack_id="s0",
                      text='aops:nextgen_aops ino:0x47e4c7 dentry name:"quarterly-report.ods" comm acme-codec'),
             Evidence(event="page_ref", time_ns=2, tid=7, cpu=0, text="pfn 0x1e403 flags=lru|dirty, taken by acmectl"),
+            Evidence(event="page_ref", time_ns=3, tid=9, cpu=0, text="-1 given back by acme-drain"),
         ],
     )  # fmt: skip
     attempt = example.attempt(
@@ -92,6 +95,10 @@ def test_the_same_name_is_the_same_token_everywhere() -> None:
     assert culprit.allocated_by is not None
     assert attempt.task.comm == culprit.allocated_by.comm != culprit.holder.comm  # type: ignore[union-attr]
     assert culprit.evidence[1].text == f"pfn 0x1e403 flags=lru|dirty, taken by {attempt.task.comm}"
+    assert culprit.released_by is not None
+    assert culprit.taken_by is not None
+    assert len({culprit.released_by.comm, culprit.taken_by.comm, attempt.task.comm}) == 3
+    assert culprit.evidence[2].text == f"-1 given back by {culprit.released_by.comm}"
     assert culprit.file is not None
     assert f"ino {culprit.file.ino}" in (culprit.holder_name or "")
 
@@ -101,7 +108,7 @@ def test_what_explains_is_kept() -> None:
     (attempt,) = confidential(result).attempts
     (culprit,) = attempt.culprits
     (before,) = result.attempts
-    assert (culprit.start_pfn, culprit.cause, culprit.verdict) == (0x1E403, "pin_short", "proved")
+    assert (culprit.start_pfn, culprit.cause, culprit.verdict) == (0x1E403, "task_reference", "proved")
     assert attempt.tries == before.tries
     assert confidential(example.pinned()).inputs[0].clock == example.pinned().inputs[0].clock
     assert confidential(result).layout.zones[0].name == "Normal"  # type: ignore[union-attr]
@@ -112,13 +119,17 @@ def test_what_explains_is_kept() -> None:
     assert before.task.comm == "acmectl"  # the result itself is left as it was
 
 
+def tasks_of(culprit: Culprit) -> tuple[Task | Allocation | None, ...]:
+    return culprit.holder, culprit.taken_by, culprit.released_by, culprit.allocated_by
+
+
 @pytest.mark.parametrize("name", ["cma_pin_vmsplice_stack", "mixed_nopageref", "cma_pin_shm"])
 def test_real_captures_lose_their_names_and_keep_their_words(name: str) -> None:
     folder = captures.capture(name)
     result = tracereplay.open(
         [folder / "trace.dat"], layout=folder / "layout_before", kernel_log=folder / "dmesg.txt"
     ).blame()
-    named = [n for a in result.attempts for n in (a.task, *(t for c in a.culprits for t in (c.holder, c.allocated_by)))]
+    named = [n for a in result.attempts for n in (a.task, *(t for c in a.culprits for t in tasks_of(c)))]
     comms = {one.comm for one in named if one is not None and one.comm}
     assert comms
     quiet = confidential(result)

@@ -54,7 +54,7 @@ def test_windows_are_the_same(pair: tuple[TraceDatReader, DatasetReader]) -> Non
 
 def test_the_page_stream_is_the_same(pair: tuple[TraceDatReader, DatasetReader]) -> None:
     reader, read = pair
-    for name in ("time_ns", "cpu", "tid", "op", "args"):
+    for name in ("time_ns", "cpu", "tid", "irq", "op", "args"):
         expected = np.concatenate([getattr(chunk, name) for chunk in reader.stream()])
         found = np.concatenate([getattr(chunk, name) for chunk in read.stream(chunk_events=7_001)])
         assert np.array_equal(found, expected), name

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from tracereplay.cli.main import main
 from tracereplay.model.explain import EXPLANATIONS
-from tracereplay.reports.explain_text import render_cause, render_causes
+from tracereplay.model.premises import PREMISES
+from tracereplay.reports.explain_text import render_cause, render_causes, render_premise, render_premises
 from tracereplay.reports.style import Style
 
 # As the result contract fixes them.
 ON_A_PAGE = (
-    "pin_longterm", "pin_short", "extra_reference", "aio_ring", "writeback", "locked_folio", "unsplittable_folio",
-    "unmovable_allocation", "secretmem", "buffer_head", "lru_batch", "percpu_free", "hugetlb", "no_migration_handler",
-    "nofs_skipped", "offline_or_hwpoison", "preexisting", "unknown",
+    "pin_longterm", "pin_short", "task_reference", "extra_reference", "aio_ring", "writeback", "locked_folio",
+    "unsplittable_folio", "unmovable_allocation", "secretmem", "buffer_head", "lru_batch", "percpu_free", "hugetlb",
+    "no_migration_handler", "nofs_skipped", "offline_or_hwpoison", "preexisting", "unknown",
 )  # fmt: skip
 ON_THE_ATTEMPT = (
     "destination_enomem", "bitmap_full", "isolation_conflict", "not_isolatable", "notifier_veto", "interrupted",
@@ -46,6 +48,36 @@ def test_renders_all_of_it(code: str) -> None:
         assert " ".join(text.split())[:60] in said
     narrow = render_cause(code, e, Style(width=80), ceiling="proved", needs=[])
     assert all(len(line) <= 80 for line in narrow.splitlines())
+
+
+def test_a_cause_lists_its_premises() -> None:
+    e = EXPLANATIONS["writeback"]
+    said = render_cause("writeback", e, Style(width=200), ceiling="proved", needs=[], premises=["recorded", "what"])
+    assert f"recorded: {PREMISES['recorded'].sentence}" in said
+    assert f"what: {PREMISES['what'].sentence}" in said
+    assert "rests on" not in render_cause("writeback", e, Style(), ceiling="proved", needs=[])
+
+
+@pytest.mark.parametrize("code", PREMISES)
+def test_a_premise_says_what_must_hold_and_what_refutes_it(code: str) -> None:
+    premise = PREMISES[code]
+    said = " ".join(render_premise(premise, Style(width=80), causes=["writeback", "hugetlb"]).split())
+    for text in (code, premise.sentence, premise.refuted_by, f"suggested: {premise.reason}", "writeback, hugetlb"):
+        assert text in said
+    assert "rest on it" not in render_premise(premise, Style())
+
+
+def test_all_premises_are_listed() -> None:
+    said = " ".join(render_premises(Style(width=80)).split())
+    assert all(f"{p.code}: {p.sentence} refuted by {p.refuted_by}" in said for p in PREMISES.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [("recorded", "recorded: Every kind"), ("premises", "whose: "), ("writeback", "under writeback")]
+)
+def test_the_verb_explains_causes_and_premises(code: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", code]) == 0
+    assert says in capsys.readouterr().out
 
 
 def test_list_names_all() -> None:

@@ -19,7 +19,7 @@ HIDDEN = example.result(example.attempt(culprits=[example.culprit(effect="would_
     [
         ("failed", example.result(FAILED), example.result(FINE)),
         ("failed", example.result(example.attempt(outcome="interrupted")), example.delayed()),
-        ("cause=pin_short", example.pinned(), HIDDEN),
+        ("cause=task_reference", example.pinned(), HIDDEN),
         ("cause=bitmap_full", example.result(FAILED), example.pinned()),
         ("holder=pin-*", example.pinned(), example.delayed()),
         ("holder=fuse", example.delayed(), example.pinned()),
@@ -43,7 +43,7 @@ def test_says_what_matched() -> None:
     matched = first_match(parse_rules("holder=pin-dead"), example.pinned())
     assert matched is not None
     assert matched.startswith(
-        "holder=pin-dead: PFN 0x1edbf (pin_short, proved held by pin-dead) in attempt cma_alloc-149"
+        "holder=pin-dead: PFN 0x1edbf (task_reference, proved held by pin-dead) in attempt cma_alloc-149"
     )
 
 

@@ -20,7 +20,7 @@ def info() -> InfoResult:
         inputs=[msgspec.convert(source, InputInfo)],
         data_loss=[example.loss()],
         can_prove=["writeback", "bitmap_full"],
-        cannot_prove=[CannotProve(cause=c, missing="page_ref events") for c in ("pin_short", "extra_reference")],
+        cannot_prove=[CannotProve(cause=c, missing="page_ref events") for c in ("task_reference", "extra_reference")],
         capture_next=["Record page_ref events"],
     )
 
@@ -61,7 +61,7 @@ def test_one_kind_of_events_is_left_out() -> None:
 
 
 def test_causes_that_lack_the_same_share_a_row() -> None:
-    assert render_info(info(), Style()).count("page_ref events  pin_short, extra_reference") == 1
+    assert render_info(info(), Style()).count("page_ref events  task_reference, extra_reference") == 1
 
 
 def test_tasks_without_a_name() -> None:

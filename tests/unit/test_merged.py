@@ -70,7 +70,7 @@ def claims(attempts: Iterable[Attempt]) -> dict[tuple[object, ...], tuple[int, i
         (a.id, a.outcome, a.errno, pfn, c.cause, c.effect, c.holder): (RANK[c.verdict], RANK[c.holder_verdict])
         for a in attempts
         for c in a.culprits
-        for pfn in range(c.start_pfn, c.start_pfn + c.pages)
+        for pfn in range(c.start_pfn or 0, (c.start_pfn or 0) + c.pages)
     }
 
 
@@ -86,7 +86,7 @@ def test_tables_and_stream_are_those_of_the_whole(cut: str, order: int, request:
     for window in (None, Window(seam_ns - 200_000_000, seam_ns + 100_000_000)):
         assert rows(merged, window) == rows(one, window)
         streams = [[*reader.stream(window=window, chunk_events=997)] for reader in (one, merged)]
-        for name in ("time_ns", "cpu", "tid", "op", "args"):
+        for name in ("time_ns", "cpu", "tid", "irq", "op", "args"):
             expected, found = (np.concatenate([getattr(chunk, name) for chunk in stream]) for stream in streams)
             assert np.array_equal(expected, found), name
 
@@ -146,9 +146,11 @@ def test_traces_of_one_id_are_one_where_they_can_be(tmp_path: Path) -> None:
     paths = [reader.info.path for reader in (one, other, again)]
     assert one.info.boot_id is not None
     assert Session(paths[:2], argv=[]).reader.info.events == 18
-    assert Session([paths[0], paths[2]], argv=[]).reader.info.events == 9  # the same events twice: side by side
-    with pytest.raises(UsageError, match="it would count twice"):
-        Session([paths[0], paths[2]], same_machine=True, argv=[])
+    more = trace(tmp_path, "d", m, {0: page + m.page(300, m.record(10, m.free(9)))}).info.path
+    for same_machine in (False, True):
+        assert Session([paths[0], paths[2]], same_machine=same_machine, argv=[]).reader.info.events == 9
+        with pytest.raises(UsageError, match="it would count twice"):
+            Session([paths[0], more], same_machine=same_machine, argv=[])
 
 
 def test_what_is_no_one_trace(tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_the_command(by_cpu: tuple[Path, list[Path]], capsys: pytest.CaptureFixt
     command = ["blame", *map(str, by_cpu[1]), "--layout", str(capture(NAME) / "layout_before")]
     assert main([*command, "--same-machine"]) == 0
     assert capsys.readouterr().out.count("FAILED") == 1
-    assert main(["blame", *[str(by_cpu[0])] * 2, "--same-machine"]) == 2
+    assert main(["blame", str(by_cpu[0]), str(by_cpu[1][0]), "--same-machine"]) == 2
     assert "it would count twice" in capsys.readouterr().err
 
 

@@ -23,7 +23,7 @@ def test_the_allocator_of_an_older_page_comes_from_page_owner() -> None:
 
     def row(result: Result) -> Culprit:
         culprits = (c for attempt in result.attempts for c in attempt.culprits)
-        return next(c for c in culprits if c.start_pfn <= named < c.start_pfn + c.pages)
+        return next(c for c in culprits if (c.start_pfn or 0) <= named < (c.start_pfn or 0) + c.pages)
 
     assert row(alone).allocated_by is None
     allocated = row(helped).allocated_by

@@ -29,6 +29,7 @@ from tests.perf_data_builder import (
     compressed,
 )
 from tracereplay.errors import InputError
+from tracereplay.inputs import LossBook
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.perf_data import PerfDataReader
@@ -227,6 +228,16 @@ def test_lost_records(read: Any) -> None:
     ]
 
 
+def test_equal_lost_records_add_up(read: Any) -> None:
+    """Two records of one event each, with no sample between them, are two events: as perf counts them."""
+    make = Maker()
+    records = make.sample(1000, 0, 1, make.alloc(1, 1)) + make.lost_samples(1100, 0, 1) + make.lost_samples(1200, 0, 1)
+    reader = read(PerfFile.usual(make, records).file())
+    book = LossBook()
+    book.add("trace-0", reader.losses)
+    assert [(row.count, row.cpu) for row in book.listed() if row.code == "lost_events"] == [(2, 0)]
+
+
 def test_losses_told_at_the_end(read: Any) -> None:
     """perf 6.1+ asks each counter at its close: what LOST records told already is not told again."""
     make = Maker()
@@ -308,7 +319,8 @@ def test_sampled_and_doubled_events(read: Any) -> None:
     reader = read(made.file())
     assert reader.info.by_event == {"mm_page_alloc": 3}
     assert {row["pfn"] for row in rows(reader, "mm_page_alloc")} == {77}
-    assert {loss.code for loss in reader.losses} == {"lost_events", "instance_left_out", "comm_unresolved"}
+    codes = {"lost_events", "instance_left_out", "comm_unresolved", "cpu_silent"}
+    assert {loss.code for loss in reader.losses} == codes
 
 
 def test_killed(read: Any) -> None:
@@ -321,6 +333,21 @@ def test_killed(read: Any) -> None:
     assert codes.count("truncated") == 1
     assert reader.info.events == 0
     assert (reader.info.start_ns, reader.info.end_ns) == (1000, 3000)
+
+
+@pytest.mark.parametrize(("missing", "left"), [(7, "its features"), (170, "its features"), (-1, "table of features")])
+def test_a_file_without_its_last_bytes_says_so(read: Any, missing: int, left: str) -> None:
+    """Features stand behind the records: no sample is missing."""
+    make = Maker()
+    whole = PerfFile.usual(make, make.sample(1000, 0, 1, make.alloc(1, 1)) + make.sample(1100, 0, 1, make.alloc(1, 2)))
+    whole.features[3] = bytes(200)
+    data = whole.file()
+    records_end = data.index(whole.records) + len(whole.records)
+    cut = read(data[:-missing] if missing > 0 else data[: records_end + 20])
+    (loss,) = (loss for loss in cut.losses if loss.code == "truncated")
+    assert left in loss.detail
+    assert loss.start_ns == 1100
+    assert not [loss for loss in read(data).losses if loss.code == "truncated"]
 
 
 def test_a_pipe_may_end_anywhere(read: Any) -> None:
@@ -343,7 +370,7 @@ def test_bad_records(read: Any) -> None:
     reader = read(PerfFile.usual(make, good + short + no_id + unknown + good).file())
     assert reader.info.by_event == {"mm_page_alloc": 2, "mm_page_free": 1}
     assert {loss.code: loss.count for loss in reader.losses} == {
-        "bad_record": 1, "unknown_event_id": 1, "comm_unresolved": 1,
+        "bad_record": 1, "unknown_event_id": 1, "comm_unresolved": 1, "cpu_silent": None,
     }  # fmt: skip
     broken = read(PerfFile.usual(make, good + bytes(64) + good).file())
     assert broken.info.by_event == {"mm_page_alloc": 1}

@@ -152,7 +152,7 @@ def test_refusals(tmp_path: Path, content: str) -> None:
 
 
 def test_lines_that_say_nothing_are_counted(read: Any) -> None:
-    reader = read(f"  a 1 [000] 1.000001: kmem:mm_page_free: {FREE}\n  what is this\n")
+    reader = read(f"  a 1 [000] 1.000001: kmem:mm_page_free: {FREE}\n  bash 1 [000] 1.0000\n```\nwords are no loss\n")
     assert [loss.code for loss in reader.losses] == ["unparsed_line", "losses_not_told"]
 
 

@@ -62,7 +62,7 @@ def test_attempts_tries_and_holders_keep_their_times() -> None:
     (failed,) = [s for s in tracks["cma_alloc reserved"] if s[0].startswith("FAILED")]
     assert failed[1:] == (attempt.start_ns, attempt.end_ns)
     assert sum(s[0].startswith("try") for s in tracks["cma_alloc reserved"]) == 17
-    (held,) = tracks["pin_short: pin-vmsplice (145), 8 pages"]
+    (held,) = tracks["task_reference: pin-vmsplice (145), 8 pages"]
     assert held == ("pin-vmsplice (145)", 6_130_493_000, 8_600_000_000)
 
 
@@ -73,10 +73,10 @@ def test_unseen_ends_are_open_or_said() -> None:
     ]
     result = example.result(example.attempt(culprits=culprits))
     tracks = slices(result)
-    assert tracks["pin_short: pin-vmsplice (145), 1 page"] == [
+    assert tracks["task_reference: pin-vmsplice (145), 1 page"] == [
         ("pin-vmsplice (145) (taking not seen)", result.inputs[0].start_ns, None)
     ]
-    ((_, _, end),) = tracks["pin_short: pin-vmsplice (145) and driver, 1 page"]
+    ((_, _, end),) = tracks["task_reference: pin-vmsplice (145) and driver, 1 page"]
     assert end == result.attempts[0].end_ns
 
 

@@ -70,7 +70,7 @@ def test_trace_processor_reads_what_the_result_says(name: str, tmp_path: Path) -
     made = [one for one in slices if one["track"].split()[0] in {a.operation for a in result.attempts}]
     top = [one for one in made if one["depth"] == 0 and not one["track"].endswith(": waits")]
     assert Tally((one["ts"], one["dur"]) for one in top) == Tally(
-        (max(a.start_ns, 0), -1 if a.end_ns is None else a.end_ns - a.start_ns) for a in result.attempts
+        (max(a.start_ns or 0, 0), -1 if a.end_ns is None else a.end_ns - (a.start_ns or 0)) for a in result.attempts
     )
     tried = [one for one in made if one["name"].startswith("try ")]
     assert len(tried) == sum(len(a.tries) for a in result.attempts)

@@ -19,25 +19,24 @@ TAKES, RELEASES = (Op.PROBE_GET, Op.PROBE_PIN), (Op.PROBE_PUT, Op.PROBE_UNPIN)
 
 @dataclass
 class PlainPage:
-    """A page's references, oldest first: [kind, tid, val]; its count where migration told it."""
+    """A page's references, oldest first: [kind, tid, val, shared]; its count where migration told it."""
 
     refs: list[list[int]] = field(default_factory=list)
     count: int | None = None
-    ambiguous: bool = False
 
     def apply(self, one: Entry) -> None:
-        _, _, tid, number, args = one
+        _, _, tid, number, args, _ = one
         op = Op(number)
         count, val, ret = args[4], args[7], args[8]
         kind = RefKind.PIN if op in (Op.PROBE_PIN, Op.PROBE_UNPIN) else RefKind.GET
         if op is Op.PROBE_MOVED:
-            self.refs, self.count, self.ambiguous = [], None, False
+            self.refs, self.count = [], None
         elif op is Op.PROBE_REFUSED:
             self.count = count
         elif op in TAKES:
             self._doubt(ret)
             unit = 1024 if kind is RefKind.PIN and val % 1024 == 0 else 1
-            self.refs += [[kind, tid, unit] for _ in range(val // unit)]
+            self.refs += [[kind, tid, unit, False] for _ in range(val // unit)]
             self._counted(val)
         else:
             self._release(kind, tid, val)
@@ -58,16 +57,21 @@ class PlainPage:
             same = [ref for ref in self.refs if ref[0] == kind]
             own = [ref for ref in same if ref[1] == tid]
             doubted = [ref for ref in self.refs if ref[0] == RefKind.UNSURE]
-            if not own and len({ref[1] for ref in same}) > 1:
-                self.ambiguous = True
             chosen = own[-1] if own else same[0] if same else doubted[0] if doubted else None
             if chosen is None:
                 return
+            self._share(chosen)
             if chosen[2] > left:
                 chosen[2] -= left
                 return
             left -= chosen[2]
             self.refs = [ref for ref in self.refs if ref is not chosen]
+
+    def _share(self, chosen: list[int]) -> None:
+        """Another task's reference of the same kind may be the one that was meant."""
+        rivals = (RefKind.PIN,) if chosen[0] == RefKind.PIN else (RefKind.GET,)
+        for ref in self.refs:
+            ref[3] = ref[3] or (ref[1] != chosen[1] and ref[0] in rivals)
 
 
 @st.composite
@@ -92,10 +96,10 @@ def test_the_ledger_is_that_of_the_plain_twin(items: list[Entry]) -> None:
         pages[item[4][0]].apply(item)
     for pfn, page in enumerate(pages):
         row = engine.pages(pfn, pfn + 1)[0]
-        ours = [[int(ref["kind"]), int(ref["tid"]), int(ref["val"])] for ref in reversed(engine.open_refs(pfn))]
+        refs = reversed(engine.open_refs(pfn))
+        ours = [[int(ref["kind"]), int(ref["tid"]), int(ref["val"]), bool(ref["shared_ns"] >= 0)] for ref in refs]
         assert ours == page.refs
         assert (int(row["count"]) if row["marks"] & Mark.COUNTED else None) == page.count
-        assert bool(row["marks"] & Mark.AMBIGUOUS) == page.ambiguous
 
 
 def test_a_take_of_many_pages_fits_into_small_tables() -> None:

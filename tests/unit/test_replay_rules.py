@@ -11,76 +11,37 @@ from tests.replay_twin import (
     ANON_MAPPING,
     FILE_MAPPING,
     Entry,
+    assert_same,
     entry,
-    flags,
     present_pte,
     replayed,
+    run_both,
+    stream,
     swap_pte,
 )
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tests.support.hand_made_pages import (
+    APP,
+    DRIVER,
+    MOD,
+    MOVABLE,
+    OTHER,
+    PFN,
+    PUT,
+    SET,
+    UNLESS,
+    WORKER,
+    anon,
+    born,
+    cached,
+    page,
+    ref,
+    suspects,
+    takers,
+    watched,
+)
+from tracereplay.replay.engine import Action, ActionKind
 from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefKind, State, Tally
 from tracereplay.schema import Op
-
-PFN = 20
-WHOLE = ((0, 64),)
-MOVABLE = 8
-APP, DRIVER, OTHER, WORKER = 7, 9, 8, 3
-SET, MOD, UNLESS, PUT = Op.REF_SET, Op.REF_MOD, Op.REF_MOD_UNLESS, Op.REF_MOD_AND_TEST
-
-
-def born(ns: int = 0, pfn: int = PFN, tid: int = APP, gfp: int = MOVABLE, order: int = 0) -> list[Entry]:
-    """page_ref_set and mm_page_alloc, as the allocator emits them."""
-    return [
-        entry(ns, tid, SET, pfn, val=1, count=1, mapcount=-1),
-        entry(ns, tid, Op.ALLOC, pfn, order=order, flags=gfp),
-    ]
-
-
-def ref(ns: int, tid: int, op: Op, val: int, count: int, mapcount: int, *, names: tuple[str, ...] = (), pfn: int = PFN,
-        mapping: int = ANON_MAPPING, ret: int = 1) -> Entry:  # fmt: skip
-    """A page_ref event of an anonymous page."""
-    return entry(
-        ns, tid, op, pfn, val=val, count=count, mapcount=mapcount, flags=flags(*names), mapping=mapping, ret=ret
-    )
-
-
-def anon(ns: int = 0, pfn: int = PFN) -> list[Entry]:
-    """An anonymous page, mapped once, off the LRU batch: count 1, no excess."""
-    return [*born(ns, pfn), ref(ns, APP, MOD, 1, 2, 0, pfn=pfn), ref(ns, APP, PUT, -1, 1, 0, pfn=pfn)]
-
-
-def cached(ns: int = 0, pfn: int = PFN, mapcount: int = -1) -> list[Entry]:
-    """A page-cache page: the cache holds one reference."""
-    return [
-        *born(ns, pfn),
-        entry(ns, APP, Op.CACHE_ADD, pfn, mapping=12, val=3, ret=5),
-        ref(ns, APP, MOD, 1, 2, mapcount, pfn=pfn, mapping=FILE_MAPPING),
-    ]
-
-
-def watched(end_ns: int = 100, kind: ActionKind = ActionKind.PROBE, **more: int) -> list[Action]:
-    """An attempt by DRIVER from 10 on, probed at `end_ns`."""
-    return [
-        Action(10, ActionKind.WATCH, 0, WHOLE, DRIVER),
-        Action(end_ns, kind, 0, WHOLE, DRIVER, visited_end_pfn=more.get("visited", 0), named_pfn=more.get("named", -1)),
-    ]
-
-
-def page(engine: Engine, pfn: int = PFN) -> dict[str, int]:
-    """The page's row."""
-    row = engine.pages(pfn, pfn + 1)[0]
-    return {name: int(row[name]) for name in row.dtype.names or ()}
-
-
-def takers(engine: Engine, pfn: int = PFN) -> list[tuple[int, int, int]]:
-    """(tid, val, kind) of the open references, youngest first."""
-    return [(int(r["tid"]), int(r["val"]), int(r["kind"])) for r in engine.open_refs(pfn)]
-
-
-def suspects(engine: Engine) -> dict[int, int]:
-    """Reasons by pfn."""
-    return {int(row["pfn"]): int(row["reasons"]) for row in engine.table("suspects")}
-
 
 # -- lives -------------------------------------------------------------------------------------------------------
 
@@ -209,118 +170,6 @@ def test_page_type_is_kept_with_its_name() -> None:
     assert not page(replayed([ref(1, APP, MOD, 1, 1, -128)]))["marks"] & Mark.TYPED
 
 
-# -- taking --------------------------------------------------------------------------------------------------------
-
-
-def test_kinds_of_references() -> None:
-    assert takers(replayed([*anon(), ref(5, OTHER, UNLESS, 1, 2, 0)])) == [(OTHER, 1, RefKind.GET)]
-    assert takers(replayed([*anon(), ref(5, OTHER, MOD, 1, 2, 0)])) == [(OTHER, 1, RefKind.MOD)]
-    assert takers(replayed([*anon(), ref(5, OTHER, UNLESS, 1024, 1025, 0)])) == [(OTHER, 1024, RefKind.PIN)]
-
-
-def test_a_refused_get_or_freeze_changes_nothing() -> None:  # [14] [15]
-    for op in (UNLESS, Op.REF_FREEZE):
-        refused = replayed([*anon(), ref(50, DRIVER, op, 1, 9, 4, ret=0)], watched())
-        assert (page(refused)["count"], page(refused)["mapcount"], takers(refused)) == (1, 0, [])
-        assert not page(refused)["marks"] & (Mark.TOUCHED | Mark.FROZEN)
-
-
-def test_the_two_halves_of_a_fast_pin() -> None:  # [13]
-    halves = [ref(5, OTHER, UNLESS, 1, 2, 0), ref(6, OTHER, MOD, 1023, 1025, 0)]
-    assert takers(replayed([*anon(), *halves])) == [(OTHER, 1024, RefKind.PIN)]
-    strangers = [ref(5, OTHER, UNLESS, 1, 2, 0), ref(6, WORKER, MOD, 1023, 1025, 0)]
-    assert takers(replayed([*anon(), *strangers])) == [(WORKER, 1023, RefKind.MOD), (OTHER, 1, RefKind.GET)]
-
-
-def test_a_pin_let_go_in_one_by_somebody_else() -> None:  # [13]
-    pin = [*anon(), ref(5, OTHER, UNLESS, 1, 2, 0), ref(6, OTHER, MOD, 1023, 1025, 0)]
-    assert takers(replayed([*pin, ref(9, 0, PUT, -1024, 1, 0)])) == []
-    assert takers(replayed([*pin, ref(9, 0, PUT, -1, 1024, 0)])) == [(OTHER, 1024, RefKind.PIN)]
-
-
-def test_gets_of_the_attempt_s_task_are_isolation_while_it_runs() -> None:  # [8] [21]
-    during = replayed([*anon(), ref(50, DRIVER, UNLESS, 1, 2, 0)], watched())
-    assert takers(during) == [(DRIVER, 1, RefKind.ISOLATION)]
-    assert during.excess(PFN) == 0
-    before = replayed([*anon(), ref(5, DRIVER, UNLESS, 1, 2, 0)], watched())
-    assert takers(before) == [(DRIVER, 1, RefKind.GET)]
-    assert before.excess(PFN) == 1
-    after = replayed([*anon(), ref(101, DRIVER, UNLESS, 1, 2, 0)], watched(kind=ActionKind.UNWATCH))
-    assert takers(after) == [(DRIVER, 1, RefKind.GET)]
-
-
-def test_the_migrator_s_remaps_are_not_isolation() -> None:  # [6]
-    engine = replayed([*anon(), ref(50, DRIVER, MOD, 1, 2, 0)], watched())
-    assert takers(engine) == [(DRIVER, 1, RefKind.MOD)]
-    assert not page(engine)["marks"] & Mark.TOUCHED
-
-
-# -- giving back ---------------------------------------------------------------------------------------------------
-
-
-def test_a_put_gives_back_the_task_s_own_youngest() -> None:
-    gets = [*anon(), ref(5, OTHER, UNLESS, 1, 2, 0), ref(6, APP, UNLESS, 1, 3, 0), ref(7, APP, UNLESS, 1, 4, 0)]
-    left = replayed([*gets, ref(8, APP, PUT, -1, 3, 0)]).open_refs(PFN)
-    assert [(int(r["tid"]), int(r["ns"])) for r in left] == [(APP, 6), (OTHER, 5)]
-
-
-def test_a_stranger_s_put_drains_the_batch_before_a_get() -> None:
-    events = [*anon(), ref(5, OTHER, UNLESS, 1, 2, 0), ref(6, APP, MOD, 1, 3, 0), ref(7, WORKER, PUT, -1, 2, 0)]
-    assert takers(replayed(events)) == [(OTHER, 1, RefKind.GET)]
-
-
-def test_a_stranger_s_put_among_several_takers_is_ambiguous() -> None:
-    one = [*anon(), ref(5, OTHER, UNLESS, 1, 2, 0), ref(6, OTHER, UNLESS, 1, 3, 0), ref(7, WORKER, PUT, -1, 2, 0)]
-    assert not page(replayed(one))["marks"] & Mark.AMBIGUOUS
-    two = [*anon(), ref(5, OTHER, UNLESS, 1, 2, 0), ref(6, APP, UNLESS, 1, 3, 0), ref(7, WORKER, PUT, -1, 2, 0)]
-    assert page(replayed(two))["marks"] & Mark.AMBIGUOUS
-
-
-def test_an_unmap_closes_no_get_of_the_same_task() -> None:  # [5]
-    taken = [*anon(), ref(5, APP, UNLESS, 1, 2, 0)]
-    assert takers(replayed([*taken, ref(6, APP, PUT, -1, 1, -1)])) == [(APP, 1, RefKind.GET)]
-    assert takers(replayed([*taken, ref(6, APP, PUT, -1, 1, 0)])) == []
-
-
-def test_the_isolation_reference_dropped_by_another() -> None:  # [7]
-    taken = [*anon(), ref(50, DRIVER, UNLESS, 1, 2, 0)]
-    engine = replayed([*taken, ref(120, WORKER, PUT, -1, 1, 0)], watched())
-    assert takers(engine) == []
-
-
-def test_a_put_of_what_was_taken_unseen_closes_nothing() -> None:
-    assert takers(replayed([*anon(), ref(5, WORKER, PUT, -1, 0, 0)])) == []
-
-
-# -- mappings ------------------------------------------------------------------------------------------------------
-
-
-def test_a_fault_s_reference_becomes_the_mapping() -> None:  # [2] [4]
-    plain = [*cached()[:2], ref(1, APP, MOD, 1, 2, -1, mapping=FILE_MAPPING)]
-    mapped = replayed([*plain, ref(2, OTHER, MOD, 1, 3, 0, mapping=FILE_MAPPING)])
-    assert takers(mapped) == [(OTHER, 1, RefKind.MOD)]
-    seven = [*cached()[:2], ref(1, APP, UNLESS, 1, 2, -1, mapping=FILE_MAPPING)]
-    assert takers(replayed([*seven, ref(2, OTHER, MOD, 1, 3, 0, mapping=FILE_MAPPING)])) == [(OTHER, 1, RefKind.MOD)]
-    assert len(takers(replayed([*seven, ref(2, OTHER, MOD, 1, 3, -1, mapping=FILE_MAPPING)]))) == 2
-
-
-def test_a_mod_of_zero_turns_the_get_of_its_task_into_a_mapping() -> None:  # [2]
-    fault = [*anon(), ref(5, OTHER, UNLESS, 1, 2, 0), ref(6, OTHER, MOD, 0, 2, 0)]
-    engine = replayed(fault)
-    assert takers(engine) == []
-    assert (page(engine)["mapcount"], engine.excess(PFN)) == (1, 0)
-    stranger = [*anon(), ref(5, OTHER, UNLESS, 1, 2, 0), ref(6, WORKER, MOD, 0, 2, 0)]
-    assert takers(replayed(stranger)) == [(OTHER, 1, RefKind.GET)]
-
-
-def test_a_younger_get_of_another_task_makes_the_mapping_ambiguous() -> None:
-    events = [*cached()[:2], ref(1, APP, MOD, 1, 2, -1, mapping=FILE_MAPPING)]
-    rival = ref(2, OTHER, UNLESS, 1, 3, -1, mapping=FILE_MAPPING)
-    mapped = ref(3, WORKER, PUT, -1, 2, 0, mapping=FILE_MAPPING)
-    assert page(replayed([*events, rival, mapped]))["marks"] & Mark.AMBIGUOUS
-    assert not page(replayed([*events, mapped]))["marks"] & Mark.AMBIGUOUS
-
-
 # -- conflicts -----------------------------------------------------------------------------------------------------
 
 
@@ -350,13 +199,76 @@ def test_the_mapping_pointer_tells_anonymous_from_file() -> None:
     assert not page(replayed(movable_ops))["marks"] & (Mark.ANON | Mark.FILE)
 
 
-def test_a_hashed_mapping_is_told_by_when_it_came() -> None:
-    hashed = 0x199B80D9
-    assert page(replayed([*born(), ref(1, APP, MOD, 1, 2, 0, mapping=hashed)]))["marks"] & Mark.ANON
-    assert page(replayed([*born(), ref(1, APP, MOD, 1, 2, -1, mapping=hashed)]))["marks"] & Mark.FILE
-    older = page(replayed([ref(1, APP, MOD, 1, 2, 0, mapping=hashed)]))["marks"]
-    assert older & Mark.HASHED
-    assert not older & (Mark.ANON | Mark.FILE)
+HASHED = 0x199B80D9  # kernel text prints pointers hashed
+
+
+def test_a_hashed_mapping_is_guessed_by_when_it_came() -> None:
+    def kind(*events: Entry) -> int:
+        return page(replayed(events))["marks"] & (Mark.ANON | Mark.FILE | Mark.GUESSED | Mark.HASHED)
+
+    assert kind(*born(), ref(1, APP, MOD, 1, 2, 0, mapping=HASHED)) == Mark.ANON | Mark.GUESSED
+    assert kind(*born(), ref(1, APP, MOD, 1, 2, -1, mapping=HASHED)) == Mark.FILE | Mark.GUESSED
+    assert kind(ref(1, APP, MOD, 1, 2, 0, mapping=HASHED)) == Mark.HASHED  # in use before: not known
+    added = entry(0, APP, Op.CACHE_ADD, PFN, mapping=12, val=3, ret=5)
+    assert kind(*born(), added, ref(1, APP, MOD, 1, 2, 0, mapping=HASHED)) == Mark.FILE
+    assert kind(*born(), ref(1, APP, MOD, 1, 2, 0, mapping=HASHED), added) == Mark.FILE
+    assert kind(*born(), ref(1, APP, MOD, 1, 2, -1, mapping=HASHED), ref(2, APP, MOD, 1, 3, -1)) == Mark.ANON
+
+
+def test_a_count_below_that_of_cache_and_mappings_refutes_a_guessed_file_page() -> None:
+    """An anonymous page that was migrated here has its mapping before its first rmap, as a page-cache page has."""
+    guessed = [*born(), ref(1, APP, MOD, 1, 2, -1, mapping=HASHED)]
+    guess = Mark.FILE | Mark.GUESSED
+
+    def kind(*events: Entry) -> int:
+        return page(replayed([*guessed, *events]))["marks"] & (Mark.ANON | Mark.FILE | Mark.GUESSED)
+
+    assert kind(ref(2, APP, PUT, -1, 1, 0, mapping=HASHED)) == Mark.ANON
+    assert kind(ref(2, APP, PUT, -1, 1, -1, mapping=HASHED)) == guess  # not mapped: the cache has the one
+    assert kind(ref(2, APP, MOD, 1, 2, 0, mapping=HASHED)) == guess
+    assert kind(ref(2, APP, PUT, -1, 1, 0, names=("head",), mapping=HASHED)) == guess
+    certain = [*cached(), ref(5, APP, PUT, -1, 1, 0, mapping=HASHED)]
+    assert page(replayed(certain))["marks"] & (Mark.ANON | Mark.FILE) == Mark.FILE
+
+
+def test_a_guessed_anonymous_page_is_certain_once_its_count_is_too_low_for_the_page_cache() -> None:
+    guessed = [*born(), ref(1, APP, MOD, 1, 2, 0, mapping=HASHED)]
+
+    def kind(*events: Entry) -> int:
+        return page(replayed([*guessed, *events]))["marks"] & (Mark.ANON | Mark.FILE | Mark.GUESSED)
+
+    assert kind(ref(2, APP, PUT, -1, 1, 0, mapping=HASHED)) == Mark.ANON
+    assert kind(ref(2, APP, MOD, 1, 3, 1, mapping=HASHED)) == Mark.ANON | Mark.GUESSED
+    assert kind(ref(2, APP, PUT, -1, 1, -1, mapping=HASHED)) == Mark.ANON | Mark.GUESSED  # not mapped
+    assert kind(ref(2, APP, PUT, -1, 0, 0, mapping=HASHED)) == Mark.ANON | Mark.GUESSED  # a count of 0 tells nothing
+    assert kind(ref(2, APP, PUT, -1, 1, 0, names=("head",), mapping=HASHED)) == Mark.ANON | Mark.GUESSED
+    again = ref(3, APP, MOD, 1, 2, 0, mapping=HASHED)
+    assert kind(ref(2, APP, PUT, -1, 1, 0, mapping=HASHED), again) == Mark.ANON
+
+
+def test_the_excess_of_a_refuted_guess_is_forgotten() -> None:
+    private = ("private",)
+    file = [*born(), ref(1, APP, MOD, 1, 2, -1, mapping=HASHED)]
+    low = ref(20, APP, PUT, -1, 1, -1, names=private, mapping=HASHED)  # the cache and buffer heads: one too few
+    assert page(replayed([*file, low], watched()))["min_excess"] == -1
+    refuting = ref(30, APP, MOD, 0, 1, 0, names=private, mapping=HASHED)
+    assert page(replayed([*file, low, refuting], watched()))["min_excess"] == 0
+    swapped = ("owner_priv_1",)
+    anonymous = [*born(), ref(1, APP, MOD, 1, 2, 0, names=swapped, mapping=HASHED)]
+    low = ref(20, DRIVER, UNLESS, 1, 2, 0, names=swapped, mapping=HASHED)  # mapped, in swap, isolated: one too few
+    certain = ref(30, DRIVER, PUT, -1, 1, 0, mapping=HASHED)
+    engine = replayed([*anonymous, low, certain], watched())
+    assert page(engine)["marks"] & (Mark.ANON | Mark.GUESSED) == Mark.ANON
+    assert page(engine)["min_excess"] == -1  # it was an anonymous page's all along
+
+
+@pytest.mark.parametrize("name", ["owner_priv_1", "swapcache"])
+def test_the_swap_cache_has_a_flag_of_two_names(name: str) -> None:
+    bits = {"locked": 0, name: 10}
+    swapped = entry(5, APP, MOD, PFN, val=1, count=2, mapcount=-1, flags=1 << 10, mapping=ANON_MAPPING)
+    engine, oracle = run_both([stream([*anon(), swapped])], flag_bits=bits)
+    assert_same(engine, oracle)
+    assert engine.excess(PFN) == 1
 
 
 def test_pages_of_one_mapping_are_pages_of_one_file() -> None:
@@ -417,6 +329,14 @@ def test_unmovable_by_its_gfp_if_it_was_there_before() -> None:
     assert suspects(replayed(born(gfp=0)[1:], watched())) == {PFN: Reason.UNMOVABLE}
     assert suspects(replayed(born(gfp=MOVABLE)[1:], watched())) == {}
     assert suspects(replayed(born(50, gfp=0)[1:], watched())) == {}
+
+
+def test_a_page_on_the_lru_is_movable_whatever_it_was_allocated_for() -> None:
+    for mapping in (ANON_MAPPING, FILE_MAPPING):
+        events = [*born(gfp=0), ref(1, APP, MOD, 0, 1, -1, mapping=mapping)]
+        assert suspects(replayed(events, watched())) == {}
+    neither = [*born(gfp=0), ref(1, APP, MOD, 0, 1, -1, mapping=0)]
+    assert suspects(replayed(neither, watched())) == {PFN: Reason.UNMOVABLE}
 
 
 def test_without_references_what_was_visited_and_stayed() -> None:  # [17]

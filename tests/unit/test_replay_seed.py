@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tests.replay_twin import ANON_MAPPING, FLAG_BITS, entry, flags, stream
-from tracereplay.replay.agreement import READING_NS, History, Reason, compare, disagreeing, reasons
+from tests.replay_twin import ANON_MAPPING, FLAG_BITS, Entry, entry, flags, stream
+from tests.support.kpageflags_check import READING_NS, History, Reason, compare, disagreeing, reasons
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.kpage_flags import folio_orders
 from tracereplay.replay.seed import seed, seed_cma
@@ -22,7 +22,7 @@ def words(*pages: tuple[KPF, ...]) -> npt.NDArray[np.uint64]:
     return np.array([sum(1 << flag for flag in page) for page in pages], np.uint64)
 
 
-def engine(*entries: tuple[int, int, int, int, tuple[int, ...]]) -> Engine:
+def engine(*entries: Entry) -> Engine:
     """After these events."""
     made = Engine(FLAG_BITS)
     made.run([stream(entries)] if entries else [])
@@ -38,7 +38,7 @@ def test_seeded_pages() -> None:
     assert rows["state"].tolist() == [State.BUDDY, State.ALLOCATED, State.ALLOCATED, 0, 0, State.ALLOCATED]
     assert rows["marks"].tolist() == [0, Mark.ANON, Mark.FILE, 0, 0, Mark.TYPED]
     assert rows["mapcount"].tolist() == [-1, 1, -1, -1, -1, TYPED_MAPCOUNT + PageType.TABLE]
-    assert rows["flags"][1] == flags("uptodate", "lru")
+    assert rows["page_flags"][1] == flags("uptodate", "lru")
     assert made.excess(101) is None  # mapped twice, but its count is not known
 
 
@@ -64,7 +64,7 @@ def test_the_cma_bitmap_tells_pages_in_use() -> None:
     assert made.pages(100, 104)["state"].tolist() == [State.ALLOCATED, State.PCP, 0, 0]
 
 
-def mapped(pfn: int, ns: int = 1) -> list[tuple[int, int, int, int, tuple[int, ...]]]:
+def mapped(pfn: int, ns: int = 1) -> list[Entry]:
     """An anonymous page, mapped once."""
     return [
         entry(ns, 7, Op.REF_SET, pfn, val=1, count=1, mapcount=-1),

@@ -95,15 +95,15 @@ def test_junit_counts_what_failed() -> None:
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "0")
     failure = suite.find("testcase/failure")
     assert failure is not None
-    assert failure.get("type") == "pin_short"
-    assert (failure.get("message") or "").endswith("pin-dead (148) (pin_short, proved) stood in the way.")
+    assert failure.get("type") == "task_reference"
+    assert (failure.get("message") or "").endswith("pin-dead (148) (task_reference, proved) blocked migration.")
     assert "page_ref_mod_unless" in (failure.text or "")
 
 
 def test_junit_a_wait_passes_and_an_open_end_is_skipped() -> None:
     delayed = ET.fromstring(FORMATS["junit"](example.delayed(), Style()))
     assert delayed.find(".//failure") is None
-    assert "kept it waiting" in (delayed.findtext(".//system-out") or "")
+    assert "delayed the attempt" in (delayed.findtext(".//system-out") or "")
     unfinished = example.attempt(outcome="unfinished", end_ns=None, errno=None, cause="unfinished")
     open_end = ET.fromstring(FORMATS["junit"](example.result(unfinished), Style()))
     assert open_end.find(".//testcase/skipped") is not None
@@ -117,8 +117,8 @@ def test_an_inventory_is_no_failure_and_says_would() -> None:
     assert (suite.get("failures"), suite.get("skipped")) == ("0", "0")
     for format_ in ("text", "md", "html", "junit"):
         said = FORMATS[format_](result, Style())
-        assert "would stand in the way" in said
-        assert "behind a lower page" not in said.split("<script")[0]
+        assert "would block migration" in said
+        assert "above the first blocking page" not in said.split("<script")[0]
 
 
 def test_junit_of_nothing_and_of_hostile_names_is_xml() -> None:

@@ -46,6 +46,9 @@ def test_values_types_and_nulls() -> None:
     assert culprits["allocated_by"].to_pylist()[2] is None
     assert culprits["blocked_tries"].to_pylist()[0] == [[0, 16]]
     assert culprits.schema.field("delay_ns").type == pa.int64()
+    task = culprits.schema.field("holder").type
+    assert [culprits.schema.field(name).type for name in ("taken_by", "released_by")] == [task, task]
+    assert culprits.schema.field("premises_failed").type == pa.list_(pa.string())
     assert result_tables(example.result())["map"].schema.names == [
         "attempt_id", "try_index", "start_pfn", "pages", "state", "culprit_id",
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from tracereplay.reports.style import Style
 
 @pytest.mark.parametrize(("more", "says"), [(1, "and 1 more row"), (1200, "and 1,200 more rows")])
 def test_rows_left_out(more: int, says: str) -> None:
-    sheets = [Sheet("Blamed", columns=("cause", "pages#"), rows=[("pin_short", "8")], more=more)]
+    sheets = [Sheet("Blamed", columns=("cause", "pages#"), rows=[("task_reference", "8")], more=more)]
     assert f"{says}: --full\n" in render_sheets_text(sheets, Style())
     elsewhere = f"{says}: `tracereplay corpus sql` finds them"
     assert f"{elsewhere}\n" in render_sheets_text(sheets, Style(full=True))
@@ -22,5 +22,5 @@ def test_rows_left_out(more: int, says: str) -> None:
 
 
 def test_nothing_is_left_out() -> None:
-    sheets = [Sheet("Blamed", columns=("cause", "pages#"), rows=[("pin_short", "8")])]
+    sheets = [Sheet("Blamed", columns=("cause", "pages#"), rows=[("task_reference", "8")])]
     assert "more row" not in render_sheets_text(sheets, Style()) + render_sheets_html(sheets, "", "")

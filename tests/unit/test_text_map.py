@@ -11,7 +11,7 @@ from tracereplay.reports.text_map import map_lines
 
 
 def mapped() -> Attempt:
-    """Sixteen pageblocks: half of them not seen, then free, moved, and one page that stands in the way."""
+    """Sixteen pageblocks: half of them not seen, then free, moved, and one page that blocks migration."""
     return example.attempt(
         tries=[],
         request=Request(pages=8192, start_pfn=0x10000, end_pfn=0x12000),
@@ -31,7 +31,7 @@ def test_one_line_fits_and_shows_one_page_of_thousands(width: int) -> None:
     assert line.startswith("0x10000 [---")
     assert line.endswith("o] 0x11fff")
     assert line.count("#") == 1
-    assert words == "# in the way  . free  o moved  - never seen"
+    assert words == "# blocking  . free  o moved  - no event in the trace"
 
 
 def test_rows_fold_what_repeats() -> None:
@@ -64,7 +64,7 @@ def test_what_was_seen_goes_before_what_was_not() -> None:
 
 
 def tried() -> Attempt:
-    """Four tries: the page in the way comes at the second, the last got its range; the third was not looked at."""
+    """Four tries: the blocking page comes at the second, the last got its range; the third was not looked at."""
     attempt = mapped()
     attempt.tries = [
         Try(index=at, start_pfn=0x10000, end_pfn=0x12000, start_ns=at, end_ns=at, result="EBUSY", map_try=shown)

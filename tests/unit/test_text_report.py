@@ -26,9 +26,9 @@ def test_names_place_cause_verdict_and_holder() -> None:
     said = words(text(example.pinned()))
     assert 'FAILED cma_alloc "reserved", 65,520 pages (255.9 MiB), by cma-driver (149)' in said
     assert "failed with EBUSY after 840 ms and 17 tries" in said
-    assert "8 pages pin_short proved PFN 0x1e403, 0x1e405-0x1e40b" in said
-    assert "held by pin-vmsplice (145) since 6.130 s, let go at 8.600 s" in said
-    assert "4 pages pin_short proved PFN 0x1edbf, 0x1edc1-0x1edc3" in said
+    assert "8 pages task_reference proved PFN 0x1e403, 0x1e405-0x1e40b" in said
+    assert "held by pin-vmsplice (145) since 6.130 s, released at 8.600 s" in said
+    assert "4 pages task_reference proved PFN 0x1edbf, 0x1edc1-0x1edc3" in said
     assert "2 more attempts succeeded: 2 cma_alloc (256 pages, 65,264 pages)" in said
 
 
@@ -48,7 +48,7 @@ def test_attempts_left_out_are_counted_with_those_like_them() -> None:
 
 def test_an_inventory_that_finds_nothing_says_so() -> None:
     asked = example.attempt(inventory=True, outcome="unfinished", errno=None, cause=None, culprits=[], tries=[])
-    assert "Nothing would stand in the way, as far as the trace shows." in words(text(example.result(asked)))
+    assert "Nothing would block migration, as far as the trace shows." in words(text(example.result(asked)))
 
 
 def test_one_page_is_no_pages() -> None:
@@ -178,7 +178,7 @@ def test_full_shows_evidence_stacks_and_tries() -> None:
     said = text(example.pinned(), full=True)
     assert "page_ref_mod_unless" in said
     assert "try_get_folio <- gup_fast_fallback <- __do_sys_vmsplice" in said
-    assert "first in the way" in said
+    assert "first blocking page" in said
 
 
 def test_words_used_are_explained_and_others_are_not() -> None:
@@ -222,7 +222,7 @@ def test_offline_names_its_block_and_range() -> None:
     )
     said = words(text(example.result(offline)))
     assert "INTERRUPTED memory_offline memory33, PFN 0x108000-0x10ffff" in said
-    assert "given up with EINTR" in said
+    assert "aborted by a signal (EINTR)" in said
     assert "inferred" in said
 
 

@@ -16,9 +16,9 @@ from tracereplay.parsers.base import Window
 from tracereplay.parsers.trace_text import TextTraceReader
 from tracereplay.schema import FLAGS, ORDER, PFN, Op
 
-PUBLIC = [
-    path for path in sorted((SHARED / "cases" / "text").glob("[0-9]*.json")) if "perf-script" not in path.name
-]  # fmt: skip
+CASES = SHARED / "cases"
+PUBLIC = [path for path in sorted((CASES / "text").glob("[0-9]*.json")) if "perf-script" not in path.name]
+PUBLIC += sorted((CASES / "fragments").glob("[0-9]*.json"))
 
 
 @pytest.fixture
@@ -208,6 +208,8 @@ def test_lost_events_lie_between_the_neighbours_on_their_cpu(read: Any) -> None:
         Loss("lost_events", 12, 1, 1_000_001_000, 1_000_004_000),
         Loss("lost_events", None, 0, 1_000_003_000, None),
         Loss("lost_events", 7, 2, None, None),
+        Loss("cpu_silent", None, 2, 1_000_001_000, 1_000_005_000),
+        Loss("cpu_silent", None, 3, 1_000_001_000, 1_000_005_000),
     ]
 
 
@@ -257,10 +259,13 @@ def test_unknown_events_keep_what_they_say(read: Any) -> None:
 def test_what_is_not_understood_is_counted(read: Any) -> None:
     reader = read(
         f"  a-1 [000] ..... 1.000001: {FREE}\n"
-        "gibberish\n"
+        "x-[000] 1.0000015: mm_page\n"
         "  a-1 [000] ..... 1.000002: mm_page_free: page=0 pfn=zero order=0\n"
         "  a-1 [000] ..... 1.000003: mm_page_free: nothing of the kind\n"
-        "more of it\n"
+        "bash-1 [000]\n"
+        "words around it are no loss:\n"
+        "```\n"
+        "root@host:~# dd if=/dev/zero bs=1M\n"
     )
     # A page that cannot be read must not pass for none.
     assert reader.tables()["mm_page_free"]["pfn"].to_pylist() == [31]
@@ -347,8 +352,8 @@ def test_public_traces(path: Path) -> None:
             row
             for row in tables[name]
             if row["time_ns"] == (None if event["ts"] is None else round(event["ts"] * 1e6) * 1000)
-            and (row["cpu"], row["tid"]) == (event["cpu"], event["pid"])
-            and row["comm"] == (None if event["comm"] == "<...>" else event["comm"])
+            and all(row[key] == event[name] for name, key in (("cpu", "cpu"), ("pid", "tid")) if name in event)
+            and ("comm" not in event or row["comm"] == (None if event["comm"] == "<...>" else event["comm"]))
             and all(says(row, key, value) for key, value in event["fields"].items())
         ]
         assert found, event

@@ -82,7 +82,8 @@ def test_latency_header(read: Any) -> None:
     )
     assert (reader.info.kernel, reader.info.cpus) == ("6.12.117-lab", 4)
     assert [(row["comm"], row["tid"], row["cpu"]) for row in rows(reader)] == [("a b c", 25306, 3), ("<idle>", 0, 1)]
-    assert reader.losses == [Loss("overrun", 5, None, None, 6000)]
+    silent = [Loss("cpu_silent", None, cpu, 5000, 6000) for cpu in (0, 2)]
+    assert reader.losses == [Loss("overrun", 5, None, None, 6000), *silent]
 
 
 def test_function_graph(read: Any) -> None:
@@ -167,10 +168,10 @@ def test_a_wrapped_flags_word(read: Any) -> None:
 def test_what_is_no_continuation(read: Any) -> None:
     """Lines between long lines are no part of them; line numbers stay true."""
     event = f"            bash-25306   [000] .....   966.417446: {FREE} and=further words=of that=kind\n"
-    reader = read(f"{event}PATH=/bin\n{event}gibberish\n")
+    reader = read(f"{event}PATH=/bin\n{event}pfn=gibberish\n")
     assert reader.losses == [Loss("unparsed_line", 2, detail="the first is line 2")]
     wrapped = "  a-1 [000] .... 1.000001: mm_page_alloc: page=01 pfn=0x1 order=0 migratetype=1\ngfp_flags=GFP_USER\n"
-    assert read(wrapped + "gibberish\n").losses == [Loss("unparsed_line", 1, detail="the first is line 3")]
+    assert read(wrapped + "[000] gibberish\n").losses == [Loss("unparsed_line", 1, detail="the first is line 3")]
 
 
 def test_torn_lines(read: Any) -> None:
@@ -216,6 +217,7 @@ def test_instances_of_one_file(read: Any) -> None:
     assert [row["tid"] for row in rows(reader, "mm_page_pcpu_drain")] == [4]
     assert reader.losses == [
         Loss("instance_left_out", 1, detail="mm_page_free is read from inst1 only"),
+        Loss("cpu_silent", None, 0, 2_000_001_000, 4_000_001_000),
     ]
 
 
@@ -228,7 +230,10 @@ def test_several_files(read: Any) -> None:
         + report_line(" host.dat: ".rjust(13), 3, drain)
     )
     assert reader.info.by_event == {"mm_page_pcpu_drain": 2}
-    assert reader.losses == [Loss("instance_left_out", 1, detail="mm_page_free is read from host.dat only")]
+    assert reader.losses == [
+        Loss("instance_left_out", 1, detail="mm_page_free is read from host.dat only"),
+        Loss("cpu_silent", None, 0, 2_000_001_000, 3_000_001_000),
+    ]
 
 
 def test_a_comm_with_a_colon_is_no_label(read: Any) -> None:
@@ -327,3 +332,47 @@ def test_a_real_trace_in_another_shape(tmp_path: Path, shape: Callable[[str], st
     for name, table in expected.tables().items():
         kept = [column for column in table.column_names if column not in left_out]
         assert tables[name].select(kept).equals(table.select(kept)), name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # ftrace_dump() into the kernel log, also through syslog and with callers
+        (
+            "[   88.000001] Dumping ftrace buffer:\n[   88.000002] ---------------------------------\n"
+            "[   88.000003] bash-253       3d.h2. 966417446us+: {FREE}\n",
+            (966_417_446_000, 253, 3, "bash"),
+        ),
+        ("<4>[   88.000003][ T253] bash-253       3d.h2. 966417446us : {FREE}\n", (966_417_446_000, 253, 3, "bash")),
+        (
+            "Nov 20 12:00:00 host kernel: [   88.000003] bash-253  3d.h2. 966417446us : {FREE}\n",
+            (966_417_446_000, 253, 3, "bash"),
+        ),
+        # what a person cut off
+        ("966.417446: {FREE}\n", (966_417_446_000, None, None, None)),
+        ("> 966.417446: {FREE}\n", (966_417_446_000, None, None, None)),
+        ("[003] d.h2. 966.417446: {FREE}\n", (966_417_446_000, None, 3, None)),
+        ("-253     [003] d.h2.   966.417446: {FREE}\n", (966_417_446_000, 253, 3, None)),
+        ("Some words.\n\n  {FREE}\n", (None, None, None, None)),
+        ("> {FREE}\n", (None, None, None, None)),
+        (
+            "$ cat trace\n```\n  bash-253     [003] d.h2.   966.417446: {FREE}\n```\n\nand\n",
+            (966_417_446_000, 253, 3, "bash"),
+        ),
+    ],
+)  # fmt: skip
+def test_excerpts(read: Any, text: str, expected: tuple[Any, ...]) -> None:
+    reader = read(text.replace("{FREE}", FREE))
+    (row,) = rows(reader)
+    assert (row["time_ns"], row["tid"], row["cpu"], row["comm"]) == expected
+    assert row["pfn"] == 31
+    assert {loss.code for loss in reader.losses} <= {"untimed_events", "comm_unresolved"}
+
+
+def test_a_trace_without_events_that_lost_some(read: Any) -> None:
+    reader = read(
+        " 0)   0.585 us    |    _raw_spin_lock();\n CPU:0 [LOST 7 EVENTS]\n 0)   0.954 us    |    io_serial_in();\n"
+    )
+    assert (reader.info.events, reader.losses) == (0, [Loss("lost_events", 7, 0, None, None)])
+    reader = read("[   88.000003] bash-253  3d.h2. 966417446us : " + FREE + "\n[   88.000004] CPU:1 [LOST 9 EVENTS]\n")
+    assert [(loss.code, loss.count, loss.cpu) for loss in reader.losses] == [("lost_events", 9, 1)]

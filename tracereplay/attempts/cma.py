@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno as errno_names
 from dataclasses import dataclass
 
-from tracereplay.attempts.draft import REASON_CONTIG_RANGE, Draft
+from tracereplay.attempts.contig_signs import contig_scans, contig_start, overlapping
+from tracereplay.attempts.draft import LONG_AGO_NS, REASON_CONTIG_RANGE, Draft
 from tracereplay.attempts.events import NO_PFN, AttemptEvents, Rows
 from tracereplay.attempts.phases import phases_between
+from tracereplay.attempts.tries import RangeTried, add_try, ranges_tried
 from tracereplay.layout.layout import Layout
-from tracereplay.layout.spans import merge_spans
-from tracereplay.model.result import Request, Try
+from tracereplay.layout.spans import Spans, merge_spans
+from tracereplay.model.result import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,10 @@ def find_cma(events: AttemptEvents, layout: Layout) -> list[Draft]:
             drafts.append(_draft(events, layout, tid, call, starts, finishes, next_ns))
     for tid in events.tids("cma_alloc"):
         ends = events.of("cma_alloc", tid)
-        previous = -1
+        low_ns = LONG_AGO_NS
         for row in range(len(ends)):
-            drafts.append(_old_draft(events, layout, tid, ends, row, previous))
-            previous = int(ends.time_ns[row])
+            drafts.append(_old_draft(events, layout, tid, ends, row, low_ns))
+            low_ns = int(ends.time_ns[row]) + 1
     return drafts
 
 
@@ -64,14 +66,17 @@ def _draft(
     named, row = (finishes, call.finish) if call.finish is not None else (starts, call.start)
     assert row is not None
     end_ns = int(finishes.time_ns[call.finish]) if call.finish is not None else None
+    area = named.text("name", row)
+    known = layout.area_named(area) if area else None
+    within = ((known.start_pfn, known.end_pfn),) if known else ()
     if call.start is not None:
         start_ns = int(starts.time_ns[call.start])
     else:
-        start_ns = _unseen_start(events, tid, next_ns, finishes, row)
+        low_ns = int(finishes.time_ns[row - 1]) + 1 if row > 0 else LONG_AGO_NS
+        start_ns = contig_start(events, layout, tid, low_ns, next_ns, within or _last_range(finishes, row))
     count = int(named.ints("count")[row])
     if call.start is not None and "request_count" in starts.columns:
         count = int(starts.ints("request_count")[call.start])
-    area = named.text("name", row)
     window_end = end_ns if end_ns is not None else next_ns
     draft = Draft(
         "cma_alloc",
@@ -83,7 +88,10 @@ def _draft(
         area,
         request=Request(pages=count, align_order=int(named.ints("align")[row])),
     )
-    succeeded_pfn = None
+    if call.start is not None and "available_count" in starts.columns:
+        # Since 6.16 a request beyond what is available ends at once.
+        draft.nothing_tried = count > int(starts.ints("available_count")[call.start])
+    last_pfn = None
     if call.finish is not None:
         pfn, failed = int(finishes.ints("pfn")[call.finish]), int(finishes.ints("page")[call.finish]) == 0
         number = -int(finishes.ints("errorno")[call.finish])
@@ -91,59 +99,71 @@ def _draft(
         if failed:
             # 5.15 and 6.1 print no errno; EBUSY is what a range that was tried ends with
             draft.errno = errno_names.errorcode.get(number) if "errorno" in finishes.columns else None
-        else:
-            succeeded_pfn = pfn
-    _add_tries(events, draft, window_end, succeeded_pfn)
-    _infer_outcome(draft, call.finish is None, events.end_ns)
+            draft.nothing_tried |= pfn == NO_PFN
+        if pfn not in (NO_PFN, 0):
+            last_pfn = pfn  # since 6.16 a failure prints 0
+    _add_tries(events, draft, window_end, last_pfn, within)
+    if call.finish is None:
+        _infer_outcome(events, draft)
     if draft.outcome == "interrupted" or draft.errno == "EINTR":
         draft.outcome = "interrupted"
-    known = layout.area_named(area) if area else None
     draft.request.start_pfn = known.start_pfn if known else None
     draft.request.end_pfn = known.end_pfn if known else None
     return draft
 
 
-def _unseen_start(events: AttemptEvents, tid: int, finish_ns: int, finishes: Rows, row: int) -> int:
-    """The start event was lost: the task's first sign of this call after its previous one."""
-    previous = int(finishes.time_ns[row - 1]) + 1 if row > 0 else -(1 << 62)
-    signs = [
-        int(rows.time_ns[0])
-        for name in ("mm_compaction_isolate_migratepages", "mm_migrate_pages_start", "test_pages_isolated")
-        if len(rows := events.of(name, tid).between(previous, finish_ns))
-    ]
-    return min(signs, default=finish_ns)
+def _last_range(ends: Rows, row: int) -> Spans:
+    """The range that the end event names: what was got, or (up to 6.15) the last one tried."""
+    pfn, pages = int(ends.ints("pfn")[row]), int(ends.ints("count")[row])
+    return ((pfn, pfn + pages),) if pfn > 0 and pages > 0 else ()
 
 
-def _add_tries(events: AttemptEvents, draft: Draft, window_end: int, succeeded_pfn: int | None) -> None:
-    """Each busy_retry ends a try; what the task tested after the last one is one more."""
+def _add_tries(events: AttemptEvents, draft: Draft, window_end: int, last_pfn: int | None, within: Spans) -> None:
+    """Each busy_retry ends a try; what the task tested or scanned after the last one is one more.
+
+    last_pfn -- start of the last range tried, where cma_alloc_finish has it; within -- the area, () where not known.
+    """
     assert draft.tid is not None
     pages = draft.request.pages or 0
     tests = events.of("test_pages_isolated", draft.tid).between(draft.start_ns, window_end)
-    scans = events.of("mm_compaction_isolate_migratepages", draft.tid).between(draft.start_ns, window_end)
+    scans = overlapping(contig_scans(events, draft.tid, draft.start_ns, window_end), within)
     retries = events.of("cma_alloc_busy_retry", draft.tid).between(draft.start_ns, window_end)
     begin = draft.start_ns
     for row in range(len(retries)):
         end = int(retries.time_ns[row])
         pfn = int(retries.ints("pfn")[row])
-        _add_try(draft, tests, scans, (begin, end), (pfn, pfn + pages), "EBUSY")
+        add_try(draft, tests, scans, (begin, end), (pfn, pfn + pages), "EBUSY")
         begin = end
-    late_tests, late_scans = tests.between(begin + 1, window_end), scans.between(begin + 1, window_end)
-    if succeeded_pfn is not None:
-        _add_try(draft, tests, scans, (begin, window_end), (succeeded_pfn, succeeded_pfn + pages), "succeeded")
-    elif len(late_tests) or len(late_scans):
-        end_pfn = int(late_tests.ints("end_pfn")[-1]) if len(late_tests) else None
-        if end_pfn is not None:
-            span = (end_pfn - pages, end_pfn)
-        else:
-            start = int(late_scans.ints("start_pfn")[0])
-            span = (start, start + pages)
-        result = draft.errno or "unknown"
-        if len(late_tests) and int(late_tests.ints("fin_pfn")[-1]) >= int(late_tests.ints("end_pfn")[-1]):
-            result = "succeeded" if draft.outcome == "unfinished" else result
-        _add_try(draft, tests, scans, (begin, window_end), span, result)
+    late = ranges_tried(tests, scans, begin, window_end, pages)
+    if events.recorded("cma_alloc_busy_retry"):
+        late = late[-1:]  # after -EBUSY there would have been one more
+    for one in late[:-1]:
+        add_try(draft, tests, scans, (begin, one.end_ns), (one.start_pfn, one.end_pfn), "EBUSY")
+        begin = one.end_ns
+    if not late and events.migrations(draft.tid, REASON_CONTIG_RANGE, begin + 1, window_end):
+        # It isolated a range and migrated, although no scan of it is in the trace.
+        late = [RangeTried(begin, window_end, None, None, tested=False)]
+    _add_last_try(draft, tests, scans, (begin, window_end), late[-1] if late else None, last_pfn)
     draft.spans = merge_spans([(t.start_pfn, t.end_pfn) for t in draft.tries if t.start_pfn is not None and t.end_pfn])
     draft.phases = phases_between(events, draft.tid, draft.start_ns, window_end, [t.start_ns for t in draft.tries])
     draft.failed_migrations = failed_between(events, draft.tid, draft.start_ns, window_end)
+
+
+def _add_last_try(
+    draft: Draft, tests: Rows, scans: Rows, when: tuple[int, int], last: RangeTried | None, last_pfn: int | None
+) -> None:
+    """The try that ended the attempt, or was the last one seen of it."""
+    pages = draft.request.pages or 0
+    if draft.outcome == "succeeded" and last_pfn is not None:
+        add_try(draft, tests, scans, when, (last_pfn, last_pfn + pages), "succeeded")
+    elif last is not None:
+        result = draft.errno or "unknown"
+        if draft.outcome == "unfinished" and last.tested:
+            result = "succeeded" if last.passed else result
+        span = last.start_pfn, last.end_pfn
+        if last_pfn is not None and not last.tested:
+            span = (last_pfn, last_pfn + pages)
+        add_try(draft, tests, scans, when, span, result)
 
 
 def failed_between(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) -> int:
@@ -152,66 +172,50 @@ def failed_between(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) 
     return max((failed for _, _, _, failed in calls), default=0)
 
 
-def _add_try(draft: Draft, tests: Rows, scans: Rows, when: tuple[int, int], span: tuple[int, int], result: str) -> None:
-    inside = tests.between(when[0], when[1])
-    first_blocking = None
-    for row in range(len(inside)):
-        fin, end = int(inside.ints("fin_pfn")[row]), int(inside.ints("end_pfn")[row])
-        first_blocking = fin if NO_PFN != fin < end else None
-    scanned = scans.between(when[0], when[1])
-    draft.tries.append(
-        Try(
-            index=len(draft.tries),
-            start_pfn=span[0],
-            end_pfn=span[1],
-            start_ns=when[0],
-            end_ns=when[1],
-            result=result,
-            first_blocking_pfn=first_blocking,
-        )
-    )
-    draft.try_visited.append(int(scanned.ints("end_pfn")[-1]) if len(scanned) else 0)
-
-
-def _infer_outcome(draft: Draft, finish_lost: bool, trace_end_ns: int) -> None:
-    """Where no finish event tells: from the last range that was tested."""
-    if not finish_lost:
-        return
+def _infer_outcome(events: AttemptEvents, draft: Draft) -> None:
+    """No finish event: from the last range that was tested. A try that was not recorded may have followed it."""
     draft.basis = "inferred"
-    if draft.tries and draft.tries[-1].result == "succeeded":
-        draft.outcome, draft.end_ns = "succeeded", draft.tries[-1].end_ns
-    elif draft.tries and draft.tries[-1].end_ns < trace_end_ns and draft.tries[-1].result == "EBUSY":
-        draft.outcome, draft.end_ns, draft.errno = "failed", draft.tries[-1].end_ns, "EBUSY"
+    last = draft.tries[-1] if draft.tries else None
+    if last is not None and last.result == "succeeded":
+        draft.outcome, draft.end_ns = "succeeded", last.end_ns
+    elif not events.recorded("cma_alloc_finish"):
+        draft.outcome = "unknown"
+    elif last is not None and (last.end_ns or 0) < events.end_ns and last.result == "EBUSY":
+        draft.outcome, draft.end_ns, draft.errno = "failed", last.end_ns, "EBUSY"
 
 
-def _old_draft(events: AttemptEvents, layout: Layout, tid: int, ends: Rows, row: int, previous_ns: int) -> Draft:
+def _old_draft(events: AttemptEvents, layout: Layout, tid: int, ends: Rows, row: int, low_ns: int) -> Draft:
     """cma_alloc (<= 5.10): one event at the end; its tries are the ranges tested since the previous one."""
-    end_ns = int(ends.time_ns[row])
-    tests = events.of("test_pages_isolated", tid).between(previous_ns + 1, end_ns)
-    scans = events.of("mm_compaction_isolate_migratepages", tid).between(previous_ns + 1, end_ns)
-    signs = [int(rows.time_ns[0]) for rows in (tests, scans) if len(rows)]
+    end_ns, pfn = int(ends.time_ns[row]), int(ends.ints("pfn")[row])
     pages, failed = int(ends.ints("count")[row]), int(ends.ints("page")[row]) == 0
+    area = layout.area_of(pfn)
+    within = ((area.start_pfn, area.end_pfn),) if area else ()
+    start_ns = contig_start(events, layout, tid, low_ns, end_ns, within or _last_range(ends, row))
     draft = Draft(
         "cma_alloc",
         tid,
-        min(signs, default=end_ns),
+        start_ns,
         end_ns,
         "failed" if failed else "succeeded",
         "event",
+        area.name if area else None,
         request=Request(pages=pages, align_order=int(ends.ints("align")[row])),
+        nothing_tried=failed and pfn == NO_PFN,
     )
+    tests = events.of("test_pages_isolated", tid).between(draft.start_ns, end_ns)
+    scans = overlapping(contig_scans(events, tid, draft.start_ns, end_ns), within)
     begin = draft.start_ns
-    for test in range(len(tests)):
-        end = int(tests.ints("end_pfn")[test])
-        good = int(tests.ints("fin_pfn")[test]) >= end
-        now = int(tests.time_ns[test])
-        _add_try(draft, tests, scans, (begin, now), (end - pages, end), "succeeded" if good else "EBUSY")
-        begin = now
-    if failed and draft.tries:
+    tried = ranges_tried(tests, scans, begin - 1, end_ns, pages)
+    for at, one in enumerate(tried):
+        last = at == len(tried) - 1
+        result = "succeeded" if one.passed or (last and not failed) else "EBUSY"
+        if last and failed and not one.tested:
+            result = "unknown"
+        add_try(draft, tests, scans, (begin, one.end_ns), (one.start_pfn, one.end_pfn), result)
+        begin = one.end_ns
+    if failed and draft.tries and draft.tries[-1].result == "EBUSY":
         draft.errno = "EBUSY"
     draft.spans = merge_spans([(t.start_pfn, t.end_pfn) for t in draft.tries if t.start_pfn is not None and t.end_pfn])
     draft.phases = phases_between(events, tid, draft.start_ns, end_ns, [t.start_ns for t in draft.tries])
     draft.failed_migrations = failed_between(events, tid, draft.start_ns, end_ns)
-    area = layout.area_of(int(ends.ints("pfn")[row]))
-    draft.area = area.name if area else None
     return draft

@@ -34,7 +34,7 @@ def find_compaction(events: AttemptEvents) -> list[Draft]:
                 drafts.append(current)
             current.end_ns = end
             if end is None:
-                current.outcome = "unfinished"
+                current.outcome = "unfinished" if events.recorded("mm_compaction_end") else "unknown"
                 continue
             status = int(end_rows.ints("status")[0])
             direct = len(wanted.between(current.start_ns - GAP_NS, end)) > 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from tracereplay.attempts.cma import failed_between
-from tracereplay.attempts.draft import REASON_CONTIG_RANGE, Draft
+from tracereplay.attempts.contig_signs import contig_scans, contig_start
+from tracereplay.attempts.draft import LONG_AGO_NS, Draft
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.phases import phases_between
+from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import merge_spans
-from tracereplay.model.result import Request, Try
+from tracereplay.model.result import Operation, Request, Try
+from tracereplay.tasks import is_kernel_task
 from tracereplay.units import NS_PER_MS
 
 # A caller that goes on to its next range does so at once.
@@ -16,21 +19,32 @@ GAP_NS = 100 * NS_PER_MS
 LONGEST_NS = 60_000 * NS_PER_MS
 
 
-def find_contig(events: AttemptEvents, taken: list[Draft]) -> list[Draft]:
-    """Runs of tested ranges that belong to no CMA allocation and no offlining."""
+def find_contig(events: AttemptEvents, layout: Layout, taken: list[Draft]) -> list[Draft]:
+    """Runs of tested ranges that belong to no CMA allocation and no offlining.
+
+    A range inside a CMA area was tested by cma_alloc(): for every other caller a MIGRATE_CMA block counts as unmovable
+    (has_unmovable_pages()), so that its isolation fails before any test.
+    """
     drafts: list[Draft] = []
     for tid in events.tids("test_pages_isolated"):
         busy = [draft for draft in taken if draft.tid == tid]
         rows = events.of("test_pages_isolated", tid)
+        driver = is_kernel_task(tid, events.comm_of(tid))
         current: Draft | None = None
-        for row, ns in enumerate(rows.time_ns):
-            now = int(ns)
+        low_ns = LONG_AGO_NS
+        for row, now in enumerate(rows.time_ns.tolist()):
             if any(draft.covers(now) for draft in busy):
+                low_ns = now + 1
                 continue
-            if current is None or now - (current.end_ns or 0) > GAP_NS or current.outcome == "succeeded":
-                current = Draft("contig_alloc", tid, _start(events, tid, now, drafts), now, "failed", "inferred")
-                drafts.append(current)
             start, end, fin = (int(rows.ints(name)[row]) for name in ("start_pfn", "end_pfn", "fin_pfn"))
+            area = _area(layout, start, end)
+            if not _continues(current, now, area, (start, end) if driver else None):
+                start_ns = contig_start(events, layout, tid, max(low_ns, now - LONGEST_NS), now, ((start, end),))
+                operation: Operation = "cma_alloc" if area else "contig_alloc"
+                current = Draft(operation, tid, start_ns, now, "failed", "inferred", area)
+                drafts.append(current)
+            assert current is not None
+            low_ns = now + 1
             good = fin >= end
             begin = current.end_ns if current.tries and current.end_ns else current.start_ns
             current.tries.append(
@@ -44,7 +58,7 @@ def find_contig(events: AttemptEvents, taken: list[Draft]) -> list[Draft]:
                     first_blocking_pfn=None if good else fin,
                 )
             )
-            scans = events.of("mm_compaction_isolate_migratepages", tid).between(begin, now)
+            scans = contig_scans(events, tid, begin, now)
             current.try_visited.append(int(scans.ints("end_pfn")[-1]) if len(scans) else 0)
             current.end_ns = now
             current.outcome, current.errno = ("succeeded", None) if good else ("failed", "EBUSY")
@@ -63,8 +77,19 @@ def find_contig(events: AttemptEvents, taken: list[Draft]) -> list[Draft]:
     return drafts
 
 
-def _start(events: AttemptEvents, tid: int, test_ns: int, before: list[Draft]) -> int:
-    """The first migration for this range, after the task's previous attempt."""
-    floor = max((draft.end_ns or 0 for draft in before if draft.tid == tid), default=-(1 << 62))
-    calls = events.migrations(tid, REASON_CONTIG_RANGE, max(floor + 1, test_ns - LONGEST_NS), test_ns)
-    return calls[0][0] if calls else test_ns
+def _area(layout: Layout, start_pfn: int, end_pfn: int) -> str | None:
+    area = layout.area_of(end_pfn - 1)  # the test may begin below the range, with a free page that reaches into it
+    return area.name if area and area.overlaps(start_pfn, end_pfn) else None
+
+
+def _continues(current: Draft | None, now: int, area: str | None, only: tuple[int, int] | None) -> bool:
+    """Whether the test at `now` is of the same attempt: a caller goes on to its next range until one succeeds.
+
+    only -- the range tested, where it is a driver's that needs this very one (virtio-mem): another is another attempt.
+    """
+    if current is None or current.outcome == "succeeded" or current.area != area:
+        return False
+    last = current.tries[-1]
+    if only is not None and area is None and only != (last.start_pfn, last.end_pfn):
+        return False
+    return now - (current.end_ns or 0) <= GAP_NS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -13,7 +13,13 @@ import pyarrow as pa
 
 from tracereplay.schema import PageStream, integers
 
-# What `find_attempts` reads; a reader decodes only these in the first pass.
+# Reclaim by the task that allocates, or for the task's memory cgroup: it isolates pages from begin to end.
+RECLAIM_WINDOWS = tuple(
+    (f"mm_vmscan_{kind}_reclaim_begin", f"mm_vmscan_{kind}_reclaim_end")
+    for kind in ("direct", "memcg", "memcg_softlimit", "node")
+)
+
+# What `find_attempts` and `isolation_windows` read; a reader decodes only these in the first pass.
 ATTEMPT_EVENTS = (
     "cma_alloc",
     "cma_alloc_start",
@@ -26,7 +32,9 @@ ATTEMPT_EVENTS = (
     "mm_compaction_isolate_migratepages",
     "mm_compaction_begin",
     "mm_compaction_end",
+    "mm_compaction_migratepages",
     "mm_compaction_try_to_compact_pages",
+    *(name for window in RECLAIM_WINDOWS for name in window),
     "folio_wait_writeback",
     "wait_on_page_writeback",
     "console",
@@ -39,6 +47,7 @@ TELLTALE_EVENTS = frozenset(ATTEMPT_EVENTS) - {
     "folio_wait_writeback",
     "wait_on_page_writeback",
     "console",
+    *(name for window in RECLAIM_WINDOWS for name in window),
 }
 
 # An event whose format text lacks these is damaged: a range that begins at 0 for want of a field would be invented.
@@ -52,6 +61,17 @@ NEEDED_FIELDS = {
 TaskStream = Callable[[int, int, int], PageStream]
 NO_PFN = -1
 Migration = tuple[int, int, int, int]  # start_ns, end_ns (-1 = not seen), pages moved, pages that failed
+
+
+def enabled_events(seen: Collection[str], formats: Collection[str] | None, exact: bool) -> frozenset[str]:
+    """Events known to have been enabled: those that occurred, and those the file lists as enabled.
+
+    perf.data lists exactly what was opened (`exact`). trace.dat has formats: `trace-cmd record` writes those of the
+    enabled events, `trace-cmd extract` those of every event of the kernel. Every kernel has sched_switch: with its
+    format among them they may be all.
+    """
+    listed = formats is not None and (exact or "sched_switch" not in formats)
+    return frozenset(seen).union(formats or ()) if listed else frozenset(seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +130,14 @@ class AttemptEvents:
     end_ns: int  # end of the trace
     comm_of: Callable[[int], str | None]
     hides: Callable[[int, int], bool] = lambda _start, _end: False  # may events of this interval be lost?
+    recorded_events: frozenset[str] | None = None  # names of events known to have been enabled; None: all
     _rows: dict[str, Rows] = field(default_factory=dict)
     _by_task: dict[tuple[str, int], Rows] = field(default_factory=dict)
     _migrations: dict[tuple[int, int], list[Migration]] = field(default_factory=dict)
+
+    def recorded(self, *names: str) -> bool:
+        """Whether all of these kinds of events were enabled: only then does the absence of one show anything."""
+        return self.recorded_events is None or self.recorded_events.issuperset(names)
 
     def of(self, event: str, tid: int | None = None) -> Rows:
         """All rows of an event, or one task's."""

@@ -5,15 +5,20 @@ from __future__ import annotations
 from tracereplay.attempts.cma import find_cma
 from tracereplay.attempts.compaction import find_compaction
 from tracereplay.attempts.contig import find_contig
+from tracereplay.attempts.contig_signs import isolated_since
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import AttemptEvents
+from tracereplay.attempts.inferred_start import inferred_end, inferred_start
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.longterm import find_longterm
+from tracereplay.attempts.meetings import given_up
+from tracereplay.attempts.moments import note_moments
 from tracereplay.attempts.offline import find_offline
 from tracereplay.attempts.probed import apply_probed
+from tracereplay.attempts.unplug import name_requests
 from tracereplay.attempts.waits import add_waits
 from tracereplay.layout.layout import Layout
-from tracereplay.layout.spans import Spans, merge_spans
+from tracereplay.layout.spans import Spans, merge_spans, within
 from tracereplay.model.result import Try
 from tracereplay.replay.engine import Action, ActionKind
 
@@ -28,13 +33,30 @@ def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Draft
     drafts = find_cma(events, layout)
     drafts += find_offline(events, layout, drafts)
     drafts = apply_probed(events, layout, drafts)
-    drafts += find_contig(events, drafts)
+    drafts += find_contig(events, layout, drafts)
     drafts += find_longterm(events)
     drafts += find_compaction(events)
     for draft in drafts:
         add_waits(events, draft)
+        draft.isolated_ns = isolated_since(events, draft)
+    seen = len(drafts)
     apply_log(drafts, log, layout)
+    for draft in drafts[seen:]:
+        _add_extent(events, layout, draft)
+    for draft in drafts:
+        if draft.tid is not None:
+            note_moments(events, draft)
+    name_requests(drafts, layout, events.comm_of)
     return sorted(drafts, key=lambda draft: (draft.start_ns, draft.id))
+
+
+def _add_extent(events: AttemptEvents, layout: Layout, draft: Draft) -> None:
+    """Begin and end of an attempt that only lines of the kernel log show: it isolates before the first of them."""
+    if draft.tid is None or not draft.spans:
+        return
+    if draft.end_ns is not None and draft.operation == "memory_offline":
+        draft.end_ns = inferred_end(events, layout, draft.tid, draft.end_ns, draft.spans)
+    draft.start_ns = inferred_start(events, layout, draft.tid, draft.start_ns, draft.spans)
 
 
 def blocking_key(number: int) -> int:
@@ -54,15 +76,18 @@ def questions(events: AttemptEvents, drafts: list[Draft], has_page_ref: bool) ->
         if not draft.spans and not draft.waits:
             continue
         end_ns = draft.end_ns if draft.end_ns is not None else events.end_ns
-        actions.append(Action(draft.start_ns, ActionKind.WATCH, blocking_key(number), draft.spans, draft.tid))
-        actions.append(Action(end_ns, ActionKind.UNWATCH, blocking_key(number), (), draft.tid))
+        # __gup_longterm_locked() pins between its migrations: those gets are no isolation.
+        tid = None if draft.operation == "longterm_pin" else draft.tid
+        actions.append(Action(draft.start_ns, ActionKind.WATCH, blocking_key(number), draft.spans, tid))
+        actions.append(Action(end_ns, ActionKind.UNWATCH, blocking_key(number), (), tid))
         actions.extend(_try_probes(events, number, draft))
         actions.extend(_try_pictures(events, number, draft))
         actions.extend(_wait_probes(events, number, draft, has_page_ref))
         if got := taken_spans(draft):
             actions.append(Action(end_ns, ActionKind.TAKE, blocking_key(number), got, draft.tid))
-        if draft.outcome == "unfinished" or draft.operation == "compaction":
-            actions.append(Action(end_ns, ActionKind.PROBE, blocking_key(number), draft.spans, draft.tid))
+        if draft.outcome in ("unfinished", "unknown") or draft.operation == "compaction":
+            key = blocking_key(number)
+            actions.append(Action(end_ns, ActionKind.PROBE, key, draft.spans, draft.tid, zeroed=True))
     return actions
 
 
@@ -106,9 +131,23 @@ def _named(draft: Draft, one: Try) -> int | None:
 
 
 def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action]:
+    """At each failing test, and before it where the try gave a batch up: its pages may be let go before the test."""
     actions = []
     for one in probed_tries(draft):
         named = _named(draft, one)
+        last = given_up(events, draft, one)
+        if last is not None:
+            spans = within(tested_spans(draft, one), last.start_pfn, last.end_pfn)
+            actions.append(
+                Action(
+                    last.end_ns,
+                    ActionKind.PROBE,
+                    blocking_key(number),
+                    spans,
+                    draft.tid,
+                    visited_end_pfn=last.end_pfn,
+                )
+            )
         actions.append(
             Action(
                 _test_time(events, draft, one),
@@ -118,6 +157,7 @@ def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action
                 draft.tid,
                 visited_end_pfn=draft.try_visited[one.index],
                 named_pfn=-1 if named is None else named,
+                zeroed=True,
             )
         )
     return actions
@@ -139,9 +179,9 @@ def _try_pictures(events: AttemptEvents, number: int, draft: Draft) -> list[Acti
 def _test_time(events: AttemptEvents, draft: Draft, one: Try) -> int:
     """The state is asked for when the range was tested, not when the retry was announced."""
     if draft.tid is None:
-        return one.end_ns
-    tests = events.of("test_pages_isolated", draft.tid).between(one.start_ns, one.end_ns)
-    return int(tests.time_ns[-1]) if len(tests) else one.end_ns
+        return one.end_ns or 0
+    tests = events.of("test_pages_isolated", draft.tid).between(one.start_ns or 0, one.end_ns or 0)
+    return int(tests.time_ns[-1]) if len(tests) else one.end_ns or 0
 
 
 def _wait_probes(events: AttemptEvents, number: int, draft: Draft, has_page_ref: bool) -> list[Action]:

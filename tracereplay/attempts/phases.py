@@ -8,7 +8,9 @@ from tracereplay.attempts.events import AttemptEvents
 from tracereplay.model.result import Phases
 
 
-def phases_between(events: AttemptEvents, tid: int, start_ns: int, end_ns: int, try_starts_ns: Sequence[int]) -> Phases:
+def phases_between(
+    events: AttemptEvents, tid: int, start_ns: int, end_ns: int, try_starts_ns: Sequence[int | None]
+) -> Phases:
     """Phases of one task's attempt.
 
     A gap belongs to the event that ends it: an isolated batch to isolating, a finished migrate_pages() to migrating,
@@ -25,7 +27,7 @@ def phases_between(events: AttemptEvents, tid: int, start_ns: int, end_ns: int, 
     )
     if not marks:
         return Phases()
-    begins = iter(sorted(try_starts_ns) or [start_ns])
+    begins = iter(sorted(ns for ns in try_starts_ns if ns is not None) or [start_ns])
     begin: int | None = next(begins)
     sums = {"drain": 0, "isolate": 0, "migrate": 0, "test": 0}
     last = start_ns

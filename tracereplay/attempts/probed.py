@@ -78,10 +78,15 @@ def _draft(
         if span is not None:
             one.start_pfn, one.end_pfn = span
     if tries:
-        tries[0].start_ns = min(tries[0].start_ns, start_ns)
+        began = tries[0].start_ns
+        tries[0].start_ns = start_ns if began is None else min(began, start_ns)
     draft.tries = tries
     draft.try_visited = [span[1] if span else 0] * len(tries)
     draft.waits = [wait for other in same for wait in other.waits]
+    isolated = [other.isolated_ns for other in same if other.isolated_ns is not None]
+    draft.isolated_ns = min(isolated, default=None)
+    draft.failed_tests = {pfn: moment for other in same for pfn, moment in other.failed_tests.items()}
+    draft.writeback_sleeps = {key: moment for other in same for key, moment in other.writeback_sleeps.items()}
     draft.failed_migrations = same[-1].failed_migrations if same else 0
     draft.phases = phases_between(events, tid, start_ns, end_ns if end_ns != NONE else events.end_ns, [start_ns])
     return draft

@@ -1,4 +1,4 @@
-"""`blame`: what failed, what stood in the way, who holds it."""
+"""`blame`: what failed, which pages blocked migration, who holds them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ from tracereplay.units import NS_PER_S
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Also write all tables there, as Parquet.")
 @click.option("--fail-on", metavar="RULES", help="Exit with 1 if one matches: failed, cause=CODE, holder=GLOB, proved, "
               "loss>=SEVERITY, unexplained>N; comma-separated.")  # fmt: skip
-@click.option("--at", metavar="SECONDS", help="Inventory: what would stand in the way were a range asked for then.")
-@click.option("--kpageflags", metavar="FILE", help="Inventory without a trace: a copy of /proc/kpageflags.")
+@click.option("--at", metavar="SECONDS", help="Inventory: which pages would block migration then.")
+@click.option("--kpageflags", metavar="FILE", help="A copy of /proc/kpageflags: from before the trace (default: "
+              "kpageflags.before* beside it), or for an inventory without a trace.")  # fmt: skip
 @click.option("--kpagecount", metavar="FILE", help="Beside --kpageflags: /proc/kpagecount of the same pages.")
 @click.option("--area", metavar="NAME", help="Of an inventory: the CMA area (default: all).")
 @click.option("--block", metavar="N", type=click.IntRange(0, 1 << 40), help="Of an inventory: memory block N instead.")
+@click.option("--pages", metavar="N", type=click.IntRange(1, 1 << 40), help="Of an inventory: would N contiguous pages "
+              "fit, and where?")  # fmt: skip
+@click.option("--align", metavar="ORDER", type=click.IntRange(0, 40), help="Of --pages: aligned to 2^ORDER pages "
+              "(default: as dma_alloc_contiguous, at most 8).")  # fmt: skip
 @click.option("--full", is_flag=True, help="Fold nothing; show evidence and every try.")
 @confidential_option
 def blame(
@@ -37,19 +42,25 @@ def blame(
     at: str | None,
     area: str | None,
     block: int | None,
+    pages: int | None,
+    align: int | None,
     full: bool,
     confidential: bool,
     **opening: Any,
 ) -> int:
-    """Explain failed CMA allocations and memory offlines: which pages stood in the way, why, who holds them."""
+    """Explain failed CMA allocations and memory offlines: which pages blocked migration, why, who holds them."""
     from tracereplay.cli.gate import exit_status, rules_of  # noqa: PLC0415
 
     rules = rules_of(fail_on)
-    if at is None and (area is not None or block is not None) and (inputs or opening["kernel_log"] is not None):
-        raise UsageError("--area and --block go with --at TIME, or without a trace with --kpageflags")
+    narrowed = any(option is not None for option in (area, block, pages))
+    if at is None and narrowed and (inputs or opening["kernel_log"] is not None):
+        raise UsageError("--area, --block and --pages go with --at TIME, or without a trace with --kpageflags")
+    if align is not None and pages is None:
+        raise UsageError("--align goes with --pages N")
     at_ns = None if at is None else parse_time(at)
     with open_session(inputs, **opening) as session:
-        result = shown(session.blame(at_ns=at_ns, area=area, block=block), confidential)
+        result = session.blame(at_ns=at_ns, area=area, block=block, pages=pages, align_order=align)
+        result = shown(result, confidential)
     if out is not None:
         from tracereplay.model.tables import result_tables  # noqa: PLC0415
         from tracereplay.model.tables_write import write_tables  # noqa: PLC0415

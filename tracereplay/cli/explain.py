@@ -1,32 +1,59 @@
-"""`explain [CODE]`: what a cause means."""
+"""`explain [CODE]`: what a cause or a premise means."""
 
 from __future__ import annotations
 
 import difflib
+from typing import TYPE_CHECKING
 
 import click
 
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
 
+if TYPE_CHECKING:
+    from tracereplay.reports.style import Style
+
+ALL_PREMISES = "premises"
+
 
 @click.command(short_help="What a cause means, what proves it, what to do.")
 @click.argument("code", required=False)
 def explain(code: str | None) -> int:
-    """Tell what a cause means, what proves it, what it is confused with and what to do. Without CODE: list them."""
+    """Explain CODE: a cause (what it means, what proves it, what it is confused with, what to do) or a premise of a
+    verdict `proved`. `premises` lists the premises; without CODE the causes are listed."""
     from tracereplay.model.explain import EXPLANATIONS  # noqa: PLC0415
-    from tracereplay.reports.explain_text import render_cause, render_causes  # noqa: PLC0415
+    from tracereplay.model.premises import PREMISES  # noqa: PLC0415
+    from tracereplay.reports.explain_text import render_causes, render_premises  # noqa: PLC0415
 
     style = style_for(None)
     if code is None:
-        write_report(render_causes(EXPLANATIONS, style), None)
-        return 0
-    if code not in EXPLANATIONS:
-        near = difflib.get_close_matches(code, EXPLANATIONS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "`tracereplay explain` lists them"
-        raise UsageError(f"no cause {code!r}; {hint}")
+        text = render_causes(EXPLANATIONS, style)
+    elif code == ALL_PREMISES:
+        text = render_premises(style)
+    elif code in EXPLANATIONS:
+        text = _cause(code, style)
+    elif code in PREMISES:
+        text = _premise(code, style)
+    else:
+        near = difflib.get_close_matches(code, [*EXPLANATIONS, *PREMISES, ALL_PREMISES], n=1)
+        hint = f"did you mean {near[0]}?" if near else "`tracereplay explain` lists the causes"
+        raise UsageError(f"no cause or premise {code!r}; {hint}")
+    write_report(text, None)
+    return 0
+
+
+def _cause(code: str, style: Style) -> str:
     from tracereplay.culprits.table import BY_CODE  # noqa: PLC0415
+    from tracereplay.reports.explain_text import render_cause  # noqa: PLC0415
 
     cause = BY_CODE[code]
-    write_report(render_cause(code, cause.words, style, ceiling=cause.ceiling, needs=cause.needs), None)
-    return 0
+    return render_cause(code, cause.words, style, ceiling=cause.ceiling, needs=cause.needs, premises=cause.premises)
+
+
+def _premise(code: str, style: Style) -> str:
+    from tracereplay.culprits.table import CAUSES  # noqa: PLC0415
+    from tracereplay.model.premises import PREMISES  # noqa: PLC0415
+    from tracereplay.reports.explain_text import render_premise  # noqa: PLC0415
+
+    causes = [cause.code for cause in CAUSES if code in cause.premises]
+    return render_premise(PREMISES[code], style, causes=causes)

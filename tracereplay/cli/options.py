@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracereplay.errors import UsageError
+from tracereplay.errors import InputError, UsageError
 from tracereplay.units import utf8
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ def input_options(required: bool) -> Decorator:
             help="Zones, blocks and CMA areas: a snapshot folder, or written by hand.",
         ),
         click.option("--kernel-log", metavar="FILE", help="The kernel log (dmesg) of the same boot."),
+        click.option(
+            "--page-size",
+            "page_size_bytes",
+            metavar="BYTES",
+            type=click.IntRange(4096, 1 << 20),
+            help="Of the kernel log's machine, where the log does not tell it (getconf PAGESIZE).",
+        ),
         click.option(
             "--page-owner",
             metavar="FILE",
@@ -113,6 +120,7 @@ def open_session(
     *,
     layout: str | None,
     kernel_log: str | None,
+    page_size_bytes: int | None,
     page_owner: tuple[str, ...],
     page_pinner: str | None,
     same_machine: bool,
@@ -141,6 +149,8 @@ def open_session(
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
 
+    if kpageflags is None and len(inputs) == 1:
+        kpageflags, kpagecount = copies_beside(inputs[0], kpagecount, quiet)
     if not quiet and not kernels_are_compiled():
         click.echo("tracereplay: first run: compiling its loops, once; this takes some 20 seconds", err=True)
     progress = None if quiet or no_progress else Progress(sys.stderr)
@@ -148,6 +158,7 @@ def open_session(
         yield tracereplay.open(
             list(inputs),
             **sides,
+            page_size_bytes=page_size_bytes,
             kpageflags=kpageflags,
             kpagecount=kpagecount,
             same_machine=same_machine,
@@ -157,6 +168,20 @@ def open_session(
     finally:
         if progress is not None:
             progress.close()
+
+
+def copies_beside(trace: str, kpagecount: str | None, quiet: bool) -> tuple[str | None, str | None]:
+    """kpageflags.before* beside the trace, and the kpagecount of the same name; damaged ones, which nobody named, are
+    left out with a note."""
+    from tracereplay.session import find_copies  # noqa: PLC0415
+
+    try:
+        flags, counts = find_copies(trace)
+    except InputError as error:
+        if not quiet:
+            click.echo(f"tracereplay: not used: {error}", err=True)
+        return None, kpagecount
+    return (None if flags is None else str(flags)), kpagecount or (None if counts is None else str(counts))
 
 
 def command_line() -> list[str]:

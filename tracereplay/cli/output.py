@@ -13,7 +13,7 @@ import click
 from tracereplay.errors import UsageError
 from tracereplay.reports.style import Style
 
-PLAIN_WIDTH = 100  # where nobody says how wide the paper is
+PLAIN_WIDTH = 100  # where the width of the output is not known
 MAX_WIDTH = 120  # longer lines are hard to read
 
 

@@ -6,7 +6,7 @@ References are in none of them, so a pin of a mapped page shows nowhere. Flags s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tracereplay.culprits import evidence
@@ -19,7 +19,15 @@ from tracereplay.units import format_pfn
 # Buffers of a block device, file system metadata: fs/buffer.c, 4.19 to 7.2.
 GETBLK = ("__getblk_gfp", "__getblk_slow", "bdev_getblk", "grow_dev_page", "grow_dev_folio", "__bread_gfp")
 SECRETMEM = ("secretmem_fault",)
+RING_BUFFER_FUNCTIONS = ("__rb_allocate_pages", "__ring_buffer_alloc", "__ring_buffer_alloc_range")
+TRACER = "the tracer's own ring buffer"
 ON_LISTS = frozenset({KPF.LRU, KPF.ANON, KPF.MMAP})
+
+
+def in_ring_buffer(frames: Sequence[object] | None) -> bool:
+    """Whether a stack is of the allocation of the trace buffer itself (kernel/trace/ring_buffer.c)."""
+    names = (str(frame).split("+", 1)[0] for frame in frames or ())
+    return any(name.startswith("ring_buffer_") or name in RING_BUFFER_FUNCTIONS for name in names)
 
 
 def allocated_in(owner: Mapping[str, Any] | None, *functions: Collection[str]) -> str | None:
@@ -53,16 +61,16 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
     """KPF_HUGE."""
     if KPF.HUGE not in _listed(suspect).flags:
         return []
-    return [Finding("suggested", evidence=_rows(suspect, "a huge page of hugetlbfs"))]
+    return [Finding(shown=False, evidence=_rows(suspect, "a huge page of hugetlbfs"))]
 
 
 def offline_or_hwpoison(suspect: Suspect) -> list[Finding]:
     """KPF_OFFLINE, or KPF_HWPOISON in a CMA area: an offline passes over poisoned pages (has_unmovable_pages())."""
     flags = _listed(suspect).flags
     if KPF.OFFLINE in flags:
-        return [Finding("suggested", evidence=_rows(suspect, "logically offline (balloon, virtio-mem)"))]
+        return [Finding(shown=False, evidence=_rows(suspect, "logically offline (balloon, virtio-mem)"))]
     if KPF.HWPOISON in flags and suspect.in_cma:
-        return [Finding("suggested", evidence=_rows(suspect, "poisoned by a memory error"))]
+        return [Finding(shown=False, evidence=_rows(suspect, "poisoned by a memory error"))]
     return []
 
 
@@ -70,7 +78,7 @@ def secretmem(suspect: Suspect) -> list[Finding]:
     """Allocated by a fault on secret memory."""
     if allocated_in(suspect.owner, SECRETMEM) is None:
         return []
-    return [Finding("suggested", evidence=_rows(suspect, "secret memory"))]
+    return [Finding(shown=False, evidence=_rows(suspect, "secret memory"))]
 
 
 def unmovable_allocation(suspect: Suspect) -> list[Finding]:
@@ -84,11 +92,19 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
         return []
     if flags & {KPF.SLAB, KPF.PGTABLE}:
         kind = "slab" if KPF.SLAB in flags else "a page table"
-        return [Finding("proved", evidence=_rows(suspect, f"{kind}, which is not migrated"))]
+        return [Finding(shown=True, evidence=_rows(suspect, f"{kind}, which is not migrated"))]
     if KPF.RESERVED in flags:
-        return [Finding("suggested", evidence=_rows(suspect, "reserved: taken at boot, or no memory"))]
+        return [Finding(shown=False, evidence=_rows(suspect, "reserved: taken at boot, or no memory"))]
     if is_unmovable(suspect.owner):
-        return [Finding("suggested", evidence=_rows(suspect, "on no list of movable pages"))]
+        tracer = in_ring_buffer((suspect.owner or {}).get("stack"))
+        return [
+            Finding(
+                shown=False,
+                holder_name=TRACER if tracer else None,
+                mechanism="ring_buffer" if tracer else None,
+                evidence=_rows(suspect, "on no list of movable pages"),
+            )
+        ]
     return []
 
 
@@ -96,7 +112,7 @@ def writeback(suspect: Suspect) -> list[Finding]:
     """KPF_WRITEBACK."""
     if KPF.WRITEBACK not in _listed(suspect).flags:
         return []
-    return [Finding("suggested", evidence=_rows(suspect, "under writeback at that moment"))]
+    return [Finding(shown=False, evidence=_rows(suspect, "under writeback at that moment"))]
 
 
 def locked_folio(suspect: Suspect) -> list[Finding]:
@@ -104,7 +120,7 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
     flags = _listed(suspect).flags
     if KPF.LOCKED not in flags or flags & {KPF.UPTODATE, KPF.ANON}:
         return []
-    return [Finding("suggested", evidence=_rows(suspect, "locked for a read that had not ended"))]
+    return [Finding(shown=False, evidence=_rows(suspect, "locked for a read that had not ended"))]
 
 
 def buffer_head(suspect: Suspect) -> list[Finding]:
@@ -123,7 +139,7 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
             holder_name="a block device (file system metadata)",
             candidates=("no_migration_handler",),
             evidence=_rows(suspect, "buffers of a block device"),
@@ -140,8 +156,8 @@ def extra_reference(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
-            candidates=("pin_short", "pin_longterm", "lru_batch"),
+            shown=False,
+            candidates=("task_reference", "pin_short", "pin_longterm", "lru_batch"),
             evidence=_rows(suspect, "anonymous and mapped nowhere, yet not free"),
         )
     ]

@@ -10,20 +10,25 @@ import numpy.typing as npt
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.find import blocking_key, tested_spans
+from tracereplay.attempts.meetings import Meetings
 from tracereplay.culprits.attempt_causes import attempt_cause
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.fit import find_fit, pages_within
 from tracereplay.culprits.listed import listed_suspects
-from tracereplay.culprits.map_runs import attempt_map, count_pages, strip_of
+from tracereplay.culprits.map_runs import attempt_map, count_pages, pages_in, spans_in, strip_of
+from tracereplay.culprits.not_shown import not_shown
 from tracereplay.culprits.rows import Row, blocked_tries, merge, waits_for
+from tracereplay.culprits.secretmem import name_secret_files
 from tracereplay.culprits.suspect import Run, Suspect, logged_suspects, suspects_of
-from tracereplay.culprits.table import RANK, Cause, decide
-from tracereplay.model.result import Attempt, Culprit, Effect
+from tracereplay.culprits.table import RANK, Cause, Obstacle, decide
+from tracereplay.layout.spans import without
+from tracereplay.model.result import Attempt, Culprit, Effect, Hole
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.pictures import Picture
-from tracereplay.replay.state import Reason
+from tracereplay.replay.state import Reason, State
 from tracereplay.units import NS_PER_S
 
-CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb")
+CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb", "secretmem")
 UNEXPLAINED_WAIT_NS = NS_PER_S
 
 
@@ -37,34 +42,60 @@ def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draf
     attempts = []
     for number, draft in enumerate(drafts):
         met = suspects.get(number, [])
-        met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met}), *listed_suspects(run, draft)]
-        rows = [row for suspect in met for row in _rows(draft, suspect)]
+        pictures = engine.pictures.taken.get(blocking_key(number))
+        met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met})]
+        met += listed_suspects(run, draft, met, pictures[-1] if pictures else None)
+        _find_rivals(met)
+        name_secret_files(met)
+        meetings = Meetings(events, draft)
+        rows = [row for suspect in met for row in _rows(meetings, suspect)]
         _name_waits(draft, rows)
         attempt = _attempt(run, draft, input_id, merge(draft.id, rows))
         _decide_cause(attempt, draft, events, failed)
-        pictures = engine.pictures.taken.get(blocking_key(number))
         if pictures:
-            _draw(attempt, draft, pictures, run.layout.pageblock_pages)
+            _draw(attempt, draft, pictures, run.layout.pageblock_pages, run.has_trace and run.snapshot is not None)
+        if draft.asked and pictures:
+            attempt.not_shown = not_shown(run, events)
+            attempt.uncounted = engine.uncounted.get(blocking_key(number)) if run.has_page_ref else None
+            _answer(attempt, draft, pictures[-1])
         attempts.append(attempt)
     return attempts
 
 
-def _draw(attempt: Attempt, draft: Draft, pictures: Sequence[Picture], pageblock_pages: int | None) -> None:
-    """The map of each pictured try, and what became of the pages of the last."""
+def _find_rivals(suspects: Sequence[Suspect]) -> None:
+    """Of pages that look locked in the same wait the task sleeps on one: folio_lock() takes them one by one."""
+    locked = [one for one in suspects if one.awaited and one.reasons & Reason.LOCKED]
+    for one in locked:
+        one.locked_rivals = any(
+            other is not one and other.first_ns <= one.last_ns and one.first_ns <= other.last_ns for other in locked
+        )
+
+
+def _draw(
+    attempt: Attempt, draft: Draft, pictures: Sequence[Picture], pageblock_pages: int | None, seeded: bool
+) -> None:
+    """The map of each pictured try, and what became of the pages of the last.
+
+    seeded -- a copy of kpageflags tells of pages without events.
+    """
     strips = [(picture.number, strip_of(picture)) for picture in pictures]
     number, strip = strips[-1]
     last = draft.tries[number] if draft.tries else None
-    attempt.pages = count_pages(strip, draft.spans if last is None else tested_spans(draft, last))
+    spans = draft.spans if last is None else tested_spans(draft, last)
+    attempt.pages = count_pages(strip, spans)
+    if seeded:
+        attempt.pages.from_snapshot = pages_in(pictures[-1], spans, State.SEEDED_FREE, State.SEEDED_USED)
     attempt.map = attempt_map(strips, attempt.tries, attempt.culprits, pageblock_pages)
 
 
-def _rows(draft: Draft, suspect: Suspect) -> list[Row]:
+def _rows(meetings: Meetings, suspect: Suspect) -> list[Row]:
     rows = []
+    draft = meetings.draft
     for cause, finding in decide(suspect):
         effect = _effect(draft, suspect, cause, finding)
         if effect is None:
             continue
-        tries = blocked_tries(draft, suspect, finding) if effect == "blocked" else ()
+        tries = blocked_tries(meetings, suspect, finding) if effect == "blocked" else ()
         waits = waits_for(draft, suspect) if effect == "delayed" else ()
         rows.append(Row(suspect, cause, finding, effect, tries, waits))
     return rows
@@ -75,8 +106,10 @@ def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> E
     reached = (
         suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED | Reason.LOGGED))
     )
-    if suspect.listed is not None:
+    if draft.asked or (suspect.logged is not None and not reached):  # asked for, or listed and not met
         return "would_block"
+    if suspect.listed is not None and not suspect.named:
+        return "would_block" if cause.obstacle == Obstacle.NATURE else None
     if suspect.awaited:
         return "delayed" if reached else "would_block"
     if reached:
@@ -104,21 +137,38 @@ def _attempt(run: Run, draft: Draft, input_id: str, culprits: list[Culprit]) -> 
     return Attempt(
         id=draft.id,
         input_id=input_id,
+        parent_id=draft.parent_id,
         operation=draft.operation,
         area=draft.area,
         task=run.task(draft.tid),
-        start_ns=draft.start_ns,
-        end_ns=draft.end_ns,
+        start_ns=None if draft.timeless else draft.start_ns,
+        end_ns=None if draft.timeless else draft.end_ns,
+        wall_clock=draft.wall_clock,
+        log_line=draft.log_line,
         request=draft.request,
         outcome=draft.outcome,
         outcome_basis=draft.basis,
         errno=draft.errno,
+        candidates=list(draft.candidates),
+        bitmap=draft.bitmap,
+        capture_next=[] if culprits and all(c.verdict == "proved" for c in culprits) else list(draft.capture_next),
         tries=draft.tries,
         phases_ns=draft.phases,
         waits=draft.waits,
         culprits=culprits,
         inventory=draft.asked,
     )
+
+
+def _answer(attempt: Attempt, draft: Draft, picture: Picture) -> None:
+    """What an inventory says beyond its culprits."""
+    attempt.holes = [Hole(start_pfn=start, pages=end - start) for start, end in draft.holes]
+    free = spans_in(picture, State.BUDDY, State.PCP, State.SEEDED_FREE)
+    draft.given_out = without(draft.given_out, free)
+    if draft.operation == "cma_alloc":
+        attempt.given_out = pages_within(draft.given_out, draft.spans)
+    if draft.wanted is not None:
+        attempt.fit = find_fit(draft.wanted, strip_of(picture), draft, attempt.culprits)
 
 
 def _decide_cause(attempt: Attempt, draft: Draft, events: AttemptEvents, failed: npt.NDArray[np.void]) -> None:
@@ -145,6 +195,7 @@ def _primary(attempt: Attempt) -> Culprit | None:
     """The culprit the kernel met first: the one it named in the last failing try, else the lowest that blocked."""
     blocking = [culprit for culprit in attempt.culprits if culprit.effect in ("blocked", "delayed")]
     named = next((t.first_blocking_pfn for t in reversed(attempt.tries) if t.first_blocking_pfn is not None), None)
-    holding = [c for c in blocking if named is not None and c.start_pfn <= named < c.start_pfn + c.pages]
+    starts = [(c, c.start_pfn or 0) for c in blocking]
+    holding = [c for c, start in starts if named is not None and start <= named < start + c.pages]
     chosen = holding or blocking
-    return max(chosen, key=lambda c: (c.effect == "blocked", RANK[c.verdict], -c.start_pfn), default=None)
+    return max(chosen, key=lambda c: (c.effect == "blocked", RANK[c.verdict], -(c.start_pfn or 0)), default=None)

@@ -2,64 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from operator import itemgetter
+
+from tracereplay.attempts.draft import Moment
+from tracereplay.culprits.exits import EXIT_EVENT
 from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.model.result import Evidence
-from tracereplay.replay.state import Mark, Reason
+from tracereplay.replay.state import Mark, Reason, RefEnd, RefKind
 from tracereplay.schema import Op
 from tracereplay.units import format_pfn
 
 OP_EVENTS = {
+    Op.ALLOC: "mm_page_alloc",
+    Op.FREE: "mm_page_free",
+    Op.PCP_DRAIN: "mm_page_pcpu_drain",
+    Op.BUDDY_TAKE: "mm_page_alloc_zone_locked",
     Op.REF_SET: "page_ref_set",
     Op.REF_MOD: "page_ref_mod",
     Op.REF_MOD_AND_TEST: "page_ref_mod_and_test",
     Op.REF_MOD_AND_RETURN: "page_ref_mod_and_return",
     Op.REF_MOD_UNLESS: "page_ref_mod_unless",
+    Op.REF_FREEZE: "page_ref_freeze",
     Op.REF_UNFREEZE: "page_ref_unfreeze",
 }
+ENDINGS = {
+    RefEnd.PUT: "given back",
+    RefEnd.LIFE: "ended with the page, which was freed, moved or allocated anew",
+    RefEnd.MAPPING: "became a mapping of the page",
+    RefEnd.COUNT: "had ended unseen: the count leaves no room for it",
+}
+UNMAPPED = -1  # _mapcount of a page that no task maps
 
 
-def by_attempt(suspect: Suspect, event: str, text: str) -> Evidence:
-    """What the attempt's own task did or met, at the last look."""
-    return Evidence(event=event, time_ns=suspect.last_ns, tid=suspect.draft.tid, cpu=None, text=text)
+def state_of(text: str) -> Evidence:
+    """What the events up to the failing test add up to: no event of its own, so it has no time."""
+    return Evidence(event="page_ref", time_ns=None, tid=None, cpu=None, text=text)
 
 
 def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
-    """The reference was taken, and whether it was given back."""
-    event = OP_EVENTS.get(Op(ref.op), "page_ref")
+    """The reference was taken, and how it ended."""
+    pfn = format_pfn(suspect.pfn)
     rows = [
         Evidence(
-            event=event,
+            event=OP_EVENTS[Op(ref.op)],
             time_ns=ref.ns,
             tid=ref.tid,
             cpu=ref.cpu,
-            text=f"pfn {format_pfn(suspect.pfn)}: +{ref.val} taken and not given back before the test",
+            text=f"pfn {pfn}: +{ref.val} taken and not given back before the test",
             stack_id=suspect.run.stack_id_of(ref.ns, ref.cpu, ref.tid),
         )
     ]
-    if ref.close_ns is not None:
-        how = "ended with the page's life" if ref.close_tid is None else "given back"
+    event = OP_EVENTS.get(Op(ref.close_op))
+    if ref.close_ns is not None and event is not None:
         rows.append(
             Evidence(
-                event="page_ref_mod_and_test",
+                event=event,
                 time_ns=ref.close_ns,
                 tid=ref.close_tid,
-                cpu=None,
-                text=f"pfn {format_pfn(suspect.pfn)}: -{ref.val} {how}",
+                cpu=ref.close_cpu,
+                text=f"pfn {pfn}: the reference of {ref.val} {ENDINGS.get(ref.end, 'ended')}",
             )
         )
     return rows
 
 
+def exited(suspect: Suspect, refs: Iterable[Ref]) -> list[Evidence]:
+    """Takers that had exited by the test: their references outlive them."""
+    rows = []
+    for tid, since_ns in {ref.tid: ref.ns for ref in refs}.items():
+        exit_ = suspect.run.exit_of(tid, since_ns, suspect.last_ns)
+        if exit_ is not None:
+            text = "the task that took the reference exited; the reference outlived it"
+            rows.append(Evidence(event=EXIT_EVENT, time_ns=exit_.ns, tid=tid, cpu=exit_.cpu, text=text))
+    return rows
+
+
 def counted(suspect: Suspect) -> Evidence:
     """Its count at the failing test."""
-    return by_attempt(
-        suspect,
-        "page_ref",
-        (
-            f"pfn {format_pfn(suspect.pfn)} at the test: count={suspect.count} mapcount={suspect.mapcount} "
-            f"flags={'|'.join(sorted(suspect.flags)) or 'none'}; {suspect.excess} more than expected, "
-            f"{suspect.own} of the count held by the isolating task"
-        ),
+    unmapped = suspect.mapcount == UNMAPPED and suspect.order == 0
+    return state_of(
+        f"pfn {format_pfn(suspect.pfn)} at the test: count={suspect.count} mapcount={suspect.mapcount} "
+        f"flags={'|'.join(sorted(suspect.flags)) or 'none'}; {suspect.excess} more than expected, "
+        f"{suspect.own} of the count held by the isolating task"
+        + ("; no task maps the page any more" if unmapped and suspect.marks & Mark.ANON else "")
     )
 
 
@@ -80,30 +106,71 @@ def allocated(suspect: Suspect) -> list[Evidence]:
 
 def tried(suspect: Suspect) -> list[Evidence]:
     """What the isolating task did with it, and what the kernel named."""
-    rows = []
-    if suspect.reasons & Reason.NAMED and suspect.draft.log_pfn != suspect.pfn and not suspect.awaited:
-        rows.append(
-            by_attempt(
-                suspect,
-                "test_pages_isolated",
-                f"fin_pfn={format_pfn(suspect.pfn)}: the first page of the range that is not free",
-            )
-        )
+    rows = _named_by_test(suspect)
     if suspect.marks & Mark.TOUCHED:
-        rows.append(
-            by_attempt(
-                suspect, "page_ref_mod_unless", "the isolating task took it up; it was neither migrated nor freed"
-            )
-        )
+        rows.append(state_of(f"pfn {format_pfn(suspect.pfn)}: isolated or tried by the attempt, not migrated or freed"))
+        rows += _isolated(suspect)
     if suspect.marks & Mark.RESTORED:
         rows.append(
-            by_attempt(
-                suspect,
-                "remove_migration_pte",
-                "its migration entry became a mapping of the same pfn again: migration failed",
+            Evidence(
+                event="remove_migration_pte",
+                time_ns=None,
+                tid=suspect.draft.tid,
+                cpu=None,
+                text="its migration entry became a mapping of the same pfn again: migration failed",
             )
         )
     return rows
+
+
+def _named_by_test(suspect: Suspect) -> list[Evidence]:
+    """The last test of the range that failed on this page."""
+    if not suspect.reasons & Reason.NAMED or suspect.draft.log_pfn == suspect.pfn or suspect.awaited:
+        return []
+    pfns = range(suspect.pfn, suspect.pfn + suspect.pages)
+    tests = [(pfn, moment) for pfn, moment in suspect.draft.failed_tests.items() if pfn in pfns]
+    pfn, moment = max(tests, key=itemgetter(1), default=(suspect.pfn, None))
+    return [
+        Evidence(
+            event="test_pages_isolated",
+            time_ns=moment.ns if moment else None,
+            tid=suspect.draft.tid,
+            cpu=moment.cpu if moment else None,
+            text=f"fin_pfn={format_pfn(pfn)}: the first page of the range that is not free",
+        )
+    ]
+
+
+def _isolated(suspect: Suspect) -> list[Evidence]:
+    """The reference that the attempt's task took last to isolate it, where it was open at the test."""
+    draft = suspect.draft
+    own = [ref for ref in suspect.refs if ref.kind == RefKind.ISOLATION and ref.tid == draft.tid]
+    last = max((ref for ref in own if draft.covers(ref.ns)), key=lambda ref: ref.ns, default=None)
+    if last is None:
+        return []
+    text = f"pfn {format_pfn(suspect.pfn)}: +{last.val} taken by the attempt to isolate it"
+    return [Evidence(event=OP_EVENTS[Op(last.op)], time_ns=last.ns, tid=last.tid, cpu=last.cpu, text=text)]
+
+
+def slept_for_writeback(suspect: Suspect) -> Evidence:
+    """The event of the attempt's task that names the folio for which it sleeps."""
+    moment = _writeback_sleep(suspect)
+    return Evidence(
+        event=moment.event if moment else "folio_wait_writeback",
+        time_ns=moment.ns if moment else None,
+        tid=suspect.draft.tid,
+        cpu=moment.cpu if moment else None,
+        text=f"the attempt's task sleeps for this part of the file, pfn {format_pfn(suspect.pfn)}",
+    )
+
+
+def _writeback_sleep(suspect: Suspect) -> Moment | None:
+    file = suspect.file
+    if file is None or file.ino is None or file.index is None:
+        return None
+    folios = ((file.ino, file.index + page) for page in range(suspect.pages))
+    found = (suspect.draft.writeback_sleeps.get(folio) for folio in folios)
+    return next((moment for moment in found if moment is not None), None)
 
 
 def recorded(suspect: Suspect) -> list[Evidence]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tracereplay.culprits import evidence
-from tracereplay.culprits.finding import Finding, weaker
+from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.secretmem import looks_secret
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.model.result import Evidence
 from tracereplay.replay.state import Mark, Reason
@@ -21,12 +22,9 @@ def _file_name(suspect: Suspect) -> str | None:
 
 
 def _flag_evidence(suspect: Suspect, flag: str) -> Evidence:
-    return Evidence(
-        event="page_ref",
-        time_ns=suspect.last_ns,
-        tid=None,
-        cpu=None,
-        text=f"pfn {format_pfn(suspect.pfn)} flags={'|'.join(sorted(suspect.flags))}: {flag}, no event on it since",
+    """The flags of its last event: no event has changed them up to the test, or to the middle of the wait."""
+    return evidence.state_of(
+        f"pfn {format_pfn(suspect.pfn)} flags={'|'.join(sorted(suspect.flags))}: {flag}, no event on it since"
     )
 
 
@@ -34,26 +32,22 @@ def writeback(suspect: Suspect) -> list[Finding]:
     """PG_writeback at the test or in the middle of the wait; or the folio that folio_wait_writeback named."""
     named = suspect.awaited and suspect.named
     if suspect.reasons & Reason.LOGGED and "writeback" in suspect.flags:
-        return [Finding("suggested", candidates=("extra_reference",), evidence=evidence.logged(suspect))]
+        return [Finding(shown=False, candidates=("extra_reference",), evidence=evidence.logged(suspect))]
     if not suspect.reasons & Reason.WRITEBACK and not named:
         return []
-    weakened = suspect.hiding()
-    sure = named or (suspect.awaited and bool(suspect.reasons & Reason.WRITEBACK))
+    # The end of writeback has an event of its own since 5.10 (folio_end_writeback() takes a reference meanwhile): only
+    # a later event that still has the flag shows that the page was under writeback all the time.
+    still = bool(suspect.reasons & Reason.WRITEBACK) and "writeback" in suspect.post_flags
+    sure = named or (suspect.awaited and still)
     rows = [_flag_evidence(suspect, "under writeback")] if suspect.reasons & Reason.WRITEBACK else []
     if named:
-        rows.append(
-            evidence.by_attempt(
-                suspect,
-                "folio_wait_writeback",
-                f"the attempt's task sleeps for this part of the file, pfn {format_pfn(suspect.pfn)}",
-            )
-        )
+        rows.append(evidence.slept_for_writeback(suspect))
     return [
         Finding(
-            weaker("proved", weakened) if sure else "suggested",
+            shown=sure,
+            since_ns=suspect.draft.start_ns,
             holder_name=_file_name(suspect),
             released_ns=suspect.written_ns if suspect.written_ns is not None else suspect.end_ns,
-            weakened_by=weakened,
             evidence=[*evidence.allocated(suspect), *rows],
         )
     ]
@@ -62,14 +56,13 @@ def writeback(suspect: Suspect) -> list[Finding]:
 def locked_folio(suspect: Suspect) -> list[Finding]:
     """Locked and not up to date: a read that has not ended. Nothing names the folio a task sleeps on."""
     if suspect.reasons & Reason.LOCKED:
-        weakened = suspect.hiding(suspect.alloc_ns)
-        waited = suspect.awaited and suspect.touched
         return [
             Finding(
-                weaker("proved", weakened) if waited else "suggested",
+                shown=suspect.awaited and suspect.touched,
+                since_ns=suspect.since_alloc_ns,
+                doubt=suspect.locked_rivals,
                 holder_name=_file_name(suspect),
                 held_since_ns=suspect.alloc_ns,
-                weakened_by=weakened,
                 released_ns=suspect.unlock_ns if suspect.unlock_ns is not None else suspect.end_ns,
                 evidence=[
                     *evidence.allocated(suspect),
@@ -79,15 +72,18 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
             )
         ]
     # Without page_ref events: a file page of the last batch isolated before a sleep that was not for writeback.
+    # Nobody waits for secret memory: it is never read from a disk.
+    if looks_secret(suspect):
+        return []
     if not suspect.awaited or suspect.named or not suspect.marks & Mark.FILE or not suspect.reasons & Reason.VISITED:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
+            since_ns=suspect.draft.start_ns,
             holder_name=_file_name(suspect),
             candidates=("writeback", "extra_reference"),
             released_ns=suspect.end_ns,
-            weakened_by=suspect.hiding(),
             evidence=evidence.allocated(suspect),
         )
     ]
@@ -101,11 +97,11 @@ def unsplittable_folio(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
+            since_ns=suspect.draft.start_ns,
             holder_name=_file_name(suspect),
             candidates=("extra_reference",),
             released_ns=suspect.end_ns,
-            weakened_by=suspect.hiding(),
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],
         )
     ]
@@ -115,6 +111,8 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
     """A block device's page, or one with private data, that was tried and stayed without extra references."""
     if suspect.awaited or not suspect.marks & Mark.FILE:
         return _dumped_buffers(suspect)
+    if suspect.draft.asked:
+        return _untried_buffers(suspect)
     counted = bool(suspect.marks & Mark.COUNTED)
     if counted:
         # The count is as expected: cache and private data. Locked pages have a better explanation.
@@ -124,22 +122,42 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
             return []
     elif not suspect.on_block_device or not suspect.reasons & (Reason.VISITED | Reason.NAMED):
         return []
-    weakened = suspect.hiding(suspect.alloc_ns)
-    sure = counted and suspect.on_block_device and not suspect.marks & Mark.CONFLICT
+    sure = counted and suspect.on_block_device
     return [
         Finding(
-            weaker("proved", weakened) if sure else "suggested",
+            shown=sure,
+            since_ns=suspect.since_alloc_ns,
+            doubt=counted and max(suspect.excess, suspect.excess_at_test) > 0,
             holder_name=_file_name(suspect),
             candidates=() if sure else ("extra_reference", "no_migration_handler"),
             held_since_ns=suspect.alloc_ns,
             released_ns=suspect.end_ns,
-            weakened_by=weakened,
             evidence=[
                 *evidence.allocated(suspect),
                 *([evidence.counted(suspect)] if counted else []),
                 *evidence.tried(suspect),
                 *evidence.logged(suspect),
             ],
+        )
+    ]
+
+
+def _untried_buffers(suspect: Suspect) -> list[Finding]:
+    """Nobody tried it: a block device's page with buffers. Of an unknown file: as `at_rest.buffer_head` tells them."""
+    counted = bool(suspect.marks & Mark.COUNTED)
+    partly_read = counted and not suspect.flags & {"uptodate", "locked", "writeback"}
+    if counted and "private" not in suspect.flags:
+        return []
+    if not suspect.on_block_device and (suspect.file_known or not partly_read):
+        return []
+    return [
+        Finding(
+            shown=False,
+            holder_name=_file_name(suspect) or "a block device (file system metadata)",
+            candidates=("no_migration_handler",),
+            held_since_ns=suspect.alloc_ns,
+            released_ns=suspect.end_ns,
+            evidence=[*evidence.allocated(suspect), *([evidence.counted(suspect)] if counted else [])],
         )
     ]
 
@@ -151,7 +169,7 @@ def _dumped_buffers(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
             holder_name="a block device (file system metadata)",
             candidates=("extra_reference",),
             released_ns=suspect.end_ns,
@@ -171,11 +189,11 @@ def no_migration_handler(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
+            since_ns=suspect.draft.start_ns,
             holder_name=str(row["aops"]),
             candidates=("buffer_head", "extra_reference"),
             released_ns=suspect.end_ns,
-            weakened_by=suspect.hiding(),
             evidence=evidence.logged(suspect),
         )
     ]
@@ -189,11 +207,11 @@ def nofs_skipped(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
+            since_ns=suspect.draft.start_ns,
             holder_name=_file_name(suspect),
             candidates=("extra_reference", "buffer_head"),
             released_ns=suspect.end_ns,
-            weakened_by=suspect.hiding(),
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],
         )
     ]

@@ -1,4 +1,4 @@
-"""Pages that no migration may move: kernel allocations, hugetlb, secretmem, AIO rings, offline and poisoned pages."""
+"""Pages that no migration may move: kernel allocations, hugetlb, AIO rings, offline and poisoned pages."""
 
 from __future__ import annotations
 
@@ -6,35 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from tracereplay.culprits import evidence
-from tracereplay.culprits.finding import Finding, weaker
+from tracereplay.culprits.at_rest import TRACER, in_ring_buffer
+from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Suspect
-from tracereplay.model.result import Allocation
 from tracereplay.replay.state import Mark, PageType, Reason, State
 from tracereplay.schema import Op
 
-RING_BUFFER_FUNCTIONS = ("ring_buffer_resize", "__rb_allocate_pages", "ring_buffer_alloc", "__ring_buffer_alloc")
-TRACER = "the tracer's own ring buffer"
-GFP_MOVABLE = 0x08
+GFP_HIGHMEM = 0x02  # the same bit in every kernel seen (4.19 to 7.3)
 GFP_MOVABLE_NAMES = ("GFP_HIGHUSER_MOVABLE", "__GFP_MOVABLE", "GFP_TRANSHUGE")
 
 
 def is_ring_buffer(row: Mapping[str, Any]) -> bool:
     """Whether page_owner's stack shows the allocation of the trace buffer itself."""
-    return any(str(frame).split("+")[0] in RING_BUFFER_FUNCTIONS for frame in row["owner_stack"] or ())
-
-
-def _owner(suspect: Suspect) -> Allocation | None:
-    row = suspect.dump
-    if row is None or row["owner_tid"] is None:
-        return None
-    return Allocation(
-        tid=row["owner_tid"],
-        pid=row["owner_pid"],
-        comm=row["owner_comm"],
-        gfp=row["owner_gfp"],
-        order=row["owner_order"],
-        time_ns=row["owner_time_ns"],
-    )
+    return in_ring_buffer(row["owner_stack"])
 
 
 def unmovable_allocation(suspect: Suspect) -> list[Finding]:
@@ -47,29 +31,39 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
     owner = suspect.owner
     unmovable = owner is not None and owner["migratetype"] not in (None, "Movable")
     if unmovable and suspect.named and not suspect.in_cma and not suspect.marks & (Mark.FILE | Mark.ANON):
-        return [Finding("suggested", released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
+        tracer = in_ring_buffer(owner["stack"]) if owner is not None else False
+        return [
+            Finding(
+                shown=False,
+                holder_name=TRACER if tracer else None,
+                mechanism="ring_buffer" if tracer else None,
+                released_ns=suspect.end_ns,
+                evidence=evidence.logged(suspect),
+            )
+        ]
     # CMA areas hold no such pages by the allocator's rules: there it would be the model that is wrong.
     if not suspect.reasons & Reason.UNMOVABLE or suspect.in_cma:
         return []
-    weakened = suspect.hiding(suspect.alloc_ns)
     return [
         Finding(
-            weaker("proved", weakened),
+            shown=True,
+            since_ns=suspect.since_alloc_ns,
+            # User memory may be on the LRU whatever it was allocated for (shmem objects of GPU drivers): then it moves.
+            doubt=suspect.draft_isolated or bool(suspect.gfp & GFP_HIGHMEM),
             held_since_ns=suspect.alloc_ns,
             released_ns=suspect.end_ns,
-            weakened_by=weakened,
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect)],
         )
     ]
 
 
 def _dumped(suspect: Suspect, row: Mapping[str, Any]) -> Finding:
-    owner = _owner(suspect)
+    owner = suspect.dumped_owner
     gfp = row["owner_gfp"] or ""
     unmovable = bool(gfp) and not any(name in gfp for name in GFP_MOVABLE_NAMES)
     tracer = is_ring_buffer(row)
     return Finding(
-        "proved" if unmovable else "suggested",
+        shown=unmovable,
         holder_name=TRACER if tracer else None,
         mechanism="ring_buffer" if tracer else None,
         allocated_by=owner,
@@ -94,12 +88,11 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
     users = [ref for ref in suspect.refs if ref.op == Op.REF_UNFREEZE]
     return [
         Finding(
-            "suggested",
+            shown=False,
             holder=suspect.run.task(users[0].tid) if users else None,
-            holder_verdict="suggested" if users else "unknown",
             held_since_ns=users[0].ns if users else None,
             released_ns=suspect.end_ns if not users else users[0].close_ns,
-            allocated_by=_owner(suspect),
+            allocated_by=suspect.dumped_owner,
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
         )
     ]
@@ -109,10 +102,10 @@ def offline_or_hwpoison(suspect: Suspect) -> list[Finding]:
     """The kernel's dump says hwpoison, or a page type offline (balloon, virtio-mem)."""
     row = suspect.dump
     if suspect.page_type == PageType.OFFLINE and not suspect.awaited:
-        return [Finding("suggested", released_ns=suspect.end_ns, evidence=evidence.tried(suspect))]
+        return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.tried(suspect))]
     if row is None or not ("hwpoison" in (row["flags"] or ()) or "offline" in str(row["page_type"] or "")):
         return []
-    return [Finding("suggested", released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
+    return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
 
 
 def _by_aops(suspect: Suspect, *names: str) -> list[Finding]:
@@ -121,42 +114,12 @@ def _by_aops(suspect: Suspect, *names: str) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
             holder=suspect.run.task(suspect.alloc_tid),
-            holder_verdict="suggested" if suspect.alloc_tid is not None else "unknown",
-            allocated_by=_owner(suspect),
+            allocated_by=suspect.dumped_owner,
             holder_name=str(row["aops"]),
             released_ns=suspect.end_ns,
             evidence=evidence.logged(suspect),
-        )
-    ]
-
-
-def secretmem(suspect: Suspect) -> list[Finding]:
-    """a_ops secretmem_aops: its migrate_folio always says -EBUSY. Without a dump: what else looks like it.
-
-    A file page allocated without __GFP_MOVABLE and unevictable, tried and left with no reference too many. (ramfs
-    allocates alike, but its pages migrate.)
-    """
-    dumped = _by_aops(suspect, "secretmem_aops")
-    if dumped or suspect.awaited or not suspect.marks & Mark.FILE or not suspect.marks & Mark.BORN:
-        return dumped
-    tried = suspect.reasons & (Reason.LEFT | Reason.VISITED | Reason.RESTORED)
-    told = "unevictable" in suspect.flags or not suspect.marks & Mark.COUNTED
-    if suspect.gfp & GFP_MOVABLE or not tried or not told or suspect.reasons & Reason.EXCESS:
-        return []
-    if suspect.draft.failed_migrations == 0:
-        return []
-    return [
-        Finding(
-            "suggested",
-            holder=suspect.run.task(suspect.alloc_tid),
-            holder_verdict="suggested",
-            candidates=("no_migration_handler", "extra_reference"),
-            held_since_ns=suspect.alloc_ns,
-            released_ns=suspect.end_ns,
-            weakened_by=suspect.hiding(suspect.alloc_ns),
-            evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
         )
     ]
 
@@ -172,10 +135,10 @@ def percpu_free(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
             candidates=("unknown",),
             released_ns=suspect.end_ns,
-            weakened_by=suspect.hiding(),
+            since_ns=suspect.draft.start_ns,
             evidence=evidence.tried(suspect),
         )
     ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tracereplay.attempts.draft import Draft
 from tracereplay.culprits import at_rest
+from tracereplay.culprits.map_runs import spans_in
 from tracereplay.culprits.suspect import Listed, Run, Suspect, unreplayed
 from tracereplay.layout.spans import Spans
 from tracereplay.replay.kpage_flags import Bools, PageWords, folio_orders, has
+from tracereplay.replay.pictures import Picture
+from tracereplay.replay.state import State
 from tracereplay.schema import KPF
 
 NATURE = (KPF.HUGE, KPF.HWPOISON, KPF.OFFLINE, KPF.SLAB, KPF.PGTABLE, KPF.RESERVED)
@@ -32,21 +36,44 @@ def telling_owner(row: Mapping[str, Any]) -> bool:
     return at_rest.is_unmovable(row) or at_rest.allocated_in(row, at_rest.GETBLK, at_rest.SECRETMEM) is not None
 
 
-def listed_suspects(run: Run, draft: Draft) -> list[Suspect]:
-    """The pages and folios of the attempt's range of which the run's snapshot tells something."""
-    if run.snapshot is None:
+def listed_suspects(run: Run, draft: Draft, known: Sequence[Suspect], picture: Picture | None) -> list[Suspect]:
+    """The pages and folios of the attempt's range of which the run's snapshot tells something.
+
+    A snapshot taken before the trace tells of pages without events only (`picture` shows which, at the last try or the
+    time asked about); where the kernel named one, the suspect in `known` gets what is listed of it.
+    """
+    if run.snapshot is None and not (draft.asked and run.owners):
         return []
-    parts = run.snapshot.of(draft.spans)
+    earlier = run.has_trace
+    spans = draft.spans if not earlier else _without_events(draft, picture)
+    parts = run.snapshot.of(spans) if run.snapshot is not None else []
     found = {suspect.pfn: suspect for part in parts for suspect in _flagged(run, draft, part)}
-    for pfn, row in run.owners.items():
-        inside = any(start <= pfn < end for start, end in draft.spans)
-        if not inside or pfn != row["pfn"] or pfn in found or not telling_owner(row):
+    owners = run.owners.items() if draft.asked else ()
+    for pfn, row in owners:
+        inside = any(start <= pfn < end for start, end in spans)
+        later = earlier and (row["time_ns"] or 0) > draft.start_ns
+        if not inside or later or pfn != row["pfn"] or pfn in found or not telling_owner(row):
             continue
         listed = _said(parts, pfn)
         if not listed.flags & NOT_IN_USE:
             found[pfn] = unreplayed(run, draft, pfn, row["order"], draft.start_ns)
             found[pfn].listed = listed
-    return [suspect for _, suspect in sorted(found.items())]
+    for suspect in found.values():
+        if suspect.listed is not None and earlier:
+            suspect.listed = replace(suspect.listed, earlier=True)
+    for suspect in known:
+        listed_one = found.pop(suspect.pfn, None)
+        if listed_one is not None and not suspect.awaited:
+            suspect.listed = listed_one.listed
+    return [suspect for _, suspect in sorted(found.items())] if draft.outcome != "succeeded" else []
+
+
+def _without_events(draft: Draft, picture: Picture | None) -> Spans:
+    """Pages in use as far as the snapshot says, or not known at all, that no event had named by then."""
+    if picture is None:
+        return ()
+    states = (State.SEEDED_USED, State.UNSEEN) if draft.asked else (State.SEEDED_USED,)
+    return spans_in(picture, *states)
 
 
 def unread_pages(snapshot: PageWords, spans: Spans) -> int:

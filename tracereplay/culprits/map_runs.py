@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.layout.spans import Spans
+from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.model.result import Culprit, MapRun, PageCounts, Try
 from tracereplay.replay.pictures import Picture
 from tracereplay.replay.state import Mark, State
@@ -54,10 +54,26 @@ def strip_of(picture: Picture) -> Strip:
     start, rows = np.concatenate(starts), np.concatenate([runs for _, runs in picture.spans])
     state = np.full(len(rows), HELD, np.uint8)
     free = (rows["state"] == State.BUDDY) | (rows["state"] == State.PCP)
-    state[free] = FREE
+    state[free | (rows["state"] == State.SEEDED_FREE)] = FREE
     state[free & ((rows["marks"] & (Mark.TOUCHED | Mark.FROZEN | Mark.MIGRATION_ENTRY)) != 0)] = MOVED
     state[rows["state"] == State.UNSEEN] = NOT_SEEN
     return _joined(Strip(start, start + rows["pages"], state, np.full(len(rows), NOBODY, np.int32)))
+
+
+def spans_in(picture: Picture, *states: State) -> Spans:
+    """The parts of the picture in these states, as runs of pages."""
+    found: list[tuple[int, int]] = []
+    for start, runs in picture.spans:
+        ends = start + np.cumsum(runs["pages"])
+        chosen = np.isin(runs["state"], states)
+        found += zip((ends - runs["pages"])[chosen].tolist(), ends[chosen].tolist(), strict=True)
+    return merge_spans(found)
+
+
+def pages_in(picture: Picture, spans: Spans, *states: State) -> int:
+    """How many pages of the spans the picture shows in these states."""
+    parts = [(max(low, start), min(high, end)) for low, high in spans_in(picture, *states) for start, end in spans]
+    return sum(end - start for start, end in parts if start < end)
 
 
 def count_pages(strip: Strip, spans: Spans) -> PageCounts:
@@ -110,16 +126,17 @@ def _in_the_way(culprit: Culprit, one: Try | None) -> bool:
     if culprit.effect == "blocked":
         return any(first <= one.index <= last for first, last in culprit.blocked_tries)
     since, until = culprit.held_since_ns, culprit.released_ns
-    return (since is None or since <= one.end_ns) and (until is None or one.start_ns <= until)
+    return (since is None or since <= (one.end_ns or 0)) and (until is None or (one.start_ns or 0) <= until)
 
 
 def _with_culprits(strip: Strip, in_the_way: Sequence[bool], culprits: Sequence[Culprit]) -> Strip:
     """The culprits drawn over the states; where several lie on a page, the one that decided is on top."""
-    places = [place for place, shown in enumerate(in_the_way) if shown]
+    places = [place for place, shown in enumerate(in_the_way) if shown and culprits[place].start_pfn is not None]
     places.sort(key=lambda place: (culprits[place].primary, culprits[place].effect == "blocked"))
     if not places:
         return strip
-    bounds = [strip.within(c.start_pfn, c.start_pfn + c.pages) for c in (culprits[place] for place in places)]
+    spans = [(culprits[place].start_pfn, culprits[place].pages) for place in places]
+    bounds = [strip.within(start, start + pages) for start, pages in spans if start is not None]
     strip = _cut(strip, np.array(bounds, np.int64).ravel())
     for place, (low, high) in zip(places, np.searchsorted(strip.start, bounds).tolist(), strict=True):
         strip.state[low:high], strip.culprit[low:high] = CULPRIT, place

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """A way to take references; longterm -- it pins with FOLL_LONGTERM."""
+    """A way to take references; longterm -- it pins with FOLL_LONGTERM; pins -- it pins (FOLL_PIN)."""
 
     name: str
     functions: tuple[str, ...]
     longterm: bool = False
+    pins: bool = False
 
 
 # First match wins; functions as named in 5.10 to 7.2.
@@ -30,6 +31,7 @@ MECHANISMS = (
     Mechanism("zero-copy send", ("zerocopy_sg_from_iter", "__zerocopy_sg_from_iter", "msg_zerocopy")),
     Mechanism("bio (O_DIRECT)", ("bio_iov_iter_get_pages", "iomap_dio_rw", "blkdev_direct_IO", "dio_refill_pages")),
     Mechanism("futex", ("get_futex_key",)),
+    Mechanism("pin_user_pages", ("pin_user_pages", "pin_user_pages_fast", "pin_user_pages_remote"), pins=True),
 )
 
 

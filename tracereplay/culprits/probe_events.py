@@ -55,6 +55,10 @@ class Refusal(Protocol):
 class ProbeEvents(Protocol):
     """Looks up the probe events behind entries of the page stream."""
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the events of references: where some were lost, a release may be."""
+
     def event_at(self, time_ns: int, tid: int, op: Op) -> ProbeEvent | None:
         """The event that became this entry."""
 

@@ -1,7 +1,7 @@
 """Who holds a page, by kprobes: the references they saw taken, against the count that migration was refused with.
 
 Where migration was refused, the count tells how many references others hold (the excess). If the references of the
-ledger that were open at that moment add up to it, they are all there is, and their takers are proved. If the ledger has
+ledger that were open at that moment add up to it, they are all there is: the page is accounted for. If the ledger has
 less, somebody else holds some; if it has more, a release was not seen, and the takers are candidates.
 """
 
@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracereplay.culprits import evidence
-from tracereplay.culprits.finding import Finding, weaker
+from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.probe_events import ProbeEvent, Refusal
-from tracereplay.culprits.suspect import Ref, Suspect, is_kernel_task
-from tracereplay.model.result import Evidence, Verdict
+from tracereplay.culprits.suspect import Ref, Suspect
+from tracereplay.model.result import Evidence
 from tracereplay.replay.state import Mark, Reason, RefKind
 from tracereplay.schema import Op
+from tracereplay.tasks import is_kernel_task
 from tracereplay.units import format_pfn
 
 GUP_PIN_COUNTING_BIAS = 1024
@@ -27,13 +28,13 @@ MECHANISMS = {"page_cache_pipe_buf_release": "vmsplice", "__bio_release_pages": 
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """The ledger against one count: references that stood in the way, how sure, and how both agree.
+    """The ledger against one count: references that stood in the way, whether they are all of it, and that in words.
 
     refusal -- the refused migration that told the count; None where no count was read.
     """
 
     refs: Sequence[Ref]
-    verdict: Verdict
+    settled: bool
     note: str
     refusal: Refusal | None = None
 
@@ -95,33 +96,33 @@ def _accounts(suspect: Suspect) -> list[_Account]:
 def _account(suspect: Suspect, refusal: Refusal) -> _Account:
     over = excess(suspect, refusal)
     if over <= 0:
-        return _Account((), "unknown", "", refusal)
+        return _Account((), False, "", refusal)
     refs = _open_at(suspect, refusal.event.time_ns, refusal.event.time_ns)
     sure = [ref for ref in refs if ref.kind != RefKind.UNSURE]
     rest = _unexplained(sure, over)
     if rest == 0:
-        unsettled = suspect.marks & (Mark.AMBIGUOUS | Mark.FILE)
+        # Of a page-cache page it is not known for certain how many references are expected.
+        settled = not suspect.marks & Mark.FILE
         note = f"the open references of the ledger are all {over} that the count has beyond the expected ones"
-        return _Account(sure, "suggested" if unsettled else "proved", note, refusal)
+        return _Account(sure, settled, note, refusal)
     if len(sure) < len(refs) and _unexplained(refs, over) == 0:
         note = "an earlier count did not include all of the ledger's references: some may have been replaced"
-        return _Account(refs, "suggested", note, refusal)
+        return _Account(refs, False, note, refusal)
     if rest < 0:
-        return _Account(
-            sure, "suggested", f"the ledger has {-rest} more than the count: a release was not seen", refusal
-        )
+        note = f"the ledger has {-rest} more than the count: a release was not seen"
+        return _Account(sure, False, note, refusal)
     note = f"{rest} of {over} references beyond the expected ones have no taker on record"
-    return _Account(sure, "suggested", note, refusal)
+    return _Account(sure, False, note, refusal)
 
 
 def _uncounted(suspect: Suspect) -> _Account:
     """Its count was not read: CMA and compaction leave held anonymous folios before they try to migrate them."""
     refs = [ref for ref in _open_at(suspect, suspect.first_ns, suspect.last_ns) if ref.kind != RefKind.UNSURE]
     if suspect.reasons & Reason.NAMED:
-        return _Account(refs, "suggested", "the only references on record; no probe read the count at the test")
+        return _Account(refs, False, "the only references on record; no probe read the count at the test")
     # Pins end in functions that are probed; a plain reference may have been put inline, unless its release was seen.
     kept = [ref for ref in refs if ref.op == Op.PROBE_PIN or _release(suspect, ref) is not None]
-    return _Account(kept, "suggested", "held at the test; no probe saw its migration refused")
+    return _Account(kept, False, "held at the test; no probe saw its migration refused")
 
 
 def holders(suspect: Suspect, op: Op) -> list[Finding]:
@@ -129,14 +130,15 @@ def holders(suspect: Suspect, op: Op) -> list[Finding]:
     if suspect.awaited:  # a reference makes migration fail, not wait
         return []
     accounts = _accounts(suspect)
-    accounts.sort(key=lambda account: account.verdict == "proved")
+    accounts.sort(key=lambda account: (account.settled, not _hidden(suspect, account.refs, account)))
     best: dict[int, tuple[_Account, list[Ref]]] = {}  # by task: the surest account, the last of them
     for account in accounts:
         by_task: dict[int, list[Ref]] = {}
         for ref in account.refs:
-            if ref.op == op and not is_kernel_task(ref.tid, suspect.run.comm_of(ref.tid)):
+            if ref.op == op and not is_kernel_task(ref.tid, suspect.run.name_of(ref.tid, ref.ns)):
                 by_task.setdefault(ref.tid, []).append(ref)
         best.update({tid: (account, mine) for tid, mine in by_task.items()})
+    suspect.blamed_refs += tuple(ref for _, mine in best.values() for ref in mine)
     return [_finding(suspect, account, mine) for account, mine in best.values()]
 
 
@@ -147,26 +149,52 @@ def _release(suspect: Suspect, ref: Ref) -> ProbeEvent | None:
     return suspect.run.probes.event_at(ref.close_ns, ref.close_tid, Op.PROBE_PUT)
 
 
+def _until(refs: Sequence[Ref], account: _Account) -> int | None:
+    """Up to when a release must not have been missed: references whose release was seen, until their count was read.
+
+    None: until the last test.
+    """
+    if account.refusal is None or any(ref.close_ns is None for ref in refs):
+        return None
+    return account.refusal.event.time_ns
+
+
+def _hidden(suspect: Suspect, refs: Sequence[Ref], account: _Account) -> bool:
+    """Whether losses may have hidden what changes the account."""
+    since = min((ref.ns for ref in refs), default=suspect.last_ns)
+    return bool(suspect.hiding(since, _kinds(suspect), _until(refs, account)))
+
+
+def _kinds(suspect: Suspect) -> tuple[str, ...]:
+    """The events whose absence says that a reference was still open."""
+    return () if suspect.run.probes is None else suspect.run.probes.kinds
+
+
 def _finding(suspect: Suspect, account: _Account, refs: list[Ref]) -> Finding:
     tid = refs[0].tid
     # Those of the same task that were open at other tests: it held the page by one after the other.
     times = [ref for ref in _open_at(suspect, suspect.first_ns, suspect.last_ns) if ref.tid == tid] or refs
     since = min(ref.ns for ref in (*times, *refs))
     until = [ref.close_ns for ref in (*times, *refs)]
-    weakened = suspect.hiding(min(ref.ns for ref in refs))
     releases = list(dict.fromkeys(one for ref in refs if (one := _release(suspect, ref)) is not None))
     mechanisms = {MECHANISMS[one.function] for one in releases if one.function in MECHANISMS}
     pinned = any(ref.op == Op.PROBE_PIN for ref in refs)
-    verdict = weaker(account.verdict, weakened)
+    taker = suspect.run.task(tid, refs[0].ns)
     return Finding(
-        verdict,
-        holder=suspect.run.task(tid),
-        holder_verdict=verdict,
+        shown=True,
+        since_ns=min(ref.ns for ref in refs),
+        until_ns=_until(refs, account),
+        accounted=account.settled,
+        absent=_kinds(suspect),
+        refs=tuple(refs),
+        holder=taker,
+        holder_shown=True,
+        taken_by=taker,
+        released_by=suspect.releaser(refs),
         mechanism=mechanisms.pop() if len(mechanisms) == 1 else "FOLL_PIN" if pinned else None,
         candidates=("pin_longterm",) if pinned else (),
         held_since_ns=since,
         released_ns=None if None in until else max(ns for ns in until if ns is not None),
-        weakened_by=weakened,
         evidence=[
             *evidence.allocated(suspect),
             *_taken(suspect, refs),
@@ -183,14 +211,16 @@ def unknown_holders(suspect: Suspect) -> list[Finding]:
     refusals = [refusal for refusal in _refusals(suspect) if excess(suspect, refusal) > 0]
     if not refusals:
         return []
-    weakened = suspect.hiding()
     over = excess(suspect, refusals[-1])
     return [
         Finding(
-            "suggested" if suspect.marks & Mark.FILE else "proved",
-            candidates=("pin_short", "pin_longterm", "lru_batch"),
+            shown=not suspect.marks & Mark.FILE,  # of a page-cache page it is not certain how many are expected
+            since_ns=suspect.draft.start_ns,
+            until_ns=refusals[-1].event.time_ns,
+            accounted=True,
+            absent=_kinds(suspect),
+            candidates=("task_reference", "pin_short", "pin_longterm", "lru_batch"),
             released_ns=suspect.clear_ns or suspect.end_ns,
-            weakened_by=weakened,
             evidence=[
                 *evidence.allocated(suspect),
                 *_counted(suspect, refusals[-1], f"none of {over} references beyond the expected ones was seen taken"),

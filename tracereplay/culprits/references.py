@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from tracereplay.culprits import evidence, probed_references
-from tracereplay.culprits.finding import Finding, weaker
+from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.mechanisms import mechanism_of
-from tracereplay.culprits.suspect import Ref, Suspect, is_kernel_task
-from tracereplay.model.result import Verdict
-from tracereplay.replay.state import Mark, Reason, RefKind, State
-from tracereplay.schema import Op
+from tracereplay.culprits.suspect import Ref, Suspect
+from tracereplay.replay.state import NO_EXCESS, Mark, Reason, RefKind, State
+from tracereplay.schema import IrqContext, Op
+from tracereplay.tasks import is_kernel_task
 
 GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
 FRESH_NS = 100_000_000  # LRU batches are drained within this time on a busy CPU
 GFP_MOVABLE = 0x08
+REFERENCE_CAUSES = ("task_reference", "pin_short", "pin_longterm", "lru_batch")
 
 
 def takers(suspect: Suspect) -> list[Ref]:
-    """References by user tasks that can be the excess, pins first, then the youngest."""
+    """References that can be the excess, of tasks that are not known to be the kernel's: pins first, then youngest.
+
+    Left out are references taken while the page had an excess already, and those taken after the attempt came to it:
+    they explain nothing.
+    """
     return sorted(
         (
             ref
@@ -24,8 +29,11 @@ def takers(suspect: Suspect) -> list[Ref]:
             if ref.kind in (RefKind.GET, RefKind.PIN)
             and ref.ns <= suspect.last_ns
             and (ref.close_ns is None or ref.close_ns > suspect.first_ns)
-            and not is_kernel_task(ref.tid, suspect.run.comm_of(ref.tid))
-            # Of a file page nobody took up, a lone get may be a fault's, kept as the mapping (7.2).
+            and ref.irq != IrqContext.INTERRUPT
+            and not is_kernel_task(ref.tid, suspect.run.name_of(ref.tid, ref.ns))
+            and (ref.met_by(suspect.last_ns) or not suspect.touched)
+            and not 0 < ref.before < NO_EXCESS
+            # Of a file page that no task isolated, a lone get may be a fault's, kept as the mapping (7.2).
             and (ref.confirmed or suspect.touched or not suspect.marks & Mark.FILE)
         ),
         key=lambda ref: (ref.kind != RefKind.PIN, -ref.ns),
@@ -33,61 +41,51 @@ def takers(suspect: Suspect) -> list[Ref]:
 
 
 def _held(suspect: Suspect) -> bool:
-    """Whether its excess is confirmed. A page nobody took up counts only when a later event agrees."""
+    """Whether its excess is confirmed. A page that no task isolated counts only when a later event agrees."""
     if not suspect.reasons & Reason.EXCESS or suspect.excess <= 0 or suspect.awaited:
         return False
     return suspect.touched or suspect.named or not suspect.pending or bool(suspect.marks & Mark.ANON)
 
 
-def pins(suspect: Suspect) -> list[Finding]:
-    """A user task took a reference, still open at the failing test, and the count agrees."""
-    if probed_references.is_probed(suspect):
-        return [one for op in (Op.PROBE_PIN, Op.PROBE_GET) for one in probed_references.holders(suspect, op)]
+def held_references(suspect: Suspect) -> list[Finding]:
+    """References that tasks took, still open at the failing test, and the count agrees: one finding for each task."""
     if not _held(suspect):
         return []
-    open_refs, left, chosen = takers(suspect), suspect.excess, []
-    for ref in open_refs:
+    left, chosen = suspect.excess, []
+    for ref in takers(suspect):
         if ref.val <= left:
             chosen.append(ref)
             left -= ref.val
-    rivals = {ref.tid for ref in open_refs} != {ref.tid for ref in chosen}
-    unsure = rivals or bool(suspect.marks & (Mark.AMBIGUOUS | Mark.CONFLICT)) or suspect.order > 0
+    suspect.blamed_refs = tuple(chosen)
     by_task: dict[int, list[Ref]] = {}
     for ref in chosen:
         by_task.setdefault(ref.tid, []).append(ref)
-    return [_pin(suspect, refs, unsure and not _whole_folio(suspect, refs, rivals)) for refs in by_task.values()]
+    return [_held_by(suspect, tuple(refs)) for refs in by_task.values()]
 
 
-def _whole_folio(suspect: Suspect, refs: list[Ref], rivals: bool) -> bool:
-    """Of a folio mapped as a whole the head's count tells as much as a small page's, where nobody else took any."""
-    return (
-        suspect.order > 0
-        and not rivals
-        and not suspect.marks & (Mark.AMBIGUOUS | Mark.CONFLICT)
-        and suspect.excess == sum(ref.val for ref in refs)
-    )
-
-
-def _pin(suspect: Suspect, refs: list[Ref], unsure: bool) -> Finding:
+def _held_by(suspect: Suspect, refs: tuple[Ref, ...]) -> Finding:
     since = min(ref.ns for ref in refs)
-    weakened = suspect.hiding(since)
-    verdict: Verdict = "suggested" if unsure else weaker("proved", weakened)
     closes = [ref.close_ns for ref in refs]
     released = None if any(ns is None for ns in closes) else max(ns for ns in closes if ns is not None)
     pinned = any(ref.kind == RefKind.PIN for ref in refs)
     mechanism = mechanism_of(suspect.run.stack_of(refs[0].ns, refs[0].cpu, refs[0].tid))
+    taker = suspect.run.task(refs[0].tid, refs[0].ns)
     return Finding(
-        verdict,
-        holder=suspect.run.task(refs[0].tid),
-        holder_verdict=verdict,
+        shown=True,
+        since_ns=since,
+        refs=refs,
+        holder=taker,
+        holder_shown=True,
+        taken_by=taker,
+        released_by=suspect.releaser(refs),
         mechanism=mechanism.name if mechanism else "FOLL_PIN" if pinned else None,
-        candidates=("pin_longterm",) if pinned else (),
+        candidates=("pin_longterm",) if pinned else ("pin_longterm", "lru_batch"),
         held_since_ns=since,
         released_ns=released,
-        weakened_by=weakened,
         evidence=[
             *evidence.allocated(suspect),
             *(row for ref in refs for row in evidence.taken(suspect, ref)),
+            *evidence.exited(suspect, refs),
             evidence.counted(suspect),
             *evidence.tried(suspect),
             *evidence.logged(suspect),
@@ -96,23 +94,51 @@ def _pin(suspect: Suspect, refs: list[Ref], unsure: bool) -> Finding:
 
 
 def longterm_pins(suspect: Suspect) -> list[Finding]:
-    """pin_longterm: a pin whose stack names a user of FOLL_LONGTERM. Duration alone does not tell."""
-    return [finding for finding in pins(suspect) if _longterm(suspect, finding)]
+    """pin_longterm: a pin whose stack names a user of FOLL_LONGTERM. Duration alone does not show it."""
+    if probed_references.is_probed(suspect):
+        return []
+    found = [finding for finding in held_references(suspect) if _longterm(suspect, finding)]
+    for finding in found:
+        finding.candidates = ()
+    return found
 
 
 def short_pins(suspect: Suspect) -> list[Finding]:
-    """pin_short: any other."""
-    return [finding for finding in pins(suspect) if not _longterm(suspect, finding)] or dumped_pins(suspect)
+    """pin_short: FOLL_PIN of any other kind: counts in steps of 1024, or a stack of pin_user_pages()."""
+    if probed_references.is_probed(suspect):
+        return probed_references.holders(suspect, Op.PROBE_PIN)
+    pins = [one for one in held_references(suspect) if _is_pin(suspect, one) and not _longterm(suspect, one)]
+    return pins or dumped_pins(suspect)
+
+
+def task_references(suspect: Suspect) -> list[Finding]:
+    """task_reference: a plain reference that a task took and keeps."""
+    if probed_references.is_probed(suspect):
+        return probed_references.holders(suspect, Op.PROBE_GET)
+    return [one for one in held_references(suspect) if not _is_pin(suspect, one) and not _longterm(suspect, one)]
 
 
 def _longterm(suspect: Suspect, finding: Finding) -> bool:
-    refs = [ref for ref in takers(suspect) if finding.holder and ref.tid == finding.holder.tid]
-    stacks = (mechanism_of(suspect.run.stack_of(ref.ns, ref.cpu, ref.tid)) for ref in refs)
+    stacks = (mechanism_of(suspect.run.stack_of(ref.ns, ref.cpu, ref.tid)) for ref in finding.refs)
     return any(mechanism is not None and mechanism.longterm for mechanism in stacks)
 
 
+def _is_pin(suspect: Suspect, finding: Finding) -> bool:
+    def pinned(ref: Ref) -> bool:
+        mechanism = mechanism_of(suspect.run.stack_of(ref.ns, ref.cpu, ref.tid))
+        return ref.kind == RefKind.PIN or (mechanism is not None and mechanism.pins)
+
+    return any(pinned(ref) for ref in finding.refs)
+
+
 def lru_batch(suspect: Suspect) -> list[Finding]:
-    """A page just allocated, not on the LRU yet, whose only open references were taken by plain page_ref_mod."""
+    """A page just allocated, not on the LRU yet, whose only open references were taken by plain page_ref_mod.
+
+    An attempt drains all batches before it tests its range (lru_cache_disable(), lru_add_drain_all()), so an inventory
+    lists none.
+    """
+    if suspect.draft.asked:
+        return []
     if not _held(suspect) or takers(suspect) or suspect.touched or "lru" in suspect.flags:
         return []
     mods = [ref for ref in suspect.refs if ref.kind == RefKind.MOD]
@@ -120,7 +146,8 @@ def lru_batch(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=True,
+            since_ns=mods[0].ns,
             candidates=("extra_reference",),
             held_since_ns=mods[0].ns,
             released_ns=suspect.clear_ns,
@@ -134,30 +161,30 @@ def extra_reference(suspect: Suspect) -> list[Finding]:
     if suspect.awaited:
         return []
     if probed_references.is_probed(suspect):
+        if suspect.blamed_refs:
+            return []
         return probed_references.unknown_holders(suspect) or _dumped_extra(suspect)
     if suspect.run.has_page_ref and suspect.marks & Mark.COUNTED:
         return _counted_extra(suspect)
-    return _dumped_extra(suspect) or _left_behind(suspect)
+    return _dumped_extra(suspect) or _not_migrated(suspect)
 
 
 def _counted_extra(suspect: Suspect) -> list[Finding]:
-    if not _held(suspect) or takers(suspect) or not (suspect.touched or suspect.named):
+    met = suspect.touched or suspect.named or (suspect.draft.asked and _is_unexplained(suspect))
+    if not _held(suspect) or suspect.blamed_refs or not met:
         return []
-    weakened = suspect.hiding()
-    sure = suspect.order == 0 and not suspect.marks & Mark.CONFLICT and suspect.excess > 0
-    holder, holder_verdict = None, "unknown"
-    releaser = suspect.clear_tid
-    attempt_tid = suspect.draft.tid
-    if releaser is not None and releaser != attempt_tid and not is_kernel_task(releaser, suspect.run.comm_of(releaser)):
-        holder, holder_verdict = suspect.run.task(releaser), "suggested"
+    holder = None
+    tid = suspect.clear_tid
+    if tid is not None and tid != suspect.draft.tid and suspect.clear_irq != IrqContext.INTERRUPT:
+        holder = suspect.run.task(tid, suspect.clear_ns) if suspect.run.is_user(tid, suspect.clear_ns) else None
     return [
         Finding(
-            weaker("proved", weakened) if sure else "suggested",
+            shown=True,
+            since_ns=suspect.draft.start_ns,
             holder=holder,
-            holder_verdict="suggested" if holder_verdict == "suggested" else "unknown",
-            candidates=("pin_short", "pin_longterm", "lru_batch"),
+            released_by=holder,
+            candidates=REFERENCE_CAUSES,
             released_ns=suspect.clear_ns or suspect.end_ns,
-            weakened_by=weakened,
             evidence=[
                 *evidence.allocated(suspect),
                 evidence.counted(suspect),
@@ -168,10 +195,25 @@ def _counted_extra(suspect: Suspect) -> list[Finding]:
     ]
 
 
+def _is_unexplained(suspect: Suspect) -> bool:
+    """Whether references that come and go with ordinary work leave some of the excess.
+
+    Those are plain ones (page_ref_mod: LRU batches, fork before its rmap) and, on file pages, gets that no other task's
+    event confirmed (7.2: a fault's, kept as the mapping).
+    """
+    ordinary = (
+        ref.val
+        for ref in suspect.refs
+        if ref.kind == RefKind.MOD or (ref.kind == RefKind.GET and suspect.marks & Mark.FILE and not ref.confirmed)
+    )
+    return suspect.excess > sum(ordinary)
+
+
 def dumped_excess(suspect: Suspect) -> int:
     """References beyond the expected ones in the kernel's dump of a page it could not migrate; 0 where unknown.
 
-    The dump is made while the page is isolated: one reference is the isolation's own.
+    The dump is made while the page is isolated: one reference is the isolation's own. PG_swapcache is an alias of
+    PG_owner_priv_1, which is what older kernels print of an anonymous page in the swap cache.
     """
     row = suspect.dump
     if row is None or row["reason"] != "migration failure" or row["refcount"] is None or row["mapcount"] is None:
@@ -180,7 +222,8 @@ def dumped_excess(suspect: Suspect) -> int:
     if row["order"] or "head" in flags:
         return 0
     file = bool(row["aops"]) or (not row["anon"] and bool(row["mapping"]))
-    expected = 1 + int(row["mapcount"]) + file + (file and "private" in flags) + ("swapcache" in flags)
+    in_swap_cache = "swapcache" in flags or (not file and "owner_priv_1" in flags)
+    expected = 1 + int(row["mapcount"]) + file + (file and "private" in flags) + in_swap_cache
     return max(int(row["refcount"]) - expected, 0)
 
 
@@ -191,7 +234,8 @@ def dumped_pins(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "suggested",
+            shown=False,
+            accounted=True,
             candidates=("pin_longterm", "extra_reference"),
             mechanism="FOLL_PIN",
             released_ns=suspect.end_ns,
@@ -205,28 +249,28 @@ def _dumped_extra(suspect: Suspect) -> list[Finding]:
         return []
     return [
         Finding(
-            "proved",
-            candidates=("pin_short", "pin_longterm", "lru_batch"),
+            shown=True,
+            accounted=True,
+            candidates=REFERENCE_CAUSES,
             released_ns=suspect.end_ns,
             evidence=[*evidence.allocated(suspect), *evidence.logged(suspect), *evidence.tried(suspect)],
         )
     ]
 
 
-def _left_behind(suspect: Suspect) -> list[Finding]:
+def _not_migrated(suspect: Suspect) -> list[Finding]:
     """No page_ref events: a movable page that was there to be migrated, and stayed."""
     visited = suspect.reasons & (Reason.VISITED | Reason.RESTORED)
     if not visited and not (suspect.named and suspect.state == State.ALLOCATED and suspect.marks & Mark.BORN):
         return []
     if suspect.marks & Mark.BORN and not suspect.gfp & GFP_MOVABLE:
         return []
-    weakened = suspect.hiding(suspect.alloc_ns)
     return [
         Finding(
-            "suggested",
-            candidates=("pin_short", "pin_longterm", "lru_batch", "locked_folio"),
+            shown=False,
+            since_ns=suspect.alloc_ns if suspect.alloc_ns is not None else suspect.draft.start_ns,
+            candidates=(*REFERENCE_CAUSES, "locked_folio"),
             released_ns=suspect.end_ns,
-            weakened_by=weakened,
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
         )
     ]

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.meetings import Meetings
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.log_pages import address_of
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.culprits.table import Cause
 from tracereplay.model.result import Allocation, Culprit, Effect, Evidence, File, Release, Try, Wait
@@ -51,6 +53,9 @@ class Row:
             finding.holder_verdict,
             finding.holder,
             finding.holder_name,
+            finding.taken_by,
+            finding.released_by,
+            finding.premises_failed,
             finding.mechanism,
             (by.tid, by.comm, by.gfp, by.order) if by else None,
             (file.dev, file.ino) if file else None,
@@ -60,11 +65,12 @@ class Row:
         )
 
 
-def blocked_tries(draft: Draft, suspect: Suspect, finding: Finding) -> tuple[tuple[int, int], ...]:
-    """Failed tries whose range holds the page while it was held, as [first, last] runs."""
+def blocked_tries(meetings: Meetings, suspect: Suspect, finding: Finding) -> tuple[tuple[int, int], ...]:
+    """Failed tries that met the page while it was held, as [first, last] runs."""
     since = finding.held_since_ns if finding.held_since_ns is not None else suspect.first_ns
     until = finding.released_ns if finding.released_ns is not None else suspect.run.end_ns
-    numbers = [one.index for one in draft.tries if one.result != "succeeded" and _concerns(one, suspect, since, until)]
+    tries = (one for one in meetings.draft.tries if one.result != "succeeded")
+    numbers = [one.index for one in tries if _blocked(meetings, one, suspect, since, until)]
     runs: list[tuple[int, int]] = []
     for number in numbers:
         if runs and runs[-1][1] == number - 1:
@@ -74,12 +80,16 @@ def blocked_tries(draft: Draft, suspect: Suspect, finding: Finding) -> tuple[tup
     return tuple(runs)
 
 
-def _concerns(one: Try, suspect: Suspect, since_ns: int, until_ns: int) -> bool:
-    if one.start_pfn is not None and one.end_pfn is not None:
-        inside = suspect.pfn < one.end_pfn and suspect.pfn + suspect.pages > one.start_pfn
-        if not inside and one.first_blocking_pfn != suspect.pfn:
-            return False
-    return since_ns <= one.end_ns and one.start_ns <= until_ns
+def _blocked(meetings: Meetings, one: Try, suspect: Suspect, since_ns: int, until_ns: int) -> bool:
+    """Whether the try came to the page while it was held; a page let go before that stood in its way no more."""
+    if one.start_ns is None or one.end_ns is None:  # of a log without times
+        return meetings.reached(one, suspect.pfn, suspect.pfn + suspect.pages)
+    if since_ns > one.end_ns or until_ns < one.start_ns:
+        return False
+    pfns = suspect.pfn, suspect.pfn + suspect.pages
+    if not meetings.reached(one, *pfns):
+        return False
+    return until_ns >= one.end_ns or until_ns >= meetings.met_ns(one, *pfns)
 
 
 def waits_for(draft: Draft, suspect: Suspect) -> tuple[Wait, ...]:
@@ -97,6 +107,7 @@ def merge(attempt_id: str, rows: Iterable[Row]) -> list[Culprit]:
     before: object = None
     for sameness, row in told:
         joins = run and sameness == before and row.suspect.pfn == run[-1].suspect.pfn + run[-1].suspect.pages
+        joins = joins and row.suspect.pfn >= 0
         if run and not joins:
             culprits.append(_culprit(run))
             run = []
@@ -104,10 +115,16 @@ def merge(attempt_id: str, rows: Iterable[Row]) -> list[Culprit]:
         before = sameness
     if run:
         culprits.append(_culprit(run))
-    culprits.sort(key=lambda culprit: (culprit.start_pfn, culprit.cause, str(culprit.holder)))
+    culprits.sort(key=lambda c: (c.start_pfn is None, c.start_pfn or 0, c.page_address or "", c.cause, str(c.holder)))
     for number, culprit in enumerate(culprits):
         culprit.id = f"{attempt_id}/{number}"
     return culprits
+
+
+def _capture_next(row: Row) -> list[str]:
+    """What would prove it next time; for a page of a log the attempt has its own steps."""
+    told = row.finding.verdict == "proved" or (row.suspect.logged is not None and row.cause.code == "unknown")
+    return [] if told else list(row.cause.words.capture_next)
 
 
 def _culprit(run: list[Row]) -> Culprit:
@@ -122,7 +139,8 @@ def _culprit(run: list[Row]) -> Culprit:
         evidence += row.finding.evidence
     return Culprit(
         id="",
-        start_pfn=first.suspect.pfn,
+        start_pfn=first.suspect.pfn if first.suspect.pfn >= 0 else None,
+        page_address=address_of(first.suspect),
         pages=last.suspect.pfn + last.suspect.pages - first.suspect.pfn,
         cause=first.cause.code,
         verdict=first.finding.verdict,
@@ -133,13 +151,22 @@ def _culprit(run: list[Row]) -> Culprit:
         holder=first.finding.holder,
         holder_verdict=first.finding.holder_verdict,
         holder_name=first.finding.holder_name,
+        taken_by=first.finding.taken_by,
+        released_by=first.finding.released_by,
+        premises_failed=list(first.finding.premises_failed),
         mechanism=first.finding.mechanism,
         allocated_by=first.allocated_by,
         file=first.file,
         held_since_ns=min(since, default=None),
         released_ns=max(released, default=None),
         release=first.released,
-        weakened_by=sorted({name for row in run for name in row.finding.weakened_by}),
+        weakened_by=_weakened_by(run),
         evidence=evidence,
-        capture_next=list(first.cause.words.capture_next) if first.finding.verdict != "proved" else [],
+        capture_next=_capture_next(first),
     )
+
+
+def _weakened_by(run: list[Row]) -> list[str]:
+    """The losses of all rows, each named once."""
+    lists = {id(row.finding.weakened_by): row.finding.weakened_by for row in run}  # pages of a run share theirs
+    return sorted(set[str]().union(*lists.values()))

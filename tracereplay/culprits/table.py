@@ -1,18 +1,21 @@
 """The causes, in order: within an obstacle the first that applies wins, and a page may meet several obstacles.
 
-A cause says `proved` only up to its ceiling: where no capture or log with established truth exercises it, hit and
-near miss, the ceiling is `suggested`. The words are in model/explain.
+Each row names the premises of its proof; `premises.py` checks them and gives the verdicts. A cause that no capture or
+log with established truth exercises, hit and near miss, rests on the premise `established` and is never proved. The
+words are in model/explain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
-from tracereplay.culprits import at_rest, file_pages, kernel_pages, references, unseen
+from tracereplay.culprits import at_rest, file_pages, kernel_pages, log_verdicts, references, secretmem, unseen
 from tracereplay.culprits.finding import Finding, Predicate
+from tracereplay.culprits.premises import judge
 from tracereplay.culprits.suspect import Suspect
+from tracereplay.losses import EVENTS_NOT_RECORDED, Loss
 from tracereplay.model.explain import EXPLANATIONS, Explanation
 from tracereplay.model.result import Verdict
 
@@ -22,23 +25,37 @@ class Obstacle(IntEnum):
 
     NATURE = 0  # the page is of a kind that is not moved
     STATE = 1  # I/O that has not ended
-    REFERENCE = 2  # somebody holds it
-    CACHE = 3  # its file system keeps it
-    NOTHING = 4  # nothing above applied: what little can be said
-    ATTEMPT = 5  # no page is to blame
+    LONGTERM_PIN = 2  # tasks that pinned it for long-term DMA
+    PIN = 3  # tasks that pinned it otherwise
+    HELD = 4  # tasks that keep a plain reference
+    REFERENCE = 5  # references whose taker is not known
+    CACHE = 6  # its file system keeps it
+    NOTHING = 7  # nothing above applied: what little can be said
+    ATTEMPT = 8  # no page is to blame
+
+
+# The premises of each kind of claim (model/premises.py), in the order in which they are checked.
+PAGE_STATE = ("shown", "recorded", "what")
+COUNTED_STATE = ("shown", "recorded", "counted", "what")
+REFERENCE = ("shown", "recorded", "counted", "needed", "not_isolation", "whose", "when")
+EXCESS = ("shown", "recorded", "counted", "not_isolation", "when")
+NOT_ESTABLISHED = ("established", "shown", "recorded", "what")
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause: its code, the obstacle it belongs to, its ceiling, the events without which it is not checkable.
+    """One cause: its code, the obstacle it belongs to, the premises of its proof, the events it is checked with.
 
-    predicate -- whether it holds for a page of a replayed trace; at_rest -- for one of which only a snapshot is known.
+    needs -- events (or a kernel log) without which it cannot be proved; absent -- kinds of events whose absence its
+    proof uses; predicate -- whether it holds for a page of a replayed trace; at_rest -- for one of which only
+    a snapshot is known. Without premises it claims nothing.
     """
 
     code: str
     obstacle: Obstacle
-    ceiling: Verdict
+    premises: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     predicate: Predicate | None = None
     at_rest: Predicate | None = None
 
@@ -47,85 +64,189 @@ class Cause:
         """What it means, what proves it, what to do."""
         return EXPLANATIONS[self.code]
 
+    @property
+    def ceiling(self) -> Verdict:
+        """The surest verdict it can have."""
+        if not self.premises:
+            return "unknown"
+        return "suggested" if "established" in self.premises else "proved"
+
 
 PAGE_REF = ("page_ref_mod", "page_ref_mod_unless", "page_ref_mod_and_test")
 
 CAUSES: tuple[Cause, ...] = (
-    Cause("hugetlb", Obstacle.NATURE, "suggested", PAGE_REF, kernel_pages.hugetlb, at_rest.hugetlb),
+    Cause(
+        "hugetlb",
+        Obstacle.NATURE,
+        NOT_ESTABLISHED,
+        needs=PAGE_REF,
+        predicate=kernel_pages.hugetlb,
+        at_rest=at_rest.hugetlb,
+    ),
     Cause(
         "offline_or_hwpoison",
         Obstacle.NATURE,
-        "suggested",
-        ("kernel log",),
-        kernel_pages.offline_or_hwpoison,
-        at_rest.offline_or_hwpoison,
+        NOT_ESTABLISHED,
+        needs=("kernel log",),
+        predicate=kernel_pages.offline_or_hwpoison,
+        at_rest=at_rest.offline_or_hwpoison,
     ),
-    Cause("secretmem", Obstacle.NATURE, "suggested", PAGE_REF, kernel_pages.secretmem, at_rest.secretmem),
-    Cause("aio_ring", Obstacle.NATURE, "suggested", ("kernel log",), kernel_pages.aio_ring),
+    Cause(
+        "secretmem",
+        Obstacle.NATURE,
+        PAGE_STATE,
+        needs=("kernel log",),
+        absent=("mm_page_free",),
+        predicate=secretmem.secretmem,
+        at_rest=at_rest.secretmem,
+    ),
+    Cause("aio_ring", Obstacle.NATURE, NOT_ESTABLISHED, needs=("kernel log",), predicate=kernel_pages.aio_ring),
     Cause(
         "unmovable_allocation",
         Obstacle.NATURE,
-        "proved",
-        ("mm_page_alloc",),
-        kernel_pages.unmovable_allocation,
-        at_rest.unmovable_allocation,
+        PAGE_STATE,
+        needs=("mm_page_alloc",),
+        absent=("mm_page_alloc", "mm_page_free", "mm_filemap_add_to_page_cache"),
+        predicate=kernel_pages.unmovable_allocation,
+        at_rest=at_rest.unmovable_allocation,
     ),
     Cause(
-        "percpu_free", Obstacle.NATURE, "suggested", ("mm_page_free", "mm_page_pcpu_drain"), kernel_pages.percpu_free
+        "percpu_free",
+        Obstacle.NATURE,
+        NOT_ESTABLISHED,
+        needs=("mm_page_free", "mm_page_pcpu_drain"),
+        predicate=kernel_pages.percpu_free,
     ),
-    Cause("writeback", Obstacle.STATE, "proved", PAGE_REF, file_pages.writeback, at_rest.writeback),
-    Cause("locked_folio", Obstacle.STATE, "proved", PAGE_REF, file_pages.locked_folio, at_rest.locked_folio),
-    Cause("pin_longterm", Obstacle.REFERENCE, "suggested", (*PAGE_REF, "kernel_stack"), references.longterm_pins),
-    Cause("pin_short", Obstacle.REFERENCE, "proved", PAGE_REF, references.short_pins),
-    Cause("lru_batch", Obstacle.REFERENCE, "suggested", PAGE_REF, references.lru_batch),
     Cause(
-        "unsplittable_folio", Obstacle.CACHE, "suggested", ("mm_page_alloc", *PAGE_REF), file_pages.unsplittable_folio
+        "writeback",
+        Obstacle.STATE,
+        PAGE_STATE,
+        needs=PAGE_REF,
+        absent=PAGE_REF,
+        predicate=file_pages.writeback,
+        at_rest=at_rest.writeback,
+    ),
+    Cause(
+        "locked_folio",
+        Obstacle.STATE,
+        PAGE_STATE,
+        needs=PAGE_REF,
+        absent=PAGE_REF,
+        predicate=file_pages.locked_folio,
+        at_rest=at_rest.locked_folio,
+    ),
+    Cause(
+        "pin_longterm",
+        Obstacle.LONGTERM_PIN,
+        ("established", *REFERENCE),
+        needs=(*PAGE_REF, "kernel_stack"),
+        absent=PAGE_REF,
+        predicate=references.longterm_pins,
+    ),
+    Cause("pin_short", Obstacle.PIN, REFERENCE, needs=PAGE_REF, absent=PAGE_REF, predicate=references.short_pins),
+    Cause(
+        "task_reference",
+        Obstacle.HELD,
+        REFERENCE,
+        needs=PAGE_REF,
+        absent=PAGE_REF,
+        predicate=references.task_references,
+    ),
+    Cause(
+        "lru_batch",
+        Obstacle.REFERENCE,
+        NOT_ESTABLISHED,
+        needs=PAGE_REF,
+        absent=PAGE_REF,
+        predicate=references.lru_batch,
+    ),
+    Cause(
+        "unsplittable_folio",
+        Obstacle.CACHE,
+        NOT_ESTABLISHED,
+        needs=("mm_page_alloc", *PAGE_REF),
+        predicate=file_pages.unsplittable_folio,
     ),
     Cause(
         "buffer_head",
         Obstacle.CACHE,
-        "proved",
-        ("mm_filemap_add_to_page_cache", *PAGE_REF),
-        file_pages.buffer_head,
-        at_rest.buffer_head,
+        COUNTED_STATE,
+        needs=("mm_filemap_add_to_page_cache", *PAGE_REF),
+        absent=PAGE_REF,
+        predicate=file_pages.buffer_head,
+        at_rest=at_rest.buffer_head,
     ),
-    Cause("no_migration_handler", Obstacle.CACHE, "suggested", ("kernel log",), file_pages.no_migration_handler),
-    Cause("nofs_skipped", Obstacle.CACHE, "suggested", PAGE_REF, file_pages.nofs_skipped),
     Cause(
-        "extra_reference", Obstacle.REFERENCE, "proved", PAGE_REF, references.extra_reference, at_rest.extra_reference
+        "no_migration_handler",
+        Obstacle.CACHE,
+        NOT_ESTABLISHED,
+        needs=("kernel log",),
+        predicate=file_pages.no_migration_handler,
     ),
-    Cause("preexisting", Obstacle.NOTHING, "unknown", (), unseen.preexisting),
-    Cause("unknown", Obstacle.NOTHING, "unknown", (), unseen.unknown),
-    Cause("destination_enomem", Obstacle.ATTEMPT, "proved", ("cma_alloc_finish", "mm_page_alloc")),
-    Cause("bitmap_full", Obstacle.ATTEMPT, "proved", ("cma_alloc_finish",)),
-    Cause("isolation_conflict", Obstacle.ATTEMPT, "suggested", ("cma_alloc_busy_retry", "test_pages_isolated")),
-    Cause("not_isolatable", Obstacle.ATTEMPT, "proved", ("kernel log",)),
-    Cause("notifier_veto", Obstacle.ATTEMPT, "suggested", ("kernel log",)),
-    Cause("interrupted", Obstacle.ATTEMPT, "suggested", ("mm_migrate_pages",)),
-    Cause("unfinished", Obstacle.ATTEMPT, "suggested", ()),
+    Cause("nofs_skipped", Obstacle.CACHE, NOT_ESTABLISHED, needs=PAGE_REF, predicate=file_pages.nofs_skipped),
+    Cause(
+        "extra_reference",
+        Obstacle.REFERENCE,
+        EXCESS,
+        needs=PAGE_REF,
+        absent=PAGE_REF,
+        predicate=references.extra_reference,
+        at_rest=at_rest.extra_reference,
+    ),
+    Cause("preexisting", Obstacle.NOTHING, predicate=unseen.preexisting),
+    Cause("unknown", Obstacle.NOTHING, predicate=unseen.unknown),
+    Cause("destination_enomem", Obstacle.ATTEMPT, ("shown",), needs=("cma_alloc_finish", "mm_page_alloc")),
+    Cause("bitmap_full", Obstacle.ATTEMPT, ("shown", "recorded"), needs=("cma_alloc_finish",)),
+    Cause(
+        "isolation_conflict",
+        Obstacle.ATTEMPT,
+        ("established", "shown", "recorded"),
+        needs=("cma_alloc_busy_retry", "test_pages_isolated"),
+    ),
+    Cause("not_isolatable", Obstacle.ATTEMPT, ("shown",), needs=("kernel log",)),
+    Cause("notifier_veto", Obstacle.ATTEMPT, ("established", "shown"), needs=("kernel log",)),
+    Cause("interrupted", Obstacle.ATTEMPT, ("established", "shown"), needs=("mm_migrate_pages",)),
+    Cause("unfinished", Obstacle.ATTEMPT, ("established", "shown")),
 )
 
 BY_CODE = {cause.code: cause for cause in CAUSES}
 RANK: dict[Verdict, int] = {"unknown": 0, "suggested": 1, "proved": 2}
 
 
-def capped(verdict: Verdict, ceiling: Verdict) -> Verdict:
-    """The weaker of both."""
-    return verdict if RANK[verdict] <= RANK[ceiling] else ceiling
-
-
 def decide(suspect: Suspect) -> list[tuple[Cause, Finding]]:
     """Every obstacle on this page with its cause."""
+    if suspect.logged is not None:
+        found = [(BY_CODE[code], finding) for code, finding in log_verdicts.findings(suspect)]
+    else:
+        found = _found(suspect)
+    for cause, finding in found:
+        judge(suspect, finding, cause.premises, cause.absent)
+    return found
+
+
+def _found(suspect: Suspect) -> list[tuple[Cause, Finding]]:
+    """What the table claims of a page that a replay or a snapshot shows."""
     met: set[Obstacle] = set()
     found: list[tuple[Cause, Finding]] = []
     for cause in CAUSES:
-        predicate = cause.predicate if suspect.listed is None else cause.at_rest
-        if predicate is None or cause.obstacle in met or _explained(cause, met, suspect):
+        if cause.obstacle in met or _explained(cause, met, suspect):
             continue
-        findings = predicate(suspect)
+        findings = _findings(cause, suspect)
         if findings:
             met.add(cause.obstacle)
-            found += [(cause, _cap(finding, cause)) for finding in findings]
+            found += [(cause, finding) for finding in findings]
+    return found
+
+
+def _findings(cause: Cause, suspect: Suspect) -> list[Finding]:
+    """What the events say; of a page without events, what the snapshot says. A page that is named may have both."""
+    listed = suspect.listed
+    found = cause.predicate(suspect) if cause.predicate is not None and (listed is None or suspect.named) else []
+    if found or listed is None or cause.at_rest is None:
+        return found
+    found = cause.at_rest(suspect)
+    for finding in found:
+        finding.shown = bool(finding.shown) and not listed.earlier
     return found
 
 
@@ -143,12 +264,16 @@ def _explained(cause: Cause, met: set[Obstacle], suspect: Suspect) -> bool:
     return False
 
 
-def _cap(finding: Finding, cause: Cause) -> Finding:
-    return replace(
-        finding,
-        verdict=capped(finding.verdict, cause.ceiling),
-        holder_verdict=capped(finding.holder_verdict, cause.ceiling),
-    )
+# Recorded with an event that is rare: where it occurs, so would the other.
+RECORDED_WITH = {"mm_filemap_add_to_page_cache": "mm_filemap_delete_from_page_cache"}
+
+
+def events_not_recorded(recorded: Collection[str]) -> list[Loss]:
+    """A loss for each kind of event whose absence some cause uses, where others of its group are in the trace."""
+    groups = [cause.absent for cause in CAUSES if any(name in recorded for name in cause.absent)]
+    names = dict.fromkeys(name for group in groups for name in group)
+    missing = [name for name in names if name not in recorded and RECORDED_WITH.get(name) not in recorded]
+    return [Loss(EVENTS_NOT_RECORDED, detail=name) for name in missing]
 
 
 def not_checkable(events: Sequence[str]) -> list[tuple[str, str]]:

@@ -6,25 +6,26 @@ from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.model.result import Evidence
-from tracereplay.replay.state import Mark, Reason
+from tracereplay.replay.state import Mark, Reason, State
 
-REFERENCE_CAUSES = ("pin_short", "pin_longterm", "extra_reference", "lru_batch")
+OLD_STATES = (State.UNSEEN, State.ALLOCATED, State.SEEDED_USED)
+
+REFERENCE_CAUSES = ("task_reference", "pin_short", "pin_longterm", "extra_reference", "lru_batch")
 ANY_CAUSE = (*REFERENCE_CAUSES, "buffer_head", "locked_folio", "unmovable_allocation", "hugetlb")
 
 
 def _any_cause(suspect: Suspect, rows: list[Evidence]) -> Finding:
     return Finding(
-        "unknown",
+        shown=None,
         candidates=ANY_CAUSE,
         released_ns=suspect.end_ns,
-        weakened_by=suspect.hiding(),
         evidence=rows,
     )
 
 
 def preexisting(suspect: Suspect) -> list[Finding]:
     """Named by the kernel, allocated before the trace, its cause not visible."""
-    if suspect.awaited or not suspect.named or suspect.marks & Mark.BORN or suspect.state not in (0, 3):
+    if suspect.awaited or not suspect.named or suspect.marks & Mark.BORN or suspect.state not in OLD_STATES:
         return []
     return [_any_cause(suspect, [*evidence.tried(suspect), *evidence.logged(suspect)])]
 

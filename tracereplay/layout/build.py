@@ -58,6 +58,7 @@ def layout_from_tables(
             )
         ),
         cma_taken=merge_spans(span for row in _rows(tables, "cma_areas") for span in _taken(row)),
+        ram=merge_spans(_system_ram(_rows(tables, "memory_spans"))),
         memory_block_pages=memory_block_bytes // page_size_bytes if memory_block_bytes else None,
         memory_blocks=tuple(sorted(row["block"] for row in _rows(tables, "memory_blocks"))),
         pageblock_pages=pageblock_pages,
@@ -68,6 +69,11 @@ def layout_from_tables(
         comms={row["tid"]: row["comm"] for row in tasks if row["comm"]},
         assumed=_names(page_size_bytes=assumed_page_size, pageblock_pages=assumed_pageblock),
     )
+
+
+def _system_ram(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, int]]:
+    """[start, end) of "System RAM" and "System RAM (virtio_mem)"; kernel code and data lie inside."""
+    return ((row["start_pfn"], row["start_pfn"] + row["pages"]) for row in rows if row["name"].startswith("System RAM"))
 
 
 def _taken(area: Mapping[str, Any]) -> Iterable[tuple[int, int]]:

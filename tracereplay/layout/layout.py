@@ -36,6 +36,7 @@ class Layout:
     isolate_migratetype -- number of MIGRATE_ISOLATE: 5 with CONFIG_CMA, 4 without.
     file_systems -- device number (major << 20 | minor) -> file system type.
     cma_taken -- spans that the areas' bitmaps say are allocated, where a snapshot has the bitmaps.
+    ram -- spans of System RAM in whole pages (/proc/iomem), merged.
     pids, comms -- tid -> process id and name, from a task listing.
     assumed -- names of the attributes above that are the architecture's usual value, not seen on this machine.
     """
@@ -45,6 +46,7 @@ class Layout:
     zones: tuple[Span, ...] = ()
     cma_areas: tuple[Span, ...] = ()
     cma_taken: tuple[tuple[int, int], ...] = ()
+    ram: tuple[tuple[int, int], ...] = ()
     memory_block_pages: int | None = None
     memory_blocks: tuple[int, ...] = ()  # numbers of the blocks present
     pageblock_pages: int | None = None

@@ -7,6 +7,15 @@ from collections.abc import Iterable
 Spans = tuple[tuple[int, int], ...]
 
 
+def without(spans: Iterable[tuple[int, int]], taken: Iterable[tuple[int, int]]) -> Spans:
+    """The parts of the spans that lie in none of `taken`."""
+    left = list(spans)
+    for low, high in taken:
+        parts = (part for start, end in left for part in ((start, min(end, low)), (max(start, high), end)))
+        left = [(start, end) for start, end in parts if start < end]
+    return tuple(left)
+
+
 def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
     """Union of [start, end) spans, in order."""
     merged: list[tuple[int, int]] = []
@@ -16,3 +25,9 @@ def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
         else:
             merged.append((start, end))
     return tuple(merged)
+
+
+def within(spans: Spans, start_pfn: int, end_pfn: int) -> Spans:
+    """The parts of the spans that lie in [start_pfn, end_pfn)."""
+    parts = ((max(low, start_pfn), min(high, end_pfn)) for low, high in spans)
+    return tuple((low, high) for low, high in parts if low < high)

@@ -79,7 +79,7 @@ def _copy(document: DocumentT) -> DocumentT:
 
 
 def _head(document: Result | InfoResult | PageLife, tokens: Tokens) -> None:
-    """What was asked, of which inputs, and what they lack."""
+    """The command line, the inputs, and what they lack."""
     for source in document.inputs:
         tokens.input(source)
     for loss in document.data_loss:
@@ -91,9 +91,10 @@ def _head(document: Result | InfoResult | PageLife, tokens: Tokens) -> None:
 
 def _comms(result: Result) -> Iterator[str | None]:
     for attempt in result.attempts:
-        for named in (attempt.task, *(n for c in attempt.culprits for n in (c.holder, c.allocated_by))):
-            if named is not None:
-                yield named.comm
+        yield attempt.task.comm if attempt.task else None
+        for c in attempt.culprits:
+            tasks = (c.holder, c.allocated_by, c.taken_by, c.released_by)
+            yield from (task.comm for task in tasks if task is not None)
 
 
 def _attempt(attempt: Attempt, tokens: Tokens) -> None:
@@ -106,6 +107,8 @@ def _attempt(attempt: Attempt, tokens: Tokens) -> None:
 
 def _culprit(culprit: Culprit, tokens: Tokens) -> None:
     culprit.holder = tokens.task(culprit.holder)
+    culprit.taken_by = tokens.task(culprit.taken_by)
+    culprit.released_by = tokens.task(culprit.released_by)
     culprit.allocated_by = tokens.task(culprit.allocated_by)
     culprit.holder_name = None if culprit.holder_name is None else tokens.text(culprit.holder_name)
     culprit.mechanism = None if culprit.mechanism is None else tokens.text(culprit.mechanism)

@@ -80,7 +80,7 @@ class Rank(Struct, kw_only=True):
 
 
 class Ranking(Struct, kw_only=True):
-    """What stood in the way, by one property, most attempts first; values -- how many there are in all."""
+    """What blocked migration, by one property, most attempts first; values -- how many there are in all."""
 
     by: str
     values: int

@@ -27,8 +27,8 @@ class Rule:
 def parse_rules(text: str) -> list[Rule]:
     """The rules of a comma-separated list.
 
-    `failed`: an attempt failed or was given up on a signal. `cause`, `holder` and `proved` look at what stood in the
-    way (blocked or delayed), not at what only would have. `unexplained`: failed attempts without a known cause.
+    `failed`: an attempt failed or was aborted by a signal. `cause`, `holder` and `proved` look at culprits that
+    blocked or delayed an attempt, not at `would_block`. `unexplained`: failed attempts without a known cause.
 
     Raises UsageError naming the rule that is wrong and those that exist.
     """
@@ -71,18 +71,18 @@ def _failed(result: Result) -> str | None:
 
 
 def _cause(code: str) -> Callable[[Result], str | None]:
-    in_the_way = _culprit(lambda culprit: culprit.cause == code)
+    blocking = _culprit(lambda culprit: culprit.cause == code)
 
     def find(result: Result) -> str | None:
         decided = next((attempt for attempt in result.attempts if attempt.cause == code), None)
-        return in_the_way(result) or (f"attempt {decided.id}" if decided else None)
+        return blocking(result) or (f"attempt {decided.id}" if decided else None)
 
     return find
 
 
 def _culprit(test: Callable[[Culprit], bool]) -> Callable[[Result], str | None]:
     def find(result: Result) -> str | None:
-        for attempt, culprit in _in_the_way(result):
+        for attempt, culprit in _blocking(result):
             if test(culprit):
                 names = _holder_names(culprit)
                 held = f" held by {names[0]}" if names else ""
@@ -108,7 +108,7 @@ def _unexplained(limit: int) -> Callable[[Result], str | None]:
     return find
 
 
-def _in_the_way(result: Result) -> Iterator[tuple[Attempt, Culprit]]:
+def _blocking(result: Result) -> Iterator[tuple[Attempt, Culprit]]:
     for attempt in result.attempts:
         for culprit in attempt.culprits:
             if culprit.effect != "would_block":

@@ -1,4 +1,4 @@
-"""The life of one page, as `page PFN` tells it: its lives in time order, and what each event left behind."""
+"""The life of one page, as `page PFN` shows it: its lives in time order, and the state after each event."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ class PageLife(Struct, kw_only=True):
     pfn: int
     inputs: list[Input] = field(default_factory=list)
     data_loss: list[DataLoss] = field(default_factory=list)
-    where: str | None = None  # zone, memory block and CMA area it lies in
+    where: str | None = None  # its zone, memory block and CMA area
     lives: list[Life] = field(default_factory=list)

@@ -13,12 +13,14 @@ from msgspec import Struct, field
 SCHEMA = "tracereplay.blame/1"
 
 Verdict = Literal["proved", "suggested", "unknown"]
-Operation = Literal["cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction"]
-Outcome = Literal["succeeded", "failed", "interrupted", "unfinished"]
+Operation = Literal["cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction", "unknown"]
+# unfinished: the trace ends first; unknown: it ended, and what would show how was not recorded
+Outcome = Literal["succeeded", "failed", "interrupted", "unfinished", "unknown"]
 Basis = Literal["event", "log", "inferred"]
 Effect = Literal["blocked", "delayed", "would_block"]
 Release = Literal["seen", "held_at_end", "unknown"]
 Role = Literal["trace", "log", "layout", "page_owner", "page_pinner", "kpageflags", "dataset"]
+NotShown = Literal["references", "allocations", "page_cache"]
 Severity = Literal["info", "notice", "loss", "error"]
 
 
@@ -108,16 +110,23 @@ class Task(Struct, kw_only=True, frozen=True):
 
 
 class Request(Struct, kw_only=True):
-    """What was asked for; None where the trace cannot tell."""
+    """What was requested; None where the input does not show it.
+
+    pages_at_most -- where only ranges are told whose start may be rounded down; start_address, end_address: physical
+    addresses [start, end), where a log tells these.
+    """
 
     pages: int | None = None
+    pages_at_most: int | None = None
     align_order: int | None = None
     start_pfn: int | None = None
     end_pfn: int | None = None
+    start_address: int | None = None
+    end_address: int | None = None
 
 
 class Try(Struct, kw_only=True):
-    """One range tested within an attempt.
+    """One range tested within an attempt; times are None where a log tells none.
 
     map_try -- the try whose runs in `map` show the pages at this one: itself, or a later one up to which they did not
     change; None where no map was kept, as for the try that got its range.
@@ -126,15 +135,15 @@ class Try(Struct, kw_only=True):
     index: int
     start_pfn: int | None
     end_pfn: int | None
-    start_ns: int
-    end_ns: int
+    start_ns: int | None
+    end_ns: int | None
     result: str  # "succeeded", "EBUSY", "ENOMEM", "unknown" ...
     first_blocking_pfn: int | None = None
     map_try: int | None = None
 
 
 class Phases(Struct, kw_only=True):
-    """How long the phases of an attempt took; None where they cannot be told apart."""
+    """How long the phases of an attempt took; None where they cannot be separated."""
 
     drain: int | None = None
     isolate: int | None = None
@@ -153,13 +162,56 @@ class Wait(Struct, kw_only=True):
 
 
 class PageCounts(Struct, kw_only=True):
-    """What became of the pages of the last try: requested = free + moved + held + not_seen."""
+    """What became of the pages of the last try: requested = free + moved + held + not_seen.
+
+    from_snapshot -- of those free and held, pages without an event, of which only the copy of kpageflags taken before
+    the trace tells; None without such a copy.
+    """
 
     requested: int
     free: int
     moved: int
     held: int
     not_seen: int
+    from_snapshot: int | None = None
+
+
+class FitRange(Struct, kw_only=True):
+    """A range that the pages asked for could take: pages = free + to_move + blocked + given_out + not_seen.
+
+    to_move -- in use, and nothing is known to keep them from moving; blocked -- of the culprits in culprit_ids;
+    given_out -- allocated from the area by cma_alloc().
+    """
+
+    start_pfn: int
+    pages: int
+    free: int
+    to_move: int
+    blocked: int
+    given_out: int
+    not_seen: int
+    culprit_ids: list[str] = field(default_factory=list)
+
+
+class Fit(Struct, kw_only=True):
+    """Whether so many contiguous pages would fit (--pages).
+
+    ranges -- where they fit, lowest first; if nowhere, the candidates with the fewest pages in the way, those first.
+    candidates -- aligned ranges of this size that were looked at.
+    """
+
+    pages: int
+    align_order: int
+    fits: bool
+    candidates: int
+    ranges: list[FitRange] = field(default_factory=list)
+
+
+class Hole(Struct, kw_only=True):
+    """A part of a memory block that is no memory."""
+
+    start_pfn: int
+    pages: int
 
 
 class MapRun(Struct, kw_only=True):
@@ -207,10 +259,15 @@ class Evidence(Struct, kw_only=True):
 
 
 class Culprit(Struct, kw_only=True):
-    """A run of pages with one cause and one holder that stood in the way."""
+    """A run of pages with one cause and one holder that blocked migration, or would have.
+
+    holder -- who keeps the page at the test; taken_by, released_by -- the tasks that took the reference and gave it
+    back; premises_failed -- codes of the premises (model/premises.py) that keep a verdict from being `proved`.
+    start_pfn -- None where a log dumps the page without it; page_address: of its struct page then, as printed.
+    """
 
     id: str
-    start_pfn: int
+    start_pfn: int | None
     pages: int
     cause: str
     verdict: Verdict
@@ -222,6 +279,9 @@ class Culprit(Struct, kw_only=True):
     holder: Task | None = None
     holder_verdict: Verdict = "unknown"
     holder_name: str | None = None
+    taken_by: Task | None = None
+    released_by: Task | None = None
+    premises_failed: list[str] = field(default_factory=list)
     mechanism: str | None = None
     allocated_by: Allocation | None = None
     file: File | None = None
@@ -231,10 +291,29 @@ class Culprit(Struct, kw_only=True):
     weakened_by: list[str] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     capture_next: list[str] = field(default_factory=list)
+    page_address: str | None = None
+
+
+class Bitmap(Struct, kw_only=True):
+    """The bitmap of a CMA area when an allocation had failed, as the kernel log lists it.
+
+    largest_run -- of the free runs listed; None where none is. fits: whether one holds the request at its alignment.
+    """
+
+    free_pages: int
+    total_pages: int
+    largest_run: int | None = None
+    fits: bool | None = None
 
 
 class Attempt(Struct, kw_only=True):
-    """One attempt to empty a range, and what stood in its way."""
+    """One attempt to empty a range, and what blocked it.
+
+    parent_id -- the same for all attempts of one request to unplug memory (virtio-mem, a DIMM), `unplug-TID-START`;
+    None for an attempt that stands alone. The request itself is no attempt.
+    start_ns -- None where a kernel log tells no time since boot; wall_clock: the time as it spells it; log_line: the
+    line of the log that shows the attempt first. candidates: causes not excluded, most likely first.
+    """
 
     id: str
     input_id: str
@@ -242,13 +321,17 @@ class Attempt(Struct, kw_only=True):
     operation: Operation
     area: str | None
     task: Task | None
-    start_ns: int
+    start_ns: int | None
     end_ns: int | None
+    wall_clock: str | None = None
+    log_line: int | None = None
     request: Request
     outcome: Outcome
     outcome_basis: Basis
     errno: str | None = None
     cause: str | None = None
+    candidates: list[str] = field(default_factory=list)
+    bitmap: Bitmap | None = None
     tries: list[Try] = field(default_factory=list)
     phases_ns: Phases = field(default_factory=Phases)
     waits: list[Wait] = field(default_factory=list)
@@ -256,13 +339,19 @@ class Attempt(Struct, kw_only=True):
     map: list[MapRun] = field(default_factory=list)
     culprits: list[Culprit] = field(default_factory=list)
     capture_next: list[str] = field(default_factory=list)
-    inventory: bool = False  # nobody made it: what would stand in the way, asked for with --at
+    inventory: bool = False  # not an attempt of the trace: what would block one, requested with --at
+    # Of an inventory:
+    not_shown: list[NotShown] = field(default_factory=list)  # what the inputs cannot show of its pages
+    uncounted: int | None = None  # pages that may be in use and have no page_ref event: their references do not show
+    given_out: int | None = None  # pages that cma_alloc() has taken from the area and not given back
+    holes: list[Hole] = field(default_factory=list)
+    fit: Fit | None = None
 
 
 class Counter(Struct, kw_only=True):
     """Pages in a state, in a CMA area or Movable zone, from this time until the next row of that scope and name.
 
-    name -- free; allocated; cma_alloc: taken by cma_alloc() and not given back; not_seen: no event named them yet.
+    name -- free; allocated; cma_alloc: taken by cma_alloc() and not released; not_seen: no event named them yet.
     """
 
     input_id: str | None = None

@@ -23,9 +23,10 @@ SCHEMA = "tracereplay.tables/1"
 
 
 def write_tables(tables: Tables, folder: str | Path, table_format: str = "parquet", *, option: str = "--out") -> None:
-    """Write `<name>.<table_format>` for each table, and a marker that says the folder is ours; option -- who asks.
+    """Write `<name>.<table_format>` for each table, and a marker that says the folder is ours.
 
-    A folder written earlier is replaced as a whole; while this fails, it stays as it was.
+    option -- the command-line option, for error messages. A folder written earlier is replaced as a whole; if that
+    fails it stays as it was.
     Raises UsageError where `folder` holds anything else, or cannot be written.
     """
     target = Path(os.path.realpath(folder))
@@ -70,7 +71,7 @@ _WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {"parquet": _parquet, "a
 
 
 def _put_in_place(new: Path, target: Path, old: Path) -> None:
-    """Swap folders; `old` lies in the scratch folder and is removed with it."""
+    """Swap folders; `old` is in the scratch folder and is removed with it."""
     replaces = target.exists()
     if replaces:
         target.rename(old)

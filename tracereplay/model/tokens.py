@@ -1,4 +1,4 @@
-"""Names to tokens: the same name the same token throughout a document, and words that nobody knows are names."""
+"""Names to tokens: one token for a name throughout a document; a word that is not known is taken for a name."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _KERNEL_VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
 _FRAME = re.compile(r"(?P<name>[^\s+\[]+)(?P<offset>\+0x[0-9a-f]+(/0x[0-9a-f]+)?)?(\s*\[(?P<module>[^\]]*)\])?")
 _KEPT_AREAS = ("reserved", "linux,cma")  # names the kernel itself gives
 _BLOCK = re.compile(r"memory[0-9]+")
+_INPUT_ID = re.compile(r"trace-[0-9]+")  # as the document's own inputs are called
 
 NamedT = TypeVar("NamedT", Task, Allocation)
 
@@ -42,7 +43,7 @@ class Tokens:
         return self.tokens[kind, name]
 
     def input(self, source: Input) -> None:
-        """Where it lay, which machine it is of, and what only one kernel build has."""
+        """Replace its path, what identifies the machine, and what only one kernel build has."""
         source.path = self.token(source.role, source.path)
         source.sha256 = source.boot_id = None
         if source.kernel is not None:
@@ -75,7 +76,7 @@ class Tokens:
         return comm if KERNEL_TASKS.fullmatch(comm) else self.token("task", comm)
 
     def file(self, file: File) -> File:
-        """A file: its inode number and its file system may be told from others."""
+        """A file: its inode number and its file system stay distinguishable from others."""
         ino = None if file.ino is None else int(self.token("ino", str(file.ino)).removeprefix("ino-"))
         return File(dev=file.dev, ino=ino, index=file.index, fs=None if file.fs is None else self.text(file.fs))
 
@@ -106,7 +107,7 @@ class Tokens:
         return shown + (found["offset"] or "") + (f" [{self.token('module', module)}]" if module is not None else "")
 
     def text(self, text: str, prefix: str = "") -> str:
-        """Free text: known names become their tokens, words nobody knows become tokens too."""
+        """Free text: known names become their tokens, words that are not known become tokens too."""
         pieces = []
         at = 0
         for found in self.secret.finditer(text):
@@ -126,5 +127,5 @@ class Tokens:
     def word(self, word: str) -> str:
         """One word: kept if this project or every kernel uses it."""
         core = word.rstrip(".-")
-        known = core in WORDS or core.lower() in WORDS or _NUMBER.fullmatch(word)
+        known = core in WORDS or core.lower() in WORDS or _NUMBER.fullmatch(word) or _INPUT_ID.fullmatch(core)
         return word if known else self.token("name", core) + word[len(core) :]

@@ -13,14 +13,18 @@ import numpy.typing as npt
 
 from tracereplay.losses import Loss
 from tracereplay.replay import state as st
+from tracereplay.replay.file_kernels import SLOTS_PER_KEY, set_file_slot
+from tracereplay.replay.inventory_kernels import list_cached
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
 from tracereplay.replay.occupancy import StateCounts
+from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.pictures import Pictures
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
 from tracereplay.replay.probed_kernels import replay_all
 from tracereplay.replay.range_kernels import take_range
-from tracereplay.replay.replay_kernels import SLOTS_PER_KEY, FlagMask, missing_sections, set_file_slot
+from tracereplay.replay.replay_kernels import missing_sections
+from tracereplay.replay.zeroed_kernels import probe_zeroed
 from tracereplay.schema import PageStream
 
 RANGE_PAGES_LIMIT = 1 << 22  # 16 GiB of 4 KiB pages: no CMA allocation is larger
@@ -36,16 +40,21 @@ class ActionKind(IntEnum):
     TAKE = 3  # its spans were allocated as a range (cma_alloc_finish)
     COUNT = 4  # how many pages of its spans are in which state? `attempt` is the asker's own number
     PICTURE = 5  # which page of its spans is in which state?
+    ISOLATE = 6  # its task begins to isolate pages, for no attempt that is watched
+    ISOLATE_END = 7  # and ends
 
 
+# Before the events of their time stamp; all others come after them.
+BEFORE_EVENTS = frozenset({ActionKind.WATCH, ActionKind.ISOLATE})
 AT_ONE_TIME = (
-    ActionKind.UNWATCH, ActionKind.WATCH, ActionKind.TAKE, ActionKind.PROBE, ActionKind.PICTURE, ActionKind.COUNT,
+    ActionKind.UNWATCH, ActionKind.ISOLATE_END, ActionKind.WATCH, ActionKind.ISOLATE, ActionKind.TAKE,
+    ActionKind.PROBE, ActionKind.PICTURE, ActionKind.COUNT,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A question for a time. WATCH comes before the events of its time stamp, the others after them."""
+    """What the engine does at `time_ns`: before the events of that time stamp if in BEFORE_EVENTS, else after them."""
 
     time_ns: int
     kind: ActionKind
@@ -57,7 +66,9 @@ class Action:
     named_file: tuple[int, int] | None = None  # (ino, page index): the page to name where only its file is known
     number: int = 0  # PICTURE: the asker's number for it
     must: bool = False  # PICTURE: take it, whatever it costs
+    zeroed: bool = False  # PROBE: note what looks like secret memory too, whether or not the attempt came to it
     taken: Spans = ()  # COUNT: parts that were allocated as ranges before, to be told apart
+    inventory: bool = False  # PROBE: no attempt has tried the pages, so list what one might meet in the page cache too
 
 
 ABSENT, REFUSED = -1, -2  # in place of a section's row: not there yet, and never to be
@@ -74,10 +85,12 @@ FLAG_NAMES: Mapping[FlagMask, str] = {
     FlagMask.UPTODATE: "uptodate",
     FlagMask.WRITEBACK: "writeback",
     FlagMask.PRIVATE: "private",
-    FlagMask.SWAPCACHE: "owner_priv_1",
     FlagMask.SWAPBACKED: "swapbacked",
     FlagMask.HEAD: "head",
+    FlagMask.LRU: "lru",
 }
+# PG_swapcache is an alias of PG_owner_priv_1 (include/linux/page-flags.h, 4.19 to 6.12); other kernels print its name.
+SWAPCACHE_NAMES = ("owner_priv_1", "swapcache")
 
 
 def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
@@ -86,7 +99,16 @@ def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
     for flag, name in FLAG_NAMES.items():
         if bits and name in bits:
             masks[flag] = 1 << bits[name]
+    for name in SWAPCACHE_NAMES:
+        if bits and name in bits:
+            masks[FlagMask.SWAPCACHE] |= 1 << bits[name]
     return masks
+
+
+def _isolators(background: Collection[int], active: Collection[int]) -> npt.NDArray[np.int32]:
+    """int32[n, 2] for the kernels: each task that isolates, and whether it does so for an attempt."""
+    rows = [(tid, tid in active) for tid in sorted({*background, *active})]
+    return np.array(rows, np.int32).reshape(-1, 2)
 
 
 @dataclass(slots=True)
@@ -103,17 +125,18 @@ class Engine:
     actions: Sequence[Action] = ()
     sections_limit: int = field(default_factory=_sections_limit)
     time_ns: int | None = None
+    uncounted: dict[int, int] = field(default_factory=dict, init=False)  # by attempt of an inventory's probe
     counts: StateCounts = field(init=False)
     pictures: Pictures = field(init=False)
     _mem: Memory = field(init=False)
-    _active: list[int] = field(default_factory=list, init=False)
+    _isolating: Tally[int] = field(default_factory=Tally, init=False)  # windows open now, by the task that isolates
+    _watched: Tally[int] = field(default_factory=Tally, init=False)  # attempts watched now, by their task
     _next_action: int = field(default=0, init=False)
     _slots: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.actions = sorted(
-            self.actions, key=lambda a: (a.time_ns, a.kind != ActionKind.WATCH, AT_ONE_TIME.index(a.kind))
-        )
+        rank = {kind: (kind not in BEFORE_EVENTS, place) for place, kind in enumerate(AT_ONE_TIME)}
+        self.actions = sorted(self.actions, key=lambda action: (action.time_ns, rank[action.kind]))
         planned = Tally(action.kind for action in self.actions)
         self.counts, self.pictures = StateCounts(planned[ActionKind.COUNT]), Pictures(planned[ActionKind.PICTURE])
         tables = {name: np.zeros(256, dtype) for name, dtype in st.TABLE_DTYPES.items()}
@@ -127,7 +150,7 @@ class Engine:
             file_slots=np.zeros((1024, 3), np.int64),
             failed_allocs=tables["failed_allocs"],
             tally=np.zeros(len(st.Tally), np.int64),
-            isolators=np.array(self.background_isolators, np.int32),
+            isolators=_isolators(self.background_isolators, ()),
             flag_masks=flag_masks(self.page_flag_bits),
         )
 
@@ -150,7 +173,7 @@ class Engine:
             action = self.actions[self._next_action]
             if action.time_ns > chunk.time_ns[-1]:
                 break
-            side: str = "left" if action.kind == ActionKind.WATCH else "right"
+            side: str = "left" if action.kind in BEFORE_EVENTS else "right"
             stop = int(np.searchsorted(chunk.time_ns, action.time_ns, side))  # type: ignore[call-overload]
             at = self._replay(chunk, at, max(at, stop))
             if stop == len(chunk) and side == "right":
@@ -172,21 +195,22 @@ class Engine:
 
     def _replay(self, chunk: PageStream, start: int, stop: int) -> int:
         while start < stop:
-            start = replay_all(self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.op, chunk.args, start, stop)
+            start = replay_all(
+                self._mem, chunk.time_ns, chunk.cpu, chunk.tid, chunk.irq, chunk.op, chunk.args, start, stop
+            )
             if start < stop:
                 self._grow()
         return stop
 
     def _act(self, action: Action) -> None:
+        if action.kind in (ActionKind.ISOLATE, ActionKind.ISOLATE_END):
+            self._set_isolators(self._isolating, action.tid, action.kind == ActionKind.ISOLATE)
+            return
         if action.kind == ActionKind.UNWATCH:
-            if action.tid in self._active:
-                self._active.remove(action.tid)
-            self._set_isolators()
+            self._set_isolators(self._watched, action.tid, False)
             return
         if action.kind == ActionKind.WATCH:
-            if action.tid is not None:
-                self._active.append(action.tid)
-            self._set_isolators()
+            self._set_isolators(self._watched, action.tid, True)
             for start_pfn, end_pfn in self._present(action.spans):
                 watch(self._mem, start_pfn, end_pfn)
             return
@@ -201,6 +225,12 @@ class Engine:
         if action.kind == ActionKind.PICTURE:
             self.pictures.take(self._mem, action.attempt, action.number, action.spans, must=action.must)
             return
+        self._probe(action)
+
+    def _probe(self, action: Action) -> None:
+        """Which pages stand in the way."""
+        if action.inventory:
+            self.uncounted[action.attempt] = self._count_unknown(action.spans)
         named_pfn = action.named_pfn if action.named_file is None else self._find_file(action)
         if named_pfn >= 0:
             self._make_room([(named_pfn, named_pfn + 1)])
@@ -210,6 +240,31 @@ class Engine:
                 at = probe(self._mem, at, end_pfn, action.visited_end_pfn, named_pfn, action.time_ns, action.attempt)
                 if at < end_pfn:
                     self._grow(("suspects", "claims"))
+            if action.zeroed:
+                self._probe_zeroed(action, start_pfn, end_pfn)
+            at = start_pfn if action.inventory else end_pfn
+            while at < end_pfn:
+                at = list_cached(self._mem, at, end_pfn, action.time_ns, action.attempt)
+                if at < end_pfn:
+                    self._grow(("suspects", "claims"))
+
+    def _probe_zeroed(self, action: Action, start_pfn: int, end_pfn: int) -> None:
+        at = start_pfn
+        while at < end_pfn:
+            at = probe_zeroed(self._mem, at, end_pfn, action.time_ns, action.attempt)
+            if at < end_pfn:
+                self._grow(("suspects",))
+
+    def _count_unknown(self, spans: Iterable[tuple[int, int]]) -> int:
+        """Pages of the spans that are or may be in use and whose count no event told; a folio's count is its head's."""
+        unknown = 0
+        for start_pfn, end_pfn in spans:
+            pages = self.pages(start_pfn, end_pfn)
+            heads = (np.arange(start_pfn, end_pfn) & ((1 << pages["order"].astype(np.int64)) - 1)) == 0
+            told = (pages["marks"] & np.uint16(st.Mark.COUNTED)) != 0
+            free = np.isin(pages["state"], (st.State.BUDDY, st.State.PCP, st.State.SEEDED_FREE))
+            unknown += int(np.count_nonzero(heads & ~told & ~free))
+        return unknown
 
     def _find_file(self, action: Action) -> int:
         """The page of the action's spans that holds this part of this file now, -1 = not known."""
@@ -223,9 +278,17 @@ class Engine:
                 return start_pfn + int(np.flatnonzero(held)[0])
         return -1
 
-    def _set_isolators(self) -> None:
-        tids = sorted({*self.background_isolators, *self._active})
-        self._mem = self._mem._replace(isolators=np.array(tids, np.int32))
+    def _set_isolators(self, windows: Tally[int], tid: int | None, begins: bool) -> None:
+        """A window of the task begins or ends; its windows may overlap. Most changes are of nothing: that is cheap."""
+        if tid is None:
+            return
+        before = tid in windows
+        windows[tid] += 1 if begins else -1
+        if windows[tid] <= 0:
+            del windows[tid]
+        if before != (tid in windows):
+            tids = {*self.background_isolators, *self._isolating}
+            self._mem = self._mem._replace(isolators=_isolators(tids, self._watched))
 
     # -- room ----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The ledger of references: who took what on a page and when, kept as a list per page, youngest first.
 
-A put is matched to the takes that are open: a task's own youngest first, else the oldest of any task. Where takers
-differ and the choice is not forced, the page is marked AMBIGUOUS and no holder of it is ever called proved.
+A put is matched to the takes that are open: a task's own youngest first, else the oldest of any task. Where several
+tasks hold references, no event says whose a put gives back: those that stay open are marked `shared`, and no holder of
+them is ever proved.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.compiled import inlined
-from tracereplay.replay.state import Mark, RefKind, Tally
+from tracereplay.replay.state import RefEnd, RefKind, Tally
+from tracereplay.schema import IrqContext
 
 # One row, and a table, of a dtype in state.py: numba reads and writes its fields as attributes.
 Row: TypeAlias = Any
@@ -23,7 +25,9 @@ NONE = -1
 GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
 
 MOD, GET, PIN, ISOLATION = int(RefKind.MOD), int(RefKind.GET), int(RefKind.PIN), int(RefKind.ISOLATION)
-AMBIGUOUS = int(Mark.AMBIGUOUS)
+BY_PUT, BY_LIFE, BY_MAPPING, BY_COUNT = int(RefEnd.PUT), int(RefEnd.LIFE), int(RefEnd.MAPPING), int(RefEnd.COUNT)
+INTERRUPT, UNKNOWN_CONTEXT = int(IrqContext.INTERRUPT), int(IrqContext.UNKNOWN)
+NO_TASK = -2  # no reference is this task's
 REFS, FREE_REF = int(Tally.REFS), int(Tally.FREE_REF)
 
 
@@ -39,7 +43,7 @@ class Memory(NamedTuple):
     file_slots: npt.NDArray[np.int64]  # open addressing: [slot, (key a, key b, row + 1)]
     failed_allocs: Rows
     tally: npt.NDArray[np.int64]  # by Tally
-    isolators: npt.NDArray[np.int32]  # tasks that isolate pages just now
+    isolators: npt.NDArray[np.int32]  # [n, 2]: tasks that isolate pages just now, 1 = for an attempt that is watched
     flag_masks: npt.NDArray[np.int64]  # by FlagMask
 
 
@@ -50,11 +54,14 @@ class Stamp(NamedTuple):
     cpu: int
     tid: int
     op: int
+    irq: int  # IrqContext
 
 
 @inlined
-def push_ref(refs: Rows, tally: I64, page: Row, pfn: int, stamp: Stamp, val: int, kind: int) -> None:
-    """A reference was taken."""
+def push_ref(
+    refs: Rows, tally: I64, page: Row, pfn: int, stamp: Stamp, val: int, kind: int, before: int, off_lru: bool
+) -> None:
+    """A reference was taken; before -- the excess then that no known reference explains."""
     row = tally[FREE_REF] - 1
     if row >= 0:
         tally[FREE_REF] = refs[row].next + 1
@@ -65,12 +72,15 @@ def push_ref(refs: Rows, tally: I64, page: Row, pfn: int, stamp: Stamp, val: int
     ref.ns, ref.close_ns, ref.pfn = stamp.ns, NONE, pfn
     ref.tid, ref.close_tid, ref.val, ref.next = stamp.tid, NONE, val, page.refs
     ref.cpu, ref.op, ref.kind, ref.kept, ref.confirmed = stamp.cpu, stamp.op, kind, 0, 0
+    ref.end, ref.before, ref.on_lru = 0, before, off_lru
+    ref.met_ns, ref.shared_ns = NONE, NONE
+    ref.irq, ref.close_irq = stamp.irq, UNKNOWN_CONTEXT
     page.refs = row
 
 
 @inlined
-def unlink_ref(refs: Rows, tally: I64, page: Row, row: int, stamp: Stamp) -> None:
-    """A reference was given back; rows that a suspect claims stay readable, others are used again."""
+def unlink_ref(refs: Rows, tally: I64, page: Row, row: int, stamp: Stamp, end: int) -> None:
+    """A reference ended; rows that a suspect claims stay readable, others are used again."""
     ref = refs[row]
     before = page.refs
     if before == row:
@@ -80,7 +90,7 @@ def unlink_ref(refs: Rows, tally: I64, page: Row, row: int, stamp: Stamp) -> Non
             before = refs[before].next
         refs[before].next = ref.next
     ref.close_ns, ref.close_tid = stamp.ns, stamp.tid
-    ref.close_cpu, ref.close_op = stamp.cpu, stamp.op
+    ref.close_cpu, ref.close_op, ref.close_irq, ref.end = stamp.cpu, stamp.op, stamp.irq, end
     if not ref.kept:
         ref.next = tally[FREE_REF] - 1
         tally[FREE_REF] = row + 1
@@ -90,7 +100,7 @@ def unlink_ref(refs: Rows, tally: I64, page: Row, row: int, stamp: Stamp) -> Non
 def close_life(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
     """The page's life ended: whatever was open is gone."""
     while page.refs != NONE:
-        unlink_ref(refs, tally, page, page.refs, stamp)
+        unlink_ref(refs, tally, page, page.refs, stamp, BY_LIFE)
 
 
 @inlined
@@ -106,10 +116,21 @@ def own_refs(refs: Rows, page: Row) -> int:
 
 
 @inlined
-def take(refs: Rows, tally: I64, page: Row, pfn: int, stamp: Stamp, val: int, unless: bool, isolating: bool) -> None:
+def take(
+    refs: Rows,
+    tally: I64,
+    page: Row,
+    pfn: int,
+    stamp: Stamp,
+    val: int,
+    unless: bool,
+    isolating: bool,
+    before: int,
+    off_lru: bool,
+) -> None:
     """A reference of `val` was added by page_ref_mod (unless=False) or page_ref_mod_unless (True)."""
     if val % GUP_PIN_COUNTING_BIAS == 0:
-        push_ref(refs, tally, page, pfn, stamp, val, PIN)
+        push_ref(refs, tally, page, pfn, stamp, val, PIN, before, off_lru)
         return
     # Fast FOLL_PIN of a small page: mod_unless +n, then mod +n*1023 by the same task (mm/gup.c).
     if not unless and val % (GUP_PIN_COUNTING_BIAS - 1) == 0:
@@ -122,39 +143,43 @@ def take(refs: Rows, tally: I64, page: Row, pfn: int, stamp: Stamp, val: int, un
                 return
             row = ref.next
     if unless and isolating:
-        push_ref(refs, tally, page, pfn, stamp, val, ISOLATION)
+        push_ref(refs, tally, page, pfn, stamp, val, ISOLATION, before, off_lru)
     elif unless:
-        push_ref(refs, tally, page, pfn, stamp, val, GET)
+        push_ref(refs, tally, page, pfn, stamp, val, GET, before, off_lru)
     else:
-        push_ref(refs, tally, page, pfn, stamp, val, MOD)
+        push_ref(refs, tally, page, pfn, stamp, val, MOD, before, off_lru)
 
 
 @inlined
-def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool) -> int:
-    """The open reference that a put of this task gives back: row, or -1 where none fits."""
+def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -> int:
+    """The open reference that a put of this task gives back: row, or -1 where none fits.
+
+    batch -- with this put the page appears on the LRU: it is the reference of an LRU batch (page_ref_mod) that ends, or
+    that of the task which isolated the page and puts it back (move_folios_to_lru(), mm/vmscan.c).
+    In interrupt context the task that was interrupted gives nothing back: the put is a stranger's.
+    """
+    own_tid = stamp.tid if stamp.irq != INTERRUPT else NO_TASK
     own_isolation = own_plain = oldest_mod = oldest_get = oldest_isolation = NONE
-    taker = NONE
-    several = False
     row = page.refs
     while row != NONE:
         ref = refs[row]
         if (ref.kind == PIN) == pin:
             if ref.kind == ISOLATION:
                 oldest_isolation = row
-                if ref.tid == stamp.tid and own_isolation == NONE:
+                if ref.tid == own_tid and own_isolation == NONE:
                     own_isolation = row
             else:
-                if ref.tid == stamp.tid and own_plain == NONE:
+                if ref.tid == own_tid and own_plain == NONE:
                     own_plain = row
                 if ref.kind == MOD:
                     oldest_mod = row
                 else:
-                    several = several or (taker != NONE and taker != ref.tid)
-                    taker = ref.tid
                     oldest_get = row
         row = ref.next
     if own_isolation != NONE:
         return own_isolation
+    if batch and not pin:
+        return oldest_mod
     if own_plain != NONE:
         return own_plain
     # Somebody else's: LRU batches (plain mod) are drained by others all the time, gets rarely.
@@ -162,30 +187,47 @@ def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool) -> int:
         return oldest_mod
     if oldest_isolation != NONE:
         return oldest_isolation
-    if several:
-        page.marks |= AMBIGUOUS
     return oldest_get
 
 
 @inlined
-def give_back(refs: Rows, tally: I64, page: Row, stamp: Stamp, val: int) -> None:
+def mark_shared(refs: Rows, page: Row, given_back: int, ns: int, rivals_only: bool) -> None:
+    """A reference is about to be given back: another task's get or pin that is open may be the one that was meant.
+
+    rivals_only -- only gets and pins can be mistaken for one another: what ends is a batch's or the migrator's own.
+    """
+    closing = refs[given_back]
+    if closing.kind == ISOLATION or (closing.kind == MOD and rivals_only):
+        return
+    row = page.refs
+    while row != NONE:
+        ref = refs[row]
+        rival = ref.tid != closing.tid and (ref.kind == PIN or ref.kind == GET)
+        if rival and ref.shared_ns < 0 and (ref.kind == PIN) == (closing.kind == PIN):
+            ref.shared_ns = ns
+        row = ref.next
+
+
+@inlined
+def give_back(refs: Rows, tally: I64, page: Row, stamp: Stamp, val: int, batch: bool, isolating: bool) -> None:
     """A put of `val` (negative): closes what it matches; what was taken unseen leaves nothing to close."""
     left = -val
     pin = left >= GUP_PIN_COUNTING_BIAS
     while left > 0:
-        row = find_to_close(refs, page, stamp, pin)
+        row = find_to_close(refs, page, stamp, pin, batch)
         if row == NONE:
             if not pin or left % GUP_PIN_COUNTING_BIAS == 0:
                 return
             pin = False
             left %= GUP_PIN_COUNTING_BIAS
             continue
+        mark_shared(refs, page, row, stamp.ns, batch or isolating)
         ref = refs[row]
         if ref.val > left:
             ref.val -= left
             return
         left -= ref.val
-        unlink_ref(refs, tally, page, row, stamp)
+        unlink_ref(refs, tally, page, row, stamp, BY_PUT)
 
 
 @inlined
@@ -196,26 +238,50 @@ def become_mappings(refs: Rows, tally: I64, page: Row, mappings: int, stamp: Sta
     """
     for _ in range(mappings):
         chosen = NONE
-        younger_get = NONE
-        several = False
         row = page.refs
         while row != NONE:
             ref = refs[row]
-            if ref.kind == MOD and (chosen == NONE or refs[chosen].kind != MOD):
+            better = chosen == NONE or (ref.kind == MOD and refs[chosen].kind != MOD)
+            if better and (ref.kind == MOD or ref.kind == GET):
                 chosen = row
-            elif ref.kind == GET:
-                if chosen == NONE or refs[chosen].kind != MOD:
-                    several = several or (younger_get != NONE and younger_get != ref.tid)
-                    younger_get = ref.tid
-                if chosen == NONE:
-                    chosen = row
             row = ref.next
         if chosen == NONE:
             return
-        # A get younger than the plain reference may as well be the one that became the mapping.
-        if several or (younger_get != NONE and younger_get != refs[chosen].tid):
-            page.marks |= AMBIGUOUS
-        unlink_ref(refs, tally, page, chosen, stamp)
+        # A get younger than the plain reference, or another task's, may as well be the one that became the mapping.
+        row = page.refs
+        while row != NONE:
+            ref = refs[row]
+            rival = refs[chosen].kind == GET or ref.ns >= refs[chosen].ns
+            if ref.kind == GET and row != chosen and ref.tid != refs[chosen].tid and rival:
+                ref.shared_ns = stamp.ns if ref.shared_ns < 0 else ref.shared_ns
+            row = ref.next
+        unlink_ref(refs, tally, page, chosen, stamp, BY_MAPPING)
+
+
+@inlined
+def end_stale(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
+    """The count leaves no excess: gets and pins that are still open have ended unseen.
+
+    Their puts were lost, matched to another reference, or carry an earlier time than the get (clocks of two CPUs).
+    """
+    row = page.refs
+    while row != NONE:
+        following = refs[row].next
+        if refs[row].kind == GET or refs[row].kind == PIN:
+            unlink_ref(refs, tally, page, row, stamp, BY_COUNT)
+        row = following
+
+
+@inlined
+def note_visit(refs: Rows, page: Row, ns: int, attempting: bool, on_lru: bool) -> None:
+    """An event of the page while references are open: whether an attempt came to it, and whether it is on the LRU."""
+    row = page.refs
+    while row != NONE:
+        if attempting and refs[row].met_ns < 0:
+            refs[row].met_ns = ns
+        if on_lru:
+            refs[row].on_lru = 1
+        row = refs[row].next
 
 
 @inlined
@@ -225,7 +291,7 @@ def fault_maps(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
     while row != NONE:
         ref = refs[row]
         if ref.kind == GET and ref.tid == stamp.tid:
-            unlink_ref(refs, tally, page, row, stamp)
+            unlink_ref(refs, tally, page, row, stamp, BY_MAPPING)
             return
         row = ref.next
 

@@ -25,7 +25,7 @@ class StateCount(NamedTuple):
     key: int  # the asker's number
     time_ns: int
     free_pages: int
-    allocated_pages: int  # by mm_page_alloc, or before the trace
+    allocated_pages: int  # by mm_page_alloc, or before the trace (as an event or the seeding snapshot says)
     taken_pages: int  # allocated as a range, and not given back
 
 
@@ -53,9 +53,10 @@ class StateCounts:
         if not self._budget.ask(cost, int(mem.tally[st.Tally.EVENTS])):
             return
         states, ranges = _counted(mem, spans), _counted(mem, taken)
-        free = int(states[st.State.BUDDY] + states[st.State.PCP])
+        free = int(states[st.State.BUDDY] + states[st.State.PCP] + states[st.State.SEEDED_FREE])
+        used = int(states[st.State.ALLOCATED] + states[st.State.SEEDED_USED])
         in_ranges = int(ranges[-1])
-        self.rows.append(StateCount(key, time_ns, free, int(states[st.State.ALLOCATED]) - in_ranges, in_ranges))
+        self.rows.append(StateCount(key, time_ns, free, used - in_ranges, in_ranges))
 
 
 def present_rows(mem: Memory, start_pfn: int, end_pfn: int) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageState, PageStateName
 from tracereplay.model.result import Allocation, File
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.engine import Engine
 from tracereplay.replay.state import Mark, State
 from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, MT, ORDER, PFN, RET, VAL, Op, PageStream
 
@@ -43,6 +43,8 @@ STATE_NAMES: dict[int, PageStateName] = {
     State.BUDDY: "free",
     State.PCP: "free",
     State.ALLOCATED: "allocated",
+    State.SEEDED_FREE: "free",
+    State.SEEDED_USED: "allocated",
 }
 CommOf = Callable[[int], str | None]
 
@@ -55,8 +57,7 @@ def lives_of(pfn: int, stream: Iterable[PageStream], engine: Engine, comm_of: Co
     for chunk in stream:
         engine.decode(chunk)
         for at in np.flatnonzero(_names(chunk, pfn)):
-            one = slice(int(at), int(at) + 1)
-            engine.feed(PageStream(chunk.time_ns[one], chunk.cpu[one], chunk.tid[one], chunk.op[one], chunk.args[one]))
+            engine.feed(chunk.select(slice(int(at), int(at) + 1)))
             event = _event(pfn, chunk, int(at), engine, comm_of)
             if event.event == "mm_page_alloc_zone_locked" and event.after.state != "allocated":
                 waiting.append(event)
@@ -83,18 +84,6 @@ def _begins(lives: list[Life], event: PageEvent, before: PageStateName) -> bool:
     if event.after.state == "allocated" and before != "allocated":
         return True
     return event.event == "mm_page_alloc" and lives[-1].events[-1].event != "page_ref_set"
-
-
-def isolation_windows(windows: Iterable[tuple[int, int, int]]) -> list[Action]:
-    """WATCH and UNWATCH for (tid, start_ns, end_ns): whose gets are isolation, and when."""
-    return [
-        action
-        for number, (tid, start_ns, end_ns) in enumerate(windows)
-        for action in (
-            Action(start_ns, ActionKind.WATCH, number, (), tid),
-            Action(end_ns, ActionKind.UNWATCH, number, (), tid),
-        )
-    ]
 
 
 def _names(chunk: PageStream, pfn: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -145,7 +134,7 @@ def _state(pfn: int, engine: Engine, comm_of: CommOf) -> PageState:
         order=int(row["order"]) if row["state"] != State.UNSEEN else None,
         count=int(row["count"]) if counted else None,
         mapcount=int(row["mapcount"]) if counted else None,
-        flags=engine.flag_names(int(row["flags"])) if counted else [],
+        flags=engine.flag_names(int(row["page_flags"])) if counted else [],
         expected=None if excess is None else int(row["count"]) - excess,
         excess=excess,
         open_references=[

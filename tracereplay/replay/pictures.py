@@ -19,6 +19,7 @@ ROWS_ALWAYS = 1 << 22  # over all pictures of a run
 ROWS_PER_EVENT = 1  # and these for every event replayed
 RUNS_ALWAYS = 1 << 20  # kept in memory, 11 bytes each
 UNSEEN = np.array([st.State.UNSEEN], np.uint16)
+STATES = 7  # the bits of a State
 MARKS = int(st.Mark.TOUCHED | st.Mark.FROZEN | st.Mark.MIGRATION_ENTRY)  # those that a picture shows
 
 
@@ -86,7 +87,7 @@ def _runs(mem: Memory, start_pfn: int, end_pfn: int) -> npt.NDArray[np.void]:
     edges = _edges(look)  # again: sections begin runs of their own
     runs = np.zeros(len(edges), st.RUN)
     runs["pages"] = np.diff(start[edges], append=end_pfn)
-    runs["state"], runs["marks"] = look[edges] & np.uint16(max(st.State)), look[edges] & np.uint16(MARKS)
+    runs["state"], runs["marks"] = look[edges] & np.uint16(STATES), look[edges] & np.uint16(MARKS)
     return runs
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tracereplay.compiled import njit
-from tracereplay.replay.ledger_kernels import NONE, Memory, Row, own_refs
-from tracereplay.replay.replay_kernels import (
+from tracereplay.replay.ledger_kernels import NONE, UNKNOWN_CONTEXT, Memory, Row, own_refs
+from tracereplay.replay.page_kernels import (
     ALLOCATED,
     ANON,
     BORN,
@@ -72,9 +72,9 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
             reasons |= R_EXCESS
         if marks & TOUCHED and not marks & FROZEN:
             reasons |= R_LEFT
-        if marks & FILE and page.flags & mem.flag_masks[LOCKED] and not page.flags & mem.flag_masks[UPTODATE]:
+        if marks & FILE and page.page_flags & mem.flag_masks[LOCKED] and not page.page_flags & mem.flag_masks[UPTODATE]:
             reasons |= R_LOCKED
-        if page.flags & mem.flag_masks[WRITEBACK]:
+        if page.page_flags & mem.flag_masks[WRITEBACK]:
             reasons |= R_WRITEBACK
     elif visited and marks & BORN and not marks & ENTERED:
         reasons |= R_VISITED
@@ -129,10 +129,25 @@ def suspect_row(mem: Memory, page: Row, pfn: int, attempt: int, ns: int) -> int:
     suspect.confirmed = -NO_EXCESS
     suspect.post_ns, suspect.clear_ns, suspect.unlock_ns = NONE, NONE, NONE
     suspect.written_ns, suspect.end_ns, suspect.clear_tid, suspect.end_tid = NONE, NONE, NONE, NONE
-    suspect.reasons = 0
+    suspect.reasons, suspect.clear_irq = 0, UNKNOWN_CONTEXT
     suspect.next = page.suspect
     page.suspect = row
     return row
+
+
+@njit
+def note_suspect(mem: Memory, page: Row, pfn: int, attempt: int, ns: int, reasons: int) -> None:
+    """Keep what the page is at this probe, and the references open on it."""
+    number = suspect_row(mem, page, pfn, attempt, ns)
+    suspect = mem.suspects[number]
+    suspect.last_ns, suspect.pending = ns, 1
+    suspect.min_excess, suspect.own = page.min_excess, own_refs(mem.refs, page)
+    suspect.count, suspect.mapcount, suspect.page_flags = page.count, page.mapcount, page.page_flags
+    suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
+    suspect.file, suspect.index = page.file, page.index
+    suspect.marks, suspect.order, suspect.state = page.marks, page.order, page.state
+    suspect.reasons |= reasons
+    claim_refs(mem, page, number)
 
 
 @njit
@@ -167,16 +182,7 @@ def probe(mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn
             return pfn
         reasons = reasons_of(mem, page, pfn < visited_end, named)
         if reasons:
-            number = suspect_row(mem, page, head, attempt, ns)
-            suspect = mem.suspects[number]
-            suspect.last_ns, suspect.pending = ns, 1
-            suspect.min_excess, suspect.own = page.min_excess, own_refs(mem.refs, page)
-            suspect.count, suspect.mapcount, suspect.flags = page.count, page.mapcount, page.flags
-            suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
-            suspect.file, suspect.index = page.file, page.index
-            suspect.marks, suspect.order, suspect.state = page.marks, page.order, page.state
-            suspect.reasons |= reasons
-            claim_refs(mem, page, number)
+            note_suspect(mem, page, head, attempt, ns, reasons)
         pfn = past
     return end_pfn
 

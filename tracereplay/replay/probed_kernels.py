@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.compiled import inlined, njit
+from tracereplay.replay.file_kernels import learn_mapping
 from tracereplay.replay.ledger_kernels import (
-    AMBIGUOUS,
+    BY_PUT,
     GET,
+    INTERRUPT,
+    NO_TASK,
     NONE,
     PIN,
     Memory,
@@ -21,31 +24,25 @@ from tracereplay.replay.ledger_kernels import (
     Rows,
     Stamp,
     confirm_refs,
+    mark_shared,
     push_ref,
     unlink_ref,
 )
-from tracereplay.replay.replay_kernels import (
+from tracereplay.replay.life_kernels import end_life, put_on_free_list, settle_suspects
+from tracereplay.replay.page_kernels import (
     ALLOCATED,
     BORN,
     CONFLICT,
     COUNTED,
     FROZEN,
-    MAX_ORDER,
     PCP,
     SEEN,
-    T_EVENTS,
-    T_OUT_OF_RANGE,
-    T_REFS,
     TOUCHED,
     UNSEEN,
-    end_life,
     excess_of,
-    learn_mapping,
-    put_on_free_list,
-    replay,
     row_of,
-    settle_suspects,
 )
+from tracereplay.replay.replay_kernels import MAX_ORDER, T_EVENTS, T_OUT_OF_RANGE, T_REFS, replay
 from tracereplay.replay.state import NO_EXCESS, RefKind
 from tracereplay.schema import COUNT as A_COUNT
 from tracereplay.schema import FLAGS as A_FLAGS
@@ -80,29 +77,25 @@ def doubt_refs(refs: Rows, page: Row, lost: int) -> None:
 
 
 @inlined
-def find_probed(refs: Rows, page: Row, kind: int, tid: int) -> int:
+def find_probed(refs: Rows, page: Row, kind: int, stamp: Stamp) -> int:
     """The open reference of this kind that a release gives back: the task's own youngest, else the oldest; -1 = none.
 
     Who releases is often not who took: a bio ends in an interrupt, a pipe is closed by its other end.
     """
-    own = oldest = doubted = taker = NONE
-    several = False
+    own_tid = stamp.tid if stamp.irq != INTERRUPT else NO_TASK
+    own = oldest = doubted = NONE
     row = page.refs
     while row != NONE:
         ref = refs[row]
         if ref.kind == kind:
-            if ref.tid == tid and own == NONE:
+            if ref.tid == own_tid and own == NONE:
                 own = row
-            several = several or (taker != NONE and taker != ref.tid)
-            taker = ref.tid
             oldest = row
         elif ref.kind == UNSURE:
             doubted = row
         row = ref.next
     if own != NONE:
         return own
-    if several:
-        page.marks |= AMBIGUOUS
     return oldest if oldest != NONE else doubted
 
 
@@ -111,14 +104,15 @@ def release_probed(mem: Memory, page: Row, stamp: Stamp, kind: int, val: int) ->
     """Close what a release of `val` gives back; returns how much of it was found open."""
     refs, left = mem.refs, val
     while left > 0:
-        row = find_probed(refs, page, kind, stamp.tid)
+        row = find_probed(refs, page, kind, stamp)
         if row == NONE:
             return val - left
+        mark_shared(refs, page, row, stamp.ns, rivals_only=False)
         if refs[row].val > left:
             refs[row].val -= left
             return val
         left -= refs[row].val
-        unlink_ref(refs, mem.tally, page, row, stamp)
+        unlink_ref(refs, mem.tally, page, row, stamp, BY_PUT)
     return val
 
 
@@ -129,7 +123,7 @@ def push_probed(mem: Memory, page: Row, pfn: int, stamp: Stamp, val: int) -> Non
     unit = GUP_PIN_COUNTING_BIAS if kind == PIN and val % GUP_PIN_COUNTING_BIAS == 0 else 1
     unit *= max((val // unit + ROWS_PER_TAKE - 1) // ROWS_PER_TAKE, 1)
     while val > 0:
-        push_ref(mem.refs, mem.tally, page, pfn, stamp, min(unit, val), kind)
+        push_ref(mem.refs, mem.tally, page, pfn, stamp, min(unit, val), kind, NO_EXCESS, True)
         val -= unit
 
 
@@ -140,7 +134,7 @@ def appear(mem: Memory, page: Row, order: int, stamp: Stamp) -> None:
         if page.state != UNSEEN:
             end_life(mem.suspects, mem.refs, mem.tally, page, stamp)
         page.state, page.order = ALLOCATED, order
-        page.count, page.mapcount, page.flags = 0, -1, 0
+        page.count, page.mapcount, page.page_flags = 0, -1, 0
         page.marks &= ~COUNTED
     elif page.order < order and page.marks & BORN == 0:
         page.order = order
@@ -168,7 +162,7 @@ def do_refused(mem: Memory, page: Row, stamp: Stamp, args: npt.NDArray[np.int64]
     # probe sees it unmapped; the mapping comes back when the migration has failed.
     page.count = min(max(args[A_COUNT], 0), MOST_COUNTED) + (1 if page.order > 0 else 0)
     page.mapcount = min(max(args[A_MAPCOUNT], -1), NO_EXCESS)
-    page.flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
+    page.page_flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
     page.marks = (page.marks | COUNTED | TOUCHED | SEEN) & ~(CONFLICT | FROZEN)
     excess = excess_of(mem.refs, mem.flag_masks, page)
     page.min_excess = min(page.min_excess, excess)
@@ -210,6 +204,7 @@ def replay_all(
     time_ns: npt.NDArray[np.int64],
     cpu: npt.NDArray[np.uint16],
     tid: npt.NDArray[np.int32],
+    irq: npt.NDArray[np.uint8],
     op: npt.NDArray[np.uint8],
     args: npt.NDArray[np.int64],
     start: int,
@@ -222,7 +217,7 @@ def replay_all(
         while run < stop and op[run] < OP_GET:
             run += 1
         if run > at:
-            reached = replay(mem, time_ns, cpu, tid, op, args, at, run)
+            reached = replay(mem, time_ns, cpu, tid, irq, op, args, at, run)
             if reached < run:
                 return reached
             at = run
@@ -230,7 +225,7 @@ def replay_all(
             if mem.tally[T_REFS] + ROWS_PER_TAKE >= len(mem.refs):
                 return at
             mem.tally[T_EVENTS] += 1
-            stamp = Stamp(int(time_ns[at]), int(cpu[at]), int(tid[at]), int(op[at]))
+            stamp = Stamp(int(time_ns[at]), int(cpu[at]), int(tid[at]), int(op[at]), int(irq[at]))
             do_probed(mem, args[at, A_PFN], args[at, A_ORDER], stamp, args[at])
             at += 1
     return stop

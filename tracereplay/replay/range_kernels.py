@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tracereplay.compiled import njit
-from tracereplay.replay.ledger_kernels import I64, NONE, Memory, Stamp
-from tracereplay.replay.replay_kernels import ALLOCATED, ANON, BORN, FILE, begin_life, find_row
+from tracereplay.replay.ledger_kernels import I64, NONE, UNKNOWN_CONTEXT, Memory, Stamp
+from tracereplay.replay.life_kernels import begin_life
+from tracereplay.replay.page_kernels import ALLOCATED, ANON, BORN, FILE, find_row
 from tracereplay.replay.state import SECTION_BITS
 
 
@@ -19,7 +20,7 @@ def take_range(mem: Memory, start_pfn: int, end_pfn: int, ns: int) -> None:
         # page_ref_set began its life when the range was isolated (split_map_pages(), mm/compaction.c).
         begun = page.state == ALLOCATED and page.alloc_tid == NONE and (page.marks & (ANON | FILE)) == 0
         if not begun:
-            begin_life(mem.suspects, mem.refs, mem.tally, page, Stamp(ns, 0, NONE, 0), 0)
+            begin_life(mem.suspects, mem.refs, mem.tally, page, Stamp(ns, 0, NONE, 0, UNKNOWN_CONTEXT), 0)
 
 
 @njit

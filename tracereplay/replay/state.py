@@ -1,6 +1,6 @@
 """What the model keeps: one row per page frame in sparse sections, one row per reference, one per suspect.
 
-The layout of each row is declared once here; kernels and the plain twin use the same names. Sections are those of
+The layout of each row is declared once here; kernels and the tests' oracle use the same names. Sections are those of
 the kernel's SPARSEMEM, but of 2^11 pages: present only where the trace touches memory, 96 KiB each.
 """
 
@@ -24,6 +24,9 @@ class State(IntEnum):
     BUDDY = 1  # free, on the buddy lists
     PCP = 2  # free, on a per-cpu list (or on its way there)
     ALLOCATED = 3  # in use
+    # No event named it; the copy of kpageflags taken before says what it was. To the kernels the same as UNSEEN.
+    SEEDED_FREE = 4
+    SEEDED_USED = 5
 
 
 class PageType(IntEnum):
@@ -52,20 +55,21 @@ class Mark(IntEnum):
     FILE = 4  # mapping or page cache says file
     BORN = 8  # its allocation was seen (alloc_ns, alloc_tid, gfp are valid)
     CONFLICT = 16  # the last count contradicts the one before
-    AMBIGUOUS = 32  # the ledger had to choose between takers
+    GUESSED = 32  # anonymous or file is inferred, not printed: the mapping pointer is hashed
     TYPED = 64  # _mapcount holds a page type: not an LRU page
     MIGRATION_ENTRY = 128  # a migration entry holds its pfn
     HASHED = 256  # mapping is a hashed pointer (kernel text): anonymous or file is not told
     LEARNED = 512  # the file its mapping pointer stands for is known
     # since the watch began
-    TOUCHED = 1024  # the isolating task took a reference
+    TOUCHED = 1024  # the task of a watched attempt took a reference to isolate it
     FROZEN = 2048  # its count was frozen: it was migrated or split
     RESTORED = 4096  # a migration entry was turned back into a mapping of the same pfn: migration failed
     SEEN = 8192  # any reference event
     ENTERED = 16384  # allocated since
+    ON_LRU = 32768  # an event showed PG_lru: no task had isolated the page then
 
 
-WINDOW_MARKS = Mark.TOUCHED | Mark.FROZEN | Mark.RESTORED | Mark.SEEN | Mark.ENTERED
+WINDOW_MARKS = Mark.TOUCHED | Mark.FROZEN | Mark.RESTORED | Mark.SEEN | Mark.ENTERED | Mark.ON_LRU
 LIFE_MARKS = 0xFFFF & ~int(WINDOW_MARKS)
 
 # A _mapcount that holds a page type is kept as TYPED_MAPCOUNT + PageType.
@@ -79,7 +83,7 @@ PAGE = np.dtype(
         ("alloc_tid", np.int32),
         ("gfp", np.uint32),
         ("count", np.int32),
-        ("flags", np.uint32),  # low 32 bits of page->flags
+        ("page_flags", np.uint32),  # low 32 bits of page->flags
         ("file", np.int32),  # row of the file table, -1 = none
         ("index", np.int32),  # page index in the file, -1 = unknown
         ("refs", np.int32),  # youngest open reference (row of the reference table), -1 = none
@@ -103,13 +107,25 @@ class RefKind(IntEnum):
     UNSURE = 4  # seen by a probe; a later count does not include it: it was dropped unseen, or a mapping went
 
 
+class RefEnd(IntEnum):
+    """How a reference ended."""
+
+    OPEN = 0
+    PUT = 1  # a put was matched to it
+    LIFE = 2  # the page was freed, allocated anew or frozen for good
+    MAPPING = 3  # it became a mapping of the page
+    COUNT = 4  # a later count leaves no room for it: its put was not seen, or stamped before it
+
+
 REF = np.dtype(
     [
         ("ns", np.int64),
         ("close_ns", np.int64),  # -1 = open
+        ("met_ns", np.int64),  # first time that the task of an attempt came to the page while it was open, -1 = never
+        ("shared_ns", np.int64),  # first time that a put may have meant this one or another taker's, -1 = never
         ("pfn", np.int64),
         ("tid", np.int32),
-        ("close_tid", np.int32),  # -1 = ended with the page's life
+        ("close_tid", np.int32),  # task of the event that ended it
         ("val", np.int32),
         ("next", np.int32),  # older open reference of the page
         ("cpu", np.uint16),
@@ -119,6 +135,11 @@ REF = np.dtype(
         ("kept", np.uint8),  # claimed by a suspect: the row is not reused
         ("confirmed", np.uint8),  # a later event of another task found the page still in excess
         ("close_op", np.uint8),
+        ("end", np.uint8),  # RefEnd
+        ("before", np.int16),  # excess just before it was taken that no known reference explains, NO_EXCESS = unknown
+        ("on_lru", np.uint8),  # not isolation: the page was off the LRU when it was taken, or on it afterwards
+        ("irq", np.uint8),  # IrqContext of the take
+        ("close_irq", np.uint8),  # IrqContext of what closed it; UNKNOWN while it is open
     ]
 )
 
@@ -136,7 +157,9 @@ class Reason(IntEnum):
     NAMED = 128  # the kernel named it (fin_pfn)
     TYPED = 256  # a page type that is not migrated like others: hugetlb, offline
     LOGGED = 512  # the kernel log dumped it
-    HELD = 1024  # probes saw references taken that are open
+    ZEROED = 1024  # zeroed for the page cache of a kernel-internal file, as secret memory is
+    CACHED = 2048  # an inventory: a page-cache page that may be of a kind that is not migrated
+    HELD = 4096  # probes saw references taken that are open
 
 
 # A page in the way at a probe: its state then, and what became of it.
@@ -155,7 +178,7 @@ SUSPECT = np.dtype(
         ("alloc_tid", np.int32),
         ("gfp", np.uint32),
         ("count", np.int32),
-        ("flags", np.uint32),
+        ("page_flags", np.uint32),
         ("post_flags", np.uint32),
         ("file", np.int32),
         ("index", np.int32),
@@ -171,6 +194,7 @@ SUSPECT = np.dtype(
         ("order", np.uint8),
         ("state", np.uint8),
         ("pending", np.uint8),  # no event since the last probe
+        ("clear_irq", np.uint8),  # IrqContext of the event at clear_ns; UNKNOWN where there is none
     ]
 )
 

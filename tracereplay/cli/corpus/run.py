@@ -46,7 +46,7 @@ def run(
 ) -> int:
     """Analyse every trace in files, folders, globs and URLs, in parallel, each under limits, into STORE.
 
-    What lies beside a trace is used: NAME.layout/, NAME.dmesg, NAME.page_owner, NAME.page_pinner, and columns from
+    Files beside a trace are used: NAME.layout/, NAME.dmesg, NAME.page_owner, NAME.page_pinner, and columns from
     NAME.toml or NAME.json; in a folder with one trace also layout/, dmesg.txt, page_owner.txt, metadata.toml.
     Interrupted, the same command goes on where it was.
     """

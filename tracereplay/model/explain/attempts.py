@@ -8,8 +8,8 @@ from tracereplay.model.explain.explanation import Explanation
 ATTEMPTS = {
     "destination_enomem": Explanation(
         title="no memory to move pages to",
-        says="The pages could be moved, but no free page was left outside the range; the whole attempt gave up with "
-        "ENOMEM.",
+        says="The pages could be moved, but no free page was left outside the range; the whole attempt failed "
+        "with ENOMEM.",
         proves="mm_page_alloc with pfn ~0 (a failed allocation) by the attempt's task, then the finish with -12.",
         suggests="-12 with migrations before it, and little free memory in the counters.",
         confused_with="bitmap_full (ENOMEM before anything is tried); unsplittable_folio (only a high order is "
@@ -28,8 +28,9 @@ ATTEMPTS = {
         title="no free run in the CMA bitmap",
         says="The area has no free run of that size and alignment: earlier cma_alloc users hold it. No page is to "
         "blame.",
-        proves="cma_alloc_finish right after cma_alloc_start with nothing tried between (pfn ~0 up to 6.12), or the "
-        "kernel log's 'number of available pages' line.",
+        proves="cma_alloc_finish with pfn ~0 (up to 6.12); cma_alloc_start that asks for more than is available (since "
+        "6.16); no retry, scan or migration although these were recorded; or the kernel log's 'number of available "
+        "pages' line, where no run of free pages is as long as the request.",
         suggests="-12 at once, and live allocations of the area in the trace that leave no room.",
         confused_with="destination_enomem, where pages were tried first. In 7.3 the error is -EBUSY.",
         what_to_do=(
@@ -44,9 +45,9 @@ ATTEMPTS = {
     "isolation_conflict": Explanation(
         title="another task isolates the same blocks",
         says="A pageblock of the range was already being isolated by another allocation or offline.",
-        proves="The attempt ends with EBUSY without a single isolate or test event, and another task's attempt on the "
-        "same pageblocks overlaps in time.",
-        suggests="The same without the other attempt in sight.",
+        proves="The attempt ends with EBUSY without a single scan or test, although both were recorded, and another "
+        "task's attempt on the same pageblocks overlaps in time.",
+        suggests="The same, without an event of the other attempt.",
         confused_with="not_isolatable (also ends before isolation, but always).",
         what_to_do=(
             "Serialise the users, or retry: the conflict ends with the other attempt.",
@@ -63,7 +64,7 @@ ATTEMPTS = {
         suggests="EINVAL or EBUSY with no isolation in the trace.",
         confused_with="unmovable_allocation: if the log dumps an 'unmovable page', that page is the cause.",
         what_to_do=(
-            "A block with holes (EINVAL) or boot memory never goes offline: choose another block "
+            "A block with holes (EINVAL) or with boot memory cannot go offline: choose another block "
             "(/sys/devices/system/memory/memoryN/valid_zones).",
             "Online added memory into ZONE_MOVABLE: memhp_default_state=online_movable",
         ),
@@ -79,8 +80,9 @@ ATTEMPTS = {
         capture_next=(capture.DUMP_HOTPLUG, capture.KERNEL_LOG),
     ),
     "interrupted": Explanation(
-        title="given up on a signal",
-        says="The attempt ended because its task got a signal; what kept it looping until then is listed with it.",
+        title="aborted by a signal",
+        says="The attempt's task received a signal and the kernel aborted the attempt; the pages that kept it looping "
+        "until then are listed with it.",
         proves="errno -EINTR (-4) in the finish event or the log's 'signal backoff'.",
         suggests="An offline without end in the trace, after which its task does other things.",
         confused_with="unfinished. Offline has no retry limit: one page that cannot move makes it loop until a signal.",

@@ -18,11 +18,11 @@ PAGE_OWNER = (
 )
 KERNEL_LOG = "Keep the kernel log (dmesg) of the attempt and pass it with --kernel-log"
 DUMP_CONTIG = (
-    "Have CMA dump the pages that did not migrate: "
+    "Make CMA dump the pages that did not migrate: "
     "echo 'func alloc_contig_dump_pages +p' > /sys/kernel/debug/dynamic_debug/control, then read the kernel log"
 )
 DUMP_HOTPLUG = (
-    "Have the kernel say why: echo 'file mm/memory_hotplug.c +p' > /sys/kernel/debug/dynamic_debug/control, "
+    "Make the kernel log the reason: echo 'file mm/memory_hotplug.c +p' > /sys/kernel/debug/dynamic_debug/control, "
     "then read the kernel log"
 )
 WRITEBACK = "Record who waits for what: trace-cmd record -e writeback -e filemap -e migrate -e cma"

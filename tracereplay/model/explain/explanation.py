@@ -1,4 +1,4 @@
-"""What is said about one cause, to somebody who has to act on it."""
+"""The words about one cause, for a reader who has to act on it."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ class Explanation(Struct, frozen=True, kw_only=True):
     suggests: str  # which only point to it
     confused_with: str  # what looks alike, and how to tell it apart
     what_to_do: tuple[str, ...]  # the most useful step first
-    capture_next: tuple[str, ...] = ()  # what to record to be surer next time
+    capture_next: tuple[str, ...] = ()  # what to record for a conclusive answer

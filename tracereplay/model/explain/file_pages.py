@@ -13,11 +13,11 @@ FILE_PAGES = {
         "followed by a gap; with page_ref, the writeback flag in the page's events at the failing test.",
         suggests="The inode was dirtied and its writeback began without an end; a FUSE WRITE sent and not answered.",
         confused_with="locked_folio (the same gap, no folio_wait_writeback). -EBUSY in the first three asynchronous "
-        "passes is everyday life. FUSE before 6.16 copies to temporary pages, and its originals are not under "
+        "passes is normal. FUSE before 6.16 copies to temporary pages, and its originals are not under "
         "writeback.",
         what_to_do=(
             "Look at the device or server that does not finish: cat /sys/block/*/inflight; for FUSE "
-            "cat /sys/fs/fuse/connections/*/waiting (write 1 to .../abort to give it up), for NFS nfsiostat.",
+            "cat /sys/fs/fuse/connections/*/waiting (write 1 to .../abort to abort its requests), for NFS nfsiostat.",
             "Write back before the attempt: sync -f MOUNTPOINT; lower vm.dirty_background_bytes and vm.dirty_bytes.",
             "Keep pages of slow or remote file systems out of the area (a mapping whose gfp lacks __GFP_MOVABLE).",
         ),
@@ -34,7 +34,7 @@ FILE_PAGES = {
         confused_with="writeback (that wait has an event), mmap_lock and anon_vma waits, a buffer_head lock. Locked "
         "and uptodate is often only a stale flag.",
         what_to_do=(
-            "Have the read end: a FUSE server that does not answer is the usual one "
+            "Let the pending read complete: most often a FUSE server does not answer "
             "(cat /sys/fs/fuse/connections/*/waiting; write 1 to .../abort to fail the read and unlock).",
             "Less readahead on that mount leaves fewer locked pages: echo 0 > /sys/class/bdi/MAJOR:MINOR/read_ahead_kb",
         ),
@@ -63,17 +63,20 @@ FILE_PAGES = {
     "secretmem": Explanation(
         title="memfd_secret memory",
         says="The page belongs to memfd_secret(2): it is not in the direct map and the kernel refuses to move it.",
-        proves="A page dump with aops:secretmem_aops, or the page's add to the cache of the secretmem inode.",
-        suggests="An unevictable page-cache page that fails with -EBUSY in every pass, of a task that uses "
-        "memfd_secret.",
-        confused_with="mlocked memory (which migrates fine). Its gfp keeps it out of CMA and ZONE_MOVABLE, so it "
-        "blocks alloc_contig_pages and the offline of blocks in other zones.",
+        proves="A page dump with aops:secretmem_aops, or with page_owner's stack in secretmem_fault(): of the page, or "
+        "of another page of its file.",
+        suggests="Single pages allocated with __GFP_ZERO for the page cache of one inode on a kernel-internal file "
+        "system (device major 0, mounted nowhere), unevictable: each one tried fails at once, without a reference too "
+        "many. The other pages of that inode in the range would fail too.",
+        confused_with="mlocked memory and the AIO ring (which migrate fine), and dirty pages of ramfs "
+        "(no_migration_handler). Its gfp keeps it out of CMA and ZONE_MOVABLE in released kernels, so it blocks "
+        "alloc_contig_pages and the offline of blocks in other zones.",
         what_to_do=(
-            "Have the owner unmap or close it; nothing else moves it.",
-            "Online the block as movable (online_movable), so that such memory never lands there.",
-            "Boot with secretmem.enable=0 (off unless set, from 5.14 to 6.4) if nobody needs it.",
+            "Let the owner unmap or close it; nothing else frees it.",
+            "Online the block as movable (online_movable), so that such memory is never placed there.",
+            "Boot with secretmem.enable=0 (off unless set, from 5.14 to 6.4) if it is not needed.",
         ),
-        capture_next=(capture.DUMP_HOTPLUG, capture.KERNEL_LOG),
+        capture_next=(capture.DUMP_CONTIG, capture.DUMP_HOTPLUG, capture.KERNEL_LOG),
     ),
     "buffer_head": Explanation(
         title="buffers held by a file system",
@@ -98,10 +101,10 @@ FILE_PAGES = {
     ),
     "nofs_skipped": Explanation(
         title="file pages skipped, caller may not enter a file system",
-        says="The caller allocates with GFP_NOFS or GFP_NOIO, so isolation leaves every file page where it is.",
+        says="The caller allocates with GFP_NOFS or GFP_NOIO, so isolation skips every file page.",
         proves="The caller's gfp without __GFP_FS (or its stack inside memalloc_nofs_save), and all file pages of the "
         "range visited but not isolated, while anonymous pages were.",
-        suggests="nr_taken counts only anonymous pages, and the first page in the way is an ordinary clean file page.",
+        suggests="nr_taken counts only anonymous pages, and the first blocking page is an ordinary clean file page.",
         confused_with="buffer_head and locked_folio, which are tried and fail; here nothing is tried.",
         what_to_do=(
             "Allocate outside the file-system context, or before it is entered.",

@@ -8,12 +8,12 @@ from tracereplay.model.explain.explanation import Explanation
 KERNEL_PAGES = {
     "unmovable_allocation": Explanation(
         title="unmovable kernel memory",
-        says="The page was allocated without __GFP_MOVABLE (slab, page table, kernel stack, driver buffer) and lives "
-        "on.",
+        says="The page was allocated without __GFP_MOVABLE (slab, page table, kernel stack, driver buffer) and has "
+        "not been freed.",
         proves="mm_page_alloc that covers the page, with gfp_flags lacking __GFP_MOVABLE, and no free before the "
         "failure; or the kernel log's dump 'unmovable page' with page_owner's stack; without a trace, KPF_SLAB or "
         "KPF_PGTABLE in kpageflags.",
-        suggests="A page that isolation never takes, off the LRU, without file or mapping.",
+        suggests="A page that isolation skips: not on the LRU, without file or mapping.",
         confused_with="Movable by gfp but made unmovable later: balloon, zsmalloc, secretmem, shmem that a GPU driver "
         "keeps. In CMA and ZONE_MOVABLE the allocator rules it out: look whether the block became movable later.",
         what_to_do=(
@@ -27,7 +27,7 @@ KERNEL_PAGES = {
     ),
     "percpu_free": Explanation(
         title="freed, but on a per-CPU list",
-        says="The page is free, but sat on a CPU's list of free pages instead of in the buddy allocator when it was "
+        says="The page is free, but was on a CPU's list of free pages instead of in the buddy allocator when it was "
         "tested.",
         proves="mm_page_free of the page before the failing test, no allocation since, and its mm_page_pcpu_drain "
         "after it.",
@@ -38,7 +38,7 @@ KERNEL_PAGES = {
         capture_next=("Record -e kmem:mm_page_free -e kmem:mm_page_pcpu_drain",),
     ),
     "hugetlb": Explanation(
-        title="hugetlb page without a place to go",
+        title="hugetlb page without a free huge page to replace it",
         says="A hugetlb page is in the range and no free huge page was available to replace it (or it is gigantic).",
         proves="A dump with page_type hugetlb, or KPF_HUGE in kpageflags, in a range that is not dissolved.",
         suggests="An allocation of order 9 or more without mm_page_alloc (taken from the pool).",
@@ -69,10 +69,10 @@ KERNEL_PAGES = {
         title="PageOffline or poisoned",
         says="A balloon or virtio-mem driver keeps the page offline, or it is marked HWPoison after a memory error.",
         proves="A dump or kpageflags with offline (page_type) or hwpoison.",
-        suggests="The driver's notifier refuses, or the log speaks of a memory failure at that page.",
-        confused_with="preexisting: without flags, such pages are only pages never seen.",
+        suggests="The driver's notifier refuses, or the log reports a memory failure at that page.",
+        confused_with="preexisting: without flags, such pages are only pages with no event in the trace.",
         what_to_do=(
-            "Balloon or virtio-mem: have the hypervisor give the memory back first (requested-size).",
+            "Balloon or virtio-mem: let the hypervisor return the memory first (requested-size).",
             "HWPoison: replace the module; unpoison only for tests.",
         ),
         capture_next=("Keep /proc/kpageflags of the range", capture.KERNEL_LOG),

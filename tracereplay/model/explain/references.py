@@ -18,7 +18,7 @@ REFERENCES = {
         "FOLL_LONGTERM moves pages out of CMA and ZONE_MOVABLE first, so one inside means: pinned before "
         "the block became movable, an older kernel, or a driver that uses plain FOLL_PIN or FOLL_GET.",
         what_to_do=(
-            "Have the holder let go: close the VFIO group or the guest, deregister the RDMA memory region, "
+            "Let the holder release the page: close the VFIO group or the guest, deregister the RDMA memory region, "
             "unregister the io_uring buffers (io_uring_unregister_buffers).",
             "Take the contiguous memory before the pinning task starts, or keep that task's memory out of the area.",
             "If a driver pins with FOLL_PIN or FOLL_GET but keeps the page, it must pass FOLL_LONGTERM.",
@@ -29,25 +29,41 @@ REFERENCES = {
         ),
     ),
     "pin_short": Explanation(
-        title="held by a task's reference",
-        says="A task took a reference to the page (get_user_pages, vmsplice, splice, O_DIRECT, zero-copy) and has not "
-        "dropped it; a page with an extra reference cannot be migrated.",
-        proves="page_ref: a reference taken by a user task (mod_unless +1 with ret=1, or +1024 for a pin) that is "
-        "still open at the failing test, no loss in between, and a count above the expected one confirmed by other "
-        "events of the page. The taker is then proved as taker; a stack names the call.",
-        suggests="The same with lost events in the interval; without page_ref, an anonymous page that the migration "
-        "scanner visited and left behind, and that moves fine in a later attempt.",
-        confused_with="lru_batch (a +1 by mod, drained later), a page fault on a file page (its get looks like a pin "
-        "until the mapcount follows), the isolating task's own reference. 'Short' is the kind, not a limit: a "
-        "vmsplice pin lives as long as the pipe is not drained, even after the task has exited.",
+        title="pinned for I/O in flight",
+        says="A task pinned the page (FOLL_PIN: O_DIRECT, AIO, zero-copy I/O) and the I/O has not ended; a pinned page "
+        "cannot be migrated.",
+        proves="page_ref: a reference of 1024 (GUP_PIN_COUNTING_BIAS), or one whose stack shows pin_user_pages, taken "
+        "by a user task and still open at the failing test, with every premise of `explain premises` holding. The "
+        "taker is then proved as taker.",
+        suggests="The same where a premise fails; a page dump whose refcount is 1024 or more above the expected one.",
+        confused_with="pin_longterm (the same FOLL_PIN: stack and duration differ), task_reference (a plain reference, "
+        "counts in steps of 1).",
         what_to_do=(
-            "Drain or close what holds the reference. vmsplice and splice: read or close the pipe; the other end may "
+            "Wait for the I/O (cat /sys/block/*/inflight); a device that does not complete keeps its pages pinned.",
+            "Give the task buffers outside the area: memory allocated without __GFP_MOVABLE is never placed in CMA.",
+            "If the pin is brief, retry the allocation after some milliseconds: cma_alloc does not wait between tries.",
+        ),
+        capture_next=(capture.REF_STACKS,),
+    ),
+    "task_reference": Explanation(
+        title="held by a task's reference",
+        says="A task took a plain reference to the page (get_user_pages with FOLL_GET, vmsplice, splice, process_vm) "
+        "and keeps it; a page with an extra reference cannot be migrated.",
+        proves="page_ref: a reference taken by a user task (mod_unless +1 with ret=1) that is still open at the "
+        "failing test, and a count above the expected one that this reference explains, confirmed by other events of "
+        "the page. The taker is then proved as taker; a stack names the call.",
+        suggests="The same where a premise fails: lost events, a nameless task, several takers; without page_ref, an "
+        "anonymous page that the migration scanner visited and did not isolate, and that moves in a later attempt.",
+        confused_with="lru_batch (a +1 by mod, drained later), isolation by reclaim or compaction (the same event), a "
+        "page fault on a file page (its get becomes the mapping), the isolating task's own reference.",
+        what_to_do=(
+            "Release what holds the reference. vmsplice and splice: read or close the pipe; the other end may "
             "belong to another process: ls -l /proc/[0-9]*/fd | grep pipe:",
-            "O_DIRECT or AIO: wait for the I/O (cat /sys/block/*/inflight); a stuck device keeps its pages pinned.",
+            "The reference can outlive the task that took it: a pipe keeps its pages until it is read or closed.",
             "If the reference is brief, retry the allocation after some milliseconds; cma_alloc does not wait between "
             "tries.",
-            "Keep such buffers out of the area: memory that a driver allocates without __GFP_MOVABLE never lands in "
-            "CMA.",
+            "Keep such buffers out of the area: memory that a driver allocates without __GFP_MOVABLE is never placed "
+            "in CMA.",
         ),
         capture_next=(capture.REF_STACKS,),
     ),
@@ -59,8 +75,8 @@ REFERENCES = {
         suggests="A page dump in the kernel log whose refcount exceeds mapcount and cache by more than the isolation's "
         "own reference. A user task that drops it later is a suggested holder. In kpageflags: an anonymous page on an "
         "LRU list that is mapped nowhere and not in the swap cache.",
-        confused_with="pin_short and pin_longterm (the same, with the taking seen), lru_batch, and a mapcount read "
-        "before the rmap was updated: the last event of a mapped page can show one too many.",
+        confused_with="task_reference, pin_short and pin_longterm (the same, with the taking seen), lru_batch, and a "
+        "mapcount read before the rmap was updated: the last event of a mapped page can show one too many.",
         what_to_do=(
             "Record again from before the reference is taken; the taker is then named.",
             "Retry: if the page moves in a later attempt, the reference was brief.",
@@ -87,7 +103,7 @@ REFERENCES = {
         proves="page_ref: a +1 by mod (folio_get) on another CPU, dropped later by the drain (release_pages, "
         "lru_add_drain) and no other taker.",
         suggests="The page was allocated under 100 ms before the attempt and no mm_lru_insertion was seen yet.",
-        confused_with="pin_short: a +1 without a stack may be either. Mostly closed since 5.13 and 5.15, where "
+        confused_with="task_reference: a +1 without a stack may be either. Mostly closed since 5.13 and 5.15, where "
         "lru_cache_disable empties the batches for the time of the attempt.",
         what_to_do=(
             "Retry: batches drain within milliseconds to seconds; echo 1 > /proc/sys/vm/compact_memory drains them "

@@ -1,4 +1,4 @@
-"""What is said where the trace does not show a cause. Both are answers; neither is a guess."""
+"""The codes for pages whose cause the trace does not show. Both are answers; neither is a guess."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ UNSEEN = {
         title="allocated before the trace began",
         says="The page was in use before recording began, so neither its owner nor what holds it was seen.",
         proves="Never proved: the absence of an allocation is all there is.",
-        suggests="The kernel named the page (fin_pfn) or left it behind, and no mm_page_alloc of it is in the trace.",
-        confused_with="Any cause. A boot-time allocation, a file system's metadata and an old pin look alike from "
-        "here.",
+        suggests="The kernel named the page (fin_pfn) or did not migrate it, and the trace has no mm_page_alloc of it.",
+        confused_with="Any cause. A boot-time allocation, a file system's metadata and an old pin look alike in "
+        "the trace.",
         what_to_do=(
             "Pass a page_owner dump, or record from before the page is allocated.",
             "Look at the page on the running machine: tools/mm/page-types -r -a PFN",
@@ -21,7 +21,7 @@ UNSEEN = {
     ),
     "unknown": Explanation(
         title="cause not visible",
-        says="Nothing that was recorded says why.",
+        says="No recorded event shows why the page was not migrated.",
         proves="Never proved.",
         suggests="Nothing. The causes not excluded are listed as candidates.",
         confused_with="Any cause whose events were not recorded: `tracereplay info` lists those.",

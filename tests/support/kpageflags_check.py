@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tracereplay.replay.engine import Engine, flag_masks
 from tracereplay.replay.kpage_flags import Bools, Words, has, is_anon, is_file, is_free, is_used
-from tracereplay.replay.replay_kernels import FlagMask
+from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.state import Mark, State
 from tracereplay.schema import KPF, ORDER, PFN, Op, PageStream
 
@@ -108,7 +108,7 @@ def compare(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None
     anon, cached = _marked(marks, Mark.ANON), _marked(marks, Mark.FILE)
     placed = used & (anon | cached) & (is_anon(words) | is_file(words))
     counted = _marked(marks, Mark.COUNTED) & ~_marked(marks, Mark.TYPED)
-    flags = _flags(engine, rows["flags"])
+    flags = _flags(engine, rows["page_flags"])
     reading = flags[FlagMask.LOCKED] & ~flags[FlagMask.UPTODATE]
     aspects = {
         "free": Aspect(told, free),

@@ -1,0 +1,216 @@
+"""What the kernel prints about CMA, offlining and migration: each message is one row of `MESSAGES`.
+
+A row says how the message is told (a literal that must occur, then a pattern), what it means for the call it belongs
+to, and where it was seen. Page dumps are blocks of lines: `page_dump`. Patterns are searched within the text of a line,
+so that unknown prefixes do no harm; they are linear. A group's name is the column that its value goes to:
+
+    pages count align free errno        decimal (errno: printed negative, kept positive)
+    start end pfn                       page frame numbers, hexadecimal
+    low last address                    physical addresses, hexadecimal; `last` is the last byte
+    area block reason error             text; error: strerror()'s words
+"""
+
+# ruff: noqa: E501  (one message is one row)
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Says(StrEnum):
+    """What a message means for the call that it belongs to."""
+
+    BEGINS = "a call begins"
+    TRY = "one range was tried and was busy"
+    PAGE = "one page could not be moved"
+    FAILED = "the call failed"
+    SUCCEEDED = "the call succeeded"
+    RETURNED = "the call returned a page, or none"
+    BITMAP = "what an area's bitmap held when a call had failed"
+    HINT = "why the call of the next line fails"
+    FACT = "about the machine or the log"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One kind of message. seen -- kernel versions whose source prints it."""
+
+    kind: str
+    says: Says
+    literal: str
+    pattern: re.Pattern[str]
+    seen: str
+
+
+def _row(kind: str, says: Says, literal: str, pattern: str, seen: str) -> Message:
+    return Message(kind, says, literal, re.compile(pattern), seen)
+
+
+_HEX = r"[0-9a-f]{1,16}"
+_N = r"\d{1,18}"
+_MEM = rf"\[(?:mem )?0x(?P<low>{_HEX})[- ]+(?:0x)?(?P<last>{_HEX})\]"
+_ERROR = (
+    r"(?P<error>Device or resource busy|Invalid argument|Interrupted system call|Cannot allocate memory"
+    r"|Resource temporarily unavailable|Operation not permitted|Input/output error|No such device)"
+)
+
+MESSAGES: tuple[Message, ...] = (
+    # mm/cma.c; drivers/base/dma-contiguous.c before 3.17. `cma: ` may be cut off, or be logcat's tag.
+    _row(
+        "cma_failed", Says.FAILED, "alloc failed",
+        # The area's name is arbitrary text; 5.10 and older print none.
+        rf"(?:\w{{0,24}}cma_alloc\w{{0,24}}(?:\(\))?: (?:(?P<area>\S.*?): )?)?alloc failed, req-size: ?(?P<pages>{_N}) pages?,"
+        r" ret: ?-?(?P<errno>\d{1,4})\b",
+        "4.10 to 7.x",
+    ),
+    _row(
+        "cma_begins", Says.BEGINS, "count ",
+        rf"\w{{0,24}}(?:cma_alloc|dma_alloc_from_contiguous)\w{{0,24}}\(cma [^,]{{1,40}},(?: name: ?(?P<area>[^,]{{1,64}}),)?"
+        rf" count (?P<pages>{_N}), align (?P<align>\d{{1,2}})\)",
+        "3.5 to 7.x, debug",
+    ),
+    _row(
+        "cma_busy", Says.TRY, "is busy, retrying",
+        rf"\w{{1,40}}\(\): memory range at (?:pfn 0x(?P<start>{_HEX}) )?\S+ is busy, retrying",
+        "3.5 to 7.x, debug; with the pfn since 6.2",
+    ),
+    _row(
+        "cma_returned", Says.RETURNED, "(): returned ",
+        r"(?:cma_alloc|dma_alloc_from_contiguous)\w{0,24}\(\): returned (?P<reason>\S{1,40})",
+        "3.5 to 7.x, debug",
+    ),
+    # CONFIG_CMA_DEBUG up to 5.x, always since; each `pr_cont` may have become a line of its own.
+    _row(
+        "cma_bitmap", Says.BITMAP, "total pages",
+        rf"(?:available pages: ?)?(?P<reason>[0-9@+]*) ?= ?(?:>|&gt;) ?(?P<free>{_N}) free of (?P<pages>{_N}) total pages",
+        "4.10 to 7.x",
+    ),
+    _row("bitmap_begins", Says.BITMAP, "available pages:", r"number of available pages: ?(?P<reason>[0-9@+]*)$", "4.10 to 7.x"),
+    _row("bitmap_part", Says.BITMAP, "@", r"^(?P<reason>\+?\d{1,15}@\d{1,15}(?:\+\d{1,15}@\d{1,15})*\+?)$", "4.10 to 7.x"),
+    _row("bitmap_range", Says.BITMAP, "range ", r"\brange (?P<range>\d{1,6}): (?P<reason>[0-9@+]+)\+?$", "7.x: one line a range"),
+    # mm/page_alloc.c
+    _row(
+        "contig_busy", Says.TRY, "busy",
+        rf"alloc_contig\w{{0,24}}: ?\[(?P<start>{_HEX}), (?P<end>{_HEX})\) PFNs busy",
+        "3.17 to 5.12",
+    ),
+    _row(
+        "contig_busy", Says.TRY, "test_pages_isolated",
+        rf"test_pages_isolated\((?P<start>{_HEX}), (?P<end>{_HEX})\) failed",
+        "3.5 to 3.16",
+    ),
+    # mm/memory_hotplug.c
+    _row(
+        "offline_failed", Says.FAILED, "memory offlining",
+        rf"memory offlining {_MEM} failed(?: due to (?P<reason>[^\n]*\S))?",
+        "3.6 to 7.x; the reason since 4.21, debug since 5.0",
+    ),
+    _row(
+        "offline_failed", Says.FAILED, "memory offlining",
+        rf"memory offlining (?P<start>{_HEX}) to (?P<end>{_HEX}) failed",
+        "2.6.24 to 3.5: page frames",
+    ),
+    _row("offlined", Says.SUCCEEDED, "Offlined Pages", rf"Offlined Pages (?P<pages>{_N})\b", "2.6.24 to 5.10; debug since"),
+    _row(
+        "migrate", Says.PAGE, "migrating pfn",
+        # ret is migrate_pages()' count of folios left, not an errno.
+        rf"migrating pfn (?:0x)?(?P<pfn>{_HEX}) failed ret:(?P<count>-?\d{{1,9}})",
+        "5.0 to 7.x",
+    ),
+    _row(
+        "isolate", Says.PAGE, "pfn",
+        rf"(?:failed to isolate pfn|removing pfn) (?:0x)?(?P<pfn>{_HEX})\b(?: from LRU failed)?",
+        "2.6.34 to 7.x; `removing` up to 4.8, CONFIG_DEBUG_VM up to 4.20",
+    ),
+    _row("isolate", Says.PAGE, "LRU failed", rf"removing from LRU failed (?P<pfn>{_HEX})/\d+/{_HEX}", "2.6.24 to 2.6.33"),
+    # Who asks for it: ACPI (drivers/acpi/scan.c), pseries, virtio-mem, drivers/base/memory.c, tools.
+    _row(
+        "block_failed", Says.FAILED, "ffline failed",
+        r"\bmemory (?P<block>memory\d{1,9}): Offline failed\b",
+        "3.10 to 7.x, ACPI",
+    ),
+    _row(
+        "request_failed", Says.FAILED, "hot-remove",
+        r"(?:Memory (?:indexed-count-)?(?:hot-)?remove failed|Failed to hot-remove memory at (?:0x)?(?P<address>[0-9a-f]{1,16}))",
+        "4.2 to 7.x, pseries-hotplug-mem",
+    ),
+    _row(
+        "request_failed", Says.FAILED, "Memory indexed-count-remove failed", r"Memory indexed-count-remove failed",
+        "4.11 to 7.x, pseries-hotplug-mem",
+    ),
+    _row(
+        "request_failed", Says.FAILED, "DLPAR request", r'Could not handle DLPAR request "memory remove\b[^"]{0,80}"',
+        "4.2 to 7.x, pseries",
+    ),
+    _row(
+        "hot_removed", Says.SUCCEEDED, "was hot-removed", rf"Memory at (?:0x)?(?P<address>{_HEX}) (?:\([^)]*\) )?was hot-removed",
+        "4.2 to 7.x, pseries-hotplug-mem",
+    ),
+    _row(
+        "offline_begins", Says.BEGINS, "offlining and removing memory: ",
+        rf"offlining and removing memory: 0x(?P<low>{_HEX}) - 0x(?P<last>{_HEX})",
+        "5.11 to 7.x, virtio-mem, debug",
+    ),
+    _row(
+        "virtio_failed", Says.FAILED, "offlining and removing memory failed",
+        r"offlining and removing memory failed: -?(?P<errno>\d{1,4})\b",
+        "5.11 to 7.x, virtio-mem, debug",
+    ),
+    _row(
+        "tool_failed", Says.FAILED, "ailed to offline",
+        rf"[Ff]ailed to offline \S*/(?P<block>memory\d{{1,9}})/\w+: {_ERROR}",
+        "libdaxctl",
+    ),
+    _row(
+        "tool_failed", Says.FAILED, "disable failed",
+        rf"(?P<blocks>Memory Block \d{{1,9}})\b[^:]{{0,80}} disable failed: {_ERROR}",
+        "chmem of util-linux",
+    ),
+    _row(
+        "tool_begins", Says.BEGINS, "/sys/devices/system/memory/",
+        r"(?:\boffline|\b0)[\"']? *(?:>|\| *(?:sudo )?tee) *\S*/sys/devices/system/memory/(?P<block>memory\d{1,9})/(?:state|online)",
+        "a shell",
+    ),
+    _row("shell_failed", Says.FAILED, "write error", rf"write error: {_ERROR}", "a shell"),
+    # Notifiers that refuse (MEM_GOING_OFFLINE), and say so.
+    _row("veto", Says.HINT, "memory region in use", r"memory region in use", "kexec_core, posted 2020"),
+    _row(
+        "boot_memory", Says.FAILED, "offlining attempted",
+        rf"Boot memory \[(?P<low>{_HEX}) (?P<end_address>{_HEX})\] offlining attempted",
+        "5.10 to 7.x, arm64",
+    ),
+    # A page that an administrator or mcelog retires: no range is emptied, no attempt.
+    _row("soft_offline", Says.PAGE, "soft", rf"soft[ _]offline: ?0x(?P<pfn>{_HEX}): .*?(?:migration|isolation) failed:? ?(?P<count>-?\d{{1,9}})", "2.6.33 to 7.x"),
+    # About the machine, and about the log.
+    _row("suppressed", Says.FACT, "callbacks suppressed", r"\b(?P<reason>\w{1,60}): (?P<count>\d{1,18}) (?:output lines|callbacks) suppressed", "2.6.x to 7.x"),
+    _row("repeated", Says.FACT, "message repeated", r"message repeated (?P<count>\d{1,9}) times?(?P<whole>: \[)?", "syslogd; with the message itself: rsyslogd"),
+    _row("onlined", Says.FACT, "online", rf"\bonline(?:_pages)? {_MEM}", "2.6.x to 7.x"),
+    _row("meminfo", Says.FACT, "CmaFree:", r"\bCmaFree: +(?P<count>\d{1,15}) kB", "/proc/meminfo, beside a log"),
+)  # fmt: skip
+
+# A call of these names runs an errno together with words.
+ERRNO_OF_WORDS = {
+    "Device or resource busy": 16,
+    "Invalid argument": 22,
+    "Interrupted system call": 4,
+    "Cannot allocate memory": 12,
+    "Resource temporarily unavailable": 11,
+    "Operation not permitted": 1,
+    "Input/output error": 5,
+    "No such device": 19,
+}
+
+# Lines that hold one of these are looked at; of a long log most do not, and are only counted. (`scan` searches bytes.)
+LITERALS: tuple[str, ...] = tuple(dict.fromkeys(message.literal for message in MESSAGES))
+
+
+def messages_in(text: str) -> list[tuple[Message, re.Match[str]]]:
+    """The messages in the text of a line, at most one of each kind."""
+    found: list[tuple[Message, re.Match[str]]] = []
+    for message in MESSAGES:
+        match = message.pattern.search(text) if message.literal in text else None
+        if match is not None and not any(other.kind == message.kind for other, _ in found):
+            found.append((message, match))
+    return found

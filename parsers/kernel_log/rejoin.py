@@ -1,0 +1,162 @@
+"""Lines as they were printed, of lines as people paste them: wrapped, encoded, with stamps cut in two.
+
+    > > [   70.166292] cma: cma_alloc: alloc failed, req-size: 4050 pages,
+    > > ret: -12
+    framerate=(fraction)30000/1001, fra[
+    421.504399] alloc_contig_range: [9c480, 9c4a6) PFNs busy
+
+Only a message that is not whole is continued, and only by lines without a prefix of their own that make it whole.
+"""
+
+from __future__ import annotations
+
+import html
+import quopri
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from tracereplay.parsers.kernel_log import page_dump
+from tracereplay.parsers.kernel_log.grammar import messages_in
+from tracereplay.parsers.kernel_log.prefixes import LogLine, split_prefix
+from tracereplay.parsers.kernel_log.scan import RawLine
+
+# How many lines a wrapped message may take.
+MOST_CONTINUATIONS = 3
+# Quoted-printable lines have at most 76 columns; a soft line end stands near there.
+SOFT_BREAK_COLUMNS = 60
+QUOTED = re.compile(r"=(?:3D|20|09)")
+ENTITY = re.compile(r"&(?:gt|lt|amp|quot|#\d{1,3}|nbsp);")
+# `421.504399] text`: the bracket, and maybe digits, ended the line before.
+STAMP_END = re.compile(r"[>|\s]*(\d{0,9}(?:\.\d{0,9})?)\](?=[\s\[])")
+STAMP_BEGIN = re.compile(r"\[ *(\d{0,9}(?:\.\d{0,9})?)$")
+WHOLE_STAMP = re.compile(r"\d{1,9}\.\d{3,9}")
+# Beginnings of messages that may be cut, and what tells that one is.
+OPENINGS = re.compile(
+    r"cma_alloc|alloc failed|alloc_contig|PFNs$|available pages|memory offlining|migrating|failed to isolate"
+    r"|removing pfn|Offlined|soft offline|\bpage:|flags: 0x|head:|aops:|page last allocated|dumped because"
+    r"|hot-remove|Offline|to offline|write error|free of \d"
+)
+TAIL_WANTED = re.compile(
+    r"(?:memory offlining \[[^\]]*\](?: failed(?: due(?: to)?)?)?"
+    r"|page dumped because:(?: migration| unmovable| isolation| failed| failed to(?: remove(?: from)?)?)?"
+    r"|ret: -\d|total)$"
+)
+# Not a continuation: prose does not go on with a number alone, a message cut within one does.
+DIGITS = re.compile(r"\d{1,4}$")
+
+
+def rejoined(lines: Iterable[RawLine]) -> Iterator[LogLine]:
+    """Lines of a file, in order, as whole messages without prefixes.
+
+    Those that are no hit are left out, unless they complete one, may list free runs, or are a driver's that failed.
+    """
+    ahead: deque[RawLine] = deque()
+    source = iter(_whole_stamps(_decoded(lines)))
+    while True:
+        while len(ahead) <= MOST_CONTINUATIONS:
+            item = next(source, None)
+            if item is None:
+                break
+            ahead.append(item)
+        if not ahead:
+            return
+        raw = ahead.popleft()
+        if not raw.hit and "@" not in raw.text and "fail" not in raw.text.lower():
+            continue
+        line = split_prefix(raw.text, raw.number)
+        if OPENINGS.search(line.text):
+            line, taken = _continued(line, ahead)
+            for _ in range(taken):
+                ahead.popleft()
+        yield line
+
+
+def _continued(line: LogLine, ahead: Iterable[RawLine]) -> tuple[LogLine, int]:
+    """The line with what completes it, and how many lines that took."""
+    complete = not TAIL_WANTED.search(line.text)
+    if complete and messages_in(line.text):
+        return line, 0
+    known = _score(line.text)
+    if known and complete:
+        return line, 0
+    for joint in (" ", ""):
+        text, last = line.text, line.number
+        for taken, (number, raw, _) in enumerate(ahead, 1):
+            more = split_prefix(raw)
+            own = more.time_ns is not None or more.tid is not None or more.wall is not None
+            if own or not more.text or number != last + 1:
+                break
+            if known and not _completes(line.text, more.text):
+                break
+            text, last = text + joint + more.text, number
+            if _score(text) > known or (known and text != line.text and len(_longest(text)) > len(_longest(line.text))):
+                return line._replace(text=text), taken
+    return line, 0
+
+
+def _score(text: str) -> int:
+    """How much of what the grammar knows the text holds."""
+    return len(messages_in(text)) + page_dump.is_line(text)
+
+
+def _longest(text: str) -> str:
+    whole = [match[0] for _, match in messages_in(text)]
+    return max((*whole, text if page_dump.is_line(text) else ""), key=len)
+
+
+def _completes(text: str, more: str) -> bool:
+    """Whether `more` may be the end of a message that reads as whole without it."""
+    if text.endswith(tuple("0123456789")):
+        return bool(DIGITS.match(more)) and len(more) <= 2
+    return more.split(" ", maxsplit=1)[0].lower() in {
+        "failed", "due", "to", "unmovable", "failure", "page", "migration", "isolation", "signal", "memory", "notifier",
+        "multizone", "from", "remove", "lru",
+    }  # fmt: skip
+
+
+def _decoded(lines: Iterable[RawLine]) -> Iterator[RawLine]:
+    """Quoted-printable (with its soft line ends) and HTML entities undone, where a line shows them."""
+    broken: RawLine | None = None
+    for line in lines:
+        whole = line
+        if broken is not None and line.number == broken.number + 1:
+            whole = RawLine(broken.number, broken.text + line.text, broken.hit or line.hit)
+        elif broken is not None:
+            yield broken
+        broken = None
+        if line.text.endswith("=") and len(line.text) >= SOFT_BREAK_COLUMNS:
+            broken = whole._replace(text=whole.text[:-1])
+        elif "=" in whole.text or "&" in whole.text:
+            yield whole._replace(text=_plain(whole.text))
+        else:
+            yield whole
+    if broken is not None:
+        yield broken
+
+
+def _plain(line: str) -> str:
+    if QUOTED.search(line):
+        line = quopri.decodestring(line.encode()).decode("utf-8", "replace").rstrip("\n")
+    return html.unescape(line) if "&" in line and ENTITY.search(line) else line
+
+
+def _whole_stamps(lines: Iterable[RawLine]) -> Iterator[RawLine]:
+    """A time stamp that two lines share goes to the second."""
+    before: RawLine | None = None
+    for line in lines:
+        text = line.text
+        end = STAMP_END.match(text) if text[:1] != "[" else None
+        if end is not None and before is not None and before.number == line.number - 1:
+            begin = STAMP_BEGIN.search(before.text)
+            stamp = (begin[1] if begin else "") + end[1]
+            if begin is not None and WHOLE_STAMP.fullmatch(stamp):
+                before = before._replace(text=before.text[: begin.start()])
+                text = f"[{stamp}]{text[end.end() :]}"
+            elif begin is None and WHOLE_STAMP.fullmatch(end[1]):
+                text = f"[{end[1]}]{text[end.end() :]}"
+        if before is not None:
+            yield before
+        before = line if text is line.text else line._replace(text=text)
+    if before is not None:
+        yield before

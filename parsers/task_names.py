@@ -1,0 +1,50 @@
+"""Names of tasks over time: a thread id is used again, and a task changes its name (exec, prctl)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+Change = tuple[int, str | None]  # from this time (ns) on; None = unknown
+
+UNKNOWN_COMM = "<...>"  # what the kernel prints for a task whose name it did not save
+BEGIN_NS = -(1 << 63)  # of a name that holds from before the first event
+# A task that changes its name more often (hostile text) has no known name from there on.
+MAX_CHANGES_OF_A_TASK = 1 << 10
+
+
+@dataclass(slots=True)
+class NameHistory:
+    """Changes of names by tid, ascending in time. Tasks with one name throughout need no entry."""
+
+    changes: dict[int, list[Change]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, int, str | None]]) -> NameHistory:
+        """From (tid, time_ns, name) in any order; of equal times the last row counts. Repeated names are dropped."""
+        history = cls()
+        for tid, time_ns, name in sorted(rows, key=lambda row: row[:2]):
+            known = history.changes.setdefault(tid, [])
+            if known and known[-1][0] == time_ns:
+                known.pop()
+            if not (known and known[-1][1] == name) and len(known) <= MAX_CHANGES_OF_A_TASK:
+                known.append((time_ns, name if len(known) < MAX_CHANGES_OF_A_TASK else None))
+        return history
+
+    def rows(self) -> Iterator[tuple[int, int, str | None]]:
+        """(tid, time_ns, name) of every change, by tid and time."""
+        return ((tid, *change) for tid, changes in sorted(self.changes.items()) for change in changes)
+
+    def last_change(self, tid: int, time_ns: int) -> Change | None:
+        """The change that holds at this time; None where the first one is later or there is none."""
+        changes = self.changes.get(tid, ())
+        place = bisect_right(changes, time_ns, key=lambda change: change[0])
+        return changes[place - 1] if place else None
+
+    def name_at(self, tid: int, time_ns: int, otherwise: Mapping[int, str]) -> str | None:
+        """The name at this time, None = unknown; of a task without entry the name in `otherwise`."""
+        if tid not in self.changes:
+            return otherwise.get(tid)
+        change = self.last_change(tid, time_ns)
+        return change[1] if change else None

@@ -1,0 +1,1 @@
+"""What several test rooms share: oracles and checks that do not ship."""

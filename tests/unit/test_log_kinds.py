@@ -1,0 +1,367 @@
+"""Kernel logs as kernels print them and people paste them -> attempts. One case a kind; none is a public log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tracereplay.model.result import Attempt, Result
+from tracereplay.session import Session
+
+UNMOVABLE = "page dumped because: unmovable page\n"
+FAILED = "cma: cma_alloc: reserved: alloc failed, req-size: {n} pages, ret: -{e}\n"
+X86 = "[    0.000000] BIOS-e820: [mem 0x0-0x9fbff] usable\n"
+
+
+@pytest.fixture
+def blame(tmp_path: Path) -> Any:
+    def read(text: str | bytes, **options: Any) -> Result:
+        path = tmp_path / "dmesg.txt"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return Session(kernel_log=path, argv=[], **options).blame()
+
+    return read
+
+
+def told(attempt: Attempt) -> tuple[Any, ...]:
+    """What a case compares."""
+    ranges = [(t.start_pfn, t.end_pfn) for t in attempt.tries]
+    return (
+        attempt.operation,
+        attempt.outcome,
+        attempt.errno,
+        attempt.area,
+        attempt.request.pages,
+        attempt.cause,
+        ranges,
+    )
+
+
+def failed(pages: int, errno: str, cause: str, area: str | None = "reserved", ranges: Any = ()) -> tuple[Any, ...]:
+    return ("cma_alloc", "failed", errno, area, pages, cause, list(ranges))
+
+
+def offline(outcome: str, errno: str | None, cause: str | None, area: str | None = None, pages: int | None = None,
+            ranges: Any = ()) -> tuple[Any, ...]:  # fmt: skip
+    return ("memory_offline", outcome, errno, area, pages, cause, list(ranges))
+
+
+def busy(*ranges: tuple[int, int], pages: int | None = None) -> tuple[Any, ...]:
+    return ("contig_alloc", "unknown", None, None, pages, "unknown", list(ranges))
+
+
+CMA = {
+    "two tasks": (
+        "[   10.000001][   T11] alloc_contig_range: [100, 140) PFNs busy\n"
+        "[   10.000002][   T12] alloc_contig_range: [a00, a10) PFNs busy\n"
+        "[   10.000003][   T11] alloc_contig_range: [140, 180) PFNs busy\n"
+        "[   10.000004][   T11] " + FAILED.format(n=64, e=16) + "[   10.000005][   T12] " + FAILED.format(n=16, e=16),
+        [failed(64, "EBUSY", "unknown", ranges=[(0x100, 0x140), (0x140, 0x180)]),
+         failed(16, "EBUSY", "unknown", ranges=[(0xA00, 0xA10)])],
+    ),
+    "ranges that do not fit the request": (
+        "[   10.000001] alloc_contig_range: [100, 101) PFNs busy\n[   10.000002] " + FAILED.format(n=64, e=16),
+        [busy((0x100, 0x101), pages=1), failed(64, "EBUSY", "unknown")],
+    ),
+    "debug lines": (
+        "cma: cma_alloc(cma 00000000aaaaaaaa, name: reserved, count 64, align 6)\n"
+        "cma: cma_alloc(): memory range at pfn 0x9c480 0000000012345678 is busy, retrying\n"
+        "cma: cma_alloc(): memory range at pfn 0x9c4c0 0000000012345678 is busy, retrying\n"
+        + FAILED.format(n=64, e=16) + "cma: cma_alloc(): returned (null)\n"
+        "cma: cma_alloc(cma 00000000aaaaaaaa, name: reserved, count 1, align 0)\n"
+        "cma: cma_alloc(): returned 0000000012345678\ncma: cma_release(page 0000000012345678, count 1)\n",
+        [failed(64, "EBUSY", "unknown", ranges=[(0x9C480, 0x9C4C0), (0x9C4C0, 0x9C500)]),
+         ("cma_alloc", "succeeded", None, "reserved", 1, None, [])],
+    ),
+    "before 3.17": (
+        "cma: dma_alloc_from_contiguous(cma c1234567, count 8, align 3)\n"
+        "cma: dma_alloc_from_contiguous(): returned 00000000\n",
+        [("cma_alloc", "failed", None, None, 8, "unknown", [])],
+    ),
+    "killed": (FAILED.format(n=4, e=4), [("cma_alloc", "interrupted", "EINTR", "reserved", 4, "interrupted", [])]),
+    "a name with a colon": (
+        "cma: cma_alloc: heap: a: alloc failed, req-size: 4 pages, ret: -12\n",
+        [failed(4, "ENOMEM", "bitmap_full", area="heap: a")],
+    ),
+    "repeated by rsyslog": (
+        "Nov 20 12:00:00 host kernel: " + FAILED.format(n=4, e=16)
+        + "Nov 20 12:00:09 host kernel: message repeated 2 times: [ " + FAILED.format(n=4, e=16).strip() + "]\n",
+        [failed(4, "EBUSY", "unknown")] * 3,
+    ),
+    "repeated by syslogd": (
+        "Nov 20 12:00:20 host kernel: alloc_contig_range: [10, 11) PFNs busy\n"
+        "Nov 20 12:00:21 host last message repeated 2 times\n",
+        [busy((0x10, 0x11), pages=1)] * 3,
+    ),
+    "wrapped by a terminal within a word": (
+        "[   10.000001] cma: cma_alloc: reserved: alloc failed, req-si\nze: 64 pages, ret: -12\n",
+        [failed(64, "ENOMEM", "bitmap_full")],
+    ),
+    "behind a prompt": ("root@b:~# [   10.000001] " + FAILED.format(n=4, e=12), [failed(4, "ENOMEM", "bitmap_full")]),
+    "HTML": ("&gt; [   10.000001] " + FAILED.format(n=4, e=12), [failed(4, "ENOMEM", "bitmap_full")]),
+    "source and words": (
+        'The line "cma: %s: alloc failed, req-size: %zu pages, ret: %d" says that cma_alloc() failed.\n'
+        "cma: Reserved 64 MiB at 0x3b000000\ncma: Failed to reserve 512 MiB\n",
+        [],
+    ),
+}  # fmt: skip
+
+OFFLINES = {
+    "ACPI says it twice": (
+        X86 + "[   50.000001] memory offlining [mem 0x140000000-0x147ffffff] failed due to failure to isolate range\n"
+        "[   50.000040] memory memory40: Offline failed.\n"
+        "[   50.100001] memory offlining [mem 0x148000000-0x14fffffff] failed due to signal backoff\n",
+        [offline("failed", "EBUSY", "unknown", "memory40", 0x8000, [(0x140000, 0x148000)]),
+         offline("interrupted", "EINTR", "interrupted", None, 0x8000, [(0x148000, 0x150000)])],
+    ),
+    "pseries, a page each": (
+        "page:c00c000001ca8000 refcount:1 mapcount:0 mapping:c0000007a801e380 index:0xc0000007a2ec0000\n"
+        "flags: 0x7ffff000000200(slab)\n" + UNMOVABLE
+        + "page:c00c000003fec000 refcount:1 mapcount:0 mapping:0000000018c4a547 index:0x0\n"
+        "flags: 0x37ffff000000000()\n" + UNMOVABLE
+        + "pseries-hotplug-mem: Memory hot-remove failed, adding LMB's back\n"
+        'dlpar: Could not handle DLPAR request "memory remove count 10"\n',
+        [offline("failed", "EBUSY", "unmovable_allocation")] * 2,
+    ),
+    "pseries, nothing but the request": (
+        "[   88.2] pseries-hotplug-mem: Memory hot-remove failed, adding LMB's back\n"
+        '[   88.3] dlpar: Could not handle DLPAR request "memory remove count 1"\n'
+        "[   99.200000] Offlined Pages 4096\n[   99.300000] pseries-hotplug-mem: Memory at 7f0000000 was hot-removed\n",
+        [offline("failed", None, "unknown"), offline("succeeded", None, None, pages=4096)],
+    ),
+    "virtio-mem with dynamic debug": (
+        X86 + "[   50.000001] virtio_mem virtio0: offlining and removing memory: 0x140000000 - 0x147ffffff\n"
+        "[   50.100001] virtio_mem virtio0: offlining and removing memory failed: -16\n",
+        [offline("failed", "EBUSY", "unknown", None, 0x8000, [(0x140000, 0x148000)])],
+    ),
+    "boot memory of arm64": (
+        "[   50.000001] Boot memory [40000000 80000000] offlining attempted\n"
+        "[   50.000004] memory offlining [mem 0x40000000-0x7fffffff] failed due to notifier failure\n",
+        [offline("failed", None, "notifier_veto")],
+    ),
+    "page frames of 2.6": (
+        "memory offlining 1c0000 to 1c8000 failed\n",
+        [offline("failed", None, "unknown", None, 0x8000, [(0x1C0000, 0x1C8000)])],
+    ),
+    "a shell, and dmesg after it": (
+        "root@vm:~# echo offline > /sys/devices/system/memory/memory33/state\n"
+        "-bash: echo: write error: Device or resource busy\nroot@vm:~# dmesg | tail -3\n"
+        "[  456.789012] page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x108123\n"
+        "[  456.789013] flags: 0x17ffffc0000000(node=0|zone=2)\n[  456.789014] " + UNMOVABLE,
+        [offline("failed", "EBUSY", "unmovable_allocation", "memory33")],
+    ),
+    "a command alone": ("Try `echo offline > /sys/devices/system/memory/memory33/state`.\n", []),
+    "daxctl": (
+        "libdaxctl: offline_one_memblock: dax0.0: Failed to offline /sys/devices/system/node/node2/memory85/state: "
+        "Device or resource busy\n",
+        [offline("failed", "EBUSY", "unknown", "memory85")],
+    ),
+    "it goes offline in the end": (
+        "[ 3000.000001] migrating pfn 1083e9 failed ret:1\n[ 3003.000001] Offlined Pages 32768\n",
+        [offline("succeeded", None, None, pages=32768)],
+    ),
+    "the page size by page frames": (
+        "[   10.000001] migrating pfn 20005 failed ret:1\n"
+        "[   12.000001] memory offlining [mem 0x200000000-0x20fffffff] failed due to signal backoff\n",
+        [offline("interrupted", "EINTR", "interrupted", None, 0x1000, [(0x20000, 0x21000)])],
+    ),
+    "the page size by a hash table": (
+        "[    0.0] Dentry cache hash table entries: 65536 (order: 3, 524288 bytes, linear)\n"
+        "[   12.000001] memory offlining [mem 0x200000000-0x20fffffff] failed due to memory holes\n",
+        [offline("failed", "EINVAL", "not_isolatable", None, 0x1000, [(0x20000, 0x21000)])],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), [*CMA.values(), *OFFLINES.values()], ids=[*CMA, *OFFLINES])
+def test_kinds(blame: Any, text: str, expected: list[tuple[Any, ...]]) -> None:
+    result = blame(text)
+    assert [told(attempt) for attempt in result.attempts] == expected
+    assert len({attempt.id for attempt in result.attempts}) == len(expected)
+
+
+def dump(flags: str, reason: str, *more: str, counts: str = "refcount:1 mapcount:0", mapping: str = "0" * 16) -> str:
+    lines = [f"page: {counts} mapping:{mapping} index:0x0 pfn:0x108123", *more, flags, f"page dumped because: {reason}"]
+    return "".join(f"[  456.{number:06}] {line}\n" for number, line in enumerate(lines))
+
+
+BDEV = "aops:def_blk_aops ino:800010"
+EXT4 = 'aops:ext4_da_aops ino:2a dentry name:"a"'
+ANON = "anon flags: 0x17(uptodate|{}swapbacked|node=0|zone=2)"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # has_unmovable_pages()
+        (dump("flags: 0x17(reserved|node=0)", "unmovable page"), ("memory_offline", "unmovable_allocation")),
+        (dump("flags: 0x17()", "unmovable page", "page_type: f2(table)"), ("memory_offline", "unmovable_allocation")),
+        (dump("flags: 0x17(head|node=0)", "unmovable page", "page_type: f4(hugetlb)"), ("memory_offline", "hugetlb")),
+        (dump("flags: 0x17(hwpoison|node=0)", "unmovable page"), ("memory_offline", "offline_or_hwpoison")),
+        (dump(ANON.format(""), "unmovable page"), ("memory_offline", "unknown")),
+        (dump("flags: 0x17(uptodate|node=0)", "unmovable page", 'aops:ext4_da_aops ino:2a dentry name:"a"'),
+         ("memory_offline", "unknown")),
+        (dump("flags: 0x17(uptodate)", "unmovable page", "aops:secretmem_aops ino:2"), ("memory_offline", "secretmem")),
+        # migrate_pages(): one reference is the isolation's
+        (dump(ANON.format(""), "migration failure", counts="refcount:2 mapcount:0"), ("unknown", "extra_reference")),
+        (dump(ANON.format("owner_priv_1|"), "migration failure", counts="refcount:2 mapcount:0"),
+         ("unknown", "unknown")),
+        (dump(ANON.format("swapcache|"), "migration failure", counts="refcount:3 mapcount:0"),
+         ("unknown", "extra_reference")),
+        (dump(ANON.format(""), "migration failure", counts="refcount:1026 mapcount:1"), ("unknown", "pin_short")),
+        (dump("flags: 0x17(uptodate|private|node=0)", "migration failure", "aops:def_blk_aops ino:800010",
+              counts="refcount:3 mapcount:0", mapping="00000000aaaaaaaa"), ("unknown", "buffer_head")),
+        (dump("flags: 0x17(uptodate|node=0)", "migration failure", 'aops:ext4_da_aops ino:2a dentry name:"a"',
+              counts="refcount:2 mapcount:0", mapping="00000000aaaaaaaa"), ("unknown", "unknown")),
+        (dump("flags: 0x17(uptodate|writeback|node=0)", "migration failure", "aops:fuse_file_aops ino:2",
+              counts="refcount:3 mapcount:0", mapping="00000000aaaaaaaa"), ("unknown", "writeback")),
+        # do_migrate_range()
+        (dump("flags: 0x17()", "isolation failed", "aops:zsmalloc_aops ino:1"),
+         ("memory_offline", "no_migration_handler")),
+        (dump("flags: 0x17(uptodate|active)", "isolation failed"), ("memory_offline", "unknown")),
+        # of somebody else
+        (dump("flags: 0x17(slab|node=0)", "kasan: bad access detected"), None),
+        (dump("flags: 0x17(node=0)", "nonzero mapcount"), None),
+        (dump("flags: 0x17(node=0)", "hwpoison: unhandlable page"), None),
+    ],
+)  # fmt: skip
+def test_dumped_pages(blame: Any, text: str, expected: tuple[str, str] | None) -> None:
+    attempts = blame(text).attempts
+    if expected is None:
+        assert attempts == []
+        return
+    (attempt,) = attempts
+    (culprit,) = attempt.culprits
+    assert (attempt.operation, attempt.cause, culprit.cause, culprit.start_pfn) == (
+        expected[0],
+        expected[1],
+        expected[1],
+        0x108123,
+    )
+    assert culprit.verdict == (
+        "proved" if culprit.cause == "extra_reference" else "unknown" if culprit.cause == "unknown" else "suggested"
+    )
+
+
+def test_a_dump_of_a_failed_cma_allocation(blame: Any) -> None:
+    text = dump(ANON.format(""), "migration failure", counts="refcount:2 mapcount:0")
+    (attempt,) = blame(text + "[  456.100000] " + FAILED.format(n=512, e=16)).attempts
+    assert (attempt.operation, attempt.errno, attempt.cause) == ("cma_alloc", "EBUSY", "extra_reference")
+
+
+def test_a_page_without_its_frame(blame: Any) -> None:
+    text = "page:c00c0000007d1b40 refcount:3 mapcount:0 mapping:c0000001fc03e950 index:0xe7b\nflags: 0x3f(reserved)\n"
+    (attempt,) = blame(text + UNMOVABLE).attempts
+    (culprit,) = attempt.culprits
+    assert (culprit.start_pfn, culprit.page_address, culprit.pages) == (None, "c00c0000007d1b40", 1)
+    assert (attempt.start_ns, attempt.log_line, attempt.id) == (None, 1, "memory_offline-x-line1")
+
+
+@pytest.mark.parametrize(
+    ("listed", "pages", "errno", "expected"),
+    [
+        ("4@572+166@1114=> 170 free of 2048 total pages", 256, 12, ("bitmap_full", False, 166)),
+        ("4@572+300@1110=> 304 free of 2048 total pages", 256, 12, ("bitmap_full", False, 300)),  # not at its alignment
+        ("4@572+300@1024=> 304 free of 2048 total pages", 256, 12, ("destination_enomem", True, 300)),
+        ("=> 170 free of 2048 total pages", 256, 12, ("bitmap_full", False, None)),
+        ("=> 1700 free of 2048 total pages", 256, 12, ("bitmap_full", None, None)),
+        ("=> 1700 free of 2048 total pages", 256, 16, ("unknown", None, None)),
+        ("=> 170 free of 2048 total pages", 256, 16, ("bitmap_full", False, None)),
+        ("300@1024=> 300 free of 2048 total pages", 256, 16, ("unknown", True, 300)),
+        ("=> 4096 free of 4096 total pages", 8192, 12, ("bitmap_full", False, None)),
+        ("4@572+\n166@1114\n=> 170 free of 2048 total pages", 256, 12, ("bitmap_full", False, 166)),
+        ("4@572+166@1114=&gt; 170 free of 2048 total pages", 256, 12, ("bitmap_full", False, 166)),
+    ],
+)
+def test_the_bitmap_is_arithmetic(blame: Any, listed: str, pages: int, errno: int, expected: tuple[Any, ...]) -> None:
+    (attempt,) = blame(FAILED.format(n=pages, e=errno) + "cma: number of available pages: " + listed + "\n").attempts
+    assert attempt.bitmap is not None
+    assert (attempt.cause, attempt.bitmap.fits, attempt.bitmap.largest_run) == expected
+
+
+def test_sizes_of_rounded_ranges(blame: Any) -> None:
+    (attempt,) = blame("[    1.000001] alloc_contig_range: [1f3800, 1f78c4) PFNs busy\n").attempts
+    assert (attempt.request.pages, attempt.request.pages_at_most) == (None, 0x40C4)
+    text = (
+        "[    1.000001] alloc_contig_range: [a2e00, a3400) PFNs busy\n[    1.000002] x: failed to get 6291456 bytes\n"
+    )
+    assert blame(text).attempts[0].request.pages == 0x600
+
+
+def test_addresses_without_a_page_size(blame: Any) -> None:
+    text = "[    1.000001] memory offlining [mem 0x140000000-0x147ffffff] failed due to notifier failure\n"
+    result = blame(text)
+    request = result.attempts[0].request
+    assert (request.start_address, request.end_address, request.pages) == (0x140000000, 0x148000000, None)
+    assert [loss.code for loss in result.data_loss] == ["page_size_unknown"]
+    result = blame(text, page_size_bytes=65536)
+    assert (result.attempts[0].request.start_pfn, result.attempts[0].request.pages) == (0x14000, 0x800)
+    assert result.data_loss == []
+
+
+def test_wall_clocks_are_kept(blame: Any) -> None:
+    attempts = blame("[Fri Nov 20 12:00:00 2026] " + FAILED.format(n=4, e=12)).attempts
+    assert [(a.start_ns, a.end_ns, a.wall_clock) for a in attempts] == [(None, None, "Fri Nov 20 12:00:00 2026")]
+
+
+def test_the_newest_first(blame: Any) -> None:
+    lines = [f"Nov 20 12:00:0{second} host kernel: {FAILED.format(n=second, e=12)}" for second in range(1, 6)]
+    assert [a.request.pages for a in blame("".join(reversed(lines))).attempts] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: b"\0" * 64 + text.encode() + b"\0" * 64,
+        lambda text: b"\x80\x81 bytes of a console\n" + text.encode(),
+    ],
+)  # fmt: skip
+def test_encodings(blame: Any, change: Any) -> None:
+    text = "[    1.000001] " + FAILED.format(n=4, e=12)
+    assert [a.request.pages for a in blame(change(text)).attempts] == [4]
+
+
+def test_lines_that_show_no_attempt_are_named(blame: Any) -> None:
+    soft = "soft offline: 0xbfa8f: page migration failed 1, type 1\n"
+    result = blame(soft + dump("flags: 0x1()", "nonzero mapcount"))
+    (loss,) = result.data_loss
+    assert (loss.code, loss.detail) == (
+        "log_without_attempt", "1 page dumps (nonzero mapcount), 1 soft offlines of single pages",
+    )  # fmt: skip
+    (loss,) = blame("[    1.0] cma_alloc: could not, sorry\n").data_loss
+    assert (loss.code, loss.count) == ("log_lines_unknown", 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "kernel"),
+    [
+        ("CPU: 2 PID: 1 Comm: swapper/0 Not tainted 5.3.0-1013-raspi2 #15-Ubuntu", "5.3.0-1013-raspi2"),
+        ("CPU: 2 PID: 1 Comm: x Tainted: G        W  O      6.1.0-rc3+ #1", "6.1.0-rc3+"),
+        ("3.18.0-rc1+yocto+gc943ff8 #2 Not tainted", "3.18.0-rc1+yocto+gc943ff8"),
+        ("Linux host 5.10.0-8-amd64 #1 SMP Debian", "5.10.0-8-amd64"),
+    ],
+)
+def test_any_line_may_name_the_kernel(blame: Any, line: str, kernel: str) -> None:
+    assert blame(line + "\n" + FAILED.format(n=4, e=12)).inputs[0].kernel == kernel
+
+
+def test_page_owner_beside_a_log(tmp_path: Path, blame: Any) -> None:
+    owners = tmp_path / "page_owner"
+    owners.write_text(
+        "> Page allocated via order 0, mask 0x100c48(GFP_NOFS|__GFP_MOVABLE), pid 1, tgid 1 (mount), ts 812 ns\n"
+        "> PFN 0xe0010 type Movable Block 1792 type CMA Flags 0x17ff(uptodate|lru|node=0)\n"
+        ">  post_alloc_hook+0x1/0x2\n>  bdev_getblk+0x1/0x2\n>  ext4_sb_bread+0x3/0x4\n>\n"
+        "> Page allocated via order 0, mask 0x1100ca(GFP_HIGHUSER_MOVABLE), pid 146, tgid 146 (app), ts 813 ns\n"
+        "> PFN 0xe0300 type Movable Block 1792 type CMA Flags 0x17ff(uptodate|lru|node=0)\n>  prep_new+0x1/0x2\n>\n"
+    )
+    (attempt,) = blame("alloc_contig_range: [e0000, e0200) PFNs busy\n", page_owner=owners).attempts
+    (culprit,) = attempt.culprits
+    assert (culprit.start_pfn, culprit.cause, culprit.effect) == (0xE0010, "buffer_head", "would_block")
+    assert culprit.allocated_by is not None
+    assert culprit.allocated_by.comm == "mount"
+    assert "ext4_sb_bread" in culprit.evidence[0].text
+    assert attempt.cause == "unknown"
