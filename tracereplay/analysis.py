@@ -39,7 +39,7 @@ ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Iterable[Row], Rows]]
 Progress = Callable[[str, float | None], None]
 ISOLATING_TASKS = ("kcompactd", "kswapd")
 # The page stream entries the replay needs; the others are for readers of the tables.
-REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP}
+REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP, Op.EXTFRAG}
 
 
 @dataclass(slots=True)
