@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 # What compiled code depends on. Numba looks at the kernel's own file only, not at what that takes from others.
-SOURCES = ("*/*_kernels.py", "replay/state.py", "schema.py")
+SOURCES = ("*/*_kernels.py", "replay/state.py", "whatif/page_rows.py", "schema.py")
 
 
 def _digest_of_sources() -> str:
