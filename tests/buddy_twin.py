@@ -292,7 +292,7 @@ class PlainGuided(Plain):
             kind, page, order, pages = int(event["kind"]), int(event["page"]), int(event["order"]), int(event["pages"])
             if kind == Step.ISOLATE:
                 self.isolate(page, pages)
-                out[number] = self.newcomers(page, pages)
+                out[number] = self.movable_in(page, pages)
             elif kind == Step.RESTORE:
                 self.restore(page, pages)
             elif kind == Step.CONTIG:
@@ -302,9 +302,8 @@ class PlainGuided(Plain):
                 out[number] = found if kind == Step.ALLOC else -1
         return out
 
-    def newcomers(self, page: int, pages: int) -> int:
-        used = [at for at in range(page, page + pages) if self.state[at] == Frame.USED and at in self.back]
-        return sum(not page <= self.back[at] < page + pages for at in used)
+    def movable_in(self, page: int, pages: int) -> int:
+        return sum(self.state[at] == Frame.USED and self.kind[at] == 1 for at in range(page, page + pages))
 
     def one(self, kind: int, frame: int, order: int, want: int, direct: bool) -> int:
         size = 1 << order

@@ -164,13 +164,9 @@ def test_the_guided_replay_is_the_plain_one(case: Case) -> None:
     here = np.where(np.isin(buddy.pages["state"], (Frame.USED, Frame.PCP)), np.arange(PAGES), -1).astype(np.int32)
     asked = np.full(PAGES, 1 | CMA_ALLOWED, np.uint8)
     number = len(case.events)
+    nothing = np.full(number, -1, np.int32)
     course = Course(
-        here,
-        here.copy(),
-        asked,
-        np.array(case.want, np.uint8),
-        np.full(number, -1, np.int8),
-        np.full(number, -1, np.int32),
+        here, here.copy(), asked, np.array(case.want, np.uint8), np.full(number, -1, np.int8), nothing, nothing.copy()
     )
     plain.where = {int(at): int(at) for at in np.flatnonzero(here >= 0)}
     plain.back, plain.asked = dict(plain.where), asked.tolist()

@@ -18,9 +18,10 @@ FALLBACK_TYPES = (MigrateType.UNMOVABLE, MigrateType.MOVABLE, MigrateType.RECLAI
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One replay. out -- see `Course`; blocks -- as in `Recorded`; counts by `Count`; want -- what was asked."""
+    """One replay. out, below -- see `Course`; blocks -- as in `Recorded`; counts by `Count`; want -- what was asked."""
 
     out: npt.NDArray[np.int32]
+    below: npt.NDArray[np.int32]
     blocks: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
     want: Bytes
@@ -65,7 +66,9 @@ def run_guided(
     # A page on a per-cpu list at the start is there for what its first user asks.
     asked = np.where(seed.first >= 0, stock_want(script)[np.maximum(seed.first, 0)] & ASKED, MigrateType.UNMOVABLE)
     asked = asked.astype(np.uint8)
-    course = Course(here, here.copy(), asked, want, zone, np.full(len(want), -1, np.int32))
+    course = Course(
+        here, here.copy(), asked, want, zone, np.full(len(want), -1, np.int32), np.zeros(len(want), np.int32)
+    )
     rows = np.zeros((len(script.count_ns), len(buddy.lists)), np.int64)
     replay_guided(buddy, script.events, course, rows)
-    return Run(course.out, rows.reshape(len(rows), -1, ORDERS, TYPES), buddy.counts, want)
+    return Run(course.out, course.below, rows.reshape(len(rows), -1, ORDERS, TYPES), buddy.counts, want)

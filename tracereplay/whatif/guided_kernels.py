@@ -63,7 +63,8 @@ class Course(NamedTuple):
     place, back -- int32 each frame, -1 = nowhere; want -- uint8 each event (ALLOC, TAKE, FALLBACK): migratetype asked
     for, CMA_ALLOWED, STUCK: cannot be migrated; zone -- int8 each event: where to look first, -1 = the recorded zone;
     asked -- uint8 each recorded frame: `want` it was placed for; out -- int32 each event: ALLOC: the model's frame;
-    ISOLATE: pages in use there that the record had elsewhere; CONTIG: pages that could not be moved away.
+    ISOLATE: movable pages in use there; CONTIG: pages that could not be moved away; below -- int32 each event:
+    ISOLATE: those of them below the first STUCK page.
     """
 
     place: npt.NDArray[np.int32]
@@ -72,6 +73,7 @@ class Course(NamedTuple):
     want: npt.NDArray[np.uint8]
     zone: npt.NDArray[np.int8]
     out: npt.NDArray[np.int32]
+    below: npt.NDArray[np.int32]
 
 
 @njit
@@ -199,16 +201,19 @@ def freed(b: Buddy, c: Course, frame: int, order: int, direct: bool) -> None:
 
 
 @njit
-def newcomers(b: Buddy, c: Course, page: int, pages: int, number: int) -> None:
-    """Count the pages in use in the range that the record had outside of it."""
-    new = 0
+def count_movable(b: Buddy, c: Course, page: int, pages: int, number: int) -> None:
+    """Count the pages in use in a range that alloc_contig_range() would migrate, and those before the first stuck."""
+    movable = 0
+    below = -1
     for at in range(page, page + pages):
         if b.pages[at].state != USED:
             continue
-        frame = c.back[at]
-        if frame != NONE and (frame < page or frame >= page + pages):
-            new += 1
-    c.out[number] = new
+        if b.pages[at].movable == 1:
+            movable += 1
+        elif b.pages[at].movable == STUCK and below < 0:
+            below = movable
+    c.out[number] = movable
+    c.below[number] = movable if below < 0 else below
 
 
 @njit
@@ -278,7 +283,7 @@ def replay_guided(b: Buddy, events: npt.NDArray[Any], c: Course, counts: npt.NDA
             row += 1
         elif kind == S_ISOLATE:
             isolate(b, frame, event.pages)
-            newcomers(b, c, frame, event.pages, number)
+            count_movable(b, c, frame, event.pages, number)
         elif kind == S_RESTORE:
             restore(b, frame, event.pages)
         elif kind == S_CONTIG:
