@@ -69,7 +69,7 @@ def _summary_row(one: Summary, name: str) -> tuple[str, ...]:
 
 def _costs(cost: Cost) -> Iterator[str]:
     if cost.wait_ns is not None:
-        yield f"{format_duration(cost.wait_ns)} later"
+        yield f"{format_duration(abs(cost.wait_ns))} {'later' if cost.wait_ns > 0 else 'less waiting'}"
     if cost.pages_kept_out_of_cma:
         more = "fewer" if cost.pages_kept_out_of_cma > 0 else "more"
         yield f"{abs(cost.pages_kept_out_of_cma):,} {more} movable pages in CMA"
@@ -121,7 +121,9 @@ def _why(one: Outcome) -> str:
         return WHY.get(one.why, one.why)
     if one.blocked_by:
         return f"{count(len(one.blocked_by), 'run')} of pages still in the way"
-    return format_duration(one.cost.wait_ns) + " later" if one.cost.wait_ns is not None else ""
+    if one.cost.wait_ns is None:
+        return ""
+    return f"{format_duration(abs(one.cost.wait_ns))} {'later' if one.cost.wait_ns > 0 else 'less waiting'}"
 
 
 def _placement(document: WhatIf) -> Sheet:

@@ -434,4 +434,5 @@ class PlainGuided(Plain):
                 self.kind[one], self.alloc_order[one] = 2, 0
                 self.drop(one, 0)
                 self.settle(one, one, 0, int(Frame.USED))
+                self.asked[one] = MOVABLE | CMA_ALLOWED
         return left

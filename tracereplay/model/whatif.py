@@ -122,7 +122,7 @@ class Placement(Struct, kw_only=True):
 
 
 class Cost(Struct, kw_only=True):
-    """What a policy costs; None = not modelled."""
+    """What a policy costs; None = not modelled. wait_ns -- negative: so much less waiting."""
 
     pages_moved: int | None = None
     wait_ns: int | None = None

@@ -188,6 +188,8 @@ def _outcome(policy_id: str, attempt: Attempt, rulings: Sequence[Ruling], scene:
     cost = Cost()
     if chosen.at_ns is not None and answer == "succeeds" and attempt.end_ns is not None:
         cost.wait_ns = chosen.at_ns - attempt.end_ns
+    elif answer == "succeeds" and (saved_ns := scene.waits_saved_ns(attempt)):
+        cost.wait_ns = -saved_ns
     if scene.asked.any:
         cost.unmovable_pages_added = None if scene.has_stuck else scene.costs_unmovable()
     return Outcome(
@@ -253,12 +255,15 @@ def summarise(policy: PolicyRun, results: Sequence[Outcome]) -> Summary:
     mine = [result for result in results if result.policy_id == policy.id]
     failed = [result for result in mine if result.recorded != "succeeded"]
     saved = [result for result in failed if result.answer == "succeeds"]
+    waits = [one.cost.wait_ns for one in mine if one.cost.wait_ns is not None]
     worst = Cost(
         **{
             name: max((value for one in mine if (value := getattr(one.cost, name)) is not None), default=None)
             for name in Cost.__struct_fields__
         }
     )
+    if waits and max(waits) < 0:
+        worst.wait_ns = sum(waits)  # all that is saved; of what comes on top the most is told
     return Summary(
         policy_id=policy.id,
         failed=len(failed),

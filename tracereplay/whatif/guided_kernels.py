@@ -269,6 +269,7 @@ def take_range(b: Buddy, c: Course, page: int, pages: int, number: int) -> None:
             b.pages[at].order = 0
             drop(b, c, at, 0)
             settle(b, c, at, at, 0, USED)
+            c.asked[at] = MOVABLE | CMA_ALLOWED
 
 
 @njit

@@ -16,6 +16,7 @@ from tracereplay.whatif.ranges_held import HeldRange, RangesHeld
 from tracereplay.whatif.scene import Scene, StuckPages
 from tracereplay.whatif.walk import Walk, first_fit, gaps_between
 
+WHOLE_AREA = 0.95  # of the area: a request of so much was made from its size
 NO_PAGE_CAUSES = frozenset({"destination_enomem"})
 
 
@@ -98,7 +99,7 @@ class Court:
         if area is None or pages is None:
             return Ruling(None, "not_modelled")
         if change.area_pages is not None:
-            return self._other_size(attempt, change.area_pages, pages)
+            return self._other_size(attempt, area, change.area_pages, pages)
         if change.guaranteed:
             return self._guaranteed(attempt, area, pages)
         if attempt.cause == "bitmap_full":
@@ -110,7 +111,10 @@ class Court:
             return self._still_free(attempt, area, pages)
         return self._failed_cma(attempt, area, pages)
 
-    def _other_size(self, attempt: Attempt, area_pages: int, pages: int) -> Ruling:
+    def _other_size(self, attempt: Attempt, area: Span, area_pages: int, pages: int) -> Ruling:
+        """A request for nearly the whole area follows its size: what would have been asked for is not known."""
+        if pages >= WHOLE_AREA * area.pages:
+            return Ruling(None, "needs_closed_loop")
         if pages > area_pages:
             return Ruling(False)
         return Ruling(True, upper=True) if attempt.outcome == "succeeded" else Ruling(None, "not_modelled")

@@ -50,13 +50,15 @@ class Obstacle:
         return self.since_ns <= time_ns < self.free_ns
 
 
-def obstacles_of(attempts: Iterable[Attempt], script: Script, has_page_ref: bool) -> list[Obstacle]:
-    """Culprits that blocked or would have, of all attempts, runs split where allocations meet."""
+def obstacles_of(
+    attempts: Iterable[Attempt], script: Script, has_page_ref: bool, delaying: bool = False
+) -> list[Obstacle]:
+    """Culprits that blocked or would have (or those that only delayed), runs split where allocations meet."""
     found: dict[tuple[int, int], Obstacle] = {}
     index = _Allocations(script)
     for attempt in attempts:
         for culprit in attempt.culprits:
-            if culprit.effect == "delayed":
+            if (culprit.effect == "delayed") != delaying:
                 continue
             for start, pages, event, offset in index.split(culprit.start_pfn, culprit.pages, attempt.start_ns):
                 key = (start, event)

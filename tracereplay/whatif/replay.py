@@ -22,12 +22,13 @@ from tracereplay.whatif.obstacles import Obstacle, obstacles_of
 from tracereplay.whatif.page_rows import Count, Rule
 from tracereplay.whatif.policies.spec import PLACING
 from tracereplay.whatif.recorded import Recorded, replay_record, stock_rules
-from tracereplay.whatif.requests import Requests, requests_of
+from tracereplay.whatif.requests import UNNAMED_DEVICES, Requests, requests_of
 from tracereplay.whatif.rules import BaseRules, base_rules
 from tracereplay.whatif.script import Script, script_of, stretches_of
 from tracereplay.whatif.seed import Seed, seed_of
 
 INCOMPLETE = 0.005  # share of pages taken that were not free: beyond, events are missing
+WAITED = frozenset({"locked_folio", "writeback"})
 FEW_PAGES = 2  # taken without having been free: within this, costs are told
 
 
@@ -110,12 +111,26 @@ class Replay:
     @cached_property
     def requests(self) -> Requests:
         """What every allocation asked for."""
-        return requests_of(self.script, self.machine, self.facts.comm_of, self.facts.layout.file_systems)
+        return requests_of(
+            self.script, self.machine, self.facts.comm_of, self.facts.layout.file_systems, self._waited_devices()
+        )
+
+    def _waited_devices(self) -> frozenset[int]:
+        """Devices without a block device whose pages attempts waited for, where no mount names them."""
+        known = self.facts.layout.file_systems
+        culprits = [culprit for attempt in self.facts.attempts for culprit in attempt.culprits]
+        devices = {one.file.dev for one in culprits if one.cause in WAITED and one.file is not None}
+        return frozenset(dev for dev in devices if dev is not None and dev < UNNAMED_DEVICES and dev not in known)
 
     @cached_property
     def obstacles(self) -> list[Obstacle]:
         """Pages that blocked attempts."""
         return obstacles_of(self.facts.attempts, self.script, self.facts.has_page_ref)
+
+    @cached_property
+    def delays(self) -> list[Obstacle]:
+        """Pages that attempts waited for."""
+        return obstacles_of(self.facts.attempts, self.script, self.facts.has_page_ref, delaying=True)
 
     def _hidden_values(self) -> dict[int, int]:
         return {zone: hidden.pages for zone, hidden in self.hidden.items()}

@@ -32,6 +32,7 @@ class Requests:
     comm_of: Callable[[int], str | None]
     file_systems: Mapping[int, str]
     want: Bytes
+    waited_devices: frozenset[int] = frozenset()
 
     def allocs(self) -> Bools:
         """Allocations."""
@@ -84,9 +85,12 @@ class Requests:
         return np.asarray(self.page_cache() & plain & (self.devices() < UNNAMED_DEVICES))
 
     def of_file_system(self, name: str) -> Bools:
-        """Page-cache pages of file systems of this type, where the snapshot's mounts name their devices."""
+        """Page-cache pages of file systems of this type, where the snapshot's mounts name their devices.
+
+        Where none does: of those whose pages attempts waited for, and which no mount says to be another.
+        """
         known = [dev for dev, fs in self.file_systems.items() if fs == name or fs.startswith(name + ".")]
-        return self.page_cache() & np.isin(self.devices(), known)
+        return self.page_cache() & np.isin(self.devices(), known or list(self.waited_devices))
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,14 @@ def without_cma(requests: Requests, chosen: Bools) -> Bytes:
 
 
 def requests_of(
-    script: Script, machine: Machine, comm_of: Callable[[int], str | None], file_systems: Mapping[int, str]
+    script: Script,
+    machine: Machine,
+    comm_of: Callable[[int], str | None],
+    file_systems: Mapping[int, str],
+    waited_devices: frozenset[int] = frozenset(),
 ) -> Requests:
-    """The requests as recorded."""
-    return Requests(script=script, machine=machine, comm_of=comm_of, file_systems=file_systems, want=stock_want(script))
+    """The requests as recorded. waited_devices -- see `Requests.of_file_system`."""
+    return Requests(
+        script=script, machine=machine, comm_of=comm_of, file_systems=file_systems, want=stock_want(script),
+        waited_devices=waited_devices,
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from tracereplay.model.result import Attempt
 from tracereplay.whatif.guided import Run
 from tracereplay.whatif.guided_kernels import CMA_ALLOWED, STUCK
 from tracereplay.whatif.obstacles import Obstacle
@@ -112,6 +113,18 @@ class Scene:
         frames = run.out[rows].astype(np.int64)
         pfn = np.where(frames >= 0, self.replay.script.frames.pfns(np.maximum(frames, 0)), -1)
         return StuckPages(pfn, events["time_ns"][rows], _freed_at(self.replay, rows))
+
+    def waits_saved_ns(self, attempt: Attempt) -> int:
+        """How long the attempt waited for pages that the policy takes out of its way."""
+        mine = [one for one in self.replay.delays if attempt.id in one.ids]
+        here = attempt.operation == "memory_offline"
+        gone = [one for one in mine if self.is_gone(one, zone_movable=here)]
+        return sum(
+            wait.end_ns - wait.start_ns
+            for wait in attempt.waits
+            if wait.start_pfn is not None
+            and any(one.start_pfn <= wait.start_pfn < one.start_pfn + one.pages for one in gone)
+        )
 
     def costs_unmovable(self) -> int:
         """Pages allocated as unmovable that were movable in the record."""

@@ -22,5 +22,5 @@ POLICY = Policy(
     needs=("mm_filemap_add_to_page_cache",),
     change=_change,
     keys=(Key("fs", "text", "File system type", "fuse"),),
-    says="Needs mountinfo in the snapshot: device numbers of a file system are not in a trace.",
+    says="Which devices are of a file system is in mountinfo, not in a trace; else: those that attempts waited for.",
 )

@@ -13,5 +13,6 @@ POLICY = Policy(
     needs=PLACING,
     change=lambda values: Change(area_pages=values["pages"]),
     keys=(Key("pages", "pages", "Size of the area", 0),),
-    says="Requests larger than the area fail. Where its first page would be is not known, nor what would be in it.",
+    says="Requests larger than the area fail, but for those made from its size. Where its first page would be is not "
+    "known, nor what would be in it.",
 )
