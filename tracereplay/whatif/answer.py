@@ -222,7 +222,8 @@ def _placement(replay: Replay, scene: Scene, policy: PolicyRun, shares: list[flo
     inside = cma_frames(replay.script, replay.machine)
     record = cma_share(replay.script, inside, replay.script.events["page"], replay.requests.want)
     change = scene.change
-    if not shares and not _share_changes(scene) and change.not_modelled is None and change.area_pages is None:
+    other_area = change.guaranteed or change.area_pages is not None or change.not_modelled is not None
+    if not shares and not _share_changes(scene) and not other_area:
         shares = [record]
     return Placement(
         policy_id=policy.id, input_id=replay.facts.input_id, scope="all areas", measure="cma_share",

@@ -118,7 +118,7 @@ def _merge(text: str, changes: Sequence[Change]) -> Change:
         for rule, number in change.rules.items():
             if rules.setdefault(rule, number) != number:
                 raise UsageError(f"--policy {text}: two policies set {rule.name.lower()} differently")
-        for name in ("retry", "area_pages", "movable_pages", "not_modelled"):
+        for name in ("retry", "area_pages", "migratable", "not_modelled"):
             value = getattr(change, name)
             if value is not None and single.setdefault(name, value) != value:
                 raise UsageError(f"--policy {text}: two policies set {name} differently")
@@ -127,7 +127,6 @@ def _merge(text: str, changes: Sequence[Change]) -> Change:
         rules=rules,
         request=_one_after_the_other(requests) if requests else None,
         gone=frozenset().union(*(change.gone for change in changes)),
-        waits_gone=frozenset().union(*(change.waits_gone for change in changes)),
         past_blocker=any(change.past_blocker for change in changes),
         guaranteed=any(change.guaranteed for change in changes),
         split_destinations=any(change.split_destinations for change in changes),

@@ -55,6 +55,12 @@ class Scene:
         return ask(record, self.change.request(record) if self.change.request is not None else record.want)
 
     @cached_property
+    def migratable(self) -> npt.NDArray[np.bool_] | None:
+        """Allocations whose pages the policy makes migratable."""
+        chosen = self.change.migratable
+        return chosen(self.replay.requests) if chosen is not None else None
+
+    @cached_property
     def moves(self) -> bool:
         """Whether the rule that chooses pages changes, so that other pages than the chosen ones move too."""
         stock = self.replay.stock
@@ -83,6 +89,8 @@ class Scene:
         """
         change = self.change
         if one.cause in change.gone and (one.cause != "writeback" or self.may_be_fuse(one)):
+            return True
+        if one.event >= 0 and self.migratable is not None and self.migratable[one.event]:
             return True
         if one.event < 0 or not self.asked.changed[one.event]:
             return False

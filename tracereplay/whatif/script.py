@@ -49,13 +49,12 @@ class CacheEvents:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Everything replayed. count_ns -- times of the COUNT rows; failed -- allocations that got no page (raw rows)."""
+    """Everything replayed. count_ns -- times of the COUNT rows."""
 
     events: Events
     frames: Frames
     stretches: Sequence[Stretch]
     count_ns: npt.NDArray[np.int64]
-    failed: Events
     added_file: npt.NDArray[np.int32]  # for each event (an ALLOC): row of `cache` that made it a file page, -1 = none
     cache: CacheEvents
     whole_frees: bool  # free_contig_range() frees aligned blocks (7.x), not single pages
@@ -105,7 +104,6 @@ def script_of(chunks: Iterable[PageStream], stretches: Sequence[Stretch], spans:
     spans = spans + [(stretch.start_pfn, stretch.end_pfn) for stretch in stretches]
     frames = frames_of(args[args[:, ORDER] < ORDERS, PFN], spans)
     events = _events(time_ns, op, args, cpu, tid, frames)
-    failed = events[(events["kind"] == Step.ALLOC) & (args[:, PFN] < 0)]
     owner = _file_pages(events, args[:, PFN], cache)
     keep = events["page"] >= 0
     kept, owner = events[keep], owner[keep]
@@ -113,7 +111,7 @@ def script_of(chunks: Iterable[PageStream], stretches: Sequence[Stretch], spans:
     places = np.searchsorted(kept["time_ns"], rows["time_ns"], side="right")
     whole = np.insert(kept, places, rows)
     mark_direct_frees(whole, np.full(frames.count, -1, np.int32))
-    return Script(whole, frames, stretches, count_ns, failed, np.insert(owner, places, -1), cache, _whole_frees(whole))
+    return Script(whole, frames, stretches, count_ns, np.insert(owner, places, -1), cache, _whole_frees(whole))
 
 
 def _joined(parts: Sequence[npt.NDArray[Any]], kind: type[np.generic]) -> npt.NDArray[Any]:

@@ -10,7 +10,7 @@ POLICY = Policy(
     discussed=("Koong, v5 and v6: fuse: remove temp page copies in writeback (linux-fsdevel 2024-11); merged in 6.16",),
     state="merged",
     engine="blockers",
-    change=lambda _values: Change(gone=frozenset({"writeback"}), waits_gone=frozenset({"writeback"})),
+    change=lambda _values: Change(gone=frozenset({"writeback"})),
     keys=(Key("temp-pages", "flag", "As before 6.16 (the only form)", True),),
     says="Waits for writeback vanish where the file system is FUSE or not told. Cost: an unmovable page for each.",
 )

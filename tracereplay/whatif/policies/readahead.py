@@ -10,6 +10,6 @@ POLICY = Policy(
     discussed=("LSF/MM 2025 topic (Hildenbrand, linux-fsdevel 2025-01): FUSE readahead",),
     state="discussed",
     engine="blockers",
-    change=lambda _values: Change(gone=frozenset({"locked_folio"}), waits_gone=frozenset({"folio_lock"})),
+    change=lambda _values: Change(gone=frozenset({"locked_folio"})),
     says="Waits for locked folios vanish.",
 )

@@ -24,7 +24,7 @@ def _elsewhere(requests: Requests) -> Bytes:
 
 def _change(values: Values) -> Change:
     if values["where"] == "migratable":
-        return Change(gone=frozenset({"secretmem", "no_migration_handler"}))
+        return Change(gone=frozenset({"secretmem"}), migratable=Requests.secretmem)
     return Change(request=_in_movable if values["where"] == "movable" else _elsewhere)
 
 

@@ -10,7 +10,7 @@ POLICY = Policy(
     discussed=("boot option movablecore=", "Documentation/admin-guide/mm/memory-hotplug.rst: 3:1 to 4:1 are fine"),
     state="merged",
     engine="blockers",
-    change=lambda values: Change(movable_pages=values["pages"]),
+    change=lambda _values: Change(not_modelled="not_modelled"),
     keys=(Key("pages", "pages", "Size of the zone", 0),),
-    says="Whether the kernel's own allocations would have fitted beside it; outcomes of offlines are not modelled.",
+    says="Not modelled yet: every answer is unknown. It takes the kernel's own allocations and their watermarks.",
 )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tracereplay.model.whatif import Engine, State
 from tracereplay.whatif.page_rows import Rule
-from tracereplay.whatif.requests import Bytes, Requests
+from tracereplay.whatif.requests import Bools, Bytes, Requests
 
 KeyKind = Literal["count", "pages", "percent", "duration", "text", "flag"]
 Values = Mapping[str, Any]
@@ -40,19 +40,20 @@ class Change:
     """What a policy changes, for the engines.
 
     rules -- of the modelled allocator; request -- what allocations ask for; gone -- causes of culprits that no longer
-    are in the way, wherever they are; retry -- of attempts; past_blocker -- the next range begins behind the page that
-    blocked; guaranteed -- nothing in a CMA area can block; area_pages -- size of the CMA area; not_modelled -- a code.
+    are in the way, wherever they are; migratable -- allocations whose pages can be migrated after all; retry -- of
+    attempts; past_blocker -- the next range begins behind the page that blocked; guaranteed -- nothing in a CMA area
+    can block; area_pages -- size of the CMA area; split_destinations -- single pages do for a large folio;
+    not_modelled -- a code.
     """
 
     rules: Mapping[Rule, int] = field(default_factory=dict)
     request: Callable[[Requests], Bytes] | None = None
     gone: frozenset[str] = frozenset()
-    waits_gone: frozenset[str] = frozenset()
+    migratable: Callable[[Requests], Bools] | None = None
     retry: Retry | None = None
     past_blocker: bool = False
     guaranteed: bool = False
     area_pages: int | None = None
-    movable_pages: int | None = None
     split_destinations: bool = False
     not_modelled: str | None = None
 
