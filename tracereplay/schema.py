@@ -88,6 +88,7 @@ class Op(IntEnum):
     LRU_ADD = 16  # mm_lru_insertion
     IOMMU_MAP = 17  # iommu:map: mapping = paddr, val = size in bytes
     IOMMU_UNMAP = 18  # iommu:unmap: mapping = iova, val = size in bytes
+    EXTFRAG = 19  # mm_page_alloc_extfrag: mt = type wanted, val and ret = order and type of the block, flags: claimed
 
 
 # Arguments of an entry of the page stream, int64 each, 0 where the operation has no such argument.

@@ -28,6 +28,7 @@ from tests.replay_twin import (
     stream,
     swap_pte,
 )
+from tracereplay.analysis import REPLAYED
 from tracereplay.layout.spans import Spans
 from tracereplay.replay.engine import Action, ActionKind, Engine
 from tracereplay.replay.pictures import MARKS
@@ -51,7 +52,7 @@ mappings = st.sampled_from([0, ANON_MAPPING, FILE_MAPPING, FILE_MAPPING + 64, 12
 @st.composite
 def entries(draw: st.DrawFn) -> Entry:
     """An event on one of a few pages, likely or not."""
-    op = draw(st.sampled_from([op for op in Op if op not in (Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP)]))
+    op = draw(st.sampled_from(sorted(REPLAYED)))
     pfn, tid, cpu = draw(pfns), draw(st.sampled_from(TASKS)), draw(st.integers(0, 1))
     irq = draw(st.sampled_from(IrqContext))
     if op in (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE):

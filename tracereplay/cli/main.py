@@ -23,6 +23,7 @@ from tracereplay.cli.page import page
 from tracereplay.cli.plot import plot
 from tracereplay.cli.report import report
 from tracereplay.cli.startup import be_quick
+from tracereplay.cli.whatif import whatif
 from tracereplay.errors import TraceReplayError
 
 EXIT_USAGE = 2
@@ -41,7 +42,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for verb in (blame, info, page, explain, ingest, report, plot, export, corpus):
+for verb in (blame, info, page, explain, ingest, report, plot, export, whatif, corpus):
     cli.add_command(verb)
 
 
