@@ -107,6 +107,8 @@ class _Driver:
             self.summary.found += 1
             if self.known.is_unchanged(source):
                 self.summary.before += 1
+            elif source.refused:
+                self._row(source, None, Failure("unreadable", source.refused))
             else:
                 yield source
 
