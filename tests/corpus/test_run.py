@@ -187,6 +187,36 @@ def test_a_fifo_or_device_is_listed_and_not_read(put: Put, tmp_path: Path) -> No
     assert broken["zero.dat"] == "/dev/zero: is a FIFO, a socket or a device, no file"
 
 
+def test_a_trace_that_changes_after_it_was_identified_is_not_stored_under_its_old_digest(
+    put: Put, tmp_path: Path
+) -> None:
+    """Another path with the old content is analysed by itself; the next run takes what the changed one holds now."""
+    changing, stays = put(QUICK[2], "a.dat"), put(QUICK[2], "b.dat")
+    other = put(QUICK[3], "other/c.dat").read_bytes()
+    store = Store.create(str(tmp_path / "store"))
+
+    class Changing(ThreadPoolExecutor):
+        """Rewrites the first trace before it is analysed for the first time."""
+
+        def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
+            if function is analyse_some and changing.read_bytes() != other:
+                changing.write_bytes(other)
+            return super().submit(function, *args, **named)
+
+    sources = list(discover([str(changing), str(stays)], lambda _path: {}))
+    with local_workers(1), Changing(1) as changing_workers:
+        run(store, sources, Workers(changing_workers, lambda: 1), order_for(store), lambda _summary: None)
+    a, b = (by_name(store)[name] for name in ("a.dat", "b.dat"))
+    assert (a["status"], a["key"], a["reason"]) == ("unreadable", None, "changed while the run read it; run again")
+    assert b["status"] == "analysed"
+    alone, _ = run_local(tmp_path / "alone", [stays])
+    assert b["key"] == by_name(alone)["b.dat"]["key"]
+    assert contents(store)["attempts"] == contents(alone)["attempts"]
+    run_local(tmp_path / "store", [changing, stays])
+    assert by_name(store)["a.dat"]["status"] == "analysed"
+    assert by_name(store)["a.dat"]["key"] != b["key"]
+
+
 def run_with_a_fifo(tmp_path: Path, name: str, limits: Limits | None = None) -> tuple[Store, Summary]:
     """A run that has listed a file which is a FIFO by the time it is opened: nobody ever writes into it."""
     fifo = tmp_path / "traces" / name

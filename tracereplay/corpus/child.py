@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tracereplay.corpus.job import analyse, identify
-from tracereplay.corpus.tables import ANALYSED
+from tracereplay.corpus.job import ChangedError, analyse, identify
+from tracereplay.corpus.tables import ANALYSED, CHANGED
 from tracereplay.errors import TraceReplayError
 
 REQUESTS: Mapping[str, Callable[..., Any]] = {"identify": identify, "analyse": analyse}
@@ -47,6 +47,8 @@ def _answer(name: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
         return ANALYSED, REQUESTS[name](*arguments)
     except MemoryError:
         return "out_of_memory", "the system refused more memory"
+    except ChangedError as error:
+        return CHANGED, " ".join(str(error).split())
     except TraceReplayError as error:
         return "unreadable", " ".join(str(error).split())
     except Exception as error:
