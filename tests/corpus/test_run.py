@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from deltalake.exceptions import DeltaError
 
 import tracereplay
 from tests.captures import capture
@@ -399,3 +400,21 @@ def _fail() -> None:
 def test_every_column_is_explained() -> None:
     assert [column.name for column in RUN_COLUMNS if not column.words.strip()] == []
     assert len({column.name for column in RUN_COLUMNS}) == len(RUN_COLUMNS)
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.create(str(tmp_path / "store"))
+
+    def fails(*_args: object, **_named: object) -> None:
+        raise DeltaError("Generic LocalFileSystem error\n  \x1b[31m↳\x1b[0m No space left on device (os error 28)")
+
+    monkeypatch.setattr("tracereplay.corpus.store.write_deltalake", fails)
+    with pytest.raises(UsageError) as caught:
+        store.commit([], [{"path": "/a.dat", "status": "analysed"}], ())
+    told = "Generic LocalFileSystem error ↳ No space left on device (os error 28)"
+    assert str(caught.value) == f"{tmp_path}/store: cannot be written: {told}"
+    monkeypatch.setattr("tracereplay.corpus.store.ROOM_BYTES", 1 << 62)
+    with pytest.raises(UsageError, match="are free; make room"):
+        store.commit([], [], ())
+    with pytest.raises(UsageError, match="are free; make room"):
+        Store.create(str(tmp_path / "deep" / "er" / "store"))
