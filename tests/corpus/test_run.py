@@ -402,6 +402,14 @@ def test_every_column_is_explained() -> None:
     assert len({column.name for column in RUN_COLUMNS}) == len(RUN_COLUMNS)
 
 
+def test_arrow_reads_a_local_store_by_itself(tmp_path: Path) -> None:
+    """Through files written in Python its threads would call into an interpreter that ends: SIGABRT now and then."""
+    store = Store.create(str(tmp_path / "a store"))
+    for table in ("runs", *FOUND):
+        files = store.rows(table).filesystem
+        assert (files.type_name, files.base_fs.type_name) == ("subtree", "local")
+
+
 def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store.create(str(tmp_path / "store"))
 

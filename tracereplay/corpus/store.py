@@ -23,6 +23,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from tracereplay.corpus.discover import absolute, file_system
 from tracereplay.corpus.outcome import BROKEN_ROWS, outcome_of
@@ -67,7 +68,15 @@ class Store:
 
     def rows(self, name: str) -> ds.Dataset:
         """A table's rows, read when asked for."""
-        return self.table(name).to_pyarrow_dataset()
+        return self.table(name).to_pyarrow_dataset(filesystem=self._file_system(name))
+
+    def _file_system(self, name: str) -> SubTreeFileSystem | None:
+        """Arrow's own files for a local table; None: deltalake's, which is written in Python.
+
+        Arrow's I/O threads read ahead, and outlive the interpreter. One that calls Python then is ended by it, which
+        C++ answers with abort().
+        """
+        return None if "://" in self.url else SubTreeFileSystem(f"{self.url}/{name}", LocalFileSystem())
 
     @contextmanager
     def writing(self) -> Iterator[None]:
