@@ -101,7 +101,8 @@ def pages_of_last_try(attempt: Attempt) -> str | None:
         (pages.held, "not migrated"),
         (pages.not_seen, "without events"),
     ]
-    which = "in the last try, " if len(attempt.tries) > 1 else ""
+    last = "last failing try" if attempt.outcome == "succeeded" else "last try"
+    which = f"in the {last}, " if len(attempt.tries) > 1 else ""
     numbers = ", ".join(f"{number:,} {what}" for number, what in parts if number)
     copied = f"; {pages.from_snapshot:,} of them by kpageflags alone" if pages.from_snapshot else ""
     return f"{which}of {count(pages.requested, 'page')}: {numbers}{copied}"

@@ -28,7 +28,15 @@ from tracereplay.reports.culprit_groups import group_culprits, sentence
 from tracereplay.reports.html_data import embedded, report_data
 from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.inventory_wording import inventory_lines
-from tracereplay.reports.selection import causes_of, is_notable, next_captures, notable_attempts, representatives
+from tracereplay.reports.requests import UnplugRequest, request_ending, request_headline, requests_of
+from tracereplay.reports.selection import (
+    by_request,
+    causes_of,
+    is_notable,
+    next_captures,
+    notable_attempts,
+    representatives,
+)
 from tracereplay.reports.style import harmless
 from tracereplay.reports.wording import clock_unit, count, pfn_spans
 
@@ -50,7 +58,7 @@ def render_html(result: Result) -> str:
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     losses = loss_sentences(result.inputs, result.data_loss, full=True)
     notable = notable_attempts(result)
-    shown = representatives(notable)
+    shown = by_request(representatives(notable))
     codes = causes_of(notable)
     beside = [i for i in result.inputs if i not in main_inputs(result.inputs)]
     return environment().get_template("report.html").render(
@@ -66,6 +74,7 @@ def render_html(result: Result) -> str:
         beside=beside,
         losses=[loss for loss in losses if loss[0] != "info"],
         notes=[loss for loss in losses if loss[0] == "info"],
+        requests=[_request(request, result) for request in requests_of(result).values()],
         attempts=[_attempt(a, like_it, result) for a, like_it in shown[:MAX_ATTEMPTS]],
         more=more_attempts(shown[MAX_ATTEMPTS:]) if shown[MAX_ATTEMPTS:] else None,
         fine=[a for a in result.attempts if not is_notable(a)],
@@ -100,6 +109,12 @@ def _title(result: Result, notable: list[Attempt]) -> str:
     failed = [a for a in notable if a.outcome != "succeeded" and not a.inventory]
     what = f"{failed[0].operation} {failed[0].outcome}" if failed else f"{count(len(result.attempts), 'attempt')}"
     return f"{what} - tracereplay"
+
+
+def _request(request: UnplugRequest, result: Result) -> tuple[str, str]:
+    """What the first screen tells of a request of several attempts."""
+    unit = clock_unit(result, request.attempts[0])
+    return request_headline(request), request_ending(request, page_size_bytes(result), unit)
 
 
 def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[str, object]:

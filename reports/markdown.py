@@ -26,7 +26,15 @@ from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.inventory_wording import inventory_lines
 from tracereplay.reports.premise_wording import failed_premises
-from tracereplay.reports.selection import causes_of, is_notable, next_captures, notable_attempts, representatives
+from tracereplay.reports.requests import UnplugRequest, request_ending, request_headline, requests_of
+from tracereplay.reports.selection import (
+    by_request,
+    causes_of,
+    is_notable,
+    next_captures,
+    notable_attempts,
+    representatives,
+)
 from tracereplay.reports.style import Style, harmless
 from tracereplay.reports.wording import clock_unit, count, pfn_spans
 
@@ -42,10 +50,15 @@ def render_markdown(result: Result, style: Style) -> str:
     """The report, ending in a newline."""
     result = harmless(result)
     notable = notable_attempts(result)
-    shown = representatives(notable) if not style.full else [(attempt, []) for attempt in notable]
+    shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
     limit = None if style.full else MAX_ATTEMPTS
     lines: list[str] = []
+    requests = requests_of(result)
+    told: set[str] = set()
     for attempt, like_it in shown[:limit]:
+        if attempt.parent_id is not None and attempt.parent_id not in told:
+            told.add(attempt.parent_id)
+            lines += _request(requests[attempt.parent_id], result)
         lines += _attempt(attempt, len(like_it), result, style)
     if limit is not None and shown[limit:]:
         lines += [f"And {more_attempts(shown[limit:])}.", ""]
@@ -62,6 +75,15 @@ def render_markdown(result: Result, style: Style) -> str:
 def escaped(text: str) -> str:
     """The text with what Markdown or HTML would take for markup escaped."""
     return _MARKUP.sub(r"\\\1", text)
+
+
+def _request(request: UnplugRequest, result: Result) -> Iterator[str]:
+    """The request that the attempts below it are parts of."""
+    unit = clock_unit(result, request.attempts[0])
+    yield f"## {escaped(request_headline(request))}"
+    yield ""
+    yield f"- {escaped(request_ending(request, page_size_bytes(result), unit))}"
+    yield ""
 
 
 def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> Iterator[str]:

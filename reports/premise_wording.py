@@ -83,7 +83,7 @@ def _of_one_kind(losses: Sequence[DataLoss], units: dict[str, str]) -> str:
         on=f" on {cpu}" if cpu else "",
         before="" if until is None else f" before {moment(until, unit)}",
         after="" if since is None else f" after {moment(since, unit)}",
-        detail=next((x.detail for x in losses if x.detail), ""),
+        detail=next((x.detail for x in losses if x.detail), "a kind of event"),
     )
 
 

@@ -25,12 +25,20 @@ def representatives(notable: Iterable[Attempt]) -> list[tuple[Attempt, list[Atte
     for a in notable:
         culprits = frozenset((c.cause, c.verdict, c.holder.comm if c.holder else c.holder_name) for c in a.culprits)
         task = a.task.comm if a.task else None
-        alike.setdefault((a.operation, a.area, task, a.outcome, a.errno, a.cause, culprits), []).append(a)
+        alike.setdefault((a.parent_id, a.operation, a.area, task, a.outcome, a.errno, a.cause, culprits), []).append(a)
     shown = []
     for attempts in alike.values():
         best = max(attempts, key=lambda a: sum(c.pages for c in a.culprits))
         shown.append((best, [a for a in attempts if a is not best]))
     return shown
+
+
+def by_request(shown: Iterable[tuple[Attempt, list[Attempt]]]) -> list[tuple[Attempt, list[Attempt]]]:
+    """The same, those of one request beside the first of them."""
+    order: dict[str, list[tuple[Attempt, list[Attempt]]]] = {}
+    for attempt, like_it in shown:
+        order.setdefault(attempt.parent_id or attempt.id, []).append((attempt, like_it))
+    return [one for request in order.values() for one in request]
 
 
 def causes_of(attempts: Iterable[Attempt]) -> list[str]:

@@ -5,6 +5,7 @@ Ten lines for a simple case; many culprits are folded into few. `Style.full` fol
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -13,8 +14,9 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.attempt_wording import more_attempts
-from tracereplay.reports.selection import causes_of, next_captures, notable_attempts, representatives
+from tracereplay.reports.attempt_wording import more_attempts, page_size_bytes
+from tracereplay.reports.requests import UnplugRequest, request_ending, request_headline, requests_of
+from tracereplay.reports.selection import by_request, causes_of, next_captures, notable_attempts, representatives
 from tracereplay.reports.style import Style, bullets, hanging, harmless, render_blocks
 from tracereplay.reports.text_attempt import attempt_blocks
 from tracereplay.reports.text_inputs import input_blocks, loss_blocks
@@ -39,22 +41,40 @@ def render_text(result: Result, style: Style) -> str:
     """The report."""
     result = harmless(result)
     notable = notable_attempts(result)
-    shown = representatives(notable) if not style.full else [(attempt, []) for attempt in notable]
+    shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
     limit = None if style.full else MAX_ATTEMPTS
     blocks: list[RenderableType] = [
         *input_blocks(result.inputs, result.data_loss, style),
         *loss_blocks(result.inputs, result.data_loss, style),
     ]
+    requests = requests_of(result)
+    told: set[str] = set()
     for attempt, like_it in shown[:limit]:
+        blocks += _request(requests, attempt, told, result)
         blocks += ["", *attempt_blocks(attempt, result, style), *_like_it(like_it, clock_unit(result, attempt))]
     if limit is not None and shown[limit:]:
         blocks += ["", Text(f"and {more_attempts(shown[limit:])}: --full")]
+    for request in requests.values():
+        blocks += _request(requests, request.attempts[0], told, result)
     blocks += _rest(result, notable)
     if len(notable) > 1:
         blocks += _blame(result)
     blocks += _what_to_do(notable, style)
     blocks += _footer(notable, style)
     return render_blocks(blocks, style)
+
+
+def _request(
+    requests: Mapping[str, UnplugRequest], attempt: Attempt, told: set[str], result: Result
+) -> list[RenderableType]:
+    """The request that an attempt is a part of, said once."""
+    if attempt.parent_id is None or attempt.parent_id in told:
+        return []
+    told.add(attempt.parent_id)
+    request = requests[attempt.parent_id]
+    head = hanging(Text("UNPLUG", style="bold"), Text(request_headline(request), style="bold"))
+    when = Text(request_ending(request, page_size_bytes(result), clock_unit(result, attempt)))
+    return ["", head, Padding(when, (0, 0, 0, 8))]
 
 
 def _like_it(like_it: list[Attempt], unit: str) -> list[RenderableType]:
@@ -74,7 +94,8 @@ def _rest(result: Result, notable: list[Attempt]) -> list[RenderableType]:
             Text(nothing),
             Text("`tracereplay info INPUT` says what it holds and what could be proved with it."),
         ]
-    fine = [a for a in result.attempts if a.outcome == "succeeded" and a not in notable]
+    # Those of a request are told with it.
+    fine = [a for a in result.attempts if a.outcome == "succeeded" and a.parent_id is None and a not in notable]
     if not fine:
         return []
     by_operation: dict[str, list[str]] = {}

@@ -20,6 +20,7 @@ COMMS = {OTHER: "app", KERNEL: "kworker/0:1", DRIVER: "cma-driver"}
 HELD = Mark.COUNTED | Mark.ANON | Mark.BORN
 TAKEN_UP = HELD | Mark.TOUCHED | Mark.ON_LRU
 CACHED = Mark.COUNTED | Mark.FILE | Mark.BORN
+INTERNAL = File(dev=11, ino=1579, index=7)
 BDEV = File(dev=3, ino=0xFE00010, index=7)
 
 

@@ -220,6 +220,26 @@ def test_a_long_term_pin_that_went_well_after_all() -> None:
     assert (draft.outcome, draft.errno, [t.result for t in draft.tries]) == ("succeeded", None, ["ENOMEM", "succeeded"])
 
 
+def pin(ms: float, moved: int, failed: int) -> dict[str, list[dict[str, object]]]:
+    """A call of migrate_pages() for a long-term pin."""
+    return migration(ms, ms + 1, moved=moved, failed=failed, reason=REASON_LONGTERM_PIN)
+
+
+def test_retries_of_a_long_term_pin_are_its_tries_however_long_they_pause() -> None:
+    calls = joined(pin(10, 23, 1), *(pin(10 + 500 * n, 0, 1) for n in range(1, 10)), pin(5010, 1, 0))
+    (draft,) = find_longterm(attempt_events(calls))
+    assert [t.result for t in draft.tries] == ["ENOMEM"] * 10 + ["succeeded"]
+    assert (draft.outcome, draft.end_ns) == ("succeeded", 5011 * MS)
+
+
+def test_pins_of_other_pages_after_a_pause_are_other_attempts() -> None:
+    more = find_longterm(attempt_events(joined(pin(10, 23, 1), pin(400, 24, 0))))
+    after_success = find_longterm(attempt_events(joined(pin(10, 24, 0), pin(400, 1, 0))))
+    much_later = find_longterm(attempt_events(joined(pin(10, 23, 1), pin(9000, 0, 1))))
+    nothing = find_longterm(attempt_events(joined(pin(10, 23, 1), pin(400, 0, 0))))
+    assert [len(drafts) for drafts in (more, after_success, much_later, nothing)] == [2, 2, 2, 2]
+
+
 def test_a_long_term_pin_that_the_trace_cuts_off() -> None:
     (draft,) = find_longterm(attempt_events(migration(10, None, reason=REASON_LONGTERM_PIN)))
     assert (draft.outcome, draft.end_ns) == ("unfinished", None)

@@ -13,7 +13,9 @@ from tests.support.hand_made_suspects import (
     BDEV,
     CACHED,
     HELD,
+    INTERNAL,
     KERNEL,
+    PFN,
     TAKEN_UP,
     attempt,
     cached,
@@ -27,7 +29,7 @@ from tests.support.hand_made_suspects import (
     taken,
     typed,
 )
-from tracereplay.culprits.suspect import Suspect
+from tracereplay.culprits.suspect import SecretFile, Suspect
 from tracereplay.culprits.table import BY_CODE, CAUSES, RANK, Obstacle, decide, not_checkable
 from tracereplay.losses import Loss
 from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefKind, State
@@ -47,8 +49,8 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         [typed(PageType.TABLE), dumped(page(), flags=["dirty"])],
     ),
     "secretmem": (
-        [dumped(cached(), aops="secretmem_aops"), cached(gfp=0, flags=frozenset({"unevictable"}))],
-        [dumped(cached(), aops="shmem_aops"), cached(gfp=8, flags=frozenset({"unevictable"})), cached(gfp=0)],
+        [dumped(cached(), aops="secretmem_aops"), cached(gfp=0x102, file=INTERNAL)],
+        [dumped(cached(), aops="shmem_aops"), cached(gfp=0x102), cached(gfp=0, file=INTERNAL)],
     ),
     "aio_ring": ([dumped(cached(), aops="aio_ctx_aops")], [dumped(cached(), aops="shmem_aops")]),
     "unmovable_allocation": (
@@ -220,6 +222,7 @@ PROVABLE: dict[str, Suspect] = {
     "locked_folio": cached(reasons=Reason.LOCKED, awaited=True),
     "buffer_head": cached(file=BDEV, flags=frozenset({"private"})),
     "unmovable_allocation": page(reasons=Reason.UNMOVABLE, gfp=0),
+    "secretmem": cached(gfp=0x102, file=INTERNAL, secret_file=SecretFile(tried=1, dumped_pfn=PFN + 1)),
 }
 
 

@@ -10,6 +10,7 @@ from tracereplay.attempts.phases import phases_between
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import merge_spans
 from tracereplay.model.result import Operation, Request, Try
+from tracereplay.tasks import is_kernel_task
 from tracereplay.units import NS_PER_MS
 
 # A caller that goes on to its next range does so at once.
@@ -28,6 +29,7 @@ def find_contig(events: AttemptEvents, layout: Layout, taken: list[Draft]) -> li
     for tid in events.tids("test_pages_isolated"):
         busy = [draft for draft in taken if draft.tid == tid]
         rows = events.of("test_pages_isolated", tid)
+        driver = is_kernel_task(tid, events.comm_of(tid))
         current: Draft | None = None
         low_ns = LONG_AGO_NS
         for row, now in enumerate(rows.time_ns.tolist()):
@@ -36,7 +38,7 @@ def find_contig(events: AttemptEvents, layout: Layout, taken: list[Draft]) -> li
                 continue
             start, end, fin = (int(rows.ints(name)[row]) for name in ("start_pfn", "end_pfn", "fin_pfn"))
             area = _area(layout, start, end)
-            if not _continues(current, now, area):
+            if not _continues(current, now, area, (start, end) if driver else None):
                 start_ns = contig_start(events, layout, tid, max(low_ns, now - LONGEST_NS), now, ((start, end),))
                 operation: Operation = "cma_alloc" if area else "contig_alloc"
                 current = Draft(operation, tid, start_ns, now, "failed", "inferred", area)
@@ -80,8 +82,14 @@ def _area(layout: Layout, start_pfn: int, end_pfn: int) -> str | None:
     return area.name if area and area.overlaps(start_pfn, end_pfn) else None
 
 
-def _continues(current: Draft | None, now: int, area: str | None) -> bool:
-    """Whether the test at `now` is of the same attempt: a caller goes on to its next range until one succeeds."""
+def _continues(current: Draft | None, now: int, area: str | None, only: tuple[int, int] | None) -> bool:
+    """Whether the test at `now` is of the same attempt: a caller goes on to its next range until one succeeds.
+
+    only -- the range tested, where it is a driver's that needs this very one (virtio-mem): another is another attempt.
+    """
     if current is None or current.outcome == "succeeded" or current.area != area:
+        return False
+    last = current.tries[-1]
+    if only is not None and area is None and only != (last.start_pfn, last.end_pfn):
         return False
     return now - (current.end_ns or 0) <= GAP_NS

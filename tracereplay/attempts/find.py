@@ -11,11 +11,13 @@ from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.inferred_start import inferred_end, inferred_start
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.longterm import find_longterm
+from tracereplay.attempts.meetings import given_up
 from tracereplay.attempts.moments import note_moments
 from tracereplay.attempts.offline import find_offline
+from tracereplay.attempts.unplug import name_requests
 from tracereplay.attempts.waits import add_waits
 from tracereplay.layout.layout import Layout
-from tracereplay.layout.spans import Spans, merge_spans
+from tracereplay.layout.spans import Spans, merge_spans, within
 from tracereplay.model.result import Try
 from tracereplay.replay.engine import Action, ActionKind
 
@@ -42,6 +44,7 @@ def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Draft
     for draft in drafts:
         if draft.tid is not None:
             note_moments(events, draft)
+    name_requests(drafts, layout, events.comm_of)
     return sorted(drafts, key=lambda draft: (draft.start_ns, draft.id))
 
 
@@ -81,7 +84,8 @@ def questions(events: AttemptEvents, drafts: list[Draft], has_page_ref: bool) ->
         if got := taken_spans(draft):
             actions.append(Action(end_ns, ActionKind.TAKE, blocking_key(number), got, draft.tid))
         if draft.outcome in ("unfinished", "unknown") or draft.operation == "compaction":
-            actions.append(Action(end_ns, ActionKind.PROBE, blocking_key(number), draft.spans, draft.tid))
+            key = blocking_key(number)
+            actions.append(Action(end_ns, ActionKind.PROBE, key, draft.spans, draft.tid, zeroed=True))
     return actions
 
 
@@ -125,9 +129,23 @@ def _named(draft: Draft, one: Try) -> int | None:
 
 
 def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action]:
+    """At each failing test, and before it where the try gave a batch up: its pages may be let go before the test."""
     actions = []
     for one in probed_tries(draft):
         named = _named(draft, one)
+        last = given_up(events, draft, one)
+        if last is not None:
+            spans = within(tested_spans(draft, one), last.start_pfn, last.end_pfn)
+            actions.append(
+                Action(
+                    last.end_ns,
+                    ActionKind.PROBE,
+                    blocking_key(number),
+                    spans,
+                    draft.tid,
+                    visited_end_pfn=last.end_pfn,
+                )
+            )
         actions.append(
             Action(
                 _test_time(events, draft, one),
@@ -137,6 +155,7 @@ def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action
                 draft.tid,
                 visited_end_pfn=draft.try_visited[one.index],
                 named_pfn=-1 if named is None else named,
+                zeroed=True,
             )
         )
     return actions

@@ -13,6 +13,8 @@ from tracereplay.units import NS_PER_MS
 
 # __gup_longterm_locked() tries again at once.
 GAP_NS = 100 * NS_PER_MS
+# A caller that retries a failed pin may pause; it migrates only what stayed behind.
+RETRY_GAP_NS = 2000 * NS_PER_MS
 
 
 def find_longterm(events: AttemptEvents) -> list[Draft]:
@@ -20,8 +22,8 @@ def find_longterm(events: AttemptEvents) -> list[Draft]:
     drafts: list[Draft] = []
     for tid in events.tids("mm_migrate_pages", "mm_migrate_pages_start"):
         current: Draft | None = None
-        for start, end, _moved, failed in events.migrations(tid, REASON_LONGTERM_PIN):
-            if current is None or current.end_ns is None or start - current.end_ns > GAP_NS:
+        for start, end, moved, failed in events.migrations(tid, REASON_LONGTERM_PIN):
+            if current is None or not _goes_on(current, start, moved + failed if end >= 0 else None):
                 current = Draft("longterm_pin", tid, start, end, "succeeded", "inferred")
                 drafts.append(current)
             if end < 0:
@@ -47,6 +49,16 @@ def find_longterm(events: AttemptEvents) -> list[Draft]:
     for draft in drafts:
         _add_pages(events, draft)
     return drafts
+
+
+def _goes_on(current: Draft, start_ns: int, pages: int | None) -> bool:
+    """Whether a call of migrate_pages() at `start_ns` is a further try of the pin, for so many pages."""
+    if current.end_ns is None:
+        return False
+    gap_ns = start_ns - current.end_ns
+    stayed = current.failed_migrations
+    retries = stayed > 0 and pages is not None and 0 < pages <= stayed
+    return gap_ns <= (RETRY_GAP_NS if retries else GAP_NS)
 
 
 def _add_pages(events: AttemptEvents, draft: Draft) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.find import blocking_key, tested_spans
+from tracereplay.attempts.meetings import Meetings
 from tracereplay.culprits.attempt_causes import attempt_cause
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.fit import find_fit, pages_within
@@ -17,6 +18,7 @@ from tracereplay.culprits.listed import listed_suspects
 from tracereplay.culprits.map_runs import attempt_map, count_pages, pages_in, spans_in, strip_of
 from tracereplay.culprits.not_shown import not_shown
 from tracereplay.culprits.rows import Row, blocked_tries, merge, waits_for
+from tracereplay.culprits.secretmem import name_secret_files
 from tracereplay.culprits.suspect import Run, Suspect, logged_suspects, suspects_of
 from tracereplay.culprits.table import RANK, Cause, Obstacle, decide
 from tracereplay.layout.spans import without
@@ -26,7 +28,7 @@ from tracereplay.replay.pictures import Picture
 from tracereplay.replay.state import Reason, State
 from tracereplay.units import NS_PER_S
 
-CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb")
+CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb", "secretmem")
 UNEXPLAINED_WAIT_NS = NS_PER_S
 
 
@@ -44,7 +46,9 @@ def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draf
         met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met})]
         met += listed_suspects(run, draft, met, pictures[-1] if pictures else None)
         _find_rivals(met)
-        rows = [row for suspect in met for row in _rows(draft, suspect)]
+        name_secret_files(met)
+        meetings = Meetings(events, draft)
+        rows = [row for suspect in met for row in _rows(meetings, suspect)]
         _name_waits(draft, rows)
         attempt = _attempt(run, draft, input_id, merge(draft.id, rows))
         _decide_cause(attempt, draft, events, failed)
@@ -84,13 +88,14 @@ def _draw(
     attempt.map = attempt_map(strips, attempt.tries, attempt.culprits, pageblock_pages)
 
 
-def _rows(draft: Draft, suspect: Suspect) -> list[Row]:
+def _rows(meetings: Meetings, suspect: Suspect) -> list[Row]:
     rows = []
+    draft = meetings.draft
     for cause, finding in decide(suspect):
         effect = _effect(draft, suspect, cause, finding)
         if effect is None:
             continue
-        tries = blocked_tries(draft, suspect, finding) if effect == "blocked" else ()
+        tries = blocked_tries(meetings, suspect, finding) if effect == "blocked" else ()
         waits = waits_for(draft, suspect) if effect == "delayed" else ()
         rows.append(Row(suspect, cause, finding, effect, tries, waits))
     return rows
@@ -132,6 +137,7 @@ def _attempt(run: Run, draft: Draft, input_id: str, culprits: list[Culprit]) -> 
     return Attempt(
         id=draft.id,
         input_id=input_id,
+        parent_id=draft.parent_id,
         operation=draft.operation,
         area=draft.area,
         task=run.task(draft.tid),

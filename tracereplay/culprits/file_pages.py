@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.secretmem import looks_secret
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.model.result import Evidence
 from tracereplay.replay.state import Mark, Reason
@@ -71,6 +72,9 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
             )
         ]
     # Without page_ref events: a file page of the last batch isolated before a sleep that was not for writeback.
+    # Nobody waits for secret memory: it is never read from a disk.
+    if looks_secret(suspect):
+        return []
     if not suspect.awaited or suspect.named or not suspect.marks & Mark.FILE or not suspect.reasons & Reason.VISITED:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Pages that no migration may move: kernel allocations, hugetlb, secretmem, AIO rings, offline and poisoned pages."""
+"""Pages that no migration may move: kernel allocations, hugetlb, AIO rings, offline and poisoned pages."""
 
 from __future__ import annotations
 
@@ -9,31 +9,16 @@ from tracereplay.culprits import evidence
 from tracereplay.culprits.at_rest import TRACER, in_ring_buffer
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Suspect
-from tracereplay.model.result import Allocation
 from tracereplay.replay.state import Mark, PageType, Reason, State
 from tracereplay.schema import Op
 
-GFP_HIGHMEM, GFP_MOVABLE = 0x02, 0x08  # the same bits in every kernel seen (4.19 to 7.3)
+GFP_HIGHMEM = 0x02  # the same bit in every kernel seen (4.19 to 7.3)
 GFP_MOVABLE_NAMES = ("GFP_HIGHUSER_MOVABLE", "__GFP_MOVABLE", "GFP_TRANSHUGE")
 
 
 def is_ring_buffer(row: Mapping[str, Any]) -> bool:
     """Whether page_owner's stack shows the allocation of the trace buffer itself."""
     return in_ring_buffer(row["owner_stack"])
-
-
-def _owner(suspect: Suspect) -> Allocation | None:
-    row = suspect.dump
-    if row is None or row["owner_tid"] is None:
-        return None
-    return Allocation(
-        tid=row["owner_tid"],
-        pid=row["owner_pid"],
-        comm=row["owner_comm"],
-        gfp=row["owner_gfp"],
-        order=row["owner_order"],
-        time_ns=row["owner_time_ns"],
-    )
 
 
 def unmovable_allocation(suspect: Suspect) -> list[Finding]:
@@ -73,7 +58,7 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
 
 
 def _dumped(suspect: Suspect, row: Mapping[str, Any]) -> Finding:
-    owner = _owner(suspect)
+    owner = suspect.dumped_owner
     gfp = row["owner_gfp"] or ""
     unmovable = bool(gfp) and not any(name in gfp for name in GFP_MOVABLE_NAMES)
     tracer = is_ring_buffer(row)
@@ -107,7 +92,7 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
             holder=suspect.run.task(users[0].tid) if users else None,
             held_since_ns=users[0].ns if users else None,
             released_ns=suspect.end_ns if not users else users[0].close_ns,
-            allocated_by=_owner(suspect),
+            allocated_by=suspect.dumped_owner,
             evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
         )
     ]
@@ -131,38 +116,10 @@ def _by_aops(suspect: Suspect, *names: str) -> list[Finding]:
         Finding(
             shown=False,
             holder=suspect.run.task(suspect.alloc_tid),
-            allocated_by=_owner(suspect),
+            allocated_by=suspect.dumped_owner,
             holder_name=str(row["aops"]),
             released_ns=suspect.end_ns,
             evidence=evidence.logged(suspect),
-        )
-    ]
-
-
-def secretmem(suspect: Suspect) -> list[Finding]:
-    """a_ops secretmem_aops: its migrate_folio always says -EBUSY. Without a dump: what else looks like it.
-
-    A file page allocated without __GFP_MOVABLE and unevictable, tried and left with no reference too many. (ramfs
-    allocates alike, but its pages migrate.)
-    """
-    dumped = _by_aops(suspect, "secretmem_aops")
-    if dumped or suspect.awaited or not suspect.marks & Mark.FILE or not suspect.marks & Mark.BORN:
-        return dumped
-    tried = suspect.reasons & (Reason.LEFT | Reason.VISITED | Reason.RESTORED)
-    told = "unevictable" in suspect.flags or not suspect.marks & Mark.COUNTED
-    if suspect.gfp & GFP_MOVABLE or not told or suspect.reasons & Reason.EXCESS:
-        return []
-    if not suspect.draft.asked and (not tried or suspect.draft.failed_migrations == 0):
-        return []
-    return [
-        Finding(
-            shown=False,
-            holder=suspect.run.task(suspect.alloc_tid),
-            candidates=("no_migration_handler", "extra_reference"),
-            held_since_ns=suspect.alloc_ns,
-            released_ns=suspect.end_ns,
-            since_ns=suspect.since_alloc_ns,
-            evidence=[*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)],
         )
     ]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.meetings import Meetings
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.culprits.table import Cause
@@ -64,11 +65,12 @@ class Row:
         )
 
 
-def blocked_tries(draft: Draft, suspect: Suspect, finding: Finding) -> tuple[tuple[int, int], ...]:
-    """Failed tries whose range holds the page while it was held, as [first, last] runs."""
+def blocked_tries(meetings: Meetings, suspect: Suspect, finding: Finding) -> tuple[tuple[int, int], ...]:
+    """Failed tries that met the page while it was held, as [first, last] runs."""
     since = finding.held_since_ns if finding.held_since_ns is not None else suspect.first_ns
     until = finding.released_ns if finding.released_ns is not None else suspect.run.end_ns
-    numbers = [one.index for one in draft.tries if one.result != "succeeded" and _concerns(one, suspect, since, until)]
+    tries = (one for one in meetings.draft.tries if one.result != "succeeded")
+    numbers = [one.index for one in tries if _blocked(meetings, one, suspect, since, until)]
     runs: list[tuple[int, int]] = []
     for number in numbers:
         if runs and runs[-1][1] == number - 1:
@@ -78,12 +80,14 @@ def blocked_tries(draft: Draft, suspect: Suspect, finding: Finding) -> tuple[tup
     return tuple(runs)
 
 
-def _concerns(one: Try, suspect: Suspect, since_ns: int, until_ns: int) -> bool:
-    if one.start_pfn is not None and one.end_pfn is not None:
-        inside = suspect.pfn < one.end_pfn and suspect.pfn + suspect.pages > one.start_pfn
-        if not inside and one.first_blocking_pfn != suspect.pfn:
-            return False
-    return since_ns <= one.end_ns and one.start_ns <= until_ns
+def _blocked(meetings: Meetings, one: Try, suspect: Suspect, since_ns: int, until_ns: int) -> bool:
+    """Whether the try came to the page while it was held; a page let go before that stood in its way no more."""
+    if since_ns > one.end_ns or until_ns < one.start_ns:
+        return False
+    pfns = suspect.pfn, suspect.pfn + suspect.pages
+    if not meetings.reached(one, *pfns):
+        return False
+    return until_ns >= one.end_ns or until_ns >= meetings.met_ns(one, *pfns)
 
 
 def waits_for(draft: Draft, suspect: Suspect) -> tuple[Wait, ...]:

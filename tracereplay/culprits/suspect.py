@@ -64,6 +64,14 @@ class Listed:
     earlier: bool = False  # the snapshot was taken before the trace: it shows nothing of the moment asked about
 
 
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """What an attempt showed of a file that looks like secret memory: pages tried in vain, a page dumped as such."""
+
+    tried: int
+    dumped_pfn: int | None
+
+
 @dataclass(slots=True)
 class Run:
     """What a whole analysis knows: machine, names, losses, logs; shared by all suspects."""
@@ -166,6 +174,7 @@ class Suspect:
     locked_rivals: bool = False  # other pages look locked in the same wait: the task sleeps on one of them
     blamed_refs: tuple[Ref, ...] = ()  # those that make up its excess, of all its findings
     listed: Listed | None = None  # what a snapshot says of it, where no event does
+    secret_file: SecretFile | None = None  # of the page's file, where it looks like secret memory
 
     @property
     def named(self) -> bool:
@@ -242,6 +251,21 @@ class Suspect:
     def dump(self) -> Mapping[str, Any] | None:
         """The kernel's own dump of this page, printed during the attempt."""
         return self.run.dump_of(self.pfn, self.draft)
+
+    @property
+    def dumped_owner(self) -> Allocation | None:
+        """Who allocated it, by the page_owner lines of the kernel's dump."""
+        row = self.dump
+        if row is None or row["owner_tid"] is None:
+            return None
+        return Allocation(
+            tid=row["owner_tid"],
+            pid=row["owner_pid"],
+            comm=row["owner_comm"],
+            gfp=row["owner_gfp"],
+            order=row["owner_order"],
+            time_ns=row["owner_time_ns"],
+        )
 
     @property
     def page_type(self) -> PageType | None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from tracereplay.culprits import at_rest, file_pages, kernel_pages, references, unseen
+from tracereplay.culprits import at_rest, file_pages, kernel_pages, references, secretmem, unseen
 from tracereplay.culprits.finding import Finding, Predicate
 from tracereplay.culprits.premises import judge
 from tracereplay.culprits.suspect import Suspect
@@ -94,9 +94,10 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "secretmem",
         Obstacle.NATURE,
-        NOT_ESTABLISHED,
-        needs=PAGE_REF,
-        predicate=kernel_pages.secretmem,
+        PAGE_STATE,
+        needs=("kernel log",),
+        absent=("mm_page_free",),
+        predicate=secretmem.secretmem,
         at_rest=at_rest.secretmem,
     ),
     Cause("aio_ring", Obstacle.NATURE, NOT_ESTABLISHED, needs=("kernel log",), predicate=kernel_pages.aio_ring),

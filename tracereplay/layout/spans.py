@@ -25,3 +25,9 @@ def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
         else:
             merged.append((start, end))
     return tuple(merged)
+
+
+def within(spans: Spans, start_pfn: int, end_pfn: int) -> Spans:
+    """The parts of the spans that lie in [start_pfn, end_pfn)."""
+    parts = ((max(low, start_pfn), min(high, end_pfn)) for low, high in spans)
+    return tuple((low, high) for low, high in parts if low < high)

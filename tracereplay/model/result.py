@@ -286,7 +286,11 @@ class Culprit(Struct, kw_only=True):
 
 
 class Attempt(Struct, kw_only=True):
-    """One attempt to empty a range, and what blocked it."""
+    """One attempt to empty a range, and what blocked it.
+
+    parent_id -- the same for all attempts of one request to unplug memory (virtio-mem, a DIMM), `unplug-TID-START`;
+    None for an attempt that stands alone. The request itself is no attempt.
+    """
 
     id: str
     input_id: str

@@ -23,6 +23,7 @@ from tracereplay.replay.pictures import Pictures
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
 from tracereplay.replay.range_kernels import take_range
 from tracereplay.replay.replay_kernels import missing_sections, replay
+from tracereplay.replay.zeroed_kernels import probe_zeroed
 from tracereplay.schema import PageStream
 
 RANGE_PAGES_LIMIT = 1 << 22  # 16 GiB of 4 KiB pages: no CMA allocation is larger
@@ -64,6 +65,7 @@ class Action:
     named_file: tuple[int, int] | None = None  # (ino, page index): the page to name where only its file is known
     number: int = 0  # PICTURE: the asker's number for it
     must: bool = False  # PICTURE: take it, whatever it costs
+    zeroed: bool = False  # PROBE: note what looks like secret memory too, whether or not the attempt came to it
     taken: Spans = ()  # COUNT: parts that were allocated as ranges before, to be told apart
     inventory: bool = False  # PROBE: no attempt has tried the pages, so list what one might meet in the page cache too
 
@@ -235,6 +237,8 @@ class Engine:
                 at = probe(self._mem, at, end_pfn, action.visited_end_pfn, named_pfn, action.time_ns, action.attempt)
                 if at < end_pfn:
                     self._grow(("suspects", "claims"))
+            if action.zeroed:
+                self._probe_zeroed(action, start_pfn, end_pfn)
             at = start_pfn if action.inventory else end_pfn
             while at < end_pfn:
                 at = list_cached(self._mem, at, end_pfn, action.time_ns, action.attempt)
@@ -251,6 +255,13 @@ class Engine:
             free = np.isin(pages["state"], (st.State.BUDDY, st.State.PCP, st.State.SEEDED_FREE))
             unknown += int(np.count_nonzero(heads & ~told & ~free))
         return unknown
+
+    def _probe_zeroed(self, action: Action, start_pfn: int, end_pfn: int) -> None:
+        at = start_pfn
+        while at < end_pfn:
+            at = probe_zeroed(self._mem, at, end_pfn, action.time_ns, action.attempt)
+            if at < end_pfn:
+                self._grow(("suspects",))
 
     def _find_file(self, action: Action) -> int:
         """The page of the action's spans that holds this part of this file now, -1 = not known."""

@@ -156,7 +156,8 @@ class Reason(IntEnum):
     NAMED = 128  # the kernel named it (fin_pfn)
     TYPED = 256  # a page type that is not migrated like others: hugetlb, offline
     LOGGED = 512  # the kernel log dumped it
-    CACHED = 1024  # an inventory: a page-cache page that may be of a kind that is not migrated
+    ZEROED = 1024  # zeroed for the page cache of a kernel-internal file, as secret memory is
+    CACHED = 2048  # an inventory: a page-cache page that may be of a kind that is not migrated
 
 
 # A page in the way at a probe: its state then, and what became of it.

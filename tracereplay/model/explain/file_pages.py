@@ -63,17 +63,20 @@ FILE_PAGES = {
     "secretmem": Explanation(
         title="memfd_secret memory",
         says="The page belongs to memfd_secret(2): it is not in the direct map and the kernel refuses to move it.",
-        proves="A page dump with aops:secretmem_aops, or the page's add to the cache of the secretmem inode.",
-        suggests="An unevictable page-cache page that fails with -EBUSY in every pass, of a task that uses "
-        "memfd_secret.",
-        confused_with="mlocked memory (which migrates fine). Its gfp keeps it out of CMA and ZONE_MOVABLE, so it "
-        "blocks alloc_contig_pages and the offline of blocks in other zones.",
+        proves="A page dump with aops:secretmem_aops, or with page_owner's stack in secretmem_fault(): of the page, or "
+        "of another page of its file.",
+        suggests="Single pages allocated with __GFP_ZERO for the page cache of one inode on a kernel-internal file "
+        "system (device major 0, mounted nowhere), unevictable: each one tried fails at once, without a reference too "
+        "many. The other pages of that inode in the range would fail too.",
+        confused_with="mlocked memory and the AIO ring (which migrate fine), and dirty pages of ramfs "
+        "(no_migration_handler). Its gfp keeps it out of CMA and ZONE_MOVABLE in released kernels, so it blocks "
+        "alloc_contig_pages and the offline of blocks in other zones.",
         what_to_do=(
             "Let the owner unmap or close it; nothing else frees it.",
             "Online the block as movable (online_movable), so that such memory is never placed there.",
             "Boot with secretmem.enable=0 (off unless set, from 5.14 to 6.4) if it is not needed.",
         ),
-        capture_next=(capture.DUMP_HOTPLUG, capture.KERNEL_LOG),
+        capture_next=(capture.DUMP_CONTIG, capture.DUMP_HOTPLUG, capture.KERNEL_LOG),
     ),
     "buffer_head": Explanation(
         title="buffers held by a file system",

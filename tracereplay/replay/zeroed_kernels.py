@@ -1,0 +1,56 @@
+"""Pages zeroed for the page cache of a kernel-internal file: secret memory looks so, and is never migrated.
+
+Nothing on such a page shows that it stands in the way before an attempt has tried another page of its file; so all of
+them are noted, and which of them mean something is decided later (culprits/secretmem.py).
+"""
+
+from __future__ import annotations
+
+from tracereplay.compiled import njit
+from tracereplay.replay.ledger_kernels import Memory, Row, own_refs
+from tracereplay.replay.page_kernels import ALLOCATED, BORN, FILE, find_row
+from tracereplay.replay.probe_kernels import suspect_row
+from tracereplay.replay.state import Reason, Tally
+
+GFP_HIGHMEM_ZERO = 0x102  # ___GFP_HIGHMEM | ___GFP_ZERO: the same bits in every kernel that has memfd_secret (5.14 on)
+BORN_FILE = BORN | FILE
+MAJOR_SHIFT = 20
+R_ZEROED = int(Reason.ZEROED)
+T_SUSPECTS = int(Tally.SUSPECTS)
+
+
+@njit
+def is_zeroed_cache(mem: Memory, page: Row) -> bool:
+    """Whether its allocation was zeroed, for a file of a super block without a device that is no block device's."""
+    if page.state != ALLOCATED or page.order != 0 or page.marks & BORN_FILE != BORN_FILE or page.file < 0:
+        return False
+    if page.gfp & GFP_HIGHMEM_ZERO != GFP_HIGHMEM_ZERO:
+        return False
+    file = mem.files[page.file]
+    return bool(file.dev >= 0 and file.dev >> MAJOR_SHIFT == 0 and file.ino >> MAJOR_SHIFT == 0)
+
+
+@njit
+def probe_zeroed(mem: Memory, start_pfn: int, end_pfn: int, ns: int, attempt: int) -> int:
+    """Note every such page of [start_pfn, end_pfn); returns the pfn it reached (tables full: less)."""
+    pfn = start_pfn
+    while pfn < end_pfn:
+        row = find_row(mem, pfn)
+        if row >= 0 and is_zeroed_cache(mem, mem.pages[row]):
+            if mem.tally[T_SUSPECTS] + 1 >= len(mem.suspects):
+                return pfn
+            _note(mem, mem.pages[row], pfn, attempt, ns)
+        pfn += 1
+    return end_pfn
+
+
+@njit
+def _note(mem: Memory, page: Row, pfn: int, attempt: int, ns: int) -> None:
+    suspect = mem.suspects[suspect_row(mem, page, pfn, attempt, ns)]
+    suspect.last_ns, suspect.pending = ns, 1
+    suspect.min_excess, suspect.own = page.min_excess, own_refs(mem.refs, page)
+    suspect.count, suspect.mapcount, suspect.page_flags = page.count, page.mapcount, page.page_flags
+    suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
+    suspect.file, suspect.index = page.file, page.index
+    suspect.marks, suspect.order, suspect.state = page.marks, page.order, page.state
+    suspect.reasons |= R_ZEROED
