@@ -139,7 +139,7 @@ def takes(drafts: Sequence[Draft], first_number: int) -> list[Action]:
 def inventory_questions(drafts: list[Draft], numbers: list[int]) -> list[Action]:
     """Look at each range once, at its time."""
     return [
-        Action(draft.start_ns, kind, number, draft.spans, must=True, inventory=True, zeroed=True)
+        Action(draft.start_ns, kind, number, draft.spans, must=True, zeroed=True, inventory=True)
         for draft, number in zip(drafts, numbers, strict=True)
         for kind in (ActionKind.WATCH, ActionKind.PROBE, ActionKind.PICTURE)
     ]

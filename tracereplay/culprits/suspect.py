@@ -92,7 +92,7 @@ class Run:
     stack_id_of: Callable[[int, int, int], str | None] = lambda _ns, _cpu, _tid: None
     exit_of: Callable[[int, int, int], Moment | None] = lambda _tid, _since_ns, _until_ns: None
     comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
-    _loss_indexes: dict[tuple[str, ...], LossIndex] = field(default_factory=dict)  # by kinds of events
+    _loss_indexes: dict[tuple[str, ...], LossIndex] = field(default_factory=dict, init=False)  # by kinds of events
 
     def task(self, tid: int | None, time_ns: int | None = None) -> Task | None:
         """The task with its name, at a time where one is given; pid only where a listing has it."""

@@ -22,17 +22,17 @@ _CLOCKS = "boot counter global local mono mono_raw perf ppc-tb realtime tai upti
 _TEMPLATES = (
     "a addr an and anon anonymous aops as at attempt back because before bio blame block boot buffers bus by byte "
     "bytes came cma comm confidential count cpu cpus damaged data describe detail dev device does dumped during early "
-    "ended ends entry error event events excess expected explain export fail-on failed failure file files fin_pfn "
-    "first flags foll_pin followed format formats free freed from full futex gfp_flags given held holds html id in "
-    "incomplete info ino inode io_uring iommufd is isolating it its json junit kernel kernel-log layout left less life "
-    "line lines log longer lost map mapcount mapping md metadata migrated migratetype migrating migration missing more "
-    "mt neither no no-progress none nor not notifier o_direct of offline on only options or order out output own owner "
-    "page page-owner page-pinner pages part pfn pin plot points process_vm ptrace quiet range rcu rdma read record "
-    "recorded records refcount reference references refused report restored ret ring_buffer said same sampled samples "
-    "send several shorter since skipped sleeps snapshot something splice still stream system taken task test text than "
-    "that the them there this to toml took trace tracer tracing twice umem unknown unmovable unreadable up uptime "
-    "uptodate used v4l2 val values vdpa vfio vmsplice was were what which while with within without written xdp "
-    "zero-copy zone"
+    "ended ends entry error event events excess exited expected explain export fail-on failed failure file files "
+    "fin_pfn first flags foll_pin followed format formats free freed from full futex gfp_flags given had held holds "
+    "html id in incomplete info ino inode io_uring iommufd is isolating it its json junit kernel kernel-log layout "
+    "left less life line lines log longer lost map mapcount mapping maps md metadata migrated migratetype migrating "
+    "migration missing more mt neither no no-progress none nor not notifier o_direct of offline on only options or "
+    "order out outlived output own owner page page-owner page-pinner pages part pfn pin plot points process_vm ptrace "
+    "quiet range rcu rdma read record recorded records refcount reference references refused report restored ret "
+    "ring_buffer said same sampled samples send several shorter since skipped sleeps snapshot something splice still "
+    "stream system taken task test text than that the them there this to toml took trace tracer tracing twice umem "
+    "unknown unmovable unreadable unseen up uptime uptodate used v4l2 val values vdpa vfio vmsplice was were what "
+    "which while with within without written xdp zero-copy zone"
 )
 _EXPLAINED = " ".join(
     word

@@ -245,6 +245,13 @@ class Engine:
                 if at < end_pfn:
                     self._grow(("suspects", "claims"))
 
+    def _probe_zeroed(self, action: Action, start_pfn: int, end_pfn: int) -> None:
+        at = start_pfn
+        while at < end_pfn:
+            at = probe_zeroed(self._mem, at, end_pfn, action.time_ns, action.attempt)
+            if at < end_pfn:
+                self._grow(("suspects",))
+
     def _count_unknown(self, spans: Iterable[tuple[int, int]]) -> int:
         """Pages of the spans that are or may be in use and whose count no event told; a folio's count is its head's."""
         unknown = 0
@@ -255,13 +262,6 @@ class Engine:
             free = np.isin(pages["state"], (st.State.BUDDY, st.State.PCP, st.State.SEEDED_FREE))
             unknown += int(np.count_nonzero(heads & ~told & ~free))
         return unknown
-
-    def _probe_zeroed(self, action: Action, start_pfn: int, end_pfn: int) -> None:
-        at = start_pfn
-        while at < end_pfn:
-            at = probe_zeroed(self._mem, at, end_pfn, action.time_ns, action.attempt)
-            if at < end_pfn:
-                self._grow(("suspects",))
 
     def _find_file(self, action: Action) -> int:
         """The page of the action's spans that holds this part of this file now, -1 = not known."""
