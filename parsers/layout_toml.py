@@ -41,6 +41,7 @@ ADVICE = (
 )
 FILE_LIMIT_BYTES = 1 << 20
 MAX_BYTES = 1 << 58
+SHOWN_CHARACTERS = 80
 _SIZE = re.compile(r"(\d{1,15})\s*(B|KiB|MiB|GiB|TiB)")
 _UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
@@ -63,7 +64,7 @@ def _load(path: Path) -> dict[str, Any]:
         return tomllib.loads(content.decode())
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", advice="give a directory or a .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, and int() of thousands of digits raise ValueErrors
         raise InputError(f"not TOML: {' '.join(str(error).split())[:200]}", advice=ADVICE) from None
 
 
@@ -125,8 +126,9 @@ class _Reader:
             return pages
         size_bytes = _size_bytes(table[in_bytes], f"{where} {in_bytes}")
         if size_bytes % self.page_size_bytes:
+            given, page = _shown(table[in_bytes]), self.page_size_bytes
             raise InputError(
-                f"{where} {in_bytes} = {table[in_bytes]!r} is not a multiple of the page size {self.page_size_bytes}",
+                f"{where} {in_bytes} = {given} is not a multiple of the page size {page}",
                 advice="give whole pages",
             )
         return size_bytes // self.page_size_bytes
@@ -154,7 +156,7 @@ def _typed(table: dict[str, Any], key: str, wanted: type, where: str) -> Any:
     value = table.get(key)
     if value is not None and not isinstance(value, wanted):
         word = {str: "a string", bool: "true or false"}[wanted]
-        raise InputError(f"{key} = {value!r} in {where} is not {word}", advice=ADVICE)
+        raise InputError(f"{key} = {_shown(value)} in {where} is not {word}", advice=ADVICE)
     return value
 
 
@@ -163,7 +165,7 @@ def _integer(table: dict[str, Any], key: str, where: str, limit: int) -> int | N
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
-        raise InputError(f"{key} = {value!r} in {where} is not an integer from 0 to {limit - 1}", advice=ADVICE)
+        raise InputError(f"{key} = {_shown(value)} in {where} is not an integer from 0 to {limit - 1}", advice=ADVICE)
     return value
 
 
@@ -172,7 +174,7 @@ def _size_bytes(value: object, where: str) -> int:
         value = int(found[1]) << _UNITS[found[2]]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_BYTES:
         raise InputError(
-            f"{where} = {value!r} is not a size",
+            f"{where} = {_shown(value)} is not a size",
             advice='write bytes as an integer, or "128MiB" (B, KiB, MiB, GiB, TiB)',
         )
     return value
@@ -183,5 +185,14 @@ def _power_of_two(document: dict[str, Any], key: str, lowest: int, limit: int) -
         return None
     size_bytes = _size_bytes(document[key], key)
     if not lowest <= size_bytes <= limit or size_bytes & size_bytes - 1:
-        raise InputError(f"{key} = {document[key]!r} is not a power of two from {lowest} bytes on", advice=ADVICE)
+        raise InputError(f"{key} = {_shown(document[key])} is not a power of two from {lowest} bytes on", advice=ADVICE)
     return size_bytes
+
+
+def _shown(value: object) -> str:
+    """A value for a message: its beginning, where it is long. Python writes out no number of thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."

@@ -172,7 +172,7 @@ def pages_of_last_try(attempt: Attempt) -> str | None:
     last = "last failing try" if attempt.outcome == "succeeded" else "last try"
     which = f"in the {last}, " if len(attempt.tries) > 1 else ""
     numbers = ", ".join(f"{number:,} {what}" for number, what in parts if number)
-    copied = f"; {pages.from_snapshot:,} of them as kpageflags showed before the trace" if pages.from_snapshot else ""
+    copied = f"; {pages.from_snapshot:,} of them by kpageflags alone" if pages.from_snapshot else ""
     return f"{which}of {count(pages.requested, 'page')}: {numbers}{copied}"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+import os
 
+TYPE_CHECKING = False  # as in typing, without loading it: Ctrl-C shows a traceback until cli.main begins
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
     from tracereplay.session import Session
 
 __version__ = "0.1.0"
@@ -38,7 +40,7 @@ def open(  # the verb of the library, as in gzip.open
     """
     from tracereplay.session import Session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
 
-    names = [paths] if isinstance(paths, str | Path) else list(paths)
+    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     return Session(
         names,
         layout=layout,

@@ -47,7 +47,7 @@ Progress = Callable[[str, float | None], None]
 # Of the pages in the ranges of a kernel log so many records of page_owner are looked at.
 MOST_RECORDS = 1 << 14
 # The page stream entries the replay needs; the others are for readers of the tables.
-REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP}
+REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP, Op.EXTFRAG}
 
 
 @dataclass(slots=True)

@@ -26,15 +26,14 @@ R = TypeVar("R")
 
 
 # What compiled code depends on. Numba looks at the kernel's own file only, not at what that takes from others.
-SOURCES = ("replay/state.py", "schema.py")
+SOURCES = ("replay/state.py", "whatif/page_rows.py", "schema.py")
 
 
 def kernel_sources(root: Path) -> list[Path]:
     """Every file that compiled code depends on, however deep its folder (`**` does not follow the linked ones)."""
     folders = [folder for folder in root.iterdir() if folder.is_dir()]
-    return sorted(
-        [*(path for folder in folders for path in folder.rglob("*_kernels.py")), *map(root.joinpath, SOURCES)]
-    )
+    kernels = (path for folder in folders for path in folder.rglob("*_kernels.py"))
+    return sorted([*kernels, *(root / name for name in SOURCES if (root / name).exists())])
 
 
 def _digest_of_sources() -> str:

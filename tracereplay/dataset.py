@@ -131,20 +131,20 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
     groups: dict[str, list[int]] = {}
     frames: set[int] = set()
     seq = 0
-    for number, tables in enumerate(ahead(_tables_of(reader, stretch) for stretch in stretches)):
-        for name, table in tables.items():
-            moved = table.set_column(0, table.schema.field("seq"), pa.array(table["seq"].to_numpy() + np.uint64(seq)))
-            if name not in writers:
-                writers[name] = _writer(folder / "events" / f"{file_name(name)}.parquet", moved.schema)
-                groups[name] = [-1] * len(stretches)
-            groups[name][number] = sum(group >= 0 for group in groups[name])
-            writers[name].write_table(_names_that_occur(moved), row_group_size=max(moved.num_rows, 1))
-            if name == "kernel_stack":
-                frames.update(_addresses(moved))
-        seq += sum(table.num_rows for table in tables.values())
-        progress("writing", (number + 1) / len(stretches))
-    for writer in writers.values():
-        writer.close()
+    with _closing(writers):
+        for number, tables in enumerate(ahead(_tables_of(reader, stretch) for stretch in stretches)):
+            for name, table in tables.items():
+                numbers = pa.array(table["seq"].to_numpy() + np.uint64(seq))
+                moved = table.set_column(0, table.schema.field("seq"), numbers)
+                if name not in writers:
+                    writers[name] = _writer(folder / "events" / f"{file_name(name)}.parquet", moved.schema)
+                    groups[name] = [-1] * len(stretches)
+                groups[name][number] = sum(group >= 0 for group in groups[name])
+                writers[name].write_table(_names_that_occur(moved), row_group_size=max(moved.num_rows, 1))
+                if name == "kernel_stack":
+                    frames.update(_addresses(moved))
+            seq += sum(table.num_rows for table in tables.values())
+            progress("writing", (number + 1) / len(stretches))
     comms = dict(sorted(reader.comms.items()))
     tasks = pa.table([list(comms), list(comms.values())], arrow_schema(TASK_COLUMNS))
     pq.write_table(tasks, folder / "tasks.parquet")
@@ -167,6 +167,19 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
         )
     )
     (folder / DESCRIPTION).write_bytes(msgspec.json.format(text, indent=1) + b"\n")
+
+
+@contextmanager
+def _closing(writers: Mapping[str, pq.ParquetWriter]) -> Iterator[None]:
+    """Closes the writers of the body. Where one fails, all are given up: collected while open they would fail aloud."""
+    try:
+        yield
+        for writer in writers.values():
+            writer.close()
+    except BaseException:
+        for writer in writers.values():
+            writer.is_open = False
+        raise
 
 
 def _addresses(stacks: pa.Table) -> set[int]:

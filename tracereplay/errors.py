@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+
+# The disk is full, or this user's or process' share of it.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class TraceReplayError(Exception):
@@ -45,3 +49,14 @@ class CaptureError(TraceReplayError):
 
     def __init__(self, what: str, *, advice: str = "") -> None:
         super().__init__(f"{what}; {advice}" if advice else what)
+
+
+def no_room(error: BaseException) -> str | None:
+    """What the system said, and of which file, where the error comes of a full disk; None: it does not."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in NO_ROOM:
+            where = f" ({cause.filename})" if cause.filename else ""
+            return f"{cause.strerror}{where}; make room, or name another place"
+        cause = cause.__cause__
+    return None

@@ -88,15 +88,16 @@ class Op(IntEnum):
     LRU_ADD = 16  # mm_lru_insertion
     IOMMU_MAP = 17  # iommu:map: mapping = paddr, val = size in bytes
     IOMMU_UNMAP = 18  # iommu:unmap: mapping = iova, val = size in bytes
+    EXTFRAG = 19  # mm_page_alloc_extfrag: mt = type wanted, val and ret = order and type of the block, flags: claimed
     # Seen by kprobes, not counted: val = references (of a small folio 1024 for each pin), count = _refcount before it
     # (-1 = not fetched), ret of a take = references that were dropped unseen since the take before.
-    PROBE_GET = 19  # try_grab_folio ... with FOLL_GET
-    PROBE_PUT = 20  # page_cache_pipe_buf_release, gup_put_folio, __bio_release_pages
-    PROBE_PIN = 21  # try_grab_folio ... with FOLL_PIN
-    PROBE_UNPIN = 22  # unpin_user_folio, gup_put_folio
+    PROBE_GET = 20  # try_grab_folio ... with FOLL_GET
+    PROBE_PUT = 21  # page_cache_pipe_buf_release, gup_put_folio, __bio_release_pages
+    PROBE_PIN = 22  # try_grab_folio ... with FOLL_PIN
+    PROBE_UNPIN = 23  # unpin_user_folio, gup_put_folio
     # Of migration: count = _refcount without the isolation's own; val = which probe showed it, ret = the errno.
-    PROBE_REFUSED = 23  # move_to_new_folio failed, try_to_migrate left it mapped, dump_page printed it
-    PROBE_MOVED = 24  # move_to_new_folio succeeded: the page is about to be freed
+    PROBE_REFUSED = 24  # move_to_new_folio failed, try_to_migrate left it mapped, dump_page printed it
+    PROBE_MOVED = 25  # move_to_new_folio succeeded: the page is about to be freed
 
 
 # Arguments of an entry of the page stream, int64 each, 0 where the operation has no such argument.

@@ -31,6 +31,7 @@ from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import PageLife
 from tracereplay.model.result import Attempt, Input, Result, Role, Tool
+from tracereplay.model.whatif import WhatIf
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.catalog.probes import PROBE_EVENTS, ROLES, TELLING_ROLES
@@ -46,6 +47,8 @@ from tracereplay.units import utf8
 
 if TYPE_CHECKING:
     from tracereplay.parsers.page_owner_files import PageOwnerFiles
+    from tracereplay.whatif.question import Asked as Policy
+    from tracereplay.whatif.replay import TraceFacts
 
 # References that kprobes see taken, against the count that migration is refused with, prove these.
 PROVED_BY_PROBES = ("pin_short", "task_reference", "extra_reference")
@@ -346,6 +349,48 @@ class Session:
                 counters=[counter for trace in traces for counter in trace.counters],
                 blame=sum_up(attempts),
             )
+
+    def whatif(self, policies: Sequence[Policy] = (), *, runs: int = 25) -> WhatIf:
+        """What would have helped: every attempt under each of these policies (whatif.question.parse_policy).
+
+        Without policies: whether the record is consistent, and how well the model reproduces it. runs -- how often a
+        policy that moves pages is replayed, each with another order of the free lists at the start.
+        """
+        from tracereplay.whatif.document import make_document  # noqa: PLC0415
+
+        blamed = self.blame()
+        return make_document(blamed, self.whatif_facts(blamed), policies, runs)
+
+    def whatif_facts(self, blamed: Result | None = None) -> list[TraceFacts]:
+        """What the models of `whatif` need of each machine's trace. Raises UsageError without one."""
+        if not self.readers:
+            raise UsageError("whatif replays a trace: name one")
+        blamed = self.blame() if blamed is None else blamed
+        return [self._facts(reader, f"trace-{numbers[0]}", blamed) for reader, numbers in self._machines]
+
+    def _facts(self, reader: TraceReader, input_id: str, blamed: Result) -> TraceFacts:
+        from tracereplay.whatif.replay import TraceFacts  # noqa: PLC0415
+        from tracereplay.whatif.script import STREAMED  # noqa: PLC0415
+
+        layout = self._trace_layout(reader)
+        names = {**layout.comms, **reader.comms}
+        by_event = reader.info.by_event
+        return TraceFacts(
+            input_id=input_id,
+            stream=lambda: reader.stream(STREAMED),
+            attempts=[attempt for attempt in blamed.attempts if attempt.input_id == input_id],
+            layout=layout,
+            layout_tables=self._snapshot.tables if self._snapshot is not None else None,
+            by_event=by_event,
+            comm_of=names.get,
+            has_page_ref=any(by_event.get(name) for name in PAGE_REF_EVENTS),
+            end_ns=reader.info.end_ns or 0,
+        )
+
+    def _trace_layout(self, reader: TraceReader) -> Layout:
+        """The layout as the replay of `blame` knows it, without its losses being told twice."""
+        number = next(numbers for one, numbers in self._machines if one is reader)
+        return self._trace(reader, number, LossBook()).layout
 
     def _attempts(
         self,

@@ -50,6 +50,9 @@ EVENTS = (
          count("pageblock_order", "Order of a pageblock (text only: a constant of the kernel)"),
          count("alloc_migratetype", "Type requested"), count("fallback_migratetype", "Type of the list taken from"),
          count("change_ownership", "1: the pageblock changed its type")),
+        Op.EXTFRAG,
+        {"pfn": "pfn", "order": "alloc_order", "mt": "alloc_migratetype", "val": "fallback_order",
+         "ret": "fallback_migratetype", "flags": "change_ownership"},
         # libtraceevent prints `fragmenting` wrongly (it cannot evaluate the comparison); it follows from the orders.
         spelling=PAGE | {"fragmenting": Spelling(read=Read.DISPLAY)},
     ),

@@ -12,11 +12,12 @@ import pytest
 
 from tests.corpus.conftest import QUICK, Put
 from tests.corpus.made import Trace, blames, fine, made
-from tests.corpus.runs import rows
+from tests.corpus.runs import order_for, rows
 from tracereplay.cli.corpus.run import parse_bytes
 from tracereplay.cli.main import main
 from tracereplay.corpus.store import Store
-from tracereplay.corpus.tables import TABLES
+from tracereplay.corpus.tables import FOUND, TABLES, found_tables
+from tracereplay.corpus.work import write_rows
 from tracereplay.errors import UsageError
 from tracereplay.reports.sheets import Spark
 
@@ -136,6 +137,21 @@ def test_sql_joins_every_table(store: str, capsys: pytest.CaptureFixture[str]) -
     assert set(json.loads(capsys.readouterr().out)[0]) == {"path_0", "path_1", "one"}
     assert main(["corpus", "sql", store, "SELECT holder.comm FROM culprits WHERE holder.comm LIKE '<%' LIMIT 1"]) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_sql_sees_what_is_committed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run commits what was found first and its rows of `runs` last: between the two nothing of it shows."""
+    place = tmp_path / "store"
+    store = made(place, [Trace("/farm/a.dat", blames("netd"))])
+    rows_of_b = [write_rows(order_for(store), name, [table]) for name, table in found_tables("b", blames("x")).items()]
+    store.commit(rows_of_b, [], ())
+    assert {row["key"] for row in rows(store, "attempts")} == {"/farm/a.dat", "b"}
+    for name in FOUND:
+        assert main(["corpus", "sql", str(place), f"SELECT DISTINCT key FROM {name}", "--format", "json"]) == 0
+        assert {row["key"] for row in json.loads(capsys.readouterr().out)} <= {"/farm/a.dat"}
+    store.table("runs").delete()
+    assert main(["corpus", "sql", str(place), "SELECT count(*) AS n FROM culprits", "--format", "csv"]) == 0
+    assert capsys.readouterr().out == '"n"\n0\n'
 
 
 class _Page(HTMLParser):

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from deltalake.exceptions import DeltaError
 
 import tracereplay
 from tests.captures import capture
@@ -20,7 +21,7 @@ from tests.corpus.runs import by_name, contents, order_for, rows, run_local
 from tracereplay.corpus.discover import discover
 from tracereplay.corpus.executors import Workers, local_workers
 from tracereplay.corpus.guard import Limits
-from tracereplay.corpus.run import run
+from tracereplay.corpus.run import Summary, run
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND, RUN_COLUMNS
 from tracereplay.corpus.work import analyse_some
@@ -165,10 +166,73 @@ def test_what_is_broken_is_listed_with_its_reason(put: Put, tmp_path: Path) -> N
     assert summary.by_status == {"analysed": 2, "unreadable": 6}
 
 
+def test_a_fifo_or_device_is_listed_and_not_read(put: Put, tmp_path: Path) -> None:
+    """Also where it lies beside a trace or in a folder that belongs to one, and where a link leads to it."""
+    put(QUICK[2], "good.dat")
+    put(QUICK[3], "beside.dat", sides=("layout",))
+    put(QUICK[3], "within.dat")
+    traces = tmp_path / "traces"
+    os.mkfifo(traces / "fifo.dat")
+    os.mkfifo(traces / "beside.dmesg")
+    os.mkfifo(traces / "within.layout" / "odd")
+    (traces / "zero.dat").symlink_to("/dev/zero")
+    for before in (0, 5):
+        store, summary = run_local(tmp_path / "store", [traces], limits=Limits(seconds=20))
+        assert (summary.found, summary.before) == (5, before)
+    found = by_name(store)
+    assert {name for name, row in found.items() if row["status"] == "analysed"} == {"good.dat"}
+    broken = {name: row["reason"] for name, row in found.items() if row["status"] == "unreadable"}
+    assert broken["fifo.dat"] == "is a FIFO, a socket or a device, no file"
+    assert broken["beside.dat"] == f"{traces}/beside.dmesg: is a FIFO, a socket or a device, no file"
+    assert broken["within.dat"].startswith(f"{traces}/within.layout/odd: is a FIFO")
+    assert broken["zero.dat"] == "/dev/zero: is a FIFO, a socket or a device, no file"
+
+
+def test_a_trace_that_changes_after_it_was_identified_is_not_stored_under_its_old_digest(
+    put: Put, tmp_path: Path
+) -> None:
+    """Another path with the old content is analysed by itself; the next run takes what the changed one holds now."""
+    changing, stays = put(QUICK[2], "a.dat"), put(QUICK[2], "b.dat")
+    other = put(QUICK[3], "other/c.dat").read_bytes()
+    store = Store.create(str(tmp_path / "store"))
+
+    class Changing(ThreadPoolExecutor):
+        """Rewrites the first trace before it is analysed for the first time."""
+
+        def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
+            if function is analyse_some and changing.read_bytes() != other:
+                changing.write_bytes(other)
+            return super().submit(function, *args, **named)
+
+    sources = list(discover([str(changing), str(stays)], lambda _path: {}))
+    with local_workers(1), Changing(1) as changing_workers:
+        run(store, sources, Workers(changing_workers, lambda: 1), order_for(store), lambda _summary: None)
+    a, b = (by_name(store)[name] for name in ("a.dat", "b.dat"))
+    assert (a["status"], a["key"], a["reason"]) == ("unreadable", None, "changed while the run read it; run again")
+    assert b["status"] == "analysed"
+    alone, _ = run_local(tmp_path / "alone", [stays])
+    assert b["key"] == by_name(alone)["b.dat"]["key"]
+    assert contents(store)["attempts"] == contents(alone)["attempts"]
+    run_local(tmp_path / "store", [changing, stays])
+    assert by_name(store)["a.dat"]["status"] == "analysed"
+    assert by_name(store)["a.dat"]["key"] != b["key"]
+
+
+def run_with_a_fifo(tmp_path: Path, name: str, limits: Limits | None = None) -> tuple[Store, Summary]:
+    """A run that has listed a file which is a FIFO by the time it is opened: nobody ever writes into it."""
+    fifo = tmp_path / "traces" / name
+    fifo.touch()
+    sources = list(discover([str(tmp_path / "traces")], lambda _path: {}))
+    fifo.unlink()
+    os.mkfifo(fifo)
+    store = Store.create(str(tmp_path / "store"))
+    with local_workers(1) as workers:
+        return store, run(store, sources, workers, order_for(store, limits), lambda _summary: None)
+
+
 def test_a_hung_trace_costs_only_itself(put: Put, tmp_path: Path) -> None:
     put(QUICK[2], "good.dat")
-    os.mkfifo(tmp_path / "traces" / "hung.dat")  # nobody ever writes into it
-    store, summary = run_local(tmp_path / "store", [tmp_path / "traces"], limits=Limits(seconds=20))
+    store, summary = run_with_a_fifo(tmp_path, "hung.dat", Limits(seconds=20))
     assert summary.by_status == {"analysed": 1, "timed_out": 1}
     assert by_name(store)["hung.dat"]["reason"] == "not done after 20 s"
 
@@ -193,7 +257,6 @@ def test_a_gigantic_trace_costs_only_itself(put: Put, tmp_path: Path) -> None:
 
 def test_a_trace_whose_process_dies_costs_only_itself(put: Put, tmp_path: Path) -> None:
     put(QUICK[2], "good.dat")
-    os.mkfifo(tmp_path / "traces" / "deadly.dat")
 
     def kill_who_reads_it() -> None:
         while not (found := [p for p in psutil.Process().children() if _holds(p, "tracereplay.corpus.child")]):
@@ -203,7 +266,7 @@ def test_a_trace_whose_process_dies_costs_only_itself(put: Put, tmp_path: Path) 
 
     killer = threading.Thread(target=kill_who_reads_it)
     killer.start()
-    store, summary = run_local(tmp_path / "store", [tmp_path / "traces"])
+    store, summary = run_with_a_fifo(tmp_path, "deadly.dat")
     killer.join()
     assert summary.by_status == {"analysed": 1, "crashed": 1}
     assert "SIGKILL" in by_name(store)["deadly.dat"]["reason"]
@@ -337,3 +400,29 @@ def _fail() -> None:
 def test_every_column_is_explained() -> None:
     assert [column.name for column in RUN_COLUMNS if not column.words.strip()] == []
     assert len({column.name for column in RUN_COLUMNS}) == len(RUN_COLUMNS)
+
+
+def test_arrow_reads_a_local_store_by_itself(tmp_path: Path) -> None:
+    """Through files written in Python its threads would call into an interpreter that ends: SIGABRT now and then."""
+    store = Store.create(str(tmp_path / "a store"))
+    for table in ("runs", *FOUND):
+        files = store.rows(table).filesystem
+        assert (files.type_name, files.base_fs.type_name) == ("subtree", "local")
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.create(str(tmp_path / "store"))
+
+    def fails(*_args: object, **_named: object) -> None:
+        raise DeltaError("Generic LocalFileSystem error\n  \x1b[31m↳\x1b[0m No space left on device (os error 28)")
+
+    monkeypatch.setattr("tracereplay.corpus.store.write_deltalake", fails)
+    with pytest.raises(UsageError) as caught:
+        store.commit([], [{"path": "/a.dat", "status": "analysed"}], ())
+    told = "Generic LocalFileSystem error ↳ No space left on device (os error 28)"
+    assert str(caught.value) == f"{tmp_path}/store: cannot be written: {told}"
+    monkeypatch.setattr("tracereplay.corpus.store.ROOM_BYTES", 1 << 62)
+    with pytest.raises(UsageError, match="are free; make room"):
+        store.commit([], [], ())
+    with pytest.raises(UsageError, match="are free; make room"):
+        Store.create(str(tmp_path / "deep" / "er" / "store"))

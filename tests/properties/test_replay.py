@@ -28,6 +28,7 @@ from tests.replay_twin import (
     stream,
     swap_pte,
 )
+from tracereplay.analysis import REPLAYED
 from tracereplay.layout.spans import Spans
 from tracereplay.replay.engine import Action, ActionKind, Engine
 from tracereplay.replay.pictures import MARKS
@@ -38,7 +39,6 @@ PAGES = 24
 TASKS = (7, 8, 9)
 SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-NOT_REPLAYED = (Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP)  # kprobes' entries: test_probed_replay.py
 pfns = st.integers(0, PAGES - 1)
 counts = st.integers(0, 6)
 small = st.sampled_from([-2048, -1024, -2, -1, 0, 1, 2, 1023, 1024, 2046, 2048])
@@ -52,7 +52,7 @@ mappings = st.sampled_from([0, ANON_MAPPING, FILE_MAPPING, FILE_MAPPING + 64, 12
 @st.composite
 def entries(draw: st.DrawFn) -> Entry:
     """An event on one of a few pages, likely or not."""
-    op = draw(st.sampled_from([op for op in Op if Op.NONE < op < Op.PROBE_GET and op not in NOT_REPLAYED]))
+    op = draw(st.sampled_from(sorted(op for op in REPLAYED if op < Op.PROBE_GET)))
     pfn, tid, cpu = draw(pfns), draw(st.sampled_from(TASKS)), draw(st.integers(0, 1))
     irq = draw(st.sampled_from(IrqContext))
     if op in (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE):

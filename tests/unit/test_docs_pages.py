@@ -30,7 +30,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["causes.md", "reference.md"])
+@pytest.mark.parametrize("name", ["causes.md", "policies.md", "reference.md"])
 def test_generated_pages_are_current(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == generator().PAGES[name](), "run: python docs/generate.py"
 
@@ -72,7 +72,7 @@ def test_every_command_runs(page: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 def _quietly(command: str) -> list[str]:
     """No progress on the terminal of who runs the tests."""
-    reads_traces = command.split()[1] in ("blame", "info", "page", "plot", "export")
+    reads_traces = command.split()[1] in ("blame", "info", "page", "plot", "export", "whatif")
     return ["--quiet"] if reads_traces and "--quiet" not in command else []
 
 

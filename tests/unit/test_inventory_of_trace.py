@@ -32,6 +32,7 @@ pages = 16
 """
 BDEV = "dev 0:3 ino fe00010"
 DATA = "dev 254:16 ino c"
+SECRET = "dev 0:14 ino 2"
 MOVABLE, KERNEL = "GFP_HIGHUSER_MOVABLE", "GFP_KERNEL"
 AT_NS = 5_000_000_000
 
@@ -121,8 +122,8 @@ def found(attempt: Attempt) -> list[tuple[int, int, str, str]]:
         (cached(20, BDEV, "referenced|private"), [(20, 1, "buffer_head", "suggested")]),
         (cached(20, DATA, "referenced|uptodate|private"), []),  # the buffers of file data migrate
         (cached(20, BDEV, "referenced"), []),  # no buffers
-        (cached(20, DATA, "uptodate|unevictable", "GFP_HIGHUSER"), [(20, 1, "secretmem", "suggested")]),
-        (cached(20, DATA, "uptodate|unevictable"), []),
+        (cached(20, SECRET, "uptodate|unevictable", "GFP_HIGHUSER|__GFP_ZERO"), [(20, 1, "secretmem", "suggested")]),
+        (cached(20, DATA, "uptodate|unevictable", "GFP_HIGHUSER|__GFP_ZERO"), []),  # of a mounted file system
         (held(20), [(20, 1, "task_reference", "suggested")]),
         (forked(20), []),
         (anon(20), []),

@@ -98,3 +98,32 @@ def test_what_is_no_layout(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"not TOML|neither a|longer than"):
         read_layout(path)
+
+
+@pytest.mark.parametrize("number", ["1" * 5000, "0x" + "f" * 8000, "[0x" + "f" * 8000 + "]", '"' + "x" * 9000 + '"'])
+@pytest.mark.parametrize("key", ["page_size", "memory_block_size", "pageblock_order", "kernel", "cma_configured"])
+def test_numbers_of_thousands_of_digits_are_refused_in_one_line(key: str, number: str, tmp_path: Path) -> None:
+    """Python neither reads nor writes out integers of more than 4,300 digits."""
+    path = tmp_path / "layout.toml"
+    path.write_text(f'{key} = {number}\n[[zone]]\nname = "Normal"\nstart_pfn = 0\npages = 1\n')
+    if key == "kernel" and number.startswith('"'):
+        return  # a kernel's name may be long
+    with pytest.raises(InputError) as caught:
+        layout_toml.read_layout_toml(path)
+    assert len(str(caught.value)) < 1500
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["start_pfn", "pages", "start", "size", "node", "name", "order_per_bit"])
+def test_so_are_those_of_a_zone_or_an_area(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "layout.toml"
+    values = {"name": '"a"', "start_pfn": "0", "pages": "1"}
+    values |= {"start": "0"} if key == "start" else {"size": "4096"} if key == "size" else {}
+    values[key] = "0x" + "f" * 8000
+    for left, right in (("start", "start_pfn"), ("size", "pages")):
+        if left in values:
+            del values[right]
+    table = "cma" if key == "order_per_bit" else "zone"
+    path.write_text(f"[[{table}]]\n" + "".join(f"{name} = {value}\n" for name, value in values.items()))
+    with pytest.raises(InputError, match="thousands of digits"):
+        layout_toml.read_layout_toml(path)

@@ -82,7 +82,7 @@ def test_an_unaligned_allocation_whose_head_lies_in_a_section_nobody_saw() -> No
 
 def test_page_frames_beyond_the_model() -> None:
     far = [END_PFN, (1 << 63) - 1, -(1 << 63), -2]
-    ops = [op for op in Op if op not in (Op.NONE, Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE, Op.ALLOC)]
+    ops = [op for op in Op if op not in (Op.NONE, Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE, Op.ALLOC, Op.EXTFRAG)]
     engine = replayed([entry(1, 7, op, pfn, val=1, count=2, ret=1) for pfn in far for op in ops])
     assert not len(engine.seen_sections())
 

@@ -8,12 +8,13 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from tests.unit import result_examples as example
-from tracereplay.model.schema_json import schema_path, schema_text
+from tracereplay.model.schema_json import DOCUMENTS, schema_path, schema_text
 from tracereplay.reports.json import render_json
 
 
-def test_committed_schema_is_current() -> None:
-    current = schema_path().read_text(encoding="utf-8") == schema_text()
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_committed_schema_is_current(name: str) -> None:
+    current = schema_path(name).read_text(encoding="utf-8") == schema_text(name)
     assert current, (
         "the result model changed: python -m tracereplay.model.schema_json (and a new number if meaning did)"
     )

@@ -25,7 +25,7 @@ from tests.replay_twin import FLAG_BITS, Entry, entry, stream
 from tests.unit.test_attempts_log import blank
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
-from tracereplay.attempts.inventory import asked, inventory_questions
+from tracereplay.attempts.inventory import Question, asked, inventory_questions
 from tracereplay.attempts.log import Log
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.secretmem import looks_secret
@@ -160,7 +160,7 @@ def test_a_file_of_which_nothing_was_tried_is_not_blamed() -> None:
 
 def test_an_inventory_lists_all_of_it() -> None:
     entries = sorted([*page(FIRST), *page(ABOVE), *page(START + 50, AIO_RING, ino=9)])
-    drafts = asked([(AREA, True)], 5 * MS)
+    drafts = asked(Question(AREA.name), 5 * MS, LAYOUT)
     engine = Engine(actions=inventory_questions(drafts, [blocking_key(0)]))
     engine.run([stream(entries)])
     (attempt,) = judge(run_of(), engine, attempt_events({}), drafts, "trace-0")
@@ -220,7 +220,7 @@ def test_the_proof_of_a_page_of_a_dumped_file_needs_its_life_without_loss() -> N
 
 def test_pages_are_noted_however_small_the_tables_are() -> None:
     many = [one for pfn in range(START, START + 2000) for one in page(pfn)]
-    drafts = asked([(AREA, True)], 5 * MS)
+    drafts = asked(Question(AREA.name), 5 * MS, LAYOUT)
     engine = Engine(FLAG_BITS, actions=inventory_questions(drafts, [0]))
     engine.run([stream(sorted(many))])
     assert set(engine.table("suspects")["pfn"].tolist()) == set(range(START, START + 2000))

@@ -7,26 +7,30 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from collections.abc import Sequence
 
-import click
+from tracereplay.cli.startup import KilledByInterrupt, be_quick, end
 
-from tracereplay import __version__
-from tracereplay.cli.blame import blame
-from tracereplay.cli.check import check
-from tracereplay.cli.corpus import corpus
-from tracereplay.cli.explain import explain
-from tracereplay.cli.export import export
-from tracereplay.cli.info import info
-from tracereplay.cli.ingest import ingest
-from tracereplay.cli.page import page
-from tracereplay.cli.plot import plot
-from tracereplay.cli.record import record
-from tracereplay.cli.report import report
-from tracereplay.cli.snapshot import snapshot
-from tracereplay.cli.startup import be_quick
-from tracereplay.errors import TraceReplayError
+with KilledByInterrupt():
+    import traceback
+    from collections.abc import Sequence
+
+    import click
+
+    from tracereplay import __version__
+    from tracereplay.cli.blame import blame
+    from tracereplay.cli.check import check
+    from tracereplay.cli.corpus import corpus
+    from tracereplay.cli.explain import explain
+    from tracereplay.cli.export import export
+    from tracereplay.cli.info import info
+    from tracereplay.cli.ingest import ingest
+    from tracereplay.cli.page import page
+    from tracereplay.cli.plot import plot
+    from tracereplay.cli.record import record
+    from tracereplay.cli.report import report
+    from tracereplay.cli.snapshot import snapshot
+    from tracereplay.cli.whatif import whatif
+    from tracereplay.errors import TraceReplayError, no_room
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -44,15 +48,23 @@ def cli(debug: bool) -> None:
     """
 
 
-for verb in (blame, info, page, explain, ingest, report, plot, export, corpus, record, snapshot, check):
+for verb in (blame, info, page, explain, ingest, report, plot, export, whatif, corpus, record, snapshot, check):
     cli.add_command(verb)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
-    if argv is None:
+    """Run one command and return its exit status; one of the process' own arguments may end the process with it."""
+    if argv is not None:
+        return _run(list(argv))
+    try:
         be_quick()
-    args = list(sys.argv[1:] if argv is None else argv)
+        status = _run(sys.argv[1:])
+    except KeyboardInterrupt:  # between the lines, or once more
+        status = EXIT_INTERRUPTED
+    return end(status)
+
+
+def _run(args: list[str]) -> int:
     debug = "--debug" in args or os.environ.get("TRACEREPLAY_DEBUG", "") not in ("", "0")
     try:
         # Not cli.main(): it turns Ctrl-C and broken pipes into statuses and words of its own.
@@ -75,6 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # so it comes out of an import (__set_name__)
+            return EXIT_INTERRUPTED
+        if (full := no_room(error)) is not None:
+            return _fail(f"cannot be written: {full}", EXIT_USAGE, debug)
         kind = type(error).__name__
         return _fail(f"a bug in tracereplay ({kind}: {error}); {ISSUES} (--debug shows where)", EXIT_USAGE, debug)
     return status if isinstance(status, int) else 0

@@ -57,11 +57,22 @@ def write_bytes(data: bytes, output: str | None) -> None:
         if path.exists() and not path.is_file():  # a pipe or a device
             path.write_bytes(data)
             return
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as scratch:
-            scratch.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(scratch.name).chmod(0o666 & ~umask)
-        Path(scratch.name).replace(path)
+        _replace(path, data)
     except OSError as error:
         raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put a file in the place of another at once, or leave nothing behind."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        scratch = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            umask = os.umask(0)
+            os.umask(umask)
+            scratch.chmod(0o666 & ~umask)
+            scratch.replace(path)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise

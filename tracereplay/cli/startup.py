@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
 
 
@@ -26,6 +27,31 @@ class _Hidden:
 _hidden = _Hidden()
 
 
+class KilledByInterrupt:
+    """Within, Ctrl-C ends the process as it would one that is not Python's: no traceback, status 130 in a shell.
+
+    For imports: an exception that comes in the middle of one may be printed, or wrapped in another, by what is loaded.
+    """
+
+    def __enter__(self) -> None:
+        self._is_mine = _let_interrupts_kill()
+
+    def __exit__(self, *_error: object) -> None:
+        if self._is_mine:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _let_interrupts_kill() -> bool:
+    """Whether Ctrl-C raised KeyboardInterrupt before; it stays as it is where a shell has it ignored."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return False
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except ValueError:  # not the main thread
+        return False
+    return True
+
+
 def be_quick() -> None:
     """For a process that answers one verb and ends."""
     sys.meta_path.insert(0, _hidden)
@@ -41,3 +67,20 @@ def be_thorough() -> None:
     """
     _hidden.names = {"pandas"}
     atexit.unregister(gc.freeze)
+
+
+def end(status: int) -> int:
+    """The exit status for the process, whose verb is done and all it had to write is written.
+
+    Arrow's I/O threads still read ahead for a moment, and deltalake gives them files of object storage that are
+    written in Python. Python ends a thread that comes back to it while it shuts down, and C++ answers that with
+    abort(): so where those libraries were loaded the process ends here. Else Ctrl-C ends it, without a traceback.
+    """
+    _let_interrupts_kill()
+    if "deltalake" not in sys.modules:
+        return status
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tracereplay.corpus.job import analyse, identify
-from tracereplay.corpus.tables import ANALYSED
-from tracereplay.errors import TraceReplayError
+from tracereplay.corpus.job import ChangedError, analyse, identify
+from tracereplay.corpus.tables import ANALYSED, CHANGED
+from tracereplay.errors import TraceReplayError, no_room
 
 REQUESTS: Mapping[str, Callable[..., Any]] = {"identify": identify, "analyse": analyse}
 
@@ -47,9 +47,13 @@ def _answer(name: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
         return ANALYSED, REQUESTS[name](*arguments)
     except MemoryError:
         return "out_of_memory", "the system refused more memory"
-    except TraceReplayError as error:
-        return "unreadable", " ".join(str(error).split())
+    except ChangedError as error:
+        return CHANGED, " ".join(str(error).split())
     except Exception as error:
+        if (full := no_room(error)) is not None:  # of this machine, not of the trace: worth another try
+            return "crashed", f"a file of its analysis cannot be written: {full}"
+        if isinstance(error, TraceReplayError):
+            return "unreadable", " ".join(str(error).split())
         return "crashed", f"a bug in tracereplay ({type(error).__name__}: {' '.join(str(error).split())})"
 
 

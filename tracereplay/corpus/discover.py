@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -149,23 +150,34 @@ class _Walk:
                 beside[role] = entries[found]
         path = self._shown(f"{parent}/{name}" if parent else name)
         trace = entries.get(name, {})
+        fingerprint, refused = self._looked_at({"trace": trace, **beside})
         return Source(
             path=path,
             sides={role: self._shown(str(entry["name"])) for role, entry in beside.items()},
             metadata=self.metadata_of_path(path),
-            fingerprint=self._fingerprint({"trace": trace, **beside}),
+            fingerprint=fingerprint,
             size_bytes=int(trace.get("size") or 0),
+            refused=refused,
         )
 
-    def _fingerprint(self, entries: Mapping[str, Entry]) -> str:
+    def _looked_at(self, entries: dict[str, Entry]) -> tuple[str, str]:
+        """The fingerprint of these files and folders, and why they are not to be read.
+
+        Reading a FIFO waits for a writer and takes what was meant for another reader; a device may have no end.
+        """
         lines: list[str] = []
+        refused = ""
         for role, entry in entries.items():
             try:
                 files = self._files(entry)
             except OSError as error:  # a link that leads nowhere: the analysis will say so
                 files = [{"name": str(error)}]
             lines += [f"{role} {file.get('name')} {[file.get(tag) for tag in _TAGS]}" for file in files]
-        return hashlib.blake2b("\n".join(sorted(lines)).encode(errors="replace"), digest_size=16).hexdigest()
+            odd = next((file for file in files if file.get("type") == "other"), None)
+            if odd is not None and not refused:
+                refused = f"{odd['name']}: is a FIFO, a socket or a device, no file"
+        mark = hashlib.blake2b("\n".join(sorted(lines)).encode(errors="replace"), digest_size=16)
+        return mark.hexdigest(), refused
 
     def _files(self, entry: Entry) -> list[Entry]:
         """The file itself, or those of the folder."""
@@ -191,7 +203,8 @@ def _below(folder: str) -> Iterator[Entry]:
         for name in names:
             path = os.path.join(at, name)
             found = os.stat(path)
-            yield {"name": path, "size": found.st_size, "mtime": found.st_mtime}
+            kind = "file" if stat.S_ISREG(found.st_mode) else "other"
+            yield {"name": path, "size": found.st_size, "mtime": found.st_mtime, "type": kind}
 
 
 def _split(path: str) -> tuple[str, str]:

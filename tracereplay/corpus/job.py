@@ -30,6 +30,10 @@ PIECE_BYTES = 1 << 20
 _WITHOUT_SAY = ("cli", "corpus", "reports")
 
 
+class ChangedError(InputError):
+    """A file is not what it was when the trace was identified: what was read is not what the key stands for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What a trace is: the key of its analysis, and its metadata."""
@@ -70,34 +74,44 @@ def deciding_files(home: Path) -> list[Path]:
 
 def identify(source: Source) -> Identity:
     """The key of a trace's analysis, from the content of all it reads. Raises InputError where it cannot be read."""
-    key = hashlib.sha256(analysis_version().encode())
-    for role, path in sorted(source.inputs().items()):
-        key.update(f"{role} {_content_digest(path)}\n".encode())
     metadata, notes = dict(source.metadata), None
     if "sidecar" in source.sides:
         try:
             metadata |= _read_sidecar(source.sides["sidecar"])
         except InputError as error:
             notes = str(error)
-    return Identity(key.hexdigest(), metadata, notes)
+    return Identity(_key_of(source.inputs()), metadata, notes)
+
+
+def _key_of(inputs: Mapping[str, str]) -> str:
+    """The key of the analysis of these inputs, by role."""
+    key = hashlib.sha256(analysis_version().encode())
+    for role, path in sorted(inputs.items()):
+        key.update(f"{role} {_content_digest(path)}\n".encode())
+    return key.hexdigest()
 
 
 def analyse(source: Source, key: str, folder: Path, events_url: str | None) -> Analysis:
     """One trace's analysis; folder -- for copies; events_url -- where to keep its events too, as a dataset.
 
-    Raises InputError where the trace or something beside it cannot be read.
+    Raises InputError where the trace or something beside it cannot be read, ChangedError where one of them has changed
+    since it was identified. That is looked at when all is read: whatever was written meanwhile shows.
     """
-    from tracereplay.session import Session  # noqa: PLC0415  (the parent of a child never needs it)
+    from tracereplay.session import Session, write_dataset_of  # noqa: PLC0415  (the parent of a child never needs it)
 
     began, cpu_began = time.monotonic(), time.process_time()
     local = {role: _local(path, folder / role) for role, path in source.inputs().items()}
-    trace = local.pop("trace")
+    trace, sides = local["trace"], {role: path for role, path in local.items() if role != "trace"}
     try:
-        result = Session([trace], argv=[], **local).blame()  # type: ignore[arg-type]  # roles are its options
+        result = Session([trace], argv=[], **sides).blame()  # type: ignore[arg-type]  # roles are its options
         if events_url is not None:
-            _keep_events(trace, folder / "events", f"{events_url}/{key}")
+            write_dataset_of(trace, folder / "events")
     except InputError as error:
-        raise _in_the_words_of(source, local | {"trace": trace}, error) from error
+        _refuse_change(source, local, key)
+        raise _in_the_words_of(source, local, error) from error
+    _refuse_change(source, local, key)
+    if events_url is not None:
+        _keep_events(folder / "events", f"{events_url}/{key}")
     first = result.inputs[0]
     facts: dict[str, Any] = {
         "format": first.format,
@@ -171,10 +185,17 @@ def _local(url: str, target: Path) -> Path:
     return target
 
 
-def _keep_events(trace: Path, scratch: Path, url: str) -> None:
-    from tracereplay.session import write_dataset_of  # noqa: PLC0415
+def _refuse_change(source: Source, local: Mapping[str, Path], key: str) -> None:
+    """Raises ChangedError where what was read, the files themselves or their copies, does not have this key."""
+    try:
+        if _key_of({role: str(path) for role, path in local.items()}) == key:
+            return
+    except InputError:  # it has gone
+        pass
+    raise ChangedError("changed while the run read it", path=source.path, advice="run again")
 
-    write_dataset_of(trace, scratch)
+
+def _keep_events(scratch: Path, url: str) -> None:
     fs, path = file_system(url)
     if fs.exists(path):  # of an analysis that was not finished
         fs.rm(path, recursive=True)

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from tracereplay.corpus.store import Store
-from tracereplay.corpus.tables import TABLES
+from tracereplay.corpus.tables import FOUND, RUNS, TABLES
 from tracereplay.errors import UsageError
 
 EXAMPLES = 3  # attempts to look at, named with each thing that a report or a difference tells of
@@ -40,12 +40,18 @@ def conditions(texts: Sequence[str]) -> list[Condition]:
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
-    """A database in memory with a view for each table of the store; files, network and extensions are closed to it."""
+    """A database in memory with a view for each table of the store; files, network and extensions are closed to it.
+
+    What was found in a trace shows once its row of `runs` is committed, the last of a run's commits: `runs` is read
+    first, so that all of what it names is there.
+    """
     database = duckdb.connect(config={"python_enable_replacements": "false"})
     database.execute("SET enable_external_access = false")
     database.execute("SET preserve_insertion_order = false")
-    for name in TABLES:
-        database.register(name, store.rows(name))
+    database.register(RUNS, store.rows(RUNS))
+    for name in FOUND:
+        database.register(f"{name} as stored", store.rows(name))
+        database.execute(f'CREATE TEMP VIEW {name} AS SELECT * FROM "{name} as stored" SEMI JOIN {RUNS} USING (key)')
     database.execute("SET lock_configuration = true")
     return database
 

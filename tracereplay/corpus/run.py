@@ -22,7 +22,7 @@ from tracereplay.corpus.guard import Failure
 from tracereplay.corpus.job import Identity
 from tracereplay.corpus.sources import Source
 from tracereplay.corpus.store import Store
-from tracereplay.corpus.tables import ANALYSED, FACTS, RETRIED, RUNS
+from tracereplay.corpus.tables import ANALYSED, CHANGED, FACTS, RETRIED, RUNS
 from tracereplay.corpus.work import DataFile, Order, Receipt, analyse_some, identify_some
 from tracereplay.errors import TraceReplayError
 from tracereplay.units import utf8
@@ -107,6 +107,8 @@ class _Driver:
             self.summary.found += 1
             if self.known.is_unchanged(source):
                 self.summary.before += 1
+            elif source.refused:
+                self._row(source, None, Failure("unreadable", source.refused))
             else:
                 yield source
 
@@ -143,12 +145,23 @@ class _Driver:
         if isinstance(answer, Receipt):
             self.files += answer.files
             for key, outcome in answer.outcomes.items():
-                self.known.keys.add(bytes.fromhex(key))
-                for source, identity in self.waiting.pop(key):
-                    self._row(source, identity, outcome)
+                self._analysed(key, outcome)
         else:
             for source, identity in zip(piece, answer, strict=True):
                 self._identified(source, identity)
+
+    def _analysed(self, key: str, outcome: Mapping[str, Any] | Failure) -> None:
+        waiting = self.waiting.pop(key)
+        if isinstance(outcome, Failure) and outcome.status == CHANGED:
+            # Nothing is known of this content. The first that waits was read; the next has it still, or will say so.
+            self._row(waiting[0][0], None, Failure("unreadable", outcome.reason))
+            if rest := waiting[1:]:
+                self.waiting[key] = rest
+                self.to_analyse.append((key, rest[0][0]))
+            return
+        self.known.keys.add(bytes.fromhex(key))
+        for source, identity in waiting:
+            self._row(source, identity, outcome)
 
     def _identified(self, source: Source, identity: Identity | Failure) -> None:
         if isinstance(identity, Failure):

@@ -47,7 +47,7 @@ class Source:
     """A trace and what was found beside it; paths are absolute, or URLs.
 
     sides -- path by role; metadata -- columns from the path by pattern; fingerprint -- changes when the sizes, times or
-    tags of any of these files do.
+    tags of any of these files do; refused -- why none of it is read, "" where it is.
     """
 
     path: str
@@ -55,6 +55,7 @@ class Source:
     metadata: Mapping[str, str]
     fingerprint: str
     size_bytes: int
+    refused: str = ""
 
     def inputs(self) -> dict[str, str]:
         """The trace and its side inputs by role, those that the analysis reads."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
+import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from tracereplay.corpus.discover import absolute, file_system
 from tracereplay.corpus.outcome import BROKEN_ROWS, outcome_of
@@ -28,8 +31,11 @@ from tracereplay.corpus.tables import ANALYSED, FOUND, RUN_SCHEMA, RUNS, TABLES,
 from tracereplay.corpus.work import PARTITION, DataFile
 from tracereplay.errors import UsageError
 from tracereplay.model.corpus import Broken, Outcome
+from tracereplay.units import format_bytes
 
 LOCK = ".lock"
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+ROOM_BYTES = 16 << 20  # free on a local disk for a commit: its rows of `runs`, and a log entry for each table
 SMALL_FILES = 64  # a table of more files is compacted at the end of a run
 
 
@@ -48,13 +54,12 @@ class Store:
         url = absolute(place).rstrip("/")
         if not _is_store(url):
             _refuse_foreign(place, url)
+            _refuse_full(_existing(url))
             partition = pa.field(PARTITION, pa.string())
             schemas = {name: schema.append(partition) for name, schema in found_schemas().items()}
-            try:
+            with _told(f"{place}: a corpus cannot be made there"):
                 for name, schema in {**schemas, RUNS: RUN_SCHEMA}.items():  # `runs` last: it makes a store
                     DeltaTable.create(f"{url}/{name}", schema, mode="ignore", partition_by=[PARTITION])
-            except (OSError, DeltaError) as error:
-                raise UsageError(f"{place}: a corpus cannot be made there: {error}") from error
         return cls(place)
 
     def table(self, name: str) -> DeltaTable:
@@ -63,7 +68,15 @@ class Store:
 
     def rows(self, name: str) -> ds.Dataset:
         """A table's rows, read when asked for."""
-        return self.table(name).to_pyarrow_dataset()
+        return self.table(name).to_pyarrow_dataset(filesystem=self._file_system(name))
+
+    def _file_system(self, name: str) -> SubTreeFileSystem | None:
+        """Arrow's own files for a local table; None: deltalake's, which is written in Python.
+
+        Arrow's I/O threads read ahead, and outlive the interpreter. One that calls Python then is ended by it, which
+        C++ answers with abort().
+        """
+        return None if "://" in self.url else SubTreeFileSystem(f"{self.url}/{name}", LocalFileSystem())
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -85,7 +98,15 @@ class Store:
             raise UsageError(f"{self.url}: cannot be written: {error.strerror}") from error
 
     def commit(self, files: Sequence[DataFile], runs: Sequence[Mapping[str, Any]], stale: Collection[str]) -> None:
-        """Add files that were written, then rows of `runs`; stale -- paths among them that have a row already."""
+        """Add files that were written, then rows of `runs`; stale -- paths among them that have a row already.
+
+        Raises UsageError where they cannot be written.
+        """
+        _refuse_full(self.url)
+        with _told(f"{self.url}: cannot be written"):
+            self._commit(files, runs, stale)
+
+    def _commit(self, files: Sequence[DataFile], runs: Sequence[Mapping[str, Any]], stale: Collection[str]) -> None:
         for name in FOUND:
             mine = [file for file in files if file.table == name]
             if mine:
@@ -117,12 +138,13 @@ class Store:
         )
 
     def remove_unfinished(self) -> None:
-        """Drop rows that an interrupted run has committed without their row of `runs`."""
+        """Drop rows that an interrupted run has committed without their row of `runs`; raises as `commit`."""
         known = set(self._keys(RUNS))
         for name in FOUND:
             left = [key for key in self._keys(name) if key not in known]
             if left:
-                self.table(name).delete(f"key IN ({', '.join(repr(key) for key in left)})")
+                with _told(f"{self.url}: cannot be written"):
+                    self.table(name).delete(f"key IN ({', '.join(repr(key) for key in left)})")
 
     def _keys(self, name: str) -> list[str]:
         """The keys a table has rows of."""
@@ -130,12 +152,16 @@ class Store:
         return keys
 
     def compact(self) -> None:
-        """Join the small files of each run into large ones; the old ones go after a week (Delta's retention)."""
-        for name in TABLES:
-            table = self.table(name)
-            if len(table.file_uris()) > SMALL_FILES:
-                table.optimize.compact()
-                table.vacuum(dry_run=False)
+        """Join the small files of each run into large ones; the old ones go after a week (Delta's retention).
+
+        Raises as `commit`.
+        """
+        with _told(f"{self.url}: cannot be written"):
+            for name in TABLES:
+                table = self.table(name)
+                if len(table.file_uris()) > SMALL_FILES:
+                    table.optimize.compact()
+                    table.vacuum(dry_run=False)
 
     def _run_schema(self, rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
         """The columns of `runs` and, as text, those of metadata: of these rows and of earlier ones."""
@@ -171,7 +197,30 @@ def _refuse_foreign(place: str, url: str) -> None:
 
 
 def _is_store(url: str) -> bool:
-    try:
+    with _told(f"{url}: cannot be read"):
         return DeltaTable.is_deltatable(f"{url}/{RUNS}")
+
+
+def _existing(url: str) -> str:
+    """A URL as it is; of a path the part that is there."""
+    paths = (Path(url), *Path(url).parents)
+    return url if "://" in url else str(next(path for path in paths if path.exists()))
+
+
+def _refuse_full(url: str) -> None:
+    """Raises UsageError where a local disk is nearly full: deltalake's threads panic aloud when one fills up."""
+    if "://" in url:
+        return
+    free = shutil.disk_usage(url).free
+    if free < ROOM_BYTES:
+        raise UsageError(f"{url}: cannot be written: {format_bytes(free)} are free; make room and run again")
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """What goes wrong within, as a UsageError of one line; deltalake tells it in several, with colours."""
+    try:
+        yield
     except (OSError, DeltaError) as error:
-        raise UsageError(f"{url}: cannot be read: {error}") from error
+        why = " ".join(_COLOURS.sub("", str(error)).split())
+        raise UsageError(f"{what}: {why}") from error

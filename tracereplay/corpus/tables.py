@@ -17,6 +17,7 @@ from tracereplay.model.tables import SPECS
 
 RUNS = "runs"
 ANALYSED = "analysed"
+CHANGED = "changed"  # between two pieces of work; a row says `unreadable`, since the next run looks at the file anew
 # Worth another try with other limits or on another machine; what cannot be read stays so.
 RETRIED = ("timed_out", "out_of_memory", "crashed")
 

@@ -42,7 +42,8 @@ class Row:
         """Whether its release was seen."""
         if self.finding.released_ns is not None:
             return "seen"
-        return "held_at_end" if self.suspect.run.has_page_ref else "unknown"
+        watched = self.suspect.run.has_page_ref and self.suspect.listed is None
+        return "held_at_end" if watched else "unknown"
 
     def sameness(self) -> tuple[object, ...]:
         """Rows equal in this are one run (DESIGN: cause, verdicts, holder, allocator, file, effect, tries)."""

@@ -141,6 +141,16 @@ class Try(Struct, kw_only=True):
     first_blocking_pfn: int | None = None
     map_try: int | None = None
 
+    @property
+    def begin_ns(self) -> int:
+        """`start_ns` where a trace shows the try; 0 for one of a log without times."""
+        return self.start_ns or 0
+
+    @property
+    def finish_ns(self) -> int:
+        """`end_ns` where a trace shows the try; 0 for one of a log without times."""
+        return self.end_ns or 0
+
 
 class Phases(Struct, kw_only=True):
     """How long the phases of an attempt took; None where they cannot be separated."""
@@ -346,6 +356,11 @@ class Attempt(Struct, kw_only=True):
     given_out: int | None = None  # pages that cma_alloc() has taken from the area and not given back
     holes: list[Hole] = field(default_factory=list)
     fit: Fit | None = None
+
+    @property
+    def begin_ns(self) -> int:
+        """`start_ns` where a trace shows the attempt; 0 for one of a log without times."""
+        return self.start_ns or 0
 
 
 class Counter(Struct, kw_only=True):

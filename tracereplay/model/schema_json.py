@@ -1,4 +1,4 @@
-"""The JSON Schema of `blame`, generated from the structs; `python -m tracereplay.model.schema_json` rewrites it."""
+"""JSON Schemas of `blame` and `whatif`, generated from the structs: `python -m tracereplay.model.schema_json`."""
 
 from __future__ import annotations
 
@@ -7,37 +7,43 @@ from pathlib import Path
 
 import msgspec
 
+from tracereplay.model import whatif
 from tracereplay.model.result import SCHEMA, Result
 
 FOLDER = Path(__file__).parents[1] / "reports" / "schema"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def schema_text() -> str:
+DOCUMENTS: dict[str, type[msgspec.Struct]] = {SCHEMA: Result, whatif.SCHEMA: whatif.WhatIf}
+
+
+def schema_text(name: str = SCHEMA) -> str:
     """The schema as committed. Every key is required: absent values are null."""
-    schema = msgspec.json.schema(Result)
-    for name, definition in schema["$defs"].items():
+    document = DOCUMENTS[name]
+    schema = msgspec.json.schema(document)
+    for title, definition in schema["$defs"].items():
         properties = definition.get("properties")
         if properties is not None:
             definition["required"] = list(properties)
-            definition["title"] = name
+            definition["title"] = title
             for value in properties.values():
                 value.pop("default", None)  # the writer leaves nothing out, so a reader never needs it
-    schema["$defs"]["Result"]["properties"]["schema"] = {"const": SCHEMA}
-    return json.dumps({"$schema": DIALECT, "$id": SCHEMA, **schema}, indent=2) + "\n"
+    schema["$defs"][document.__name__]["properties"]["schema"] = {"const": name}
+    return json.dumps({"$schema": DIALECT, "$id": name, **schema}, indent=2) + "\n"
 
 
-def schema_path() -> Path:
+def schema_path(name: str = SCHEMA) -> Path:
     """Where it is kept: the number in the name rises when a meaning changes."""
-    return FOLDER / f"{SCHEMA.removeprefix('tracereplay.').replace('/', '-')}.schema.json"
+    return FOLDER / f"{name.removeprefix('tracereplay.').replace('/', '-')}.schema.json"
 
 
 def main() -> None:
-    """Rewrite the committed schema."""
-    path = schema_path()
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(schema_text(), encoding="utf-8")
-    print(path.name)
+    """Rewrite the committed schemas."""
+    for name in DOCUMENTS:
+        path = schema_path(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(schema_text(name), encoding="utf-8")
+        print(path.name)
 
 
 if __name__ == "__main__":

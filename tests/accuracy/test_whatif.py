@@ -1,0 +1,93 @@
+"""`whatif` on real captures: null test, swap test, and answers that the captures' truth settles."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+import tracereplay
+from tests.captures import capture, trace_of
+from tracereplay.model.whatif import Outcome, WhatIf
+from tracereplay.whatif.page_rows import Rule
+from tracereplay.whatif.question import parse_policy
+from tracereplay.whatif.replay import Replay, with_rules
+
+CAPTURES = ("cma_pin_vmsplice", "cma_pin_aio", "cma_bufferhead", "thp_split", "offline_thp_pin", "k72_cma_pin_vmsplice")
+RUNS = 3
+
+
+@cache
+def replay_of(name: str) -> Replay:
+    folder = capture(name)
+    (facts,) = tracereplay.open(trace_of(folder), layout=folder / "layout_before").whatif_facts()
+    return Replay(facts)
+
+
+@cache
+def under(name: str, policy: str) -> WhatIf:
+    folder = capture(name)
+    session = tracereplay.open(trace_of(folder), layout=folder / "layout_before")
+    return session.whatif([parse_policy(policy)], runs=RUNS)
+
+
+def failed(name: str, policy: str) -> Outcome:
+    """The answer for the first attempt that failed."""
+    return next(one for one in under(name, policy).results if one.recorded != "succeeded")
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+@pytest.mark.parametrize("policy", ["none", "cma-ratio:percent=50"])
+def test_the_kernels_own_rules_change_no_answer(name: str, policy: str) -> None:
+    for one in under(name, policy).results:
+        assert one.answer == ("succeeds" if one.recorded == "succeeded" else "still_fails")
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_a_rule_and_its_inverse_give_the_base_back(name: str) -> None:
+    replay = replay_of(name)
+    there = with_rules(replay.stock, {Rule.CMA_MODE: 1}, new_classes=False)
+    back = with_rules(there, {Rule.CMA_MODE: 0}, new_classes=False)
+    run = replay.run(back, replay.requests.want, None, 0)
+    base = replay.base()
+    assert np.array_equal(run.out, base.out)
+    assert np.array_equal(run.blocks, base.blocks)
+    assert np.array_equal(run.counts, base.counts)
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_the_model_reproduces_the_trace(name: str) -> None:
+    assert replay_of(name).verdict[0] in ("good", "usable")
+
+
+def test_planted_pins_are_not_in_cma_that_nobody_may_use() -> None:
+    assert failed("cma_pin_vmsplice", "cma-ratio:never").answer == "succeeds"
+    assert failed("cma_pin_vmsplice", "cma-ratio:first").answer == "still_fails"
+
+
+def test_a_retry_succeeds_once_the_pins_are_released() -> None:
+    answer = failed("cma_pin_vmsplice", "retry:n=20,sleep=100ms")
+    assert (answer.answer, answer.bound) == ("succeeds", "estimate")
+    assert answer.cost.wait_ns is not None
+    assert 800_000_000 < answer.cost.wait_ns < 1_100_000_000
+    assert failed("cma_pin_vmsplice", "retry:n=2,sleep=100ms").answer == "still_fails"
+
+
+def test_one_of_two_pinners_is_not_enough() -> None:
+    assert failed("cma_pin_vmsplice", "nomovable:comm=pin-vmsplice").answer == "still_fails"
+    both = "nomovable:comm=pin-vmsplice+nomovable:comm=pin-dead"
+    assert failed("cma_pin_vmsplice", both).answer == "succeeds"
+
+
+def test_metadata_is_elsewhere_where_page_cache_is_kept_out() -> None:
+    assert failed("cma_bufferhead", "cma-anon-only").answer == "succeeds"
+    assert failed("cma_bufferhead", "pagecache-nomovable").answer == "succeeds"
+
+
+def test_what_was_not_recorded_is_said() -> None:
+    document = under("cma_pin_vmsplice_stack", "cma-ratio:never")
+    assert document.model[0].verdict == "unfit"
+    assert {one.answer for one in document.results} == {"unknown"}
+    assert {one.why for one in document.results} == {"events_not_recorded"}
+    assert document.policies[0].missing == ["mm_page_alloc_zone_locked", "mm_page_pcpu_drain"]

@@ -1,0 +1,1 @@
+"""What would have helped: the trace replayed under other rules of the page allocator and of the attempts."""

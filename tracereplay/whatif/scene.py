@@ -1,0 +1,163 @@
+"""One policy on one trace: which obstacles it takes away, where the others are, which pages it makes immovable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.model.result import Attempt
+from tracereplay.whatif.guided import Run
+from tracereplay.whatif.guided_kernels import CMA_ALLOWED, STUCK
+from tracereplay.whatif.obstacles import Obstacle
+from tracereplay.whatif.page_rows import MigrateType, Rule, Step
+from tracereplay.whatif.policies.spec import Change
+from tracereplay.whatif.question import Asked as Question
+from tracereplay.whatif.replay import Replay, with_rules, without_ranges
+from tracereplay.whatif.requests import Asked, ask
+
+FUSE = "fuse"
+PLACING_RULES = (Rule.CMA_MODE, Rule.NUM, Rule.DEN, Rule.OFF_PCP)
+
+
+@dataclass(frozen=True, slots=True)
+class StuckPages:
+    """Pages that the policy makes immovable: PFN in the model, times of the allocation and of the free."""
+
+    pfn: npt.NDArray[np.int64]
+    from_ns: npt.NDArray[np.int64]
+    to_ns: npt.NDArray[np.int64]
+
+    def at(self, start_ns: int, end_ns: int) -> list[int]:
+        """Sorted PFNs of those that are there all the time from start_ns to end_ns."""
+        return sorted(self.pfn[(self.from_ns <= start_ns) & (self.to_ns > end_ns) & (self.pfn >= 0)].tolist())
+
+
+@dataclass
+class Scene:
+    """A policy on a trace."""
+
+    replay: Replay
+    question: Question
+
+    @property
+    def change(self) -> Change:
+        """What the policy changes."""
+        return self.question.change
+
+    @cached_property
+    def asked(self) -> Asked:
+        """The requests under the policy."""
+        record = self.replay.requests
+        return ask(record, self.change.request(record) if self.change.request is not None else record.want)
+
+    @cached_property
+    def migratable(self) -> npt.NDArray[np.bool_] | None:
+        """Allocations whose pages the policy makes migratable."""
+        chosen = self.change.migratable
+        return chosen(self.replay.requests) if chosen is not None else None
+
+    @cached_property
+    def moves(self) -> bool:
+        """Whether the rule that chooses pages changes, so that other pages than the chosen ones move too."""
+        stock = self.replay.stock
+        return any(_differs(stock, self.change, rule) for rule in PLACING_RULES)
+
+    @cached_property
+    def has_stuck(self) -> bool:
+        """Whether the policy makes pages immovable."""
+        return bool(np.any(self.asked.want & STUCK))
+
+    @property
+    def places(self) -> bool:
+        """Whether answers need the guided replay."""
+        return self.moves or self.has_stuck
+
+    def run(self, number: int, failing: frozenset[str] = frozenset()) -> Run:
+        """A run of the guided replay. failing -- attempts that got a range in the record and would not."""
+        rules = with_rules(self.replay.stock, self.change.rules, self.asked.any)
+        script = without_ranges(self.replay.script, set(failing)) if failing else None
+        return self.replay.run(rules, self.asked.want, self.asked.zone, number, script)
+
+    def is_gone(self, one: Obstacle, zone_movable: bool) -> bool | None:
+        """Whether the policy alone takes it out of the way; None where that cannot be said.
+
+        zone_movable -- the attempt is on ZONE_MOVABLE (an offline), else on a CMA area.
+        """
+        change = self.change
+        if one.cause in change.gone and (one.cause != "writeback" or self.may_be_fuse(one)):
+            return True
+        if one.event >= 0 and self.migratable is not None and self.migratable[one.event]:
+            return True
+        if one.event < 0 or not self.asked.changed[one.event]:
+            return False
+        want = int(self.asked.want[one.event])
+        if want & 7 != MigrateType.MOVABLE:
+            return True
+        return False if zone_movable else not want & CMA_ALLOWED
+
+    def may_be_fuse(self, one: Obstacle) -> bool:
+        """Whether its file is of FUSE, or of a file system the snapshot does not name."""
+        fs = self.replay.facts.layout.file_systems.get(one.file[0]) if one.file is not None else None
+        return fs is None or fs.startswith(FUSE)
+
+    def pfns_of(self, one: Obstacle, run: Run | None) -> Sequence[int]:
+        """Where its pages are: in the record, or in a run; those without a place in a run are left out."""
+        if run is None or one.event < 0 or not self.moves:
+            return range(one.start_pfn, one.start_pfn + one.pages)
+        frame = int(run.out[one.event])
+        if frame < 0:
+            return ()
+        frames = np.arange(frame + one.offset, frame + one.offset + one.pages, dtype=np.int64)
+        return [int(pfn) for pfn in self.replay.script.frames.pfns(frames)]
+
+    def stuck(self, run: Run) -> StuckPages:
+        """The immovable pages of a run."""
+        rows = np.flatnonzero(self.asked.want & STUCK)
+        events = self.replay.script.events
+        frames = run.out[rows].astype(np.int64)
+        pfn = np.where(frames >= 0, self.replay.script.frames.pfns(np.maximum(frames, 0)), -1)
+        return StuckPages(pfn, events["time_ns"][rows], _freed_at(self.replay, rows))
+
+    def waits_saved_ns(self, attempt: Attempt) -> int:
+        """How long the attempt waited for pages that the policy takes out of its way."""
+        mine = [one for one in self.replay.delays if attempt.id in one.ids]
+        here = attempt.operation == "memory_offline"
+        gone = [one for one in mine if self.is_gone(one, zone_movable=here)]
+        return sum(
+            wait.end_ns - wait.start_ns
+            for wait in attempt.waits
+            if wait.start_pfn is not None
+            and any(one.start_pfn <= wait.start_pfn < one.start_pfn + one.pages for one in gone)
+        )
+
+    def costs_unmovable(self) -> int:
+        """Pages allocated as unmovable that were movable in the record."""
+        events = self.replay.script.events
+        lost = self.asked.changed & (self.asked.want & 7 != MigrateType.MOVABLE)
+        return int(events["pages"][lost].sum())
+
+
+def _differs(stock: npt.NDArray[np.int64], change: Change, rule: Rule) -> bool:
+    """Whether the policy sets this rule to something else; ratios are compared as such."""
+    if rule not in change.rules:
+        return False
+    if rule in (Rule.NUM, Rule.DEN):
+        num, den = change.rules.get(Rule.NUM, stock[Rule.NUM]), change.rules.get(Rule.DEN, stock[Rule.DEN])
+        return bool(num * stock[Rule.DEN] != den * stock[Rule.NUM])
+    return bool(change.rules[rule] != stock[rule])
+
+
+def _freed_at(replay: Replay, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Time at which each of these allocations is freed in the record; the far future where it is not."""
+    events = replay.script.events
+    frees = np.flatnonzero(events["kind"] == Step.FREE)
+    span = len(events) + 1
+    keys = np.sort(events["page"][frees].astype(np.int64) * span + frees)
+    place = np.searchsorted(keys, events["page"][rows].astype(np.int64) * span + rows)
+    found = keys[np.minimum(place, len(keys) - 1)] if len(keys) else np.zeros(len(rows), np.int64)
+    same = (place < len(keys)) & (found // span == events["page"][rows])
+    return np.where(same, events["time_ns"][np.where(same, found % span, 0)], np.int64(1) << 62)
