@@ -64,7 +64,8 @@ def coverage_losses(
         begin_told, end_told = (any(getattr(loss, end) is None for loss in mine) for end in ("start_ns", "end_ns"))
         if not begin_told and _stands_out(before_ns, max(cpu.silence_ns, after_ns), least_ns):
             losses.append(Loss("cpu_starts_late", None, number, start_ns, cpu.first_ns))
-        if not end_told and _stands_out(after_ns, max(cpu.silence_ns, before_ns), least_after_ns):
+        measured = not short or cpu.silence_ns > 0  # one event alone shows no pace
+        if not end_told and measured and _stands_out(after_ns, max(cpu.silence_ns, before_ns), least_after_ns):
             losses.append(Loss("cpu_ends_early", None, number, cpu.last_ns, end_ns))
     return losses
 

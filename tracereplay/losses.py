@@ -164,6 +164,7 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Tracepoints were sampled without their fields",
             "Record raw samples: perf record -R (simpleperf: as root, or with tracepoints it may read).",
             hides_events=True,
+            reason="tracepoints were sampled without their fields",
         ),
         LossKind(
             "instance_left_out",

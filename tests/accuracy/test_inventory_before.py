@@ -18,7 +18,7 @@ OPERATIONS = ("cma_alloc", "contig_alloc", "memory_offline")
 def first_blocking_pfn(attempt: Attempt) -> int | None:
     """The page that the kernel named first; where it names none, the lowest that blocked migration."""
     named = next((one.first_blocking_pfn for one in attempt.tries if one.first_blocking_pfn is not None), None)
-    blocking = [culprit.start_pfn for culprit in attempt.culprits if culprit.effect == "blocked"]
+    blocking = [c.start_pfn for c in attempt.culprits if c.effect == "blocked" and c.start_pfn is not None]
     return named if named is not None else min(blocking, default=None)
 
 
@@ -35,14 +35,14 @@ def before(session: Session, attempt: Attempt, pfn: int, block_pages: int | None
     is_block = attempt.operation != "cma_alloc" and block_pages is not None
     block = pfn // block_pages if is_block and block_pages else None
     try:
-        result = session.blame(at_ns=attempt.start_ns - 1, area=None if is_block else attempt.area, block=block)
+        result = session.blame(at_ns=attempt.begin_ns - 1, area=None if is_block else attempt.area, block=block)
     except UsageError:  # not in the trace, or no area and no block of it is known
         return None
     return result.attempts[0]
 
 
 def covers(culprit: Culprit, pfn: int) -> bool:
-    return culprit.start_pfn <= pfn < culprit.start_pfn + culprit.pages
+    return culprit.covers(pfn)
 
 
 def has_reference_event(session: Session, pfn: int, until_ns: int) -> bool:
@@ -58,11 +58,11 @@ def excuse(session: Session, attempt: Attempt, inventory: Attempt, pfn: int) -> 
     """Why an inventory cannot name the page, as it says itself; None where it should have."""
     if "references" in inventory.not_shown:
         return "no page_ref events"
-    if any(covers(c, pfn) and (c.held_since_ns or 0) >= attempt.start_ns for c in attempt.culprits):
+    if any(covers(c, pfn) and (c.held_since_ns or 0) >= attempt.begin_ns for c in attempt.culprits):
         return "held since the attempt began"
     assert inventory.pages is not None
     silent = bool(inventory.uncounted) or inventory.pages.not_seen > 0
-    return "no event by then" if silent and not has_reference_event(session, pfn, inventory.start_ns) else None
+    return "no event by then" if silent and not has_reference_event(session, pfn, inventory.begin_ns) else None
 
 
 def test_an_inventory_just_before_names_the_first_page(judged_capture: Path) -> None:

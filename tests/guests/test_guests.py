@@ -92,7 +92,7 @@ def assert_named(attempt: Attempt, out: Path, verdict: str) -> None:
     inside = {pfn for pfn in pages if low is None or high is None or low <= pfn < high}
     assert inside
     for pfn in inside:
-        (culprit,) = (c for c in attempt.culprits if c.start_pfn <= pfn < c.start_pfn + c.pages)
+        (culprit,) = (c for c in attempt.culprits if c.covers(pfn))
         assert culprit.holder is not None
         assert (culprit.holder.tid, culprit.holder.comm) == (tid, "hold")
         assert (culprit.verdict, culprit.cause in REFERENCE_CAUSES) == (verdict, True)

@@ -113,7 +113,7 @@ def inventory(folder: Path, *parts: Sequence[str], snapshot: dict[str, Any] | No
 
 def found(attempt: Attempt) -> list[tuple[int, int, str, str]]:
     assert {c.effect for c in attempt.culprits} <= {"would_block"}
-    return [(c.start_pfn, c.pages, c.cause, c.verdict) for c in attempt.culprits]
+    return [(c.start_pfn or 0, c.pages, c.cause, c.verdict) for c in attempt.culprits]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def blamed(case: Path) -> Result:
 
 
 def culprit_at(attempt: Attempt, pfn: int) -> Culprit:
-    (one,) = (c for c in attempt.culprits if c.start_pfn <= pfn < c.start_pfn + c.pages)
+    (one,) = (c for c in attempt.culprits if c.covers(pfn))
     return one
 
 

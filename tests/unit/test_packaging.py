@@ -64,12 +64,12 @@ def test_the_wheel_has_no_file_twice_and_nothing_compiled(built: tuple[Path, Pat
     assert "tracereplay/py.typed" in in_wheel
 
 
-def test_the_sdist_holds_the_sources_and_no_fixture(built: tuple[Path, Path]) -> None:
+def test_the_sdist_holds_sources_tests_and_docs_and_no_fixture(built: tuple[Path, Path]) -> None:
     with tarfile.open(built[0]) as archive:
         names = {PurePosixPath(*PurePosixPath(member.name).parts[1:]) for member in archive}
     tops = {path.parts[0] for path in names if path.parts}
-    assert {"tracereplay", "parsers", "reports", "pyproject.toml", "README.md"} <= tops
-    assert not tops & {"fixtures", "tests", ".venv", "benchmarks"}
+    assert {"tracereplay", "parsers", "reports", "tests", "docs", "pyproject.toml", "README.md", "LICENSE"} <= tops
+    assert not tops & {"fixtures", ".venv", "benchmarks"}
     assert PurePosixPath("parsers/base.py") in names
     assert PurePosixPath("tracereplay/parsers/base.py") not in names
 

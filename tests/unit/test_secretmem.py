@@ -86,7 +86,7 @@ def culprits(pages: Sequence[Entry], layout: Layout = LAYOUT, **changes: Any) ->
 
 def rows(found: Sequence[Culprit]) -> list[tuple[int, int, str, str, str]]:
     """What is said of which pages."""
-    return [(c.start_pfn, c.pages, c.cause, c.effect, c.verdict) for c in found]
+    return [(c.start_pfn or 0, c.pages, c.cause, c.effect, c.verdict) for c in found]
 
 
 def dumped(pfn: int, **values: Any) -> dict[int, list[dict[str, Any]]]:

@@ -172,7 +172,7 @@ def test_stacks(read: Any) -> None:
     assert [row["tid"] for row in rows(reader, "kernel_stack")] == [1, 2]
     assert [row["frames"] for row in rows(reader, "user_stack")] == [[" <00007f0012345678>"]]
     assert reader.info.has_stacks
-    assert reader.losses == []
+    assert reader.losses == [Loss("cpu_ends_early", None, 0, 1_000_002_000, 1_000_005_000)]
     tables = reader.tables()
     seq = {name: table["seq"].to_pylist() for name, table in tables.items()}
     assert seq == {"kernel_stack": [1, 4], "mm_page_free": [0, 3, 5], "user_stack": [2]}

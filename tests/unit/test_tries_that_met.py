@@ -91,7 +91,7 @@ def attempts(rows: Rows, pages: Sequence[Entry], *, has_page_ref: bool = False) 
 def culprits(rows: Rows, pages: Sequence[Entry], *, has_page_ref: bool = False) -> dict[int, Culprit]:
     """Those of the only attempt, by their first page."""
     (attempt,) = attempts(rows, pages, has_page_ref=has_page_ref)
-    return {culprit.start_pfn: culprit for culprit in attempt.culprits}
+    return {culprit.start_pfn or 0: culprit for culprit in attempt.culprits}
 
 
 def test_a_page_let_go_between_its_migration_and_the_test_blocked_that_try() -> None:

@@ -303,6 +303,10 @@ class Culprit(Struct, kw_only=True):
     capture_next: list[str] = field(default_factory=list)
     page_address: str | None = None
 
+    def covers(self, pfn: int) -> bool:
+        """Whether the page is one of its run; False where a log names no page frame."""
+        return self.start_pfn is not None and self.start_pfn <= pfn < self.start_pfn + self.pages
+
 
 class Bitmap(Struct, kw_only=True):
     """The bitmap of a CMA area when an allocation had failed, as the kernel log lists it.
