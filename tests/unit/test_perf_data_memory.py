@@ -76,7 +76,7 @@ def test_it_is_the_layout_where_none_is_given(tmp_path: Path) -> None:
     assert result.layout is not None
     assert result.layout.memory_block_pages == 1 << 15
     assert result.layout.source == "inferred; memory blocks: trace header"
-    with pytest.raises(UsageError, match="0 s is not in the trace: perf.data has no events"):
+    with pytest.raises(UsageError, match=r"0 s is not in the trace: perf\.data has no events"):
         Session([path], argv=[]).blame(at_ns=0, block=5)
 
 
