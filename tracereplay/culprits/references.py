@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tracereplay.culprits import evidence, probed_references
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.mechanisms import mechanism_of
@@ -47,10 +49,14 @@ def _held(suspect: Suspect) -> bool:
     return suspect.touched or suspect.named or not suspect.pending or bool(suspect.marks & Mark.ANON)
 
 
-def held_references(suspect: Suspect) -> list[Finding]:
-    """References that tasks took, still open at the failing test, and the count agrees: one finding for each task."""
-    if not _held(suspect):
-        return []
+def held_groups(suspect: Suspect) -> Sequence[tuple[Ref, ...]]:
+    """References that tasks took, still open at the failing test, and the count agrees: one group for each task."""
+    if suspect.held_groups is None:
+        suspect.held_groups = _group_by_task(suspect) if _held(suspect) else ()
+    return suspect.held_groups
+
+
+def _group_by_task(suspect: Suspect) -> Sequence[tuple[Ref, ...]]:
     left, chosen = suspect.excess, []
     for ref in takers(suspect):
         if ref.val <= left:
@@ -60,7 +66,7 @@ def held_references(suspect: Suspect) -> list[Finding]:
     by_task: dict[int, list[Ref]] = {}
     for ref in chosen:
         by_task.setdefault(ref.tid, []).append(ref)
-    return [_held_by(suspect, tuple(refs)) for refs in by_task.values()]
+    return [tuple(refs) for refs in by_task.values()]
 
 
 def _held_by(suspect: Suspect, refs: tuple[Ref, ...]) -> Finding:
@@ -97,7 +103,7 @@ def longterm_pins(suspect: Suspect) -> list[Finding]:
     """pin_longterm: a pin whose stack names a user of FOLL_LONGTERM. Duration alone does not show it."""
     if probed_references.is_probed(suspect):
         return []
-    found = [finding for finding in held_references(suspect) if _longterm(suspect, finding)]
+    found = [_held_by(suspect, refs) for refs in held_groups(suspect) if _is_longterm(suspect, refs)]
     for finding in found:
         finding.candidates = ()
     return found
@@ -107,28 +113,29 @@ def short_pins(suspect: Suspect) -> list[Finding]:
     """pin_short: FOLL_PIN of any other kind: counts in steps of 1024, or a stack of pin_user_pages()."""
     if probed_references.is_probed(suspect):
         return probed_references.holders(suspect, Op.PROBE_PIN)
-    pins = [one for one in held_references(suspect) if _is_pin(suspect, one) and not _longterm(suspect, one)]
-    return pins or dumped_pins(suspect)
+    groups = [refs for refs in held_groups(suspect) if _is_pin(suspect, refs) and not _is_longterm(suspect, refs)]
+    return [_held_by(suspect, refs) for refs in groups] or dumped_pins(suspect)
 
 
 def task_references(suspect: Suspect) -> list[Finding]:
     """task_reference: a plain reference that a task took and keeps."""
     if probed_references.is_probed(suspect):
         return probed_references.holders(suspect, Op.PROBE_GET)
-    return [one for one in held_references(suspect) if not _is_pin(suspect, one) and not _longterm(suspect, one)]
+    groups = [refs for refs in held_groups(suspect) if not _is_pin(suspect, refs) and not _is_longterm(suspect, refs)]
+    return [_held_by(suspect, refs) for refs in groups]
 
 
-def _longterm(suspect: Suspect, finding: Finding) -> bool:
-    stacks = (mechanism_of(suspect.run.stack_of(ref.ns, ref.cpu, ref.tid)) for ref in finding.refs)
+def _is_longterm(suspect: Suspect, refs: tuple[Ref, ...]) -> bool:
+    stacks = (mechanism_of(suspect.run.stack_of(ref.ns, ref.cpu, ref.tid)) for ref in refs)
     return any(mechanism is not None and mechanism.longterm for mechanism in stacks)
 
 
-def _is_pin(suspect: Suspect, finding: Finding) -> bool:
+def _is_pin(suspect: Suspect, refs: tuple[Ref, ...]) -> bool:
     def pinned(ref: Ref) -> bool:
         mechanism = mechanism_of(suspect.run.stack_of(ref.ns, ref.cpu, ref.tid))
         return ref.kind == RefKind.PIN or (mechanism is not None and mechanism.pins)
 
-    return any(pinned(ref) for ref in finding.refs)
+    return any(pinned(ref) for ref in refs)
 
 
 def lru_batch(suspect: Suspect) -> list[Finding]:

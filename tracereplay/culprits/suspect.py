@@ -176,6 +176,9 @@ class Suspect:
     refs: list[Ref] = field(default_factory=list)
     logged: Mapping[str, Any] | None = None  # the row of a log that shows it, where there is no trace of the attempt
     locked_rivals: bool = False  # other pages look locked in the same wait: the task sleeps on one of them
+    held_groups: Sequence[tuple[Ref, ...]] | None = field(
+        default=None, init=False
+    )  # references that make up its excess, a group for each task
     blamed_refs: tuple[Ref, ...] = ()  # those that make up its excess, of all its findings
     listed: Listed | None = None  # what a snapshot says of it, where no event does
     secret_file: SecretFile | None = None  # of the page's file, where it looks like secret memory
