@@ -115,8 +115,8 @@ def choose(page: Page, tid: int | None, pins: bool, drains_batch: bool) -> Ref |
         (0, lambda ref: ref.kind is ISOLATION),
         (0, lambda ref: True),  # noqa: ARG005
     ]
-    if drains_batch:
-        wanted = [wanted[0], wanted[2]]
+    if drains_batch:  # its own get of a page on the LRU, not seen there since, is a putback
+        wanted = [wanted[0], (-1, lambda ref: ref.kind is GET and ref.tid == tid and not ref.on_lru), wanted[2]]
     for which, fits in wanted:
         fitting = [ref for ref in open_refs if fits(ref)]
         if fitting:

@@ -269,6 +269,15 @@ def test_a_batch_whose_reference_was_not_seen_ends_nothing() -> None:
     assert takers(replayed([*taken, ref(6, WORKER, PUT, -1, 1, 0, names=("lru",))])) == [(WORKER, 1, RefKind.GET)]
 
 
+def test_a_get_taken_from_the_lru_is_given_back_as_its_task_puts_the_page_there_again() -> None:
+    """Reclaim by a task that no window knows: isolate_lru_folios(), then move_folios_to_lru()."""
+    got = [*anon(), ref(5, WORKER, UNLESS, 1, 2, 0, names=("lru",)), ref(6, APP, MOD, 1, 3, 0)]
+    assert takers(replayed([*got, ref(7, WORKER, PUT, -1, 2, 0, names=("lru",))])) == [(APP, 1, RefKind.MOD)]
+    seen = ref(7, OTHER, MOD, 1, 4, 0, names=("lru",))  # on the LRU meanwhile: the get is no isolation
+    off, on = ref(8, OTHER, PUT, -1, 3, 0), ref(9, WORKER, PUT, -1, 2, 0, names=("lru",))
+    assert takers(replayed([*got, seen, off, on])) == [(WORKER, 1, RefKind.GET)]
+
+
 # -- ends ----------------------------------------------------------------------------------------------------------
 
 

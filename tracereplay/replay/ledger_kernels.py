@@ -155,15 +155,18 @@ def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -
     """The open reference that a put of this task gives back: row, or -1 where none fits.
 
     batch -- with this put the page appears on the LRU: it is the reference of an LRU batch (page_ref_mod) that ends, or
-    that of the task which isolated the page and puts it back (move_folios_to_lru(), mm/vmscan.c).
+    that of the task which isolated the page and puts it back (move_folios_to_lru(), mm/vmscan.c): its isolation, or
+    a get that it took from the LRU and that nothing has shown to be no isolation.
     In interrupt context the task that was interrupted gives nothing back: the put is a stranger's.
     """
     own_tid = stamp.tid if stamp.irq != INTERRUPT else NO_TASK
-    own_isolation = own_plain = oldest_mod = oldest_get = oldest_isolation = NONE
+    own_isolation = own_plain = own_putback = oldest_mod = oldest_get = oldest_isolation = NONE
     row = page.refs
     while row != NONE:
         ref = refs[row]
         if (ref.kind == PIN) == pin:
+            if ref.kind == GET and ref.tid == own_tid and not ref.on_lru and own_putback == NONE:
+                own_putback = row
             if ref.kind == ISOLATION:
                 oldest_isolation = row
                 if ref.tid == own_tid and own_isolation == NONE:
@@ -179,7 +182,7 @@ def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -
     if own_isolation != NONE:
         return own_isolation
     if batch and not pin:
-        return oldest_mod
+        return own_putback if own_putback != NONE else oldest_mod
     if own_plain != NONE:
         return own_plain
     # Somebody else's: LRU batches (plain mod) are drained by others all the time, gets rarely.
