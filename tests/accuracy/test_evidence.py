@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# pyarrow makes its compute functions at run time.
+# pyright: reportAttributeAccessIssue=false
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

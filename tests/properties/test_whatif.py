@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Hypothesis types its health checks by their metaclass.
+# pyright: reportArgumentType=false
 from dataclasses import dataclass
 from typing import Any
 

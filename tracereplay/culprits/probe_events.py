@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Protocol members have docstrings for bodies.
+# pyright: reportReturnType=false
 from collections.abc import Sequence
 from typing import Protocol
 

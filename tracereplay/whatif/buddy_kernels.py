@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Rows of numba records have no static type.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOperatorIssue=false
 from tracereplay.compiled import inlined, njit
 from tracereplay.whatif.page_rows import ORDERS, TYPES, Buddy, Count, Frame, MigrateType, Rule, ZoneColumn
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# The names of engines are those of the policies, which are literals.
+# pyright: reportReturnType=false
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Rows of numba records have no static type.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOperatorIssue=false
 from typing import Any
 
 import numpy as np

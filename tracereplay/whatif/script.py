@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# numpy types the result of a mask too wide.
+# pyright: reportArgumentType=false
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
