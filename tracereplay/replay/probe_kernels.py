@@ -136,8 +136,8 @@ def suspect_row(mem: Memory, page: Row, pfn: int, attempt: int, ns: int) -> int:
 
 
 @njit
-def note_suspect(mem: Memory, page: Row, pfn: int, attempt: int, ns: int, reasons: int) -> None:
-    """Keep what the page is at this probe, and the references open on it."""
+def fill_suspect(mem: Memory, page: Row, pfn: int, attempt: int, ns: int, reasons: int) -> int:
+    """Write the page as it is now into the attempt's row for it; returns the row."""
     number = suspect_row(mem, page, pfn, attempt, ns)
     suspect = mem.suspects[number]
     suspect.last_ns, suspect.pending = ns, 1
@@ -147,7 +147,13 @@ def note_suspect(mem: Memory, page: Row, pfn: int, attempt: int, ns: int, reason
     suspect.file, suspect.index = page.file, page.index
     suspect.marks, suspect.order, suspect.state = page.marks, page.order, page.state
     suspect.reasons |= reasons
-    claim_refs(mem, page, number)
+    return number
+
+
+@njit
+def note_suspect(mem: Memory, page: Row, pfn: int, attempt: int, ns: int, reasons: int) -> None:
+    """Keep what the page is at this probe, and the references open on it."""
+    claim_refs(mem, page, fill_suspect(mem, page, pfn, attempt, ns, reasons))
 
 
 @njit

@@ -7,9 +7,9 @@ them are noted, and which of them mean something is decided later (culprits/secr
 from __future__ import annotations
 
 from tracereplay.compiled import njit
-from tracereplay.replay.ledger_kernels import Memory, Row, own_refs
+from tracereplay.replay.ledger_kernels import Memory, Row
 from tracereplay.replay.page_kernels import ALLOCATED, BORN, FILE, find_row
-from tracereplay.replay.probe_kernels import suspect_row
+from tracereplay.replay.probe_kernels import fill_suspect
 from tracereplay.replay.state import Reason, Tally
 
 GFP_HIGHMEM_ZERO = 0x102  # ___GFP_HIGHMEM | ___GFP_ZERO: the same bits in every kernel that has memfd_secret (5.14 on)
@@ -39,18 +39,6 @@ def probe_zeroed(mem: Memory, start_pfn: int, end_pfn: int, ns: int, attempt: in
         if row >= 0 and is_zeroed_cache(mem, mem.pages[row]):
             if mem.tally[T_SUSPECTS] + 1 >= len(mem.suspects):
                 return pfn
-            _note(mem, mem.pages[row], pfn, attempt, ns)
+            fill_suspect(mem, mem.pages[row], pfn, attempt, ns, R_ZEROED)
         pfn += 1
     return end_pfn
-
-
-@njit
-def _note(mem: Memory, page: Row, pfn: int, attempt: int, ns: int) -> None:
-    suspect = mem.suspects[suspect_row(mem, page, pfn, attempt, ns)]
-    suspect.last_ns, suspect.pending = ns, 1
-    suspect.min_excess, suspect.own = page.min_excess, own_refs(mem.refs, page)
-    suspect.count, suspect.mapcount, suspect.page_flags = page.count, page.mapcount, page.page_flags
-    suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
-    suspect.file, suspect.index = page.file, page.index
-    suspect.marks, suspect.order, suspect.state = page.marks, page.order, page.state
-    suspect.reasons |= R_ZEROED
