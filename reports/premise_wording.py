@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tracereplay.losses import LOSS_KINDS
 from tracereplay.model.premises import PREMISES
-from tracereplay.model.result import Culprit, DataLoss, Result
+from tracereplay.model.result import LOSSES_NAMED, Culprit, DataLoss, Result
 from tracereplay.reports.wording import count, listing, moment
 
 RECORDED = "recorded"
@@ -59,6 +59,9 @@ def _short(found: Sequence[str]) -> str:
 def _lost(culprits: Sequence[Culprit], result: Result) -> str | None:
     """The worst of the losses that weaken them, those of its kind taken together; None where no row is named."""
     ids = {loss_id for c in culprits for loss_id in c.weakened_by}
+    if any(len(c.weakened_by) == LOSSES_NAMED for c in culprits):  # perhaps not all of them
+        attempts = {c.id.rpartition("/")[0] for c in culprits}
+        ids |= {loss_id for a in result.attempts if a.id in attempts for loss_id in a.weakened_by}
     losses = sorted((x for x in result.data_loss if x.id in ids), key=lambda x: _WORST_FIRST.index(x.severity))
     if not losses:
         return None

@@ -160,13 +160,17 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         [cached(reasons=Reason.NAMED), cached(marks=CACHED), page(reasons=Reason.NAMED)],
     ),
     "extra_reference": (
-        [held(), held(refs=[taken(KERNEL)]), page(run=run(has_page_ref=False), marks=NO_REF, reasons=Reason.VISITED)],
+        [
+            held(),
+            held(refs=[taken(KERNEL)]),
+            page(context=run(has_page_ref=False), marks=NO_REF, reasons=Reason.VISITED),
+        ],
         [
             held(refs=[taken()]),
             held(marks=HELD, reasons=Reason.EXCESS),  # nobody took it up, nobody named it
             held(awaited=True),
-            page(run=run(has_page_ref=False), marks=NO_REF, reasons=Reason.VISITED, gfp=0),
-            page(run=run(has_page_ref=False), marks=NO_REF),
+            page(context=run(has_page_ref=False), marks=NO_REF, reasons=Reason.VISITED, gfp=0),
+            page(context=run(has_page_ref=False), marks=NO_REF),
         ],
     ),
     "preexisting": (
@@ -247,7 +251,7 @@ def test_a_proof_does_not_survive_lost_events(code: str) -> None:
 @pytest.mark.parametrize("code", PROVABLE)
 def test_a_loss_after_the_test_weakens_nothing(code: str) -> None:
     later = Loss("overrun", 5, start_ns=950, end_ns=990)
-    suspect = replace(PROVABLE[code], run=replace(PROVABLE[code].run, losses=[("loss-0", later)]))
+    suspect = replace(PROVABLE[code], context=replace(PROVABLE[code].context, losses=[("loss-0", later)]))
     assert verdicts(suspect, code) == ["proved"]
 
 

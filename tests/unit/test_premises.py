@@ -41,7 +41,9 @@ GIVEN_BACK: dict[str, Any] = {"close_ns": 2000, "close_tid": OTHER, "end": RefEn
 
 def without(suspect: Suspect, kind: str) -> Suspect:
     """The same page, in a trace that lacks events of this kind."""
-    return replace(suspect, run=replace(suspect.run, losses=[("loss-0", Loss(EVENTS_NOT_RECORDED, detail=kind))]))
+    return replace(
+        suspect, context=replace(suspect.context, losses=[("loss-0", Loss(EVENTS_NOT_RECORDED, detail=kind))])
+    )
 
 
 def both(**changes: Any) -> list[Any]:
@@ -55,7 +57,7 @@ HOLDING: dict[str, tuple[str, list[Suspect], list[Suspect]]] = {
     "shown": (
         "extra_reference",
         [held(), dumped(page(marks=0), refcount=3, mapcount=1, anon=True)],
-        [page(run=replace(page().run, has_page_ref=False), marks=Mark.BORN, reasons=Reason.VISITED)],
+        [page(context=replace(page().context, has_page_ref=False), marks=Mark.BORN, reasons=Reason.VISITED)],
     ),
     "recorded": (
         "task_reference",

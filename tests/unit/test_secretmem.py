@@ -27,9 +27,11 @@ from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.find import blocking_key, find_attempts, questions
 from tracereplay.attempts.inventory import Question, asked, inventory_questions
 from tracereplay.attempts.log import Log
+from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
+from tracereplay.culprits.logged import unreplayed
 from tracereplay.culprits.secretmem import looks_secret
-from tracereplay.culprits.suspect import Run, SecretFile, Suspect, unreplayed
+from tracereplay.culprits.suspect import SecretFile, Suspect
 from tracereplay.culprits.table import BY_CODE, decide
 from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
@@ -64,13 +66,13 @@ EVENTS = joined(
 )
 
 
-def run_of(layout: Layout = LAYOUT, **changes: Any) -> Run:
+def run_of(layout: Layout = LAYOUT, **changes: Any) -> AnalysisContext:
     """What the analysis knows."""
     known: dict[str, Any] = {
         "layout": layout, "comm_of": {OTHER: "keyring", DRIVER: "driver"}.get, "has_page_ref": False, "flag_bits": {},
         "losses": (), "dumps": {}, "migrate_failures": {}, "end_ns": 10_000 * MS,
     }  # fmt: skip
-    return Run(**{**known, **changes})
+    return AnalysisContext(**{**known, **changes})
 
 
 def culprits(pages: Sequence[Entry], layout: Layout = LAYOUT, **changes: Any) -> list[Culprit]:
@@ -213,8 +215,8 @@ def test_the_proof_of_a_page_of_a_dumped_file_needs_its_life_without_loss() -> N
     born = {"marks": Mark.COUNTED | Mark.FILE | Mark.BORN, "gfp": SECRET, "alloc_ns": 100, "alloc_tid": OTHER}
     kin = suspect(**born, reasons=int(Reason.ZEROED), secret_file=SecretFile(tried=1, dumped_pfn=SECOND))
     assert [f.verdict for _, f in decide(kin)] == ["proved"]
-    lossy = replace(kin.run, losses=[("loss-0", Loss("overrun", 5, start_ns=300, end_ns=400))])
-    assert [(f.verdict, f.weakened_by) for _, f in decide(replace(kin, run=lossy))] == [("suggested", ["loss-0"])]
+    lossy = replace(kin.context, losses=[("loss-0", Loss("overrun", 5, start_ns=300, end_ns=400))])
+    assert [(f.verdict, f.weakened_by) for _, f in decide(replace(kin, context=lossy))] == [("suggested", ["loss-0"])]
     assert BY_CODE["secretmem"].ceiling == "proved"
 
 

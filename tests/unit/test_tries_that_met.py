@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 
 from tests.attempt_tables import (
@@ -25,9 +26,9 @@ from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.find import find_attempts, questions
 from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.log import Log
-from tracereplay.attempts.meetings import Meetings, given_up
+from tracereplay.attempts.meetings import Meetings, TryRuns, given_up
+from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
-from tracereplay.culprits.suspect import Run
 from tracereplay.model.result import Attempt, Culprit, Try
 from tracereplay.replay.engine import Engine
 from tracereplay.schema import Op
@@ -80,7 +81,7 @@ def attempts(rows: Rows, pages: Sequence[Entry], *, has_page_ref: bool = False) 
     isolating = isolation_actions(isolation_windows(events, LAYOUT, drafts)) if has_page_ref else []
     engine = Engine(FLAG_BITS, actions=[*questions(events, drafts, has_page_ref), *isolating])
     engine.run([stream(entries)])
-    run = Run(
+    run = AnalysisContext(
         layout=LAYOUT, comm_of={OTHER: "app", DRIVER: "driver"}.get, has_page_ref=has_page_ref, flag_bits=FLAG_BITS,
         losses=(),
         dumps={}, migrate_failures={}, end_ns=events.end_ns,
@@ -148,6 +149,13 @@ def test_a_reference_given_back_before_the_test_is_known_from_when_the_batch_was
     assert (found.holder.comm, found.released_ns) == ("app", 25 * MS)
 
 
+def blocked(meetings: Meetings, start_pfn: int, end_pfn: int, until_ns: int) -> TryRuns:
+    """The tries blocked by a page held from the beginning until then."""
+    times = np.array([0]), np.array([until_ns])
+    ((tries, _),) = meetings.blocked(np.array([start_pfn]), end_pfn - start_pfn, *times)
+    return tries
+
+
 @pytest.mark.parametrize(
     ("pfns", "met"), [((START, START + 1), True), ((START + 31, START + 33), True), ((START + 32, START + 33), False)]
 )
@@ -155,7 +163,7 @@ def test_a_try_reaches_what_it_scanned(pfns: tuple[int, int], met: bool) -> None
     draft = Draft("cma_alloc", DRIVER, 0, 50 * MS, "failed", "event", try_visited=[START + 32])
     one = Try(index=0, start_pfn=START, end_pfn=START + 128, start_ns=0, end_ns=50 * MS, result="EBUSY")
     draft.tries = [one]
-    assert Meetings(attempt_events({}), draft).reached(one, *pfns) is met
+    assert blocked(Meetings(attempt_events({}), draft), *pfns, 60 * MS) == (((0, 0),) if met else ())
 
 
 def test_what_was_given_up_is_the_batch_of_the_last_call_only() -> None:
@@ -174,7 +182,7 @@ def test_a_pass_of_an_offline_meets_all_of_its_block_and_an_attempt_of_a_log_has
     one = Try(index=0, start_pfn=0, end_pfn=64, start_ns=5 * MS, end_ns=9 * MS, result="EAGAIN")
     offline = Draft("memory_offline", DRIVER, 5 * MS, None, "unfinished", "inferred", tries=[one], try_visited=[64])
     meetings = Meetings(attempt_events(migration(7, 9, failed=1, reason=2)), offline)
-    assert meetings.reached(one, 63, 64)
-    assert meetings.met_ns(one, 63, 64) == 7 * MS
+    assert [blocked(meetings, 63, 64, until) for until in (7 * MS - 1, 7 * MS)] == [(), ((0, 0),)]
     logged = Draft("cma_alloc", None, 5 * MS, None, "failed", "log", tries=[one], try_visited=[0])
-    assert Meetings(attempt_events({}), logged).met_ns(one, 3, 4) == 5 * MS
+    met = Meetings(attempt_events({}), logged)
+    assert [blocked(met, 3, 4, until) for until in (5 * MS - 1, 5 * MS)] == [(), ((0, 0),)]
