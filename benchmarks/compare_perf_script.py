@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.decode import best
 from tests.perf_script import PERF, compare, write_script
-from tracereplay.parsers.perf_data import PerfDataReader
+from tracereplay.parsers.perf_data.reader import PerfDataReader
 
 ROUNDS = 5
 

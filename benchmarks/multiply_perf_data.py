@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from benchmarks.multiply import GAP_NS
 from tests.pack_perf_data import around, records
-from tracereplay.parsers.perf_data import PerfDataReader
-from tracereplay.parsers.perf_data_events import TIME, sample_place, trailer_layout
+from tracereplay.parsers.perf_data.attrs import TIME, sample_place, trailer_layout
+from tracereplay.parsers.perf_data.reader import PerfDataReader
 
 FORK, SAMPLE, FINISHED_ROUND, OWN = 7, 9, 68, 64  # perf's own records begin at 64
 

@@ -22,8 +22,8 @@ import numpy.typing as npt
 from tests.support.kpageflags_check import ASPECTS, Aspect, History, compare, disagreeing, reasons
 from tracereplay.analysis import REPLAYED, Trace
 from tracereplay.attempts.find import questions
-from tracereplay.parsers.layout_snapshot import read_layout
-from tracereplay.parsers.page_flags import PageSnapshot, read_page_snapshots
+from tracereplay.parsers.snapshots.kpageflags import PageSnapshot, read_page_snapshots
+from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.replay.engine import ActionKind, Engine
 from tracereplay.replay.seed import seed, seed_cma
 from tracereplay.replay.state import State

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from tracereplay.parsers import ring_buffer_kernels as kernels
 from tracereplay.parsers.catalog import SPECS
-from tracereplay.parsers.trace_dat import TraceDatReader
-from tracereplay.parsers.trace_dat_sections import BUFFER, CMDLINES, DONE, KALLSYMS
+from tracereplay.parsers.ring_buffer import page_kernels as kernels
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
+from tracereplay.parsers.trace_dat.sections import BUFFER, CMDLINES, DONE, KALLSYMS
 from tracereplay.replay.migration_entries import X86_SWAP_OFFSET_SHIFT
 
 CHUNK_PAGES = 64
@@ -179,7 +179,7 @@ class Original:
         return bytes(out)
 
     def _section(self, option: bytes) -> bytes:
-        from tracereplay.parsers.trace_dat_v7 import section_body  # noqa: PLC0415
+        from tracereplay.parsers.trace_dat.v7 import section_body  # noqa: PLC0415
 
         return section_body(self.reader._data, struct.unpack("<Q", option[:8])[0], self.container)
 

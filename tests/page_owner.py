@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.page_owner import Stacks, page_owner_dump
-from tracereplay.parsers.page_records import Row, Span
+from tracereplay.parsers.snapshots.page_owner import Stacks, page_owner_dump
+from tracereplay.parsers.snapshots.record_dump import Row, Span
 
 
 def owner_rows(

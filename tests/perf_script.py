@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tracereplay.parsers.perf_data import PerfDataReader
-from tracereplay.parsers.text_perf_script import PerfScriptReader
+from tracereplay.parsers.perf_data.reader import PerfDataReader
+from tracereplay.parsers.text.perf_script import PerfScriptReader
 
 PERF = shutil.which("perf")
 MAX_TOLD = 5

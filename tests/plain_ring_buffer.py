@@ -1,4 +1,4 @@
-"""The plain twin of `parsers/ring_buffer_kernels`: one page after the other, one record after the other."""
+"""The plain twin of `parsers/ring_buffer/page_kernels`: one page after the other, one record after the other."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from tracereplay.parsers.trace_dat import TraceDatReader
-from tracereplay.parsers.trace_dat_sections import CPUSTAT
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
+from tracereplay.parsers.trace_dat.sections import CPUSTAT
 
 
 def cut_raw_capture(trace: Path, root: Path, *, flat: bool = False, packed: bool = False) -> Path:
@@ -23,7 +23,7 @@ def cut_raw_capture(trace: Path, root: Path, *, flat: bool = False, packed: bool
         assert stream.buffer == 0
         pages = b"".join(bytes(stream.load(block)) for block in stream.blocks)
         put(f"cpu{stream.cpu}.raw" if flat else f"per_cpu/cpu{stream.cpu}/trace_pipe_raw", pages)
-    texts = [("ftrace", text) for text in container.ftrace_formats] + container.event_formats
+    texts = container.formats.by_system
     for system, text in texts:
         event = text.split("\n")[0].removeprefix("name: ")
         if event not in reader.info.by_event:
@@ -31,7 +31,7 @@ def cut_raw_capture(trace: Path, root: Path, *, flat: bool = False, packed: bool
         name = f"formats/{system}.{event}" if flat else f"events/{system}/{event}/format"
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    put("header_page" if flat else "events/header_page", container.header_page.encode())
+    put("header_page" if flat else "events/header_page", container.formats.header_page.encode())
     put("saved_cmdlines", container.cmdlines.encode())
     put("kallsyms", reader._read_kallsyms().encode())
     put("trace_clock", (reader.info.clock or "local").join(("[", "] other\n")).encode())

@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tracereplay.parsers.event_tables import column_name
-from tracereplay.parsers.format_text import EventFormat, Field, Shape
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.binary.format_text import EventFormat, Field, Shape
+from tracereplay.parsers.events.tables import column_name
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 
 TRACE_CMD = shutil.which("trace-cmd")
 _LINE = re.compile(

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
-from tracereplay.parsers.task_names import NameHistory
+from tracereplay.parsers.tasks.names import NameHistory
 from tracereplay.schema import Op, PageStream
 
 

@@ -22,8 +22,8 @@ from tracereplay.parsers.catalog.enums import (
     name_of,
 )
 from tracereplay.parsers.catalog.spec import Read
-from tracereplay.parsers.text_events import EventText
-from tracereplay.parsers.text_spans import Spans
+from tracereplay.parsers.text.payloads import EventText
+from tracereplay.parsers.text.spans import Spans
 from tracereplay.schema import ARGS, EVENT_COLUMNS, Op
 
 VERSIONS = SHARED / "kernel" / "events_by_version.json"

@@ -16,8 +16,8 @@ from tests.trace_dat_builder import Machine, Sparse, trace_dat_v6, trace_dat_v7
 from tracereplay.dataset import write_dataset
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceReader
-from tracereplay.parsers.cpu_coverage import MAX_SILENT_ROWS, CpuActivity, coverage_losses
-from tracereplay.parsers.trace_dat_sections import CPUCOUNT
+from tracereplay.parsers.events.cpu_coverage import MAX_SILENT_ROWS, CpuActivity, coverage_losses
+from tracereplay.parsers.trace_dat.sections import CPUCOUNT
 from tracereplay.session import Session, open_reader
 
 CODES = ("cpu_silent", "cpu_starts_late", "cpu_ends_early")

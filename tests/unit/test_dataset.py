@@ -18,7 +18,7 @@ from tracereplay import dataset
 from tracereplay.dataset import DatasetReader, write_dataset
 from tracereplay.errors import InputError, UsageError
 from tracereplay.parsers.base import Window
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.session import open_reader
 
 

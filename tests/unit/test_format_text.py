@@ -7,8 +7,8 @@ import pytest
 from tests.captures import SHARED
 from tests.trace_dat_builder import DRAIN, NOTE, format_text
 from tracereplay.errors import InputError
-from tracereplay.parsers.format_text import PageHeader, Shape, parse_format, parse_header_page
-from tracereplay.parsers.page_flag_bits import page_flag_bits
+from tracereplay.parsers.binary.format_text import PageHeader, Shape, parse_format, parse_header_page
+from tracereplay.parsers.binary.page_flag_bits import page_flag_bits
 
 
 def test_an_event() -> None:

@@ -9,8 +9,8 @@ import pytest
 from tests.captures import FIXTURES, capture
 from tracereplay.errors import InputError
 from tracereplay.layout.layout import Span
-from tracereplay.parsers import memory_texts as texts
-from tracereplay.parsers.layout_snapshot import read_layout, read_layout_snapshot
+from tracereplay.parsers.snapshots import proc_files as texts
+from tracereplay.parsers.snapshots.layout import read_layout, read_layout_snapshot
 from tracereplay.schema import LAYOUT_TABLES, arrow_schema
 from tracereplay.session import layout_of
 

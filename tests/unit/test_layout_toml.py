@@ -9,8 +9,8 @@ import pytest
 
 from tracereplay.errors import InputError
 from tracereplay.layout.layout import Span
-from tracereplay.parsers import layout_toml
-from tracereplay.parsers.layout_snapshot import read_layout
+from tracereplay.parsers.snapshots import layout_toml
+from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.session import layout_of
 
 GOOD = """

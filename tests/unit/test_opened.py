@@ -19,10 +19,10 @@ import tracereplay
 from tests.captures import capture
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers import opened
 from tracereplay.parsers.detect import Kind, detect
+from tracereplay.parsers.files import packed
 from tracereplay.parsers.kernel_log import read_kernel_log
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.session import open_reader
 
 
@@ -43,11 +43,11 @@ TEXT = "".join(f"  a-1 [000] ..... {n}.000001: {FREE.format(n)}\n" for n in rang
 
 def contents(path: Path) -> tuple[bytes, list[Loss]]:
     losses: list[Loss] = []
-    return b"".join(opened.plain_pieces(path, losses)), losses
+    return b"".join(packed.plain_pieces(path, losses)), losses
 
 
 def mapped_bytes(path: Path) -> bytes:
-    with opened.mappable(path) as plain:
+    with packed.mappable(path) as plain:
         return plain.read_bytes()
 
 
@@ -66,7 +66,7 @@ def test_content(file: Callable[[bytes], Path], packing: str) -> None:
     path = file(PACK[packing](TEXT) if packing else TEXT)
     assert contents(path) == (TEXT, [])
     assert detect(path).packing == packing
-    with opened.mappable(path) as mapped:
+    with packed.mappable(path) as mapped:
         assert mapped.read_bytes() == TEXT
         assert (mapped == path) == (not packing)
 
@@ -114,7 +114,7 @@ def test_damaged(file: Callable[[bytes], Path], packing: str) -> None:
 
 @pytest.mark.parametrize("packing", PACK)
 def test_bombs(file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch, packing: str) -> None:
-    monkeypatch.setattr(opened, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(packed, "FREE_BYTES", 1 << 20)
     path = file(PACK[packing](b"\n" * (64 << 20)))
     for read in (contents, mapped_bytes):
         with pytest.raises(InputError, match="times its size") as caught:
@@ -124,7 +124,7 @@ def test_bombs(file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch, p
 
 def test_pieces_are_small(file: Callable[[bytes], Path]) -> None:
     for packing, pack in PACK.items():
-        pieces = opened.plain_pieces(file(pack(b"\n" * (48 << 20))), [])
+        pieces = packed.plain_pieces(file(pack(b"\n" * (48 << 20))), [])
         assert max(len(piece) for piece in pieces) <= 36 << 20, packing
 
 
@@ -165,13 +165,13 @@ def test_packed_log(file: Callable[[bytes], Path]) -> None:
 
 @pytest.mark.parametrize("data", [TEXT, gzip.compress(TEXT)])
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    opened._spooled.cache_clear()
+    packed._spooled.cache_clear()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     session = tracereplay.open("-")
     (described,) = session.inputs
     assert (described.path, described.events) == ("-", 19_999)
     assert session.reader.tables()["mm_page_free"].num_rows == 19_999
-    opened._spooled.cache_clear()
+    packed._spooled.cache_clear()
 
 
 def test_pipe(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.captures import capture, truth_of
 from tracereplay.errors import InputError
-from tracereplay.parsers.page_flags import read_page_snapshot, read_page_snapshots
+from tracereplay.parsers.snapshots.kpageflags import read_page_snapshot, read_page_snapshots
 from tracereplay.schema import KPF
 
 

@@ -12,8 +12,8 @@ from tests.captures import capture, truth_of
 from tests.page_owner import owner_rows
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers import page_records
-from tracereplay.parsers.page_owner import page_owner_dump, parse_record, read_stack_handles
+from tracereplay.parsers.snapshots import record_dump
+from tracereplay.parsers.snapshots.page_owner import page_owner_dump, parse_record, read_stack_handles
 from tracereplay.schema import PAGE_OWNER_COLUMNS, arrow_schema
 
 STACK = " post_alloc_hook+0x1/0x2\n __alloc_pages+0x3/0x4 [mod]\n"
@@ -150,7 +150,7 @@ def test_only_what_touches_the_spans_is_kept(dump: Any) -> None:
 def test_batches_and_blocks(dump: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = dump(gzip.compress("".join(record(pfn=pfn, order=0) for pfn in range(100)).encode()), "page_owner.gz")
     for size in (64, 777):
-        monkeypatch.setattr("tracereplay.parsers.text_input.BLOCK_BYTES", size)
+        monkeypatch.setattr("tracereplay.parsers.text.blocks.BLOCK_BYTES", size)
         tables = list(page_owner_dump(path, batch_rows=30))
         assert [table.num_rows for table in tables] == [30, 30, 30, 10]
         assert [pfn for table in tables for pfn in table["pfn"].to_pylist()] == list(range(100))
@@ -196,7 +196,7 @@ def test_cut_anywhere(dump: Any) -> None:
 
 
 def test_one_record_is_bounded(dump: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_records, "LONGEST_RECORD_BYTES", 4096)
+    monkeypatch.setattr(record_dump, "LONGEST_RECORD_BYTES", 4096)
     (long, short), _ = owner_rows(dump(record(further=" f+0x1/0x2\n" * 50_000) + record()))
     assert 100 < len(long["stack"]) < 500
     assert len(short["stack"]) == 2

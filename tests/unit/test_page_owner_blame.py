@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.accuracy.lossy import Hole, LossyReader
 from tests.captures import capture
 from tracereplay.model.result import Culprit, Result
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.session import Session
 
 

@@ -14,7 +14,7 @@ from tracereplay.cli.main import main
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.model.result import Result
-from tracereplay.parsers.page_owner_files import PageOwnerFiles
+from tracereplay.parsers.snapshots.page_owner_files import PageOwnerFiles
 from tracereplay.session import Session
 
 RECORD = re.compile(r"(Page allocated via .*\nPFN .*\n)((?: .*\n)+)")

@@ -9,7 +9,7 @@ import pytest
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.page_pinner import read_page_pinner
+from tracereplay.parsers.snapshots.page_pinner import read_page_pinner
 
 STACK = " __set_page_pinner+0x1/0x2\n try_grab_page+0x3/0x4\n\n"
 PAGE = "PFN 0x1083e9 Block 2113 count 2 mapcount 1 mapping {} Flags 0x80014(uptodate|lru)\n"

@@ -32,7 +32,7 @@ from tracereplay.errors import InputError
 from tracereplay.inputs import LossBook
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import Window
-from tracereplay.parsers.perf_data import PerfDataReader
+from tracereplay.parsers.perf_data.reader import PerfDataReader
 from tracereplay.schema import Op
 
 

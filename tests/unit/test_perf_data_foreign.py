@@ -12,7 +12,7 @@ from tests.captures import SHARED
 from tests.perf_data_builder import CPU, RAW, USUAL, Maker, PerfFile
 from tests.unit.test_perf_data import check_usual, read, rows, usual_records
 from tracereplay.errors import InputError
-from tracereplay.parsers.perf_data import PerfDataReader
+from tracereplay.parsers.perf_data.reader import PerfDataReader
 from tracereplay.session import open_reader
 
 __all__ = ["read"]

@@ -11,9 +11,9 @@ from tests.captures import capture
 from tests.perf_data_builder import PerfFile
 from tracereplay.dataset import write_dataset
 from tracereplay.errors import InputError, UsageError
-from tracereplay.parsers.perf_data import PerfDataReader
-from tracereplay.parsers.perf_data_header import MEM_TOPOLOGY
-from tracereplay.parsers.perf_data_memory import MemoryBlocks, parse_mem_topology
+from tracereplay.parsers.perf_data.header import MEM_TOPOLOGY
+from tracereplay.parsers.perf_data.mem_topology import MemoryBlocks, parse_mem_topology
+from tracereplay.parsers.perf_data.reader import PerfDataReader
 from tracereplay.session import Session
 
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracereplay.parsers import perf_data_table_kernels as kernels
-from tracereplay.parsers.event_table_kernels import group_rows
+from tracereplay.parsers.events.table_kernels import group_rows
+from tracereplay.parsers.perf_data import column_kernels as kernels
 
 QUICK = settings(max_examples=60, deadline=None)
 PAYLOAD_BYTES = 64

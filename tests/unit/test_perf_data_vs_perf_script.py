@@ -14,7 +14,7 @@ from tests.perf_script import PERF, compare, write_script
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import Window
-from tracereplay.parsers.perf_data import PerfDataReader
+from tracereplay.parsers.perf_data.reader import PerfDataReader
 from tracereplay.schema import Op
 
 REAL = "cma_pin_vmsplice_perf"

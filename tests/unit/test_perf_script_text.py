@@ -11,10 +11,10 @@ import pytest
 from tests.captures import SHARED
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers import text_input
 from tracereplay.parsers.catalog.enums import GFP
 from tracereplay.parsers.detect import Kind, detect
-from tracereplay.parsers.text_perf_script import PerfScriptReader
+from tracereplay.parsers.text import blocks
+from tracereplay.parsers.text.perf_script import PerfScriptReader
 
 PUBLIC = [
     path
@@ -108,7 +108,7 @@ def test_call_chains(read: Any) -> None:
 
 def test_chains_over_block_ends(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = read(CHAIN * 50).tables()
-    monkeypatch.setattr(text_input, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
     cut = read(CHAIN * 50).tables()
     assert whole.keys() == cut.keys()
     for name in whole:

@@ -17,8 +17,8 @@ from tests.trace_dat_builder import FORMATS, Machine, trace_dat_v6
 from tracereplay.errors import InputError
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.detect import Kind, detect
-from tracereplay.parsers.raw_buffers import RawBuffersReader
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat.raw_buffers import RawBuffersReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.session import open_reader
 
 TRACES = [capture for capture in fixture_captures() if trace_of(capture).name == "trace.dat"][:6]

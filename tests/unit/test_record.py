@@ -18,7 +18,7 @@ from tests.captures import ROOT
 from tests.tracing import mounted_tracefs, needs, needs_tracing, state_of
 from tests.tracing import tracereplay as run
 from tracereplay.capture.tracefs import key_of
-from tracereplay.parsers.layout_snapshot import read_layout
+from tracereplay.parsers.snapshots.layout import read_layout
 
 
 def entries(folder: Path) -> int:

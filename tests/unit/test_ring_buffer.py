@@ -8,7 +8,7 @@ import pytest
 
 from tests.trace_dat_builder import Machine, trace_dat_v6
 from tracereplay.losses import Loss
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 
 MACHINES = [Machine(big, long_bytes) for big in (False, True) for long_bytes in (8, 4)]
 

@@ -12,10 +12,10 @@ from tests.perf_data_builder import Maker, PerfFile
 from tracereplay.dataset import write_dataset
 from tracereplay.parsers.base import TraceReader
 from tracereplay.parsers.merged import MergedReader
-from tracereplay.parsers.perf_data import PerfDataReader
-from tracereplay.parsers.task_events import names_from_events
-from tracereplay.parsers.task_names import BEGIN_NS, MAX_CHANGES_OF_A_TASK, NameHistory
-from tracereplay.parsers.trace_text import TextTraceReader
+from tracereplay.parsers.perf_data.reader import PerfDataReader
+from tracereplay.parsers.tasks.events import names_from_events
+from tracereplay.parsers.tasks.names import BEGIN_NS, MAX_CHANGES_OF_A_TASK, NameHistory
+from tracereplay.parsers.text.ftrace import TextTraceReader
 from tracereplay.session import open_reader
 
 US = 1_000
@@ -104,7 +104,7 @@ def test_blocks_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     lines = [line(f"name-{at // 5}", 7, at) for at in range(40)]
     whole = text_of(tmp_path, *lines).name_history
     assert len(whole.changes[7]) == 8
-    monkeypatch.setattr("tracereplay.parsers.text_plain_lines.ROWS", 7)
+    monkeypatch.setattr("tracereplay.parsers.text.fast.lines.ROWS", 7)
     assert text_of(tmp_path, *lines).name_history == whole
 
 

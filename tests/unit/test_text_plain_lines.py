@@ -15,18 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.captures import SHARED, fixture_captures
-from tracereplay.parsers import text_buffer, text_plain_lines
-from tracereplay.parsers import text_line_kernels as kernels
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.catalog.spec import Read
-from tracereplay.parsers.text_buffer import LineBuffer
-from tracereplay.parsers.text_events import EventText
-from tracereplay.parsers.text_plain_lines import PlainLines, PlainReader
-from tracereplay.parsers.text_spans import Spans
-from tracereplay.parsers.text_steps import Program, programs_of
-from tracereplay.parsers.text_trace_lines import LineBlock, take_lines
-from tracereplay.parsers.text_trace_tables import TableBuilder, joined
-from tracereplay.parsers.trace_text import TextTraceReader
+from tracereplay.parsers.text import line_buffer
+from tracereplay.parsers.text.fast import line_kernels as kernels
+from tracereplay.parsers.text.fast import lines as fast_lines
+from tracereplay.parsers.text.fast.lines import PlainLines, PlainReader
+from tracereplay.parsers.text.fast.templates import Program, programs_of
+from tracereplay.parsers.text.ftrace import TextTraceReader
+from tracereplay.parsers.text.line_buffer import LineBuffer
+from tracereplay.parsers.text.lines_ftrace import LineBlock, take_lines
+from tracereplay.parsers.text.payloads import EventText
+from tracereplay.parsers.text.spans import Spans
+from tracereplay.parsers.text.tables import TableBuilder, joined
 
 HEAD_BYTES = 1 << 18
 unhurried = settings(deadline=None)  # the first call may compile
@@ -235,7 +236,7 @@ def test_most_spellings_have_a_program() -> None:
 
 def test_tables_that_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, size in {"TASKS": 4, "TEXTS": 6, "EVENTS": 3, "WORDS_OF_A_COLUMN": 2, "PROGRAMS": 2, "ROWS": 3}.items():
-        monkeypatch.setattr(text_plain_lines, name, size)
+        monkeypatch.setattr(fast_lines, name, size)
     lines = [
         f"   task-{n % 7} [000] 1.{n:06d}: {payload.replace('GFP_KERNEL', '|'.join(['__GFP_IO'] * (n % 4 + 1)))}\n"
         for n, payload in enumerate(PAYLOADS * 5)
@@ -256,7 +257,7 @@ def test_tables_that_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tasks_far_from_their_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their table is full of bytes long before it is full of tasks."""
-    monkeypatch.setattr(text_plain_lines, "TASKS", 64)
+    monkeypatch.setattr(fast_lines, "TASKS", 64)
     lines = [f"task-{n}{' ' * 200}[000] 1.{n:06d}: my_event: a=1\n" for n in range(100)]
     blocks = list(by_loop("".join(lines).encode(), TableBuilder()))
     assert [block.tasks[code].tid for block in blocks for code in block.task] == list(range(100))
@@ -273,7 +274,7 @@ def test_blocks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     whole = read()
     for size in (700, 1000, 1023, 2048):
-        monkeypatch.setattr(text_buffer, "BUFFER_BYTES", size)
+        monkeypatch.setattr(line_buffer, "BUFFER_BYTES", size)
         assert read() == whole
 
 
@@ -281,7 +282,7 @@ def test_blocks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @given(st.lists(st.sampled_from(["a", "bc\n", "\r\n", "\r", "", "\n\n", "d" * 9]), max_size=12), st.integers(4, 20))
 def test_lines_come_whole(texts: list[str], size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_buffer, "BUFFER_BYTES", size)
+        patch.setattr(line_buffer, "BUFFER_BYTES", size)
         buffer = LineBuffer(iter([text.encode() for text in texts]), 8)
     found = b""
     stop = 0

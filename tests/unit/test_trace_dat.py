@@ -13,7 +13,7 @@ from tests.trace_dat_builder import Machine, Sparse, format_text, trace_dat_v6, 
 from tracereplay.errors import InputError
 from tracereplay.losses import LOSS_KINDS, Loss
 from tracereplay.parsers.base import Window
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.schema import ARGS, EVENT_COLUMNS, Op
 
 M = Machine()

@@ -13,7 +13,7 @@ from tests.captures import SHARED
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import Window
-from tracereplay.parsers.trace_text import TextTraceReader
+from tracereplay.parsers.text.ftrace import TextTraceReader
 from tracereplay.schema import FLAGS, ORDER, PFN, Op
 
 CASES = SHARED / "cases"
@@ -182,7 +182,7 @@ def test_stacks_across_blocks(read: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     event = f"  a-1 [000] ..... 1.000001: {FREE}\n  a-1 [000] ..... 1.000001: <stack trace>\n => one\n => two\n"
     text = event * 50
     for size in (256, 300, 333):  # a stack that is longer than half of that is cut
-        monkeypatch.setattr("tracereplay.parsers.text_buffer.BUFFER_BYTES", size)
+        monkeypatch.setattr("tracereplay.parsers.text.line_buffer.BUFFER_BYTES", size)
         reader = read(text)
         assert [row["frames"] for row in rows(reader, "kernel_stack")] == [["one", "two"]] * 50
         assert reader.losses == []

@@ -14,8 +14,8 @@ import pytest
 
 from tests.captures import SHARED, fixture_captures
 from tracereplay.parsers.base import Window
-from tracereplay.parsers.trace_dat import TraceDatReader
-from tracereplay.parsers.trace_text import TextTraceReader
+from tracereplay.parsers.text.ftrace import TextTraceReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.schema import FLAGS, MAPPING, Op
 
 

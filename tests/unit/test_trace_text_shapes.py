@@ -13,10 +13,10 @@ import pytest
 from tests.captures import capture
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers import text_trace_shapes
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.detect import Kind, detect
-from tracereplay.parsers.trace_text import TextTraceReader
+from tracereplay.parsers.text import normalize
+from tracereplay.parsers.text.ftrace import TextTraceReader
 from tracereplay.schema import PFN
 from tracereplay.session import open_reader
 
@@ -238,7 +238,7 @@ def test_several_files(read: Any) -> None:
 
 def test_a_comm_with_a_colon_is_no_label(read: Any) -> None:
     line = f"            a: b-77      [003] .....     1.000001: {FREE}\n"
-    assert text_trace_shapes.LABELLED.search(line.encode()) is None
+    assert normalize.LABELLED.search(line.encode()) is None
     assert rows(read(line))[0]["comm"] == "a: b"
 
 
