@@ -17,7 +17,7 @@ from tracereplay.errors import UsageError
 from tracereplay.model.blame import sum_up
 from tracereplay.model.corpus import CorpusReport, Group, Rank
 from tracereplay.model.result import Task
-from tracereplay.reports.corpus_plots import render_corpus_plot
+from tracereplay.reports.corpus.plots import render_corpus_plot
 
 BUILDS, TURN, EACH = 30, 18, 12
 

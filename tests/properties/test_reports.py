@@ -22,7 +22,7 @@ from tracereplay.model.tables import SPECS, result_tables
 from tracereplay.reports import FORMATS
 from tracereplay.reports.json import render_json
 from tracereplay.reports.perfetto import render_perfetto
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 PFN = st.integers(0, 2**40)

@@ -18,7 +18,7 @@ from tracereplay.model.schema_json import schema_text
 from tracereplay.model.tables import result_tables
 from tracereplay.reports import FORMATS
 from tracereplay.reports.json import render_json
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
 
 NAMES = ("offline_unmovable", "mixed_nopageref", "cma_bufferhead")
 

@@ -18,10 +18,10 @@ from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, Pag
 from tracereplay.model.result import Allocation, Counter, Culprit, Evidence, File, Result, Stack, Task, Zone
 from tracereplay.model.tables import result_tables
 from tracereplay.reports import FORMATS
-from tracereplay.reports.info_text import render_info
 from tracereplay.reports.json import render_json
-from tracereplay.reports.page_text import render_page
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
+from tracereplay.reports.text.info import render_info
+from tracereplay.reports.text.page import render_page
 from tracereplay.session import KERNEL_EVENTS
 
 SECRETS = (

@@ -7,8 +7,8 @@ import pytest
 from tracereplay.cli.main import main
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.premises import PREMISES
-from tracereplay.reports.explain_text import render_cause, render_causes, render_premise, render_premises
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
+from tracereplay.reports.text.explain import render_cause, render_causes, render_premise, render_premises
 
 # As the result contract fixes them.
 ON_A_PAGE = (

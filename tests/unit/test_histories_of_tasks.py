@@ -20,7 +20,7 @@ from tests.support.event_histories import (
     only,
     told,
 )
-from tracereplay.reports.holder_wording import story
+from tracereplay.reports.shared.holder_wording import story
 
 # -- whose -------------------------------------------------------------------------------------------------------------
 

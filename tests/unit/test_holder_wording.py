@@ -7,11 +7,11 @@ import pytest
 from tests.unit import result_examples as example
 from tracereplay.model.result import Allocation, Result, Task
 from tracereplay.reports import FORMATS
-from tracereplay.reports.culprit_groups import group_culprits
-from tracereplay.reports.holder_wording import story, whose
-from tracereplay.reports.holds import lanes
-from tracereplay.reports.html_data import report_data
-from tracereplay.reports.style import Style
+from tracereplay.reports.html.data import report_data
+from tracereplay.reports.shared.culprit_groups import group_culprits
+from tracereplay.reports.shared.holder_wording import story, whose
+from tracereplay.reports.shared.holds import lanes
+from tracereplay.reports.shared.style import Style
 
 DEAD, KEEPER, OTHER = Task(tid=148, comm="pin-dead"), Task(tid=147, comm="pipe-keeper"), Task(tid=9, comm="third")
 ENDED: dict[str, object] = {"held_since_ns": 6_344_000_000, "released_ns": 8_190_000_000, "allocated_by": None}

@@ -8,10 +8,10 @@ from tests.unit import result_examples as example
 from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
 from tracereplay.model.result import Allocation, File
-from tracereplay.reports.info_text import MAX_EVENTS as MAX_KINDS
-from tracereplay.reports.info_text import render_info
-from tracereplay.reports.page_text import MAX_EVENTS, render_page
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
+from tracereplay.reports.text.info import MAX_EVENTS as MAX_KINDS
+from tracereplay.reports.text.info import render_info
+from tracereplay.reports.text.page import MAX_EVENTS, render_page
 
 
 def info() -> InfoResult:

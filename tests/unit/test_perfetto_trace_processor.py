@@ -24,8 +24,8 @@ import tracereplay
 from tests import captures
 from tests.unit import result_examples as example
 from tracereplay.model.result import Result
-from tracereplay.reports.holds import lanes
 from tracereplay.reports.perfetto import render_perfetto
+from tracereplay.reports.shared.holds import lanes
 
 pytest.importorskip("perfetto", reason="perfetto is not installed (extra `perfetto`)")
 FOLDER = os.environ.get("TRACE_PROCESSOR_WASM")

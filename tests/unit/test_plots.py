@@ -15,8 +15,8 @@ from tracereplay.cli import plot
 from tracereplay.errors import UsageError
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Counter, MapRun, Result
-from tracereplay.reports.occupancy import occupancies
 from tracereplay.reports.plots import HUES, KINDS, SUFFIXES, _look, render_plot
+from tracereplay.reports.shared.occupancy import occupancies
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 

@@ -11,10 +11,10 @@ from tracereplay.losses import LOSS_KINDS
 from tracereplay.model.premises import PREMISES
 from tracereplay.model.result import DataLoss, Result
 from tracereplay.reports import FORMATS
-from tracereplay.reports.culprit_groups import group_culprits
-from tracereplay.reports.html_data import report_data
-from tracereplay.reports.premise_wording import failed_premises, why
-from tracereplay.reports.style import Style
+from tracereplay.reports.html.data import report_data
+from tracereplay.reports.shared.culprit_groups import group_culprits
+from tracereplay.reports.shared.premise_wording import failed_premises, why
+from tracereplay.reports.shared.style import Style
 
 
 def loss(code: str, **changes: object) -> DataLoss:

@@ -12,10 +12,10 @@ import pytest
 from tests.unit import result_examples as example
 from tracereplay.model.result import Result, Task
 from tracereplay.reports import FORMATS
-from tracereplay.reports.html import render_html
-from tracereplay.reports.html_data import embedded, report_data
+from tracereplay.reports.html.data import embedded, report_data
+from tracereplay.reports.html.report import render_html
 from tracereplay.reports.markdown import escaped
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
 
 HOSTILE = "</script>`*x*` <b>&amp; [a](javascript:b)\x1b[31m\n## Fake\r\u2028]]>"
 

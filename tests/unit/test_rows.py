@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tracereplay.reports.rows import render_csv, render_rows, render_rows_json
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
 
 
 @pytest.mark.parametrize("names", [["a", "a", "b"], ["a", "a", "a_1"], ["a_1", "a", "a"], ["a", "a", "a"]])

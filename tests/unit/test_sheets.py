@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tracereplay.reports.sheets import Sheet
-from tracereplay.reports.sheets_html import render_sheets_html
+from tracereplay.reports.html.sheets import render_sheets_html
+from tracereplay.reports.shared.sheets import Sheet
+from tracereplay.reports.shared.style import Style
 from tracereplay.reports.sheets_markdown import render_sheets_markdown
-from tracereplay.reports.sheets_text import render_sheets_text
-from tracereplay.reports.style import Style
+from tracereplay.reports.text.sheets import render_sheets_text
 
 
 @pytest.mark.parametrize(("more", "says"), [(1, "and 1 more row"), (1200, "and 1,200 more rows")])

@@ -6,8 +6,16 @@ import pytest
 
 from tests.unit import result_examples as example
 from tracereplay.model.result import Attempt, MapRun, Request, Try
-from tracereplay.reports.area import area_span, culprit_runs, main_state, mapped_tries, shown_map, spread, state_runs
-from tracereplay.reports.text_map import map_lines
+from tracereplay.reports.shared.area import (
+    area_span,
+    culprit_runs,
+    main_state,
+    mapped_tries,
+    shown_map,
+    spread,
+    state_runs,
+)
+from tracereplay.reports.text.map import map_lines
 
 
 def mapped() -> Attempt:

@@ -8,8 +8,8 @@ from rich.cells import cell_len
 from tests.unit import result_examples as example
 from tracereplay.model.result import Attempt, Blame, File, Request, Result, Task
 from tracereplay.reports import FORMATS
-from tracereplay.reports.style import Style
-from tracereplay.reports.text import MAX_ATTEMPTS
+from tracereplay.reports.shared.style import Style
+from tracereplay.reports.text.report import MAX_ATTEMPTS
 from tracereplay.units import format_duration
 
 

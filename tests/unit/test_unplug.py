@@ -13,11 +13,11 @@ from tracereplay.attempts.log import Log
 from tracereplay.attempts.unplug import name_requests
 from tracereplay.layout.spans import within
 from tracereplay.model.result import Attempt, Request, Task
-from tracereplay.reports.html import render_html
+from tracereplay.reports.html.report import render_html
 from tracereplay.reports.markdown import render_markdown
-from tracereplay.reports.requests import request_ending, request_headline, requests_of
-from tracereplay.reports.style import Style
-from tracereplay.reports.text import render_text
+from tracereplay.reports.shared.requests import request_ending, request_headline, requests_of
+from tracereplay.reports.shared.style import Style
+from tracereplay.reports.text.report import render_text
 
 WORKER = {DRIVER: "kworker/0:1", OTHER: "sh"}
 SUB = 512
