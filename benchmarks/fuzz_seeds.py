@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.captures import FIXTURES, SHARED
-from tests.pack_perf_data import records
-from tests.perf_data_builder import PerfFile
-from tests.trace_dat_builder import Machine, trace_dat_v6, trace_dat_v7
+from tests.support.captures import FIXTURES, SHARED
+from tests.support.pack_perf_data import records
+from tests.support.perf_data_builder import PerfFile
+from tests.support.trace_dat_builder import Machine, trace_dat_v6, trace_dat_v7
 from tracereplay.dataset import write_dataset
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
 

@@ -16,11 +16,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from tests.support.multiply_perf_data import GAP_NS, multiply_perf_data
 from tracereplay.parsers.ring_buffer.pages import CpuPages
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.parsers.trace_dat.sections import CPUCOUNT, TRACECLOCK, TRACEID, UNAME, Container
 
-GAP_NS = 1_000_000
 KEPT_OPTIONS = {UNAME, CPUCOUNT, TRACECLOCK, TRACEID}
 
 
@@ -95,8 +95,6 @@ def main() -> None:
     with args.trace.open("rb") as file:
         is_perf_data = file.read(8) == b"PERFILE2"
     if is_perf_data:
-        from benchmarks.multiply_perf_data import multiply_perf_data  # noqa: PLC0415  # it takes GAP_NS from here
-
         events = multiply_perf_data(args.trace, args.copies, args.out)
     else:
         reader = TraceDatReader(args.trace)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.corpus.made import Trace, blames, fine, made, unexplained
 from tests.corpus.runs import rows
-from tests.unit import result_examples as example
+from tests.support import result_examples as example
 from tracereplay.corpus.aggregate import in_order, report
 from tracereplay.corpus.query import conditions
 from tracereplay.corpus.trend import series_of

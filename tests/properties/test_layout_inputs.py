@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.captures import FIXTURES, capture
+from tests.support.captures import FIXTURES, capture
 from tracereplay.errors import InputError
 from tracereplay.layout.build import layout_from_tables
 from tracereplay.parsers.snapshots.kpageflags import read_page_snapshot

@@ -10,8 +10,8 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.captures import capture
-from tests.perf_data_builder import CALLCHAIN, KERNEL, RAW, READ, USER, USUAL, Maker, PerfFile, compressed
+from tests.support.captures import capture
+from tests.support.perf_data_builder import CALLCHAIN, KERNEL, RAW, READ, USER, USUAL, Maker, PerfFile, compressed
 from tracereplay.errors import InputError
 from tracereplay.losses import LOSS_KINDS
 from tracereplay.parsers.base import Window

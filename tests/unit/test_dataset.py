@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import tracereplay
-from tests.captures import capture
+from tests.support.captures import capture
 from tracereplay import dataset
 from tracereplay.dataset import DatasetReader, write_dataset
 from tracereplay.errors import InputError, UsageError

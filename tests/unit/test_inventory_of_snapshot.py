@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.captures import capture, truth_of
+from tests.support.captures import capture, truth_of
 from tracereplay.cli.main import main
 from tracereplay.errors import InputError, UsageError
 from tracereplay.model.result import Attempt, Culprit
