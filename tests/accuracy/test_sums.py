@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.accuracy import run
+from tests.support import capture_results
 from tracereplay.culprits import alike
 
 Row = Mapping[str, Any]
@@ -32,7 +32,7 @@ def blocked(culprit: Row, number: int) -> bool:
 
 
 def test_a_page_is_blamed_once_for_each_thing_in_its_way(judged_capture: Path) -> None:
-    for attempt in run.blame(judged_capture)["attempts"]:
+    for attempt in capture_results.blame(judged_capture)["attempts"]:
         by_obstacle = defaultdict(list)
         for culprit in attempt["culprits"]:
             if culprit["start_pfn"] is not None:
@@ -42,7 +42,7 @@ def test_a_page_is_blamed_once_for_each_thing_in_its_way(judged_capture: Path) -
 
 
 def test_pages_of_the_map_and_of_the_culprits_add_up(judged_capture: Path) -> None:
-    for attempt in run.blame(judged_capture)["attempts"]:
+    for attempt in capture_results.blame(judged_capture)["attempts"]:
         tries = defaultdict(list)
         for part in attempt["map"]:
             tries[part["try"]].append(part)
@@ -65,5 +65,5 @@ def test_suspects_of_equal_facts_get_the_answers_they_would_get_alone(
     results = []
     for fewest in (2, 1 << 40):
         monkeypatch.setattr(alike, "FEWEST_COMPARED", fewest)
-        results.append(run.blame.__wrapped__(judged_capture)["attempts"])
+        results.append(capture_results.blame.__wrapped__(judged_capture)["attempts"])
     assert results[0] == results[1]

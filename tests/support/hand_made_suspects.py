@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.attempt_tables import DRIVER, OTHER
-from tests.unit.test_attempts_log import blank
+from tests.support.attempt_tables import DRIVER, OTHER
+from tests.support.log_rows import blank
 from tracereplay.attempts.draft import Draft
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.suspect import Ref, Suspect
