@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.find import blocking_key, tested_spans
-from tracereplay.attempts.meetings import Meetings
+from tracereplay.attempts.meetings import Meetings, last_call_ns
 from tracereplay.culprits.alike import Alike, group_alike
 from tracereplay.culprits.attempt_causes import attempt_cause
 from tracereplay.culprits.context import AnalysisContext
@@ -51,6 +51,7 @@ def judge(
     for number, draft in enumerate(drafts):
         pictures = engine.pictures.taken.get(blocking_key(number))
         meetings = Meetings(events, draft)
+        draft.last_call_ns = last_call_ns(events, draft)
         met = _gather(replayed, number, draft, pictures[-1] if pictures else None)
         rows = [row for alike in met for row in _rows(meetings, alike)]
         _name_waits(draft, rows)

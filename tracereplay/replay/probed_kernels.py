@@ -36,7 +36,7 @@ from tracereplay.replay.page_kernels import (
     COUNTED,
     FROZEN,
     PCP,
-    SEEN,
+    TAKEN,
     TOUCHED,
     UNSEEN,
     excess_of,
@@ -163,7 +163,7 @@ def do_refused(mem: Memory, page: Row, stamp: Stamp, args: npt.NDArray[np.int64]
     page.count = min(max(args[A_COUNT], 0), MOST_COUNTED) + (1 if page.order > 0 else 0)
     page.mapcount = min(max(args[A_MAPCOUNT], -1), NO_EXCESS)
     page.page_flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
-    page.marks = (page.marks | COUNTED | TOUCHED | SEEN) & ~(CONFLICT | FROZEN)
+    page.marks = (page.marks | COUNTED | TOUCHED | TAKEN) & ~(CONFLICT | FROZEN)
     excess = excess_of(mem.refs, mem.flag_masks, page)
     page.min_excess = min(page.min_excess, excess)
     if 0 < excess < NO_EXCESS:
