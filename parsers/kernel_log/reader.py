@@ -274,7 +274,7 @@ def _values(told: dict[str, str | None]) -> Row:
     if told.get("blocks"):  # chmem: `Memory Block 32`
         row["area"] = "memory" + str(told["blocks"]).rsplit(" ", 1)[-1]
     if told.get("error"):
-        row["errno"] = ERRNO_OF_WORDS[str(told["error"])]
+        row["errno"] = ERRNO_OF_WORDS[str(told["error"]).capitalize()]
     start, end = unsigned(told.get("start")), unsigned(told.get("end"))
     if start is not None:
         row["start_pfn"] = start
