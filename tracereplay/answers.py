@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,12 +58,12 @@ class Result(result.Result, kw_only=True):
     __hash__ = None  # type: ignore[assignment]  # its fields can be changed
 
     def __repr__(self) -> str:
-        outcomes: dict[str, int] = {}
-        for attempt in self.attempts:
-            word = "inventory" if attempt.inventory else attempt.outcome
-            outcomes[word] = outcomes.get(word, 0) + 1
+        outcomes = Counter(attempt.outcome for attempt in self.attempts if not attempt.inventory)
         said = ", ".join(f"{number:,} {word}" for word, number in outcomes.items())
-        parts = [count(len(self.attempts), "attempt") + (f" ({said})" if said else "")]
+        parts = [f"{count(outcomes.total(), 'attempt')} ({said})"] if outcomes else []
+        if inventories := len(self.attempts) - outcomes.total():
+            parts.append(count(inventories, "inventory", "inventories"))
+        parts += [] if self.attempts else ["no attempt"]
         for effect, words in (("blocked", "blocked migration"), ("would_block", "would block migration")):
             groups = [Group([c for c in attempt.culprits if c.effect == effect]) for attempt in self.attempts]
             if pages := sum(group.pages for group in groups):

@@ -126,6 +126,7 @@ def layout_of_log(log: KernelLog) -> Layout:
 
 
 def owner_files(paths: str | Path | Sequence[str | Path] | None) -> PageOwnerFiles | None:
+    """Where page_owner records are, in one file or several; None without any."""
     if paths is None or (not isinstance(paths, str | Path) and not paths):
         return None
     from tracereplay.parsers.snapshots.page_owner_files import PageOwnerFiles  # noqa: PLC0415

@@ -58,7 +58,7 @@ Time = int | float
 class Session:
     """Opened inputs. `blame`, `inventory`, `page`, `events`, `info` and `whatif` can be called any number of times.
 
-    A context manager: at its end the files are closed; results stay. argv -- the command line that `tracereplay` was
+    A context manager: at its end it is closed; results stay. argv -- the command line that `tracereplay` was
     run with, for the documents; empty in other programs.
     """
 
@@ -113,7 +113,10 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Let go of the files; a question after that raises UsageError."""
+        """Drop the readers: files are unmapped once nothing uses them. A question after that raises UsageError.
+
+        Results stay, and `Events` that were taken before can still be read.
+        """
         self.readers, self._machines, self._closed = [], [], True
 
     def _require_open(self) -> None:
