@@ -69,6 +69,11 @@ class KprobeText:
         """offline_pages() returned."""
         return self.add(task, "off_r", f"pfn={start_pfn:#x} nr=0x8000 ret={result}")
 
+    @property
+    def lines(self) -> list[str]:
+        """The lines so far, with their ends."""
+        return [f"{line}\n" for line in self._lines]
+
     def write(self, folder: Path) -> Path:
         """The trace as a file."""
         path = folder / "trace.txt"

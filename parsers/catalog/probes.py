@@ -265,6 +265,8 @@ for _probe in PROBES:
         if _probe.role is Role.TAKE:  # try_grab_folio's first argument has two names
             SLOTS[_name] |= {"page": Slot.PAGE, "folio": Slot.FOLIO}
 PROBE_EVENTS = frozenset(ROLES)
+# Events of references: without them in a trace, their absence proves nothing.
+REFERENCE_PROBES = frozenset(n for n, role in ROLES.items() if role in (Role.TAKE, Role.DROP, Role.BIO_DROP))
 # The table of calls that readers make of these events: offline_pages() has no tracepoint.
 OFFLINE_EVENT = "offline_pages"
 # Without one of these a trace has kprobe events of some other kind.

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tracereplay.parsers.base import Window
-from tracereplay.parsers.catalog.probes import FUNCTIONS, ROLES, Role
+from tracereplay.parsers.catalog.probes import FUNCTIONS, REFERENCE_PROBES, Role
 from tracereplay.parsers.probes.moves import BY_DUMP, BY_UNMAP
 from tracereplay.parsers.probes.rows import Ints, ProbeRows
 from tracereplay.schema import COUNT, MAPCOUNT, PFN, RET, VAL, Op, PageStream
@@ -21,7 +21,6 @@ ROLES_OF = {
     Op.PROBE_UNPIN: (Role.DROP, Role.BIO_DROP),
 }
 _Entry: TypeAlias = tuple[int, int, tuple[int, ...]]  # time_ns, tid, args
-REFERENCE_EVENTS = tuple(name for name, role in ROLES.items() if role in (Role.TAKE, Role.DROP, Role.BIO_DROP))
 REFUSING = {BY_UNMAP: (Role.UNMAP_RESULT, Role.UNMAP), BY_DUMP: (Role.DUMP,)}
 
 
@@ -61,7 +60,7 @@ class ProbeLookup:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Names of the events of references."""
-        return REFERENCE_EVENTS
+        return tuple(sorted(REFERENCE_PROBES))
 
     def event_at(self, time_ns: int, tid: int, op: Op) -> ProbeEvent | None:
         """The event that became this entry; None where no probe's event is of that time and task."""

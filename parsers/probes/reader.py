@@ -47,12 +47,17 @@ def with_probes(reader: TraceReader) -> TraceReader:
     return ProbedReader(reader) if telling else reader
 
 
+def without_probes(reader: TraceReader) -> TraceReader:
+    """The reader that `with_probes` wrapped; any other reader unchanged."""
+    return reader.unprobed if isinstance(reader, ProbedReader) else reader
+
+
 class ProbedReader:
     """Implements `base.TraceReader` over another reader; what that one can do beyond the protocol, this one can too."""
 
     def __init__(self, reader: TraceReader) -> None:
         self._reader = reader
-        self._windows = _windows(reader.info)
+        self._windows = windows_of_probes(reader.info)
         self._whole = self._read(None) if len(self._windows) == 1 else None
         base, foll = self._base(), self._foll()
         self._own_losses = [] if base is not None else [Loss("vmemmap_base_unknown")]
@@ -61,6 +66,11 @@ class ProbedReader:
         self._has_counts = any(reader.info.by_event.get(name) for name in stream_events(COUNTING_OPS))
         if self._decoder is not None:
             self._learn(self._decoder.folios)
+
+    @property
+    def unprobed(self) -> TraceReader:
+        """The same trace, with its kprobe events in its tables only."""
+        return self._reader
 
     @property
     def info(self) -> TraceInfo:
@@ -112,13 +122,16 @@ class ProbedReader:
         return getattr(self._reader, name)
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
-        """See `base.TraceReader.tables`; where asked for by name, the calls of offline_pages() too."""
-        tables = self._reader.tables(names, window)
-        if names is not None and OFFLINE_EVENT in names:
-            read = {name for name, role in ROLES.items() if role in ROLES_READ}
-            calls = offline_table(probe_rows(self._reader.tables(read, window)))
-            if calls is not None:
-                tables[OFFLINE_EVENT] = calls
+        """See `base.TraceReader.tables`; if requested by name, the calls of offline_pages() too."""
+        if names is None or OFFLINE_EVENT not in names:
+            return self._reader.tables(names, window)
+        # One call for both: merged traces number the rows of each call anew.
+        read = {name for name, role in ROLES.items() if role in ROLES_READ}
+        found = self._reader.tables({*names, *read}, window)
+        calls = offline_table(probe_rows({name: table for name, table in found.items() if name in read}))
+        tables = {name: table for name, table in found.items() if name in names}
+        if calls is not None:
+            tables[OFFLINE_EVENT] = calls
         return tables
 
     def stream(
@@ -214,8 +227,8 @@ def _smaller(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else min(a, b)
 
 
-def _windows(info: TraceInfo) -> list[Window]:
-    """Stretches of time with few enough probe events to hold."""
+def windows_of_probes(info: TraceInfo) -> list[Window]:
+    """The trace in windows, each with few enough probe events to hold in memory."""
     events = sum(info.by_event.get(name, 0) for name in PROBE_EVENTS)
     number = -(-events // EVENTS_AT_ONCE)
     start, end = info.start_ns, info.end_ns
