@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import lzma
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -17,8 +18,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 QEMU = "qemu-system-x86_64"
 TOOLS = (QEMU, "busybox", "cpio", "gcc")
-# What the disks need where it is modules, in the order they load.
-MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
+MODULES = ("virtio_pci", "virtio_blk")  # what the disks need where it is not built in
+DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")  # in the section .modinfo
 BOOT_SECONDS = 600
 # Without cmpxchg16b: QEMU 7.2 emulates it wrongly, and Debian's 6.12 dies of that in its slab allocator.
 CPU = "max,cx16=off"
@@ -49,7 +50,7 @@ class Machine:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 subprocess.run(command, timeout=seconds, check=False, capture_output=True)
             try:
-                with tarfile.open(disk, ignore_zeros=False) as made:
+                with tarfile.open(disk, "r:") as made:
                     made.extractall(out, filter="data")
             except tarfile.TarError:
                 return (out / "console.log").read_text(errors="replace")[-4000:]
@@ -79,12 +80,10 @@ def _initrd(place: Path, modules: Path | None, job: str, files: Sequence[Path]) 
     for file in files:
         shutil.copy2(file, root / "job")
     (root / "job" / "job.sh").write_text(job)
-    found = {path.name.partition(".ko")[0]: path for path in modules.rglob("*.ko*")} if modules else {}
-    names = [name for name in MODULES if name in found]
-    for name in names:
-        data = found[name].read_bytes()
-        (root / "modules" / f"{name}.ko").write_bytes(lzma.decompress(data) if found[name].suffix == ".xz" else data)
-    (root / "modules" / "list").write_text("".join(f"{name}.ko\n" for name in names))
+    loaded = _modules(modules, MODULES) if modules else {}
+    for name, data in loaded.items():
+        (root / "modules" / f"{name}.ko").write_bytes(data)
+    (root / "modules" / "list").write_text("".join(f"{name}.ko\n" for name in loaded))
     listed = "\n".join(str(path.relative_to(root)) for path in [root, *sorted(root.rglob("*"))])
     made = subprocess.run(
         ["cpio", "-o", "-H", "newc", "--quiet"], cwd=root, input=listed.encode(), capture_output=True, check=True
@@ -92,3 +91,23 @@ def _initrd(place: Path, modules: Path | None, job: str, files: Sequence[Path]) 
     packed = place / "initrd.gz"
     packed.write_bytes(gzip.compress(made.stdout, 1))
     return packed
+
+
+def _modules(place: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """These modules and those that they depend on, in the order to load them."""
+    files = {path.name.partition(".ko")[0].replace("-", "_"): path for path in place.rglob("*.ko*")}
+    loaded: dict[str, bytes] = {}
+
+    def load(name: str) -> None:
+        if name not in files or name in loaded:
+            return
+        data = files[name].read_bytes()
+        data = lzma.decompress(data) if files[name].suffix == ".xz" else data
+        found = DEPENDS.search(data)
+        for needed in found[1].decode().split(",") if found else ():
+            load(needed)
+        loaded[name] = data
+
+    for name in names:
+        load(name)
+    return loaded

@@ -21,7 +21,7 @@ from tests.captures import SHARED
 from tests.guests import jobs
 from tests.guests.machine import HERE, TOOLS, Machine
 from tracereplay.capture.script import ScriptOptions, script
-from tracereplay.corpus.folder import opened_folders
+from tracereplay.discovery.folder import opened_folders
 from tracereplay.model.result import Attempt
 
 pytestmark = pytest.mark.guests
