@@ -12,7 +12,7 @@ FUNCTIONS = {
     "getf": "try_grab_folio_fast", "get": "try_grab_folio", "get1": "try_grab_page", "upf": "unpin_user_folio",
     "gput": "gup_put_folio", "unpin": "unpin_user_page", "pcpbr": "page_cache_pipe_buf_release",
     "biorel": "__bio_release_pages", "mig": "move_to_new_folio", "ttm": "try_to_migrate", "dump": "dump_page",
-    "off": "offline_pages",
+    "off": "offline_pages", "imb": "folio_mapping",
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from tracereplay.parsers.catalog.probes import (
     Role,
 )
 from tracereplay.parsers.page_flag_bits import V5_4, V6_12
+from tracereplay.parsers.probes.callers import from_their_callers
 from tracereplay.parsers.probes.folios import PAIRED_EVENTS, Folios, fetched_base, paired_base
 from tracereplay.parsers.probes.lookup import ProbeLookup
 from tracereplay.parsers.probes.moves import refused_and_moved
@@ -61,8 +62,9 @@ class ProbedReader:
         self._whole = self._read(None) if len(self._windows) == 1 else None
         base, foll = self._base(), self._foll()
         self._own_losses = [] if base is not None else [Loss("vmemmap_base_unknown")]
-        self._decoder = None if base is None else Decoder(Folios(base), foll)
         self._flag_bits = {name: bit for bit, name in enumerate(V5_4 if foll is FOLL_UP_TO_6_2 else V6_12)}
+        swap_cache = 1 << self._flag_bits["owner_priv_1"] | 1 << self._flag_bits["swapbacked"]
+        self._decoder = None if base is None else Decoder(Folios(base), foll, swap_cache)
         self._has_counts = any(reader.info.by_event.get(name) for name in stream_events(COUNTING_OPS))
         if self._decoder is not None:
             self._learn(self._decoder.folios)
@@ -162,7 +164,13 @@ class ProbedReader:
     # ------------------------------------------------------------------------------------------------------- reading
 
     def _read(self, window: Window | None, names: Collection[str] = PROBE_EVENTS) -> list[ProbeRows]:
-        return probe_rows(self._reader.tables(names, window))
+        found = [from_their_callers(one, self._name_of) for one in probe_rows(self._reader.tables(names, window))]
+        return [one for one in found if len(one)]
+
+    def _name_of(self, address: int) -> str | None:
+        symbols = getattr(self._reader, "symbols", None)
+        name: str | None = symbols().name_of(address) if symbols is not None else None
+        return name
 
     def _rows(self, window: Window) -> list[ProbeRows]:
         return self._read(window) if self._whole is None else self._whole

@@ -8,6 +8,7 @@ folders named by TRACEREPLAY_GUEST_KERNELS (colon-separated, as `dpkg -x` leaves
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -114,7 +115,24 @@ def test_a_failing_offline_is_blamed_on_its_holder(name: str, work: str, hold: P
 def test_a_failing_cma_allocation_is_blamed_on_its_holder(
     name: str, area: str | None, hold: Path, tmp_path: Path
 ) -> None:
-    """Without a range by kprobes, with one by page_ref: the same holder. No probe reads a count there."""
+    """Without a range by kprobes, with one by page_ref: the same holder, proved by both."""
     out, attempts = recorded(name, jobs.cma(), hold, tmp_path, ScriptOptions(area=area, buffer_kib=65536))
     attempt = next(one for one in attempts if one.operation == "cma_alloc" and one.outcome == "failed")
-    assert_named(attempt, out, "suggested" if area is None else "proved")
+    assert_named(attempt, out, "proved")
+
+
+@pytest.mark.parametrize("name", ["debian-6.1", "debian-6.12"])
+def test_after_kill_9_nothing_is_left_and_two_recordings_are_separate(name: str, hold: Path, tmp_path: Path) -> None:
+    moments = random.Random(name)
+    path, out = tmp_path / "record.sh", tmp_path / "out"
+    path.write_text(script(ScriptOptions(buffer_kib=16384)))
+    log = machine(name).run(jobs.killed([moments.uniform(0.2, 12) for _ in range(10)]), [hold, path], out)
+    assert (out / "after.txt").exists(), log[-3000:]
+    assert (out / "after.txt").read_text() == (out / "before.txt").read_text()
+    left = [int(line) for line in (out / "probes-left.txt").read_text().split()]
+    assert len(left) == 10
+    assert any(left), "no recording was killed while it had probes: the moments are too early"
+    assert all(f"{line}\n" in log for line in ("second 0", "first records on", "first 0"))
+    for folder in ("first", "second"):
+        (trace,), _ = opened_folders([str(out / folder)], {})
+        assert tracereplay.open([trace]).reader.info.events

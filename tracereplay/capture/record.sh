@@ -157,13 +157,23 @@ done
 case " $recorded " in *" page_ref/"*) with_page_ref=1 ;; *) with_page_ref= ;; esac
 
 probed=; refused=
+kept=; by_caller= # filters: that a probe is enabled with; on the return address
 define() { # NAME DEFINITION: false where the kernel refuses it
     echo "$2" >> "$T/kprobe_events" || return 1
+    [ -z "$kept" ] || echo "$kept" > "$I/events/$group/$1/filter" || return 1
     echo 1 > "$I/events/$group/$1/enable" || return 1
     probed="$probed $1"
 } 2>/dev/null
 has() { [ ! -e "$out/functions" ] || grep -q "^$1\$" "$out/functions"; }
 keep() { [ ! -e "$I/events/$group/$1" ] || echo "$2" > "$I/events/$group/$1/filter"; }
+
+# Sets `kept` to a filter on the return address; by name (6.3 and later) where addresses are hidden.
+calls_from() { # FUNCTION
+    [ -n "$return_address" ] || return
+    kept=$(awk -v name="$1" '$3 == name || index($3, name ".isra.") == 1 || index($3, name ".constprop.") == 1 {
+        low = $1; getline; if ($1 != low) print "caller >= 0x" low " && caller < 0x" $1; exit }' /proc/kallsyms)
+    by_caller=${kept:=caller.function == $1}
+}
 
 probe() { # NAME FUNCTION TYPE FETCHES [OTHER FETCHES, where the first are refused]...
     if ! has "$2"; then return; fi
@@ -181,6 +191,7 @@ if [ "$level" -ge 2 ] && [ -z "$with_page_ref" ]; then
         if [ -e "$T/available_filter_functions" ]; then
             grep -E '^(@FUNCTIONS@)( |$)' "$T/available_filter_functions" | sed 's/ .*//' | sort -u > "$out/functions"
         fi
+        case $(uname -m) in @RETURN_ADDRESSES@ *) return_address= ;; esac
         case $(uname -r) in [1-5].*|6.[012].*) taking=@TAKING_OLD@ ;; *) taking=@TAKING_NEW@ ;; esac # FOLL_GET | FOLL_PIN
 @PROBES@
 @KEEPS@
@@ -208,6 +219,7 @@ filter_range() { # takes of pages outside the range are dropped in the kernel
     for event in @TAKES@; do
         for field in page folio; do keep "$event" "flags & $taking && $field >= $from && $field < $below" 2>/dev/null; done
     done
+@BY_CALLER@
 }
 
 # ---------------------------------------------------------------- copies
@@ -277,14 +289,24 @@ drain() { # FOLDER: the raw pages of every CPU; reads of an empty buffer wait, s
 # Takes a reference of its own (get_user_pages_remote): whether the probes fire, and where vmemmap begins.
 touch_a_page() { cat /proc/self/environ > /dev/null; }
 
+# An event on every CPU: it shows that the CPU was recorded until then, also where it had nothing to do.
+mark_cpus() {
+    for place in "$I"/per_cpu/cpu[0-9]*; do
+        cpu=${place##*cpu}; mask=$((1 << cpu % 4))
+        while [ "$cpu" -ge 4 ]; do mask=${mask}0; cpu=$((cpu - 4)); done
+        # shellcheck disable=SC2016 # $0 is the inner shell's
+        taskset "$mask" sh -c 'echo "tracereplay: this CPU is recorded" > "$0"' "$I/trace_marker" 2>/dev/null
+    done
+}
+
 save() { # FOLDER: stop, copy, and what belongs to the copies
-    touch_a_page
+    touch_a_page; mark_cpus
     echo 0 > "$I/tracing_on"
     mkdir -p "$1/trace/events"
     drain "$1/trace"
     for what in header_page header_event; do copy "$T/events/$what" "$1/trace/events/$what"; done
-    for event in $recorded; do
-        mkdir -p "$1/trace/events/$event"; copy "$I/events/$event/format" "$1/trace/events/$event/format"
+    for event in @MARKS@ $recorded; do
+        mkdir -p "$1/trace/events/$event"; copy "$T/events/$event/format" "$1/trace/events/$event/format"
     done
     for event in $probed; do
         mkdir -p "$1/trace/events/$group/$event"
@@ -332,7 +354,7 @@ END
 }
 
 echo 1 > "$I/tracing_on"
-touch_a_page
+touch_a_page; mark_cpus
 if [ -n "$probed" ]; then
     hits=$(grep -E " (getf|get|get1) " "$T/kprobe_profile" | awk '{n += $2} END {print n + 0}')
     [ "$hits" -gt 0 ] || note "probes on get_user_pages() did not fire for a reference of our own: takers will be missing"
@@ -354,7 +376,7 @@ case $how in
             save "$out/dump-$number"; note "dump-$number is complete"
             rm -rf "$out/dump-$((number - dumps))"
             number=$((number + 1))
-            echo > "$I/trace"; echo 1 > "$I/tracing_on"; touch_a_page
+            echo > "$I/trace"; echo 1 > "$I/tracing_on"; touch_a_page; mark_cpus
         done ;;
     *) while [ $status = 0 ]; do sleep 3600 & await; done ;;
 esac

@@ -103,6 +103,7 @@ def _record(run: _Run, instance: Instance) -> int:
     )
     started, began = time.monotonic(), os.times()
     instance.set("tracing_on", "1")
+    instance.mark_cpus()
     snapshot(request.out / "layout_before", run.debug, run.target)  # the ring is allocated: free memory is as it stays
     if request.until_failure:
         written = _until_failure(run, instance)
@@ -149,9 +150,11 @@ def _enable(run: _Run, instance: Instance) -> None:
         instance.filter_takes(run.target, result.base, page)
 
 
-def _touch_a_page() -> None:
-    """A take of our own (get_user_pages_remote): its event tells where vmemmap begins."""
+def _mark_end(instance: Instance) -> None:
+    """Stop tracing, with a take of our own before (get_user_pages_remote): its event tells where vmemmap begins."""
     Path("/proc/self/environ").read_bytes()
+    instance.mark_cpus()
+    instance.set("tracing_on", "0")
 
 
 def _streamed(run: _Run, instance: Instance) -> tuple[int, int]:
@@ -176,8 +179,7 @@ def _streamed(run: _Run, instance: Instance) -> tuple[int, int]:
             elif free_bytes(request.out) < LEAST_FREE_BYTES:
                 run.note("the disk is nearly full: the recording ends here")
                 break
-        _touch_a_page()
-        instance.set("tracing_on", "0")
+        _mark_end(instance)
         save_stats(instance, trace)
         pages.take(rest=True)
         if child is not None and child.poll() is None:
@@ -210,11 +212,11 @@ def _until_failure(run: _Run, instance: Instance) -> int:
                 pass
             instance.set("trace", "")
             instance.set("tracing_on", "1")
+            instance.mark_cpus()
 
 
 def _dump(run: _Run, instance: Instance, folder: Path) -> int:
-    _touch_a_page()
-    instance.set("tracing_on", "0")
+    _mark_end(instance)
     save_stats(instance, folder / "trace")
     with Pages(instance, folder / "trace") as pages:
         pages.take(rest=True)

@@ -14,6 +14,7 @@ from tracereplay.parsers.catalog.probes import (
     FOLL_UP_TO_6_2,
     KNOWN_PAGE,
     PROBES,
+    RETURN_ADDRESS,
     Probe,
     Role,
 )
@@ -47,6 +48,7 @@ def script(options: ScriptOptions) -> str:
         "DUMPS": str(options.dumps),
         "AFTER_S": str(options.after_s),
         "EVENTS": " ".join(events),
+        "MARKS": " ".join(wanted.MARKS),
         "CONSOLE_EVENTS": " ".join(wanted.CONSOLE),
         "REFERENCE_EVENTS": " ".join(wanted.REFERENCES),
         "FILTERED_BY_PFN": filtered,
@@ -54,6 +56,12 @@ def script(options: ScriptOptions) -> str:
         "TAKING_OLD": f"{FOLL_UP_TO_6_2.taking:#x}",
         "TAKING_NEW": f"{FOLL_FROM_6_3.taking:#x}",
         "PROBES": _indented(_probe_lines()),
+        "RETURN_ADDRESSES": " ".join(f"{name}) return_address='{where}' ;;" for name, where in RETURN_ADDRESS.items()),
+        "BY_CALLER": "\n".join(
+            f'    keep {probe.name} "$by_caller && folio >= $from && folio < $below"'
+            for probe in PROBES
+            if probe.caller
+        ),
         "KEEPS": _indented(f'keep {name} "flags & $taking"' for name in takes),
         "TAKES": " ".join(takes),
         "PAGE_STRUCT_BYTES": str(KNOWN_PAGE.size),
@@ -83,10 +91,13 @@ def _probe_lines() -> Sequence[str]:
             line = f"if has {probe.only_with}; then {line}; fi"
         elif probe.not_with:
             line = f"if ! has {probe.not_with}; then {line}; fi"
+        if probe.caller:
+            line = f"if calls_from {probe.caller}; then {line}; fi; kept="
         lines.append(line)
     return lines
 
 
 def _probe_line(probe: Probe) -> str:
-    quoted = " ".join(f"'{fetches_of(fetches, KNOWN_PAGE)}'" for fetches in alternatives(probe))
+    address = "'\"$return_address\"'"  # the shell's: machines differ
+    quoted = " ".join(f"'{fetches_of(fetches, KNOWN_PAGE, address)}'" for fetches in alternatives(probe))
     return f"probe {probe.name} {probe.function} {'r' if probe.returns else 'p'} {quoted}"

@@ -18,6 +18,7 @@ PAGES = (
     "filemap/mm_filemap_add_to_page_cache", "filemap/mm_filemap_delete_from_page_cache",
     "migrate/set_migration_pte", "migrate/remove_migration_pte",
 )  # fmt: skip
+MARKS = ("ftrace/print",)  # what a write to trace_marker records
 CONSOLE = ("printk/console",)
 # CONFIG_DEBUG_PAGE_REF: more than a million events a second on a busy machine, so only with a range.
 REFERENCES = (
