@@ -108,12 +108,13 @@ def test_the_count_without_a_taker_is_a_holder_unknown(tmp_path: Path) -> None:
 
 
 def test_a_return_address_is_named_by_the_symbols_of_the_trace() -> None:
-    none, zeros = np.empty(0, np.int64), np.zeros(3, np.uint8)
+    zeros = np.zeros(3, np.uint8)
     addresses = np.array([0x1000, 0x1FFF, 0x2000], np.int64)
-    rows = ProbeRows("imb", Role.ISOLATE_TEST, *(np.arange(3) for _ in range(4)), zeros, {Slot.CALLER: addresses})
+    at = np.arange(3)
+    rows = ProbeRows("imb", Role.ISOLATE_TEST, at, at, at, at, zeros, {Slot.CALLER: addresses})
     names = {0x1000: f"{BLOCK}.isra.0", 0x1FFF: f"{BLOCK}+0xfff", 0x2000: "compaction_alloc"}
     assert len(from_their_callers(rows, names.get)) == 2
-    assert len(from_their_callers(rows, lambda _address: None)) == len(none)
+    assert len(from_their_callers(rows, lambda _address: None)) == 0
 
 
 def test_the_kernel_filters_by_the_function_that_calls() -> None:
