@@ -99,3 +99,8 @@ echo "first $?"
 state > /out/after.txt
 cp -r first second /out/
 """
+
+
+def check() -> str:
+    """What this kernel has, copied for `tracereplay check`."""
+    return f"{_HEAD}\nsh record.sh --check -o /out/check\n"

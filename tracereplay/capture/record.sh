@@ -4,6 +4,7 @@
 # toybox or coreutils; as root. Made by `tracereplay record --print-script`, from the declarations of that version.
 #
 #   sh record.sh [-o DIR] [--for SECONDS | --until-failure | -- COMMAND [ARGUMENT]...]
+#   sh record.sh --check [-o DIR]        copies what `tracereplay check DIR` reads: what this kernel can record and prove
 #
 # DIR is then read by `tracereplay blame DIR` on any machine. Ctrl-C ends the recording as well, and nothing is left
 # behind; after a kill -9 the next run removes what was left.
@@ -20,6 +21,7 @@ while [ $# -gt 0 ]; do
         -o) [ $# -gt 1 ] || fail "-o needs a folder"; out=$2; shift 2 ;;
         --for) [ $# -gt 1 ] || fail "--for needs seconds"; how=duration; seconds=$2; shift 2 ;;
         --until-failure) how=failure; shift ;;
+        --check) how=check; shift ;;
         --) how="command"; shift; [ $# -gt 0 ] || fail "-- needs a command"; break ;;
         *) fail "unknown argument $1" ;;
     esac
@@ -100,6 +102,22 @@ while read -r _ place _; do
     esac
 done < /proc/mounts
 
+# ---------------------------------------------------------------- what this kernel has
+
+copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
+
+check() { # FOLDER: files at their own paths below it; of some only that they exist
+    mkdir -p "$1/proc" "$1/boot" "$1/sys/kernel/security" "$1/sys/kernel/btf" "$1/sys/kernel/tracing" "$1/sys/kernel/debug"
+    echo "$(uname -r) $(uname -m)" > "$1/kernel.txt"
+    for file in @CHECK_FILES@ "/boot/config-$(uname -r)"; do copy "$file" "$1$file"; done
+    copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
+    grep -E '^(@FUNCTIONS@)( |$)' "$T/available_filter_functions" > "$1/sys/kernel/tracing/available_filter_functions" 2>/dev/null
+    [ ! -e "$T/kprobe_events" ] || : > "$1/sys/kernel/tracing/kprobe_events"
+    [ ! -e "$D/page_owner" ] || : > "$1/sys/kernel/debug/page_owner"
+    for place in "$D"/cma/*; do [ ! -d "$place" ] || mkdir -p "$1/sys/kernel/debug/cma/${place##*/}"; done
+    for place in /sys/devices/system/memory/memory[0-9]*; do [ ! -d "$place" ] || mkdir -p "$1$place"; done
+}
+
 group=tracereplay_$key
 I=$T/instances/$group; W=$T/instances/${group}_watch
 child=
@@ -115,6 +133,7 @@ trap 'exit 130' INT TERM HUP
 
 mkdir -p "$out" || fail "$out cannot be made"
 out=$(cd "$out" && pwd)
+if [ $how = check ]; then check "$out"; say "read it by: tracereplay check $out"; exit 0; fi
 mkdir "$I" || fail "no tracing instance: $I"
 log=$out/record.log
 note() { say "$*"; printf '%s\n' "$*" >> "$log"; }
@@ -223,8 +242,6 @@ filter_range() { # takes of pages outside the range are dropped in the kernel
 }
 
 # ---------------------------------------------------------------- copies
-
-copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
 
 snapshot() { # FOLDER
     mkdir -p "$1/cma"

@@ -68,6 +68,7 @@ def script(options: ScriptOptions) -> str:
         "SNAPSHOT": _indented(f'copy {one.source} "$1/{one.target}"' for one in wanted.SNAPSHOT_FILES).replace(
             " " * 8, " " * 4
         ),
+        "CHECK_FILES": " ".join(wanted.CHECK_FILES),
         "CMA_FILES": " ".join(wanted.CMA_FILES),
         "TRACE_FILES": " ".join(wanted.TRACE_FILES),
         "FAILURES": "\n".join(f"{sign.event} {sign.filter_}" for sign in wanted.FAILURES),
