@@ -48,6 +48,13 @@ class KprobeText:
             task, "getf", f"page={page(pfn)} refs={refs} flags={flags:#x} rc={count} ch={word} vb={VMEMMAP:#x}"
         )
 
+    def stack(self, task: str, *functions: str) -> KprobeText:
+        """The stack of the event before."""
+        self.add(task, "<stack trace>", "")
+        self._lines[-1] = self._lines[-1].removesuffix(": ")
+        self._lines += [f" => {function}" for function in functions]
+        return self
+
     def refused(self, task: str, pfn: int, count: int, *, mapping: int = ANON, flags: int = 0x2001D) -> KprobeText:
         """move_to_new_folio() failed with this count."""
         self.add(

@@ -109,7 +109,7 @@ def save_stats(instance: Instance, folder: Path) -> None:
 def save_formats(instance: Instance, folder: Path) -> None:
     """Formats of what is recorded, names of tasks, symbols: without them pages are bytes."""
     tracefs = instance.tracefs
-    events = [*wanted.MARKS, *instance.events, *(f"{instance.name}/{probe}" for probe in instance.probes)]
+    events = [*wanted.BUILT_IN, *instance.events, *(f"{instance.name}/{probe}" for probe in instance.probes)]
     for event in events:
         place = folder / "events" / event
         place.mkdir(parents=True, exist_ok=True)

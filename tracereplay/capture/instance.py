@@ -150,6 +150,17 @@ class Instance:
                 where = target.filter_by_pointer(pointer, base, page.size)
                 self.tracefs.try_write(place, f"{kept} && {where}")
 
+    def record_stacks(self, target: Target | None) -> None:
+        """Stacks of what takes references, which name the call. A trigger has a filter of its own."""
+        places = {self._event(probe.name): "" for probe in PROBES if probe.gup and probe.name in self.probes}
+        for place in places:
+            places[place] = self.tracefs.read(f"{place}/filter").strip()
+        if target is not None:
+            taking = {sign.event: sign.filter_ for sign in wanted.TAKING if sign.event in self.events}
+            places |= {f"{self.place}/events/{e}": f"{c} && {target.filter_by_pfn}" for e, c in taking.items()}
+        for place, condition in places.items():
+            self.tracefs.try_write(f"{place}/trigger", f"stacktrace if {condition}")
+
     def mark_cpus(self) -> None:
         """Record an event on every CPU, which shows that the CPU was recorded until then, also if it idled."""
         allowed = os.sched_getaffinity(0)

@@ -11,7 +11,7 @@
 
 set -u
 out=tracereplay-capture; how=interrupt; seconds=0
-buffer_kb=@BUFFER_KB@; level=@LEVEL@; area=@AREA@; block=@BLOCK@; dumps=@DUMPS@; after_s=@AFTER_S@
+buffer_kb=@BUFFER_KB@; level=@LEVEL@; area=@AREA@; block=@BLOCK@; dumps=@DUMPS@; after_s=@AFTER_S@; stacks=@STACKS@
 
 say() { printf 'tracereplay: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 2; }
@@ -241,6 +241,21 @@ filter_range() { # takes of pages outside the range are dropped in the kernel
 @BY_CALLER@
 }
 
+# Stacks of what takes references, which name the call. A trigger runs for events that a filter drops: same condition.
+record_stacks() {
+    for event in @TAKES@; do
+        place=$I/events/$group/$event
+        case " $probed " in *" $event "*) echo "stacktrace if $(cat "$place/filter")" > "$place/trigger" ;; esac
+    done
+    while read -r event condition; do
+        case " $recorded " in
+            *" $event "*) echo "stacktrace if $condition && pfn >= $low && pfn < $high" > "$I/events/$event/trigger" ;;
+        esac
+    done <<END
+@TAKING@
+END
+}
+
 # ---------------------------------------------------------------- copies
 
 snapshot() { # FOLDER
@@ -322,7 +337,7 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
     mkdir -p "$1/trace/events"
     drain "$1/trace"
     for what in header_page header_event; do copy "$T/events/$what" "$1/trace/events/$what"; done
-    for event in @MARKS@ $recorded; do
+    for event in @BUILT_IN@ $recorded; do
         mkdir -p "$1/trace/events/$event"; copy "$T/events/$event/format" "$1/trace/events/$event/format"
     done
     for event in $probed; do
@@ -377,6 +392,7 @@ if [ -n "$probed" ]; then
     [ "$hits" -gt 0 ] || note "probes on get_user_pages() did not fire for a reference of our own: takers will be missing"
 fi
 filter_range
+[ -z "$stacks" ] || record_stacks
 snapshot "$out/layout_before"
 say "recording; Ctrl-C ends it"
 status=0

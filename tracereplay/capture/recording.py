@@ -48,6 +48,7 @@ class Request:
     until_failure: bool = False
     dumps: int = 1
     after_seconds: float = 2.0
+    stacks: bool = False
 
 
 @dataclass(slots=True)
@@ -101,6 +102,8 @@ def _record(run: _Run, instance: Instance) -> int:
         f"records {len(instance.events)} tracepoints and {len(instance.probes)} probes into {kib >> 10} MiB, "
         f"clock {clock}{cost_of(instance)}"
     )
+    if request.stacks:
+        instance.record_stacks(run.target)
     started, began = time.monotonic(), os.times()
     instance.set("tracing_on", "1")
     instance.mark_cpus()

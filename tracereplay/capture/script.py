@@ -33,6 +33,7 @@ class ScriptOptions:
     dumps: int = 1
     after_s: int = 2
     pages: bool = True
+    stacks: bool = False
 
 
 def script(options: ScriptOptions) -> str:
@@ -47,8 +48,10 @@ def script(options: ScriptOptions) -> str:
         "BLOCK": "" if options.block is None else str(options.block),
         "DUMPS": str(options.dumps),
         "AFTER_S": str(options.after_s),
+        "STACKS": "1" if options.stacks else "",
+        "TAKING": "\n".join(f"{sign.event} {sign.filter_}" for sign in wanted.TAKING),
         "EVENTS": " ".join(events),
-        "MARKS": " ".join(wanted.MARKS),
+        "BUILT_IN": " ".join(wanted.BUILT_IN),
         "CONSOLE_EVENTS": " ".join(wanted.CONSOLE),
         "REFERENCE_EVENTS": " ".join(wanted.REFERENCES),
         "FILTERED_BY_PFN": filtered,
