@@ -174,6 +174,11 @@ class MergedReader:
         """Bit numbers of the page flag names; the same in all that know them."""
         return next((bits for bits in map(_flag_bits, self._readers) if bits), None)
 
+    @property
+    def page_pointers(self) -> str:
+        """Of the first trace that has some: they are of one boot."""
+        return next((text for reader in self._readers if (text := getattr(reader, "page_pointers", ""))), "")
+
     def symbols(self) -> MergedReader:
         """Names of kernel addresses, see `name_of`."""
         return self

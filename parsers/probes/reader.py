@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,7 @@ from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import stream_events
 from tracereplay.parsers.catalog.probes import (
     FOLL_UP_TO_6_2,
+    KNOWN_PAGE,
     OFFLINE_EVENT,
     PROBE_EVENTS,
     ROLES,
@@ -28,6 +30,7 @@ from tracereplay.parsers.probes.lookup import ProbeLookup
 from tracereplay.parsers.probes.moves import refused_and_moved
 from tracereplay.parsers.probes.offlines import ROLES_READ, offline_table
 from tracereplay.parsers.probes.part import Part
+from tracereplay.parsers.probes.pointers import struct_pages
 from tracereplay.parsers.probes.rows import Ints, ProbeRows, probe_rows
 from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
 from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
@@ -60,11 +63,13 @@ class ProbedReader:
         self._reader = reader
         self._windows = windows_of_probes(reader.info)
         self._whole = self._read(None) if len(self._windows) == 1 else None
-        base, foll = self._base(), self._foll()
+        told = struct_pages(getattr(reader, "page_pointers", ""))
+        page = KNOWN_PAGE if told is None else replace(KNOWN_PAGE, size=told.size_bytes)
+        base, foll = self._base() if told is None else told.base - (1 << 64), self._foll()
         self._own_losses = [] if base is not None else [Loss("vmemmap_base_unknown")]
         self._flag_bits = {name: bit for bit, name in enumerate(V5_4 if foll is FOLL_UP_TO_6_2 else V6_12)}
         swap_cache = 1 << self._flag_bits["owner_priv_1"] | 1 << self._flag_bits["swapbacked"]
-        self._decoder = None if base is None else Decoder(Folios(base), foll, swap_cache)
+        self._decoder = None if base is None else Decoder(Folios(base, page), foll, swap_cache)
         self._has_counts = any(reader.info.by_event.get(name) for name in stream_events(COUNTING_OPS))
         if self._decoder is not None:
             self._learn(self._decoder.folios)

@@ -16,7 +16,8 @@ from tests.tracing import mounted_tracefs, needs, needs_tracing, state_of
 from tracereplay.capture.script import ScriptOptions, script
 from tracereplay.parsers.catalog.probes import KNOWN_PAGE, PROBES
 
-SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"]}
+# mksh is the shell of Android.
+SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "mksh": ["mksh"]}
 
 
 SMALL = ScriptOptions(buffer_kib=8192)
@@ -99,15 +100,15 @@ def test_bad_arguments_are_one_line(arguments: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_page_pointers_are_computed_in_two_halves(tmp_path: Path) -> None:
-    """dash has no numbers above 2^63."""
+@pytest.mark.parametrize("shell", SHELLS)
+def test_page_pointers_are_computed_in_parts(shell: str, tmp_path: Path) -> None:
+    """dash has no numbers above 2^63, mksh none above 2^31."""
+    needs(SHELLS[shell][0])
     text = written(tmp_path).read_text()
-    start = text.index("pointer() {")
+    start = text.index("moved() {")
     function = text[start : text.index("\n}\n", start) + 3]
     for base, pfn in ((0xFFD3DF1900000000, 0x100000), (0xFFEAFFFFFFFFFFC0, 3), (0xFFFFEA0000000000, 0x7FFFFFF)):
-        for shell in SHELLS.values():
-            if shutil.which(shell[0]):
-                done = subprocess.run(
-                    [*shell, "-c", f"{function}\npointer {base:#x} {pfn}"], capture_output=True, text=True, check=True
-                )
-                assert int(done.stdout, 16) == base + pfn * 64
+        for sign in (1, -1):
+            code = f"{function}\nmoved {base:#x} {pfn} {sign}"
+            done = subprocess.run([*SHELLS[shell], "-c", code], capture_output=True, text=True, check=True)
+            assert int(done.stdout, 16) == base + sign * pfn * 64

@@ -18,10 +18,12 @@ from tracereplay.capture import wanted
 from tracereplay.capture.btf import VMLINUX, page_layout
 from tracereplay.capture.definitions import probes_for
 from tracereplay.capture.instance import FUNCTIONS, Instance
+from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import SelfTest, self_test
 from tracereplay.capture.tracefs import DEBUGFS, PLACES, Tracefs, mounted
 from tracereplay.errors import CaptureError, InputError
 from tracereplay.parsers.catalog.probes import RETURN_ADDRESS, PageLayout
+from tracereplay.parsers.probes.pointers import struct_pages
 
 ROOT = Path("/")
 LOCKDOWN = "sys/kernel/security/lockdown"
@@ -112,7 +114,9 @@ def _try(tracefs: Tracefs, kernel: Kernel) -> None:
         kernel.page = page_layout()
         instance.enable_probes(kernel.page[0])
         kernel.probes, kernel.refused = list(instance.probes), list(instance.refused)
-        kernel.self_test = self_test(instance, kernel.page[0], Path(folder))
+        told = struct_pages(page_pointers(tracefs, f"{instance.name}_watch"))
+        base = None if told is None or told.size_bytes != kernel.page[0].size else told.base
+        kernel.self_test = self_test(instance, kernel.page[0], Path(folder), base)
 
 
 def _look_at_debugfs(debug: Path, kernel: Kernel) -> None:

@@ -149,7 +149,8 @@ if [ -n "$area" ]; then
 elif [ -n "$block" ]; then
     read -r size < /sys/devices/system/memory/block_size_bytes || fail "no memory blocks (CONFIG_MEMORY_HOTPLUG)"
     page_bytes=$(getconf PAGESIZE 2>/dev/null || echo 4096)
-    low=$((block * (0x$size / page_bytes))); high=$((low + 0x$size / page_bytes))
+    pages=$((0x${size%???} / (page_bytes / 4096))) # a size may be above 2^31
+    low=$((block * pages)); high=$((low + pages))
 fi
 
 # ---------------------------------------------------------------- events and probes
@@ -174,6 +175,41 @@ for event in $events; do
     esac
 done
 case " $recorded " in *" page_ref/"*) with_page_ref=1 ;; *) with_page_ref= ;; esac
+
+# Lines with page pointers beside page frames: they tell where vmemmap begins, on any machine.
+page_pointers() { # FILE
+    mkdir "$W" || return
+    if echo 0 > "$W/options/hash-ptr" && echo 1 > "$W/events/kmem/mm_page_alloc/enable"; then
+        cat /proc/self/environ > /dev/null
+        echo 0 > "$W/events/enable"
+        sed -n 's/.*mm_page_alloc: \(page=[0-9a-f]* pfn=[0-9a-fx]*\) .*/\1/p' "$W/trace" | tail -n 512 > "$1"
+    fi 2>/dev/null
+    forget_instance "${W##*/}"
+}
+
+# By two of these lines: whether struct page is as large as the offsets below need it.
+is_known_struct() { # FILE
+    one=; two=
+    [ ! -s "$1" ] || { read -r one; while read -r two; do [ "$one" = "$two" ] || break; done; } < "$1"
+    [ -n "$one" ] && [ -n "$two" ] || return 0 # not told
+    [ "$(base_of "$one")" = "$(base_of "$two")" ]
+}
+
+# POINTER + SIGN * PFN * size of struct page. In four parts of 16 bits: dash has no numbers above 2^63, mksh none above
+# 2^31. Every part stays above -2^24, so that adding it makes divisions round down.
+moved() { # POINTER PFN SIGN
+    parts=${1#0x}; result=; carry=0
+    step=$((@PAGE_STRUCT_BYTES@ * $3)); up=$(($2 / 65536)); low=$(($2 % 65536 * step)); up=$((up * step))
+    for add in $low $up 0 0; do
+        rest=${parts%????}; part=$((0x${parts#"$rest"} + add + carry)); parts=$rest
+        carry=$(((part + 16777216) / 65536 - 256))
+        result=$(printf '%04x' $((part - carry * 65536)))$result
+    done
+    echo "0x$result"
+}
+base_of() { # "page=POINTER pfn=PFN": where vmemmap begins
+    digits=${1#page=}; moved "${digits%% *}" $((${1#*pfn=})) -1
+}
 
 probed=; refused=
 kept=; by_caller= # filters: that a probe is enabled with; on the return address
@@ -206,7 +242,10 @@ probe() { # NAME FUNCTION TYPE FETCHES [OTHER FETCHES, where the first are refus
 
 # shellcheck disable=SC2016 # $arg1 is the kernel's
 if [ "$level" -ge 2 ] && [ -z "$with_page_ref" ]; then
-    if [ -e "$T/kprobe_events" ]; then
+    page_pointers "$out/page_pointers"
+    if ! is_known_struct "$out/page_pointers"; then
+        note "struct page has not @PAGE_STRUCT_BYTES@ bytes here: no probes are set; tracereplay record reads BTF instead"
+    elif [ -e "$T/kprobe_events" ]; then
         if [ -e "$T/available_filter_functions" ]; then
             grep -E '^(@FUNCTIONS@)( |$)' "$T/available_filter_functions" | sed 's/ .*//' | sort -u > "$out/functions"
         fi
@@ -223,18 +262,12 @@ fi
 [ -z "$missing" ] || note "this kernel has no:$missing"
 note "records:$recorded; probes:$probed; ${buffer_kb} KiB in all, clock $clock"
 
-# Bounds of the range as page pointers. 64 bits in two halves: dash has no numbers above 2^63.
-pointer() { # VMEMMAP_BASE PFN
-    digits=${1#0x}; half=${digits%????????}
-    sum=$((0x${digits#"$half"} + $2 * @PAGE_STRUCT_BYTES@))
-    printf '0x%08x%08x\n' $((0x$half + sum / 4294967296)) $((sum % 4294967296))
-}
-
 filter_range() { # takes of pages outside the range are dropped in the kernel
     [ -n "$low" ] && [ -n "$probed" ] || return
     base=$(sed -n 's/.* vb=\(0x[0-9a-f]*\).*/\1/p' "$I/trace" | head -n 1)
+    [ -n "$base" ] || [ ! -s "$out/page_pointers" ] || base=$(base_of "$(head -n 1 "$out/page_pointers")")
     [ ${#base} = 18 ] || return
-    from=$(pointer "$base" "$low"); below=$(pointer "$base" "$high")
+    from=$(moved "$base" "$low" 1); below=$(moved "$base" "$high" 1)
     for event in @TAKES@; do
         for field in page folio; do keep "$event" "flags & $taking && $field >= $from && $field < $below" 2>/dev/null; done
     done
@@ -346,6 +379,7 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
     done
     for what in @TRACE_FILES@; do copy "$T/$what" "$1/trace/$what"; done
     copy "$I/trace_clock" "$1/trace/trace_clock"
+    [ ! -s "$out/page_pointers" ] || copy "$out/page_pointers" "$1/trace/page_pointers"
     copy /proc/kallsyms "$1/trace/kallsyms"
     copy /proc/sys/kernel/random/boot_id "$1/trace/boot_id"
     uname -a > "$1/trace/uname"
@@ -415,7 +449,7 @@ case $how in
 esac
 trap '' INT TERM
 if [ "$how" != failure ] || [ "$dumps" = 1 ] || [ $status != 0 ]; then save "$out"; fi
-rm -f "$out/functions"
+rm -f "$out/functions" "$out/page_pointers"
 note "saved to $out"
 [ "$how" = command ] || status=0
 exit $status

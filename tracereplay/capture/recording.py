@@ -18,12 +18,14 @@ from tracereplay.capture import wanted
 from tracereplay.capture.btf import page_layout
 from tracereplay.capture.buffers import Pages, save_formats, save_stats
 from tracereplay.capture.instance import Instance
+from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import self_test
 from tracereplay.capture.snapshot import copy_debug_files, free_bytes, kernel_log, snapshot
 from tracereplay.capture.target import Target, target_of
 from tracereplay.capture.tracefs import Tracefs, mounted
 from tracereplay.capture.watch import FailureWatch
 from tracereplay.errors import CaptureError, UsageError
+from tracereplay.parsers.probes.pointers import struct_pages
 
 POLL_SECONDS = 0.1
 LEAST_FREE_BYTES = 64 << 20
@@ -62,6 +64,7 @@ class _Run:
     say: Say
     stopped: bool = False
     notes: list[str] = field(default_factory=list)
+    pointers: str = ""  # lines of page_pointers()
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -97,6 +100,8 @@ def _record(run: _Run, instance: Instance) -> int:
     clock = instance.set_clock()
     kib = request.buffer_kib or default_buffer_kib()
     instance.set_buffer(kib)
+    if request.level >= 2:
+        run.pointers = page_pointers(run.tracefs, f"{instance.name}_watch")
     _enable(run, instance)
     run.note(
         f"records {len(instance.events)} tracepoints and {len(instance.probes)} probes into {kib >> 10} MiB, "
@@ -142,11 +147,15 @@ def _enable(run: _Run, instance: Instance) -> None:
         run.note("no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref: who holds a page cannot be told")
         return
     page, source = page_layout()
+    told = struct_pages(run.pointers)
+    if told is not None and told.size_bytes != page.size:
+        run.note(f"struct page has {told.size_bytes} bytes here, which no BTF describes: no probes are set")
+        return
     run.note(f"struct page has {page.size} bytes, its count at {page.refcount:#x} ({source})")
     instance.enable_probes(page)
     if instance.refused:
         run.note(f"the kernel refused probes: {', '.join(instance.refused)}")
-    result = self_test(instance, page, request.out)
+    result = self_test(instance, page, request.out, None if told is None else told.base)
     for text in result.notes:
         run.note(text)
     if run.target is not None:
@@ -236,6 +245,8 @@ def _sleep(run: _Run, seconds: float) -> None:
 def _save(run: _Run, instance: Instance, folder: Path) -> None:
     """What goes with the pages."""
     save_formats(instance, folder / "trace")
+    if run.pointers:
+        (folder / "trace" / "page_pointers").write_text(run.pointers)
     snapshot(folder / "layout_after", run.debug, run.target)
     copy_debug_files(folder, run.debug)
     kernel_log(folder / "dmesg.txt")
