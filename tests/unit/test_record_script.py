@@ -15,6 +15,7 @@ import tracereplay
 from tests.tracing import mounted_tracefs, needs, needs_tracing, state_of
 from tracereplay.capture.script import ScriptOptions, script
 from tracereplay.parsers.catalog.probes import KNOWN_PAGE, PROBES
+from tracereplay.parsers.layout_snapshot import read_layout
 
 # mksh is the shell of Android.
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "mksh": ["mksh"]}
@@ -66,6 +67,31 @@ def test_what_it_records_reads_back_whole(shell: str, tmp_path: Path) -> None:
         assert state_of(tracefs) == before
     told = sum(int(line.split()[1]) for line in (out / "record.log").read_text().splitlines() if "entries:" in line)
     assert tracereplay.open([out / "trace"]).reader.info.events == told > 0
+
+
+def test_androids_shell_and_tools_record_the_same(tmp_path: Path) -> None:
+    """mksh with toybox. Debian's toybox lacks dd and tr, and Android's awk is not toybox's."""
+    needs_tracing()
+    needs("mksh", "toybox", "awk")
+    tools, out = tmp_path / "tools", tmp_path / "out"
+    tools.mkdir()
+    for name in subprocess.run(["toybox"], capture_output=True, text=True, check=True).stdout.split():
+        (tools / name).symlink_to(str(shutil.which("toybox")))
+    for name in ("dd", "tr", "awk", "sh"):
+        if not (tools / name).exists():
+            (tools / name).symlink_to(str(shutil.which("mksh" if name == "sh" else name)))
+    with mounted_tracefs(tmp_path) as tracefs:
+        before = state_of(tracefs)
+        done = subprocess.run(
+            [str(shutil.which("mksh")), str(written(tmp_path)), "-o", str(out), "--", "sh", "-c", "exit 4"],
+            capture_output=True, text=True, check=False, timeout=120, env={"PATH": str(tools)},
+        )  # fmt: skip
+        assert done.returncode == 4, done.stderr
+        assert state_of(tracefs) == before
+    assert "not found" not in done.stderr
+    told = sum(int(line.split()[1]) for line in (out / "record.log").read_text().splitlines() if "entries:" in line)
+    assert tracereplay.open([out / "trace"]).reader.info.events == told > 0
+    assert read_layout(out / "layout_before").tables["zones"].num_rows
 
 
 @pytest.mark.parametrize("shell", SHELLS)

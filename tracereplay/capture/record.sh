@@ -388,8 +388,8 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
     dmesg > "$1/dmesg.txt" 2>/dev/null
     if [ -z "$low" ]; then copy "$D/page_owner" "$1/page_owner.txt"; fi
     copy "$D/page_pinner/buffer" "$1/page_pinner.txt"
-    grep -h '^entries\|^overrun\|^dropped' "$1"/trace/per_cpu/*/stats | sed 's/^/    /' >> "$log"
-    lost=$(sed -n 's/^\(overrun\|dropped events\): *//p' "$1"/trace/per_cpu/*/stats | awk '{n += $1} END {print n + 0}')
+    grep -h -e '^entries' -e '^overrun' -e '^dropped' "$1"/trace/per_cpu/*/stats | sed 's/^/    /' >> "$log"
+    lost=$(sed -n -e 's/^overrun: *//p' -e 's/^dropped events: *//p' "$1"/trace/per_cpu/*/stats | awk '{n += $1} END {print n + 0}')
     [ "$lost" = 0 ] || note "$lost events were overwritten or lost: a larger buffer keeps more"
 }
 
