@@ -13,8 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.guests.machine import Machine
-from tests.guests.test_guests import machines
+from tests.support.guest import Machine, machines
 from tracereplay.capture.script import ScriptOptions, script
 
 SECONDS = 8

@@ -21,9 +21,9 @@ from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.probes import PROBE_EVENTS, REFERENCE_PROBES
-from tracereplay.parsers.page_stream import rechunked
+from tracereplay.parsers.events.page_stream import rechunked
 from tracereplay.parsers.probes.reader import windows_of_probes, with_probes, without_probes
-from tracereplay.parsers.task_names import BEGIN_NS, NameHistory
+from tracereplay.parsers.tasks.names import BEGIN_NS, NameHistory
 from tracereplay.schema import Op, PageStream, integers
 
 PROBES = "kprobes"  # stands for a subsystem: the probes on functions that take and release references

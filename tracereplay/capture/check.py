@@ -109,7 +109,9 @@ def _proofs(kernel: Kernel) -> Iterator[Line]:
     """Which failures can name a proved holder."""
     probes = frozenset(kernel.probes)
     takes = bool(probes & TAKES) and (kernel.self_test is None or kernel.self_test.base is not None)
-    for failure, counting in (("memory offline", {"mig", "ttm"}), ("CMA allocation", {"imb"})):
+    has_cma = any(event.startswith("cma/") for event in kernel.events)
+    failures = [("memory offline", {"mig", "ttm"}), *([("CMA allocation", {"imb"})] if has_cma else [])]
+    for failure, counting in failures:
         by_probes = takes and bool(probes & counting)
         means = "page_ref tracepoints" if _has_page_ref(kernel) else "the count that refused the page, by probes"
         ok = by_probes or _has_page_ref(kernel)

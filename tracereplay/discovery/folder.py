@@ -10,7 +10,7 @@ from tracereplay.discovery.discover import TRACE_NAMES, discover
 from tracereplay.discovery.sources import PACKED, ROLES, Source
 from tracereplay.errors import InputError
 from tracereplay.parsers.detect import Kind, detect
-from tracereplay.parsers.page_flags import find_before
+from tracereplay.parsers.snapshots.kpageflags import find_before
 
 # Inputs that `corpus run` finds beside a trace, by their option.
 TEXT_NAMES = ("trace.txt", "trace")
