@@ -318,8 +318,12 @@ snapshot() { # FOLDER
     for place in /proc/[0-9]*; do
         printf '%s\t%s\t%s\n' "${place##*/}" "$(tr '\000\n' '  ' < "$place/cmdline")" "$(tr '\n' ' ' < "$place/cgroup")"
     done > "$1/commands.txt" 2>/dev/null
+}
+
+page_words() { # FOLDER LABEL: kpageflags and kpagecount of the range
     [ -z "$low" ] || for what in flags count; do
-        dd if=/proc/kpage$what bs=8 skip="$low" count=$((high - low)) of="$1/kpage$what.$(printf '0x%x-0x%x' "$low" "$high").bin" 2>/dev/null
+        name=kpage$what$2.$(printf '0x%x-0x%x' "$low" "$high").bin
+        dd if=/proc/kpage$what bs=8 skip="$low" count=$((high - low)) of="$1/$name" 2>/dev/null
     done
 }
 
@@ -384,7 +388,7 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
     copy /proc/sys/kernel/random/boot_id "$1/trace/boot_id"
     uname -a > "$1/trace/uname"
     [ ! -e "$T/kprobe_events" ] || grep ":$group/" "$T/kprobe_events" > "$1/trace/kprobe_events"
-    snapshot "$1/layout_after"
+    snapshot "$1/layout_after"; page_words "$1/layout_after" ""
     dmesg > "$1/dmesg.txt" 2>/dev/null
     if [ -z "$low" ]; then copy "$D/page_owner" "$1/page_owner.txt"; fi
     copy "$D/page_pinner/buffer" "$1/page_pinner.txt"
@@ -419,6 +423,7 @@ END
     forget_instance "${W##*/}"
 }
 
+[ "$how" = failure ] || page_words "$out" .before # a ring's first event comes long after this
 echo 1 > "$I/tracing_on"
 touch_a_page; mark_cpus
 if [ -n "$probed" ]; then

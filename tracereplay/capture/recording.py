@@ -20,7 +20,7 @@ from tracereplay.capture.buffers import Pages, save_formats, save_stats
 from tracereplay.capture.instance import Instance
 from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import self_test
-from tracereplay.capture.snapshot import copy_debug_files, free_bytes, kernel_log, snapshot
+from tracereplay.capture.snapshot import copy_debug_files, copy_page_words, free_bytes, kernel_log, snapshot
 from tracereplay.capture.target import Target, target_of
 from tracereplay.capture.tracefs import Tracefs, mounted
 from tracereplay.capture.watch import FailureWatch
@@ -109,10 +109,12 @@ def _record(run: _Run, instance: Instance) -> int:
     )
     if request.stacks:
         instance.record_stacks(run.target)
+    if run.target is not None and not request.until_failure:  # a ring's first event comes long after this
+        copy_page_words(request.out, run.target, ".before")
     started, began = time.monotonic(), os.times()
     instance.set("tracing_on", "1")
     instance.mark_cpus()
-    snapshot(request.out / "layout_before", run.debug, run.target)  # the ring is allocated: free memory is as it stays
+    snapshot(request.out / "layout_before", run.debug)  # the ring is allocated: free memory is as it stays
     if request.until_failure:
         written = _until_failure(run, instance)
         status = 0
