@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shlex
 import shutil
@@ -66,7 +67,9 @@ def test_what_it_records_reads_back_whole(shell: str, tmp_path: Path) -> None:
         assert done.returncode == 3, done.stderr
         assert state_of(tracefs) == before
     told = sum(int(line.split()[1]) for line in (out / "record.log").read_text().splitlines() if "entries:" in line)
-    assert tracereplay.open([out / "trace"]).reader.info.events == told > 0
+    info = tracereplay.open([out / "trace"]).reader.info
+    assert info.events == told > 0
+    assert info.by_event["print"] == 2 * len(os.sched_getaffinity(0))  # each CPU is marked at both ends
 
 
 def test_androids_shell_and_tools_record_the_same(tmp_path: Path) -> None:
