@@ -67,9 +67,10 @@ def test_what_it_records_reads_back_whole(shell: str, tmp_path: Path) -> None:
         assert done.returncode == 3, done.stderr
         assert state_of(tracefs) == before
     told = sum(int(line.split()[1]) for line in (out / "record.log").read_text().splitlines() if "entries:" in line)
-    info = tracereplay.open([out / "trace"]).reader.info
-    assert info.events == told > 0
-    assert info.by_event["print"] == 2 * len(os.sched_getaffinity(0))  # each CPU is marked at both ends
+    reader = tracereplay.open([out / "trace"]).reader
+    assert reader.info.events == told > 0
+    # Each CPU is marked at both ends; on a busy machine the ring no longer has the marks of the start.
+    assert set(reader.tables(("print",))["print"]["cpu"].to_pylist()) == os.sched_getaffinity(0)
 
 
 def test_androids_shell_and_tools_record_the_same(tmp_path: Path) -> None:
