@@ -19,9 +19,7 @@ from tracereplay.baseline_cpu import use_baseline_cpu
 from tracereplay.interpreted import interpreted
 
 config: Any = numba_config  # its settings are made at run time
-TRIED = {
-    (0, 68)
-}  # versions of numba whose internals are used here; others take their own way
+TRIED = {(0, 68)}  # versions of numba whose internals are used here; others take their own way
 # References to arrays are not counted: in the replay that took more than half of the time.
 BARE: dict[str, Any] = {"_nrt": False} if numba.version_info.short in TRIED else {}
 P = ParamSpec("P")
