@@ -66,7 +66,7 @@ def test_ingest_takes_the_folder_too(tmp_path: Path) -> None:
 def test_the_library_opens_the_folder_as_blame_does(tmp_path: Path) -> None:
     folder = recording(tmp_path / "one")
     by_hand = tracereplay.open(
-        folder / "trace.dat", layout=folder / "layout_before", kernel_log=folder / "dmesg.txt", argv=[]
+        folder / "trace.dat", layout=folder / "layout_before", kernel_log=folder / "dmesg.txt"
     ).blame()
     found = tracereplay.open(folder).blame()
     assert found.attempts == by_hand.attempts
