@@ -20,7 +20,7 @@ def blame(tmp_path: Path) -> Any:
     def read(text: str | bytes, **options: Any) -> Result:
         path = tmp_path / "dmesg.txt"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return Session(kernel_log=path, argv=[], **options).blame()
+        return Session(kernel_log=path, **options).blame()
 
     return read
 
