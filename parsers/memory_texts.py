@@ -14,7 +14,9 @@ Row = dict[str, Any]
 Lines = Sequence[str]
 
 _ZONE = re.compile(r"Node\s+(\d{1,5}), zone\s+(\w+)")
-_ZONE_VALUE = re.compile(r"\s+(?:pages\s+)?(spanned|present|managed|cma|start_pfn:)\s+(\d{1,15})\s*$")
+_ZONE_VALUE = re.compile(
+    r"\s+(?:pages\s+)?(free|min|spanned|present|managed|cma|nr_free_cma|start_pfn:)\s+(\d{1,15})\s*$"
+)
 _FREE_LIST = re.compile(r"Node\s+(\d{1,5}), zone\s+(\w+), type\s+(\w+)((?:\s+>?\d{1,15})+)\s*$")
 _BUDDY = re.compile(r"Node\s+(\d{1,5}), zone\s+(\w+)((?:\s+\d{1,15})+)\s*$")
 _RESOURCE = re.compile(r"(\s*)([0-9a-fA-F]{1,16})-([0-9a-fA-F]{1,16}) : (.*)$")
@@ -42,6 +44,8 @@ def parse_zoneinfo(lines: Lines, odd: list[int]) -> list[Row]:
                     "node": zone["node"], "name": zone["name"], "start_pfn": zone["start_pfn"],
                     "pages": zone["spanned"], "present_pages": zone.get("present"),
                     "managed_pages": zone.get("managed"), "cma": zone.get("cma", 0),
+                    "free_pages": zone.get("free"), "free_cma_pages": zone.get("nr_free_cma"),
+                    "min_pages": zone.get("min"),
                 }
             )  # fmt: skip
         elif zone.get("spanned", 1):
