@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.decode import best
-from tests.perf_script import PERF, compare, write_script
-from tracereplay.parsers.perf_data import PerfDataReader
+from tests.support.perf_script_compare import PERF, compare, write_script
+from tracereplay.parsers.perf_data.reader import PerfDataReader
 
 ROUNDS = 5
 

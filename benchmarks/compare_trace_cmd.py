@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.trace_cmd import TRACE_CMD, compare
+from tests.support.trace_cmd_compare import TRACE_CMD, compare
 
 
 def main(paths: list[str]) -> int:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.corpus_traces FOLDER [--traces 2000] [--seed 1]
 
-Every trace is a variant (benchmarks.trace_variants) of one of CAPTURES: its page frames, tids, task names and times are
+Every trace is a variant (tests.support.trace_variants) of one of USUAL: its page frames, tids, task names and times are
 moved, so no two are equal. They belong to BUILDS builds, one a day, and lie in FOLDER/BUILD/DEVICE/, each with its
 layout, kernel log and a sidecar of metadata beside it. Planted, and told in FOLDER/planted.json:
 
@@ -21,9 +21,18 @@ import random
 import time
 from pathlib import Path
 
-from benchmarks.trace_variants import Change, Original, moved_layout, moved_log
+from tests.support.captures import FIXTURES as CAPTURES
+from tests.support.trace_variants import (
+    BLOCK_PAGES,
+    PLANTED,
+    PLANTED_CAPTURE,
+    PLANTED_TASK,
+    Change,
+    Original,
+    moved_layout,
+    moved_log,
+)
 
-CAPTURES = Path(__file__).resolve().parents[1] / "fixtures" / "captures"
 # (capture, weight, tasks that get other names). Captures whose events quote PFNs in kernel messages are left out.
 USUAL = (
     ("cma_bufferhead", 3, ()),
@@ -34,13 +43,11 @@ USUAL = (
     ("cma_retry_success", 5, ("pin-vmsplice",)),
     ("k72_cma_fuse_writeback", 3, ()),
 )
-PLANTED_CAPTURE, PLANTED_TASK, PLANTED = "cma_pin_aio", "aio-odirect", "camera-hal"
 NAMES = ("netd", "surfaceflinger", "mediaserver", "logd", "vold", "installd", "app_process", "backupd")
 DEVICES = ("board-a", "board-b", "board-c", "board-d")
 BUILDS, TURN = 40, 26
 SHARE_BEFORE, SHARE_SINCE = 0.02, 0.20
 BROKEN_EVERY = 200
-BLOCK_PAGES = 1 << 15  # a memory block of the captures: 128 MiB
 FIRST_DAY = datetime.date(2026, 1, 1)
 
 

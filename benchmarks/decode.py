@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 
 
 def best(rounds: int, work: Callable[[], object]) -> float:

@@ -27,10 +27,10 @@ LOOPS = [m.name for m in pkgutil.walk_packages(tracereplay.__path__, "tracerepla
 with atheris.instrument_imports(include=["tracereplay"], exclude=["tracereplay.compiled", *LOOPS]):
     from tracereplay.errors import InputError
     from tracereplay.parsers.kernel_log import read_kernel_log
-    from tracereplay.parsers.layout_snapshot import read_layout
-    from tracereplay.parsers.page_flags import read_page_snapshot
-    from tracereplay.parsers.page_owner import page_owner_dump, read_stack_handles
-    from tracereplay.parsers.page_pinner import read_page_pinner
+    from tracereplay.parsers.snapshots.kpageflags import read_page_snapshot
+    from tracereplay.parsers.snapshots.layout import read_layout
+    from tracereplay.parsers.snapshots.page_owner import page_owner_dump, read_stack_handles
+    from tracereplay.parsers.snapshots.page_pinner import read_page_pinner
     from tracereplay.session import Session, open_reader
 
 from benchmarks import fuzz_seeds  # noqa: E402 (it imports readers, which are to be instrumented first)

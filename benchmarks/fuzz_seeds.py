@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.captures import FIXTURES, SHARED
-from tests.pack_perf_data import records
-from tests.perf_data_builder import PerfFile
-from tests.trace_dat_builder import Machine, trace_dat_v6, trace_dat_v7
+from tests.support.captures import FIXTURES, SHARED
+from tests.support.pack_perf_data import records
+from tests.support.perf_data_builder import PerfFile
+from tests.support.trace_dat_builder import Machine, trace_dat_v6, trace_dat_v7
 from tracereplay.dataset import write_dataset
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 
 TRACE = FIXTURES / "offline_dimm_einval" / "trace.dat"
 PERF = FIXTURES / "cma_pin_vmsplice_perf" / "perf.data"
@@ -38,7 +38,7 @@ def _cut() -> tuple[list[str], list[bytes]]:
     """Formats of the events that occur, and the first pages of each CPU."""
     reader = TraceDatReader(TRACE)
     container = reader._container
-    texts = [*container.ftrace_formats, *(text for _, text in container.event_formats)]
+    texts = [text for _, text in container.formats.by_system]
     used = [text for text in texts if text.split("\n")[0].removeprefix("name: ") in reader.info.by_event]
     blocks = ((stream, stream.blocks[0]) for stream in reader._streams if stream.blocks)
     return used, [bytes(stream.load(block))[: PAGES * 4096] for stream, block in blocks]
@@ -51,7 +51,7 @@ def raw_buffers() -> Iterator[tuple[str, bytes]]:
         yield f"per_cpu/cpu{cpu}/trace_pipe_raw", pages
     for number, text in enumerate(formats):
         yield f"events/s/e{number}/format", text.encode()
-    yield "events/header_page", TraceDatReader(TRACE)._container.header_page.encode()
+    yield "events/header_page", TraceDatReader(TRACE)._container.formats.header_page.encode()
     yield "saved_cmdlines", b"1 init\n7 worker one\n"
     yield "trace_clock", b"[local] global\n"
     yield "per_cpu/cpu0/stats", b"entries: 10\noverrun: 3\ndropped events: 2\nbytes: 99\n"

@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable
 
 from tracereplay.attempts.draft import Draft
-from tracereplay.culprits.suspect import Run, Suspect, unreplayed
+from tracereplay.culprits.context import AnalysisContext
+from tracereplay.culprits.logged import unreplayed
+from tracereplay.culprits.suspect import Suspect
 from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 
@@ -31,17 +33,17 @@ def main() -> int:
         for n in range(args.losses)
     ]
     began = time.process_time()
-    run = Run(Layout("inferred"), lambda _tid: None, True, {}, losses, {}, {}, args.losses * STEP_NS)
+    run = AnalysisContext(Layout("inferred"), lambda _tid: None, True, {}, losses, {}, {}, args.losses * STEP_NS)
     suspects = _suspects(run, args.suspects)
     found = _timed("index", began, lambda: [list(one.hiding()) for one in suspects])
     walked = _timed("walk", time.process_time(), lambda: [_walk(losses, one) for one in suspects])
     return int(found != walked)
 
 
-def _suspects(run: Run, count: int) -> list[Suspect]:
-    draft = Draft("cma_alloc", 1, run.end_ns // 4, run.end_ns, "failed", "event")
-    step = run.end_ns // (2 * count)
-    return [unreplayed(run, draft, pfn, 0, draft.start_ns + pfn * step) for pfn in range(count)]
+def _suspects(context: AnalysisContext, count: int) -> list[Suspect]:
+    draft = Draft("cma_alloc", 1, context.end_ns // 4, context.end_ns, "failed", "event")
+    step = context.end_ns // (2 * count)
+    return [unreplayed(context, draft, pfn, 0, draft.start_ns + pfn * step) for pfn in range(count)]
 
 
 def _walk(losses: list[tuple[str, Loss]], suspect: Suspect) -> list[str]:

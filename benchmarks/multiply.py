@@ -16,11 +16,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tracereplay.parsers.ring_buffer import CpuPages
-from tracereplay.parsers.trace_dat import TraceDatReader
-from tracereplay.parsers.trace_dat_sections import CPUCOUNT, TRACECLOCK, TRACEID, UNAME, Container
+from tests.support.multiply_perf_data import GAP_NS, multiply_perf_data
+from tracereplay.parsers.ring_buffer.pages import CpuPages
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
+from tracereplay.parsers.trace_dat.sections import CPUCOUNT, TRACECLOCK, TRACEID, UNAME, Container
 
-GAP_NS = 1_000_000
 KEPT_OPTIONS = {UNAME, CPUCOUNT, TRACECLOCK, TRACEID}
 
 
@@ -35,15 +35,15 @@ def metadata(container: Container, cpus: int) -> bytes:
     if container.big_endian or len(container.buffers) != 1:
         raise SystemExit("only little-endian traces without instances can be multiplied")
     systems: dict[str, list[str]] = {}
-    for system, text in container.event_formats:
+    for system, text in container.formats.events:
         systems.setdefault(system, []).append(text)
     header_event = "# compressed entry header\n"
     parts = [
         b"\x17\x08\x44tracing6\0\0" + bytes([container.long_bytes]) + struct.pack("<I", container.page_bytes),
-        b"header_page\0" + sized(container.header_page, "Q"),
+        b"header_page\0" + sized(container.formats.header_page, "Q"),
         b"header_event\0" + sized(header_event, "Q"),
-        struct.pack("<I", len(container.ftrace_formats)),
-        *(sized(text, "Q") for text in container.ftrace_formats),
+        struct.pack("<I", len(container.formats.ftrace)),
+        *(sized(text, "Q") for text in container.formats.ftrace),
         struct.pack("<I", len(systems)),
     ]
     for system, texts in systems.items():
@@ -95,8 +95,6 @@ def main() -> None:
     with args.trace.open("rb") as file:
         is_perf_data = file.read(8) == b"PERFILE2"
     if is_perf_data:
-        from benchmarks.multiply_perf_data import multiply_perf_data  # noqa: PLC0415  # it takes GAP_NS from here
-
         events = multiply_perf_data(args.trace, args.copies, args.out)
     else:
         reader = TraceDatReader(args.trace)

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.accuracy import run
-from tests.accuracy.scorer import Document, Row, Truth, held_pages, judged_culprits, right_causes, rows_by_pfn
-from tests.captures import fixture_captures, has_page_ref, shared_captures, truth_of
+from tests.support import capture_results
+from tests.support.captures import fixture_captures, has_page_ref, shared_captures, truth_of
+from tests.support.scorer import Document, Row, Truth, held_pages, judged_culprits, right_causes, rows_by_pfn
 
 TABLE = Path(__file__).with_suffix(".md")
 HEADER = ("capture", "rightly named", "proved", "share", "premises that fail (pages)")
@@ -70,8 +70,8 @@ def main(*paths: str) -> None:
     for capture in captures:
         if not has_page_ref(capture):
             continue
-        cost = cost_of(truth_of(capture), run.blame(capture))
-        run.blame.cache_clear()
+        cost = cost_of(truth_of(capture), capture_results.blame(capture))
+        capture_results.blame.cache_clear()
         total += cost
         if cost.named:
             lines.append(cost.cells(capture.name))

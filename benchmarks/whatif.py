@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import tracereplay
-from tests.captures import ROOT, SHARED
+from tests.support.captures import ROOT, SHARED
 from tracereplay.model.whatif import Model, Outcome, SelfCheck, WhatIf
 from tracereplay.session import Session
 from tracereplay.whatif.question import parse_policy

@@ -10,7 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.task_names import NameHistory
+from tracereplay.parsers.tasks.names import NameHistory
 from tracereplay.schema import Op, PageStream
 from tracereplay.units import NS_PER_S
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from tracereplay.errors import InputError
-from tracereplay.parsers.opened import packing_of, plain_pieces, readable
+from tracereplay.parsers.files.packed import packing_of, plain_pieces, readable
+from tracereplay.parsers.trace_dat.raw_files import RAW_CPU_FILES, RAW_INSTANCE_FILES
 
 SNIFF_BYTES = 1 << 16
 
@@ -62,8 +63,6 @@ _PAGE_PINNER = re.compile(
 )
 
 PERF_MAGICS = (b"PERFILE2", b"2ELIFREP", b"PERFFILE")
-RAW_CPU_FILES = ("per_cpu/cpu*/trace_pipe_raw*", "cpu*/trace_pipe_raw*", "per_cpu/cpu*.raw*", "cpu*.raw*")
-RAW_INSTANCE_FILES = "instances/*/per_cpu/cpu*/trace_pipe_raw*"
 LAYOUT_MEMBERS = ("zoneinfo", "iomem", "pagetypeinfo", "buddyinfo", "cma", "memory", "proc", "sys")
 
 
@@ -157,7 +156,7 @@ def _text(text: str) -> Detected:
 
 def _is_unusual_trace(text: str) -> bool:
     """Whether events show once the text is made usual, or their numbers alone were printed (which its reader says)."""
-    from tracereplay.parsers import text_trace_shapes as shapes  # noqa: PLC0415 (slow to load)
+    from tracereplay.parsers.text import normalize as shapes  # noqa: PLC0415 (slow to load)
 
     head = text.encode("utf-8", "replace")
     usual = shapes.usual_head(head)

@@ -20,8 +20,8 @@ from tracereplay.errors import UsageError
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS, stream_events
-from tracereplay.parsers.page_stream import rechunked
-from tracereplay.parsers.task_names import BEGIN_NS, NameHistory
+from tracereplay.parsers.events.page_stream import rechunked
+from tracereplay.parsers.tasks.names import BEGIN_NS, NameHistory
 from tracereplay.schema import Op, PageStream, integers
 
 Lane = tuple[str, int]  # what one CPU recorded of one event

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tracereplay.model.result import Result
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
 
 Renderer = Callable[[Result, Style], str]
 
 
 # Renderers are imported when used: `--help` need not know rich, nor a text report what HTML takes.
 def _text(result: Result, style: Style) -> str:
-    from tracereplay.reports.text import render_text  # noqa: PLC0415
+    from tracereplay.reports.text.report import render_text  # noqa: PLC0415
 
     return render_text(result, style)
 
@@ -24,7 +24,7 @@ def _json(result: Result, style: Style) -> str:  # noqa: ARG001
 
 
 def _html(result: Result, style: Style) -> str:  # noqa: ARG001
-    from tracereplay.reports.html import render_html  # noqa: PLC0415
+    from tracereplay.reports.html.report import render_html  # noqa: PLC0415
 
     return render_html(result)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from tracereplay.errors import InputError
 from tracereplay.model.result import SCHEMA, Result
-from tracereplay.reports.style import clean_json
+from tracereplay.reports.shared.style import clean_json
 
 
 def render_json(document: msgspec.Struct) -> str:

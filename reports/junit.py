@@ -10,7 +10,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.attempt_wording import (
+from tracereplay.reports.shared.attempt_wording import (
     ending,
     headline,
     headline_word,
@@ -19,13 +19,13 @@ from tracereplay.reports.attempt_wording import (
     pages_of_last_try,
     verdict,
 )
-from tracereplay.reports.culprit_groups import group_culprits, sentence
-from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
-from tracereplay.reports.input_wording import loss_sentences
-from tracereplay.reports.inventory_wording import inventory_lines
-from tracereplay.reports.selection import is_notable
-from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import clock_unit, count
+from tracereplay.reports.shared.culprit_groups import group_culprits, sentence
+from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
+from tracereplay.reports.shared.input_wording import loss_sentences
+from tracereplay.reports.shared.inventory_wording import inventory_lines
+from tracereplay.reports.shared.selection import is_notable
+from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.wording import clock_unit, count
 from tracereplay.units import NS_PER_S
 
 _FAILURES = ("failed", "interrupted")

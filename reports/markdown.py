@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.attempt_wording import (
+from tracereplay.reports.shared.attempt_wording import (
     ending,
     headline,
     headline_word,
@@ -22,13 +22,13 @@ from tracereplay.reports.attempt_wording import (
     pages_of_last_try,
     verdict,
 )
-from tracereplay.reports.culprit_groups import Group, group_culprits, sentence
-from tracereplay.reports.evidence_wording import evidence_lines, stack_frames
-from tracereplay.reports.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
-from tracereplay.reports.inventory_wording import inventory_lines
-from tracereplay.reports.premise_wording import failed_premises
-from tracereplay.reports.requests import UnplugRequest, request_ending, request_headline, requests_of
-from tracereplay.reports.selection import (
+from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
+from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
+from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.shared.inventory_wording import inventory_lines
+from tracereplay.reports.shared.premise_wording import failed_premises
+from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
+from tracereplay.reports.shared.selection import (
     by_request,
     causes_of,
     is_notable,
@@ -36,8 +36,8 @@ from tracereplay.reports.selection import (
     notable_attempts,
     representatives,
 )
-from tracereplay.reports.style import Style, harmless
-from tracereplay.reports.wording import clock_unit, count
+from tracereplay.reports.shared.style import Style, harmless
+from tracereplay.reports.shared.wording import clock_unit, count
 
 MAX_ATTEMPTS = 3
 MAX_GROUPS = 6

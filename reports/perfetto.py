@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt, Result, Task, Try
-from tracereplay.reports.attempt_wording import headline, headline_word, page_size_bytes, verdict
-from tracereplay.reports.holds import Lane, lanes
-from tracereplay.reports.premise_wording import why
-from tracereplay.reports.wording import task_name
+from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, verdict
+from tracereplay.reports.shared.holds import Lane, lanes
+from tracereplay.reports.shared.premise_wording import why
+from tracereplay.reports.shared.wording import task_name
 from tracereplay.units import format_pfn
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt, Blame, Result
-from tracereplay.reports.area import (
+from tracereplay.reports.shared.area import (
     STATES,
     area_span,
     culprit_runs,
@@ -25,13 +25,13 @@ from tracereplay.reports.area import (
     spread,
     state_runs,
 )
-from tracereplay.reports.attempt_wording import headline, headline_word, page_size_bytes
-from tracereplay.reports.holds import lanes
-from tracereplay.reports.occupancy import STATES as OCCUPANCY
-from tracereplay.reports.occupancy import Occupancy, occupancies
-from tracereplay.reports.selection import notable_attempts
-from tracereplay.reports.style import harmless
-from tracereplay.reports.wording import clock_unit, count
+from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes
+from tracereplay.reports.shared.holds import lanes
+from tracereplay.reports.shared.occupancy import STATES as OCCUPANCY
+from tracereplay.reports.shared.occupancy import Occupancy, occupancies
+from tracereplay.reports.shared.selection import notable_attempts
+from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.wording import clock_unit, count
 from tracereplay.units import NS_PER_S, format_pfn
 
 if TYPE_CHECKING:

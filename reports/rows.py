@@ -9,10 +9,10 @@ from typing import IO, Any
 import pyarrow as pa
 
 from tracereplay.model.tables_write import write_csv
-from tracereplay.reports.sheets import Sheet
-from tracereplay.reports.sheets_text import render_sheets_text
-from tracereplay.reports.style import Style, clean, clean_json
-from tracereplay.reports.wording import count
+from tracereplay.reports.shared.sheets import Sheet
+from tracereplay.reports.shared.style import Style, clean, clean_json
+from tracereplay.reports.shared.wording import count
+from tracereplay.reports.text.sheets import render_sheets_text
 
 
 def render_rows(table: pa.Table, style: Style) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tracereplay.reports.markdown import escaped
-from tracereplay.reports.sheets import Cell, Sheet
-from tracereplay.reports.wording import count
+from tracereplay.reports.shared.sheets import Cell, Sheet
+from tracereplay.reports.shared.wording import count
 
 
 def render_sheets_markdown(sheets: Sequence[Sheet]) -> str:

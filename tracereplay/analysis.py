@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from tracereplay.ahead import ahead
@@ -19,11 +20,11 @@ from tracereplay.attempts.kernel_alloc import find_kernel_allocs, may_be_any, mo
 from tracereplay.attempts.log import Log, apply_log, named_spans
 from tracereplay.attempts.log_missing import LogFacts, missing_in_log
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
+from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.exits import EXIT_EVENT, Exits
 from tracereplay.culprits.listed import telling_owner
 from tracereplay.culprits.stacks import Stacks
-from tracereplay.culprits.suspect import Run
 from tracereplay.culprits.table import events_not_recorded
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
 from tracereplay.layout.build import complete_layout, infer_layout
@@ -142,7 +143,7 @@ class Trace:
         if in_need:
             free = movable_only(self.layout, ranges, engine.counts.rows)
             drafts = [*drafts, *find_kernel_allocs(self.events, engine.table("failed_allocs"), free)]
-        attempts = judge(self._run(engine), engine, self.events, drafts, self.input_id)
+        attempts = judge(self._context(engine), engine, self.events, drafts, self.input_id)
         return sorted(attempts, key=lambda one: (one.begin_ns, one.id))
 
     def _hides(self, start_ns: int, end_ns: int) -> bool:
@@ -164,8 +165,8 @@ class Trace:
         self._seed(engine, drafts)
         engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
-        run = self._run(engine, tuple(span for draft in drafts for span in draft.spans))
-        return judge(run, engine, self.events, drafts, self.input_id)
+        context = self._context(engine, tuple(span for draft in drafts for span in draft.spans))
+        return judge(context, engine, self.events, drafts, self.input_id)
 
     def _seed(self, engine: Engine, drafts: Sequence[Draft]) -> None:
         """Begin with what the snapshot says of the CMA areas and of the ranges asked about."""
@@ -180,13 +181,13 @@ class Trace:
             yield chunk
             self.progress("replaying", (int(chunk.time_ns[-1]) - start) / max(end - start, 1))
 
-    def _run(self, engine: Engine, asked_spans: Spans = ()) -> Run:
+    def _context(self, engine: Engine, asked_spans: Spans = ()) -> AnalysisContext:
         log = self._logs()
-        pfns = sorted({int(pfn) for pfn in engine.table("suspects")["pfn"]})
+        pfns = np.unique(engine.table("suspects")["pfn"]).tolist()
         spans = merge_spans([*asked_spans, *((pfn, pfn + 1) for pfn in pfns)])
         dumped = self.read_dumps(spans) if spans else ((), ())
         owners = list(dumped[0])
-        return Run(
+        return AnalysisContext(
             layout=self.layout,
             comm_of=self.comm_of,
             has_page_ref=self.has_page_ref,
@@ -200,11 +201,20 @@ class Trace:
             probes=getattr(self.reader, "probe_events", None),
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
+            has_stacks=self.reader.info.has_stacks,
             comm_at=self.reader.comm_at,
+            renamed_ns=self._renamed_ns(engine),
             exit_of=Exits(self._exit_events).of,
             snapshot=self.snapshot,
             has_trace=True,
         )
+
+    def _renamed_ns(self, engine: Engine) -> list[int]:
+        """When tasks that took or gave back references of suspects changed their names."""
+        suspects, refs = engine.table("suspects"), engine.table("refs")
+        columns = suspects["alloc_tid"], suspects["clear_tid"], refs["tid"], refs["close_tid"]
+        tids = set(np.unique(np.concatenate(columns)).tolist())
+        return [time_ns for tid, time_ns, _ in self.reader.name_history.rows() if tid in tids]
 
     def _logs(self) -> Log:
         """The log inside the trace, and what a log file has beyond it."""
@@ -276,7 +286,7 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook, read: LogFacts, r
     events = no_events(layout, max(times, default=0))
     spans = merge_spans(span for draft in drafts for span in named_spans(draft))
     owners, pinners = read_dumps(spans) if spans else ((), ())
-    run = Run(
+    context = AnalysisContext(
         layout=layout,
         comm_of=layout.comms.get,
         has_page_ref=False,
@@ -288,7 +298,7 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook, read: LogFacts, r
         owners=_owners(owners, drafts),
         pinners=_by_pfn(pinners),
     )
-    return judge(run, Engine(), events, drafts, "log-0")
+    return judge(context, Engine(), events, drafts, "log-0")
 
 
 def _owners(rows: Iterable[Row], drafts: Sequence[Draft]) -> dict[int, Row]:

@@ -29,11 +29,11 @@ from tracereplay.ahead import ahead
 from tracereplay.errors import InputError, UsageError
 from tracereplay.losses import LOSS_KINDS, Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.binary.symbols import Symbols
 from tracereplay.parsers.catalog import SPECS, stream_events
-from tracereplay.parsers.event_tables import numbers_array, texts_array
-from tracereplay.parsers.page_stream import page_stream, rechunked, stream_columns
-from tracereplay.parsers.symbols import Symbols
-from tracereplay.parsers.task_names import NameHistory
+from tracereplay.parsers.events.page_stream import page_stream, rechunked, stream_columns
+from tracereplay.parsers.events.tables import numbers_array, texts_array
+from tracereplay.parsers.tasks.names import NameHistory
 from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, arrow_schema, integers
 from tracereplay.units import NOT_UTF8, utf8
 

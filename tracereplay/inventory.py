@@ -10,9 +10,9 @@ from tracereplay.analysis import Row, Trace, no_events, owners_by_pfn
 from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.find import blocking_key
 from tracereplay.attempts.inventory import Question, asked, inventory_questions, refuse_outside
+from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.listed import telling_owner, telling_pages, unread_pages
-from tracereplay.culprits.suspect import Run
 from tracereplay.errors import UsageError
 from tracereplay.inputs import LossBook
 from tracereplay.layout.layout import Layout
@@ -62,7 +62,7 @@ def inventory_of_snapshot(
                 owners[row["pfn"]] = row
     engine.finish()
     book.add(input_id, [Loss("page_ref_missing")])  # a pin of a mapped page shows in no snapshot
-    run = Run(
+    context = AnalysisContext(
         layout=layout,
         comm_of=layout.comms.get,
         has_page_ref=False,
@@ -74,7 +74,7 @@ def inventory_of_snapshot(
         owners=owners,
         snapshot=snapshot or PageWords(0, np.empty(0, np.uint64)),
     )
-    return judge(run, engine, no_events(layout), drafts, input_id)
+    return judge(context, engine, no_events(layout), drafts, input_id)
 
 
 def inventory_of_traces(traces: Sequence[Trace], at_ns: int | Sequence[int], question: Question) -> list[Attempt]:

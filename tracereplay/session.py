@@ -36,17 +36,17 @@ from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.catalog.probes import PROBE_EVENTS, ROLES, TELLING_ROLES
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
+from tracereplay.parsers.files.packed import open_named, readable
 from tracereplay.parsers.kernel_log import KernelLog, parse_console, read_kernel_log
-from tracereplay.parsers.layout_snapshot import read_layout
-from tracereplay.parsers.layout_tables import LayoutSnapshot
-from tracereplay.parsers.opened import open_named, readable
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.snapshots.layout import read_layout
+from tracereplay.parsers.snapshots.layout_tables import LayoutSnapshot
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import lives_of
 from tracereplay.units import utf8
 
 if TYPE_CHECKING:
-    from tracereplay.parsers.page_owner_files import PageOwnerFiles
+    from tracereplay.parsers.snapshots.page_owner_files import PageOwnerFiles
     from tracereplay.whatif.question import Asked as Policy
     from tracereplay.whatif.replay import TraceFacts
 
@@ -75,19 +75,19 @@ def _open_container(path: str | Path) -> TraceReader:
     if found.kind is Kind.TRACE_DAT:
         return open_named(TraceDatReader, path, mapped=True)
     if found.kind is Kind.PERF_DATA:
-        from tracereplay.parsers.perf_data import PerfDataReader  # noqa: PLC0415
+        from tracereplay.parsers.perf_data.reader import PerfDataReader  # noqa: PLC0415
 
         return open_named(PerfDataReader, path, mapped=True)
     if found.kind is Kind.RAW_BUFFERS:
-        from tracereplay.parsers.raw_buffers import RawBuffersReader  # noqa: PLC0415
+        from tracereplay.parsers.trace_dat.raw_buffers import RawBuffersReader  # noqa: PLC0415
 
         return RawBuffersReader(path)
     if found.kind in (Kind.TRACE_CMD_REPORT, Kind.FTRACE_TEXT):
-        from tracereplay.parsers.trace_text import TextTraceReader  # noqa: PLC0415
+        from tracereplay.parsers.text.ftrace import TextTraceReader  # noqa: PLC0415
 
         return open_named(TextTraceReader, path, mapped=False)
     if found.kind is Kind.PERF_SCRIPT:
-        from tracereplay.parsers.text_perf_script import PerfScriptReader  # noqa: PLC0415
+        from tracereplay.parsers.text.perf_script import PerfScriptReader  # noqa: PLC0415
 
         return open_named(PerfScriptReader, path, mapped=False)
     if found.kind is Kind.DATASET:
@@ -102,7 +102,7 @@ def find_copies(trace: str | Path) -> tuple[Path | None, Path | None]:
 
     Raises InputError where they are damaged.
     """
-    from tracereplay.parsers.page_flags import find_before, read_page_snapshot  # noqa: PLC0415
+    from tracereplay.parsers.snapshots.kpageflags import find_before, read_page_snapshot  # noqa: PLC0415
 
     flags, counts = find_before(trace)
     if flags is not None:
@@ -259,7 +259,7 @@ class Session:
 
     @cached_property
     def _page_words(self) -> PageWords:
-        from tracereplay.parsers.page_flags import read_page_snapshot  # noqa: PLC0415
+        from tracereplay.parsers.snapshots.kpageflags import read_page_snapshot  # noqa: PLC0415
 
         copy = read_page_snapshot(self._kpageflags["kpageflags"], self._kpageflags.get("kpagecount"))
         return PageWords(copy.start_pfn, copy.flags, copy.mapcount)
@@ -309,7 +309,7 @@ class Session:
         owners = self._read_owners(spans, book)
         pinners: Rows = ()
         if self._page_pinner is not None:
-            from tracereplay.parsers.page_pinner import read_page_pinner  # noqa: PLC0415
+            from tracereplay.parsers.snapshots.page_pinner import read_page_pinner  # noqa: PLC0415
 
             table, losses = read_page_pinner(self._page_pinner, spans)
             pinners = table.to_pylist()
@@ -518,7 +518,7 @@ def _machines(
 def _owner_files(paths: str | Path | Sequence[str | Path] | None) -> PageOwnerFiles | None:
     if paths is None or (not isinstance(paths, str | Path) and not paths):
         return None
-    from tracereplay.parsers.page_owner_files import PageOwnerFiles  # noqa: PLC0415
+    from tracereplay.parsers.snapshots.page_owner_files import PageOwnerFiles  # noqa: PLC0415
 
     return PageOwnerFiles.of([paths] if isinstance(paths, str | Path) else paths)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tracereplay.parsers.page_flag_bits import V6_12
+from tracereplay.parsers.binary.page_flag_bits import V6_12
 
 # include/linux/gfp_types.h since 5.4. 4.19 had other bits 8-22 under the same names. Bits from 24 on are packed by
 # the kernel's configuration and are left to their hexadecimal residue; none of them bears on mobility.

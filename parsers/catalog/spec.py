@@ -36,7 +36,7 @@ def text(name: str, doc: str) -> Column:
 
 
 class Read(Enum):
-    """How a value in text becomes a number (`parsers/text_values.py` does it)."""
+    """How a value in text becomes a number (`parsers/text/values.py` does it)."""
 
     NUMBER = auto()  # decimal, or hexadecimal with 0x; the default of number columns
     HEX = auto()  # hexadecimal with or without 0x; pointers: (nil), (null)

@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
+from tracereplay.parsers.files.packed import plain_pieces
 from tracereplay.parsers.kernel_log import grammar, machine
-from tracereplay.parsers.opened import plain_pieces
 
 Places = npt.NDArray[np.int64]
 BLOCK_BYTES = 1 << 20

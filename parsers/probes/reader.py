@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.binary.page_flag_bits import V5_4, V6_12
 from tracereplay.parsers.catalog import stream_events
 from tracereplay.parsers.catalog.probes import (
     FOLL_UP_TO_6_2,
@@ -21,7 +22,6 @@ from tracereplay.parsers.catalog.probes import (
     FollFlags,
     Role,
 )
-from tracereplay.parsers.page_flag_bits import V5_4, V6_12
 from tracereplay.parsers.probes.folios import PAIRED_EVENTS, Folios, fetched_base, paired_base
 from tracereplay.parsers.probes.lookup import ProbeLookup
 from tracereplay.parsers.probes.moves import refused_and_moved
@@ -30,7 +30,7 @@ from tracereplay.parsers.probes.part import Part
 from tracereplay.parsers.probes.rows import Ints, ProbeRows, probe_rows
 from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
 from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
-from tracereplay.parsers.task_names import NameHistory
+from tracereplay.parsers.tasks.names import NameHistory
 from tracereplay.schema import FLAGS, PFN, Op, PageStream
 
 PROBE_OPS = frozenset({Op.PROBE_GET, Op.PROBE_PUT, Op.PROBE_PIN, Op.PROBE_UNPIN, Op.PROBE_REFUSED, Op.PROBE_MOVED})

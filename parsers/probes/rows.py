@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.parsers.catalog.probes import ROLES, SLOTS, Role, Slot
-from tracereplay.parsers.page_stream import irq_of
+from tracereplay.parsers.events.page_stream import irq_of
 from tracereplay.schema import integers
 
 Ints = npt.NDArray[np.int64]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.accuracy.report import table
-from tests.accuracy.scorer import Score
-from tests.captures import fixture_captures, shared_captures
+from tests.support.captures import fixture_captures, shared_captures
+from tests.support.scorer import Score
 
 Scores = dict[tuple[str, bool], Score]
 SCORES = pytest.StashKey[Scores]()

@@ -6,7 +6,7 @@ import importlib.util
 from functools import cache
 from types import ModuleType
 
-from tests.captures import SHARED
+from tests.support.captures import SHARED
 
 REFERENCE = SHARED / "tools" / "score.py"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tests.accuracy.scorer import Score
+from tests.support.scorer import Score
 
 # Title -> the figure as written; captures are rows.
 COLUMNS = ("ops", "extra", "cause", "first", "pages", "culprits", "holders", "false", "wrong!", "blanket")

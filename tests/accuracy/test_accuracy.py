@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.accuracy import run
 from tests.accuracy.conftest import Scores
 from tests.accuracy.reference import reference_scorer
-from tests.accuracy.scorer import Score, invented_pins, score
-from tests.captures import has_page_ref, truth_of
+from tests.support import capture_results
+from tests.support.captures import has_page_ref, truth_of
+from tests.support.scorer import Score, invented_pins, score
 
 # Over all captures with page_ref events: mean share of held pages named, share of knowable holders named.
 PAGES_AT_LEAST = 0.98
@@ -20,10 +20,10 @@ HOLDERS_AT_LEAST = 0.97
 
 def test_capture(judged_capture: Path, scores: Scores) -> None:
     with_page_ref = has_page_ref(judged_capture)
-    result = score(truth_of(judged_capture), run.blame(judged_capture), has_page_ref=with_page_ref)
+    result = score(truth_of(judged_capture), capture_results.blame(judged_capture), has_page_ref=with_page_ref)
     scores[judged_capture.name, with_page_ref] = result
     if (reference := reference_scorer()) is not None:
-        theirs = reference.score(truth_of(judged_capture), run.blame(judged_capture), with_page_ref)
+        theirs = reference.score(truth_of(judged_capture), capture_results.blame(judged_capture), with_page_ref)
         assert {"page_ref": with_page_ref} | asdict(result) == theirs
     missed = {
         "attempts with the right outcome": (result.ops_right, result.ops),
@@ -38,7 +38,7 @@ def test_capture(judged_capture: Path, scores: Scores) -> None:
 
 
 def test_no_pin_is_proved_where_none_was_planted(judged_capture: Path) -> None:
-    assert invented_pins(truth_of(judged_capture), run.blame(judged_capture)) == []
+    assert invented_pins(truth_of(judged_capture), capture_results.blame(judged_capture)) == []
 
 
 def test_all_captures_together(scores: Scores) -> None:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tests.accuracy import run
-from tests.captures import fixture_captures, shared_captures, trace_of
+from tests.support import capture_results
+from tests.support.captures import fixture_captures, shared_captures, trace_of
 from tracereplay.session import open_reader
 
 # Records of logs and dumps: their times are of those, not of the trace.
@@ -67,7 +67,7 @@ def is_of(event: Row, row: Row) -> bool:
 
 def faults(capture: Path) -> Iterator[str]:
     """Rows of evidence that are no event."""
-    rows = timed_rows(run.blame(capture))
+    rows = timed_rows(capture_results.blame(capture))
     events = events_at(trace_of(capture), rows)
     for row in rows:
         if not any(is_of(event, row) for event in events.get((row["event"], row["time_ns"]), [])):
@@ -80,7 +80,7 @@ def test_every_row_with_a_time_is_an_event(capture: Path) -> None:
 
 
 def test_the_pages_that_the_kernel_names_have_their_events() -> None:
-    rows = [row for capture in fixture_captures() for row in timed_rows(run.blame(capture))]
+    rows = [row for capture in fixture_captures() for row in timed_rows(capture_results.blame(capture))]
     told = {row["event"] for row in rows}
     assert {"test_pages_isolated", "page_ref_mod_unless", "page_ref_mod_and_test", "mm_page_alloc"} <= told
     assert any("taken by the attempt to isolate it" in row["text"] for row in rows)

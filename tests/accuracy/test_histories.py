@@ -11,7 +11,7 @@ import pytest
 
 import tracereplay
 from tests.accuracy.histories import faults
-from tests.captures import SHARED
+from tests.support.captures import SHARED
 
 FOLDER = SHARED / "cases" / "histories"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.captures import trace_of
+from tests.support.captures import trace_of
 from tracereplay.errors import InputError, UsageError
 from tracereplay.model.result import Attempt, Culprit
 from tracereplay.session import Session, find_copies

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import tracereplay
-from tests.captures import capture, trace_of
+from tests.support.captures import capture, trace_of
 
 
 def test_each_oom_kill_for_the_kernel_is_an_attempt_and_the_machine_without_the_zone_has_none() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.accuracy import run
-from tests.accuracy.lossy import Hole, LossyReader, random_holes
-from tests.captures import capture
+from tests.support import capture_results
+from tests.support.captures import capture
+from tests.support.lossy import Hole, LossyReader, random_holes
 from tracereplay.parsers.base import TraceInfo
 
 Document = dict[str, Any]
@@ -115,6 +115,6 @@ def test_no_verdict_grows_stronger_by_loss(
     name: str, make_holes: Callable[[TraceInfo, int], list[Hole]], seed: int
 ) -> None:
     folder = capture(name)
-    lossy = run.blame_wrapped(folder, lambda reader: LossyReader(reader, make_holes(reader.info, seed)))
+    lossy = capture_results.blame_wrapped(folder, lambda reader: LossyReader(reader, make_holes(reader.info, seed)))
     assert any(loss["code"] == "lost_events" for loss in lossy["data_loss"])
-    assert stronger_claims(lossy, run.blame(folder)) == []
+    assert stronger_claims(lossy, capture_results.blame(folder)) == []

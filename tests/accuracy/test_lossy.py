@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tests.accuracy.lossy import Hole, LossyReader, random_holes
-from tests.captures import capture, trace_of
+from tests.support.captures import capture, trace_of
+from tests.support.lossy import Hole, LossyReader, random_holes
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo, Window
-from tracereplay.parsers.task_names import NameHistory
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.tasks.names import NameHistory
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.schema import ARGS, Op, PageStream
 
 EVENTS = 100

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tracereplay
-from tests.captures import fixture_captures, shared_captures, trace_of
+from tests.support.captures import fixture_captures, shared_captures, trace_of
 from tracereplay.whatif.policies.spec import PLACING
 from tracereplay.whatif.recorded import self_check
 from tracereplay.whatif.replay import Replay

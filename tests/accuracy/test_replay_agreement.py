@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.replay_agreement import Capture, committed, measure
-from tests.captures import fixture_captures
+from tests.support.captures import fixture_captures
+from tests.support.replay_agreement import Capture, committed, measure
 
 AGREE_AT_LEAST = 0.98
 MEASURED = {folder.name: folder for folder in fixture_captures() if next(folder.glob("kpageflags.after.*"), None)}

@@ -13,16 +13,8 @@ import pytest
 
 from tests.accuracy.reference import reference_scorer
 from tests.accuracy.report import figures, table
-from tests.accuracy.scorer import (
-    INNOCENT_MECHANISM,
-    INNOCENT_ROLES,
-    MECHANISMS,
-    Score,
-    held_pages,
-    invented_pins,
-    score,
-)
-from tests.captures import fixture_captures, shared_captures, truth_of
+from tests.support.captures import fixture_captures, shared_captures, truth_of
+from tests.support.scorer import INNOCENT_MECHANISM, INNOCENT_ROLES, MECHANISMS, Score, held_pages, invented_pins, score
 
 RANDOM_DOCUMENTS = 200
 OPERATIONS = ("cma_alloc", "memory_offline", "cma_free", "virtio_mem_unplug")

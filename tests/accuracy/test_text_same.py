@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 import tracereplay
-from tests.captures import FIXTURES, SHARED
+from tests.support.captures import FIXTURES, SHARED
 
 TEXTS = ("report.txt.gz", "trace.txt.gz", "report.txt", "trace.txt")
 CAPTURES = (

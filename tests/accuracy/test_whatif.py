@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tracereplay
-from tests.captures import capture, trace_of
+from tests.support.captures import capture, trace_of
 from tracereplay.model.whatif import Outcome, WhatIf
 from tracereplay.whatif.page_rows import Rule
 from tracereplay.whatif.question import parse_policy

@@ -9,7 +9,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 from tracereplay.model.result import Result
-from tracereplay.reports.html import render_html
+from tracereplay.reports.html.report import render_html
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

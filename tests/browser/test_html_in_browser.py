@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.properties.test_reports import RESULTS
-from tests.unit import result_examples as example
+from tests.support import result_examples as example
+from tests.support.result_strategies import RESULTS
 from tracereplay.model.result import LayoutSummary, MapRun, Request, Result, Task, Try
 from tracereplay.reports.json import render_json
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.captures import capture, trace_of
+from tests.support.captures import capture, trace_of
 
 LIBRARIES = ("deltalake", "duckdb", "fsspec", "psutil", "scipy")
 collect_ignore_glob = [] if all(map(find_spec, LIBRARIES)) else ["test_*.py"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.corpus.runs import order_for
-from tests.unit import result_examples as example
+from tests.support import result_examples as example
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED, RUN_SCHEMA, found_tables
 from tracereplay.corpus.work import write_rows

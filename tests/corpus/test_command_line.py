@@ -19,7 +19,7 @@ from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND, TABLES, found_tables
 from tracereplay.corpus.work import write_rows
 from tracereplay.errors import UsageError
-from tracereplay.reports.sheets import Spark
+from tracereplay.reports.shared.sheets import Spark
 
 HOSTILE = "<script>alert(1)</script>|[x](y)\x1b[31m"
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.corpus.made import Trace, blames, fine, made, unexplained
-from tests.unit import result_examples as example
+from tests.support import result_examples as example
 from tracereplay.corpus.compare import compare
 from tracereplay.corpus.gate import gate, parse_gate
 from tracereplay.corpus.query import Selection, conditions

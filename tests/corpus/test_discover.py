@@ -11,7 +11,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
-from tests.captures import FIXTURES
+from tests.support.captures import FIXTURES
 from tracereplay.corpus.discover import TRACE_NAMES, discover
 from tracereplay.corpus.metadata import parse_sidecar, path_pattern
 from tracereplay.corpus.sources import Source

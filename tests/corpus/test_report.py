@@ -9,7 +9,7 @@ import pytest
 
 from tests.corpus.made import Trace, blames, fine, made, unexplained
 from tests.corpus.runs import rows
-from tests.unit import result_examples as example
+from tests.support import result_examples as example
 from tracereplay.corpus.aggregate import in_order, report
 from tracereplay.corpus.query import conditions
 from tracereplay.corpus.trend import series_of
@@ -17,7 +17,7 @@ from tracereplay.errors import UsageError
 from tracereplay.model.blame import sum_up
 from tracereplay.model.corpus import CorpusReport, Group, Rank
 from tracereplay.model.result import Task
-from tracereplay.reports.corpus_plots import render_corpus_plot
+from tracereplay.reports.corpus.plots import render_corpus_plot
 
 BUILDS, TURN, EACH = 30, 18, 12
 

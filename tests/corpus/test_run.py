@@ -15,9 +15,9 @@ import pytest
 from deltalake.exceptions import DeltaError
 
 import tracereplay
-from tests.captures import capture
 from tests.corpus.conftest import QUICK, Put
 from tests.corpus.runs import by_name, contents, order_for, rows, run_local
+from tests.support.captures import capture
 from tracereplay.corpus.discover import discover
 from tracereplay.corpus.executors import Workers, local_workers
 from tracereplay.corpus.guard import Limits

@@ -7,8 +7,17 @@ from pathlib import Path
 import pytest
 
 import tracereplay
-from benchmarks.corpus_traces import BLOCK_PAGES, CAPTURES, PLANTED, PLANTED_CAPTURE, PLANTED_TASK
-from benchmarks.trace_variants import Change, Original, moved_layout, moved_log
+from tests.support.captures import FIXTURES
+from tests.support.trace_variants import (
+    BLOCK_PAGES,
+    PLANTED,
+    PLANTED_CAPTURE,
+    PLANTED_TASK,
+    Change,
+    Original,
+    moved_layout,
+    moved_log,
+)
 from tracereplay.model.result import Result, Task
 
 
@@ -16,7 +25,7 @@ from tracereplay.model.result import Result, Task
     "change", [Change(), Change(5 * BLOCK_PAGES, 1000, 77_000_003, {PLANTED_TASK: PLANTED})], ids=["unmoved", "moved"]
 )
 def test_a_variant_is_its_capture_moved(tmp_path: Path, change: Change) -> None:
-    capture = CAPTURES / PLANTED_CAPTURE
+    capture = FIXTURES / PLANTED_CAPTURE
     (tmp_path / "trace.dat").write_bytes(Original(capture / "trace.dat").variant(change))
     for name, text in moved_layout(capture / "layout_before", change, BLOCK_PAGES):
         (tmp_path / "layout" / name).parent.mkdir(parents=True, exist_ok=True)

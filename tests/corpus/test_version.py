@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import tracereplay
-from tests.captures import capture
+from tests.support.captures import capture
 from tracereplay.corpus.job import deciding_files
 
 HOME = Path(tracereplay.__file__).parent

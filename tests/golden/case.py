@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tracereplay
-from tests import captures
+from tests.support import captures
 from tracereplay.cli.main import main
 
 CASES = Path(__file__).parent / "cases"

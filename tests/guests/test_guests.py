@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 import tracereplay
-from tests.captures import SHARED
 from tests.guests import jobs
 from tests.guests.machine import HERE, TOOLS, Machine
+from tests.support.captures import SHARED
 from tracereplay.capture.script import ScriptOptions, script
 from tracereplay.corpus.folder import opened_folders
 from tracereplay.model.result import Attempt

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.captures import FIXTURES, capture
+from tests.support.captures import FIXTURES, capture
 from tracereplay.errors import InputError
 from tracereplay.layout.build import layout_from_tables
-from tracereplay.parsers.layout_snapshot import LayoutSnapshot, read_layout_snapshot, read_layout_toml
-from tracereplay.parsers.page_flags import read_page_snapshot
+from tracereplay.parsers.snapshots.kpageflags import read_page_snapshot
+from tracereplay.parsers.snapshots.layout import LayoutSnapshot, read_layout_snapshot, read_layout_toml
 from tracereplay.schema import LAYOUT_TABLES, arrow_schema
 
 SNAPSHOT = FIXTURES / "k72_cma_pin_vmsplice" / "layout_before"

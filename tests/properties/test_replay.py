@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.captures import ROOT, capture
-from tests.replay_twin import (
+from tests.support.captures import ROOT, capture
+from tests.support.replay_twin import (
     ANON_MAPPING,
     FILE_MAPPING,
     Entry,
@@ -202,9 +202,9 @@ def test_lost_events_break_nothing(chunk: PageStream, asked: list[Action], lost:
 BOUNDS = """
 import sys
 import numpy as np
-from benchmarks.replay_agreement import blame_engine, open_trace
+from tests.support.blame_engine import blame_engine, open_trace
 from pathlib import Path
-from tests.replay_twin import FLAG_BITS, part
+from tests.support.replay_twin import FLAG_BITS, part
 from tracereplay.analysis import REPLAYED
 from tracereplay.replay.engine import Action, ActionKind, Engine
 from tracereplay.schema import ARGS, Op, PageStream

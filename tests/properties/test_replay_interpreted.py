@@ -9,13 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from tests.captures import ROOT
+from tests.support.captures import ROOT
 from tracereplay.interpreted import interpreted
 from tracereplay.replay.state import PAGE, Mark, blank_pages
 
 SCENARIOS = """
 from inspect import isfunction
-from tests.replay_twin import assert_same, run_both
+from tests.support.replay_twin import assert_same, run_both
 from tests.support.page_scenarios import FIRST, KSWAPD, PAGES, SEEDED, random_scenario
 from tracereplay.replay.replay_kernels import replay
 

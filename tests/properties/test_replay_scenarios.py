@@ -13,7 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.replay_twin import (
+from tests.support import oracle_ledger
+from tests.support.oracle_memory import Event
+from tests.support.oracle_reasons import Rules, mutants
+from tests.support.page_scenarios import CHOICES, FIRST, KSWAPD, PAGES, SEEDED, Scenario, Step, played, random_scenario
+from tests.support.replay_oracle import ReplayOracle
+from tests.support.replay_twin import (
     assert_same,
     compiled_pages,
     compiled_suspects,
@@ -22,11 +27,6 @@ from tests.replay_twin import (
     plain_suspects,
     run_both,
 )
-from tests.support import oracle_ledger
-from tests.support.oracle_memory import Event
-from tests.support.oracle_reasons import Rules, mutants
-from tests.support.page_scenarios import CHOICES, FIRST, KSWAPD, PAGES, SEEDED, Scenario, Step, played, random_scenario
-from tests.support.replay_oracle import ReplayOracle
 from tracereplay.replay.engine import ActionKind, Engine
 from tracereplay.replay.state import Mark, Reason, RefEnd, RefKind
 from tracereplay.schema import IrqContext

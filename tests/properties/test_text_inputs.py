@@ -13,7 +13,7 @@ from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.catalog.enums import GFP, gfp_names
 from tracereplay.parsers.kernel_log import parse_lines
 from tracereplay.parsers.kernel_log.prefixes import split_prefix
-from tracereplay.parsers.trace_text import TextTraceReader
+from tracereplay.parsers.text.ftrace import TextTraceReader
 from tracereplay.schema import PFN
 
 WORDS = st.sampled_from(

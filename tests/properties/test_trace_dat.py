@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.captures import capture
-from tests.plain_ring_buffer import PlainPage, number, read_cpu
-from tests.trace_dat_builder import Machine, trace_dat_v6, trace_dat_v7
+from tests.support.captures import capture
+from tests.support.plain_ring_buffer import PlainPage, number, read_cpu
+from tests.support.trace_dat_builder import Machine, trace_dat_v6, trace_dat_v7
 from tracereplay.errors import InputError
 from tracereplay.losses import LOSS_KINDS
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 
 machines = st.builds(Machine, st.booleans(), st.sampled_from([4, 8]))
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

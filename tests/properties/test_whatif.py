@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.buddy_twin import CMA, PlainGuided, PlainRecorded
+from tests.support.buddy_twin import CMA, PlainGuided, PlainRecorded
 from tracereplay.whatif.guided_kernels import CMA_ALLOWED, STUCK, Course, replay_guided
 from tracereplay.whatif.page_rows import (
     EVENT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.replay_twin import ANON_MAPPING, FILE_MAPPING, Entry, entry, flags
+from tests.support.replay_twin import ANON_MAPPING, FILE_MAPPING, Entry, entry, flags
 from tracereplay.replay.engine import Action, ActionKind, Engine
 from tracereplay.schema import IrqContext, Op
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.attempt_tables import DRIVER, OTHER
-from tests.unit.test_attempts_log import blank
+from tests.support.attempt_tables import DRIVER, OTHER
+from tests.support.log_rows import blank
 from tracereplay.attempts.draft import Draft
-from tracereplay.culprits.suspect import Ref, Run, Suspect
+from tracereplay.culprits.context import AnalysisContext
+from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 from tracereplay.model.result import File
@@ -24,13 +25,13 @@ INTERNAL = File(dev=11, ino=1579, index=7)
 BDEV = File(dev=3, ino=0xFE00010, index=7)
 
 
-def run(**changes: Any) -> Run:
+def run(**changes: Any) -> AnalysisContext:
     """An analysis of a machine without CMA areas, with page_ref events, without losses."""
     known: dict[str, Any] = {
         "layout": Layout(source="test"), "comm_of": COMMS.get, "has_page_ref": True, "flag_bits": {}, "losses": (),
         "dumps": {}, "migrate_failures": {}, "end_ns": 10_000,
     }  # fmt: skip
-    return Run(**{**known, **changes})
+    return AnalysisContext(**{**known, **changes})
 
 
 def attempt(**changes: Any) -> Draft:
@@ -50,7 +51,7 @@ def taken(tid: int = OTHER, kind: RefKind = RefKind.GET, **changes: Any) -> Ref:
 def page(**changes: Any) -> Suspect:
     """A movable page allocated by OTHER before the attempt, met at its failing test, nothing wrong with it."""
     values: dict[str, Any] = {
-        "run": run(), "draft": attempt(), "awaited": False, "pfn": PFN, "pages": 1, "first_ns": 900, "last_ns": 900,
+        "context": run(), "draft": attempt(), "awaited": False, "pfn": PFN, "pages": 1, "first_ns": 900, "last_ns": 900,
         "reasons": 0, "marks": HELD, "state": State.ALLOCATED, "order": 0, "count": 1, "mapcount": 0,
         "flags": frozenset({"lru", "uptodate"}), "post_flags": frozenset(), "gfp": 8, "alloc_ns": 10,
         "alloc_tid": OTHER, "file": None, "min_excess": 0, "confirmed": 0, "pending": False, "own": 0,
@@ -76,7 +77,7 @@ def dumped(suspect: Suspect, reason: str = "migration failure", **values: Any) -
     """The same page, which the kernel dumped."""
     row = blank("page_dumps", 0, DRIVER, pfn=PFN, reason=reason, **values)
     row["time_ns"] = 950
-    return replace(suspect, run=replace(suspect.run, dumps={PFN: [row]}))
+    return replace(suspect, context=replace(suspect.context, dumps={PFN: [row]}))
 
 
 def in_cma(suspect: Suspect) -> Suspect:
@@ -88,12 +89,12 @@ def lossy(suspect: Suspect) -> Suspect:
     """The same page, with events lost before the test."""
     lost = Loss("overrun", 5, start_ns=300, end_ns=400)
     assert lost.kind.hides_events
-    return replace(suspect, run=replace(suspect.run, losses=[("loss-0", lost)]))
+    return replace(suspect, context=replace(suspect.context, losses=[("loss-0", lost)]))
 
 
 def stacked(suspect: Suspect, *frames: str) -> Suspect:
     """The same page, with a stack for every event."""
-    return replace(suspect, run=replace(suspect.run, stack_of=lambda _ns, _cpu, _tid: frames))
+    return replace(suspect, context=replace(suspect.context, stack_of=lambda _ns, _cpu, _tid: frames))
 
 
 def typed(kind: PageType) -> Suspect:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from tests.replay_twin import ANON_MAPPING, FILE_MAPPING, Entry, entry, flags, present_pte, stream, swap_pte
+from tests.support.replay_twin import ANON_MAPPING, FILE_MAPPING, Entry, entry, flags, present_pte, stream, swap_pte
 from tracereplay.replay.engine import Action, ActionKind
 from tracereplay.replay.state import Mark, State
 from tracereplay.schema import IrqContext, Op, PageStream

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import tracereplay
-from tests.captures import capture
+from tests.support.captures import capture
 from tracereplay import dataset
 from tracereplay.dataset import DatasetReader, write_dataset
 from tracereplay.errors import InputError, UsageError
 from tracereplay.parsers.base import Window
-from tracereplay.parsers.trace_dat import TraceDatReader
+from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.session import open_reader
 
 

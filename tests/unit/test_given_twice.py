@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.captures import capture
-from tests.raw_capture import cut_raw_capture
+from tests.support.captures import capture
+from tests.support.raw_capture import cut_raw_capture
 from tracereplay.cli.main import main
 from tracereplay.dataset import write_dataset
 from tracereplay.parsers.same_trace import same_events

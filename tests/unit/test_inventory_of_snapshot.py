@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.captures import capture, truth_of
+from tests.support.captures import capture, truth_of
 from tracereplay.cli.main import main
 from tracereplay.errors import InputError, UsageError
 from tracereplay.model.result import Attempt, Culprit
 from tracereplay.reports import FORMATS
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
 from tracereplay.schema import KPF
 from tracereplay.session import Session
 

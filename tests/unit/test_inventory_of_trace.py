@@ -13,7 +13,7 @@ from tracereplay.cli.main import main
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt
 from tracereplay.reports import FORMATS
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
 from tracereplay.schema import KPF
 from tracereplay.session import Session, find_copies
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tracereplay.errors import InputError
-from tracereplay.parsers.raw_buffers import raw_cpu_files
-from tracereplay.parsers.trace_dat_sections import DONE, MAGIC, TRACECLOCK, UNAME
+from tracereplay.parsers.binary.tracing_data import MAGIC
+from tracereplay.parsers.trace_dat.raw_files import raw_cpu_files
+from tracereplay.parsers.trace_dat.sections import DONE, TRACECLOCK, UNAME
 
 PAGE_BYTES = 4096
 OFFSET_PAIR = struct.Struct("=QQ")

@@ -58,7 +58,7 @@ class Copied:
     target: str
 
 
-# Of the machine, before and after: names as `parsers/layout_snapshot.py` looks for them.
+# Of the machine, before and after: names as `parsers/snapshots/layout.py` looks for them.
 SNAPSHOT_FILES = (
     Copied("/proc/zoneinfo", "zoneinfo"),
     Copied("/proc/iomem", "iomem"),
@@ -74,7 +74,7 @@ SNAPSHOT_FILES = (
     Copied("/sys/devices/system/memory/block_size_bytes", "block_size_bytes"),
     Copied("/sys/devices/system/memory/auto_online_blocks", "auto_online_blocks"),
 )
-# Of tracefs, beside the raw pages: names as `parsers/raw_buffers.py` looks for them.
+# Of tracefs, beside the raw pages: names as `parsers/trace_dat/raw_buffers.py` looks for them.
 TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profile")
 DEBUG_FILES = (Copied("page_owner", "page_owner.txt"), Copied("page_pinner/buffer", "page_pinner.txt"))
 CMA_FILES = ("base_pfn", "count", "order_per_bit", "bitmap", "used", "maxchunk")

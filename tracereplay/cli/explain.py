@@ -11,7 +11,7 @@ from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
 
 if TYPE_CHECKING:
-    from tracereplay.reports.style import Style
+    from tracereplay.reports.shared.style import Style
 
 ALL_PREMISES = "premises"
 
@@ -23,7 +23,7 @@ def explain(code: str | None) -> int:
     verdict `proved`. `premises` lists the premises; without CODE the causes are listed."""
     from tracereplay.model.explain import EXPLANATIONS  # noqa: PLC0415
     from tracereplay.model.premises import PREMISES  # noqa: PLC0415
-    from tracereplay.reports.explain_text import render_causes, render_premises  # noqa: PLC0415
+    from tracereplay.reports.text.explain import render_causes, render_premises  # noqa: PLC0415
 
     style = style_for(None)
     if code is None:
@@ -44,7 +44,7 @@ def explain(code: str | None) -> int:
 
 def _cause(code: str, style: Style) -> str:
     from tracereplay.culprits.table import BY_CODE  # noqa: PLC0415
-    from tracereplay.reports.explain_text import render_cause  # noqa: PLC0415
+    from tracereplay.reports.text.explain import render_cause  # noqa: PLC0415
 
     cause = BY_CODE[code]
     return render_cause(code, cause.words, style, ceiling=cause.ceiling, needs=cause.needs, premises=cause.premises)
@@ -53,7 +53,7 @@ def _cause(code: str, style: Style) -> str:
 def _premise(code: str, style: Style) -> str:
     from tracereplay.culprits.table import CAUSES  # noqa: PLC0415
     from tracereplay.model.premises import PREMISES  # noqa: PLC0415
-    from tracereplay.reports.explain_text import render_premise  # noqa: PLC0415
+    from tracereplay.reports.text.explain import render_premise  # noqa: PLC0415
 
     causes = [cause.code for cause in CAUSES if code in cause.premises]
     return render_premise(PREMISES[code], style, causes=causes)

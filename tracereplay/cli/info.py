@@ -19,8 +19,8 @@ def info(
     inputs: tuple[str, ...], format_: str, output: str | None, full: bool, confidential: bool, **opening: Any
 ) -> int:
     """Tell what the inputs hold, what they lack, and which causes they can prove."""
-    from tracereplay.reports.info_text import render_info  # noqa: PLC0415
     from tracereplay.reports.json import render_json  # noqa: PLC0415
+    from tracereplay.reports.text.info import render_info  # noqa: PLC0415
 
     with open_session(inputs, **opening) as session:
         answer = session.info()

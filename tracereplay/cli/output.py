@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from tracereplay.errors import UsageError
-from tracereplay.reports.style import Style
+from tracereplay.reports.shared.style import Style
 
 PLAIN_WIDTH = 100  # where the width of the output is not known
 MAX_WIDTH = 120  # longer lines are hard to read

@@ -28,7 +28,7 @@ def page(
 ) -> int:
     """Tell the life of the page PFN (0x1e403, or decimal): who allocated it, who took references, what is left."""
     from tracereplay.reports.json import render_json  # noqa: PLC0415
-    from tracereplay.reports.page_text import render_page  # noqa: PLC0415
+    from tracereplay.reports.text.page import render_page  # noqa: PLC0415
 
     number = parse_pfn(pfn)
     with open_session(inputs, **opening) as session:

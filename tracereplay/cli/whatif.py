@@ -10,7 +10,7 @@ import click
 from tracereplay.cli.options import input_options, open_session, output_options
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
-from tracereplay.reports.whatif import FORMATS, render_policies
+from tracereplay.reports.whatif.formats import FORMATS, render_policies
 
 if TYPE_CHECKING:
     from tracereplay.model.whatif import WhatIf

@@ -87,7 +87,7 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
     Movable zones and CMA areas hold no such pages by the allocator's rules.
     """
     flags = _listed(suspect).flags
-    zone = suspect.run.layout.zone_of(suspect.pfn)
+    zone = suspect.context.layout.zone_of(suspect.pfn)
     if suspect.in_cma or (zone is not None and zone.name == "Movable") or flags & ON_LISTS:
         return []
     if flags & {KPF.SLAB, KPF.PGTABLE}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +12,20 @@ from tracereplay.attempts.draft import Draft
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.find import blocking_key, tested_spans
 from tracereplay.attempts.meetings import Meetings
+from tracereplay.culprits.alike import Alike, group_alike
 from tracereplay.culprits.attempt_causes import attempt_cause
+from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.fit import find_fit, pages_within
-from tracereplay.culprits.listed import listed_suspects
+from tracereplay.culprits.landmarks import Landmarks
+from tracereplay.culprits.listed import join_listed, listed_suspects
+from tracereplay.culprits.logged import logged_suspects
 from tracereplay.culprits.map_runs import attempt_map, count_pages, pages_in, spans_in, strip_of
+from tracereplay.culprits.merge import PageFinding, merge, waits_for, weakened_by
 from tracereplay.culprits.not_shown import not_shown
-from tracereplay.culprits.rows import Row, blocked_tries, merge, waits_for
+from tracereplay.culprits.replayed import ReplayedSuspects
 from tracereplay.culprits.secretmem import name_secret_files
-from tracereplay.culprits.suspect import Run, Suspect, logged_suspects, suspects_of
+from tracereplay.culprits.suspect import Suspect
 from tracereplay.culprits.table import RANK, Cause, Obstacle, decide
 from tracereplay.layout.spans import without
 from tracereplay.model.result import Attempt, Culprit, Effect, Hole
@@ -32,43 +38,58 @@ CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb
 UNEXPLAINED_WAIT_NS = NS_PER_S
 
 
-def judge(run: Run, engine: Engine, events: AttemptEvents, drafts: Sequence[Draft], input_id: str) -> list[Attempt]:
+def judge(
+    context: AnalysisContext, engine: Engine, events: AttemptEvents, drafts: Sequence[Draft], input_id: str
+) -> list[Attempt]:
     """The attempts, each with what stood in its way and the cause that decided it.
 
     Without a trace, `engine` and `events` are empty and the pages are those the kernel log dumped.
     """
-    suspects = suspects_of(engine, run, drafts)
+    replayed = ReplayedSuspects(engine, context, drafts)
     failed = engine.table("failed_allocs")
     attempts = []
     for number, draft in enumerate(drafts):
-        met = suspects.get(number, [])
         pictures = engine.pictures.taken.get(blocking_key(number))
-        met = [*met, *logged_suspects(run, draft, {suspect.pfn for suspect in met})]
-        met += listed_suspects(run, draft, met, pictures[-1] if pictures else None)
-        _find_rivals(met)
-        name_secret_files(met)
         meetings = Meetings(events, draft)
-        rows = [row for suspect in met for row in _rows(meetings, suspect)]
+        met = _gather(replayed, number, draft, pictures[-1] if pictures else None)
+        rows = [row for alike in met for row in _rows(meetings, alike)]
         _name_waits(draft, rows)
-        attempt = _attempt(run, draft, input_id, merge(draft.id, rows))
+        attempt = _attempt(context, draft, input_id, merge(draft.id, rows))
+        attempt.weakened_by = weakened_by(rows)
         _decide_cause(attempt, draft, events, failed)
         if pictures:
-            _draw(attempt, draft, pictures, run.layout.pageblock_pages, run.has_trace and run.snapshot is not None)
+            seeded = context.has_trace and context.snapshot is not None
+            _draw(attempt, draft, pictures, context.layout.pageblock_pages, seeded)
         if draft.asked and pictures:
-            attempt.not_shown = not_shown(run, events)
-            attempt.uncounted = engine.uncounted.get(blocking_key(number)) if run.has_page_ref else None
+            attempt.not_shown = not_shown(context, events)
+            attempt.uncounted = engine.uncounted.get(blocking_key(number)) if context.has_page_ref else None
             _answer(attempt, draft, pictures[-1])
         attempts.append(attempt)
     return attempts
 
 
-def _find_rivals(suspects: Sequence[Suspect]) -> None:
+def _gather(replayed: ReplayedSuspects, number: int, draft: Draft, picture: Picture | None) -> list[Alike]:
+    """The suspects of an attempt, from replay, log and snapshot; those of equal facts together."""
+    context = replayed.context
+    rows = replayed.of_attempt(number)
+    pfns = replayed.rows["pfn"][rows]
+    listed = listed_suspects(context, draft, picture)
+    own_facts = context.recorded_pfns(pfns.tolist()) | listed.keys()
+    met = group_alike(replayed, rows, lambda: Landmarks.of(context, draft), own_facts)
+    met += [Alike.alone(suspect) for suspect in logged_suspects(context, draft, set(pfns.tolist()))]
+    met += [Alike.alone(suspect) for suspect in join_listed(draft, listed, [alike.first for alike in met])]
+    _find_rivals(met)
+    name_secret_files(met)
+    return met
+
+
+def _find_rivals(met: Sequence[Alike]) -> None:
     """Of pages that look locked in the same wait the task sleeps on one: folio_lock() takes them one by one."""
-    locked = [one for one in suspects if one.awaited and one.reasons & Reason.LOCKED]
-    for one in locked:
-        one.locked_rivals = any(
-            other is not one and other.first_ns <= one.last_ns and one.first_ns <= other.last_ns for other in locked
-        )
+    locked = [alike for alike in met if alike.first.awaited and alike.first.reasons & Reason.LOCKED]
+    for alike in locked:
+        one = alike.first
+        others = (other.first for other in locked if other is not alike or len(alike) > 1)
+        one.locked_rivals = any(other.first_ns <= one.last_ns and one.first_ns <= other.last_ns for other in others)
 
 
 def _draw(
@@ -88,17 +109,28 @@ def _draw(
     attempt.map = attempt_map(strips, attempt.tries, attempt.culprits, pageblock_pages)
 
 
-def _rows(meetings: Meetings, suspect: Suspect) -> list[Row]:
-    rows = []
-    draft = meetings.draft
-    for cause, finding in decide(suspect):
+def _rows(meetings: Meetings, alike: Alike) -> list[PageFinding]:
+    """The findings on these pages that are worth a row."""
+    rows, draft, suspect = [], meetings.draft, alike.first
+    found = decide(suspect)
+    for at, (cause, finding) in enumerate(found):
         effect = _effect(draft, suspect, cause, finding)
         if effect is None:
             continue
-        tries = blocked_tries(meetings, suspect, finding) if effect == "blocked" else ()
+        place = sum(cause is before for before, _ in found[:at])
         waits = waits_for(draft, suspect) if effect == "delayed" else ()
-        rows.append(Row(suspect, cause, finding, effect, tries, waits))
+        one = PageFinding(alike, np.arange(len(alike)), cause, place, finding, effect, (), waits)
+        rows += _by_tries(meetings, one) if effect == "blocked" else [one]
     return rows
+
+
+def _by_tries(meetings: Meetings, one: PageFinding) -> list[PageFinding]:
+    """The finding, for each set of tries that its pages blocked: those that came to a page while it was held."""
+    suspect, finding = one.suspect, one.finding
+    since = one.times_like(suspect.first_ns if finding.held_since_ns is None else finding.held_since_ns)
+    until = one.times_like(suspect.context.end_ns if finding.released_ns is None else finding.released_ns)
+    found = meetings.blocked(one.alike.pfns, suspect.pages, since, until)
+    return [replace(one, members=np.array(members), tries=tries) for tries, members in found]
 
 
 def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> Effect | None:
@@ -119,7 +151,7 @@ def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> E
     return "would_block" if sure and draft.operation != "compaction" else None
 
 
-def _name_waits(draft: Draft, rows: Sequence[Row]) -> None:
+def _name_waits(draft: Draft, rows: Sequence[PageFinding]) -> None:
     """What each wait was for, by what stood in the way in its middle."""
     for row in rows:
         for wait in row.waits:
@@ -133,14 +165,14 @@ def _name_waits(draft: Draft, rows: Sequence[Row]) -> None:
     draft.waits = [w for w in draft.waits if w.start_pfn is not None or w.end_ns - w.start_ns >= UNEXPLAINED_WAIT_NS]
 
 
-def _attempt(run: Run, draft: Draft, input_id: str, culprits: list[Culprit]) -> Attempt:
+def _attempt(context: AnalysisContext, draft: Draft, input_id: str, culprits: list[Culprit]) -> Attempt:
     return Attempt(
         id=draft.id,
         input_id=input_id,
         parent_id=draft.parent_id,
         operation=draft.operation,
         area=draft.area,
-        task=run.task(draft.tid),
+        task=context.task(draft.tid),
         start_ns=None if draft.timeless else draft.start_ns,
         end_ns=None if draft.timeless else draft.end_ns,
         wall_clock=draft.wall_clock,

@@ -50,7 +50,7 @@ def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
             tid=ref.tid,
             cpu=ref.cpu,
             text=f"pfn {pfn}: +{ref.val} taken and not given back before the test",
-            stack_id=suspect.run.stack_id_of(ref.ns, ref.cpu, ref.tid),
+            stack_id=suspect.context.stack_id_of(ref.ns, ref.cpu, ref.tid),
         )
     ]
     event = OP_EVENTS.get(Op(ref.close_op))
@@ -71,7 +71,7 @@ def exited(suspect: Suspect, refs: Iterable[Ref]) -> list[Evidence]:
     """Takers that had exited by the test: their references outlive them."""
     rows = []
     for tid, since_ns in {ref.tid: ref.ns for ref in refs}.items():
-        exit_ = suspect.run.exit_of(tid, since_ns, suspect.last_ns)
+        exit_ = suspect.context.exit_of(tid, since_ns, suspect.last_ns)
         if exit_ is not None:
             text = "the task that took the reference exited; the reference outlived it"
             rows.append(Evidence(event=EXIT_EVENT, time_ns=exit_.ns, tid=tid, cpu=exit_.cpu, text=text))
@@ -196,7 +196,7 @@ def recorded(suspect: Suspect) -> list[Evidence]:
             cpu=None,
             text=f"pfn {format_pfn(suspect.pfn)} {row['state']} at " + " <- ".join((row["stack"] or ())[:8]),
         )
-        for row in suspect.run.pinners.get(suspect.pfn, ())[:2]
+        for row in suspect.context.pinners.get(suspect.pfn, ())[:2]
     ]
     return rows
 
@@ -228,7 +228,7 @@ def _dumped(suspect: Suspect) -> list[Evidence]:
 
 def _named(suspect: Suspect) -> list[Evidence]:
     """The line of a log that names a page without dumping it: printk's rate limit keeps most dumps away."""
-    row = suspect.run.named_by_log(suspect.pfn, suspect.draft) if suspect.reasons & Reason.LOGGED else None
+    row = suspect.context.named_by_log(suspect.pfn, suspect.draft) if suspect.reasons & Reason.LOGGED else None
     if row is None:
         return []
     what = "could not be isolated" if row["kind"] == "isolate" else "did not migrate"

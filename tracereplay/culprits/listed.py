@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from tracereplay.attempts.draft import Draft
 from tracereplay.culprits import at_rest
+from tracereplay.culprits.context import AnalysisContext
+from tracereplay.culprits.logged import unreplayed
 from tracereplay.culprits.map_runs import spans_in
-from tracereplay.culprits.suspect import Listed, Run, Suspect, unreplayed
+from tracereplay.culprits.suspect import Listed, Suspect
 from tracereplay.layout.spans import Spans
 from tracereplay.replay.kpage_flags import Bools, PageWords, folio_orders, has
 from tracereplay.replay.pictures import Picture
@@ -36,19 +38,19 @@ def telling_owner(row: Mapping[str, Any]) -> bool:
     return at_rest.is_unmovable(row) or at_rest.allocated_in(row, at_rest.GETBLK, at_rest.SECRETMEM) is not None
 
 
-def listed_suspects(run: Run, draft: Draft, known: Sequence[Suspect], picture: Picture | None) -> list[Suspect]:
-    """The pages and folios of the attempt's range of which the run's snapshot tells something.
+def listed_suspects(context: AnalysisContext, draft: Draft, picture: Picture | None) -> dict[int, Suspect]:
+    """The pages and folios of the attempt's range of which the snapshot tells something, by first PFN.
 
     A snapshot taken before the trace tells of pages without events only (`picture` shows which, at the last try or the
-    time asked about); where the kernel named one, the suspect in `known` gets what is listed of it.
+    time asked about).
     """
-    if run.snapshot is None and not (draft.asked and run.owners):
-        return []
-    earlier = run.has_trace
+    if context.snapshot is None and not (draft.asked and context.owners):
+        return {}
+    earlier = context.has_trace
     spans = draft.spans if not earlier else _without_events(draft, picture)
-    parts = run.snapshot.of(spans) if run.snapshot is not None else []
-    found = {suspect.pfn: suspect for part in parts for suspect in _flagged(run, draft, part)}
-    owners = run.owners.items() if draft.asked else ()
+    parts = context.snapshot.of(spans) if context.snapshot is not None else []
+    found = {suspect.pfn: suspect for part in parts for suspect in _flagged(context, draft, part)}
+    owners = context.owners.items() if draft.asked else ()
     for pfn, row in owners:
         inside = any(start <= pfn < end for start, end in spans)
         later = earlier and (row["time_ns"] or 0) > draft.start_ns
@@ -56,16 +58,22 @@ def listed_suspects(run: Run, draft: Draft, known: Sequence[Suspect], picture: P
             continue
         listed = _said(parts, pfn)
         if not listed.flags & NOT_IN_USE:
-            found[pfn] = unreplayed(run, draft, pfn, row["order"], draft.start_ns)
+            found[pfn] = unreplayed(context, draft, pfn, row["order"], draft.start_ns)
             found[pfn].listed = listed
     for suspect in found.values():
         if suspect.listed is not None and earlier:
             suspect.listed = replace(suspect.listed, earlier=True)
+    return found
+
+
+def join_listed(draft: Draft, listed: Mapping[int, Suspect], known: Iterable[Suspect]) -> list[Suspect]:
+    """Give suspects that are known anyway what is listed of them; the others, where they may matter."""
+    others = dict(listed)
     for suspect in known:
-        listed_one = found.pop(suspect.pfn, None)
-        if listed_one is not None and not suspect.awaited:
-            suspect.listed = listed_one.listed
-    return [suspect for _, suspect in sorted(found.items())] if draft.outcome != "succeeded" else []
+        one = others.pop(suspect.pfn, None)
+        if one is not None and not suspect.awaited:
+            suspect.listed = one.listed
+    return [suspect for _, suspect in sorted(others.items())] if draft.outcome != "succeeded" else []
 
 
 def _without_events(draft: Draft, picture: Picture | None) -> Spans:
@@ -81,7 +89,7 @@ def unread_pages(snapshot: PageWords, spans: Spans) -> int:
     return sum(end - start for start, end in spans) - sum(len(part.words) for part in snapshot.of(spans))
 
 
-def _flagged(run: Run, draft: Draft, part: PageWords) -> Iterator[Suspect]:
+def _flagged(context: AnalysisContext, draft: Draft, part: PageWords) -> Iterator[Suspect]:
     orders = folio_orders(part.words)
     done = 0
     for at in np.flatnonzero(telling_pages(part)).tolist():
@@ -91,7 +99,7 @@ def _flagged(run: Run, draft: Draft, part: PageWords) -> Iterator[Suspect]:
         order = max(int(orders[at]), 0)
         pfn &= -1 << order  # a folio begins at a multiple of its size
         done = pfn + (1 << order)
-        suspect = unreplayed(run, draft, pfn, order, draft.start_ns)
+        suspect = unreplayed(context, draft, pfn, order, draft.start_ns)
         suspect.listed = _said([part], pfn, 1 << order)
         yield suspect
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tracereplay.attempts.events import AttemptEvents
-from tracereplay.culprits.suspect import Run
+from tracereplay.culprits.context import AnalysisContext
 from tracereplay.model.result import NotShown
 
 
-def not_shown(run: Run, events: AttemptEvents) -> list[NotShown]:
+def not_shown(context: AnalysisContext, events: AttemptEvents) -> list[NotShown]:
     """References (pins) without page_ref events; allocations and page cache where a trace did not record them."""
-    missing: list[NotShown] = [] if run.has_page_ref else ["references"]
+    missing: list[NotShown] = [] if context.has_page_ref else ["references"]
     if not events.recorded("mm_page_alloc"):
         missing.append("allocations")
     if not events.recorded("mm_filemap_add_to_page_cache"):

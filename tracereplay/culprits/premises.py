@@ -99,7 +99,7 @@ def _not_isolation(claim: Claim) -> bool:
 
 
 def _whose(claim: Claim) -> bool:
-    run, test_ns = claim.suspect.run, claim.suspect.last_ns
+    run, test_ns = claim.suspect.context, claim.suspect.last_ns
     return all(
         run.is_user(ref.tid, ref.ns)
         and ref.irq != IrqContext.INTERRUPT

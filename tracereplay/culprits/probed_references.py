@@ -43,7 +43,7 @@ def is_probed(suspect: Suspect) -> bool:
     """Whether what is known of its references comes from kprobes."""
     if any(ref.op in TAKEN_BY_PROBE for ref in suspect.refs):
         return True
-    return bool(suspect.marks & Mark.COUNTED) and not suspect.run.has_page_ref
+    return bool(suspect.marks & Mark.COUNTED) and not suspect.context.has_page_ref
 
 
 def excess(suspect: Suspect, refusal: Refusal) -> int:
@@ -57,7 +57,7 @@ def excess(suspect: Suspect, refusal: Refusal) -> int:
 
 
 def _refusals(suspect: Suspect) -> Sequence[Refusal]:
-    probes = suspect.run.probes
+    probes = suspect.context.probes
     if probes is None or suspect.awaited:
         return ()
     return probes.refusals(suspect.pfn, suspect.draft.start_ns, suspect.last_ns)
@@ -135,7 +135,7 @@ def holders(suspect: Suspect, op: Op) -> list[Finding]:
     for account in accounts:
         by_task: dict[int, list[Ref]] = {}
         for ref in account.refs:
-            if ref.op == op and not is_kernel_task(ref.tid, suspect.run.name_of(ref.tid, ref.ns)):
+            if ref.op == op and not is_kernel_task(ref.tid, suspect.context.name_of(ref.tid, ref.ns)):
                 by_task.setdefault(ref.tid, []).append(ref)
         best.update({tid: (account, mine) for tid, mine in by_task.items()})
     suspect.blamed_refs += tuple(ref for _, mine in best.values() for ref in mine)
@@ -144,9 +144,9 @@ def holders(suspect: Suspect, op: Op) -> list[Finding]:
 
 def _release(suspect: Suspect, ref: Ref) -> ProbeEvent | None:
     """The event that released it, where one did."""
-    if ref.close_ns is None or ref.close_tid is None or suspect.run.probes is None:
+    if ref.close_ns is None or ref.close_tid is None or suspect.context.probes is None:
         return None
-    return suspect.run.probes.event_at(ref.close_ns, ref.close_tid, Op.PROBE_PUT)
+    return suspect.context.probes.event_at(ref.close_ns, ref.close_tid, Op.PROBE_PUT)
 
 
 def _until(refs: Sequence[Ref], account: _Account) -> int | None:
@@ -167,7 +167,7 @@ def _hidden(suspect: Suspect, refs: Sequence[Ref], account: _Account) -> bool:
 
 def _kinds(suspect: Suspect) -> tuple[str, ...]:
     """The events whose absence says that a reference was still open."""
-    return () if suspect.run.probes is None else suspect.run.probes.kinds
+    return () if suspect.context.probes is None else suspect.context.probes.kinds
 
 
 def _finding(suspect: Suspect, account: _Account, refs: list[Ref]) -> Finding:
@@ -179,7 +179,7 @@ def _finding(suspect: Suspect, account: _Account, refs: list[Ref]) -> Finding:
     releases = list(dict.fromkeys(one for ref in refs if (one := _release(suspect, ref)) is not None))
     mechanisms = {MECHANISMS[one.function] for one in releases if one.function in MECHANISMS}
     pinned = any(ref.op == Op.PROBE_PIN for ref in refs)
-    taker = suspect.run.task(tid, refs[0].ns)
+    taker = suspect.context.task(tid, refs[0].ns)
     return Finding(
         shown=True,
         since_ns=min(ref.ns for ref in refs),
@@ -236,7 +236,7 @@ def _row(event: ProbeEvent, text: str) -> Evidence:
 
 def _taken(suspect: Suspect, refs: Sequence[Ref]) -> list[Evidence]:
     """The events that took them; several references of one event are one row."""
-    probes = suspect.run.probes
+    probes = suspect.context.probes
     rows = []
     for ns, tid, op in dict.fromkeys((ref.ns, ref.tid, ref.op) for ref in refs):
         event = probes.event_at(ns, tid, Op(op)) if probes is not None else None
@@ -244,7 +244,7 @@ def _taken(suspect: Suspect, refs: Sequence[Ref]) -> list[Evidence]:
             continue
         taken = sum(ref.val for ref in refs if (ref.ns, ref.tid) == (ns, tid))
         row = _row(event, f"pfn {format_pfn(suspect.pfn)}: {event.function}() took {taken}, open at the test")
-        row.stack_id = suspect.run.stack_id_of(ns, event.cpu, tid)
+        row.stack_id = suspect.context.stack_id_of(ns, event.cpu, tid)
         rows.append(row)
     return rows
 

@@ -13,7 +13,6 @@ from tracereplay.schema import IrqContext, Op
 from tracereplay.tasks import is_kernel_task
 
 GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
-FRESH_NS = 100_000_000  # LRU batches are drained within this time on a busy CPU
 GFP_MOVABLE = 0x08
 REFERENCE_CAUSES = ("task_reference", "pin_short", "pin_longterm", "lru_batch")
 
@@ -32,7 +31,7 @@ def takers(suspect: Suspect) -> list[Ref]:
             and ref.ns <= suspect.last_ns
             and (ref.close_ns is None or ref.close_ns > suspect.first_ns)
             and ref.irq != IrqContext.INTERRUPT
-            and not is_kernel_task(ref.tid, suspect.run.name_of(ref.tid, ref.ns))
+            and not is_kernel_task(ref.tid, suspect.context.name_of(ref.tid, ref.ns))
             and (ref.met_by(suspect.last_ns) or not suspect.touched)
             and not 0 < ref.before < NO_EXCESS
             # Of a file page that no task isolated, a lone get may be a fault's, kept as the mapping (7.2).
@@ -74,8 +73,8 @@ def _held_by(suspect: Suspect, refs: tuple[Ref, ...]) -> Finding:
     closes = [ref.close_ns for ref in refs]
     released = None if any(ns is None for ns in closes) else max(ns for ns in closes if ns is not None)
     pinned = any(ref.kind == RefKind.PIN for ref in refs)
-    mechanism = mechanism_of(suspect.run.stack_of(refs[0].ns, refs[0].cpu, refs[0].tid))
-    taker = suspect.run.task(refs[0].tid, refs[0].ns)
+    mechanism = mechanism_of(suspect.context.stack_of(refs[0].ns, refs[0].cpu, refs[0].tid))
+    taker = suspect.context.task(refs[0].tid, refs[0].ns)
     return Finding(
         shown=True,
         since_ns=since,
@@ -126,13 +125,13 @@ def task_references(suspect: Suspect) -> list[Finding]:
 
 
 def _is_longterm(suspect: Suspect, refs: tuple[Ref, ...]) -> bool:
-    stacks = (mechanism_of(suspect.run.stack_of(ref.ns, ref.cpu, ref.tid)) for ref in refs)
+    stacks = (mechanism_of(suspect.context.stack_of(ref.ns, ref.cpu, ref.tid)) for ref in refs)
     return any(mechanism is not None and mechanism.longterm for mechanism in stacks)
 
 
 def _is_pin(suspect: Suspect, refs: tuple[Ref, ...]) -> bool:
     def pinned(ref: Ref) -> bool:
-        mechanism = mechanism_of(suspect.run.stack_of(ref.ns, ref.cpu, ref.tid))
+        mechanism = mechanism_of(suspect.context.stack_of(ref.ns, ref.cpu, ref.tid))
         return ref.kind == RefKind.PIN or (mechanism is not None and mechanism.pins)
 
     return any(pinned(ref) for ref in refs)
@@ -149,7 +148,7 @@ def lru_batch(suspect: Suspect) -> list[Finding]:
     if not _held(suspect) or takers(suspect) or suspect.touched or "lru" in suspect.flags:
         return []
     mods = [ref for ref in suspect.refs if ref.kind == RefKind.MOD]
-    if not mods or suspect.alloc_ns is None or suspect.last_ns - suspect.alloc_ns > FRESH_NS:
+    if not mods or not suspect.is_fresh:
         return []
     return [
         Finding(
@@ -171,7 +170,7 @@ def extra_reference(suspect: Suspect) -> list[Finding]:
         if suspect.blamed_refs:
             return []
         return probed_references.unknown_holders(suspect) or _dumped_extra(suspect)
-    if suspect.run.has_page_ref and suspect.marks & Mark.COUNTED:
+    if suspect.context.has_page_ref and suspect.marks & Mark.COUNTED:
         return _counted_extra(suspect)
     return _dumped_extra(suspect) or _not_migrated(suspect)
 
@@ -183,7 +182,7 @@ def _counted_extra(suspect: Suspect) -> list[Finding]:
     holder = None
     tid = suspect.clear_tid
     if tid is not None and tid != suspect.draft.tid and suspect.clear_irq != IrqContext.INTERRUPT:
-        holder = suspect.run.task(tid, suspect.clear_ns) if suspect.run.is_user(tid, suspect.clear_ns) else None
+        holder = suspect.context.task(tid, suspect.clear_ns) if suspect.context.is_user(tid, suspect.clear_ns) else None
     return [
         Finding(
             shown=True,

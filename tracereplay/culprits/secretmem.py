@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tracereplay.culprits import evidence
+from tracereplay.culprits.alike import Alike
 from tracereplay.culprits.at_rest import SECRETMEM, allocated_in
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.suspect import SecretFile, Suspect
@@ -61,23 +62,23 @@ def is_dumped(suspect: Suspect) -> bool:
     return AOPS in str(row["aops"] or "") or allocated_in({"stack": row["owner_stack"]}, SECRETMEM) is not None
 
 
-def name_secret_files(suspects: Iterable[Suspect]) -> None:
+def name_secret_files(met: Iterable[Alike]) -> None:
     """Tell each page of secret memory what the attempt showed of its file: all pages of a file are alike."""
-    files: dict[tuple[int | None, int | None], list[Suspect]] = {}
-    for suspect in suspects:
-        file = suspect.file
-        if file is not None and suspect.listed is None and looks_secret(suspect):
-            files.setdefault((file.dev, file.ino), []).append(suspect)
+    files: dict[tuple[int | None, int | None], list[Alike]] = {}
+    for alike in met:
+        file = alike.first.file
+        if file is not None and alike.first.listed is None and looks_secret(alike.first):
+            files.setdefault((file.dev, file.ino), []).append(alike)
     for pages in files.values():
         known = _file_of(pages)
-        for suspect in pages:
-            suspect.secret_file = known
+        for alike in pages:
+            alike.first.secret_file = known
 
 
-def _file_of(pages: Sequence[Suspect]) -> SecretFile:
-    tried = [page.pfn for page in pages if _tried(page) and not page.awaited]
-    dumped = [page.pfn for page in pages if is_dumped(page)]
-    return SecretFile(tried=len(tried), dumped_pfn=min(dumped, default=None))
+def _file_of(pages: Sequence[Alike]) -> SecretFile:
+    tried = sum(len(alike) for alike in pages if _tried(alike.first) and not alike.first.awaited)
+    dumped = [alike.first.pfn for alike in pages if is_dumped(alike.first)]
+    return SecretFile(tried=tried, dumped_pfn=min(dumped, default=None))
 
 
 def secretmem(suspect: Suspect) -> list[Finding]:
@@ -86,7 +87,7 @@ def secretmem(suspect: Suspect) -> list[Finding]:
         return [_finding(suspect, shown=True, rows=evidence.logged(suspect))]
     if suspect.awaited or not looks_secret(suspect):
         return []
-    file = suspect.secret_file or _file_of([suspect])
+    file = suspect.secret_file or _file_of([Alike.alone(suspect)])
     if file.dumped_pfn is not None:
         finding = _finding(suspect, shown=True, rows=[_same_file(suspect, file.dumped_pfn), *evidence.tried(suspect)])
         return [replace(finding, since_ns=suspect.since_alloc_ns)]
@@ -105,7 +106,7 @@ def _finding(suspect: Suspect, *, shown: bool, rows: list[Evidence]) -> Finding:
     tid = suspect.alloc_tid if suspect.alloc_tid is not None else owner.tid if owner else None
     return Finding(
         shown=shown,
-        holder=suspect.run.task(tid, suspect.alloc_ns),
+        holder=suspect.context.task(tid, suspect.alloc_ns),
         holder_name="memfd_secret" if tid is None else None,
         allocated_by=None if suspect.marks & Mark.BORN else owner,
         held_since_ns=suspect.alloc_ns,

@@ -220,7 +220,7 @@ RANK: dict[Verdict, int] = {"unknown": 0, "suggested": 1, "proved": 2}
 
 
 def decide(suspect: Suspect) -> list[tuple[Cause, Finding]]:
-    """Every obstacle on this page with its cause."""
+    """Every obstacle on this page with its cause; the findings of a cause in the order of `claims`."""
     if suspect.logged is not None:
         found = [(BY_CODE[code], finding) for code, finding in log_verdicts.findings(suspect)]
     else:
@@ -237,14 +237,14 @@ def _found(suspect: Suspect) -> list[tuple[Cause, Finding]]:
     for cause in CAUSES:
         if cause.obstacle in met or _explained(cause, met, suspect):
             continue
-        findings = _findings(cause, suspect)
+        findings = claims(cause, suspect)
         if findings:
             met.add(cause.obstacle)
             found += [(cause, finding) for finding in findings]
     return found
 
 
-def _findings(cause: Cause, suspect: Suspect) -> list[Finding]:
+def claims(cause: Cause, suspect: Suspect) -> list[Finding]:
     """What the events say; of a page without events, what the snapshot says. A page that is named may have both."""
     listed = suspect.listed
     found = cause.predicate(suspect) if cause.predicate is not None and (listed is None or suspect.named) else []

@@ -271,6 +271,9 @@ class Evidence(Struct, kw_only=True):
     stack_id: str | None = None
 
 
+LOSSES_NAMED = 8
+
+
 class Culprit(Struct, kw_only=True):
     """A run of pages with one cause and one holder that blocked migration, or would have.
 
@@ -301,7 +304,7 @@ class Culprit(Struct, kw_only=True):
     held_since_ns: int | None = None
     released_ns: int | None = None
     release: Release = "unknown"
-    weakened_by: list[str] = field(default_factory=list)
+    weakened_by: list[str] = field(default_factory=list)  # the first LOSSES_NAMED; `Attempt.weakened_by` has all
     evidence: list[Evidence] = field(default_factory=list)
     capture_next: list[str] = field(default_factory=list)
     page_address: str | None = None
@@ -356,6 +359,7 @@ class Attempt(Struct, kw_only=True):
     pages: PageCounts | None = None
     map: list[MapRun] = field(default_factory=list)
     culprits: list[Culprit] = field(default_factory=list)
+    weakened_by: list[str] = field(default_factory=list)  # every loss that weakens a culprit, once
     capture_next: list[str] = field(default_factory=list)
     movable_free_pages: int | None = None
     inventory: bool = False  # not an attempt of the trace: what would block one, requested with --at

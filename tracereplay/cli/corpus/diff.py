@@ -7,7 +7,7 @@ import click
 from tracereplay.cli.corpus.needed import need_libraries
 from tracereplay.cli.options import command_line, output_options
 from tracereplay.cli.output import style_for, write_report
-from tracereplay.reports.corpus import DIFF_FORMATS
+from tracereplay.reports.corpus.formats import DIFF_FORMATS
 
 
 @click.command(short_help="What is new, gone, more or less frequent, and how sure that is.")

@@ -9,7 +9,7 @@ from tracereplay.cli.corpus.report import WHERE
 from tracereplay.cli.gate import EXIT_MATCHED
 from tracereplay.cli.options import command_line, output_options
 from tracereplay.cli.output import style_for, write_report
-from tracereplay.reports.corpus import GATE_FORMATS
+from tracereplay.reports.corpus.formats import GATE_FORMATS
 
 
 @click.command(short_help="Rules for CI: exit status 1 where one matches.")

@@ -10,7 +10,7 @@ from tracereplay.cli.corpus.needed import need_libraries
 from tracereplay.cli.options import command_line, output_options
 from tracereplay.cli.output import style_for, write_bytes, write_report
 from tracereplay.errors import UsageError
-from tracereplay.reports.corpus import REPORT_FORMATS
+from tracereplay.reports.corpus.formats import REPORT_FORMATS
 
 WHERE = "Only traces whose column fits, like build=7.*; may be repeated."
 SUFFIXES = ("png", "svg", "pdf")
@@ -45,7 +45,7 @@ def report(
 
     answer = sum_up(Store(place), conditions(where), by=by, over=over, argv=command_line())
     if plot is not None:
-        from tracereplay.reports.corpus_plots import render_corpus_plot  # noqa: PLC0415
+        from tracereplay.reports.corpus.plots import render_corpus_plot  # noqa: PLC0415
 
         write_bytes(render_corpus_plot(answer, suffix), plot)
     write_report(REPORT_FORMATS[format_](answer, style_for(output, full=full)), output)

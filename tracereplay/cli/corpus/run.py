@@ -63,7 +63,7 @@ def run(
     from tracereplay.corpus.run import run as run_corpus  # noqa: PLC0415
     from tracereplay.corpus.store import Store  # noqa: PLC0415
     from tracereplay.corpus.work import Order  # noqa: PLC0415
-    from tracereplay.reports.corpus_run import render_run  # noqa: PLC0415
+    from tracereplay.reports.corpus.run import render_run  # noqa: PLC0415
 
     columns_of = columns_by(path_pattern)
     wanted = ([absolute(one) for one in places], columns_of, names or TRACE_NAMES)

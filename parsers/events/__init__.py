@@ -1,0 +1,1 @@
+"""Event tables and the page stream, for every container; which CPUs recorded events, and when."""

@@ -1,0 +1,1 @@
+"""Files as they come: packed or plain, read in pieces or mapped into memory."""

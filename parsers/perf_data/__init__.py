@@ -1,0 +1,1 @@
+"""perf.data: files, pipes and directories, compressed or not."""

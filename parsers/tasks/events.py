@@ -1,0 +1,76 @@
+"""Names of tasks from the events that change them, for containers that save one name per thread id (saved_cmdlines).
+
+task:task_rename           pid, oldcomm, newcomm       exec, prctl(PR_SET_NAME)      (__set_task_comm(), fs/exec.c)
+task:task_newtask          pid, comm                   a new task: the id had another owner before
+sched:sched_process_fork   child_pid, child_comm       likewise
+sched:sched_process_exec   pid, filename               the name becomes the file's
+sched:sched_process_exit   pid, comm                   the id is free soon after
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from tracereplay.parsers.tasks.names import BEGIN_NS, Change, NameHistory
+
+TASK_EVENTS = frozenset(
+    {"task_rename", "task_newtask", "sched_process_fork", "sched_process_exec", "sched_process_exit"}
+)
+COMM_CHARS = 15  # TASK_COMM_LEN without the final NUL
+
+Event = tuple[int, int, str, Mapping[str, Any]]  # seq, time_ns, event, fields
+
+
+def names_from_events(tables: Mapping[str, pa.Table], saved: Mapping[int, str]) -> NameHistory:
+    """The history of the tasks in these tables (of TASK_EVENTS). saved -- each task's name when recording ended."""
+    by_tid: dict[int, list[Event]] = {}
+    for name, table in tables.items():
+        for row in table.to_pylist():
+            tid = row.get("child_pid", row.get("pid"))
+            if isinstance(tid, int):
+                by_tid.setdefault(tid, []).append((row["seq"], row["time_ns"], name, row))
+    history = ((tid, _changes(events, saved.get(tid), "task_rename" in tables)) for tid, events in by_tid.items())
+    return NameHistory.of((tid, *change) for tid, changes in history for change in changes)
+
+
+def _changes(events: list[Event], saved: str | None, renames_recorded: bool) -> list[Change]:
+    """Names of one task id.
+
+    Without task_rename the name at exit, or the saved one, counts from the start of that life on: fork gives the
+    parent's name, which exec replaces soon after.
+    """
+    changes: list[Change] = [(BEGIN_NS, None)]
+    exit_ns: int | None = None
+
+    def settle(name: str | None) -> None:
+        if not renames_recorded or changes[-1][1] is None:
+            changes[-1] = (changes[-1][0], name)
+
+    for _, time_ns, event, row in sorted(events, key=lambda event: event[0]):
+        exit_ns = None
+        if event == "task_rename":
+            if changes == [(BEGIN_NS, None)]:
+                changes = [(BEGIN_NS, _text(row, "oldcomm"))]
+            changes.append((time_ns, _text(row, "newcomm")))
+        elif event == "sched_process_exec":
+            file = (_text(row, "filename") or "").rpartition("/")[2]
+            changes.append((time_ns, file[:COMM_CHARS] or None))
+        elif event == "sched_process_exit":  # it runs on: its files are closed after the event (do_exit(), 6.12)
+            settle(_text(row, "comm_field"))
+            exit_ns = time_ns
+        else:
+            changes.append((time_ns, _text(row, "child_comm") or _text(row, "comm_field")))
+    if saved is not None and saved != changes[-1][1]:
+        if exit_ns is None:
+            settle(saved)
+        else:  # the name of the id's next owner, whose start was not recorded
+            changes.append((exit_ns, None))
+    return changes
+
+
+def _text(row: Mapping[str, Any], name: str) -> str | None:
+    value = row.get(name)
+    return value if isinstance(value, str) and value else None

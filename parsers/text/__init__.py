@@ -1,0 +1,1 @@
+"""Text of events: /sys/kernel/tracing/trace, `trace-cmd report`, `perf script`."""

@@ -1,0 +1,323 @@
+"""The compiled loop over lines of trace text: who, where, when, which event, and its fields, straight into columns.
+
+It takes what is written as the kernel writes it and passes over everything else, which `lines_ftrace` reads with
+patterns. It has no grammar of its own for words: tasks, events and words it meets are looked up in tables of what the
+patterns have read before (`intern`), and how the fields of an event follow each other is a list of steps
+(`templates`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.compiled import inlined, njit
+from tracereplay.parsers.text.fast.intern_kernels import (
+    AT,
+    LEFT_OUT,
+    LENGTH,
+    LONGEST,
+    NEWLINES,
+    U0,
+    VALUE,
+    bytes_below,
+    char_at,
+    find,
+    line_end,
+    note,
+    stands,
+    word_at,
+    word_end,
+    zeros,
+)
+from tracereplay.parsers.text.fast.value_kernels import (
+    IN_BYTES,
+    UNTOLD,
+    bracketed_end,
+    frame_end,
+    pass_word,
+    payload_end,
+    read_flags,
+    read_number,
+    read_stamp,
+    read_text,
+    task_end,
+)
+from tracereplay.parsers.text.fast.word_kernels import is_digit, is_word
+
+if TYPE_CHECKING:
+    Int = int | np.int64
+    Bool = bool | np.bool_
+    U8 = npt.NDArray[np.uint8]
+    I16 = npt.NDArray[np.int16]
+    I32 = npt.NDArray[np.int32]
+    I64 = npt.NDArray[np.int64]
+    U64 = npt.NDArray[np.uint64]
+
+BLANK, NEWLINE, COLON, LESS, EQUAL, MORE = (ord(char) for char in " \n:<=>")
+COLONS = np.uint64(COLON * 0x0101010101010101)
+
+# Spaces of known texts; words of a column have one of their own, from WORDS on.
+TASKS, EVENTS, WORDS = 0, 1, 2
+# Rows of `rows`: the line's number, codes of its task and event, its flags (UNTOLD = it has none), its time, the
+# program that took its fields (-1 = none), and where its payload lies.
+LINE, TASK, EVENT, FLAGS, TIME, PROGRAM, BEGIN, END = range(8)
+ROW_FIELDS = 8
+# Columns of `steps`: the literal before a value (from, to in `literals`; bytes), what the value is, what of it is
+# allowed (see `read_number`, `read_text`), the space of its words, and its column (-1 = none).
+FIRST_LITERAL, LAST_LITERAL, LITERAL_BYTES, KIND, ALLOWED, WORD_SPACE, COLUMN = range(7)
+STEP_FIELDS = 7
+# Kinds of values: none; a number; a word, or the rest of the line, that stands for a number; text; one that is passed
+# over; a pointer to a page that is passed over if it is none of those that mean NULL.
+NOTHING, NUMBER, WORD, REST, TEXT, PASSED, PAGE = range(7)
+# Places in `state`: where the text goes on, how much of everything there is, and what was met that is not known.
+PLACE, LINES, TAKEN, OTHERS, FRAMES, TICKS, NEW_BEGIN, NEW_END, NEW_SPACE, NEW_PAYLOAD = range(10)
+STATE_FIELDS = 10
+# What `take_lines` returns: all is done; no room for more rows; a text to read.
+DONE, FULL, NEW = range(3)
+
+
+@inlined
+def _name_end(words: U64, begin: Int) -> Int:
+    """Where the name of an event ends that begins here: at a colon, or with the line."""
+    at = begin
+    while True:
+        eight = word_at(words, at)
+        mark = zeros(eight ^ COLONS) | zeros(eight ^ NEWLINES)
+        if mark != U0:
+            return at + bytes_below(mark)
+        at += 8
+
+
+@inlined
+def _literal_stands(words: U64, at: Int, first: Int, behind: Int, literals: U64) -> Bool:
+    """Whether literals[first:behind], eight bytes each, stand here."""
+    for i in range(first, behind):  # noqa: SIM110 (numba compiles no all() of these)
+        if word_at(words, at + 8 * (i - first)) & literals[i, 1] != literals[i, 0]:
+            return False
+    return True
+
+
+@inlined
+def _known_word(
+    raw: U8, words: U64, begin: Int, is_rest: Bool, guess: Int, space: Int, slots: I32, known: I64, texts: U64
+) -> tuple[Int, Int]:
+    """(its row in `known`, where it ends) of the word, or the rest of the line, that begins here; row -1 = not known.
+
+    guess -- the row it may well be, -1 = none.
+    """
+    if guess >= 0 and stands(words, begin, known[guess, LENGTH], known[guess, AT], texts):
+        end = begin + known[guess, LENGTH]
+        if char_at(raw, end) == NEWLINE or (not is_rest and char_at(raw, end) == BLANK):
+            return guess, end
+    end = line_end(words, begin) if is_rest else word_end(words, begin)
+    if end - begin > LONGEST:
+        return np.int64(-1), end
+    return find(words, begin, end - begin, space, slots, known, texts), end
+
+
+@njit
+def take_lines(
+    raw: U8,
+    words: U64,
+    stop: Int,
+    page_size_bytes: Int,
+    letters: I16,
+    task_slots: I32,
+    tasks: I64,
+    task_texts: U64,
+    tasks_used: I64,
+    slots: I32,
+    known: I64,
+    texts: U64,
+    rooms: I64,
+    programs: I64,
+    first_program: I64,
+    steps: I64,
+    literals: U64,
+    state: I64,
+    rows: I64,
+    cells: I64,
+    filled: I64,
+    others: I64,
+    frames: I64,
+    guesses: I64,
+) -> Int:
+    """Take the lines of raw[:stop] apart from state[PLACE] on; returns DONE, FULL or NEW (the line is begun anew).
+
+    Event lines are `comm-tid (tgid) [cpu] flags secs.parts: event: payload`; their order is that of the text.
+    stop -- behind a newline; raw goes on for BEHIND bytes. words uint64[bytes - 7].
+    letters int16[5, 256] -- bits of the flags column's letters by place, -1 = none of them.
+    task_slots, tasks, task_texts, tasks_used -- the table of tasks (see `find`, `note`), added to here; slots,
+    known, texts -- that of events and words, read only; rooms int64[spaces] -- how many more may be asked for.
+    programs int64[programs, 4] -- first and behind the last step, the first row of its cells, the next program to try;
+    first_program int64[events]; steps, literals (a literal's bytes and which of them count) -- see STEP_FIELDS.
+    rows int64[ROW_FIELDS, rows]; cells int64[columns, rows] -- of each program: row, then its values, a column each;
+    filled int64[programs] -- how many of these. others, frames int64[lines, 3] -- number, begin and end of lines that
+    are no plain events, and of functions in stacks. guesses int64[steps] -- the word that each step met last, or -1.
+    """
+    at = state[PLACE]
+    line, row = state[LINES], state[TAKEN]
+    other, frame = state[OTHERS], state[FRAMES]
+    room, other_room = rows.shape[1], len(others)
+    status = DONE
+    last_task = np.int64(-1)
+    last_at = prefix = np.int64(0)
+    while at < stop:
+        if row >= room or other >= other_room or frame >= other_room:
+            status = FULL
+            break
+        begin = at
+        # the task: that of the line before, or as long as that one at least
+        task = np.int64(-1)
+        if last_task >= 0:
+            if stands(words, begin, prefix, last_at, task_texts):
+                task = last_task
+            else:
+                task = find(words, begin, prefix, TASKS, task_slots, tasks, task_texts)
+        if task < 0:
+            at = begin
+            while char_at(raw, at) == BLANK:
+                at += 1
+            first = char_at(raw, at)
+            if is_word(first) or first == LESS:
+                bracket = task_end(raw, at)
+                if 0 <= bracket <= begin + LONGEST:
+                    length = bracket - begin
+                    task = find(words, begin, length, TASKS, task_slots, tasks, task_texts)
+                    if task < 0:
+                        task = note(words, begin, length, TASKS, task_slots, tasks, task_texts, tasks_used)
+                        if task < 0:
+                            at = begin
+                            status = FULL
+                            break
+            elif first == NEWLINE:
+                line += 1
+                at += 1
+                continue
+            elif first == EQUAL and char_at(raw, at + 1) == MORE and char_at(raw, at + 2) == BLANK:
+                end = frame_end(raw, words, at + 3)
+                if end >= 0:
+                    frames[frame, 0], frames[frame, 1], frames[frame, 2] = line, at + 3, end
+                    frame += 1
+                    line += 1
+                    at = line_end(words, end) + 1
+                    continue
+        # flags, time, the event's name
+        end = np.int64(-1)
+        if task >= 0:
+            last_task = task
+            last_at, prefix = tasks[task, AT], tasks[task, LENGTH]
+            at = begin + prefix
+            flags = np.int64(UNTOLD)
+            time = np.int64(0)
+            ticks = np.int64(0)
+            plain = char_at(raw, at) == BLANK
+            while char_at(raw, at) == BLANK:
+                at += 1
+            if not is_digit(char_at(raw, at)):
+                at, flags = read_flags(raw, at, letters)
+                plain = plain and at >= 0 and char_at(raw, at) == BLANK
+                while plain and char_at(raw, at) == BLANK:
+                    at += 1
+            if plain:
+                at, time, ticks = read_stamp(raw, at)
+                plain = at >= 0 and char_at(raw, at) == COLON and char_at(raw, at + 1) == BLANK
+            found = np.int64(-1)
+            payload = np.int64(0)
+            if plain:
+                name = at + 2
+                at = bracketed_end(raw, words, name) if char_at(raw, name) == LESS else _name_end(words, name)
+                behind = char_at(raw, at + 1)
+                if char_at(raw, at) == COLON:
+                    payload = at + 2
+                    plain = behind == BLANK
+                else:
+                    payload = at
+                    plain = char_at(raw, at) == NEWLINE and char_at(raw, at - 1) == MORE
+                length = at - name
+                if plain and 0 < length <= LONGEST:
+                    found = find(words, name, length, EVENTS, slots, known, texts)
+                    if found < 0 and rooms[EVENTS] > 0:
+                        state[NEW_BEGIN], state[NEW_END] = name, at
+                        state[NEW_SPACE], state[NEW_PAYLOAD] = EVENTS, payload
+                        at = begin
+                        status = NEW
+                        break
+            if found >= 0 and known[found, LEFT_OUT] == 0:
+                # its fields, by the first program that fits
+                event = known[found, VALUE]
+                program = first_program[event]
+                asks = False
+                while program >= 0 and not asks:
+                    at = payload
+                    while char_at(raw, at) == BLANK:
+                        at += 1
+                    cell, n = programs[program, 2], filled[program]
+                    for step in range(np.uint64(programs[program, 0]), np.uint64(programs[program, 1])):
+                        if not _literal_stands(
+                            words, at, steps[step, FIRST_LITERAL], steps[step, LAST_LITERAL], literals
+                        ):
+                            at = np.int64(-1)
+                            break
+                        at += steps[step, LITERAL_BYTES]
+                        kind, allowed = steps[step, KIND], steps[step, ALLOWED]
+                        value = np.int64(0)
+                        if kind == NUMBER:
+                            at, value = read_number(raw, at, allowed)
+                            if allowed & IN_BYTES:
+                                value //= page_size_bytes
+                        elif kind == TEXT:
+                            at, value = read_text(raw, at, allowed)
+                        elif kind == PASSED or kind == PAGE:
+                            at = pass_word(raw, words, at, kind == PAGE)
+                        elif kind != NOTHING:
+                            space = steps[step, WORD_SPACE]
+                            word, end = _known_word(
+                                raw, words, at, kind == REST, guesses[step], space, slots, known, texts
+                            )
+                            if word >= 0:
+                                guesses[step] = word
+                            elif end - at <= LONGEST and rooms[space] > 0:
+                                state[NEW_BEGIN], state[NEW_END], state[NEW_SPACE] = at, end, space
+                                asks = True
+                            at = np.int64(-1)
+                            if word >= 0 and known[word, LEFT_OUT] == 0:
+                                at, value = end, known[word, VALUE]
+                        if at < 0:
+                            break
+                        if steps[step, COLUMN] >= 0:
+                            cells[cell + steps[step, COLUMN], n] = value
+                    if at >= 0:
+                        while char_at(raw, at) == BLANK:
+                            at += 1
+                        if char_at(raw, at) == NEWLINE:
+                            cells[cell, n] = row
+                            filled[program] = n + 1
+                            break
+                    program = programs[program, 3]
+                if asks:
+                    at = begin
+                    status = NEW
+                    break
+                end = at if program >= 0 else payload_end(raw, words, payload)
+                if end >= 0:
+                    rows[LINE, row], rows[TASK, row], rows[EVENT, row] = line, task, event
+                    rows[FLAGS, row], rows[TIME, row], rows[PROGRAM, row] = flags, time, program
+                    rows[BEGIN, row], rows[END, row] = payload, end
+                    if row == 0:
+                        state[TICKS] = ticks
+                    row += 1
+                    line += 1
+                    at = end + 1
+                    continue
+        end = line_end(words, begin)
+        others[other, 0], others[other, 1], others[other, 2] = line, begin, end
+        other += 1
+        line += 1
+        at = end + 1
+    state[PLACE], state[LINES], state[TAKEN] = at, line, row
+    state[OTHERS], state[FRAMES] = other, frame
+    return status

@@ -1,0 +1,1 @@
+"""What is said of a corpus, in every format."""

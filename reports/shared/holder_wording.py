@@ -1,0 +1,90 @@
+"""Who holds a page, who took the reference and who released it, in words; the same task is named once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracereplay.model.result import Allocation, Culprit, Task
+from tracereplay.reports.shared.wording import listing, moment, task_name
+
+NOT_SEEN = "holder not seen"
+
+
+def holder_name(c: Culprit) -> str | None:
+    """The task, the driver or file, or both."""
+    names = ([task_name(c.holder)] if c.holder else []) + ([c.holder_name] if c.holder_name else [])
+    return listing(names) if names else None
+
+
+def likely(c: Culprit) -> str:
+    """`probably ` where a task is named that is not proved to be the holder."""
+    return "" if c.holder_verdict == "proved" or c.holder is None else "probably "
+
+
+def whose(c: Culprit) -> str | None:
+    """`held by pin-vmsplice (145)`; without a holder `taken by ...`; None where neither is known."""
+    if c.cause == "unmovable_allocation" and c.allocated_by is not None:
+        return f"allocated by {task_name(c.allocated_by)}"
+    if (holder := holder_name(c)) is not None:
+        return f"{likely(c)}held by {holder}{_exited(c, c.holder)}"
+    return f"taken by {task_name(c.taken_by)}{_exited(c, c.taken_by)}" if c.taken_by is not None else None
+
+
+def _exited(c: Culprit, task: Task | None) -> str:
+    """`, which has exited`: the reference outlived the task."""
+    gone = task is not None and any(e.event == "sched_process_exit" and e.tid == task.tid for e in c.evidence)
+    return ", which has exited" if gone else ""
+
+
+def taker(c: Culprit) -> Task | None:
+    """Who took the reference, where that is not the holder."""
+    return None if is_same_task(c.taken_by, c.holder) else c.taken_by
+
+
+def releaser(c: Culprit) -> Task | None:
+    """Who released the reference, where that is neither the holder nor, without a holder, the taker."""
+    return None if is_same_task(c.released_by, c.holder or c.taken_by) else c.released_by
+
+
+def is_same_task(one: Task | Allocation | None, other: Task | Allocation | None) -> bool:
+    """Whether both are known and the same."""
+    return one is not None and other is not None and (one.tid, one.comm) == (other.tid, other.comm)
+
+
+def story(culprits: Sequence[Culprit], unit: str) -> str:
+    """Holder, taker and releaser with their times: `taken by a (1) at 6.1 s; held by b (2), released at 8.2 s`.
+
+    culprits -- alike but for place and time; at least one.
+    """
+    c = culprits[0]
+    via = f" through {c.mechanism}" if c.mechanism else ""
+    since = [one.held_since_ns for one in culprits if one.held_since_ns is not None]
+    took = taker(c)
+    who = whose(c) or NOT_SEEN
+    if took is None:
+        head = who + via + (f" since {moment(min(since), unit)}" if since else "")
+    elif holder_name(c) is None:
+        head = who + via + _taken_at(since, unit)
+    else:
+        head = f"taken by {task_name(took)}{_exited(c, took)}{_taken_at(since, unit)}; {who}{via}"
+    return head + _release(culprits, unit)
+
+
+def _taken_at(since: Sequence[int], unit: str) -> str:
+    """One moment, or the first of several."""
+    if not since:
+        return ""
+    first = moment(min(since), unit)
+    return f" at {first}" if first == moment(max(since), unit) else f" from {first} on"
+
+
+def _release(culprits: Sequence[Culprit], unit: str) -> str:
+    c = culprits[0]
+    if c.release == "held_at_end":
+        return ", still held when the trace ends"
+    until = [one.released_ns for one in culprits if one.released_ns is not None]
+    if c.release != "seen" or not until:
+        return ""
+    when = f" at {moment(max(until), unit)}"
+    by = releaser(c)
+    return f", released{when}" if by is None else f"; released by {task_name(by)}{when}"

@@ -1,0 +1,1 @@
+"""What would have helped, in every format."""

@@ -1,0 +1,185 @@
+"""What would have helped, as sheets: the ranked table first, then attempts, placement, fit, the record itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tracereplay.model.whatif import Cost, Fit, Model, Outcome, Placement, Summary, WhatIf
+from tracereplay.reports.shared.sheets import Sheet
+from tracereplay.reports.shared.style import Style
+from tracereplay.reports.shared.wording import count
+from tracereplay.units import format_duration, format_seconds
+
+FEW_RESULTS = 12
+WHY = {
+    "model_unfit": "the model does not reproduce this trace",
+    "events_not_recorded": "events it needs were not recorded",
+    "loss_in_interval": "events were lost",
+    "culprit_unknown": "what blocked is not all known",
+    "release_unknown": "when the page was released is not known (record page_ref)",
+    "runs_disagree": "it hangs on the order of the free lists, which no trace has",
+    "needs_closed_loop": "the workload itself would have gone on differently",
+    "not_modelled": "not modelled",
+    "bitmap_full": "no room in the area",
+}
+ANSWERS = {
+    "succeeds": "succeeds", "still_fails": "still fails", "newly_fails": "NEWLY FAILS", "unknown": "unknown",
+}  # fmt: skip
+
+
+def whatif_sheets(document: WhatIf, style: Style) -> list[Sheet]:
+    """The first screen first."""
+    sheets = [_summary(document)] if document.policies else []
+    if document.results and (style.full or len(document.results) <= FEW_RESULTS):
+        sheets.append(_results(document))
+    if document.placement:
+        sheets.append(_placement(document))
+    sheets += [_fit(model, style) for model in document.model]
+    if document.self_check:
+        sheets.append(_self_check(document))
+    return sheets
+
+
+def _summary(document: WhatIf) -> Sheet:
+    names = {policy.id: policy for policy in document.policies}
+    rows = [_summary_row(one, names[one.policy_id].name) for one in document.summary]
+    failed = max((one.failed for one in document.summary), default=0)
+    saved = max((one.saved for one in document.summary), default=0)
+    title = f"What would have helped: {count(failed, 'attempt')} failed, {saved} of them saved by the best of these"
+    return Sheet(
+        title,
+        lines=[
+            f"{policy.name}: needs {', '.join(policy.missing)}, not recorded"
+            for policy in document.policies
+            if policy.missing
+        ],
+        columns=("this one change", "failed#", "saved#", "still#", "unknown#", "newly#", "what it costs"),
+        rows=rows,
+        calm=None if not failed else saved > 0,
+    )
+
+
+def _summary_row(one: Summary, name: str) -> tuple[str, ...]:
+    saved = f"{one.saved}" + (f" (upper {one.saved_upper})" if one.saved_upper else "")
+    return (
+        name, str(one.failed), saved, str(one.still_fails), str(one.unknown), str(one.newly_fails),
+        "; ".join(_costs(one.cost)) or "-",
+    )  # fmt: skip
+
+
+def _costs(cost: Cost) -> Iterator[str]:
+    if cost.wait_ns is not None:
+        yield f"{format_duration(abs(cost.wait_ns))} {'later' if cost.wait_ns > 0 else 'less waiting'}"
+    if cost.pages_kept_out_of_cma:
+        more = "fewer" if cost.pages_kept_out_of_cma > 0 else "more"
+        yield f"{abs(cost.pages_kept_out_of_cma):,} {more} movable pages in CMA"
+    if cost.unmovable_pages_added:
+        yield f"{count(cost.unmovable_pages_added, 'more unmovable page')}"
+    if cost.allocations_failed:
+        yield f"{count(cost.allocations_failed, 'page')} find no memory"
+    if cost.pages_moved:
+        yield f"{count(cost.pages_moved, 'page')} more to migrate"
+
+
+def _results(document: WhatIf) -> Sheet:
+    names = {policy.id: policy.name for policy in document.policies}
+    return Sheet(
+        "Attempts",
+        columns=("attempt", "under", "was", "answer", "runs#", "why"),
+        rows=[
+            (
+                attempt_name(one.attempt_id),
+                names[one.policy_id],
+                one.recorded,
+                _answer(one),
+                _runs(one),
+                _why(one),
+            )
+            for one in document.results
+        ],
+    )
+
+
+def attempt_name(attempt_id: str) -> str:
+    """`cma_alloc at 6.440 s` of an id, which is operation-tid-start_ns."""
+    operation, _, start = attempt_id.partition("-")
+    start_ns = start.rpartition("-")[2]
+    return f"{operation} at {format_seconds(int(start_ns))}" if start_ns.isdecimal() else attempt_id
+
+
+def _runs(one: Outcome) -> str:
+    return f"{one.runs_succeeding}/{one.runs}"
+
+
+def _answer(one: Outcome) -> str:
+    bound = " (at best)" if one.bound == "upper" and one.recorded != "succeeded" else ""
+    return ANSWERS[one.answer] + bound
+
+
+def _why(one: Outcome) -> str:
+    if one.why is not None:
+        return WHY.get(one.why, one.why)
+    if one.blocked_by:
+        return f"{count(len(one.blocked_by), 'run')} of pages still in the way"
+    if one.cost.wait_ns is None:
+        return ""
+    return f"{format_duration(abs(one.cost.wait_ns))} {'later' if one.cost.wait_ns > 0 else 'less waiting'}"
+
+
+def _placement(document: WhatIf) -> Sheet:
+    names = {policy.id: policy.name for policy in document.policies}
+    return Sheet(
+        "Share of movable allocations in CMA",
+        columns=("under", "recorded#", "predicted#", "over the runs"),
+        rows=[
+            (names[one.policy_id], _percent(one.record), _percent(one.predicted), _range(one))
+            for one in document.placement
+        ],
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _range(one: Placement) -> str:
+    return "-" if one.low is None or one.high is None else f"{one.low:.1%} to {one.high:.1%}"
+
+
+def _fit(model: Model, style: Style) -> Sheet:
+    why = f": {WHY.get(model.why, model.why)}" if model.why is not None else ""
+    hidden = [
+        f"{one.value:,} pages of zone {one.zone} had left the free lists unseen "
+        f"({one.violated:,} of {one.decisions:,} choices of the kernel say otherwise)"
+        for one in model.hidden_pages
+        if one.decisions
+    ]
+    shown = [fit for fit in model.fit if style.full or not fit.ok or fit.measure in ("cma_share", "free_pages")]
+    return Sheet(
+        f"Model fit of {model.input_id}: {model.verdict}{why}",
+        lines=hidden,
+        columns=("measure", "of", "recorded#", "model#", "error#", "limit#"),
+        rows=[_fit_row(fit) for fit in shown],
+        calm=model.verdict != "unfit",
+    )
+
+
+def _fit_row(fit: Fit) -> tuple[str, ...]:
+    numbers = tuple(f"{value:,.3f}".rstrip("0").rstrip(".") for value in (fit.record, fit.model, fit.error, fit.limit))
+    return (fit.measure + ("" if fit.ok else " !"), fit.scope, *numbers)
+
+
+CHECKED = {
+    "taken": "pages taken#", "taken_not_free": "not free#", "drained_free": "drained while free#",
+    "left_unseen": "left unseen#", "freed_directly": "freed past the lists#", "ranges": "in ranges#",
+    "ranges_not_free": "not free there#",
+}  # fmt: skip
+
+
+def _self_check(document: WhatIf) -> Sheet:
+    return Sheet(
+        "Free lists as recorded, in pages",
+        columns=("input", *CHECKED.values()),
+        rows=[(one.input_id, *(f"{getattr(one, name):,}" for name in CHECKED)) for one in document.self_check],
+        calm=all(one.taken_not_free == 0 for one in document.self_check),
+    )

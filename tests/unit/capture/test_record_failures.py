@@ -1,0 +1,129 @@
+"""Recording until an attempt fails: here an allocation stands for the failure, which this kernel cannot be given."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tracereplay
+from tests.support.captures import ROOT
+from tests.support.tracing import mounted_tracefs, needs, needs_tracing, state_of
+from tracereplay.capture import wanted
+from tracereplay.capture.instance import Instance
+from tracereplay.capture.script import ScriptOptions, script
+from tracereplay.capture.selftest import _direct, _vmsplice
+from tracereplay.capture.target import Target
+from tracereplay.capture.tracefs import Tracefs
+from tracereplay.parsers.catalog.probes import GUP_FAST, KNOWN_PAGE
+
+STAND_IN = wanted.Sign("kmem/mm_page_alloc", "order == 0")
+
+
+# In a process of its own: what is not mounted here, recording mounts in a namespace that the process then stays in.
+RECORD = """
+import sys
+from pathlib import Path
+from tracereplay.capture import recording, wanted
+wanted.FAILURES = (wanted.Sign("kmem/mm_page_alloc", "order == 0"),)
+request = recording.Request(
+    Path(sys.argv[1]), buffer_kib=4096, until_failure=True, after_seconds=0.2, dumps=int(sys.argv[2])
+)
+recording.record(request, print)
+"""
+
+
+def recording_until_failure(out: Path, dumps: int = 1) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", RECORD, str(out), str(dumps)],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def test_the_first_failure_ends_it(tmp_path: Path) -> None:
+    needs_tracing()
+    with mounted_tracefs(tmp_path) as tracefs:
+        before = state_of(tracefs)
+        said, _ = recording_until_failure(tmp_path / "out").communicate(timeout=60)
+        assert state_of(tracefs) == before
+    assert re.search("failed: .*mm_page_alloc", said)
+    assert tracereplay.open([tmp_path / "out" / "trace"]).reader.info.by_event["mm_page_alloc"]
+
+
+def test_a_flight_recorder_keeps_the_last_dumps(tmp_path: Path) -> None:
+    needs_tracing()
+    child = recording_until_failure(tmp_path / "out", dumps=2)
+    for _ in range(600):
+        if (tmp_path / "out" / "dump-4").exists():
+            break
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=60)
+    folders = sorted(int(path.name.partition("-")[2]) for path in (tmp_path / "out").glob("dump-*"))
+    assert len(folders) == 2
+    assert folders[1] >= 4
+    for number in folders:
+        assert tracereplay.open([tmp_path / "out" / f"dump-{number}" / "trace"]).reader.info.events
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["busybox", "sh"]], ids=lambda shell: shell[0])
+def test_the_script_ends_at_a_failure(shell: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_tracing()
+    needs(shell[0])
+    monkeypatch.setattr(wanted, "FAILURES", (STAND_IN,))
+    path = tmp_path / "record.sh"
+    path.write_text(script(ScriptOptions(buffer_kib=4096, after_s=1)))
+    with mounted_tracefs(tmp_path) as tracefs:
+        before = state_of(tracefs)
+        done = subprocess.run(
+            [*shell, str(path), "-o", str(tmp_path / "out"), "--until-failure"],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert state_of(tracefs) == before
+    assert "mm_page_alloc" in (tmp_path / "out" / "failure.txt").read_text()
+    assert tracereplay.open([tmp_path / "out" / "trace"]).reader.info.events
+
+
+def test_references_of_our_own_are_taken_at_known_page_frames(tmp_path: Path) -> None:
+    needs_tracing()
+    assert _vmsplice()
+    assert _direct(tmp_path) != 0  # None where the disk has no O_DIRECT
+
+
+def test_probes_are_defined_for_the_functions_of_the_kernel(tmp_path: Path) -> None:
+    """Into files that stand for tracefs: 6.12 has the fast function, and gets arguments at returns."""
+    tracefs = Tracefs(tmp_path)
+    instance = Instance(tracefs, key="1_2")
+    (tmp_path / "available_filter_functions").write_text(f"{GUP_FAST}\ntry_grab_folio\nmove_to_new_folio [mod]\nfoo\n")
+    (tmp_path / "kprobe_events").write_text("")
+    for name in ("getf", "get", "mig", "mig_r"):
+        place = tmp_path / "instances" / "tracereplay_1_2" / "events" / "tracereplay_1_2" / name
+        place.mkdir(parents=True)
+        (place / "enable").write_text("")
+        (place / "filter").write_text("")
+    instance.enable_probes(KNOWN_PAGE)
+    assert instance.probes == ["getf", "get", "mig", "mig_r"]
+    lines = (tmp_path / "kprobe_events").read_text().splitlines()
+    assert lines[1].startswith("p:tracereplay_1_2/get try_grab_folio folio=$arg1:x64")
+    assert lines[3] == "r:tracereplay_1_2/mig_r move_to_new_folio src=$arg2:x64 ret=$retval:s32"
+    instance.filter_takes(Target(1, 2), 0x1000, KNOWN_PAGE)
+    written = (tmp_path / instance.place / "events" / instance.name / "getf" / "filter").read_text()
+    assert "flags & 0x" in written
+    assert ">= 0x1040" in written
+    assert "< 0x1080" in written
+
+
+def test_what_a_killed_recording_left_is_told_by_its_key(tmp_path: Path) -> None:
+    mine = Instance(Tracefs(tmp_path)).key
+    (tmp_path / "kprobe_events").write_text(
+        f"p:tracereplay_{mine}/get try_grab_folio\np:tracereplay_99999999_5/get try_grab_folio\np:other/get x\n"
+    )
+    (tmp_path / "instances" / "tracereplay_99999998_7_watch").mkdir(parents=True)
+    assert Tracefs(tmp_path).left_behind() == ["99999998_7", "99999999_5"]

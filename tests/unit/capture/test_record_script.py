@@ -1,0 +1,113 @@
+"""The printed script: what it declares, that shells take it, and that what it records reads back the same."""
+
+from __future__ import annotations
+
+import random
+import shlex
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import tracereplay
+from tests.support.tracing import mounted_tracefs, needs, needs_tracing, state_of
+from tracereplay.capture.script import ScriptOptions, script
+from tracereplay.parsers.catalog.probes import KNOWN_PAGE, PROBES
+
+SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"]}
+
+
+SMALL = ScriptOptions(buffer_kib=8192)
+
+
+def written(folder: Path, options: ScriptOptions = SMALL) -> Path:
+    path = folder / "record.sh"
+    path.write_text(script(options))
+    return path
+
+
+def test_every_placeholder_is_filled(tmp_path: Path) -> None:
+    text = written(tmp_path, ScriptOptions(area="my 'area'", block=7)).read_text()
+    assert not [word for word in text.split() if word.startswith("@") and word.endswith("@")]
+    assert "area='my '\"'\"'area'\"'\"''" in text
+
+
+def test_it_defines_every_probe_of_the_catalogue(tmp_path: Path) -> None:
+    text = written(tmp_path).read_text()
+    for probe in PROBES:
+        assert f"probe {probe.name} {probe.function} {'r' if probe.returns else 'p'} " in text
+    assert f"rc=+{KNOWN_PAGE.refcount:#x}($arg1):s32" in text
+
+
+@pytest.mark.parametrize("options", [ScriptOptions(), ScriptOptions(area="x", level=0, pages=False)])
+def test_shellcheck_finds_nothing(options: ScriptOptions, tmp_path: Path) -> None:
+    needs("shellcheck")
+    done = subprocess.run(
+        ["shellcheck", "-s", "sh", str(written(tmp_path, options))], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_it_records_reads_back_whole(shell: str, tmp_path: Path) -> None:
+    needs_tracing()
+    needs(SHELLS[shell][0])
+    with mounted_tracefs(tmp_path) as tracefs:
+        before = state_of(tracefs)
+        out = tmp_path / "out"
+        done = subprocess.run(
+            [*SHELLS[shell], str(written(tmp_path)), "-o", str(out), "--", "sh", "-c", "cat /proc/meminfo; exit 3"],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 3, done.stderr
+        assert state_of(tracefs) == before
+    told = sum(int(line.split()[1]) for line in (out / "record.log").read_text().splitlines() if "entries:" in line)
+    assert tracereplay.open([out / "trace"]).reader.info.events == told > 0
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_after_kill_9_the_next_run_cleans_up(shell: str, tmp_path: Path) -> None:
+    needs_tracing()
+    needs(SHELLS[shell][0])
+    moments = random.Random(5)
+    path = written(tmp_path)
+    with mounted_tracefs(tmp_path) as tracefs:
+        before = state_of(tracefs)
+        for number in range(5):
+            child = subprocess.Popen(
+                [*SHELLS[shell], str(path), "-o", str(tmp_path / f"{number}"), "--for", "30"],
+                stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+            time.sleep(moments.random() * 1.2)
+            child.kill()
+            child.wait()
+        last = subprocess.run(
+            [*SHELLS[shell], str(path), "-o", str(tmp_path / "last"), "--for", "0"], capture_output=True, check=False
+        )
+        assert last.returncode == 0, last.stderr
+        assert state_of(tracefs) == before
+
+
+@pytest.mark.parametrize("arguments", ["--for", "--for x", "-o", "--what", "--"])
+def test_bad_arguments_are_one_line(arguments: str, tmp_path: Path) -> None:
+    shell = shutil.which("dash") or "sh"
+    done = subprocess.run(
+        [shell, str(written(tmp_path)), *shlex.split(arguments)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_page_pointers_are_computed_in_two_halves(tmp_path: Path) -> None:
+    """dash has no numbers above 2^63."""
+    text = written(tmp_path).read_text()
+    start = text.index("pointer() {")
+    function = text[start : text.index("\n}\n", start) + 3]
+    for base, pfn in ((0xFFD3DF1900000000, 0x100000), (0xFFEAFFFFFFFFFFC0, 3), (0xFFFFEA0000000000, 0x7FFFFFF)):
+        for shell in SHELLS.values():
+            if shutil.which(shell[0]):
+                done = subprocess.run(
+                    [*shell, "-c", f"{function}\npointer {base:#x} {pfn}"], capture_output=True, text=True, check=True
+                )
+                assert int(done.stdout, 16) == base + pfn * 64

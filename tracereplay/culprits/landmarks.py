@@ -1,0 +1,49 @@
+"""Times and PFNs at which an answer about an attempt's suspects may change; between two of them it does not.
+
+Decisions compare the times of a suspect with each other and with these, and compute with none of them. So suspects that
+lie alike between landmarks, and whose times follow each other alike, are decided alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracereplay.attempts.draft import Draft
+from tracereplay.culprits.context import AnalysisContext
+
+Ints = npt.NDArray[np.int64]
+NEVER_NS = -1  # in the replay's tables
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """Of one attempt: ascending times, and ascending PFNs (each the first page of what begins there)."""
+
+    times_ns: Ints
+    pfns: Ints
+
+    @classmethod
+    def of(cls, context: AnalysisContext, draft: Draft) -> Landmarks:
+        """What is compared with a suspect of this attempt: its begin and end, its waits, losses, names, CMA areas."""
+        times = [NEVER_NS, 0, draft.start_ns, context.end_ns]
+        times += [draft.end_ns] if draft.end_ns is not None else []
+        for wait in draft.waits:
+            times += [wait.start_ns, (wait.start_ns + wait.end_ns) // 2, wait.end_ns]
+        areas = [pfn for area in context.layout.cma_areas for pfn in (area.start_pfn, area.end_pfn)]
+        known = np.array(times, np.int64)
+        return cls(np.unique(np.concatenate([known, context.landmarks_ns])), np.unique(np.array(areas, np.int64)))
+
+    def time_places(self, times_ns: Ints) -> Ints:
+        """Where times lie: 2k + 1 at landmark k, even numbers between them. Any shape."""
+        return _places(self.times_ns, times_ns)
+
+    def pfn_places(self, pfns: Ints) -> Ints:
+        """The same of PFNs."""
+        return _places(self.pfns, pfns)
+
+
+def _places(landmarks: Ints, values: Ints) -> Ints:
+    return np.searchsorted(landmarks, values, "left") + np.searchsorted(landmarks, values, "right")
