@@ -219,6 +219,8 @@ LAYOUT_TABLES: dict[str, tuple[Column, ...]] = {
         Column("free_pages", pa.int64(), "pages", "Pages free then"),
         Column("free_cma_pages", pa.int64(), "pages", "... of these in CMA areas"),
         Column("min_pages", pa.int64(), "pages", "Watermark `min`"),
+        Column("lru_pages", pa.int64(), "pages", "Pages on its LRU lists"),
+        Column("pcp_pages", pa.int64(), "pages", "Pages free on per-CPU lists, which count as in use"),
     ),
     "memory_blocks": (
         Column("block", pa.int64(), None, "Number N of /sys/devices/system/memory/memoryN"),

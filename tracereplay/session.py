@@ -31,7 +31,7 @@ from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import PageLife
 from tracereplay.model.result import Attempt, Input, Result, Role, Tool
-from tracereplay.model.whatif import WhatIf
+from tracereplay.model.whatif import SizeScope, WhatIf
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.catalog.probes import PROBE_EVENTS, ROLES, TELLING_ROLES
@@ -350,16 +350,17 @@ class Session:
                 blame=sum_up(attempts),
             )
 
-    def whatif(self, policies: Sequence[Policy] = (), *, runs: int = 25) -> WhatIf:
+    def whatif(self, policies: Sequence[Policy] = (), *, runs: int = 25, sizes: Sequence[SizeScope] = ()) -> WhatIf:
         """What would have helped: every attempt under each of these policies (whatif.question.parse_policy).
 
         Without policies: whether the record is consistent, and how well the model reproduces it. runs -- how often a
-        policy that moves pages is replayed, each with another order of the free lists at the start.
+        policy that moves pages is replayed, each with another order of the free lists at the start. sizes -- kinds of
+        memory (movable, cma) to say of how large they may be.
         """
         from tracereplay.whatif.document import make_document  # noqa: PLC0415
 
         blamed = self.blame()
-        return make_document(blamed, self.whatif_facts(blamed), policies, runs)
+        return make_document(blamed, self.whatif_facts(blamed), policies, runs, sizes)
 
     def whatif_facts(self, blamed: Result | None = None) -> list[TraceFacts]:
         """What the models of `whatif` need of each machine's trace. Raises UsageError without one."""

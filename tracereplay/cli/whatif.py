@@ -13,7 +13,7 @@ from tracereplay.errors import UsageError
 from tracereplay.reports.whatif.formats import FORMATS, render_policies
 
 if TYPE_CHECKING:
-    from tracereplay.model.whatif import WhatIf
+    from tracereplay.model.whatif import SizeScope, WhatIf
 
 RULE = re.compile(r"(?P<unfit>unfit)|saved<(?P<saved>\d+)|newly_fails>(?P<newly>\d+)")
 
@@ -24,6 +24,8 @@ RULE = re.compile(r"(?P<unfit>unfit)|saved<(?P<saved>\d+)|newly_fails>(?P<newly>
               help="A changed rule; several joined by + act together. May be repeated.")  # fmt: skip
 @click.option("--all", "every", is_flag=True, help="Every policy that needs no keys of its own.")
 @click.option("--list", "listing", is_flag=True, help="The policies: what they change, where they were discussed.")
+@click.option("--size", "sizes", type=click.Choice(("movable", "cma")), multiple=True,
+              help="How large ZONE_MOVABLE or the CMA areas may be without starving the kernel.")  # fmt: skip
 @click.option("--runs", type=click.IntRange(1, 1000), default=25, show_default=True,
               help="Replays of each policy that moves pages, with other orders of the free lists.")  # fmt: skip
 @output_options(*FORMATS)
@@ -34,6 +36,7 @@ def whatif(
     policies: tuple[str, ...],
     every: bool,
     listing: bool,
+    sizes: tuple[SizeScope, ...],
     runs: int,
     format_: str,
     output: str | None,
@@ -54,7 +57,7 @@ def whatif(
     rules = _rules(fail_on)
     asked = [*(every_policy() if every else []), *(parse_policy(text) for text in policies)]
     with open_session(inputs, **opening) as session:
-        document = session.whatif(asked, runs=runs)
+        document = session.whatif(asked, runs=runs, sizes=sizes)
     write_report(FORMATS[format_](document, style_for(output, full=full)), output)
     return int(any(_matches(rule, document) for rule in rules))
 

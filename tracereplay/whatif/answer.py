@@ -222,7 +222,12 @@ def _placement(replay: Replay, scene: Scene, policy: PolicyRun, shares: list[flo
     inside = cma_frames(replay.script, replay.machine)
     record = cma_share(replay.script, inside, replay.script.events["page"], replay.requests.want)
     change = scene.change
-    other_area = change.guaranteed or change.area_pages is not None or change.not_modelled is not None
+    other_area = (
+        change.guaranteed
+        or change.area_pages is not None
+        or change.movable_pages is not None
+        or change.not_modelled is not None
+    )
     if not shares and not _share_changes(scene) and not other_area:
         shares = [record]
     return Placement(
