@@ -1,7 +1,7 @@
 """`corpus whatif`: every trace of a store replayed under the same policies, summed up.
 
 A trace is read again from where the run found it, with what lay beside it; one that has gone or changed since is a
-broken trace of the answer. Traces are replayed in child processes, so that one that kills its process costs nothing else.
+broken trace of the answer. Traces are replayed in child processes: one that kills its process costs nothing else.
 """
 
 from __future__ import annotations

@@ -185,9 +185,9 @@ class Sizing(Struct, kw_only=True):
 
 
 class BlameOf(Struct, kw_only=True):
-    """The result of `blame` that ids refer to: SHA-256 of its document without `tool`."""
+    """The result of `blame` that ids refer to: SHA-256 of its document without `tool`, None where it is not to tell."""
 
-    sha256: str
+    sha256: str | None
 
 
 class WhatIf(Struct, kw_only=True):
