@@ -79,6 +79,13 @@ def _costs(cost: Cost) -> Iterator[str]:
         yield f"{count(cost.unmovable_pages_added, 'more unmovable page')}"
     if cost.allocations_failed:
         yield f"{count(cost.allocations_failed, 'page')} find no memory"
+    if cost.direct_map_splits:
+        less = "fewer" if cost.direct_map_splits < 0 else "more"
+        yield f"{abs(cost.direct_map_splits):,} {less} splits of the direct map, at most"
+    if cost.pages_refused:
+        yield f"{count(cost.pages_refused, 'page')} beyond the pool's limit"
+    if cost.blocks_not_free:
+        yield f"{count(cost.blocks_not_free, 'block')} of the pool not free"
     if cost.pages_moved:
         yield f"{count(cost.pages_moved, 'page')} more to migrate"
 

@@ -125,13 +125,16 @@ class Placement(Struct, kw_only=True):
 
 
 class Cost(Struct, kw_only=True):
-    """What a policy costs; None = not modelled. wait_ns -- negative: so much less waiting."""
+    """What a policy costs; None = not modelled. wait_ns -- negative: so much less waiting; so direct_map_splits."""
 
     pages_moved: int | None = None
     wait_ns: int | None = None
     allocations_failed: int | None = None
     unmovable_pages_added: int | None = None
     pages_kept_out_of_cma: int | None = None
+    direct_map_splits: int | None = None
+    pages_refused: int | None = None
+    blocks_not_free: int | None = None
 
 
 class Outcome(Struct, kw_only=True):

@@ -120,6 +120,8 @@ class Court:
         change, area, pages = self.scene.change, self._area(attempt), attempt.request.pages
         if area is None or pages is None:
             return Ruling(None, "not_modelled")
+        if change.pool is not None and change.pool.in_cma and not self._beside_pool(area, pages):
+            return Ruling(None, "needs_closed_loop")
         if change.area_pages is not None:
             return self._other_size(attempt, area, change.area_pages, pages)
         if change.guaranteed:
@@ -132,6 +134,15 @@ class Court:
         if attempt.outcome == "succeeded":
             return self._still_free(attempt, area, pages)
         return self._failed_cma(attempt, area, pages)
+
+    def _beside_pool(self, area: Span, pages: int) -> bool:
+        """Whether the pool leaves room for the request, wherever in the area its blocks are: it may cut every run."""
+        need = self.scene.pool_need
+        pool = self.scene.change.pool
+        if need is None or pool is None:
+            return False
+        taken = need.blocks << pool.order
+        return taken == 0 or (area.pages - taken) // (need.blocks + 1) >= pages
 
     def _other_size(self, attempt: Attempt, area: Span, area_pages: int, pages: int) -> Ruling:
         """A request for nearly the whole area follows its size: what would have been asked for is not known."""

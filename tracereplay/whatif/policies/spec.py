@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tracereplay.model.whatif import Engine, State
 from tracereplay.whatif.page_rows import Rule
+from tracereplay.whatif.pools import Pool
 from tracereplay.whatif.requests import Bools, Bytes, Requests
 
 KeyKind = Literal["count", "pages", "percent", "duration", "text", "flag"]
@@ -43,7 +44,7 @@ class Change:
     are in the way, wherever they are; migratable -- allocations whose pages can be migrated after all; retry -- of
     attempts; past_blocker -- the next range begins behind the page that blocked; guaranteed -- nothing in a CMA area
     can block; area_pages, movable_pages -- size of the CMA area, of ZONE_MOVABLE;
-    split_destinations -- single pages do for a large folio;
+    split_destinations -- single pages do for a large folio; pool -- of secretmem;
     not_modelled -- a code.
     """
 
@@ -57,6 +58,7 @@ class Change:
     area_pages: int | None = None
     movable_pages: int | None = None
     split_destinations: bool = False
+    pool: Pool | None = None
     not_modelled: str | None = None
 
 
