@@ -93,7 +93,7 @@ def reference_page() -> str:
         lines.append("")
     lines += [
         "# The tables", "",
-        "`--out DIR` of `blame`, `--tables DIR` of `export`, and `tracereplay.model.tables.result_tables` in Python;",
+        "`--out DIR` of `blame`, `--tables DIR` of `export`, and `result.tables` (`to_polars`, `to_pandas`) in Python;",
         "those named `whatif_...` are `--out DIR` of `whatif`, and `tracereplay.model.whatif_tables.whatif_tables`.",
         "Rows keep the document's order; keys lead from a row to what it belongs to.", "",
     ]  # fmt: skip

@@ -18,9 +18,9 @@ from tracereplay import __version__
 from tracereplay.corpus.job import identify
 from tracereplay.corpus.outcome import outcome_of
 from tracereplay.corpus.query import Condition, Selection
-from tracereplay.corpus.sources import Source
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED
+from tracereplay.discovery.sources import Source
 from tracereplay.errors import InputError, UsageError
 from tracereplay.model.corpus import Broken, CorpusWhatIf, Saved
 from tracereplay.model.result import Tool
@@ -168,7 +168,7 @@ def replay_one(job: Job, policies: Sequence[str], runs: int) -> Answer:
 
     try:
         _refuse_change(job)
-        session = Session([Path(job.path)], argv=[], **job.sides)  # type: ignore[arg-type]  # roles are its options
+        session = Session([Path(job.path)], **job.sides)  # type: ignore[arg-type]  # roles are its options
         document = session.whatif([parse_policy(text) for text in policies], runs=runs)
     except InputError as error:
         return Answer(job, (), ("unreadable", str(error)))
