@@ -31,6 +31,7 @@ from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import PageLife
 from tracereplay.model.result import Attempt, Input, Result, Role, Tool
+from tracereplay.model.summary import summarise
 from tracereplay.model.whatif import WhatIf
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS
@@ -348,6 +349,7 @@ class Session:
                 attempts=attempts,
                 counters=[counter for trace in traces for counter in trace.counters],
                 blame=sum_up(attempts),
+                summary=summarise(attempts),
             )
 
     def whatif(self, policies: Sequence[Policy] = (), *, runs: int = 25) -> WhatIf:
