@@ -96,7 +96,7 @@ class Op(IntEnum):
     PROBE_PIN = 22  # try_grab_folio ... with FOLL_PIN
     PROBE_UNPIN = 23  # unpin_user_folio, gup_put_folio
     # Of migration: count = _refcount without the isolation's own; val = which probe showed it, ret = the errno.
-    PROBE_REFUSED = 24  # move_to_new_folio failed, try_to_migrate left it mapped, dump_page printed it
+    PROBE_REFUSED = 24  # move_to_new_folio failed, try_to_migrate left it mapped, dump_page printed it, or not isolated
     PROBE_MOVED = 25  # move_to_new_folio succeeded: the page is about to be freed
 
 

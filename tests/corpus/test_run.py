@@ -18,13 +18,13 @@ import tracereplay
 from tests.corpus.conftest import QUICK, Put
 from tests.corpus.runs import by_name, contents, order_for, rows, run_local
 from tests.support.captures import capture
-from tracereplay.corpus.discover import discover
 from tracereplay.corpus.executors import Workers, local_workers
 from tracereplay.corpus.guard import Limits
 from tracereplay.corpus.run import Summary, run
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND, RUN_COLUMNS
 from tracereplay.corpus.work import analyse_some
+from tracereplay.discovery.discover import discover
 from tracereplay.errors import UsageError
 from tracereplay.model.tables import result_tables
 
@@ -39,7 +39,7 @@ def test_the_store_holds_what_blame_says(put: Put, tmp_path: Path) -> None:
         row = by_name(store)[f"{name}.dat"]
         folder = capture(name)
         result = tracereplay.open(
-            [folder / "trace.dat"], layout=folder / "layout_before", kernel_log=folder / "dmesg.txt", argv=[]
+            [folder / "trace.dat"], layout=folder / "layout_before", kernel_log=folder / "dmesg.txt"
         ).blame()
         for table, source in FOUND.items():
             stored = [r for r in rows(store, table) if r["key"] == row["key"]]

@@ -18,16 +18,16 @@ from typing import Any
 import pyarrow as pa
 
 import tracereplay
-from tracereplay.corpus.discover import file_system
 from tracereplay.corpus.metadata import MAX_SIDECAR_BYTES, parse_sidecar
-from tracereplay.corpus.sources import Source
 from tracereplay.corpus.tables import found_tables
+from tracereplay.discovery.discover import file_system
+from tracereplay.discovery.sources import Source
 from tracereplay.errors import InputError
 from tracereplay.inputs import digest
 
 PIECE_BYTES = 1 << 20
 # The rooms without a say in an analysis. All other code is taken to decide it, so that a new module is never forgotten.
-_WITHOUT_SAY = ("cli", "corpus", "reports")
+_WITHOUT_SAY = ("cli", "corpus", "discovery", "reports")
 
 
 class ChangedError(InputError):
@@ -97,13 +97,15 @@ def analyse(source: Source, key: str, folder: Path, events_url: str | None) -> A
     Raises InputError where the trace or something beside it cannot be read, ChangedError where one of them has changed
     since it was identified. That is looked at when all is read: whatever was written meanwhile shows.
     """
-    from tracereplay.session import Session, write_dataset_of  # noqa: PLC0415  (the parent of a child never needs it)
+    # The parent of a child never needs these.
+    from tracereplay.opening import write_dataset_of  # noqa: PLC0415
+    from tracereplay.session import Session  # noqa: PLC0415
 
     began, cpu_began = time.monotonic(), time.process_time()
     local = {role: _local(path, folder / role) for role, path in source.inputs().items()}
     trace, sides = local["trace"], {role: path for role, path in local.items() if role != "trace"}
     try:
-        result = Session([trace], argv=[], **sides).blame()  # type: ignore[arg-type]  # roles are its options
+        result = Session([trace], **sides).blame()  # type: ignore[arg-type]  # roles are its options
         if events_url is not None:
             write_dataset_of(trace, folder / "events")
     except InputError as error:
