@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tracereplay.ahead import ahead
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_events
-from tracereplay.attempts.find import blocking_key, find_attempts, questions
-from tracereplay.attempts.inventory import Question, asked, given_out_at, inventory_questions, takes
+from tracereplay.attempts.find import find_attempts, plan_probes
+from tracereplay.attempts.inventory import Question, asked, given_out_at, plan_inventory_probes, takes
 from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.log import Log, apply_log, named_spans
 from tracereplay.attempts.log_missing import LogFacts, missing_in_log
-from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
+from tracereplay.attempts.occupancy import counted_ranges, counters_of, plan_occupancy_counts
+from tracereplay.attempts.probe_key import ProbeKey
+from tracereplay.concurrency import prefetch
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.exits import EXIT_EVENT, Exits
-from tracereplay.culprits.listed import telling_owner
+from tracereplay.culprits.snapshot_suspects import telling_owner
 from tracereplay.culprits.stacks import Stacks
 from tracereplay.culprits.table import events_not_recorded
 from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
@@ -31,7 +32,7 @@ from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Counter
-from tracereplay.replay.engine import Action, Engine
+from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.seed import seed_before
 from tracereplay.schema import Op, PageStream
@@ -67,7 +68,7 @@ class Trace:
     snapshot: PageWords | None = None  # page flags from before the trace
     layout: Layout = field(init=False)
     events: AttemptEvents = field(init=False)
-    drafts: list[Draft] = field(init=False)
+    drafts: list[DetectedAttempt] = field(init=False)
     stacks: Stacks = field(init=False)
     counters: list[Counter] = field(default_factory=list, init=False)  # filled by `attempts`
 
@@ -109,7 +110,7 @@ class Trace:
         """A fresh model that knows whose gets are isolation, and when."""
         return self._engine(self._isolations())
 
-    def _isolations(self) -> list[Action]:
+    def _isolations(self) -> list[ReplayAction]:
         """Whose gets are isolation, and when."""
         if not self.has_page_ref:
             return []
@@ -120,7 +121,7 @@ class Trace:
         names = {**self.layout.comms, **self.reader.comms}
         return [tid for tid, comm in names.items() if isolates_in_background(comm)]
 
-    def _engine(self, actions: Sequence[Action]) -> Engine:
+    def _engine(self, actions: Sequence[ReplayAction]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
         bits: Callable[[], Mapping[str, int] | None] = getattr(self.reader, "page_flag_bits", lambda: None)
         return Engine(bits(), self.reader.info.machine or self.layout.machine, self._background(), actions)
@@ -129,12 +130,12 @@ class Trace:
         """Replay the trace and judge every attempt."""
         ranges = counted_ranges(self.layout)
         times = self.reader.info.start_ns or 0, self.events.end_ns
-        counting = occupancy_questions(ranges, self.drafts, *times)
-        asking = questions(self.events, self.drafts, self.has_page_ref)
+        counting = plan_occupancy_counts(ranges, self.drafts, *times)
+        asking = plan_probes(self.events, self.drafts, self.has_page_ref)
         engine = self._engine([*asking, *counting, *self._isolations()])
         self._seed(engine, self.drafts)
         if self.drafts:
-            engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
+            engine.run(self._watched(prefetch(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
         self.counters = counters_of(engine.counts.rows, ranges, self.input_id)
         return judge(self._context(engine), engine, self.events, self.drafts, self.input_id)
@@ -153,15 +154,15 @@ class Trace:
         for draft in drafts:
             given_out = self.drafts, self.events.of("cma_release"), draft.start_ns, self.layout.cma_taken
             draft.given_out = given_out_at(*given_out)
-        asking = inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))])
+        asking = plan_inventory_probes(drafts, [ProbeKey(number).encode() for number in range(len(drafts))])
         engine = self._engine([*self._isolations(), *takes(self.drafts, len(drafts)), *asking])
         self._seed(engine, drafts)
-        engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
+        engine.run(self._watched(prefetch(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
         context = self._context(engine, tuple(span for draft in drafts for span in draft.spans))
         return judge(context, engine, self.events, drafts, self.input_id)
 
-    def _seed(self, engine: Engine, drafts: Sequence[Draft]) -> None:
+    def _seed(self, engine: Engine, drafts: Sequence[DetectedAttempt]) -> None:
         """Begin with what the snapshot says of the CMA areas and of the ranges asked about."""
         if self.snapshot is not None:
             areas = [(area.start_pfn, area.end_pfn) for area in self.layout.cma_areas]
@@ -273,7 +274,7 @@ def owners_by_pfn(rows: Iterable[Row], pfns: Sequence[int]) -> dict[int, Mapping
 def attempts_of_log(rows: Log, layout: Layout, book: LossBook, read: LogFacts, read_dumps: ReadDumps) -> list[Attempt]:
     """What a kernel log alone tells: failed attempts, and the pages dumped. Who took a reference is not in a log."""
     times = [row["time_ns"] for row in (*rows.page_dumps, *rows.messages) if row["time_ns"] is not None]
-    drafts: list[Draft] = []
+    drafts: list[DetectedAttempt] = []
     apply_log(drafts, rows, layout, page_size_known=read.page_size_bytes is not None)
     book.add("log-0", missing_in_log(rows, read, found=bool(drafts)))
     events = no_events(layout, max(times, default=0))
@@ -294,7 +295,7 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook, read: LogFacts, r
     return judge(context, Engine(), events, drafts, "log-0")
 
 
-def _owners(rows: Iterable[Row], drafts: Sequence[Draft]) -> dict[int, Row]:
+def _owners(rows: Iterable[Row], drafts: Sequence[DetectedAttempt]) -> dict[int, Row]:
     """page_owner records of the pages that a log names, and of allocations that begin in its busy ranges."""
     named = sorted({row["pfn"] for draft in drafts for row in draft.evidence if row["pfn"] is not None})
     listed = [row for _, row in zip(range(MOST_RECORDS), rows, strict=False)]

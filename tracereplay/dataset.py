@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracereplay.ahead import ahead
+from tracereplay.concurrency import prefetch
 from tracereplay.errors import InputError, UsageError
 from tracereplay.losses import LOSS_KINDS, Loss
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
@@ -132,7 +132,7 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
     frames: set[int] = set()
     seq = 0
     with _closing(writers):
-        for number, tables in enumerate(ahead(_tables_of(reader, stretch) for stretch in stretches)):
+        for number, tables in enumerate(prefetch(_tables_of(reader, stretch) for stretch in stretches)):
             for name, table in tables.items():
                 numbers = pa.array(table["seq"].to_numpy() + np.uint64(seq))
                 moved = table.set_column(0, table.schema.field("seq"), numbers)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tracereplay import __version__
-from tracereplay.ahead import meanwhile
 from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
 from tracereplay.attempts.events import TELLTALE_EVENTS
 from tracereplay.attempts.inventory import Question
 from tracereplay.attempts.log import Log
+from tracereplay.concurrency import in_background
 from tracereplay.culprits.table import CAUSES, events_not_recorded, not_checkable
 from tracereplay.errors import UsageError
 from tracereplay.given_twice import given_twice, open_each_once
@@ -332,7 +332,7 @@ class Session:
         and a log: the same at the moment of the copies of kpageflags and page_owner. pages -- of an inventory: whether
         so many contiguous pages, aligned to 2^align_order, would fit, and where (`Attempt.fit`).
         """
-        with meanwhile(lambda: self.inputs) as inputs:  # the digest of a long trace takes a while
+        with in_background(lambda: self.inputs) as inputs:  # the digest of a long trace takes a while
             book = self._loss_book()
             traces = self._traces(book)
             attempts = self._attempts(traces, book, at_ns, Question(area, block, pages, align_order))

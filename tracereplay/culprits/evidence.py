@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from operator import itemgetter
 
-from tracereplay.attempts.draft import Moment
+from tracereplay.attempts.detected_attempt import Moment
 from tracereplay.culprits.exits import EXIT_EVENT
 from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.model.result import Evidence
@@ -84,14 +84,14 @@ def counted(suspect: Suspect) -> Evidence:
     return state_of(
         f"pfn {format_pfn(suspect.pfn)} at the test: count={suspect.count} mapcount={suspect.mapcount} "
         f"flags={'|'.join(sorted(suspect.flags)) or 'none'}; {suspect.excess} more than expected, "
-        f"{suspect.own} of the count held by the isolating task"
+        f"{suspect.isolation_refs} of the count held by the isolating task"
         + ("; no task maps the page any more" if unmapped and suspect.marks & Mark.ANON else "")
     )
 
 
 def allocated(suspect: Suspect) -> list[Evidence]:
     """Its allocation, where seen."""
-    if not suspect.marks & Mark.BORN:
+    if not suspect.marks & Mark.ALLOC_SEEN:
         return []
     return [
         Evidence(
@@ -107,7 +107,7 @@ def allocated(suspect: Suspect) -> list[Evidence]:
 def tried(suspect: Suspect) -> list[Evidence]:
     """What the isolating task did with it, and what the kernel named."""
     rows = _named_by_test(suspect)
-    if suspect.marks & Mark.TOUCHED:
+    if suspect.marks & Mark.ISOLATED:
         rows.append(state_of(f"pfn {format_pfn(suspect.pfn)}: isolated or tried by the attempt, not migrated or freed"))
         rows += _isolated(suspect)
     if suspect.marks & Mark.RESTORED:
@@ -125,7 +125,7 @@ def tried(suspect: Suspect) -> list[Evidence]:
 
 def _named_by_test(suspect: Suspect) -> list[Evidence]:
     """The last test of the range that failed on this page."""
-    if not suspect.reasons & Reason.NAMED or suspect.draft.log_pfn == suspect.pfn or suspect.awaited:
+    if not suspect.reasons & Reason.NAMED or suspect.draft.log_pfn == suspect.pfn or suspect.seen_in_wait:
         return []
     pfns = range(suspect.pfn, suspect.pfn + suspect.pages)
     tests = [(pfn, moment) for pfn, moment in suspect.draft.failed_tests.items() if pfn in pfns]

@@ -43,7 +43,7 @@ def is_probed(suspect: Suspect) -> bool:
     """Whether what is known of its references comes from kprobes."""
     if any(ref.op in TAKEN_BY_PROBE for ref in suspect.refs):
         return True
-    return bool(suspect.marks & Mark.COUNTED) and not suspect.context.has_page_ref
+    return bool(suspect.marks & Mark.COUNT_KNOWN) and not suspect.context.has_page_ref
 
 
 def excess(suspect: Suspect, refusal: Refusal) -> int:
@@ -58,7 +58,7 @@ def excess(suspect: Suspect, refusal: Refusal) -> int:
 
 def _refusals(suspect: Suspect) -> Sequence[Refusal]:
     probes = suspect.context.probes
-    if probes is None or suspect.awaited:
+    if probes is None or suspect.seen_in_wait:
         return ()
     return probes.refusals(suspect.pfn, suspect.draft.start_ns, suspect.last_ns)
 
@@ -127,7 +127,7 @@ def _uncounted(suspect: Suspect) -> _Account:
 
 def holders(suspect: Suspect, op: Op) -> list[Finding]:
     """A finding for each user task whose references of this kind (PROBE_GET or PROBE_PIN) were open."""
-    if suspect.awaited:  # a reference makes migration fail, not wait
+    if suspect.seen_in_wait:  # a reference makes migration fail, not wait
         return []
     accounts = _accounts(suspect)
     accounts.sort(key=lambda account: (account.settled, not _hidden(suspect, account.refs, account)))

@@ -127,7 +127,7 @@ def _text(op: Op, args: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
 
 def _state(pfn: int, engine: Engine, comm_of: CommOf) -> PageState:
     row = engine.pages(pfn, pfn + 1)[0]
-    counted = bool(row["marks"] & Mark.COUNTED)
+    counted = bool(row["marks"] & Mark.COUNT_KNOWN)
     excess = engine.excess(pfn) if counted else None
     return PageState(
         state=STATE_NAMES[int(row["state"])],

@@ -25,13 +25,13 @@ def _any_cause(suspect: Suspect, rows: list[Evidence]) -> Finding:
 
 def preexisting(suspect: Suspect) -> list[Finding]:
     """Named by the kernel, allocated before the trace, its cause not visible."""
-    if suspect.awaited or not suspect.named or suspect.marks & Mark.BORN or suspect.state not in OLD_STATES:
+    if suspect.seen_in_wait or not suspect.named or suspect.marks & Mark.ALLOC_SEEN or suspect.state not in OLD_STATES:
         return []
     return [_any_cause(suspect, [*evidence.tried(suspect), *evidence.logged(suspect)])]
 
 
 def unknown(suspect: Suspect) -> list[Finding]:
     """Named by the kernel; nothing else is known."""
-    if suspect.awaited or not (suspect.named or suspect.reasons & Reason.LOGGED):
+    if suspect.seen_in_wait or not (suspect.named or suspect.reasons & Reason.LOGGED):
         return []
     return [_any_cause(suspect, [*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)])]
