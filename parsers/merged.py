@@ -127,7 +127,7 @@ class MergedReader:
         return [
             loss
             for loss in self._readers[number].losses
-            if mine is None or not any(other.fills(loss.moved(-shift), mine) for other in others)
+            if mine is None or not any(other.fills(loss.shifted(-shift), mine) for other in others)
         ]
 
     @property

@@ -8,7 +8,7 @@ import msgspec
 
 from tracereplay.errors import InputError
 from tracereplay.model.result import SCHEMA, Result
-from tracereplay.reports.shared.style import clean_json
+from tracereplay.reports.shared.style import escape_unprintable_json
 
 
 def render_json(document: msgspec.Struct) -> str:
@@ -16,7 +16,7 @@ def render_json(document: msgspec.Struct) -> str:
 
     What does not print in names and paths is escaped: the document may be shown by a terminal.
     """
-    return clean_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
+    return escape_unprintable_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
 
 
 def read_json(path: str | Path) -> Result:

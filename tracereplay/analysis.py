@@ -26,7 +26,7 @@ from tracereplay.culprits.exits import EXIT_EVENT, Exits
 from tracereplay.culprits.snapshot_suspects import telling_owner
 from tracereplay.culprits.stacks import Stacks
 from tracereplay.culprits.table import events_not_recorded
-from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
+from tracereplay.inputs import PAGE_REF_EVENTS, LossRegistry
 from tracereplay.layout.build import complete_layout, infer_layout
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import Spans, merge_spans
@@ -61,7 +61,7 @@ class Trace:
     known_layout: Layout | None
     log: Log | None
     read_console: Callable[[pa.Table, int], Log]
-    losses: LossBook
+    losses: LossRegistry
     progress: Progress
     window: Callable[[int, int], Window]
     read_dumps: ReadDumps
@@ -92,7 +92,7 @@ class Trace:
         """(id, loss) of its inputs, on the clock of the first."""
         shifts: Sequence[int] = getattr(self.reader, "shifts", (0,))
         return [
-            (name, loss.moved(-shift) if shift else loss)
+            (name, loss.shifted(-shift) if shift else loss)
             for input_id, shift in zip(self.input_ids, shifts, strict=True)
             for name, loss in self.losses.of(input_id)
         ]
@@ -271,7 +271,9 @@ def owners_by_pfn(rows: Iterable[Row], pfns: Sequence[int]) -> dict[int, Mapping
     return found
 
 
-def attempts_of_log(rows: Log, layout: Layout, book: LossBook, read: LogFacts, read_dumps: ReadDumps) -> list[Attempt]:
+def attempts_of_log(
+    rows: Log, layout: Layout, book: LossRegistry, read: LogFacts, read_dumps: ReadDumps
+) -> list[Attempt]:
     """What a kernel log alone tells: failed attempts, and the pages dumped. Who took a reference is not in a log."""
     times = [row["time_ns"] for row in (*rows.page_dumps, *rows.messages) if row["time_ns"] is not None]
     drafts: list[DetectedAttempt] = []

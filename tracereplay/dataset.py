@@ -35,7 +35,7 @@ from tracereplay.parsers.events.page_stream import page_stream, rechunked, strea
 from tracereplay.parsers.events.tables import numbers_array, texts_array
 from tracereplay.parsers.tasks.names import NameHistory
 from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, arrow_schema, integers
-from tracereplay.units import NOT_UTF8, utf8
+from tracereplay.units import NOT_UTF8, to_valid_utf8
 
 SCHEMA = "tracereplay.dataset/1"
 DESCRIPTION = "dataset.json"
@@ -119,7 +119,7 @@ def write_dataset(reader: TraceReader, target: str | Path, progress: Progress | 
                 target.rename(Path(scratch) / "old")
             new.rename(target)
     except UnicodeEncodeError as error:
-        raise UsageError(f"{utf8(target)}: {NOT_UTF8}") from error
+        raise UsageError(f"{to_valid_utf8(target)}: {NOT_UTF8}") from error
     except OSError as error:
         raise UsageError(f"{target}: cannot write the dataset: {error.strerror or error}") from error
 
@@ -159,7 +159,7 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
     text = msgspec.json.encode(
         Description(
             **described,
-            source=utf8(info.path),
+            source=to_valid_utf8(info.path),
             stretches=stretches,
             groups=groups,
             losses=[LossRow(x.code, x.count, x.cpu, x.start_ns, x.end_ns, x.detail) for x in reader.losses],

@@ -14,7 +14,7 @@ from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.snapshot_suspects import telling_owner, telling_pages, unread_pages
 from tracereplay.errors import UsageError
-from tracereplay.inputs import LossBook
+from tracereplay.inputs import LossRegistry
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import merge_spans
 from tracereplay.losses import Loss
@@ -35,7 +35,7 @@ def inventory_of_snapshot(
     question: Question,
     owners_in: OwnersIn,
     input_id: str,
-    book: LossBook,
+    book: LossRegistry,
 ) -> list[Attempt]:
     """An attempt nobody made for each range asked for, with what would stand in its way.
 

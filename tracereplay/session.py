@@ -20,7 +20,7 @@ from tracereplay.concurrency import in_background
 from tracereplay.culprits.table import CAUSES, events_not_recorded, not_checkable
 from tracereplay.errors import UsageError
 from tracereplay.given_twice import given_twice, open_each_once
-from tracereplay.inputs import PAGE_REF_EVENTS, LossBook, capture_level, describe_trace, digest
+from tracereplay.inputs import PAGE_REF_EVENTS, LossRegistry, capture_level, describe_trace, digest
 from tracereplay.inventory import inventory_of_snapshot, inventory_of_traces
 from tracereplay.layout.build import layout_from_tables
 from tracereplay.layout.layout import Layout
@@ -36,14 +36,14 @@ from tracereplay.parsers.base import TraceInfo, TraceReader, Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.catalog.probes import PROBE_EVENTS, ROLES, TELLING_ROLES
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
-from tracereplay.parsers.files.packed import open_named, readable
+from tracereplay.parsers.files.packed import open_unpacked, seekable_copy
 from tracereplay.parsers.kernel_log import KernelLog, parse_console, read_kernel_log
 from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.parsers.snapshots.layout_tables import LayoutSnapshot
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import lives_of
-from tracereplay.units import utf8
+from tracereplay.units import to_valid_utf8
 
 if TYPE_CHECKING:
     from tracereplay.parsers.snapshots.page_owner_files import PageOwnerFiles
@@ -73,11 +73,11 @@ def _open_container(path: str | Path) -> TraceReader:
     found = detect(path)
     # Readers are loaded when needed: their tables and patterns take time to build.
     if found.kind is Kind.TRACE_DAT:
-        return open_named(TraceDatReader, path, mapped=True)
+        return open_unpacked(TraceDatReader, path, mapped=True)
     if found.kind is Kind.PERF_DATA:
         from tracereplay.parsers.perf_data.reader import PerfDataReader  # noqa: PLC0415
 
-        return open_named(PerfDataReader, path, mapped=True)
+        return open_unpacked(PerfDataReader, path, mapped=True)
     if found.kind is Kind.RAW_BUFFERS:
         from tracereplay.parsers.trace_dat.raw_buffers import RawBuffersReader  # noqa: PLC0415
 
@@ -85,11 +85,11 @@ def _open_container(path: str | Path) -> TraceReader:
     if found.kind in (Kind.TRACE_CMD_REPORT, Kind.FTRACE_TEXT):
         from tracereplay.parsers.text.ftrace import TextTraceReader  # noqa: PLC0415
 
-        return open_named(TextTraceReader, path, mapped=False)
+        return open_unpacked(TextTraceReader, path, mapped=False)
     if found.kind is Kind.PERF_SCRIPT:
         from tracereplay.parsers.text.perf_script import PerfScriptReader  # noqa: PLC0415
 
-        return open_named(PerfScriptReader, path, mapped=False)
+        return open_unpacked(PerfScriptReader, path, mapped=False)
     if found.kind is Kind.DATASET:
         from tracereplay.dataset import DatasetReader  # noqa: PLC0415
 
@@ -168,7 +168,7 @@ class Session:
         argv: Sequence[str] | None = None,
     ) -> None:
         self._progress: Progress = progress or (lambda _what, _fraction: None)
-        self.argv = [utf8(word) for word in (sys.argv[1:] if argv is None else argv)]
+        self.argv = [to_valid_utf8(word) for word in (sys.argv[1:] if argv is None else argv)]
         self._page_owner = _owner_files(page_owner)
         self._page_pinner = None if page_pinner is None else Path(page_pinner)
         copies = {"kpageflags": kpageflags, "kpagecount": kpagecount}
@@ -216,10 +216,10 @@ class Session:
             described.append(
                 Input(
                     id="log-0",
-                    path=utf8(path),
+                    path=to_valid_utf8(path),
                     role="log",
                     format="kernel log",
-                    sha256=digest(readable(path)),
+                    sha256=digest(seekable_copy(path)),
                     kernel=self._log.kernel,
                     events=self._log.lines,
                 )
@@ -228,7 +228,7 @@ class Session:
             described.append(
                 Input(
                     id="layout-0",
-                    path=utf8(self._paths["layout"]),
+                    path=to_valid_utf8(self._paths["layout"]),
                     role="layout",
                     format=self._snapshot.source,
                     kernel=self._snapshot.kernel,
@@ -264,8 +264,8 @@ class Session:
         copy = read_page_snapshot(self._kpageflags["kpageflags"], self._kpageflags.get("kpagecount"))
         return PageWords(copy.start_pfn, copy.flags, copy.mapcount)
 
-    def _loss_book(self) -> LossBook:
-        book = LossBook()
+    def _loss_book(self) -> LossRegistry:
+        book = LossRegistry()
         for reader, numbers in self._machines:
             losses_of = getattr(reader, "losses_of", None) if len(numbers) > 1 else None
             for place, number in enumerate(numbers):
@@ -280,10 +280,10 @@ class Session:
             book.add("layout-0", self._snapshot.losses)
         return book
 
-    def _traces(self, book: LossBook) -> list[Trace]:
+    def _traces(self, book: LossRegistry) -> list[Trace]:
         return [self._trace(reader, numbers, book) for reader, numbers in self._machines]
 
-    def _trace(self, reader: TraceReader, numbers: Sequence[int], book: LossBook) -> Trace:
+    def _trace(self, reader: TraceReader, numbers: Sequence[int], book: LossRegistry) -> Trace:
         return Trace(
             reader,
             tuple(f"trace-{number}" for number in numbers),
@@ -297,14 +297,14 @@ class Session:
             self._page_words if self._kpageflags else None,
         )
 
-    def _read_owners(self, spans: Sequence[tuple[int, int]], book: LossBook) -> Iterator[Row]:
+    def _read_owners(self, spans: Sequence[tuple[int, int]], book: LossRegistry) -> Iterator[Row]:
         """page_owner records of these pages; what the dump lacks goes to the losses."""
         if self._page_owner is not None:
             losses: list[Loss] = []
             yield from self._page_owner.rows(spans, losses)
             book.add("page_owner-0", losses)
 
-    def _read_dumps(self, spans: Sequence[tuple[int, int]], book: LossBook) -> tuple[Iterator[Row], Rows]:
+    def _read_dumps(self, spans: Sequence[tuple[int, int]], book: LossRegistry) -> tuple[Iterator[Row], Rows]:
         """page_owner and page_pinner records of these pages; what the dumps lack goes to the losses."""
         owners = self._read_owners(spans, book)
         pinners: Rows = ()
@@ -390,12 +390,12 @@ class Session:
     def _trace_layout(self, reader: TraceReader) -> Layout:
         """The layout as the replay of `blame` knows it, without its losses being told twice."""
         number = next(numbers for one, numbers in self._machines if one is reader)
-        return self._trace(reader, number, LossBook()).layout
+        return self._trace(reader, number, LossRegistry()).layout
 
     def _attempts(
         self,
         traces: Sequence[Trace],
-        book: LossBook,
+        book: LossRegistry,
         at_ns: int | Sequence[int] | None,
         question: Question,
     ) -> list[Attempt]:
@@ -415,7 +415,7 @@ class Session:
             lambda spans: self._read_dumps(spans, book),
         )
 
-    def _inventory(self, question: Question, book: LossBook) -> list[Attempt]:
+    def _inventory(self, question: Question, book: LossRegistry) -> list[Attempt]:
         """From copies of kpageflags and page_owner alone."""
         if self._layout is None:
             raise UsageError("which pages an area or block has is told by a layout: pass --layout")
@@ -524,7 +524,9 @@ def _owner_files(paths: str | Path | Sequence[str | Path] | None) -> PageOwnerFi
 
 
 def _described(role: Role, form: str, input_id: str, path: Path, kernel: str | None = None) -> Input:
-    return Input(id=input_id, path=utf8(path), role=role, format=form, sha256=digest(readable(path)), kernel=kernel)
+    return Input(
+        id=input_id, path=to_valid_utf8(path), role=role, format=form, sha256=digest(seekable_copy(path)), kernel=kernel
+    )
 
 
 def _capture_next(missing: Mapping[str, str]) -> list[str]:

@@ -23,7 +23,7 @@ from tracereplay.parsers.binary.symbols import Symbols
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.events.cpu_coverage import coverage_losses
 from tracereplay.parsers.events.table_kernels import group_rows
-from tracereplay.parsers.events.tables import Place, TableMaker, note_bad_fields, stream_places
+from tracereplay.parsers.events.tables import EventTableBuilder, Place, note_bad_fields, stream_places
 from tracereplay.parsers.files.mapped import Mapped
 from tracereplay.parsers.perf_data import record_kernels as kernels
 from tracereplay.parsers.perf_data.attrs import RAW, STACK_FORMAT, Events
@@ -78,7 +78,7 @@ class PerfDataReader:
         losses += coverage_losses(found.activity(), found.cpus, online, told=losses)
         if header.cut:  # no record lay there: nothing before the trace's end is hidden
             losses.append(Loss("truncated", start_ns=found.end, detail=header.cut))
-        self._losses = [loss.moved(self._origin) for loss in losses]
+        self._losses = [loss.shifted(self._origin) for loss in losses]
         self._losses += self._sample_losses(found)
         self._names = found.tasks.names(self._origin)
         unnamed = sum(1 for tid in found.tasks_seen() if tid not in self._names.last)
@@ -208,7 +208,7 @@ class PerfDataReader:
         """The columns of an event, to be filled; whole -- with all its samples."""
         event, tables = self._formats[name], self._events.tables
         common = (int(tables[kernels.FLAGS_OFFSET]), int(tables[kernels.PREEMPT_OFFSET])) if event.common else None
-        maker = TableMaker(event, self._header.big_endian)
+        maker = EventTableBuilder(event, self._header.big_endian)
         return EventColumns(maker, self._info.by_event[name] if whole else 0, common, self._names)
 
     # ------------------------------------------------------------------------------------------------------- opening

@@ -27,7 +27,7 @@ from tracereplay.parsers.text.lost_events import LossScan
 from tracereplay.parsers.text.names import NameScan
 from tracereplay.parsers.text.normalize import Rewrite, shapes_of
 from tracereplay.parsers.text.payloads import typed
-from tracereplay.parsers.text.tables import TableBuilder, joined, padding
+from tracereplay.parsers.text.tables import TextTableBuilder, joined, padding
 from tracereplay.schema import Op, PageStream, integers
 
 SNIFF_BYTES = 1 << 16
@@ -147,15 +147,15 @@ class TextTraceReader:
         """What kind of text this is."""
         return "trace-cmd report" if self._padded else "ftrace text"
 
-    def _builder(self, names: Collection[str] | None, window: Window | None) -> TableBuilder:
-        return TableBuilder(
+    def _builder(self, names: Collection[str] | None, window: Window | None) -> TextTableBuilder:
+        return TextTableBuilder(
             names=None if names is None else frozenset(names),
             window=window or Window(),
             padded=self._padded,
             page_size_bytes=self.page_size_bytes,
         )
 
-    def _blocks(self, builder: TableBuilder, losses: list[Loss]) -> Iterator[tuple[int, lines.LineBlock]]:
+    def _blocks(self, builder: TextTableBuilder, losses: list[Loss]) -> Iterator[tuple[int, lines.LineBlock]]:
         """The file's lines taken apart, with the number of each block's first line. A block is good until the next."""
         number = 1
         rewrite = shapes_of(self.path).rewrite
@@ -169,7 +169,7 @@ class TextTraceReader:
             yield number, lines.take_lines(plain)
             number += plain.lines
 
-    def _read(self, builder: TableBuilder) -> Iterator[dict[str, pa.Table]]:
+    def _read(self, builder: TextTableBuilder) -> Iterator[dict[str, pa.Table]]:
         seq = 0
         for _, block in self._blocks(builder, []):
             if len(block):

@@ -25,7 +25,7 @@ from tracereplay.parsers.binary.record_batch import IDS, Plan
 from tracereplay.parsers.binary.symbols import Symbols
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.events.cpu_coverage import CpuActivity, coverage_losses
-from tracereplay.parsers.events.tables import Comms, TableMaker, by_event, finished_tables, stream_places
+from tracereplay.parsers.events.tables import Comms, EventTableBuilder, by_event, finished_tables, stream_places
 from tracereplay.parsers.files.mapped import Mapped
 from tracereplay.parsers.ring_buffer.pages import Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer.records import read_rows
@@ -82,7 +82,7 @@ class TraceDatReader:
             self._losses.append(Loss("truncated", start_ns=found.end_ns, detail=container.cut))
         if origin:
             self._clock = replace(self._clock, add_ns=self._clock.add_ns - origin)
-            self._losses = [loss.moved(origin) for loss in self._losses]
+            self._losses = [loss.shifted(origin) for loss in self._losses]
         unnamed = sum(1 for tid in np.flatnonzero(found.tids).tolist() if tid not in self._comms)
         if unnamed:
             self._losses.append(Loss("comm_unresolved", unnamed))
@@ -145,7 +145,7 @@ class TraceDatReader:
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event with rows; see `base.TraceReader.tables`."""
         wanted = [name for name in self._info.by_event if names is None or name in names]
-        makers = [TableMaker(self.formats[name], self._container.big_endian) for name in wanted]
+        makers = [EventTableBuilder(self.formats[name], self._container.big_endian) for name in wanted]
         width = max([1, *(len(maker.places) for maker in makers)])
         plan = Plan.make([(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers], width, self._wanted)
         seq = 0

@@ -38,7 +38,7 @@ from tracereplay.reports.shared.selection import (
     notable_attempts,
     representatives,
 )
-from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.style import escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ MAX_RUNS = 6
 
 def render_html(result: Result) -> str:
     """The page. Texts of the result are escaped wherever they stand, and what does not print is shown as escapes."""
-    result = harmless(result)
+    result = escape_control_chars(result)
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     losses = loss_sentences(result.inputs, result.data_loss, full=True)

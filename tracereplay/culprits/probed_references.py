@@ -130,7 +130,7 @@ def holders(suspect: Suspect, op: Op) -> list[Finding]:
     if suspect.seen_in_wait:  # a reference makes migration fail, not wait
         return []
     accounts = _accounts(suspect)
-    accounts.sort(key=lambda account: (account.settled, not _hidden(suspect, account.refs, account)))
+    accounts.sort(key=lambda account: (account.settled, not _import_blocker(suspect, account.refs, account)))
     best: dict[int, tuple[_Account, list[Ref]]] = {}  # by task: the surest account, the last of them
     for account in accounts:
         by_task: dict[int, list[Ref]] = {}
@@ -159,7 +159,7 @@ def _until(refs: Sequence[Ref], account: _Account) -> int | None:
     return account.refusal.event.time_ns
 
 
-def _hidden(suspect: Suspect, refs: Sequence[Ref], account: _Account) -> bool:
+def _import_blocker(suspect: Suspect, refs: Sequence[Ref], account: _Account) -> bool:
     """Whether losses may have hidden what changes the account."""
     since = min((ref.ns for ref in refs), default=suspect.last_ns)
     return bool(suspect.hiding(since, _kinds(suspect), _until(refs, account)))

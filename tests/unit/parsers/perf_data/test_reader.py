@@ -30,7 +30,7 @@ from tests.support.perf_data_builder import (
 )
 from tests.support.usual_perf_data import check_usual, rows, usual_records
 from tracereplay.errors import InputError
-from tracereplay.inputs import LossBook
+from tracereplay.inputs import LossRegistry
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.perf_data.reader import PerfDataReader
@@ -180,7 +180,7 @@ def test_equal_lost_records_add_up(read: Any) -> None:
     make = Maker()
     records = make.sample(1000, 0, 1, make.alloc(1, 1)) + make.lost_samples(1100, 0, 1) + make.lost_samples(1200, 0, 1)
     reader = read(PerfFile.usual(make, records).file())
-    book = LossBook()
+    book = LossRegistry()
     book.add("trace-0", reader.losses)
     assert [(row.count, row.cpu) for row in book.listed() if row.code == "lost_events"] == [(2, 0)]
 
