@@ -76,7 +76,7 @@ def by_patterns(text: bytes) -> LineBlock:
             tasks=[],
             events=[],
             read={},
-            others=[(number, bytearray(line)) for number, line in enumerate(lines)],
+            slow_lines=[(number, bytearray(line)) for number, line in enumerate(lines)],
             frame_lines=NOTHING,
             frames=nothing,
             ticks=False,
