@@ -80,7 +80,7 @@ class Trace:
         recorded = recorded_events(info)
         self.losses.add(self.input_id, events_not_recorded(recorded))
         self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides, recorded)
-        self.stacks = Stacks(self._stack_events, self._name_address, exact=info.format.startswith("perf"))
+        self.stacks = Stacks(self._stack_events, self.reader.name_of_address, exact=info.format.startswith("perf"))
         self.drafts = find_attempts(self.events, self.layout, self._logs())
 
     @property
@@ -90,10 +90,9 @@ class Trace:
 
     def _known_losses(self) -> list[tuple[str, Loss]]:
         """(id, loss) of its inputs, on the clock of the first."""
-        shifts: Sequence[int] = getattr(self.reader, "shifts", (0,))
         return [
             (name, loss.shifted(-shift) if shift else loss)
-            for input_id, shift in zip(self.input_ids, shifts, strict=True)
+            for input_id, shift in zip(self.input_ids, self.reader.shifts, strict=True)
             for name, loss in self.losses.of(input_id)
         ]
 
@@ -123,8 +122,8 @@ class Trace:
 
     def _engine(self, actions: Sequence[ReplayAction]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
-        bits: Callable[[], Mapping[str, int] | None] = getattr(self.reader, "page_flag_bits", lambda: None)
-        return Engine(bits(), self.reader.info.machine or self.layout.machine, self._background(), actions)
+        machine = self.reader.info.machine or self.layout.machine
+        return Engine(self.reader.page_flag_bits(), machine, self._background(), actions)
 
     def attempts(self) -> list[Attempt]:
         """Replay the trace and judge every attempt."""
@@ -192,7 +191,7 @@ class Trace:
             end_ns=self.events.end_ns,
             owners=owners_by_pfn(owners, pfns) | {row["pfn"]: row for row in owners if telling_owner(row)},
             pinners=_by_pfn(dumped[1]),
-            probes=getattr(self.reader, "probe_events", None),
+            probes=self.reader.probe_events,
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
             has_stacks=self.reader.info.has_stacks,
@@ -249,11 +248,6 @@ class Trace:
 
     def _exit_events(self) -> pa.Table | None:
         return self.reader.tables((EXIT_EVENT,)).get(EXIT_EVENT) if EXIT_EVENT in self.reader.info.by_event else None
-
-    def _name_address(self, address: int) -> str | None:
-        symbols = getattr(self.reader, "symbols", None)
-        name: str | None = symbols().name_of(address) if symbols is not None else None
-        return name
 
 
 def recorded_events(info: TraceInfo) -> frozenset[str]:

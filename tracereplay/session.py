@@ -267,10 +267,10 @@ class Session:
     def _loss_book(self) -> LossRegistry:
         book = LossRegistry()
         for reader, numbers in self._machines:
-            losses_of = getattr(reader, "losses_of", None) if len(numbers) > 1 else None
+            several = len(numbers) > 1
             for place, number in enumerate(numbers):
-                book.add(f"trace-{number}", self.readers[number].losses if losses_of is None else losses_of(place))
-            if losses_of is not None:  # what they lack together
+                book.add(f"trace-{number}", reader.losses_of(place) if several else self.readers[number].losses)
+            if several:  # what they lack together
                 book.add(f"trace-{numbers[0]}", reader.losses)
         for number, first in self._first_of.items():
             book.add(f"trace-{number}", [given_twice(first)])

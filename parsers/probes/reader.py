@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import ReaderAround, TraceInfo, TraceReader, Window
 from tracereplay.parsers.binary.page_flag_bits import V5_4, V6_12
 from tracereplay.parsers.catalog import stream_events
 from tracereplay.parsers.catalog.probes import (
@@ -30,7 +29,6 @@ from tracereplay.parsers.probes.part import Part
 from tracereplay.parsers.probes.rows import Ints, ProbeRows, probe_rows
 from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
 from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
-from tracereplay.parsers.tasks.names import NameHistory
 from tracereplay.schema import FLAGS, PFN, Op, PageStream
 
 PROBE_OPS = frozenset({Op.PROBE_GET, Op.PROBE_PUT, Op.PROBE_PIN, Op.PROBE_UNPIN, Op.PROBE_REFUSED, Op.PROBE_MOVED})
@@ -47,11 +45,11 @@ def with_probes(reader: TraceReader) -> TraceReader:
     return ProbedReader(reader) if telling else reader
 
 
-class ProbedReader:
-    """Implements `base.TraceReader` over another reader; what that one can do beyond the protocol, this one can too."""
+class ProbedReader(ReaderAround):
+    """A `base.TraceReader` around another one, with the entries of its probes added to the page stream."""
 
     def __init__(self, reader: TraceReader) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._windows = _windows(reader.info)
         self._whole = self._read(None) if len(self._windows) == 1 else None
         base, foll = self._base(), self._foll()
@@ -63,44 +61,20 @@ class ProbedReader:
             self._learn(self._decoder.folios)
 
     @property
-    def info(self) -> TraceInfo:
-        """Metadata of the trace."""
-        return self._reader.info
-
-    @property
     def losses(self) -> list[Loss]:
         """What the trace lacks."""
-        return [*self._reader.losses, *self._own_losses]
-
-    def comm_of(self, tid: int) -> str | None:
-        """Name of a task."""
-        return self._reader.comm_of(tid)
-
-    @property
-    def comms(self) -> Mapping[int, str]:
-        """Names of tasks."""
-        return self._reader.comms
-
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        """Name of a task at a time."""
-        return self._reader.comm_at(tid, time_ns)
-
-    @property
-    def name_history(self) -> NameHistory:
-        """The changes of names."""
-        return self._reader.name_history
+        return [*self.inner.losses, *self._own_losses]
 
     def page_flag_bits(self) -> Mapping[str, int] | None:
         """Bits of page->flags: as page_ref events tell them; else of the kernel's family, which FOLL_* tells."""
-        told: Callable[[], Mapping[str, int] | None] | None = getattr(self._reader, "page_flag_bits", None)
-        return told() if self._has_counts and told is not None else self._flag_bits
+        return self.inner.page_flag_bits() if self._has_counts else self._flag_bits
 
     @cached_property
     def _counted_pfns(self) -> Ints:
         """Pages whose counts page_ref events tell, ascending."""
         if not self._has_counts:
             return np.empty(0, np.int64)
-        chunks = self._reader.stream(COUNTING_OPS)
+        chunks = self.inner.stream(COUNTING_OPS)
         return np.unique(np.concatenate([np.empty(0, np.int64), *(np.unique(chunk.args[:, PFN]) for chunk in chunks)]))
 
     @cached_property
@@ -108,15 +82,12 @@ class ProbedReader:
         """The events behind the entries of probes."""
         return ProbeLookup(self._rows, lambda w: self._probed(self._decoder, w) if self._decoder else iter(()))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reader, name)
-
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """See `base.TraceReader.tables`; where asked for by name, the calls of offline_pages() too."""
-        tables = self._reader.tables(names, window)
+        tables = self.inner.tables(names, window)
         if names is not None and OFFLINE_EVENT in names:
             read = {name for name, role in ROLES.items() if role in ROLES_READ}
-            calls = offline_table(probe_rows(self._reader.tables(read, window)))
+            calls = offline_table(probe_rows(self.inner.tables(read, window)))
             if calls is not None:
                 tables[OFFLINE_EVENT] = calls
         return tables
@@ -125,7 +96,7 @@ class ProbedReader:
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
     ) -> Iterator[PageStream]:
         """The page stream with the entries of probes in it; see `base.TraceReader.stream`."""
-        others = self._reader.stream(ops, window, chunk_events)
+        others = self.inner.stream(ops, window, chunk_events)
         if self._decoder is None or (ops is not None and not PROBE_OPS & set(ops)):
             yield from others
             return
@@ -149,7 +120,7 @@ class ProbedReader:
     # ------------------------------------------------------------------------------------------------------- reading
 
     def _read(self, window: Window | None, names: Collection[str] = PROBE_EVENTS) -> list[ProbeRows]:
-        return probe_rows(self._reader.tables(names, window))
+        return probe_rows(self.inner.tables(names, window))
 
     def _rows(self, window: Window) -> list[ProbeRows]:
         return self._read(window) if self._whole is None else self._whole
@@ -159,7 +130,7 @@ class ProbedReader:
             base = fetched_base(self._rows(window))
             if base is not None:
                 return base
-        return paired_base(self._reader.tables(PAIRED_EVENTS))
+        return paired_base(self.inner.tables(PAIRED_EVENTS))
 
     def _foll(self) -> FollFlags:
         rows: list[ProbeRows] = []
@@ -176,7 +147,7 @@ class ProbedReader:
                 folios.learn(one)
         for window in self._windows if folios.extents else ():
             moves = refused_and_moved(self._rows(window), folios)
-            pages = large_folio_pages(moves, self._reader.tables((CALLS,), window), folios)
+            pages = large_folio_pages(moves, self.inner.tables((CALLS,), window), folios)
             if pages:
                 folios.size_large(pages)
                 return

@@ -25,9 +25,9 @@ class PerfScriptReader(TextTraceReader):
         self._header = PerfHeader()
         super().__init__(path, page_size_bytes)
         header = self._header
-        self._info = replace(self._info, kernel=header.kernel, machine=header.machine, clock="perf")
-        if not any(loss.code == "lost_events" for loss in self._losses):
-            self._losses.append(Loss("losses_not_told"))
+        self.info = replace(self.info, kernel=header.kernel, machine=header.machine, clock="perf")
+        if not any(loss.code == "lost_events" for loss in self.losses):
+            self.losses.append(Loss("losses_not_told"))
 
     def _is_padded(self) -> bool:
         return False

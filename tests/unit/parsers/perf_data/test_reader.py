@@ -122,7 +122,7 @@ def test_call_chains(read: Any) -> None:
     assert tables["kernel_stack"]["seq"].to_pylist() == [1, 4]
     assert tables["mm_page_alloc"]["pfn"].to_pylist() == [1, 2]
     assert rows(reader, "kernel_stack", Window(2500, None))[0]["time_ns"] == 3000
-    assert reader.symbols().name_of(kernel[0]) == "try_get_folio+0x10"
+    assert reader.name_of_address(kernel[0]) == "try_get_folio+0x10"
 
 
 def test_order_of_time_cpu_and_file(read: Any) -> None:

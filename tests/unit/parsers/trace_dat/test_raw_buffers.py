@@ -58,7 +58,7 @@ def test_tables_are_those_of_the_trace(where: Path, tmp_path: Path) -> None:
     assert reader.info.format == "raw ring buffers"
     dat = TraceDatReader(where / "trace.dat")
     assert_same(reader, dat)
-    assert len(reader.symbols()) == len(dat.symbols())
+    assert len(reader.symbols) == len(dat.symbols)
 
 
 @pytest.mark.parametrize("packed", [False, True])

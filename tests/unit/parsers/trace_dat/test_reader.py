@@ -256,7 +256,7 @@ def test_stacks_and_symbols() -> None:
     assert stacks["caller"].type == pa.list_(pa.uint64())
     lengths = np.diff(stacks["caller"].combine_chunks().offsets.to_numpy())
     assert (lengths == stacks["size"].to_numpy()).all()
-    names = {reader.symbols().name_of(frame) for frame in stacks["caller"][0].as_py()}
+    names = {reader.name_of_address(frame) for frame in stacks["caller"][0].as_py()}
     assert None not in names
     assert any(name is not None and name.startswith("__page_ref") for name in names), names
 
