@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.tasks.names import NameHistory
-from tracereplay.schema import Op, PageStream
+from tracereplay.schema import Op, PageStream, Window
 from tracereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -27,14 +27,6 @@ EXACT_TIME_LIMIT = 1 << 53  # beyond, times are told relative to an origin (DESI
 def origin_ns(start_ns: int | None, end_ns: int | None) -> int:
     """What is taken off every time of a trace so that doubles hold them exactly: whole seconds, mostly none."""
     return (start_ns or 0) // NS_PER_S * NS_PER_S if (end_ns or 0) >= EXACT_TIME_LIMIT else 0
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of time, both ends included; None = open."""
-
-    start_ns: int | None = None
-    end_ns: int | None = None
 
 
 @dataclass(slots=True)

@@ -18,11 +18,11 @@ import pyarrow as pa
 
 from tracereplay.errors import UsageError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import BaseReader, TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import BaseReader, TraceInfo, TraceReader
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.events.page_stream import rechunked
 from tracereplay.parsers.tasks.names import BEGIN_NS, NameHistory
-from tracereplay.schema import Op, PageStream, integers
+from tracereplay.schema import Op, PageStream, Window, integers
 
 Lane = tuple[str, int]  # what one CPU recorded of one event
 Times = tuple[int, int]  # first, last

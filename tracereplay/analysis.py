@@ -35,11 +35,11 @@ from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.seed import seed_before
-from tracereplay.schema import Op, PageStream
+from tracereplay.schema import Op, PageStream, Window
 from tracereplay.tasks import isolates_in_background
 
 if TYPE_CHECKING:
-    from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+    from tracereplay.parsers.base import TraceInfo, TraceReader
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -52,36 +52,50 @@ MOST_RECORDS = 1 << 14
 REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP, Op.EXTFRAG}
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known beside a trace: copies of the machine's state, its kernel log, records of pages."""
+
+    parse_console: Callable[[pa.Table, int], Log]  # printk:console events, page size in bytes
+    read_dumps: ReadDumps
+    layout: Layout | None = None
+    log: Log | None = None
+    snapshot: PageWords | None = None  # page flags from before the trace
+
+
 @dataclass(slots=True)
 class Trace:
-    """One trace with what is known beside it, and the steps from events to attempts."""
+    """One trace with what is known beside it, and the steps from events to attempts. `Trace.read` makes one."""
 
     reader: TraceReader
     input_ids: tuple[str, ...]  # several where the traces of one machine are read as one
-    known_layout: Layout | None
-    log: Log | None
-    read_console: Callable[[pa.Table, int], Log]
+    beside: Beside
+    layout: Layout
     losses: LossRegistry
     progress: Progress
-    window: Callable[[int, int], Window]
-    read_dumps: ReadDumps
-    snapshot: PageWords | None = None  # page flags from before the trace
-    layout: Layout = field(init=False)
     events: AttemptEvents = field(init=False)
     drafts: list[DetectedAttempt] = field(init=False)
     stacks: Stacks = field(init=False)
     counters: list[Counter] = field(default_factory=list, init=False)  # filled by `attempts`
 
-    def __post_init__(self) -> None:
-        info = self.reader.info
-        self.progress("reading attempts", None)
-        tables = self.reader.tables(ATTEMPT_EVENTS)
-        self.layout = self._find_layout(tables)
+    @classmethod
+    def read(
+        cls, reader: TraceReader, input_ids: tuple[str, ...], beside: Beside, losses: LossRegistry, progress: Progress
+    ) -> Trace:
+        """Read the events of attempts; what the trace lacks is added to `losses`."""
+        progress("reading attempts", None)
+        info, tables = reader.info, reader.tables(ATTEMPT_EVENTS)
         recorded = recorded_events(info)
-        self.losses.add(self.input_id, events_not_recorded(recorded))
-        self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides, recorded)
-        self.stacks = Stacks(self._stack_events, self.reader.name_of_address, exact=info.format.startswith("perf"))
-        self.drafts = find_attempts(self.events, self.layout, self._logs())
+        trace = cls(reader, input_ids, beside, _layout_of(info, tables, beside.layout), losses, progress)
+        losses.add(trace.input_id, [] if beside.layout else [Loss("layout_inferred")])
+        losses.add(trace.input_id, events_not_recorded(recorded))
+        is_exact = info.format.startswith("perf")
+        trace.events = AttemptEvents(
+            tables, trace._task_stream, info.end_ns or 0, trace.comm_of, trace._hides, recorded
+        )
+        trace.stacks = Stacks(trace._stack_events, reader.name_of_address, exact=is_exact)
+        trace.drafts = find_attempts(trace.events, trace.layout, trace._logs())
+        return trace
 
     @property
     def input_id(self) -> str:
@@ -163,9 +177,9 @@ class Trace:
 
     def _seed(self, engine: Engine, drafts: Sequence[DetectedAttempt]) -> None:
         """Begin with what the snapshot says of the CMA areas and of the ranges asked about."""
-        if self.snapshot is not None:
+        if self.beside.snapshot is not None:
             areas = [(area.start_pfn, area.end_pfn) for area in self.layout.cma_areas]
-            seed_before(engine, self.snapshot, [*areas, *(span for draft in drafts for span in draft.spans)])
+            seed_before(engine, self.beside.snapshot, [*areas, *(span for draft in drafts for span in draft.spans)])
 
     def _watched(self, stream: Iterator[PageStream]) -> Iterator[PageStream]:
         """The stream, telling progress by time."""
@@ -178,7 +192,7 @@ class Trace:
         log = self._logs()
         pfns = np.unique(engine.table("suspects")["pfn"]).tolist()
         spans = merge_spans([*asked_spans, *((pfn, pfn + 1) for pfn in pfns)])
-        dumped = self.read_dumps(spans) if spans else ((), ())
+        dumped = self.beside.read_dumps(spans) if spans else ((), ())
         owners = list(dumped[0])
         return AnalysisContext(
             layout=self.layout,
@@ -198,7 +212,7 @@ class Trace:
             comm_at=self.reader.comm_at,
             renamed_ns=self._renamed_ns(engine),
             exit_of=Exits(self._exit_events).of,
-            snapshot=self.snapshot,
+            snapshot=self.beside.snapshot,
             has_trace=True,
         )
 
@@ -213,26 +227,11 @@ class Trace:
         """The log inside the trace, and what a log file has beyond it."""
         console = self.events.tables.get("console")
         page_size = self.layout.page_size_bytes
-        inside = self.read_console(console, page_size) if console is not None else Log()
-        return inside if self.log is None else inside.joined(self.log.without(inside))
-
-    def _find_layout(self, tables: Mapping[str, pa.Table]) -> Layout:
-        info = self.reader.info
-        inferred = infer_layout(
-            tables,
-            enabled_events=info.by_event.keys(),
-            page_size_bytes=info.page_size_bytes,
-            machine=info.machine,
-            memory_block_bytes=info.memory_block_bytes,
-            memory_blocks=info.memory_blocks,
-        )
-        if self.known_layout is None:
-            self.losses.add(self.input_id, [Loss("layout_inferred")])
-            return inferred
-        return complete_layout(self.known_layout, inferred)
+        inside = self.beside.parse_console(console, page_size) if console is not None else Log()
+        return inside if self.beside.log is None else inside.joined(self.beside.log.without(inside))
 
     def _task_stream(self, tid: int, start_ns: int, end_ns: int) -> PageStream:
-        chunks = self.reader.stream(REPLAYED, self.window(start_ns, end_ns))
+        chunks = self.reader.stream(REPLAYED, Window(start_ns, end_ns))
         stream = PageStream.concatenate([chunk.select(chunk.tid == tid) for chunk in chunks])
         self.engine_decode(stream)
         return stream
@@ -244,10 +243,23 @@ class Trace:
     def _stack_events(self, start_ns: int, end_ns: int) -> pa.Table | None:
         if not self.reader.info.has_stacks:
             return None
-        return self.reader.tables(("kernel_stack",), self.window(start_ns, end_ns)).get("kernel_stack")
+        return self.reader.tables(("kernel_stack",), Window(start_ns, end_ns)).get("kernel_stack")
 
     def _exit_events(self) -> pa.Table | None:
         return self.reader.tables((EXIT_EVENT,)).get(EXIT_EVENT) if EXIT_EVENT in self.reader.info.by_event else None
+
+
+def _layout_of(info: TraceInfo, tables: Mapping[str, pa.Table], known: Layout | None) -> Layout:
+    """The layout that is known, completed by what the events show."""
+    inferred = infer_layout(
+        tables,
+        enabled_events=info.by_event.keys(),
+        page_size_bytes=info.page_size_bytes,
+        machine=info.machine,
+        memory_block_bytes=info.memory_block_bytes,
+        memory_blocks=info.memory_blocks,
+    )
+    return inferred if known is None else complete_layout(known, inferred)
 
 
 def recorded_events(info: TraceInfo) -> frozenset[str]:

@@ -27,13 +27,13 @@ import pyarrow.parquet as pq
 from tracereplay.concurrency import prefetch
 from tracereplay.errors import InputError, UsageError
 from tracereplay.losses import LOSS_KINDS, Loss
-from tracereplay.parsers.base import BaseReader, TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import BaseReader, TraceInfo, TraceReader
 from tracereplay.parsers.binary.symbols import Symbols
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.events.page_stream import page_stream, rechunked, stream_columns
 from tracereplay.parsers.events.tables import numbers_array, texts_array
 from tracereplay.parsers.tasks.names import NameHistory
-from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, arrow_schema, integers
+from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, Window, arrow_schema, integers
 from tracereplay.units import NOT_UTF8, to_valid_utf8
 
 SCHEMA = "tracereplay.dataset/1"

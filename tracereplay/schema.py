@@ -36,6 +36,14 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([column.field for column in columns])
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time, both ends included; None = open."""
+
+    start_ns: int | None = None
+    end_ns: int | None = None
+
+
 COMM = pa.dictionary(pa.int32(), pa.string())
 
 EVENT_COLUMNS = (

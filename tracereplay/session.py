@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tracereplay import __version__
-from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
+from tracereplay.analysis import REPLAYED, Beside, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
 from tracereplay.attempts.events import TELLTALE_EVENTS
 from tracereplay.attempts.inventory import Question
 from tracereplay.attempts.log import Log
@@ -32,7 +32,7 @@ from tracereplay.model.info import CannotProve, InfoResult, InputInfo
 from tracereplay.model.page import PageLife
 from tracereplay.model.result import Attempt, Input, Result, Role, Tool
 from tracereplay.model.whatif import WhatIf
-from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import TraceInfo, TraceReader
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.catalog.probes import PROBE_EVENTS, ROLES, TELLING_ROLES
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
@@ -284,18 +284,14 @@ class Session:
         return [self._trace(reader, numbers, book) for reader, numbers in self._machines]
 
     def _trace(self, reader: TraceReader, numbers: Sequence[int], book: LossRegistry) -> Trace:
-        return Trace(
-            reader,
-            tuple(f"trace-{number}" for number in numbers),
+        beside = Beside(
+            lambda table, page_size_bytes: Log.of(parse_console(table, page_size_bytes).tables),
+            lambda spans: self._read_dumps(spans, book),
             self._layout,
             Log.of(self._log.tables) if self._log is not None else None,
-            lambda table, page_size_bytes: Log.of(parse_console(table, page_size_bytes).tables),
-            book,
-            self._progress,
-            Window,
-            lambda spans: self._read_dumps(spans, book),
             self._page_words if self._kpageflags else None,
         )
+        return Trace.read(reader, tuple(f"trace-{number}" for number in numbers), beside, book, self._progress)
 
     def _read_owners(self, spans: Sequence[tuple[int, int]], book: LossRegistry) -> Iterator[Row]:
         """page_owner records of these pages; what the dump lacks goes to the losses."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import BaseReader, TraceInfo, Window, origin_ns
+from tracereplay.parsers.base import BaseReader, TraceInfo, origin_ns
 from tracereplay.parsers.binary.format_text import EventFormat
 from tracereplay.parsers.binary.page_flag_bits import page_flag_bits
 from tracereplay.parsers.binary.record_batch import IDS, Plan
@@ -35,7 +35,7 @@ from tracereplay.parsers.perf_data.records import Records
 from tracereplay.parsers.perf_data.samples import RowReader, Wanted
 from tracereplay.parsers.perf_data.scan import Scan, scan
 from tracereplay.parsers.tasks.names import NameHistory
-from tracereplay.schema import ARGS, Op, PageStream, irq_context
+from tracereplay.schema import ARGS, Op, PageStream, Window, irq_context
 
 STACK = STACK_FORMAT.name
 _BATCH_ROWS = 1 << 15  # few enough that their bytes stay in a cache

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import ReaderAround, TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import ReaderAround, TraceInfo, TraceReader
 from tracereplay.parsers.binary.page_flag_bits import V5_4, V6_12
 from tracereplay.parsers.catalog import stream_events
 from tracereplay.parsers.catalog.probes import (
@@ -29,7 +29,7 @@ from tracereplay.parsers.probes.part import Part
 from tracereplay.parsers.probes.rows import Ints, ProbeRows, probe_rows
 from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
 from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
-from tracereplay.schema import FLAGS, PFN, Op, PageStream
+from tracereplay.schema import FLAGS, PFN, Op, PageStream, Window
 
 PROBE_OPS = frozenset({Op.PROBE_GET, Op.PROBE_PUT, Op.PROBE_PIN, Op.PROBE_UNPIN, Op.PROBE_REFUSED, Op.PROBE_MOVED})
 # Of a page with these the ledger has every change of its count: what probes saw would be counted twice.

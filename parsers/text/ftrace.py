@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import BaseReader, TraceInfo, Window
+from tracereplay.parsers.base import BaseReader, TraceInfo
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.enums import PAGE_FLAGS
 from tracereplay.parsers.events.page_stream import page_stream, page_streams, rechunked
@@ -29,7 +29,7 @@ from tracereplay.parsers.text.names import NameScan
 from tracereplay.parsers.text.normalize import Rewrite, shapes_of
 from tracereplay.parsers.text.payloads import typed
 from tracereplay.parsers.text.tables import TextTableBuilder, joined, padding
-from tracereplay.schema import Op, PageStream, integers
+from tracereplay.schema import Op, PageStream, Window, integers
 
 SNIFF_BYTES = 1 << 16
 ADVICE = "pass the text of /sys/kernel/tracing/trace or of trace-cmd report"

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.events.tables import numbers_array
 from tracereplay.parsers.tasks.names import UNKNOWN_COMM
@@ -21,7 +20,7 @@ from tracereplay.parsers.text.fast.value_kernels import MISSING
 from tracereplay.parsers.text.lines_ftrace import NO_CPU, NO_TID, NO_TIME, LineBlock
 from tracereplay.parsers.text.payloads import EventText
 from tracereplay.parsers.text.spans import Spans
-from tracereplay.schema import EVENT_COLUMNS
+from tracereplay.schema import EVENT_COLUMNS, Window
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

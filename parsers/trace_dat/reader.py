@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import BaseReader, TraceInfo, Window, origin_ns
+from tracereplay.parsers.base import BaseReader, TraceInfo, origin_ns
 from tracereplay.parsers.binary.cursor import RECORD_AGAIN, Cursor
 from tracereplay.parsers.binary.format_text import Formats, PageHeader, parse_header_page
 from tracereplay.parsers.binary.page_flag_bits import page_flag_bits
@@ -37,7 +37,7 @@ from tracereplay.parsers.trace_dat.chunks import cpu_pages
 from tracereplay.parsers.trace_dat.container import read_container, read_kallsyms
 from tracereplay.parsers.trace_dat.cpu_stats import cpu_losses
 from tracereplay.parsers.trace_dat.sections import Buffer, Container, CpuData
-from tracereplay.schema import ARGS, Op, PageStream, irq_context
+from tracereplay.schema import ARGS, Op, PageStream, Window, irq_context
 
 NS_CLOCKS = frozenset({"local", "global", "perf", "mono", "mono_raw", "boot", "tai"})
 _ROW_BYTES = 1 << 24

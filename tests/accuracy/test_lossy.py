@@ -11,9 +11,9 @@ import pyarrow as pa
 from tests.support.captures import capture, trace_of
 from tests.support.lossy import Hole, LossyReader, random_holes
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import BaseReader, TraceInfo, Window
+from tracereplay.parsers.base import BaseReader, TraceInfo
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.schema import ARGS, Op, PageStream, Window
 
 EVENTS = 100
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import ReaderAround, TraceInfo, TraceReader, Window
-from tracereplay.schema import Op, PageStream
+from tracereplay.parsers.base import ReaderAround, TraceInfo, TraceReader
+from tracereplay.schema import Op, PageStream, Window
 
 
 @dataclass(frozen=True, slots=True)

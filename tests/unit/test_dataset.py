@@ -17,8 +17,8 @@ from tests.support.captures import capture
 from tracereplay import dataset
 from tracereplay.dataset import DatasetReader, write_dataset
 from tracereplay.errors import InputError, UsageError
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
+from tracereplay.schema import Window
 from tracereplay.session import open_reader
 
 

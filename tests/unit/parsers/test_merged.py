@@ -16,8 +16,9 @@ from tests.support.trace_dat_builder import Machine, Sparse, trace_dat_v7
 from tracereplay.cli.main import main
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt, Result
-from tracereplay.parsers.base import TraceReader, Window
+from tracereplay.parsers.base import TraceReader
 from tracereplay.parsers.merged import MergedReader
+from tracereplay.schema import Window
 from tracereplay.session import Session, open_reader
 
 RANK = {"unknown": 0, "suggested": 1, "proved": 2}

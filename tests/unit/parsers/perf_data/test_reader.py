@@ -32,8 +32,8 @@ from tests.support.usual_perf_data import check_usual, rows, usual_records
 from tracereplay.errors import InputError
 from tracereplay.inputs import LossRegistry
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.perf_data.reader import PerfDataReader
+from tracereplay.schema import Window
 
 
 @pytest.mark.parametrize("big", [False, True])

@@ -12,9 +12,8 @@ from tests.support.captures import capture, events_of
 from tests.support.trace_dat_builder import Machine, Sparse, format_text, trace_dat_v6, trace_dat_v7
 from tracereplay.errors import InputError
 from tracereplay.losses import LOSS_KINDS, Loss
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
-from tracereplay.schema import ARGS, EVENT_COLUMNS, Op
+from tracereplay.schema import ARGS, EVENT_COLUMNS, Op, Window
 
 M = Machine()
 PAGE = M.page(
