@@ -35,7 +35,7 @@ from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.seed import seed_before
-from tracereplay.schema import Op, PageStream, Window
+from tracereplay.schema import REPLAYED, PageStream, Window
 from tracereplay.tasks import isolates_in_background
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Iterable[Row], Rows]]
 Progress = Callable[[str, float | None], None]
 # Of the pages in the ranges of a kernel log so many records of page_owner are looked at.
 MOST_RECORDS = 1 << 14
-# The page stream entries the replay needs; the others are for readers of the tables.
-REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP, Op.EXTFRAG}
 
 
 @dataclass(frozen=True, slots=True)

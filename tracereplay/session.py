@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tracereplay import __version__
-from tracereplay.analysis import REPLAYED, Beside, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
+from tracereplay.analysis import Beside, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
 from tracereplay.attempts.events import TELLTALE_EVENTS
 from tracereplay.attempts.inventory import Question
 from tracereplay.attempts.log import Log
@@ -43,6 +43,7 @@ from tracereplay.parsers.snapshots.layout_tables import LayoutSnapshot
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import lives_of
+from tracereplay.schema import REPLAYED
 from tracereplay.units import to_valid_utf8
 
 if TYPE_CHECKING:

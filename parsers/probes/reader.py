@@ -29,11 +29,11 @@ from tracereplay.parsers.probes.part import Part
 from tracereplay.parsers.probes.rows import Ints, ProbeRows, probe_rows
 from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
 from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
-from tracereplay.schema import FLAGS, PFN, Op, PageStream, Window
+from tracereplay.schema import FLAGS, OP_INFO, PFN, Op, PageStream, Window
 
 PROBE_OPS = frozenset({Op.PROBE_GET, Op.PROBE_PUT, Op.PROBE_PIN, Op.PROBE_UNPIN, Op.PROBE_REFUSED, Op.PROBE_MOVED})
 # Of a page with these the ledger has every change of its count: what probes saw would be counted twice.
-COUNTING_OPS = frozenset({Op.REF_MOD, Op.REF_MOD_UNLESS, Op.REF_MOD_AND_TEST, Op.REF_MOD_AND_RETURN})
+COUNTING_OPS = frozenset(op for op, info in OP_INFO.items() if info.changes_count)
 EVENTS_AT_ONCE = 1 << 20  # some 300 MB while they are decoded
 MARGIN_NS = 1_000_000_000  # what belongs together (a call and its return) comes within this time
 

@@ -28,12 +28,11 @@ from tests.support.replay_twin import (
     stream,
     swap_pte,
 )
-from tracereplay.analysis import REPLAYED
 from tracereplay.layout.spans import Spans
 from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.replay.range_snapshots import MARKS
 from tracereplay.replay.state import State
-from tracereplay.schema import ARGS, ORDER, PFN, IrqContext, Op, PageStream
+from tracereplay.schema import ARGS, ORDER, PFN, REPLAYED, IrqContext, Op, PageStream
 
 PAGES = 24
 TASKS = (7, 8, 9)
@@ -205,7 +204,7 @@ import numpy as np
 from tests.support.blame_engine import blame_engine, open_trace
 from pathlib import Path
 from tests.support.replay_twin import FLAG_BITS, part
-from tracereplay.analysis import REPLAYED
+from tracereplay.schema import REPLAYED
 from tracereplay.replay.engine import Action, ActionKind, Engine
 from tracereplay.schema import ARGS, Op, PageStream
 

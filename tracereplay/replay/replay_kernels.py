@@ -41,7 +41,6 @@ from tracereplay.replay.page_kernels import (
     ABSENT,
     ALLOC_SEEN,
     ALLOCATED,
-    BUDDY,
     CONFLICT,
     COUNT_KNOWN,
     ENTRY,
@@ -54,7 +53,6 @@ from tracereplay.replay.page_kernels import (
     LRU,
     MAPPING_KNOWN,
     ON_LRU,
-    PCP,
     RESTORED,
     TYPED,
     TYPED_TOP,
@@ -75,18 +73,22 @@ from tracereplay.schema import COUNT as A_COUNT
 from tracereplay.schema import FLAGS as A_FLAGS
 from tracereplay.schema import MAPCOUNT as A_MAPCOUNT
 from tracereplay.schema import MAPPING as A_MAPPING
+from tracereplay.schema import OP_INFO, Op, State
 from tracereplay.schema import ORDER as A_ORDER
 from tracereplay.schema import PFN as A_PFN
 from tracereplay.schema import RET as A_RET
 from tracereplay.schema import VAL as A_VAL
-from tracereplay.schema import Op
 
 MAX_ORDER = 20
 T_REFS, T_FREE_REF, T_FILES = int(ReplayCounter.REFS), int(ReplayCounter.FREE_REF), int(ReplayCounter.FILES)
 T_FAILED, T_SLOTS, T_EVENTS = int(ReplayCounter.FAILED_ALLOCS), int(ReplayCounter.FILE_SLOTS), int(ReplayCounter.EVENTS)
 T_RESYNCS, T_OUT_OF_RANGE = int(ReplayCounter.RESYNCS), int(ReplayCounter.OUT_OF_RANGE)
 
-OP_ALLOC, OP_FREE, OP_DRAIN, OP_TAKE = int(Op.ALLOC), int(Op.FREE), int(Op.PCP_DRAIN), int(Op.BUDDY_TAKE)
+OP_ALLOC = int(Op.ALLOC)
+# The free list that the pages of an operation are on afterwards, UNSEEN = it frees none.
+FREES_TO = np.full(256, int(State.UNSEEN), np.uint8)
+for _op, _info in OP_INFO.items():
+    FREES_TO[_op] = int(_info.frees_to or State.UNSEEN)
 OP_SET, OP_MOD, OP_UNLESS = int(Op.REF_SET), int(Op.REF_MOD), int(Op.REF_MOD_UNLESS)
 OP_AND_TEST, OP_AND_RETURN = int(Op.REF_MOD_AND_TEST), int(Op.REF_MOD_AND_RETURN)
 OP_FREEZE, OP_UNFREEZE = int(Op.REF_FREEZE), int(Op.REF_UNFREEZE)
@@ -285,9 +287,8 @@ def replay(
             do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating, attempting)
         elif what == OP_ALLOC:
             do_alloc(pages, sections, suspects, refs, tally, pfn, order, args[i, A_FLAGS] & 0xFFFFFFFF, stamp)
-        elif what == OP_FREE or what == OP_DRAIN or what == OP_TAKE:
-            # Taken: on its way out, whatever percpu_refill says. It is 0 for CMA pages, which refill per-cpu lists too.
-            state = BUDDY if what == OP_DRAIN else PCP
+        elif FREES_TO[what] != UNSEEN:
+            state = int(FREES_TO[what])
             page = pages[row]
             if order == 0 and page.refs == NONE and page.suspect == NONE and page.state != UNSEEN:
                 put_on_free_list(page, state, 0)

@@ -11,22 +11,12 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from tracereplay.schema import State as State  # noqa: PLC0414 (as part of these tables)
+
 SECTION_BITS = 11
 SECTION_PAGES = 1 << SECTION_BITS
 END_PFN = 1 << 35  # 128 TiB of 4 KiB pages: from here on a pfn is damage (loss `pfn_out_of_range`)
 MAX_SECTIONS = END_PFN >> SECTION_BITS
-
-
-class State(IntEnum):
-    """Where a page frame is."""
-
-    UNSEEN = 0  # no event named it
-    BUDDY = 1  # free, on the buddy lists
-    PCP = 2  # free, on a per-cpu list (or on its way there)
-    ALLOCATED = 3  # in use
-    # No event named it; the copy of kpageflags taken before says what it was. To the kernels the same as UNSEEN.
-    SEEDED_FREE = 4
-    SEEDED_USED = 5
 
 
 class PageType(IntEnum):
