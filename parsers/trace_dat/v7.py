@@ -5,7 +5,7 @@ Source: man trace-cmd.dat.v7(5).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from mmap import mmap
 from typing import Literal
 
@@ -65,7 +65,7 @@ def read_v7(data: mmap, cursor: Cursor, container: Container) -> None:
     if KALLSYMS in places:
         container.kallsyms = (places[KALLSYMS], -1)
     if not container.losses:
-        container.cut = _cut_strings(data, container)
+        container.cut = _cut_strings(data, places.values(), container)
 
 
 def _section_header(data: mmap, at: int, container: Container) -> tuple[int, bool, int, int]:
@@ -165,21 +165,28 @@ def salvage(data: mmap, container: Container) -> list[Buffer]:
     return [Buffer("", selected_clock(container.option(TRACECLOCK)), page, cpus, True)] if cpus else []
 
 
-def _cut_strings(data: mmap, container: Container) -> str:
+def _cut_strings(data: mmap, places: Iterable[int], container: Container) -> str:
     """What the file lacks of its last section; "" where it ends with it, or has none.
 
     trace-cmd ends a file with the names of its sections, behind the last options (append_strings_section()). No reader
-    needs them, so nothing else tells that the end of the file is missing.
+    needs them, so nothing else tells that the end of the file is missing. places -- of sections that may have names.
     """
     left = len(data) - container.options_end
     if 0 < left < _SECTION_HEADER_BYTES:
         return f"the last section, at byte {container.options_end}, is cut"
+    if left == 0 and any(_is_named(data, at) for at in places):
+        return f"the last section, at byte {container.options_end}, is missing"
     try:
         number, _, begin, size = _section_header(data, container.options_end, container)
     except InputError:  # there is no section behind the options
         return ""
     missing = begin + size - len(data)
     return f"{missing} bytes of the last section are missing" if number == STRINGS and missing > 0 else ""
+
+
+def _is_named(data: mmap, at: int) -> bool:
+    """Whether the section at byte `at` has a name in the section of names: its offset there (4 bytes from byte 4)."""
+    return 0 <= at <= len(data) - _SECTION_HEADER_BYTES and any(data[at + 4 : at + 8])
 
 
 def _order(container: Container) -> Literal["big", "little"]:

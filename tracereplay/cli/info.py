@@ -23,8 +23,8 @@ def info(inputs: tuple[str, ...], format_: str, output: str | None, full: bool, 
     with open_session(inputs, **opening) as session:
         answer = session.info()
     if redact:
+        from tracereplay.capabilities import KERNEL_EVENTS  # noqa: PLC0415
         from tracereplay.model.redaction import redacted_info  # noqa: PLC0415
-        from tracereplay.session import KERNEL_EVENTS  # noqa: PLC0415
 
         answer = redacted_info(answer, KERNEL_EVENTS)
     text = render_json(answer) if format_ == "json" else render_info(answer, style_for(output, full=full))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tracereplay.cli.options import input_options, open_session, output_options, redact_option
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
+
+if TYPE_CHECKING:
+    from tracereplay.model.page import PageLife
 
 
 @click.command(short_help="The life of one page.")
@@ -32,7 +35,7 @@ def page(
 
     number = parse_pfn(pfn)
     with open_session(inputs, **opening) as session:
-        life = session.page(number)
+        life: PageLife = session.page(number)
     if redact:
         from tracereplay.model.redaction import redacted_page  # noqa: PLC0415
 

@@ -11,6 +11,7 @@ import pytest
 import tracereplay
 from tests.support import captures
 from tests.support import result_examples as example
+from tracereplay.capabilities import KERNEL_EVENTS
 from tracereplay.cli.main import main
 from tracereplay.model.info import InfoResult, InputInfo
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
@@ -22,7 +23,6 @@ from tracereplay.reports.json import render_json
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.text.info import render_info
 from tracereplay.reports.text.page import render_page
-from tracereplay.session import KERNEL_EVENTS
 
 SECRETS = (
     "acme-codec", "acme-taker", "acme-drain", "acmectl",
@@ -141,7 +141,7 @@ def test_real_captures_lose_their_names_and_keep_their_words(name: str) -> None:
         assert str(Path(folder).name) not in said
         assert "cmalab" not in said
     texts = {e.text for a in quiet.attempts for c in a.culprits for e in c.evidence}
-    assert not [text for text in texts if re.search(r"name-\d", text)], "a word of ours is missing in known_words"
+    assert not [text for text in texts if re.search(r"name-\d", text)], "a word of ours is missing in the allowlist"
 
 
 def secret_info() -> InfoResult:
@@ -216,4 +216,4 @@ def test_info_and_page_of_a_real_capture(name: str, pfn: str, capfdbinary: pytes
             assert name not in said
             assert "cmalab" not in said
             assert "cma-driver" not in said
-            assert re.findall(r"\b(?:name|event)-\d+", said) == [], "a word of ours is missing in known_words"
+            assert re.findall(r"\b(?:name|event)-\d+", said) == [], "a word of ours is missing in the allowlist"

@@ -212,11 +212,15 @@ def test_the_end_of_a_v7_file_may_be_missing(tmp_path: Path) -> None:
     assert cut.info.start_ns == whole.info.start_ns
 
 
-@pytest.mark.parametrize("missing", [7, 40, 110])
-def test_a_v7_file_without_its_last_bytes_says_so(tmp_path: Path, missing: int) -> None:
-    """They are names of sections, which no reader needs: every event is there, and nothing before the end is hidden."""
+@pytest.mark.parametrize("missing", [7, 40, 110, None])
+def test_a_v7_file_without_its_last_bytes_says_so(tmp_path: Path, missing: int | None) -> None:
+    """They are names of sections, which no reader needs: every event is there, and nothing before the end is hidden.
+
+    None -- the whole section of names.
+    """
     trace = capture("offline_dimm_einval") / "trace.dat"
-    whole, cut = TraceDatReader(trace), opened(tmp_path, trace.read_bytes()[:-missing])
+    whole, data = TraceDatReader(trace), trace.read_bytes()
+    cut = opened(tmp_path, data[: whole._container.options_end if missing is None else -missing])
     assert cut.info.by_event == whole.info.by_event
     (loss,) = (loss for loss in cut.losses if loss not in whole.losses)
     assert (loss.code, loss.start_ns) == ("truncated", whole.info.end_ns)
