@@ -8,10 +8,10 @@ import msgspec
 
 from tracereplay.errors import InputError
 from tracereplay.model.result import SCHEMA, Result
-from tracereplay.reports.shared.style import escape_unprintable_json
+from tracereplay.reports.shared.style import Style, escape_unprintable_json
 
 
-def render_json(document: msgspec.Struct) -> str:
+def render_json(document: msgspec.Struct, style: Style | None = None) -> str:  # noqa: ARG001
     """Two spaces of indentation, keys in the order of the contract, absent values null, a newline at the end.
 
     What does not print in names and paths is escaped: the document may be shown by a terminal.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tracereplay.reports.shared.formats import Renderer, loaded_when_used
 from tracereplay.reports.shared.style import Style, escape_control_chars
 
 if TYPE_CHECKING:
     from tracereplay.reports.shared.sections import Section
-
-Renderer = Callable[[Any, Style], str]
 
 
 def _sections(document: Any, style: Style) -> Sequence[Section]:
@@ -43,18 +42,11 @@ def _html(document: Any, style: Style) -> str:
     return render_sections_html(sections, f"{sections[0].title} - tracereplay", f"tracereplay {document.tool.version}")
 
 
-def _json(document: Any, style: Style) -> str:  # noqa: ARG001
-    from tracereplay.reports.json import render_json  # noqa: PLC0415
-
-    return render_json(document)
-
-
-def _junit(document: Any, style: Style) -> str:  # noqa: ARG001
-    from tracereplay.reports.corpus.junit import render_gate_junit  # noqa: PLC0415
-
-    return render_gate_junit(document)
-
-
-REPORT_FORMATS: dict[str, Renderer] = {"text": _text, "json": _json, "html": _html, "md": _md}
+REPORT_FORMATS: dict[str, Renderer] = {
+    "text": _text,
+    "json": loaded_when_used("json", "render_json"),
+    "html": _html,
+    "md": _md,
+}
 DIFF_FORMATS: dict[str, Renderer] = REPORT_FORMATS
-GATE_FORMATS: dict[str, Renderer] = {**REPORT_FORMATS, "junit": _junit}
+GATE_FORMATS: dict[str, Renderer] = {**REPORT_FORMATS, "junit": loaded_when_used("corpus.junit", "render_gate_junit")}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from tracereplay.model.corpus import CorpusGate
-from tracereplay.reports.shared.style import escape_control_chars
+from tracereplay.reports.shared.style import Style, escape_control_chars
 
 
-def render_gate_junit(gate: CorpusGate) -> str:
+def render_gate_junit(gate: CorpusGate, style: Style | None = None) -> str:  # noqa: ARG001
     """One `testsuite`; a rule that matched is a failure."""
     gate = escape_control_chars(gate)
     root = ET.Element("testsuites", name="tracereplay")

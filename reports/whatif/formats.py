@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tracereplay.model.whatif import WhatIf
+from tracereplay.reports.shared.formats import Renderer, loaded_when_used
 from tracereplay.reports.shared.style import Style, escape_control_chars
-
-Renderer = Callable[[WhatIf, Style], str]
 
 
 class ListedKey(Protocol):
@@ -87,13 +86,12 @@ def _html(document: WhatIf, style: Style) -> str:
     )
 
 
-def _json(document: WhatIf, style: Style) -> str:  # noqa: ARG001
-    from tracereplay.reports.json import render_json  # noqa: PLC0415
-
-    return render_json(document)
-
-
-FORMATS: dict[str, Renderer] = {"text": _text, "json": _json, "html": _html, "md": _md}
+FORMATS: dict[str, Renderer] = {
+    "text": _text,
+    "json": loaded_when_used("json", "render_json"),
+    "html": _html,
+    "md": _md,
+}
 
 
 def render_policies(policies: Sequence[ListedPolicy], style: Style) -> str:

@@ -35,7 +35,6 @@ from tracereplay.replay.range_snapshots import RangeSnapshot
 from tracereplay.replay.state import Reason, State
 from tracereplay.units import NS_PER_S
 
-CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb", "secretmem")
 UNEXPLAINED_WAIT_NS = NS_PER_S
 
 
@@ -154,7 +153,7 @@ def _effect(draft: DetectedAttempt, suspect: Suspect, cause: Cause, finding: Fin
     if reached:
         return "blocked"
     # Out of the kernel's reach so far: only what a task is known to hold, or what is unmovable by its nature.
-    sure = finding.holder is not None or cause.code in CERTAIN_UNTRIED
+    sure = finding.holder is not None or cause.certain_untried
     return "would_block" if sure and draft.operation != "compaction" else None
 
 

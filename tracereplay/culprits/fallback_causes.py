@@ -1,4 +1,4 @@
-"""Pages the kernel named about which the trace tells too little."""
+"""Pages that the kernel named, with too few events to say why; the table adds the candidates."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ from tracereplay.replay.state import Mark, Reason, State
 
 OLD_STATES = (State.UNSEEN, State.ALLOCATED, State.SEEDED_USED)
 
-REFERENCE_CAUSES = ("task_reference", "pin_short", "pin_longterm", "extra_reference", "lru_batch")
-ANY_CAUSE = (*REFERENCE_CAUSES, "buffer_head", "locked_folio", "unmovable_allocation", "hugetlb")
 
-
-def _any_cause(suspect: Suspect, rows: list[Evidence]) -> Finding:
+def _named(suspect: Suspect, rows: list[Evidence]) -> Finding:
     return Finding(
         shown=None,
-        candidates=ANY_CAUSE,
         released_ns=suspect.end_ns,
         evidence=rows,
     )
@@ -27,11 +23,11 @@ def preexisting(suspect: Suspect) -> list[Finding]:
     """Named by the kernel, allocated before the trace, its cause not visible."""
     if suspect.seen_in_wait or not suspect.named or suspect.marks & Mark.ALLOC_SEEN or suspect.state not in OLD_STATES:
         return []
-    return [_any_cause(suspect, [*evidence.tried(suspect), *evidence.logged(suspect)])]
+    return [_named(suspect, [*evidence.tried(suspect), *evidence.logged(suspect)])]
 
 
 def unknown(suspect: Suspect) -> list[Finding]:
     """Named by the kernel; nothing else is known."""
     if suspect.seen_in_wait or not (suspect.named or suspect.reasons & Reason.LOGGED):
         return []
-    return [_any_cause(suspect, [*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)])]
+    return [_named(suspect, [*evidence.allocated(suspect), *evidence.tried(suspect), *evidence.logged(suspect)])]

@@ -57,6 +57,8 @@ class Cause:
     needs -- events (or a kernel log) without which it cannot be proved; absent -- kinds of events whose absence its
     proof uses; predicate -- whether it holds for a page of a replayed trace; snapshot_predicate -- for a page that
     only a snapshot shows. Without premises it claims nothing.
+    certain_untried -- it would block an attempt that never came to the page, whoever holds it; fallback_rank -- its
+    place among the candidates of a page of which too little is known; None: not among them.
     """
 
     code: str
@@ -66,6 +68,8 @@ class Cause:
     absent: tuple[str, ...] = ()
     predicate: Predicate | None = None
     snapshot_predicate: Predicate | None = None
+    certain_untried: bool = False
+    fallback_rank: int | None = None
 
     @property
     def words(self) -> Explanation:
@@ -90,6 +94,8 @@ CAUSES: tuple[Cause, ...] = (
         needs=PAGE_REF,
         predicate=kernel_pages.hugetlb,
         snapshot_predicate=snapshot_predicates.hugetlb,
+        certain_untried=True,
+        fallback_rank=8,
     ),
     Cause(
         "offline_or_hwpoison",
@@ -107,6 +113,7 @@ CAUSES: tuple[Cause, ...] = (
         absent=("mm_page_free",),
         predicate=secretmem.secretmem,
         snapshot_predicate=snapshot_predicates.secretmem,
+        certain_untried=True,
     ),
     Cause("aio_ring", Obstacle.NATURE, NOT_ESTABLISHED, needs=("kernel log",), predicate=kernel_pages.aio_ring),
     Cause(
@@ -117,6 +124,8 @@ CAUSES: tuple[Cause, ...] = (
         absent=("mm_page_alloc", "mm_page_free", "mm_filemap_add_to_page_cache"),
         predicate=kernel_pages.unmovable_allocation,
         snapshot_predicate=snapshot_predicates.unmovable_allocation,
+        certain_untried=True,
+        fallback_rank=7,
     ),
     Cause(
         "percpu_free",
@@ -133,6 +142,7 @@ CAUSES: tuple[Cause, ...] = (
         absent=PAGE_REF,
         predicate=file_pages.writeback,
         snapshot_predicate=snapshot_predicates.writeback,
+        certain_untried=True,
     ),
     Cause(
         "locked_folio",
@@ -142,6 +152,8 @@ CAUSES: tuple[Cause, ...] = (
         absent=PAGE_REF,
         predicate=file_pages.locked_folio,
         snapshot_predicate=snapshot_predicates.locked_folio,
+        certain_untried=True,
+        fallback_rank=6,
     ),
     Cause(
         "pin_longterm",
@@ -150,8 +162,17 @@ CAUSES: tuple[Cause, ...] = (
         needs=(*PAGE_REF, "kernel_stack"),
         absent=PAGE_REF,
         predicate=references.longterm_pins,
+        fallback_rank=2,
     ),
-    Cause("pin_short", Obstacle.PIN, REFERENCE, needs=PAGE_REF, absent=PAGE_REF, predicate=references.short_pins),
+    Cause(
+        "pin_short",
+        Obstacle.PIN,
+        REFERENCE,
+        needs=PAGE_REF,
+        absent=PAGE_REF,
+        predicate=references.short_pins,
+        fallback_rank=1,
+    ),
     Cause(
         "task_reference",
         Obstacle.HELD,
@@ -159,6 +180,7 @@ CAUSES: tuple[Cause, ...] = (
         needs=PAGE_REF,
         absent=PAGE_REF,
         predicate=references.task_references,
+        fallback_rank=0,
     ),
     Cause(
         "lru_batch",
@@ -167,6 +189,7 @@ CAUSES: tuple[Cause, ...] = (
         needs=PAGE_REF,
         absent=PAGE_REF,
         predicate=references.lru_batch,
+        fallback_rank=4,
     ),
     Cause(
         "unsplittable_folio",
@@ -183,6 +206,7 @@ CAUSES: tuple[Cause, ...] = (
         absent=PAGE_REF,
         predicate=file_pages.buffer_head,
         snapshot_predicate=snapshot_predicates.buffer_head,
+        fallback_rank=5,
     ),
     Cause(
         "no_migration_handler",
@@ -200,6 +224,7 @@ CAUSES: tuple[Cause, ...] = (
         absent=PAGE_REF,
         predicate=references.extra_reference,
         snapshot_predicate=snapshot_predicates.extra_reference,
+        fallback_rank=3,
     ),
     Cause("preexisting", Obstacle.NOTHING, predicate=fallback_causes.preexisting),
     Cause("unknown", Obstacle.NOTHING, predicate=fallback_causes.unknown),
@@ -218,6 +243,8 @@ CAUSES: tuple[Cause, ...] = (
 )
 
 BY_CODE = {cause.code: cause for cause in CAUSES}
+_RANKED = [(cause.fallback_rank, cause.code) for cause in CAUSES if cause.fallback_rank is not None]
+FALLBACK_CANDIDATES = tuple(code for _, code in sorted(_RANKED))
 RANK: dict[Verdict, int] = {"unknown": 0, "suggested": 1, "proved": 2}
 
 
@@ -240,6 +267,9 @@ def _found(suspect: Suspect) -> list[tuple[Cause, Finding]]:
         if cause.obstacle in met or _explained(cause, met, suspect):
             continue
         findings = claims(cause, suspect)
+        if cause.obstacle == Obstacle.NOTHING:
+            for finding in findings:
+                finding.candidates = FALLBACK_CANDIDATES
         if findings:
             met.add(cause.obstacle)
             found += [(cause, finding) for finding in findings]
