@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from tracereplay.model.corpus import CorpusWhatIf, Saved
 from tracereplay.reports.corpus.sections import MAX_GROUPS, broken_sections, percent
-from tracereplay.reports.shared.sections import Section, numeric
+from tracereplay.reports.shared.sections import Column, Section, numeric
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.shared.wording import count
 
 NUMBERS = ("failed", "saved", "still", "unknown", "newly", "saved of failed", "95 %")
-COLUMNS = ("this one change", *(numeric(name) for name in NUMBERS))
+COLUMNS: tuple[str | Column, ...] = ("this one change", *(numeric(name) for name in NUMBERS))
 
 
 def whatif_sections(answer: CorpusWhatIf, style: Style) -> list[Section]:
