@@ -18,16 +18,19 @@ import pyarrow as pa
 
 from tracereplay.errors import UsageError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import BaseReader, TraceInfo, TraceReader
 from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.catalog.probes import PROBE_EVENTS, REFERENCE_PROBES
 from tracereplay.parsers.events.page_stream import rechunked
+from tracereplay.parsers.probes.reader import windows_of_probes, with_probes, without_probes
 from tracereplay.parsers.tasks.names import BEGIN_NS, NameHistory
-from tracereplay.schema import Op, PageStream, integers
+from tracereplay.schema import Op, PageStream, Window, integers
 
+PROBES = "kprobes"  # stands for a subsystem: the probes on functions that take and release references
 Lane = tuple[str, int]  # what one CPU recorded of one event
 Times = tuple[int, int]  # first, last
 # Who took a page and who gave it back: where a trace may lack these, their silence proves nothing.
-TELLING = frozenset({"kmem", "page_ref"})
+TELLING = frozenset({"kmem", "page_ref", PROBES})
 # Losses of a CPU that another trace may have recorded.
 ABSENT_CPU = frozenset({"cpu_silent", "cpu_starts_late", "cpu_ends_early"})
 OP_NAMES = {int(spec.op): spec.name for spec in reversed(SPECS.values()) if spec.op is not Op.NONE}
@@ -49,7 +52,7 @@ class Coverage:
             known = cpus.get(cpu, (first, last))
             cpus[cpu] = min(known[0], first), max(known[1], last)
         times = min(first for first, _ in cpus.values()), max(last for _, last in cpus.values())
-        return cls(frozenset(SPECS[name].system for name, _ in lanes) & TELLING, cpus, times)
+        return cls(frozenset(_system(name) for name, _ in lanes) & TELLING, cpus, times)
 
     def tells(self, other: Coverage) -> bool:
         """Whether it tells of all that the other tells of, in its own time."""
@@ -61,11 +64,18 @@ class Coverage:
         return loss.code in ABSENT_CPU and self.systems >= other.systems and first <= last and loss.touches(first, last)
 
 
+def _system(event: str) -> str:
+    """Subsystem of a tracepoint; PROBES for a probe on references, the event's own name for any other probe."""
+    if event in PROBE_EVENTS:
+        return PROBES if event in REFERENCE_PROBES else event
+    return SPECS[event].system
+
+
 class DoubledEventsError(UsageError):
     """Two traces recorded the same event on one CPU at one time: read as one or side by side, it would count twice."""
 
 
-class MergedReader:
+class MergedReader(BaseReader):
     """Several opened traces as one. Implements `parsers.base.TraceReader`.
 
     Raises UsageError where they cannot be one: other kernels, clocks or flag numbers, or events recorded twice.
@@ -78,14 +88,14 @@ class MergedReader:
             told = sorted({str(value) for info in infos if (value := getattr(info, what)) is not None})
             if len(told) > 1:
                 raise UsageError(f"the traces are not of one machine and clock: {what} is {' and '.join(told)}")
-        if len({tuple(sorted(bits.items())) for bits in map(_flag_bits, readers) if bits}) > 1:
+        if len({tuple(sorted(bits.items())) for reader in readers if (bits := reader.page_flag_bits())}) > 1:
             raise UsageError("the traces number page flags differently: pass all of them as text, or none")
-        self.shifts = [info.origin_ns - infos[0].origin_ns for info in infos]  # ns, to each one's times
-        self._info = self._merged_info(infos)
+        self._shifts = [info.origin_ns - infos[0].origin_ns for info in infos]
+        self.info = self._merged_info(infos)
         lanes = [self._lanes(number) for number in range(len(readers))]
         _refuse_doubled(lanes, infos)
         self._coverage = [Coverage.of(one) if one else None for one in lanes]
-        self._blind = _blind_times([one for one in self._coverage if one is not None and one.systems])
+        self.losses = _blind_times([one for one in self._coverage if one is not None])
 
     def _merged_info(self, infos: Sequence[TraceInfo]) -> TraceInfo:
         by_event: dict[str, int] = {}
@@ -111,14 +121,9 @@ class MergedReader:
         )
 
     @property
-    def info(self) -> TraceInfo:
-        """Of all together; path, format and the origin of times are the first's."""
-        return self._info
-
-    @property
-    def losses(self) -> list[Loss]:
-        """Where none of the traces tells what another tells. Their own losses are their own readers'."""
-        return self._blind
+    def shifts(self) -> Sequence[int]:
+        """For each trace: ns to add to its own times."""
+        return self._shifts
 
     def losses_of(self, number: int) -> list[Loss]:
         """The losses of one of the traces, on its own times, without those of CPUs that another one recorded."""
@@ -127,33 +132,17 @@ class MergedReader:
         return [
             loss
             for loss in self._readers[number].losses
-            if mine is None or not any(other.fills(loss.moved(-shift), mine) for other in others)
+            if mine is None or not any(other.fills(loss.shifted(-shift), mine) for other in others)
         ]
 
-    @property
+    @cached_property
     def comms(self) -> Mapping[int, str]:
         """Names of all tasks; the first trace that names one is believed."""
-        return self._comms
-
-    @cached_property
-    def _comms(self) -> dict[int, str]:
         return {tid: comm for reader in reversed(self._readers) for tid, comm in reader.comms.items()}
 
-    def comm_of(self, tid: int) -> str | None:
-        """Name of a task."""
-        return next((comm for reader in self._readers if (comm := reader.comm_of(tid)) is not None), None)
-
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        """Name of a task at a time; see `base.TraceReader.comm_at`."""
-        return self.name_history.name_at(tid, time_ns, self.comms)
-
-    @property
+    @cached_property
     def name_history(self) -> NameHistory:
         """The changes that any of the traces tells of; where two tell of one time the first is believed."""
-        return self._name_history
-
-    @cached_property
-    def _name_history(self) -> NameHistory:
         return NameHistory.of(
             (tid, time_ns if time_ns == BEGIN_NS else time_ns + shift, name)
             for reader, shift in reversed(list(zip(self._readers, self.shifts, strict=True)))
@@ -162,20 +151,16 @@ class MergedReader:
 
     def page_flag_bits(self) -> Mapping[str, int] | None:
         """Bit numbers of the page flag names; the same in all that know them."""
-        return next((bits for bits in map(_flag_bits, self._readers) if bits), None)
+        return next((bits for reader in self._readers if (bits := reader.page_flag_bits())), None)
 
-    def symbols(self) -> MergedReader:
-        """Names of kernel addresses, see `name_of`."""
-        return self
+    @property
+    def page_pointers(self) -> str:
+        """Of the first trace that has some: they are of one boot."""
+        return next((text for reader in self._readers if (text := reader.page_pointers)), "")
 
-    def name_of(self, address: int) -> str | None:
+    def name_of_address(self, address: int) -> str | None:
         """The function at an address, by the first trace that has symbols: they are of one boot."""
-        for reader in self._readers:
-            symbols = getattr(reader, "symbols", None)
-            name: str | None = symbols().name_of(address) if symbols is not None else None
-            if name is not None:
-                return name
-        return None
+        return next((name for reader in self._readers if (name := reader.name_of_address(address)) is not None), None)
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One table per event; see `parsers.base.TraceReader.tables`."""
@@ -222,13 +207,23 @@ class MergedReader:
         for chunk in self._stream(number, reader.stream()):
             _note(lanes, OP_NAMES, chunk.op.astype(np.int64), chunk.cpu, chunk.time_ns)
         others = {name for other in self._readers if other is not reader for name in other.info.by_event}
-        shared = [
-            name for name in reader.info.by_event if name in SPECS and name in others and name not in stream_events()
-        ]
-        for name, table in reader.tables(shared).items() if shared else ():
-            times = _numbers(table, "time_ns") + shift
-            _note(lanes, {0: name}, np.zeros(len(times), np.int64), _numbers(table, "cpu"), times)
+        shared = {name for name in others if name in SPECS and name not in stream_events()}
+        wanted = [name for name in reader.info.by_event if name in shared or name in PROBE_EVENTS]
+        for window in windows_of_probes(reader.info) if wanted else ():
+            for name, table in reader.tables(wanted, window).items():
+                timed = table.filter(table["time_ns"].is_valid())
+                times = _numbers(timed, "time_ns") + shift
+                _note(lanes, {0: name}, np.zeros(len(times), np.int64), _numbers(timed, "cpu"), times)
         return lanes
+
+
+def merged(readers: Sequence[TraceReader]) -> TraceReader:
+    """Traces of one machine as one reader. What kprobes recorded in any of them joins the one page stream.
+
+    A call and its return, a take and its release may be in different traces, so probes are decoded after merging.
+    Raises UsageError as `MergedReader`.
+    """
+    return with_probes(MergedReader([without_probes(reader) for reader in readers]))
 
 
 def _note(
@@ -260,10 +255,10 @@ def _refuse_doubled(lanes: Sequence[Mapping[Lane, Times]], infos: Sequence[Trace
 
 
 def _blind_times(coverage: Sequence[Coverage]) -> list[Loss]:
-    """When, within the time of all, none tells what a trace tells of in its own time."""
+    """Intervals of the merged span in which no trace covers the CPUs and subsystems that one covers elsewhere."""
     begin, end = min((c.times[0] for c in coverage), default=0), max((c.times[1] for c in coverage), default=0)
     losses: list[Loss] = []
-    for told in coverage:
+    for told in (one for one in coverage if one.systems):
         at = begin
         for first, last in sorted(other.times for other in coverage if other.tells(told)):
             if first > at:
@@ -330,9 +325,3 @@ def _window(window: Window | None, shift: int) -> Window | None:
 
 def _numbers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
     return integers(table[name])
-
-
-def _flag_bits(reader: TraceReader) -> Mapping[str, int] | None:
-    bits = getattr(reader, "page_flag_bits", None)
-    found: Mapping[str, int] | None = bits() if bits is not None else None
-    return found

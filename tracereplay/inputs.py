@@ -11,7 +11,7 @@ from typing import Protocol
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss, added_up
 from tracereplay.model.result import DataLoss, Input
-from tracereplay.units import utf8
+from tracereplay.units import to_valid_utf8
 
 PAGE_REF_EVENTS = ("page_ref_mod", "page_ref_mod_and_test", "page_ref_mod_unless", "page_ref_set")
 
@@ -54,7 +54,7 @@ def capture_level(info: TraceMetadata, has_log: bool) -> int:
 
 
 def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
-    """The input's row in the result."""
+    """The input's row in the result, without digest."""
     capabilities = {
         "page_ref": any(info.by_event.get(name) for name in PAGE_REF_EVENTS),
         "allocations": "mm_page_alloc" in info.by_event,
@@ -65,10 +65,9 @@ def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
     }
     return Input(
         id=input_id,
-        path=utf8(info.path),
+        path=to_valid_utf8(info.path),
         role="trace",
         format=info.format,
-        sha256=digest(info.content or info.path),
         kernel=info.kernel,
         boot_id=info.boot_id,
         clock=info.clock,
@@ -83,7 +82,7 @@ def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
 
 
 @dataclass(slots=True)
-class LossBook:
+class LossRegistry:
     """Every loss of every input, numbered for the result."""
 
     _rows: dict[tuple[str, Loss], str] = field(default_factory=dict)  # (input id, loss) -> id

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import ReaderAround, TraceInfo, TraceReader
 from tracereplay.parsers.binary.page_flag_bits import V5_4, V6_12
 from tracereplay.parsers.catalog import stream_events
 from tracereplay.parsers.catalog.probes import (
     FOLL_UP_TO_6_2,
+    KNOWN_PAGE,
     OFFLINE_EVENT,
     PROBE_EVENTS,
     ROLES,
@@ -22,20 +23,21 @@ from tracereplay.parsers.catalog.probes import (
     FollFlags,
     Role,
 )
+from tracereplay.parsers.probes.callers import from_their_callers
 from tracereplay.parsers.probes.folios import PAIRED_EVENTS, Folios, fetched_base, paired_base
 from tracereplay.parsers.probes.lookup import ProbeLookup
 from tracereplay.parsers.probes.moves import refused_and_moved
 from tracereplay.parsers.probes.offlines import ROLES_READ, offline_table
 from tracereplay.parsers.probes.part import Part
+from tracereplay.parsers.probes.pointers import struct_pages
 from tracereplay.parsers.probes.rows import Ints, ProbeRows, probe_rows
 from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
 from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
-from tracereplay.parsers.tasks.names import NameHistory
-from tracereplay.schema import FLAGS, PFN, Op, PageStream
+from tracereplay.schema import FLAGS, OP_INFO, PFN, Op, PageStream, Window
 
 PROBE_OPS = frozenset({Op.PROBE_GET, Op.PROBE_PUT, Op.PROBE_PIN, Op.PROBE_UNPIN, Op.PROBE_REFUSED, Op.PROBE_MOVED})
 # Of a page with these the ledger has every change of its count: what probes saw would be counted twice.
-COUNTING_OPS = frozenset({Op.REF_MOD, Op.REF_MOD_UNLESS, Op.REF_MOD_AND_TEST, Op.REF_MOD_AND_RETURN})
+COUNTING_OPS = frozenset(op for op, info in OP_INFO.items() if info.changes_count)
 EVENTS_AT_ONCE = 1 << 20  # some 300 MB while they are decoded
 MARGIN_NS = 1_000_000_000  # what belongs together (a call and its return) comes within this time
 
@@ -47,60 +49,50 @@ def with_probes(reader: TraceReader) -> TraceReader:
     return ProbedReader(reader) if telling else reader
 
 
-class ProbedReader:
-    """Implements `base.TraceReader` over another reader; what that one can do beyond the protocol, this one can too."""
+def without_probes(reader: TraceReader) -> TraceReader:
+    """The reader that `with_probes` wrapped; any other reader unchanged."""
+    return reader.unprobed if isinstance(reader, ProbedReader) else reader
+
+
+class ProbedReader(ReaderAround):
+    """A `base.TraceReader` around another one, with the entries of its probes added to the page stream."""
 
     def __init__(self, reader: TraceReader) -> None:
-        self._reader = reader
-        self._windows = _windows(reader.info)
+        super().__init__(reader)
+        self._windows = windows_of_probes(reader.info)
         self._whole = self._read(None) if len(self._windows) == 1 else None
-        base, foll = self._base(), self._foll()
+        told = struct_pages(reader.page_pointers)
+        page = KNOWN_PAGE if told is None else replace(KNOWN_PAGE, size=told.size_bytes)
+        base, foll = self._base() if told is None else told.base - (1 << 64), self._foll()
         self._own_losses = [] if base is not None else [Loss("vmemmap_base_unknown")]
-        self._decoder = None if base is None else Decoder(Folios(base), foll)
         self._flag_bits = {name: bit for bit, name in enumerate(V5_4 if foll is FOLL_UP_TO_6_2 else V6_12)}
+        swap_cache = 1 << self._flag_bits["owner_priv_1"] | 1 << self._flag_bits["swapbacked"]
+        self._decoder = None if base is None else Decoder(Folios(base, page), foll, swap_cache)
         self._has_counts = any(reader.info.by_event.get(name) for name in stream_events(COUNTING_OPS))
         if self._decoder is not None:
             self._learn(self._decoder.folios)
 
     @property
-    def info(self) -> TraceInfo:
-        """Metadata of the trace."""
-        return self._reader.info
+    @property
+    def unprobed(self) -> TraceReader:
+        """The same trace, with its kprobe events in its tables only."""
+        return self.inner
 
     @property
     def losses(self) -> list[Loss]:
         """What the trace lacks."""
-        return [*self._reader.losses, *self._own_losses]
-
-    def comm_of(self, tid: int) -> str | None:
-        """Name of a task."""
-        return self._reader.comm_of(tid)
-
-    @property
-    def comms(self) -> Mapping[int, str]:
-        """Names of tasks."""
-        return self._reader.comms
-
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        """Name of a task at a time."""
-        return self._reader.comm_at(tid, time_ns)
-
-    @property
-    def name_history(self) -> NameHistory:
-        """The changes of names."""
-        return self._reader.name_history
+        return [*self.inner.losses, *self._own_losses]
 
     def page_flag_bits(self) -> Mapping[str, int] | None:
         """Bits of page->flags: as page_ref events tell them; else of the kernel's family, which FOLL_* tells."""
-        told: Callable[[], Mapping[str, int] | None] | None = getattr(self._reader, "page_flag_bits", None)
-        return told() if self._has_counts and told is not None else self._flag_bits
+        return self.inner.page_flag_bits() if self._has_counts else self._flag_bits
 
     @cached_property
     def _counted_pfns(self) -> Ints:
         """Pages whose counts page_ref events tell, ascending."""
         if not self._has_counts:
             return np.empty(0, np.int64)
-        chunks = self._reader.stream(COUNTING_OPS)
+        chunks = self.inner.stream(COUNTING_OPS)
         return np.unique(np.concatenate([np.empty(0, np.int64), *(np.unique(chunk.args[:, PFN]) for chunk in chunks)]))
 
     @cached_property
@@ -108,24 +100,24 @@ class ProbedReader:
         """The events behind the entries of probes."""
         return ProbeLookup(self._rows, lambda w: self._probed(self._decoder, w) if self._decoder else iter(()))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reader, name)
-
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
-        """See `base.TraceReader.tables`; where asked for by name, the calls of offline_pages() too."""
-        tables = self._reader.tables(names, window)
-        if names is not None and OFFLINE_EVENT in names:
-            read = {name for name, role in ROLES.items() if role in ROLES_READ}
-            calls = offline_table(probe_rows(self._reader.tables(read, window)))
-            if calls is not None:
-                tables[OFFLINE_EVENT] = calls
+        """See `base.TraceReader.tables`; if requested by name, the calls of offline_pages() too."""
+        if names is None or OFFLINE_EVENT not in names:
+            return self.inner.tables(names, window)
+        # One call for both: merged traces number the rows of each call anew.
+        read = {name for name, role in ROLES.items() if role in ROLES_READ}
+        found = self.inner.tables({*names, *read}, window)
+        calls = offline_table(probe_rows({name: table for name, table in found.items() if name in read}))
+        tables = {name: table for name, table in found.items() if name in names}
+        if calls is not None:
+            tables[OFFLINE_EVENT] = calls
         return tables
 
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
     ) -> Iterator[PageStream]:
         """The page stream with the entries of probes in it; see `base.TraceReader.stream`."""
-        others = self._reader.stream(ops, window, chunk_events)
+        others = self.inner.stream(ops, window, chunk_events)
         if self._decoder is None or (ops is not None and not PROBE_OPS & set(ops)):
             yield from others
             return
@@ -149,7 +141,8 @@ class ProbedReader:
     # ------------------------------------------------------------------------------------------------------- reading
 
     def _read(self, window: Window | None, names: Collection[str] = PROBE_EVENTS) -> list[ProbeRows]:
-        return probe_rows(self._reader.tables(names, window))
+        found = [from_their_callers(one, self.name_of_address) for one in probe_rows(self.inner.tables(names, window))]
+        return [one for one in found if len(one)]
 
     def _rows(self, window: Window) -> list[ProbeRows]:
         return self._read(window) if self._whole is None else self._whole
@@ -159,7 +152,7 @@ class ProbedReader:
             base = fetched_base(self._rows(window))
             if base is not None:
                 return base
-        return paired_base(self._reader.tables(PAIRED_EVENTS))
+        return paired_base(self.inner.tables(PAIRED_EVENTS))
 
     def _foll(self) -> FollFlags:
         rows: list[ProbeRows] = []
@@ -176,7 +169,7 @@ class ProbedReader:
                 folios.learn(one)
         for window in self._windows if folios.extents else ():
             moves = refused_and_moved(self._rows(window), folios)
-            pages = large_folio_pages(moves, self._reader.tables((CALLS,), window), folios)
+            pages = large_folio_pages(moves, self.inner.tables((CALLS,), window), folios)
             if pages:
                 folios.size_large(pages)
                 return
@@ -214,8 +207,8 @@ def _smaller(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else min(a, b)
 
 
-def _windows(info: TraceInfo) -> list[Window]:
-    """Stretches of time with few enough probe events to hold."""
+def windows_of_probes(info: TraceInfo) -> list[Window]:
+    """The trace in windows, each with few enough probe events to hold in memory."""
     events = sum(info.by_event.get(name, 0) for name in PROBE_EVENTS)
     number = -(-events // EVENTS_AT_ONCE)
     start, end = info.start_ns, info.end_ns

@@ -4,6 +4,7 @@
     per_cpu/cpuN/stats                             entries, overrun, dropped events
     events/SYSTEM/EVENT/format, or formats/SYSTEM.EVENT
     events/header_page, saved_cmdlines, trace_clock, kallsyms, uname or version
+    page_pointers                                  lines with page pointers beside page frames (probes/pointers.py)
     instances/NAME/per_cpu/...                     further buffers
 
 The pages are those of a trace.dat, and are read as such; only where they lie differs. Nothing in them says where they
@@ -22,7 +23,7 @@ from tracereplay.errors import InputError
 from tracereplay.parsers.binary.format_text import PageHeader, parse_header_page
 from tracereplay.parsers.binary.tracing_data import FormatTexts
 from tracereplay.parsers.files.mapped import Mapped
-from tracereplay.parsers.files.packed import mappable, plain_pieces
+from tracereplay.parsers.files.packed import mappable, read_chunks
 from tracereplay.parsers.ring_buffer.pages import Block, CpuPages
 from tracereplay.parsers.trace_dat.chunks import RAW_BLOCK_BYTES
 from tracereplay.parsers.trace_dat.raw_files import raw_cpu_files
@@ -111,6 +112,11 @@ class RawBuffersReader(TraceDatReader):
         container.options += [(UNAME, _uname(self.path).encode())]
         return container
 
+    @property
+    def page_pointers(self) -> str:
+        """Lines that the kernel printed with page pointers beside page frames; "" where none were copied."""
+        return _text(self.path, "page_pointers")
+
     def _format_name(self) -> str:
         return "raw ring buffers"
 
@@ -156,7 +162,7 @@ def _text(root: Path, *names: str) -> str:
         for path in (root / name, root / f"{name}.txt", root / f"{name}.gz"):
             if path.is_file():
                 text = b""
-                for piece in plain_pieces(path, []):
+                for piece in read_chunks(path, []):
                     text += piece
                     if len(text) > LARGEST_TEXT_BYTES:
                         raise InputError(f"larger than {LARGEST_TEXT_BYTES} bytes", path=path)

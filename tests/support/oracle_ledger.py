@@ -17,7 +17,7 @@ def excess(bits: FlagBits, page: Page, undone: int = 0) -> int:
     """References beyond the expected ones, the isolators' own left out; NO_EXCESS = not known."""
     anon, cached = page.is_(Mark.ANON), page.is_(Mark.FILE)
     was_cached = not anon and not cached and page.file is not None
-    if not (anon or cached or was_cached) or not page.is_(Mark.COUNTED) or page.is_(Mark.TYPED):
+    if not (anon or cached or was_cached) or not page.is_(Mark.COUNT_KNOWN) or page.is_(Mark.TYPED):
         return NO_EXCESS
     if page.mapcount == MOST_MAPPINGS:
         return NO_EXCESS  # or more
@@ -189,12 +189,12 @@ def note_visit(bits: FlagBits, page: Page, event: Event) -> None:
             ref.met_ns = event.ns
         ref.on_lru = ref.on_lru or bits.has(page.page_flags, FlagMask.LRU)
         if event.attempting and ref.kind is ISOLATION and ref.tid == event.tid and not ref.on_lru:
-            page.marks |= Mark.TAKEN
+            page.marks |= Mark.TAKEN_OFF_LRU
 
 
 def unmap_or_put(page: Page, event: Event) -> None:
     """Fewer mappings at a put: of a task that has a get on a page it did not allocate, it may be that which ends."""
-    if page.is_(Mark.BORN) and page.alloc_tid == event.tid:
+    if page.is_(Mark.ALLOC_SEEN) and page.alloc_tid == event.tid:
         return
     for ref in page.refs:
         if ref.kind is GET and ref.tid == event.tid:

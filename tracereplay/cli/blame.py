@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracereplay.cli.options import confidential_option, input_options, open_session, output_options, shown
+from tracereplay.cli.options import input_options, open_session, output_options, redact_option, shown
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
 from tracereplay.reports import FORMATS
 from tracereplay.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from tracereplay.model.result import Result
 
 
 @click.command(short_help="Explain failed allocations and offlines: which pages, why, who.")
@@ -32,7 +35,7 @@ from tracereplay.units import NS_PER_S
 @click.option("--align", metavar="ORDER", type=click.IntRange(0, 40), help="Of --pages: aligned to 2^ORDER pages "
               "(default: as dma_alloc_contiguous, at most 8).")  # fmt: skip
 @click.option("--full", is_flag=True, help="Fold nothing; show evidence and every try.")
-@confidential_option
+@redact_option
 def blame(
     inputs: tuple[str, ...],
     format_: str,
@@ -45,7 +48,7 @@ def blame(
     pages: int | None,
     align: int | None,
     full: bool,
-    confidential: bool,
+    redact: bool,
     **opening: Any,
 ) -> int:
     """Explain failed CMA allocations and memory offlines: which pages blocked migration, why, who holds them."""
@@ -59,8 +62,12 @@ def blame(
         raise UsageError("--align goes with --pages N")
     at_ns = None if at is None else parse_time(at)
     with open_session(inputs, **opening) as session:
-        result = session.blame(at_ns=at_ns, area=area, block=block, pages=pages, align_order=align)
-        result = shown(result, confidential)
+        result: Result = (
+            session.inventory(at=at_ns, area=area, block=block, pages=pages, align_order=align)
+            if at_ns is not None or narrowed
+            else session.blame()
+        )
+        result = shown(result, redact)
     if out is not None:
         from tracereplay.model.tables import result_tables  # noqa: PLC0415
         from tracereplay.model.tables_write import write_tables  # noqa: PLC0415

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracereplay.errors import InputError, UsageError
-from tracereplay.units import utf8
+from tracereplay.units import to_valid_utf8
 
 if TYPE_CHECKING:
     from tracereplay.model.result import Result
@@ -69,19 +69,19 @@ def output_options(*formats: str) -> Decorator:
     return combine(options)
 
 
-def confidential_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--confidential`, for whatever leaves the house."""
-    words = "Names of tasks, files, areas, modules and inputs become tokens (task-1), for passing on."
-    return click.option("--confidential", is_flag=True, help=words)(function)
+def redact_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--redact`, for documents that are passed on; `--confidential` is its former name."""
+    words = "Replace names of tasks, files, areas, modules and inputs by pseudonyms (task-1)."
+    return click.option("--redact", "--confidential", "redact", is_flag=True, help=words)(function)
 
 
-def shown(result: Result, confidential: bool) -> Result:
+def shown(result: Result, redact: bool) -> Result:
     """The result, or what of it may be passed on."""
-    if not confidential:
+    if not redact:
         return result
-    from tracereplay.model.confidential import confidential as without_names  # noqa: PLC0415
+    from tracereplay.model.redaction import redacted  # noqa: PLC0415
 
-    return without_names(result)
+    return redacted(result)
 
 
 def combine(options: tuple[Decorator, ...]) -> Decorator:
@@ -142,9 +142,9 @@ def open_session(
         "page_pinner": page_pinner,
     }
     if any(Path(name).is_dir() for name in inputs):
-        from tracereplay.corpus.folder import opened_folders  # noqa: PLC0415
+        from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
 
-        inputs, sides = opened_folders(inputs, sides)
+        inputs, sides = opened_folders(inputs, sides, same_machine=same_machine)
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
@@ -155,7 +155,7 @@ def open_session(
         click.echo("tracereplay: first run: compiling its loops, once; this takes some 20 seconds", err=True)
     progress = None if quiet or no_progress else Progress(sys.stderr)
     try:
-        yield tracereplay.open(
+        with tracereplay.open(
             list(inputs),
             **sides,
             page_size_bytes=page_size_bytes,
@@ -163,8 +163,9 @@ def open_session(
             kpagecount=kpagecount,
             same_machine=same_machine,
             progress=progress,
-            argv=command_line(),
-        )
+        ) as session:
+            session.argv = command_line()
+            yield session
     finally:
         if progress is not None:
             progress.close()
@@ -173,7 +174,7 @@ def open_session(
 def copies_beside(trace: str, kpagecount: str | None, quiet: bool) -> tuple[str | None, str | None]:
     """kpageflags.before* beside the trace, and the kpagecount of the same name; damaged ones, which nobody named, are
     left out with a note."""
-    from tracereplay.session import find_copies  # noqa: PLC0415
+    from tracereplay.opening import find_copies  # noqa: PLC0415
 
     try:
         flags, counts = find_copies(trace)
@@ -187,4 +188,4 @@ def copies_beside(trace: str, kpagecount: str | None, quiet: bool) -> tuple[str 
 def command_line() -> list[str]:
     """The arguments as `main` got them, for documents."""
     args: list[str] = click.get_current_context().find_root().obj
-    return [utf8(arg) for arg in args]
+    return [to_valid_utf8(arg) for arg in args]

@@ -58,7 +58,7 @@ def _counted(claim: Claim) -> bool:
     suspect = claim.suspect
     if claim.finding.accounted:
         return True
-    if not suspect.marks & Mark.COUNTED or suspect.marks & (Mark.CONFLICT | Mark.GUESSED):
+    if not suspect.marks & Mark.COUNT_KNOWN or suspect.marks & (Mark.CONFLICT | Mark.GUESSED):
         return False
     return not suspect.is_large or _counts_up(claim)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.mechanisms import Mechanism, mechanism_of
 from tracereplay.culprits.probe_events import ProbeEvent, Refusal
 from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.model.result import Evidence
@@ -43,7 +44,7 @@ def is_probed(suspect: Suspect) -> bool:
     """Whether what is known of its references comes from kprobes."""
     if any(ref.op in TAKEN_BY_PROBE for ref in suspect.refs):
         return True
-    return bool(suspect.marks & Mark.COUNTED) and not suspect.context.has_page_ref
+    return bool(suspect.marks & Mark.COUNT_KNOWN) and not suspect.context.has_page_ref
 
 
 def excess(suspect: Suspect, refusal: Refusal) -> int:
@@ -58,7 +59,7 @@ def excess(suspect: Suspect, refusal: Refusal) -> int:
 
 def _refusals(suspect: Suspect) -> Sequence[Refusal]:
     probes = suspect.context.probes
-    if probes is None or suspect.awaited:
+    if probes is None or suspect.seen_in_wait:
         return ()
     return probes.refusals(suspect.pfn, suspect.draft.start_ns, suspect.last_ns)
 
@@ -125,21 +126,35 @@ def _uncounted(suspect: Suspect) -> _Account:
     return _Account(kept, False, "held at the test; no probe saw its migration refused")
 
 
-def holders(suspect: Suspect, op: Op) -> list[Finding]:
-    """A finding for each user task whose references of this kind (PROBE_GET or PROBE_PIN) were open."""
-    if suspect.awaited:  # a reference makes migration fail, not wait
+def holders(suspect: Suspect, op: Op, *, longterm: bool = False) -> list[Finding]:
+    """A finding for each user task whose references of this kind (PROBE_GET or PROBE_PIN) were open.
+
+    longterm -- those whose stack names a user of FOLL_LONGTERM, else the others.
+    """
+    if suspect.seen_in_wait:  # a reference makes migration fail, not wait
         return []
     accounts = _accounts(suspect)
-    accounts.sort(key=lambda account: (account.settled, not _hidden(suspect, account.refs, account)))
+    accounts.sort(key=lambda account: (account.settled, not _import_blocker(suspect, account.refs, account)))
     best: dict[int, tuple[_Account, list[Ref]]] = {}  # by task: the surest account, the last of them
     for account in accounts:
         by_task: dict[int, list[Ref]] = {}
         for ref in account.refs:
-            if ref.op == op and not is_kernel_task(ref.tid, suspect.context.name_of(ref.tid, ref.ns)):
+            by_user = not is_kernel_task(ref.tid, suspect.context.name_of(ref.tid, ref.ns))
+            if ref.op == op and by_user and _is_longterm(suspect, ref) == longterm:
                 by_task.setdefault(ref.tid, []).append(ref)
         best.update({tid: (account, mine) for tid, mine in by_task.items()})
     suspect.blamed_refs += tuple(ref for _, mine in best.values() for ref in mine)
     return [_finding(suspect, account, mine) for account, mine in best.values()]
+
+
+def _stacked(suspect: Suspect, ref: Ref) -> Mechanism | None:
+    """What the stack of the take says, where stacks were recorded."""
+    return mechanism_of(suspect.context.stack_of(ref.ns, ref.cpu, ref.tid))
+
+
+def _is_longterm(suspect: Suspect, ref: Ref) -> bool:
+    mechanism = _stacked(suspect, ref)
+    return mechanism is not None and mechanism.longterm
 
 
 def _release(suspect: Suspect, ref: Ref) -> ProbeEvent | None:
@@ -159,7 +174,7 @@ def _until(refs: Sequence[Ref], account: _Account) -> int | None:
     return account.refusal.event.time_ns
 
 
-def _hidden(suspect: Suspect, refs: Sequence[Ref], account: _Account) -> bool:
+def _import_blocker(suspect: Suspect, refs: Sequence[Ref], account: _Account) -> bool:
     """Whether losses may have hidden what changes the account."""
     since = min((ref.ns for ref in refs), default=suspect.last_ns)
     return bool(suspect.hiding(since, _kinds(suspect), _until(refs, account)))
@@ -177,7 +192,9 @@ def _finding(suspect: Suspect, account: _Account, refs: list[Ref]) -> Finding:
     since = min(ref.ns for ref in (*times, *refs))
     until = [ref.close_ns for ref in (*times, *refs)]
     releases = list(dict.fromkeys(one for ref in refs if (one := _release(suspect, ref)) is not None))
-    mechanisms = {MECHANISMS[one.function] for one in releases if one.function in MECHANISMS}
+    stacked = {found.name for ref in refs if (found := _stacked(suspect, ref)) is not None}
+    mechanisms = stacked or {MECHANISMS[one.function] for one in releases if one.function in MECHANISMS}
+    longterm = any(_is_longterm(suspect, ref) for ref in refs)
     pinned = any(ref.op == Op.PROBE_PIN for ref in refs)
     taker = suspect.context.task(tid, refs[0].ns)
     return Finding(
@@ -192,7 +209,7 @@ def _finding(suspect: Suspect, account: _Account, refs: list[Ref]) -> Finding:
         taken_by=taker,
         released_by=suspect.releaser(refs),
         mechanism=mechanisms.pop() if len(mechanisms) == 1 else "FOLL_PIN" if pinned else None,
-        candidates=("pin_longterm",) if pinned else (),
+        candidates=("pin_longterm",) if pinned and not longterm else (),
         held_since_ns=since,
         released_ns=None if None in until else max(ns for ns in until if ns is not None),
         evidence=[

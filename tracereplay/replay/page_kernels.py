@@ -43,10 +43,11 @@ TYPED_TOP = TYPED_MAPCOUNT + PAGE_TYPE_OTHER
 LOCKED, WRITEBACK, PRIVATE = int(FlagMask.LOCKED), int(FlagMask.WRITEBACK), int(FlagMask.PRIVATE)
 SWAPCACHE, HEAD, LRU = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD), int(FlagMask.LRU)
 UNSEEN, BUDDY, PCP, ALLOCATED = int(State.UNSEEN), int(State.BUDDY), int(State.PCP), int(State.ALLOCATED)
-COUNTED, ANON, FILE, BORN = int(Mark.COUNTED), int(Mark.ANON), int(Mark.FILE), int(Mark.BORN)
+COUNT_KNOWN, ANON, FILE, ALLOC_SEEN = int(Mark.COUNT_KNOWN), int(Mark.ANON), int(Mark.FILE), int(Mark.ALLOC_SEEN)
 CONFLICT, TYPED, ENTRY, HASHED = int(Mark.CONFLICT), int(Mark.TYPED), int(Mark.MIGRATION_ENTRY), int(Mark.HASHED)
-TOUCHED, FROZEN, RESTORED = int(Mark.TOUCHED), int(Mark.FROZEN), int(Mark.RESTORED)
-TAKEN, ENTERED, LEARNED = int(Mark.TAKEN), int(Mark.ENTERED), int(Mark.LEARNED)
+ISOLATED, FROZEN, RESTORED = int(Mark.ISOLATED), int(Mark.FROZEN), int(Mark.RESTORED)
+TAKEN_OFF_LRU, ALLOCATED_SINCE_WATCH = int(Mark.TAKEN_OFF_LRU), int(Mark.ALLOCATED_SINCE_WATCH)
+MAPPING_KNOWN = int(Mark.MAPPING_KNOWN)
 GUESSED, ON_LRU = int(Mark.GUESSED), int(Mark.ON_LRU)
 
 
@@ -130,7 +131,7 @@ def excess_of(refs: Rows, masks: I64, page: Row) -> int:
     """
     if (page.marks & (ANON | FILE)) == 0 and page.file < 0:
         return NO_EXCESS
-    if (page.marks & (COUNTED | TYPED)) != COUNTED or page.mapcount >= MOST_MAPPINGS:
+    if (page.marks & (COUNT_KNOWN | TYPED)) != COUNT_KNOWN or page.mapcount >= MOST_MAPPINGS:
         return NO_EXCESS
     large = is_large(masks, page)
     expected = page.mapcount + 1
