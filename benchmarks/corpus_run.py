@@ -19,15 +19,15 @@ from pathlib import Path
 
 import psutil
 
-from tracereplay.corpus.discover import discover
 from tracereplay.corpus.executors import local_workers
 from tracereplay.corpus.guard import Limits
 from tracereplay.corpus.job import analysis_version
 from tracereplay.corpus.run import Summary, run
-from tracereplay.corpus.sources import Source
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND
 from tracereplay.corpus.work import Order
+from tracereplay.discovery.discover import discover
+from tracereplay.discovery.sources import Source
 
 MIB = 1 << 20
 TIMES = ("analysed_at", "seconds", "cpu_seconds")

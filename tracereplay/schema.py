@@ -96,7 +96,7 @@ class Op(IntEnum):
     PROBE_PIN = 22  # try_grab_folio ... with FOLL_PIN
     PROBE_UNPIN = 23  # unpin_user_folio, gup_put_folio
     # Of migration: count = _refcount without the isolation's own; val = which probe showed it, ret = the errno.
-    PROBE_REFUSED = 24  # move_to_new_folio failed, try_to_migrate left it mapped, dump_page printed it
+    PROBE_REFUSED = 24  # move_to_new_folio failed, try_to_migrate left it mapped, dump_page printed it, or not isolated
     PROBE_MOVED = 25  # move_to_new_folio succeeded: the page is about to be freed
 
 
@@ -216,6 +216,11 @@ LAYOUT_TABLES: dict[str, tuple[Column, ...]] = {
         Column("pages", pa.int64(), "pages", "Pages spanned, holes included"),
         Column("present_pages", pa.int64(), "pages", "Pages that exist"),
         Column("managed_pages", pa.int64(), "pages", "Pages the buddy allocator manages"),
+        Column("free_pages", pa.int64(), "pages", "Pages free then"),
+        Column("free_cma_pages", pa.int64(), "pages", "... of these in CMA areas"),
+        Column("min_pages", pa.int64(), "pages", "Watermark `min`"),
+        Column("lru_pages", pa.int64(), "pages", "Pages on its LRU lists"),
+        Column("pcp_pages", pa.int64(), "pages", "Pages free on per-CPU lists, which count as in use"),
     ),
     "memory_blocks": (
         Column("block", pa.int64(), None, "Number N of /sys/devices/system/memory/memoryN"),

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tracereplay.corpus.discover import discover
 from tracereplay.corpus.executors import local_workers
 from tracereplay.corpus.guard import Limits
 from tracereplay.corpus.job import analysis_version
@@ -14,6 +13,7 @@ from tracereplay.corpus.run import Summary, run
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND
 from tracereplay.corpus.work import Order
+from tracereplay.discovery.discover import discover
 
 # Columns that differ from run to run, or from place to place.
 TIMES = ("analysed_at", "seconds", "cpu_seconds", "fingerprint")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tracereplay.attempts.log_calls import LOOP_NS, Call, Row, call_of, follows, in_print_order
-from tracereplay.attempts.log_cma import ContigCalls, possible_pages
+from tracereplay.attempts.log_cma import ContigCalls, aligned, possible_pages
 from tracereplay.attempts.log_offline import KINDS as OFFLINE_KINDS
 from tracereplay.attempts.log_offline import UNMOVABLE, OfflineCalls, shown
 
 MIGRATION = "migration failure"
 # do_migrate_range() dumps what it could not take off the LRU; `failed to remove from LRU` up to 4.8.
 ISOLATION = frozenset({"isolation failed", "failed to remove from LRU"})
+# What linux-next printed before 5.0, and what patches print that look for the page: by whoever isolates a range.
+BY_ANYBODY = ("has_unmovable_pages", "test_pages_isolated")
 # A dump follows the line that names its page at once; another task's lines may come between.
 ANNOUNCED_LINES = 40
 PAGE_SIZES = (4096, 16384, 65536)
@@ -52,13 +54,15 @@ class LogCalls:
             and named["pfn"] == row["pfn"]
             and 0 <= abs(row["line"] - named["line"]) <= ANNOUNCED_LINES
         )
+        if row["reason"] is None and announced and named is not None and named["kind"] == "migrate":
+            row = {**row, "reason": MIGRATION}  # the dump is cut, or of 2018
         if (
             row["reason"] == UNMOVABLE
             or row["reason"] in ISOLATION
             or (announced and row["reason"] in (None, MIGRATION))
         ):
             self.offline.page(row)
-        elif row["reason"] == MIGRATION:
+        elif row["reason"] == MIGRATION or str(row["reason"]).startswith(BY_ANYBODY):
             self._unannounced(row)
 
     def _unannounced(self, row: Row) -> None:
@@ -99,6 +103,8 @@ class LogCalls:
         sizes = {row["bytes"] for row in call.rows if row.get("bytes")}
         page_sizes = (self._page_size_bytes,) if self._page_size_bytes else PAGE_SIZES
         asked = {pages for size in sizes for one in page_sizes if least <= (pages := -(-size // one)) <= most}
+        if len(asked) > 1:
+            asked = {pages for pages in asked if aligned(call.tries, pages)}
         if least == most:
             call.pages = most
         elif len(asked) == 1:

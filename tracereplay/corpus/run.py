@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 from tracereplay.corpus.executors import Workers
 from tracereplay.corpus.guard import Failure
 from tracereplay.corpus.job import Identity
-from tracereplay.corpus.sources import Source
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED, CHANGED, FACTS, RETRIED, RUNS
 from tracereplay.corpus.work import DataFile, Order, Receipt, analyse_some, identify_some
+from tracereplay.discovery.sources import Source
 from tracereplay.errors import TraceReplayError
 from tracereplay.units import utf8
 

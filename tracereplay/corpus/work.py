@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracereplay.corpus.discover import file_system
 from tracereplay.corpus.guard import Failure, Guard, Limits
 from tracereplay.corpus.job import Analysis, Identity, analysis_version
-from tracereplay.corpus.sources import Source
+from tracereplay.discovery.discover import file_system
+from tracereplay.discovery.sources import Source
 from tracereplay.errors import UsageError
 
 PARTITION = "analysis"

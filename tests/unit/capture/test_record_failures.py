@@ -116,6 +116,11 @@ def test_probes_are_defined_for_the_functions_of_the_kernel(tmp_path: Path) -> N
     instance.filter_takes(Target(1, 2), 0x1000, KNOWN_PAGE)
     written = (tmp_path / instance.place / "events" / instance.name / "getf" / "filter").read_text()
     assert "flags & 0x" in written
+    (tmp_path / instance.place / "events" / instance.name / "getf" / "trigger").write_text("")
+    instance.record_stacks(Target(1, 2))
+    trigger = (tmp_path / instance.place / "events" / instance.name / "getf" / "trigger").read_text()
+    assert trigger.startswith("stacktrace if ")
+    assert trigger.strip().endswith(written.strip().splitlines()[-1])
     assert ">= 0x1040" in written
     assert "< 0x1080" in written
 

@@ -55,7 +55,6 @@ def run(
     need_libraries()
     limit_bytes = parse_bytes(memory_limit)
     from tracereplay.cli.corpus.progress import RunProgress  # noqa: PLC0415
-    from tracereplay.corpus.discover import TRACE_NAMES, absolute, discover  # noqa: PLC0415
     from tracereplay.corpus.executors import dask_workers, local_workers  # noqa: PLC0415
     from tracereplay.corpus.guard import Limits  # noqa: PLC0415
     from tracereplay.corpus.job import analysis_version  # noqa: PLC0415
@@ -63,6 +62,7 @@ def run(
     from tracereplay.corpus.run import run as run_corpus  # noqa: PLC0415
     from tracereplay.corpus.store import Store  # noqa: PLC0415
     from tracereplay.corpus.work import Order  # noqa: PLC0415
+    from tracereplay.discovery.discover import TRACE_NAMES, absolute, discover  # noqa: PLC0415
     from tracereplay.reports.corpus.run import render_run  # noqa: PLC0415
 
     columns_of = columns_by(path_pattern)
