@@ -38,6 +38,7 @@ from tracereplay.losses import Loss
 from tracereplay.model.blame import sum_up
 from tracereplay.model.info import InfoResult
 from tracereplay.model.result import Attempt, Input, Tool
+from tracereplay.model.summary import summarise
 from tracereplay.model.whatif import SizeScope, WhatIf
 from tracereplay.opening import layout_of, layout_of_log, machines_of, open_reader, owner_files
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
@@ -292,6 +293,7 @@ class Session:
                 attempts=attempts,
                 counters=[counter for trace in traces for counter in trace.counters],
                 blame=sum_up(attempts),
+                summary=summarise(attempts),
             )
 
     def whatif(self, policies: Sequence[Policy] = (), *, runs: int = 25, sizes: Sequence[SizeScope] = ()) -> WhatIf:

@@ -17,7 +17,7 @@ import msgspec
 from tracereplay.model.info import InfoResult
 from tracereplay.model.known_words import FTRACE_EVENTS
 from tracereplay.model.page import Life, PageEvent, PageLife
-from tracereplay.model.result import Attempt, Culprit, Result
+from tracereplay.model.result import Attempt, Blocker, Culprit, Result
 from tracereplay.model.tokens import Tokens
 from tracereplay.model.whatif import WhatIf
 
@@ -48,6 +48,10 @@ def confidential(result: Result) -> Result:
         counter.scope, counter.name = tokens.area(counter.scope), tokens.text(counter.name)
     for blame in result.blame:
         blame.holder = tokens.holder(blame.holder)
+    for summary in result.summary:
+        summary.area = None if summary.area is None else tokens.area(summary.area)
+        for blocker in summary.blockers:
+            _blocker(blocker, tokens)
     return result
 
 
@@ -149,6 +153,13 @@ def _culprit(culprit: Culprit, tokens: Tokens) -> None:
         culprit.file = tokens.file(culprit.file)
     for item in culprit.evidence:
         item.text = tokens.text(item.text)
+
+
+def _blocker(blocker: Blocker, tokens: Tokens) -> None:
+    blocker.holder = tokens.task(blocker.holder)
+    blocker.allocated_by = tokens.task(blocker.allocated_by)
+    blocker.holder_name = None if blocker.holder_name is None else tokens.text(blocker.holder_name)
+    blocker.file = None if blocker.file is None else tokens.file(blocker.file)
 
 
 def _comms_of_life(life: Life) -> Iterator[str | None]:
