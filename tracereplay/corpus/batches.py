@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracereplay.corpus.guard import Failure, Guard, Limits
-from tracereplay.corpus.job import Analysis, Identity, analysis_version
+from tracereplay.corpus.analyse_one import Analysis, Identity, analysis_version
+from tracereplay.corpus.sandbox import Failure, Limits, Sandbox
 from tracereplay.discovery.discover import file_system
 from tracereplay.discovery.sources import Source
 from tracereplay.errors import UsageError
@@ -54,17 +54,17 @@ class Receipt:
 
 def identify_some(order: Order, sources: Sequence[Source]) -> list[Identity | Failure]:
     """Each source's identity, or why it has none."""
-    guard = _guard_of(order)
-    return [guard.ask("identify", source) for source in sources]
+    sandbox = _sandbox_of(order)
+    return [sandbox.ask("identify", source) for source in sources]
 
 
 def analyse_some(order: Order, jobs: Sequence[tuple[str, Source]]) -> Receipt:
     """Analyse each (key, source) in the child process; what was found goes to the store."""
-    guard = _guard_of(order)
+    sandbox = _sandbox_of(order)
     outcomes: dict[str, Mapping[str, Any] | Failure] = {}
     found: dict[str, list[pa.Table]] = {}
     for key, source in jobs:
-        answer: Analysis | Failure = guard.ask("analyse", source, key, guard.folder, order.events_url)
+        answer: Analysis | Failure = sandbox.ask("analyse", source, key, sandbox.folder, order.events_url)
         if isinstance(answer, Failure):
             outcomes[key] = answer
             continue
@@ -90,32 +90,32 @@ def write_rows(order: Order, name: str, tables: Sequence[pa.Table]) -> DataFile:
 
 
 # Each thread of an executor keeps a child process of its own, for all pieces it works on.
-_guards: dict[tuple[int, Limits], Guard] = {}
+_sandboxes: dict[tuple[int, Limits], Sandbox] = {}
 _lock = threading.Lock()
 
 
-def _guard_of(order: Order) -> Guard:
+def _sandbox_of(order: Order) -> Sandbox:
     if order.analysis != analysis_version():
         raise UsageError(
             f"a worker has tracereplay {analysis_version()}, the run {order.analysis}; install the same everywhere"
         )
     mark = (threading.get_ident(), order.limits)
     with _lock:
-        if mark not in _guards:
-            _guards[mark] = Guard(order.limits)
-        return _guards[mark]
+        if mark not in _sandboxes:
+            _sandboxes[mark] = Sandbox(order.limits)
+        return _sandboxes[mark]
 
 
-def stop_guards() -> None:
+def stop_sandboxes() -> None:
     """End all child processes of this process at once; what they were asked fails."""
     with _lock:
-        for guard in _guards.values():
-            guard.stop()
+        for sandbox in _sandboxes.values():
+            sandbox.stop()
 
 
-def close_guards() -> None:
+def close_sandboxes() -> None:
     """Let go of all child processes, when no thread asks them any more."""
     with _lock:
-        for guard in _guards.values():
-            guard.close()
-        _guards.clear()
+        for sandbox in _sandboxes.values():
+            sandbox.close()
+        _sandboxes.clear()

@@ -20,10 +20,10 @@ ROWS_PER_EVENT = 1  # and these for every event replayed
 RUNS_ALWAYS = 1 << 20  # kept in memory, 11 bytes each
 UNSEEN = np.array([st.State.UNSEEN], np.uint16)
 STATES = 7  # the bits of a State
-MARKS = int(st.Mark.TOUCHED | st.Mark.FROZEN | st.Mark.MIGRATION_ENTRY)  # those that a picture shows
+MARKS = int(st.Mark.ISOLATED | st.Mark.FROZEN | st.Mark.MIGRATION_ENTRY)  # those that a picture shows
 
 
-class Picture(NamedTuple):
+class RangeSnapshot(NamedTuple):
     """Spans by their first pfn, each as runs (state.RUN) of pages of equal state and marks."""
 
     number: int  # the asker's
@@ -31,14 +31,14 @@ class Picture(NamedTuple):
 
 
 @dataclass(slots=True)
-class Pictures:
+class RangeSnapshots:
     """The pictures taken so far, by asker. planned -- how many will be asked for.
 
     Those beyond the budget are left out, but for the ones that must be there.
     """
 
     planned: int
-    taken: dict[int, list[Picture]] = field(default_factory=dict)
+    taken: dict[int, list[RangeSnapshot]] = field(default_factory=dict)
     _rows: Budget = field(init=False)
     _runs: Budget = field(init=False)
 
@@ -46,18 +46,20 @@ class Pictures:
         self._rows = Budget(self.planned, ROWS_ALWAYS, ROWS_PER_EVENT)
         self._runs = Budget(self.planned, RUNS_ALWAYS)
 
-    def take(self, mem: Memory, key: int, number: int, spans: Iterable[tuple[int, int]], *, must: bool) -> None:
+    def take(
+        self, mem: Memory, key: int, number: int, spans: Iterable[tuple[int, int]], *, ignore_budget: bool
+    ) -> None:
         """Keep what the pages of these [start_pfn, end_pfn) spans are now."""
         within = [(max(start, 0), min(end, st.END_PFN)) for start, end in spans]
         within = [(start, end) for start, end in within if start < end]
         if not within:
             return
         cost = sum(present_rows(mem, *span) for span in within)
-        if not (self._rows.ask(cost, int(mem.tally[st.Tally.EVENTS])) or must):
+        if not (self._rows.ask(cost, int(mem.tally[st.ReplayCounter.EVENTS])) or ignore_budget):
             return
         drawn = [(start, _runs(mem, start, end)) for start, end in within]
-        if self._runs.ask(sum(len(runs) for _, runs in drawn), 0) or must:
-            self.taken.setdefault(key, []).append(Picture(number, drawn))
+        if self._runs.ask(sum(len(runs) for _, runs in drawn), 0) or ignore_budget:
+            self.taken.setdefault(key, []).append(RangeSnapshot(number, drawn))
 
 
 def _runs(mem: Memory, start_pfn: int, end_pfn: int) -> npt.NDArray[np.void]:

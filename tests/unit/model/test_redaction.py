@@ -13,9 +13,9 @@ from tests.support import captures
 from tests.support import result_examples as example
 from tracereplay.capabilities import KERNEL_EVENTS
 from tracereplay.cli.main import main
-from tracereplay.model.confidential import confidential, confidential_info, confidential_page
 from tracereplay.model.info import InfoResult, InputInfo
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
+from tracereplay.model.redaction import redacted, redacted_info, redacted_page
 from tracereplay.model.result import Allocation, Counter, Culprit, Evidence, File, Result, Stack, Task, Zone
 from tracereplay.model.tables import result_tables
 from tracereplay.reports import FORMATS
@@ -78,18 +78,18 @@ def secret() -> Result:
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("full", [False, True])
 def test_no_format_gives_a_secret_away(format_: str, full: bool) -> None:
-    said = FORMATS[format_](confidential(secret()), Style(full=full))
+    said = FORMATS[format_](redacted(secret()), Style(full=full))
     assert [word for word in (*SECRETS, "acme") if word in said] == []
     assert any(word in FORMATS[format_](secret(), Style(full=full)) for word in SECRETS)
 
 
 def test_no_table_gives_a_secret_away() -> None:
-    said = "".join(str(table.to_pylist()) for table in result_tables(confidential(secret())).values())
+    said = "".join(str(table.to_pylist()) for table in result_tables(redacted(secret())).values())
     assert [word for word in (*SECRETS, "acme") if word in said] == []
 
 
 def test_the_same_name_is_the_same_token_everywhere() -> None:
-    (attempt,) = confidential(secret()).attempts
+    (attempt,) = redacted(secret()).attempts
     (culprit,) = attempt.culprits
     assert attempt.task is not None
     assert culprit.allocated_by is not None
@@ -105,14 +105,14 @@ def test_the_same_name_is_the_same_token_everywhere() -> None:
 
 def test_what_explains_is_kept() -> None:
     result = secret()
-    (attempt,) = confidential(result).attempts
+    (attempt,) = redacted(result).attempts
     (culprit,) = attempt.culprits
     (before,) = result.attempts
     assert (culprit.start_pfn, culprit.cause, culprit.verdict) == (0x1E403, "task_reference", "proved")
     assert attempt.tries == before.tries
-    assert confidential(example.pinned()).inputs[0].clock == example.pinned().inputs[0].clock
-    assert confidential(result).layout.zones[0].name == "Normal"  # type: ignore[union-attr]
-    frames = confidential(result).stacks[0].frames
+    assert redacted(example.pinned()).inputs[0].clock == example.pinned().inputs[0].clock
+    assert redacted(result).layout.zones[0].name == "Normal"  # type: ignore[union-attr]
+    frames = redacted(result).stacks[0].frames
     assert frames[0] == "try_get_folio+0x42"
     assert re.fullmatch(r"function-\d+\+0x10/0x90 \[module-\d+\]", frames[1])
     assert before.task is not None
@@ -132,7 +132,7 @@ def test_real_captures_lose_their_names_and_keep_their_words(name: str) -> None:
     named = [n for a in result.attempts for n in (a.task, *(t for c in a.culprits for t in tasks_of(c)))]
     comms = {one.comm for one in named if one is not None and one.comm}
     assert comms
-    quiet = confidential(result)
+    quiet = redacted(result)
     quiet.tool.version = ""
     for format_ in FORMATS:
         said = FORMATS[format_](quiet, Style(full=True))
@@ -141,7 +141,7 @@ def test_real_captures_lose_their_names_and_keep_their_words(name: str) -> None:
         assert str(Path(folder).name) not in said
         assert "cmalab" not in said
     texts = {e.text for a in quiet.attempts for c in a.culprits for e in c.evidence}
-    assert not [text for text in texts if re.search(r"name-\d", text)], "a word of ours is missing in known_words"
+    assert not [text for text in texts if re.search(r"name-\d", text)], "a word of ours is missing in the allowlist"
 
 
 def secret_info() -> InfoResult:
@@ -175,7 +175,7 @@ def secret_page() -> PageLife:
 
 
 def test_info_gives_no_secret_away() -> None:
-    hidden = confidential_info(secret_info(), KERNEL_EVENTS)
+    hidden = redacted_info(secret_info(), KERNEL_EVENTS)
     for said in (render_json(hidden), render_info(hidden, Style(full=True))):
         assert [word for word in (*SECRETS, "acme") if word in said] == []
     assert hidden.inputs[0].by_event == {"event-1": 3, "mm_page_alloc": 2, "kernel_stack": 1}
@@ -188,11 +188,11 @@ def test_info_gives_no_secret_away() -> None:
 def test_no_name_of_a_place_gets_through(where: str) -> None:
     life = secret_page()
     life.where = where
-    assert "acme" not in (confidential_page(life).where or "")
+    assert "acme" not in (redacted_page(life).where or "")
 
 
 def test_page_gives_no_secret_away_and_keeps_who_is_who() -> None:
-    hidden = confidential_page(secret_page())
+    hidden = redacted_page(secret_page())
     for said in (render_json(hidden), render_page(hidden, Style(full=True))):
         assert [word for word in (*SECRETS, "acme") if word in said] == []
     (life,) = hidden.lives
@@ -216,4 +216,4 @@ def test_info_and_page_of_a_real_capture(name: str, pfn: str, capfdbinary: pytes
             assert name not in said
             assert "cmalab" not in said
             assert "cma-driver" not in said
-            assert re.findall(r"\b(?:name|event)-\d+", said) == [], "a word of ours is missing in known_words"
+            assert re.findall(r"\b(?:name|event)-\d+", said) == [], "a word of ours is missing in the allowlist"

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from tracereplay.attempts.draft import Draft
-from tracereplay.culprits import at_rest
+from tracereplay.attempts.detected_attempt import DetectedAttempt
+from tracereplay.culprits import snapshot_predicates
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.logged import unreplayed
 from tracereplay.culprits.map_runs import spans_in
-from tracereplay.culprits.suspect import Listed, Suspect
+from tracereplay.culprits.suspect import SnapshotPage, Suspect
 from tracereplay.layout.spans import Spans
 from tracereplay.replay.kpage_flags import Bools, PageWords, folio_orders, has
-from tracereplay.replay.pictures import Picture
+from tracereplay.replay.range_snapshots import RangeSnapshot
 from tracereplay.replay.state import State
 from tracereplay.schema import KPF
 
@@ -35,19 +35,24 @@ def telling_pages(snapshot: PageWords) -> Bools:
 
 def telling_owner(row: Mapping[str, Any]) -> bool:
     """Whether a page_owner record alone gives a reason to look at its page."""
-    return at_rest.is_unmovable(row) or at_rest.allocated_in(row, at_rest.GETBLK, at_rest.SECRETMEM) is not None
+    return (
+        snapshot_predicates.is_unmovable(row)
+        or snapshot_predicates.allocated_in(row, snapshot_predicates.GETBLK, snapshot_predicates.SECRETMEM) is not None
+    )
 
 
-def listed_suspects(context: AnalysisContext, draft: Draft, picture: Picture | None) -> dict[int, Suspect]:
+def snapshot_suspects(
+    context: AnalysisContext, draft: DetectedAttempt, snapshot: RangeSnapshot | None
+) -> dict[int, Suspect]:
     """The pages and folios of the attempt's range of which the snapshot tells something, by first PFN.
 
-    A snapshot taken before the trace tells of pages without events only (`picture` shows which, at the last try or the
+    A snapshot taken before the trace tells of pages without events only (`snapshot` shows which, at the last try or the
     time asked about).
     """
     if context.snapshot is None and not (draft.asked and context.owners):
         return {}
     earlier = context.has_trace
-    spans = draft.spans if not earlier else _without_events(draft, picture)
+    spans = draft.spans if not earlier else _without_events(draft, snapshot)
     parts = context.snapshot.of(spans) if context.snapshot is not None else []
     found = {suspect.pfn: suspect for part in parts for suspect in _flagged(context, draft, part)}
     owners = context.owners.items() if draft.asked else ()
@@ -56,32 +61,34 @@ def listed_suspects(context: AnalysisContext, draft: Draft, picture: Picture | N
         later = earlier and (row["time_ns"] or 0) > draft.start_ns
         if not inside or later or pfn != row["pfn"] or pfn in found or not telling_owner(row):
             continue
-        listed = _said(parts, pfn)
-        if not listed.flags & NOT_IN_USE:
+        snapshot_page = _said(parts, pfn)
+        if not snapshot_page.flags & NOT_IN_USE:
             found[pfn] = unreplayed(context, draft, pfn, row["order"], draft.start_ns)
-            found[pfn].listed = listed
+            found[pfn].snapshot_page = snapshot_page
     for suspect in found.values():
-        if suspect.listed is not None and earlier:
-            suspect.listed = replace(suspect.listed, earlier=True)
+        if suspect.snapshot_page is not None and earlier:
+            suspect.snapshot_page = replace(suspect.snapshot_page, earlier=True)
     return found
 
 
-def join_listed(draft: Draft, listed: Mapping[int, Suspect], known: Iterable[Suspect]) -> list[Suspect]:
+def join_snapshot_suspects(
+    draft: DetectedAttempt, suspects: Mapping[int, Suspect], known: Iterable[Suspect]
+) -> list[Suspect]:
     """Give suspects that are known anyway what is listed of them; the others, where they may matter."""
-    others = dict(listed)
+    others = dict(suspects)
     for suspect in known:
         one = others.pop(suspect.pfn, None)
-        if one is not None and not suspect.awaited:
-            suspect.listed = one.listed
+        if one is not None and not suspect.seen_in_wait:
+            suspect.snapshot_page = one.snapshot_page
     return [suspect for _, suspect in sorted(others.items())] if draft.outcome != "succeeded" else []
 
 
-def _without_events(draft: Draft, picture: Picture | None) -> Spans:
+def _without_events(draft: DetectedAttempt, snapshot: RangeSnapshot | None) -> Spans:
     """Pages in use as far as the snapshot says, or not known at all, that no event had named by then."""
-    if picture is None:
+    if snapshot is None:
         return ()
     states = (State.SEEDED_USED, State.UNSEEN) if draft.asked else (State.SEEDED_USED,)
-    return spans_in(picture, *states)
+    return spans_in(snapshot, *states)
 
 
 def unread_pages(snapshot: PageWords, spans: Spans) -> int:
@@ -89,7 +96,7 @@ def unread_pages(snapshot: PageWords, spans: Spans) -> int:
     return sum(end - start for start, end in spans) - sum(len(part.words) for part in snapshot.of(spans))
 
 
-def _flagged(context: AnalysisContext, draft: Draft, part: PageWords) -> Iterator[Suspect]:
+def _flagged(context: AnalysisContext, draft: DetectedAttempt, part: PageWords) -> Iterator[Suspect]:
     orders = folio_orders(part.words)
     done = 0
     for at in np.flatnonzero(telling_pages(part)).tolist():
@@ -100,16 +107,16 @@ def _flagged(context: AnalysisContext, draft: Draft, part: PageWords) -> Iterato
         pfn &= -1 << order  # a folio begins at a multiple of its size
         done = pfn + (1 << order)
         suspect = unreplayed(context, draft, pfn, order, draft.start_ns)
-        suspect.listed = _said([part], pfn, 1 << order)
+        suspect.snapshot_page = _said([part], pfn, 1 << order)
         yield suspect
 
 
-def _said(parts: list[PageWords], pfn: int, pages: int = 1) -> Listed:
+def _said(parts: list[PageWords], pfn: int, pages: int = 1) -> SnapshotPage:
     """What the snapshot says of a folio: flags of any of its pages, most mappings of one."""
     for part in parts:
         low = pfn - part.start_pfn
         if 0 <= low < len(part.words):
             word = int(np.bitwise_or.reduce(part.words[low : low + pages]))
             mapcount = None if part.mapcount is None else int(part.mapcount[low : low + pages].max())
-            return Listed(frozenset(flag for flag in KPF if word >> flag & 1), mapcount)
-    return Listed(frozenset())
+            return SnapshotPage(frozenset(flag for flag in KPF if word >> flag & 1), mapcount)
+    return SnapshotPage(frozenset())

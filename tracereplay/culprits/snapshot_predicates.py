@@ -11,7 +11,7 @@ from typing import Any
 
 from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
-from tracereplay.culprits.suspect import Listed, Suspect
+from tracereplay.culprits.suspect import SnapshotPage, Suspect
 from tracereplay.model.result import Evidence
 from tracereplay.schema import KPF
 from tracereplay.units import format_pfn
@@ -42,19 +42,19 @@ def is_unmovable(owner: Mapping[str, Any] | None) -> bool:
     return owner is not None and owner["migratetype"] not in (None, "Movable", "CMA")
 
 
-def _listed(suspect: Suspect) -> Listed:
-    assert suspect.listed is not None
-    return suspect.listed
+def _listed(suspect: Suspect) -> SnapshotPage:
+    assert suspect.snapshot_page is not None
+    return suspect.snapshot_page
 
 
 def _rows(suspect: Suspect, says: str) -> list[Evidence]:
-    listed = _listed(suspect)
+    snapshot_page = _listed(suspect)
     # KPF_KSM is left out: up to 6.12 it is set of every anonymous page.
-    names = "|".join(sorted(flag.name.lower() for flag in listed.flags - {KPF.KSM})) or "none"
-    mapped = "" if listed.mapcount is None else f" mapcount={listed.mapcount}"
+    names = "|".join(sorted(flag.name.lower() for flag in snapshot_page.flags - {KPF.KSM})) or "none"
+    mapped = "" if snapshot_page.mapcount is None else f" mapcount={snapshot_page.mapcount}"
     text = f"pfn {format_pfn(suspect.pfn)} flags={names}{mapped}: {says}"
     row = Evidence(event="kpageflags", time_ns=None, tid=None, cpu=None, text=text)
-    return [*([row] if listed.flags else []), *evidence.recorded(suspect)]
+    return [*([row] if snapshot_page.flags else []), *evidence.recorded(suspect)]
 
 
 def hugetlb(suspect: Suspect) -> list[Finding]:
@@ -149,10 +149,10 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
 
 def extra_reference(suspect: Suspect) -> list[Finding]:
     """Anonymous, on an LRU list, mapped nowhere, not in the swap cache: only a reference keeps it from being freed."""
-    listed = _listed(suspect)
-    flags = listed.flags
+    snapshot_page = _listed(suspect)
+    flags = snapshot_page.flags
     alone = {KPF.ANON, KPF.LRU} <= flags and not flags & {KPF.MMAP, KPF.SWAPCACHE, KPF.LOCKED, KPF.WRITEBACK}
-    if not alone or listed.mapcount:
+    if not alone or snapshot_page.mapcount:
         return []
     return [
         Finding(

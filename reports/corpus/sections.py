@@ -1,4 +1,4 @@
-"""What is said of a corpus, as sheets: the words that text, Markdown and HTML share."""
+"""What is said of a corpus, as sections: the words that text, Markdown and HTML share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracereplay.model.corpus import (
     Side,
     Trend,
 )
-from tracereplay.reports.shared.sheets import Sheet, Spark
+from tracereplay.reports.shared.sections import Section, Spark, numeric
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.shared.wording import count
 from tracereplay.units import format_duration
@@ -32,20 +32,20 @@ MAX_BROKEN = 20
 MAX_VALUE = 120  # characters
 
 
-def report_sheets(report: CorpusReport, style: Style) -> list[Sheet]:
+def report_sections(report: CorpusReport, style: Style) -> list[Section]:
     """The first screen first: how many, how many failed and why, since when; then the rest."""
     root = common_folder(e.path for ranking in report.rankings for rank in ranking.rows for e in rank.examples)
-    sheets = [_summary(report, root)]
+    sections = [_summary(report, root)]
     if report.trend is not None:
-        sheets += _trend(report.trend, style)
-    sheets += [_ranking(ranking, root, style) for ranking in report.rankings if ranking.rows]
+        sections += _trend(report.trend, style)
+    sections += [_ranking(ranking, root, style) for ranking in report.rankings if ranking.rows]
     if report.by is not None:
-        sheets.append(_groups(f"By {report.by}", report.by, report.groups, style))
-    sheets += broken_sheets(report.outcome, style)
-    return sheets
+        sections.append(_groups(f"By {report.by}", report.by, report.groups, style))
+    sections += broken_sections(report.outcome, style)
+    return sections
 
 
-def _summary(report: CorpusReport, root: str) -> Sheet:
+def _summary(report: CorpusReport, root: str) -> Section:
     totals, outcome = report.totals, report.outcome
     broken = outcome.traces - outcome.analysed
     copies = f"; {count(totals.copies, 'copy', 'copies')} of another, counted once" if totals.copies else ""
@@ -58,12 +58,21 @@ def _summary(report: CorpusReport, root: str) -> Sheet:
     if report.where:
         lines.insert(0, f"only where {' and '.join(report.where)}")
     lines += [f"examples are in {root}"] if root else []
-    return Sheet(f"Corpus {report.store}", lines)
+    return Section(f"Corpus {report.store}", lines)
 
 
-def _ranking(ranking: Ranking, root: str, style: Style) -> Sheet:
+def _ranking(ranking: Ranking, root: str, style: Style) -> Section:
     shown = ranking.rows if style.full else ranking.rows[:MAX_RANKS]
-    columns = (ranking.by, "attempts#", "failed#", "traces#", "proved#", "pages#", "held up to#", "example")
+    columns = (
+        ranking.by,
+        numeric("attempts"),
+        numeric("failed"),
+        numeric("traces"),
+        numeric("proved"),
+        numeric("pages"),
+        numeric("held up to"),
+        "example",
+    )
     rows = [
         (
             _value(rank.value, style),
@@ -77,7 +86,7 @@ def _ranking(ranking: Ranking, root: str, style: Style) -> Sheet:
         )
         for rank in shown
     ]
-    return Sheet(f"Blamed, by {ranking.by}", (), columns, rows, ranking.values - len(shown))
+    return Section(f"Blamed, by {ranking.by}", (), columns, rows, ranking.values - len(shown))
 
 
 def _value(text: str | None, style: Style) -> str:
@@ -87,9 +96,18 @@ def _value(text: str | None, style: Style) -> str:
     return text if style.full or len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]} ..."
 
 
-def _groups(title: str, by: str, groups: Sequence[Group], style: Style) -> Sheet:
+def _groups(title: str, by: str, groups: Sequence[Group], style: Style) -> Section:
     shown = groups if style.full else groups[:MAX_GROUPS]
-    columns = (by, "traces#", "broken#", "attempts#", "failed#", "share#", "unexplained#", "met most")
+    columns = (
+        by,
+        numeric("traces"),
+        numeric("broken"),
+        numeric("attempts"),
+        numeric("failed"),
+        numeric("share"),
+        numeric("unexplained"),
+        "met most",
+    )
     rows = [
         (
             group.value or "not known",
@@ -103,16 +121,16 @@ def _groups(title: str, by: str, groups: Sequence[Group], style: Style) -> Sheet
         )
         for group in shown
     ]
-    return Sheet(title, (), columns, rows, len(groups) - len(shown))
+    return Section(title, (), columns, rows, len(groups) - len(shown))
 
 
-def _trend(trend: Trend, style: Style) -> list[Sheet]:
+def _trend(trend: Trend, style: Style) -> list[Section]:
     if not trend.groups:
         return []
     sure = [one for one in trend.series if one.since is not None]
     first, last = trend.groups[0].value, trend.groups[-1].value
     shown = sure if style.full else sure[:MAX_SERIES]
-    columns = ("what", "since", "before#", "since then#", "share of traces", "p, corrected#")
+    columns = ("what", "since", numeric("before"), numeric("since then"), "share of traces", numeric("p, corrected"))
     rows = [
         (
             thing(one.subject, one.cause, one.holder),
@@ -128,17 +146,17 @@ def _trend(trend: Trend, style: Style) -> list[Sheet]:
     found = (
         f"{count(len(sure), 'thing')} changed along them" if sure else "nothing changed that chance does not explain"
     )
-    sheets = [Sheet(f"Trend over {trend.over}", [f"{said}: {found}"], columns, rows, len(sure) - len(shown))]
+    sections = [Section(f"Trend over {trend.over}", [f"{said}: {found}"], columns, rows, len(sure) - len(shown))]
     if style.full:
-        sheets.append(_groups(f"Along {trend.over}", trend.over, trend.groups, style))
-    return sheets
+        sections.append(_groups(f"Along {trend.over}", trend.over, trend.groups, style))
+    return sections
 
 
 def _spark(one: Series, trend: Trend) -> Spark:
     return Spark([k / g.traces if g.traces else None for k, g in zip(one.traces, trend.groups, strict=True)])
 
 
-def broken_sheets(outcome: Outcome, style: Style) -> list[Sheet]:
+def broken_sections(outcome: Outcome, style: Style) -> list[Section]:
     """The traces without an analysis, each with its reason; nothing where there is none."""
     broken = outcome.traces - outcome.analysed
     if not broken:
@@ -147,25 +165,25 @@ def broken_sheets(outcome: Outcome, style: Style) -> list[Sheet]:
     kinds = [f"{number:,} {STATUSES.get(s, s)}" for s, number in outcome.by_status.items() if s != "analysed"]
     rows = [(one.path, STATUSES.get(one.status, one.status), one.reason or "") for one in shown]
     title = f"{count(broken, 'broken trace')}: {', '.join(kinds)}"
-    return [Sheet(title, (), ("trace", "what", "why"), rows, broken - len(shown), calm=False)]
+    return [Section(title, (), ("trace", "what", "why"), rows, broken - len(shown), ok=False)]
 
 
-def diff_sheets(diff: CorpusDiff, style: Style) -> list[Sheet]:
+def diff_sections(diff: CorpusDiff, style: Style) -> list[Section]:
     """What differs for sure, then what differs by chance as well as not."""
     root = common_folder(example.path for change in diff.changes for example in change.examples)
     sure = [change for change in diff.changes if change.significant]
     unsure = [change for change in diff.changes if not change.significant]
-    sheets = [
-        Sheet("Compared", [f"A: {_side(diff.a)}", f"B: {_side(diff.b)}", *_units(root)]),
+    sections = [
+        Section("Compared", [f"A: {_side(diff.a)}", f"B: {_side(diff.b)}", *_units(root)]),
         _changes("Different", sure, root, style)
         if sure
-        else Sheet("Different", ["nothing that chance does not explain"], calm=True),
+        else Section("Different", ["nothing that chance does not explain"], ok=True),
     ]
     if style.full and unsure:
-        sheets.append(_changes("Not distinguishable from chance", unsure, root, style))
+        sections.append(_changes("Not distinguishable from chance", unsure, root, style))
     elif unsure:
-        sheets.append(Sheet(f"{count(len(unsure), 'more thing')} not distinguishable from chance: --full"))
-    return sheets
+        sections.append(Section(f"{count(len(unsure), 'more thing')} not distinguishable from chance: --full"))
+    return sections
 
 
 def _units(root: str) -> list[str]:
@@ -179,9 +197,9 @@ def _side(side: Side) -> str:
     )
 
 
-def _changes(title: str, changes: Sequence[Change], root: str, style: Style) -> Sheet:
+def _changes(title: str, changes: Sequence[Change], root: str, style: Style) -> Section:
     shown = changes if style.full else changes[:MAX_CHANGES]
-    columns = ("", "what", "A#", "B#", "odds ratio#", "p, corrected#", "example")
+    columns = ("", "what", numeric("A"), numeric("B"), numeric("odds ratio"), numeric("p, corrected"), "example")
     rows = [
         (
             change.kind,
@@ -194,7 +212,7 @@ def _changes(title: str, changes: Sequence[Change], root: str, style: Style) -> 
         )
         for change in shown
     ]
-    return Sheet(title, (), columns, rows, len(changes) - len(shown))
+    return Section(title, (), columns, rows, len(changes) - len(shown))
 
 
 def _interval(traces: int, of: tuple[float, float, float]) -> str:
@@ -213,14 +231,14 @@ def _odds(change: Change) -> str:
     return f"{middle} ({low}-{high})"
 
 
-def gate_sheets(gate: CorpusGate, style: Style) -> list[Sheet]:  # noqa: ARG001
+def gate_sections(gate: CorpusGate, style: Style) -> list[Section]:  # noqa: ARG001
     """A row for each rule; then the traces that matched."""
     matched = [rule for rule in gate.rules if rule.matched]
     title = f"{count(len(matched), 'rule')} of {len(gate.rules)} matched" if matched else "no rule matched"
     rows = [("FAILED" if rule.matched else "ok", rule.rule, rule.says) for rule in gate.rules]
-    sheets = [Sheet(f"{gate.store}: {title}", (), ("", "rule", "counted"), rows, calm=not matched)]
-    sheets += [Sheet(f"Look at, for {rule.rule}", rule.examples) for rule in matched if rule.examples]
-    return sheets
+    sections = [Section(f"{gate.store}: {title}", (), ("", "rule", "counted"), rows, ok=not matched)]
+    sections += [Section(f"Look at, for {rule.rule}", rule.examples) for rule in matched if rule.examples]
+    return sections
 
 
 def thing(subject: str, cause: str | None, holder: str | None) -> str:

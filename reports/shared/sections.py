@@ -1,4 +1,4 @@
-"""A report as sheets (titles, sentences, tables), whether a terminal, a page or a mail shows them in the end."""
+"""A report as sections (titles, sentences, tables), whether a terminal, a page or a mail shows them in the end."""
 
 from __future__ import annotations
 
@@ -36,23 +36,36 @@ Cell = str | Spark
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class Column:
+    """A heading; is_numeric -- the cells below it are numbers, aligned right."""
+
+    name: str
+    is_numeric: bool = False
+
+
+def numeric(name: str) -> Column:
+    """A column of numbers."""
+    return Column(name, is_numeric=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
     """One part of a report.
 
-    columns -- names, those of numbers (set right) end in `#`, which is not shown; rows -- as many cells each; more --
-    rows left out, here or of the document already; calm -- nothing to worry about, None where that is not the question.
+    columns -- a plain name stands for a column of text; rows -- one cell per column; more -- rows left out, here or by
+    the document already; ok -- whether what it says is good news, None where it is neither.
     """
 
     title: str
     lines: Sequence[str] = ()
-    columns: Sequence[str] = ()
+    columns: Sequence[str | Column] = ()
     rows: Sequence[Sequence[Cell]] = field(default_factory=list)
     more: int = 0
-    calm: bool | None = None
+    ok: bool | None = None
 
-    def headings(self) -> list[tuple[str, bool]]:
-        """(name, whether numbers stand under it) of each column."""
-        return [(name.removesuffix("#"), name.endswith("#")) for name in self.columns]
+    def headings(self) -> list[Column]:
+        """The columns."""
+        return [Column(one) if isinstance(one, str) else one for one in self.columns]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

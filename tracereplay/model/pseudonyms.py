@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from tracereplay.losses import LOSS_KINDS
-from tracereplay.model.known_words import KERNEL_FUNCTIONS, KERNEL_TASKS, WORDS
+from tracereplay.model.allowlist import KERNEL_FUNCTIONS, KERNEL_TASKS, WORDS
 from tracereplay.model.result import Allocation, DataLoss, File, Input, Task
 
 _INODE = re.compile(r"\b(ino|inode)([ =:]+)(0x[0-9a-f]+|[0-9]+)")
@@ -25,11 +25,11 @@ _INPUT_ID = re.compile(r"trace-[0-9]+")  # as the document's own inputs are call
 NamedT = TypeVar("NamedT", Task, Allocation)
 
 
-class Tokens:
+class Pseudonymizer:
     """The tokens given so far. comms -- names in fields of their own, which free text may repeat."""
 
     def __init__(self, comms: Iterable[str | None]) -> None:
-        self.tokens: dict[tuple[str, str], str] = {}
+        self.pseudonyms: dict[tuple[str, str], str] = {}
         self.given: Counter[str] = Counter()
         self.secrets = {comm: self.comm(comm) for comm in comms if comm}
         names = sorted(self.secrets, key=len, reverse=True)
@@ -37,10 +37,10 @@ class Tokens:
 
     def token(self, kind: str, name: str) -> str:
         """The token of a name of this kind, a new one where it has none yet."""
-        if (kind, name) not in self.tokens:
+        if (kind, name) not in self.pseudonyms:
             self.given[kind] += 1
-            self.tokens[kind, name] = f"{kind}-{self.given[kind]}"
-        return self.tokens[kind, name]
+            self.pseudonyms[kind, name] = f"{kind}-{self.given[kind]}"
+        return self.pseudonyms[kind, name]
 
     def input(self, source: Input) -> None:
         """Replace its path, what identifies the machine, and what only one kernel build has."""

@@ -9,28 +9,28 @@ from typing import IO, Any
 import pyarrow as pa
 
 from tracereplay.model.tables_write import write_csv
-from tracereplay.reports.shared.sheets import Sheet
-from tracereplay.reports.shared.style import Style, clean, clean_json
+from tracereplay.reports.shared.sections import Column, Section
+from tracereplay.reports.shared.style import Style, escape_unprintable, escape_unprintable_json
 from tracereplay.reports.shared.wording import count
-from tracereplay.reports.text.sheets import render_sheets_text
+from tracereplay.reports.text.sections import render_sections_text
 
 
 def render_rows(table: pa.Table, style: Style) -> str:
     """A terminal's table; what does not print is shown as escapes."""
     numbers = [pa.types.is_integer(field.type) or pa.types.is_floating(field.type) for field in table.schema]
-    columns = [
-        f"{clean(n)}{'#' if is_number else ''}" for n, is_number in zip(table.column_names, numbers, strict=True)
-    ]
+    names = zip(table.column_names, numbers, strict=True)
+    columns = [Column(escape_unprintable(name), is_number) for name, is_number in names]
     rows = [
-        ["" if value is None else clean(str(value)) for value in row.values()] for row in _unique(table).to_pylist()
+        ["" if value is None else escape_unprintable(str(value)) for value in row.values()]
+        for row in _unique(table).to_pylist()
     ]
-    return render_sheets_text([Sheet(count(len(rows), "row"), (), columns, rows)], style)
+    return render_sections_text([Section(count(len(rows), "row"), (), columns, rows)], style)
 
 
 def render_rows_json(table: pa.Table) -> str:
     """A list of objects; times and the like as text, null for what is no number."""
     rows = [_finite(row) for row in _unique(table).to_pylist()]
-    return clean_json(json.dumps(rows, indent=2, default=str, ensure_ascii=False, allow_nan=False)) + "\n"
+    return escape_unprintable_json(json.dumps(rows, indent=2, default=str, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def render_csv(table: pa.Table, out: IO[bytes]) -> None:

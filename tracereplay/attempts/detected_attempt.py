@@ -24,7 +24,7 @@ class Moment(NamedTuple):
 
 
 @dataclass(slots=True)
-class Draft:
+class DetectedAttempt:
     """One attempt.
 
     spans -- the page frames it wanted to empty; try_visited -- per try, the end of what was scanned for migration

@@ -47,7 +47,7 @@ class StoppedError(Exception):
     """The guard was stopped while a request ran."""
 
 
-class Guard:
+class Sandbox:
     """One child process at a time, started when needed."""
 
     def __init__(self, limits: Limits) -> None:
@@ -119,7 +119,7 @@ class Guard:
         with theirs:
             self._child = subprocess.Popen(
                 # -P: what lies in the folder it runs in is not imported
-                [sys.executable, "-P", "-m", "tracereplay.corpus.child", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "tracereplay.corpus.sandbox_child", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

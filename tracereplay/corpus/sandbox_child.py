@@ -1,6 +1,6 @@
-"""A child process of `guard.Guard`: does one request after the other, and ends with its parent.
+"""A child process of `guard.Sandbox`: does one request after the other, and ends with its parent.
 
-    python -m tracereplay.corpus.child FD
+    python -m tracereplay.corpus.sandbox_child FD
 
 A request is (name of a function in REQUESTS, its arguments); the answer (status, result or reason).
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tracereplay.corpus.job import ChangedError, analyse, identify
+from tracereplay.corpus.analyse_one import ChangedError, analyse, identify
 from tracereplay.corpus.tables import ANALYSED, CHANGED
 from tracereplay.errors import TraceReplayError, no_room
 

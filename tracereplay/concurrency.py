@@ -10,10 +10,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
+def prefetch(items: Iterator[T]) -> Iterator[T]:
     """The same items; while one is used the next is made in a thread. Errors come out where they would have."""
     end = object()
-    with ThreadPoolExecutor(1, "ahead") as pool:
+    with ThreadPoolExecutor(1, "prefetch") as pool:
         coming = pool.submit(next, items, end)
         while (item := coming.result()) is not end:
             coming = pool.submit(next, items, end)
@@ -21,7 +21,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 
 
 @contextmanager
-def meanwhile(make: Callable[[], T]) -> Iterator[Callable[[], T]]:
+def in_background(make: Callable[[], T]) -> Iterator[Callable[[], T]]:
     """`make` runs in a thread while the body does; the body calls for its result, or its error, when it needs it."""
-    with ThreadPoolExecutor(1, "meanwhile") as pool:
+    with ThreadPoolExecutor(1, "background") as pool:
         yield pool.submit(make).result

@@ -1,22 +1,22 @@
-"""Sheets as one HTML file that needs nothing else and runs nothing: no script at all is admitted."""
+"""Sections as one HTML file that needs nothing else and runs nothing: no script at all is admitted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from tracereplay.reports.html.report import TEMPLATES, environment, policy_hash
-from tracereplay.reports.shared.sheets import FIND_THE_REST, Sheet, Spark
+from tracereplay.reports.shared.sections import FIND_THE_REST, Section, Spark
 from tracereplay.reports.shared.wording import count
 
 SPARK_CELLS = 60
 _SPARK_WIDTH, _SPARK_HEIGHT = 180, 22
 
 
-def render_sheets_html(sheets: Sequence[Sheet], title: str, made_by: str) -> str:
+def render_sections_html(sections: Sequence[Section], title: str, made_by: str) -> str:
     """The page. Texts are escaped wherever they stand."""
-    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "sheets.css"))
-    return environment().get_template("sheets.html").render(
-        title=title, style=style, style_hash=policy_hash(style), sheets=sheets, made_by=made_by, bars=_bars,
+    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "sections.css"))
+    return environment().get_template("sections.html").render(
+        title=title, style=style, style_hash=policy_hash(style), sections=sections, made_by=made_by, bars=_bars,
         count=count, rest=FIND_THE_REST,
     )  # fmt: skip
 

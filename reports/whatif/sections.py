@@ -1,11 +1,11 @@
-"""What would have helped, as sheets: the ranked table first, then attempts, placement, fit, the record itself."""
+"""What would have helped, as sections: the ranked table first, then attempts, placement, fit, the record itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tracereplay.model.whatif import Cost, Fit, Model, Outcome, Placement, Summary, WhatIf
-from tracereplay.reports.shared.sheets import Sheet
+from tracereplay.reports.shared.sections import Section, numeric
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.shared.wording import count
 from tracereplay.units import format_duration, format_seconds
@@ -27,37 +27,45 @@ ANSWERS = {
 }  # fmt: skip
 
 
-def whatif_sheets(document: WhatIf, style: Style) -> list[Sheet]:
+def whatif_sections(document: WhatIf, style: Style) -> list[Section]:
     """The first screen first."""
-    sheets = [_summary(document)] if document.policies else []
+    sections = [_summary(document)] if document.policies else []
     if document.results and (style.full or len(document.results) <= FEW_RESULTS):
-        sheets.append(_results(document))
+        sections.append(_results(document))
     if document.placement:
-        sheets.append(_placement(document))
+        sections.append(_placement(document))
     if document.sizing:
-        sheets.append(_sizing(document))
-    sheets += [_fit(model, style) for model in document.model]
+        sections.append(_sizing(document))
+    sections += [_fit(model, style) for model in document.model]
     if document.self_check:
-        sheets.append(_self_check(document))
-    return sheets
+        sections.append(_self_check(document))
+    return sections
 
 
-def _summary(document: WhatIf) -> Sheet:
+def _summary(document: WhatIf) -> Section:
     names = {policy.id: policy for policy in document.policies}
     rows = [_summary_row(one, names[one.policy_id].name) for one in document.summary]
     failed = max((one.failed for one in document.summary), default=0)
     saved = max((one.saved for one in document.summary), default=0)
     title = f"What would have helped: {count(failed, 'attempt')} failed, {saved} of them saved by the best of these"
-    return Sheet(
+    return Section(
         title,
         lines=[
             f"{policy.name}: needs {', '.join(policy.missing)}, not recorded"
             for policy in document.policies
             if policy.missing
         ],
-        columns=("this one change", "failed#", "saved#", "still#", "unknown#", "newly#", "what it costs"),
+        columns=(
+            "this one change",
+            numeric("failed"),
+            numeric("saved"),
+            numeric("still"),
+            numeric("unknown"),
+            numeric("newly"),
+            "what it costs",
+        ),
         rows=rows,
-        calm=None if not failed else saved > 0,
+        ok=None if not failed else saved > 0,
     )
 
 
@@ -90,11 +98,11 @@ def _costs(cost: Cost) -> Iterator[str]:
         yield f"{count(cost.pages_moved, 'page')} more to migrate"
 
 
-def _results(document: WhatIf) -> Sheet:
+def _results(document: WhatIf) -> Section:
     names = {policy.id: policy.name for policy in document.policies}
-    return Sheet(
+    return Section(
         "Attempts",
-        columns=("attempt", "under", "was", "answer", "runs#", "why"),
+        columns=("attempt", "under", "was", "answer", numeric("runs"), "why"),
         rows=[
             (
                 attempt_name(one.attempt_id),
@@ -135,11 +143,11 @@ def _why(one: Outcome) -> str:
     return f"{format_duration(abs(one.cost.wait_ns))} {'later' if one.cost.wait_ns > 0 else 'less waiting'}"
 
 
-def _placement(document: WhatIf) -> Sheet:
+def _placement(document: WhatIf) -> Section:
     names = {policy.id: policy.name for policy in document.policies}
-    return Sheet(
+    return Section(
         "Share of movable allocations in CMA",
-        columns=("under", "recorded#", "predicted#", "over the runs"),
+        columns=("under", numeric("recorded"), numeric("predicted"), "over the runs"),
         rows=[
             (names[one.policy_id], _percent(one.record), _percent(one.predicted), _range(one))
             for one in document.placement
@@ -154,10 +162,10 @@ SIZES = {
 SCOPES = {"movable": "ZONE_MOVABLE", "cma": "CMA areas"}
 
 
-def _sizing(document: WhatIf) -> Sheet:
-    return Sheet(
+def _sizing(document: WhatIf) -> Section:
+    return Section(
         "Sizes of memory for movable pages alone",
-        columns=("of", "quantity", "pages#", "verdict", "decided at"),
+        columns=("of", "quantity", numeric("pages"), "verdict", "decided at"),
         rows=[
             (
                 SCOPES[one.scope], SIZES[one.quantity], "-" if one.pages is None else f"{one.pages:,}", one.verdict,
@@ -176,7 +184,7 @@ def _range(one: Placement) -> str:
     return "-" if one.low is None or one.high is None else f"{one.low:.1%} to {one.high:.1%}"
 
 
-def _fit(model: Model, style: Style) -> Sheet:
+def _fit(model: Model, style: Style) -> Section:
     why = f": {WHY.get(model.why, model.why)}" if model.why is not None else ""
     hidden = [
         f"{one.value:,} pages of zone {one.zone} had left the free lists unseen "
@@ -185,12 +193,12 @@ def _fit(model: Model, style: Style) -> Sheet:
         if one.decisions
     ]
     shown = [fit for fit in model.fit if style.full or not fit.ok or fit.measure in ("cma_share", "free_pages")]
-    return Sheet(
+    return Section(
         f"Model fit of {model.input_id}: {model.verdict}{why}",
         lines=hidden,
-        columns=("measure", "of", "recorded#", "model#", "error#", "limit#"),
+        columns=("measure", "of", numeric("recorded"), numeric("model"), numeric("error"), numeric("limit")),
         rows=[_fit_row(fit) for fit in shown],
-        calm=model.verdict != "unfit",
+        ok=model.verdict != "unfit",
     )
 
 
@@ -200,16 +208,20 @@ def _fit_row(fit: Fit) -> tuple[str, ...]:
 
 
 CHECKED = {
-    "taken": "pages taken#", "taken_not_free": "not free#", "drained_free": "drained while free#",
-    "left_unseen": "left unseen#", "freed_directly": "freed past the lists#", "ranges": "in ranges#",
-    "ranges_not_free": "not free there#",
-}  # fmt: skip
+    "taken": numeric("pages taken"),
+    "taken_not_free": numeric("not free"),
+    "drained_free": numeric("drained while free"),
+    "left_unseen": numeric("left unseen"),
+    "freed_directly": numeric("freed past the lists"),
+    "ranges": numeric("in ranges"),
+    "ranges_not_free": numeric("not free there"),
+}
 
 
-def _self_check(document: WhatIf) -> Sheet:
-    return Sheet(
+def _self_check(document: WhatIf) -> Section:
+    return Section(
         "Free lists as recorded, in pages",
         columns=("input", *CHECKED.values()),
         rows=[(one.input_id, *(f"{getattr(one, name):,}" for name in CHECKED)) for one in document.self_check],
-        calm=all(one.taken_not_free == 0 for one in document.self_check),
+        ok=all(one.taken_not_free == 0 for one in document.self_check),
     )
