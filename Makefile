@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := fixtures/captures/cma_pin_vmsplice
 
-.PHONY: help demo test test-guests lint types bench clean
+.PHONY: help demo test test-guests lint types wheel bench clean
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -39,6 +39,11 @@ lint: $(VENV)/installed  ## style and import rules
 types: $(VENV)/installed  ## mypy and pyright
 	$(BIN)/mypy tracereplay tests
 	$(BIN)/pyright
+
+wheel: $(VENV)/installed  ## a wheel for this platform with compiled kernels: its first run compiles nothing
+	rm -rf build/kernels
+	$(BIN)/python .ci/compile_kernels.py build/kernels
+	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
 
 bench: $(VENV)/installed  ## measure against trace-cmd (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks.speed

@@ -97,7 +97,7 @@ def _single(sources: list[Source], sample: int) -> float:
 def _blame(source: Source) -> None:
     from tracereplay.session import Session  # noqa: PLC0415  (the driver does without)
 
-    Session([source.path], argv=[], layout=source.sides["layout"], kernel_log=source.sides["kernel_log"]).blame()
+    Session([source.path], layout=source.sides["layout"], kernel_log=source.sides["kernel_log"]).blame()
 
 
 def _cpu_seconds() -> float:

@@ -26,12 +26,13 @@ import tracereplay
 LOOPS = [m.name for m in pkgutil.walk_packages(tracereplay.__path__, "tracereplay.") if m.name.endswith("_kernels")]
 with atheris.instrument_imports(include=["tracereplay"], exclude=["tracereplay.compiled", *LOOPS]):
     from tracereplay.errors import InputError
+    from tracereplay.opening import open_reader
     from tracereplay.parsers.kernel_log import read_kernel_log
     from tracereplay.parsers.snapshots.kpageflags import read_page_snapshot
     from tracereplay.parsers.snapshots.layout import read_layout
     from tracereplay.parsers.snapshots.page_owner import page_owner_dump, read_stack_handles
     from tracereplay.parsers.snapshots.page_pinner import read_page_pinner
-    from tracereplay.session import Session, open_reader
+    from tracereplay.session import Session
 
 from benchmarks import fuzz_seeds  # noqa: E402 (it imports readers, which are to be instrumented first)
 

@@ -24,7 +24,7 @@ TRACE = Path(__file__).resolve().parents[2] / "shared" / "bench" / "busy_5m_even
 # Without starting Python: what a library user pays for the next trace.
 IN_PROCESS = """
 import sys, time
-from tracereplay.session import open_reader
+from tracereplay.opening import open_reader
 open_reader({warm}).tables()
 begin = time.process_time()
 reader = open_reader({trace})

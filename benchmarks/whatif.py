@@ -46,9 +46,7 @@ def session_of(folder: Path) -> Session:
     """The capture as a user has it."""
     trace = next(path for name in ("trace.dat", "perf.data") if (path := folder / name).exists())
     layout, log = folder / "layout_before", folder / "dmesg.txt"
-    return tracereplay.open(
-        trace, layout=layout if layout.is_dir() else None, kernel_log=log if log.exists() else None, argv=[]
-    )
+    return tracereplay.open(trace, layout=layout if layout.is_dir() else None, kernel_log=log if log.exists() else None)
 
 
 def captures_table(folders: Sequence[Path]) -> Iterator[str]:

@@ -92,7 +92,7 @@ def reference_page() -> str:
         lines.append("")
     lines += [
         "# The tables", "",
-        "`--out DIR` of `blame`, `--tables DIR` of `export`, and `tracereplay.model.tables.result_tables` in Python.",
+        "`--out DIR` of `blame`, `--tables DIR` of `export`, and `result.tables` (`to_polars`, `to_pandas`) in Python.",
         "Rows keep the document's order; keys lead from a row to what it belongs to.", "",
     ]  # fmt: skip
     for name, spec in SPECS.items():

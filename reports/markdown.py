@@ -163,10 +163,6 @@ def _inputs(result: Result, style: Style) -> Iterator[str]:
 
 
 def _command(result: Result) -> list[str]:
-    return [
-        "To reproduce:",
-        "",
-        f"    tracereplay {shlex.join(result.tool.argv)}",
-        "",
-        f"tracereplay {result.tool.version}",
-    ]
+    """How to reproduce it, where the command line made it, and what made it."""
+    command = ["To reproduce:", "", f"    tracereplay {shlex.join(result.tool.argv)}", ""] if result.tool.argv else []
+    return [*command, f"tracereplay {result.tool.version}"]

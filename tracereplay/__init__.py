@@ -10,10 +10,28 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from tracereplay.answers import Result
+    from tracereplay.errors import InputError, UsageError
     from tracereplay.session import Session
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "open"]
+__all__ = ["InputError", "Result", "Session", "UsageError", "__version__", "open"]
+# Where the other names are defined. They are imported when used: numba and pyarrow take a second.
+_HOMES = {"InputError": "errors", "Result": "answers", "Session": "session", "UsageError": "errors"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    found: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
 
 
 def open(  # the verb of the library, as in gzip.open
@@ -28,7 +46,6 @@ def open(  # the verb of the library, as in gzip.open
     kpagecount: str | Path | None = None,
     same_machine: bool = False,
     progress: Callable[[str, float | None], None] | None = None,
-    argv: Sequence[str] | None = None,
 ) -> Session:
     """Open one trace or several, told by their content, with what is known beside them.
 
@@ -38,8 +55,8 @@ def open(  # the verb of the library, as in gzip.open
     machine, where the log does not say; page_owner, page_pinner -- the debugfs files (who allocated pages older than
     the trace, with the file of its stacks where that is another; Android: who put pinned ones); kpageflags, kpagecount
     -- copies of /proc's, from before the trace or for an inventory without one; same_machine -- the traces are of one
-    machine and boot, to be read as one; progress -- called with what is being done and how far (0..1 or None); argv --
-    noted in the results. Raises errors.InputError naming the file.
+    machine and boot, to be read as one; progress -- called with what is being done and how far (0..1 or None).
+    The session is a context manager. Raises InputError naming the file that cannot be read, UsageError without any.
     """
     from tracereplay.session import Session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
 
@@ -63,5 +80,4 @@ def open(  # the verb of the library, as in gzip.open
         page_size_bytes=page_size_bytes,
         same_machine=same_machine,
         progress=progress,
-        argv=argv,
     )

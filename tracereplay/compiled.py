@@ -12,13 +12,14 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numba
 import platformdirs
 from numba.core import config as numba_config
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.runtime.nrt import rtsys
 
+from tracereplay.baseline_cpu import use_baseline_cpu
 from tracereplay.interpreted import interpreted
 
 config: Any = numba_config  # its settings are made at run time
-TRIED = {(0, 68)}  # versions of numba whose internals `_QuickCache` and BARE were tried with; others take their own way
+TRIED = {(0, 68)}  # versions of numba whose internals are used here; others take their own way
 # References to arrays are not counted: in the replay that took more than half of the time.
 BARE: dict[str, Any] = {"_nrt": False} if numba.version_info.short in TRIED else {}
 P = ParamSpec("P")
@@ -46,7 +47,7 @@ def _digest_of_sources() -> str:
 def _cache_folder() -> Path:
     """A folder for compiled kernels: the user's cache, or a private temporary folder where that is read-only."""
     chosen = os.environ.get("NUMBA_CACHE_DIR") or Path(platformdirs.user_cache_dir("tracereplay")) / "kernels"
-    folder = Path(chosen) / _digest_of_sources()
+    folder = Path(chosen) / DIGEST
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -55,17 +56,40 @@ def _cache_folder() -> Path:
         return Path(tempfile.mkdtemp(prefix="tracereplay-kernels-"))
 
 
+DIGEST = _digest_of_sources()
+# Kernels that a wheel carries, by digest (`make wheel`). A build names here where they are to be kept.
+SHIPPED = Path(os.environ.get("TRACEREPLAY_BUILD_KERNELS") or Path(__file__).parent / "kernels") / DIGEST
+BUILDS = "TRACEREPLAY_BUILD_KERNELS" in os.environ
+if BUILDS:
+    SHIPPED.mkdir(parents=True, exist_ok=True)
 # The package may be installed read-only, so compiled code never goes beside its source.
 config.CACHE_DIR = str(_cache_folder())
+use_baseline_cpu(config)
 
 
-class _QuickCache(FunctionCache):
-    """Loads compiled code without first making numba ready to compile, which costs 0.15 s a process."""
+class _KernelCache(FunctionCache):
+    """Compiled code of one function, from the wheel or else from the user's cache.
 
-    def load_overload(self, sig: object, target_context: object) -> object:
+    Each file is stamped with the digest of all sources in place of the time of the function's own, which another
+    installation changes. Code is loaded without first making numba ready to compile, which costs 0.15 s a process.
+    """
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        name = f"{function.__module__}.{self._impl.filename_base}"
+        self._shipped = IndexDataCacheFile(str(SHIPPED), name, DIGEST)  # type: ignore[no-untyped-call]
+        if BUILDS:
+            self._cache_file = self._shipped
+
+    def load_overload(self, sig: object, target_context: Any) -> object:
         """The compiled code for this signature; None where it has to be compiled (numba gets ready for that itself)."""
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
+            if SHIPPED.is_dir():
+                key = self._index_key(sig, target_context.codegen())  # type: ignore[no-untyped-call]
+                data = self._shipped.load(key)  # type: ignore[no-untyped-call]
+                if data is not None:
+                    return self._impl.rebuild(target_context, data)
             return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
 
 
@@ -78,7 +102,7 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
         return interpreted(function)
     dispatcher: Any = numba.njit(cache=True, nogil=True, **BARE)(function)
     if numba.version_info.short in TRIED:
-        dispatcher._cache = _QuickCache(function)  # type: ignore[no-untyped-call]
+        dispatcher._cache = _KernelCache(function)
     return cast("Callable[P, R]", dispatcher)
 
 
@@ -88,6 +112,6 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def kernels_are_compiled() -> bool:
-    """Whether an earlier run left compiled kernels (else the first use compiles, which takes some seconds)."""
-    folder = Path(config.CACHE_DIR)
-    return folder.is_dir() and any(folder.rglob("*.nbi"))
+    """Whether the wheel or an earlier run brought compiled kernels; else the first use compiles, for some seconds."""
+    folders = SHIPPED, Path(config.CACHE_DIR)
+    return any(folder.is_dir() and any(folder.rglob("*.nbi")) for folder in folders)

@@ -54,7 +54,7 @@ def capture_level(info: TraceMetadata, has_log: bool) -> int:
 
 
 def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
-    """The input's row in the result."""
+    """The input's row in the result, without digest."""
     capabilities = {
         "page_ref": any(info.by_event.get(name) for name in PAGE_REF_EVENTS),
         "allocations": "mm_page_alloc" in info.by_event,
@@ -68,7 +68,6 @@ def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
         path=utf8(info.path),
         role="trace",
         format=info.format,
-        sha256=digest(info.content or info.path),
         kernel=info.kernel,
         boot_id=info.boot_id,
         clock=info.clock,

@@ -77,16 +77,15 @@ def inventory_of_snapshot(
     return judge(context, engine, no_events(layout), drafts, input_id)
 
 
-def inventory_of_traces(traces: Sequence[Trace], at_ns: int | Sequence[int], question: Question) -> list[Attempt]:
+def inventory_of_traces(traces: Sequence[Trace], times_ns: Sequence[int], question: Question) -> list[Attempt]:
     """The same of the traces that cover these times. Raises UsageError for a time that none covers."""
-    times = (at_ns,) if isinstance(at_ns, int) else tuple(at_ns)
     covered = [(trace.reader.info.path.name, trace.reader.info.start_ns, trace.reader.info.end_ns) for trace in traces]
-    for time_ns in times:
+    for time_ns in times_ns:
         refuse_outside(time_ns, covered)
     return [
         attempt
         for trace in traces
-        if (within := [time_ns for time_ns in times if trace.covers(time_ns)])
+        if (within := [time_ns for time_ns in times_ns if trace.covers(time_ns)])
         for attempt in trace.inventory(within, question)
     ]
 

@@ -2,154 +2,65 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
+from operator import index
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from tracereplay import __version__
 from tracereplay.ahead import meanwhile
 from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
-from tracereplay.attempts.events import TELLTALE_EVENTS
+from tracereplay.answers import PageLife, Result
 from tracereplay.attempts.inventory import Question
 from tracereplay.attempts.log import Log
-from tracereplay.culprits.table import CAUSES, events_not_recorded, not_checkable
+from tracereplay.capabilities import (
+    describe_capabilities,
+    describe_copy,
+    describe_layout,
+    describe_log,
+    describe_traces,
+    missing_events,
+    with_digests,
+)
+from tracereplay.culprits.table import events_not_recorded
 from tracereplay.errors import UsageError
+from tracereplay.events import Events
 from tracereplay.given_twice import given_twice, open_each_once
-from tracereplay.inputs import PAGE_REF_EVENTS, LossBook, capture_level, describe_trace, digest
+from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
 from tracereplay.inventory import inventory_of_snapshot, inventory_of_traces
-from tracereplay.layout.build import layout_from_tables
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.summary import summarise_layout
 from tracereplay.losses import Loss
 from tracereplay.model.blame import sum_up
-from tracereplay.model.explain import EXPLANATIONS
-from tracereplay.model.info import CannotProve, InfoResult, InputInfo
-from tracereplay.model.page import PageLife
-from tracereplay.model.result import Attempt, Input, Result, Role, Tool
+from tracereplay.model.info import InfoResult
+from tracereplay.model.result import Attempt, Input, Tool
 from tracereplay.model.whatif import WhatIf
+from tracereplay.opening import layout_of, layout_of_log, machines_of, open_reader, owner_files
 from tracereplay.parsers.base import TraceInfo, TraceReader, Window
-from tracereplay.parsers.catalog import SPECS
-from tracereplay.parsers.catalog.probes import PROBE_EVENTS, ROLES, TELLING_ROLES
-from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
-from tracereplay.parsers.files.packed import open_named, readable
-from tracereplay.parsers.kernel_log import KernelLog, parse_console, read_kernel_log
+from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
 from tracereplay.parsers.snapshots.layout import read_layout
-from tracereplay.parsers.snapshots.layout_tables import LayoutSnapshot
-from tracereplay.parsers.trace_dat.reader import TraceDatReader
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import lives_of
-from tracereplay.units import utf8
+from tracereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from tracereplay.parsers.snapshots.page_owner_files import PageOwnerFiles
     from tracereplay.whatif.question import Asked as Policy
     from tracereplay.whatif.replay import TraceFacts
 
-# References that kprobes see taken, against the count that migration is refused with, prove these.
-PROVED_BY_PROBES = ("pin_short", "task_reference", "extra_reference")
-KERNEL_EVENTS = frozenset(SPECS)  # tracepoints that every kernel may have, none of them a vendor's
-
-
-def open_reader(path: str | Path) -> TraceReader:
-    """A reader for this file, told by its content; `-` is standard input, packed files are unpacked.
-
-    Raises InputError where it is no trace or cannot be read.
-    """
-    reader = _open_container(path)
-    if reader.info.by_event.keys() & PROBE_EVENTS:
-        from tracereplay.parsers.probes.reader import with_probes  # noqa: PLC0415
-
-        return with_probes(reader)
-    return reader
-
-
-def _open_container(path: str | Path) -> TraceReader:
-    path = Path(path)
-    found = detect(path)
-    # Readers are loaded when needed: their tables and patterns take time to build.
-    if found.kind is Kind.TRACE_DAT:
-        return open_named(TraceDatReader, path, mapped=True)
-    if found.kind is Kind.PERF_DATA:
-        from tracereplay.parsers.perf_data.reader import PerfDataReader  # noqa: PLC0415
-
-        return open_named(PerfDataReader, path, mapped=True)
-    if found.kind is Kind.RAW_BUFFERS:
-        from tracereplay.parsers.trace_dat.raw_buffers import RawBuffersReader  # noqa: PLC0415
-
-        return RawBuffersReader(path)
-    if found.kind in (Kind.TRACE_CMD_REPORT, Kind.FTRACE_TEXT):
-        from tracereplay.parsers.text.ftrace import TextTraceReader  # noqa: PLC0415
-
-        return open_named(TextTraceReader, path, mapped=False)
-    if found.kind is Kind.PERF_SCRIPT:
-        from tracereplay.parsers.text.perf_script import PerfScriptReader  # noqa: PLC0415
-
-        return open_named(PerfScriptReader, path, mapped=False)
-    if found.kind is Kind.DATASET:
-        from tracereplay.dataset import DatasetReader  # noqa: PLC0415
-
-        return DatasetReader(path)
-    raise open_trace_refusal(path, found)
-
-
-def find_copies(trace: str | Path) -> tuple[Path | None, Path | None]:
-    """Copies of kpageflags and kpagecount from before a trace that lie beside it (`kpageflags.before*`).
-
-    Raises InputError where they are damaged.
-    """
-    from tracereplay.parsers.snapshots.kpageflags import find_before, read_page_snapshot  # noqa: PLC0415
-
-    flags, counts = find_before(trace)
-    if flags is not None:
-        read_page_snapshot(flags, counts)
-    return flags, counts
-
-
-def missing_events(by_event: Mapping[str, int]) -> list[Loss]:
-    """What a trace lacks for the question, whatever it was recorded for."""
-    losses = [] if by_event.keys() & TELLTALE_EVENTS or _has_probes(by_event) else [Loss("attempt_events_missing")]
-    return losses if _has_references(by_event) else [*losses, Loss("page_ref_missing")]
-
-
-def _has_probes(by_event: Mapping[str, int]) -> bool:
-    """Whether kprobes tell of references or offlines."""
-    return any(by_event.get(name) for name, role in ROLES.items() if role in TELLING_ROLES)
-
-
-def _has_references(by_event: Mapping[str, int]) -> bool:
-    """Whether takers of references are on record: by page_ref events or by kprobes."""
-    return any(by_event.get(name) for name in PAGE_REF_EVENTS) or _has_probes(by_event)
-
-
-def _described_trace(info: TraceInfo, input_id: str, has_log: bool) -> Input:
-    """A trace; kprobes on references are level 2, as page_ref events are."""
-    if not _has_probes(info.by_event):
-        return describe_trace(info, input_id, level=capture_level(info, has_log))
-    described = describe_trace(info, input_id, level=2)
-    described.capabilities.append("kprobes")
-    return described
-
-
-def layout_of(snapshot: LayoutSnapshot) -> Layout:
-    """The layout a snapshot or a file written by hand describes."""
-    return layout_from_tables(
-        snapshot.tables,
-        source=snapshot.source,
-        page_size_bytes=snapshot.page_size_bytes,
-        memory_block_bytes=snapshot.memory_block_bytes,
-        pageblock_order=snapshot.pageblock_order,
-        has_cma=snapshot.has_cma,
-        machine=snapshot.machine,
-    )
+# A time of the trace's clock: ns where it is an integer, as in documents; seconds, as reports print them, where not.
+Time = int | float
 
 
 class Session:
-    """Opened inputs. `blame`, `info`, `page` and `tables` answer; each may be asked any number of times."""
+    """Opened inputs. `blame`, `inventory`, `page`, `events`, `info` and `whatif` can be called any number of times.
+
+    A context manager: at its end it is closed; results stay. argv -- the command line that `tracereplay` was
+    run with, for the documents; empty in other programs.
+    """
 
     def __init__(
         self,
@@ -165,11 +76,11 @@ class Session:
         kpagecount: str | Path | None = None,
         same_machine: bool = False,
         progress: Progress | None = None,
-        argv: Sequence[str] | None = None,
     ) -> None:
         self._progress: Progress = progress or (lambda _what, _fraction: None)
-        self.argv = [utf8(word) for word in (sys.argv[1:] if argv is None else argv)]
-        self._page_owner = _owner_files(page_owner)
+        self.argv: list[str] = []
+        self._closed = False
+        self._page_owner = owner_files(page_owner)
         self._page_pinner = None if page_pinner is None else Path(page_pinner)
         copies = {"kpageflags": kpageflags, "kpagecount": kpagecount}
         self._kpageflags = {name: Path(path) for name, path in copies.items() if path is not None}
@@ -180,7 +91,7 @@ class Session:
             self.readers, self._first_of = open_each_once(paths, open_reader)
         self._trace_paths = [Path(path) for path in paths]
         once = [number for number in range(len(self.readers)) if number not in self._first_of]
-        self._machines = _machines(self.readers, once, same_machine)
+        self._machines = machines_of(self.readers, once, same_machine)
         self._paths = {"layout": layout, "log": kernel_log}
         self._snapshot = read_layout(layout) if layout is not None else None
         self._layout = layout_of(self._snapshot) if self._snapshot is not None else None
@@ -195,9 +106,29 @@ class Session:
         if "kpagecount" in self._kpageflags and "kpageflags" not in self._kpageflags:
             raise UsageError("kpagecount goes with a copy of kpageflags")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the readers: files are unmapped once nothing uses them. A question after that raises UsageError.
+
+        Results stay, and `Events` that were taken before can still be read.
+        """
+        self.readers, self._machines, self._closed = [], [], True
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise UsageError("the session is closed")
+
     @property
     def reader(self) -> TraceReader:
-        """The first trace's reader; of all traces where they are one machine's."""
+        """The first trace's reader; of all traces where they are one machine's. Raises UsageError without a trace."""
+        self._require_open()
+        if not self._machines:
+            raise UsageError("no trace was opened")
         return self._machines[0][0]
 
     @property
@@ -207,41 +138,33 @@ class Session:
     @cached_property
     def inputs(self) -> list[Input]:
         """Every input and what it says of itself."""
-        described = [
-            _described_trace(info, f"trace-{number}", self._log is not None)
-            for number, info in enumerate(self._infos())
-        ]
-        if self._log is not None:
-            path = Path(str(self._paths["log"]))
-            described.append(
-                Input(
-                    id="log-0",
-                    path=utf8(path),
-                    role="log",
-                    format="kernel log",
-                    sha256=digest(readable(path)),
-                    kernel=self._log.kernel,
-                    events=self._log.lines,
-                )
-            )
-        if self._snapshot is not None:
-            described.append(
-                Input(
-                    id="layout-0",
-                    path=utf8(self._paths["layout"]),
-                    role="layout",
-                    format=self._snapshot.source,
-                    kernel=self._snapshot.kernel,
-                )
-            )
+        self._require_open()
+        contents = {f"trace-{number}": info.content or info.path for number, info in enumerate(self._infos())}
+        contents |= {"log-0": Path(self._paths["log"])} if self._paths["log"] is not None else {}
+        contents |= {f"{name}-0": path for name, path in self._kpageflags.items()}
+        contents |= {f"page_owner-{number}": path for number, path in enumerate(self._owner_paths)}
+        contents |= {"page_pinner-0": self._page_pinner} if self._page_pinner is not None else {}
+        return with_digests(self._described(), contents)
+
+    @property
+    def _owner_paths(self) -> Sequence[Path]:
+        return self._page_owner.paths if self._page_owner is not None else ()
+
+    def _described(self) -> list[Input]:
+        """The rows of `inputs` without digests, which take a while."""
+        described = describe_traces(self._infos(), self._log is not None)
+        if self._log is not None and self._paths["log"] is not None:
+            described.append(describe_log(self._log, Path(self._paths["log"])))
+        if self._snapshot is not None and self._paths["layout"] is not None:
+            described.append(describe_layout(self._snapshot, self._paths["layout"]))
+        kernel = self._snapshot.kernel if self._snapshot is not None else None
         described += [
-            _described("kpageflags", name, f"{name}-0", path, self._snapshot.kernel if self._snapshot else None)
-            for name, path in self._kpageflags.items()
+            describe_copy("kpageflags", name, f"{name}-0", path, kernel) for name, path in self._kpageflags.items()
         ]
-        for number, path in enumerate(self._page_owner.paths if self._page_owner is not None else ()):
-            described.append(_described("page_owner", "page_owner", f"page_owner-{number}", path))
+        for number, path in enumerate(self._owner_paths):
+            described.append(describe_copy("page_owner", "page_owner", f"page_owner-{number}", path))
         if self._page_pinner is not None:
-            described.append(_described("page_pinner", "page_pinner", "page_pinner-0", self._page_pinner))
+            described.append(describe_copy("page_pinner", "page_pinner", "page_pinner-0", self._page_pinner))
         return described
 
     def _infos(self) -> list[TraceInfo]:
@@ -252,10 +175,17 @@ class Session:
             for number, info in enumerate(infos)
         ]
 
-    @cached_property
-    def tables(self) -> dict[str, pa.Table]:
-        """All event tables of `reader`, by event name."""
-        return self.reader.tables()
+    def events(
+        self, names: str | Sequence[str] | None = None, window: tuple[Time | None, Time | None] | None = None
+    ) -> Events:
+        """Events of the (first) machine as Arrow tables by name, read when the answer is first used.
+
+        names -- of events, all where None; window -- (first, last) time, both included, None: open (see `inventory`).
+        Raises UsageError without a trace.
+        """
+        wanted = [names] if isinstance(names, str) else None if names is None else list(names)
+        within = None if window is None else Window(*(None if time is None else _ns(time) for time in window))
+        return Events(self.reader, wanted, within)
 
     @cached_property
     def _page_words(self) -> PageWords:
@@ -265,6 +195,7 @@ class Session:
         return PageWords(copy.start_pfn, copy.flags, copy.mapcount)
 
     def _loss_book(self) -> LossBook:
+        self._require_open()
         book = LossBook()
         for reader, numbers in self._machines:
             losses_of = getattr(reader, "losses_of", None) if len(numbers) > 1 else None
@@ -316,26 +247,39 @@ class Session:
             book.add("page_pinner-0", losses)
         return owners, pinners
 
-    def blame(
+    def blame(self) -> Result:
+        """What failed, which pages blocked migration, why, and who holds them.
+
+        Of copies of kpageflags and page_owner without a trace and a log: an `inventory` of all CMA areas.
+        """
+        return self._answer(None, Question())
+
+    def inventory(
         self,
         *,
-        at_ns: int | Sequence[int] | None = None,
+        at: Time | Iterable[Time] | None = None,
         area: str | None = None,
         block: int | None = None,
         pages: int | None = None,
         align_order: int | None = None,
     ) -> Result:
-        """What failed, which pages stood in the way, why, and who holds them.
+        """What would block migration of a CMA area (all, when none is named) or memory block, were it requested then.
 
-        at_ns -- an inventory instead: what would stand in the way of this CMA area (all, when none is named) or
-        memory block, were it asked for at this time of the trace's clock, or at each of these times. Without a trace
-        and a log: the same at the moment of the copies of kpageflags and page_owner. pages -- of an inventory: whether
-        so many contiguous pages, aligned to 2^align_order, would fit, and where (`Attempt.fit`).
+        at -- when, or several times: an integer is ns on the trace's clock, as in documents; other numbers are seconds,
+        as reports print them. None: at the moment of the copies of kpageflags and page_owner, without a trace and a
+        log. pages -- whether so many contiguous pages, aligned to 2^align_order, would fit, and where (`Attempt.fit`).
+        Raises UsageError for a time outside the trace, and for an area or block that the layout does not have.
         """
+        if at is None and (self.readers or self._log is not None):
+            raise UsageError("an inventory of a trace needs a time: at=SECONDS, or ns as an integer")
+        times = None if at is None else [_ns(one) for one in (at if isinstance(at, Iterable) else [at])]
+        return self._answer(times, Question(area, block, pages, align_order))
+
+    def _answer(self, at_ns: Sequence[int] | None, question: Question) -> Result:
         with meanwhile(lambda: self.inputs) as inputs:  # the digest of a long trace takes a while
             book = self._loss_book()
             traces = self._traces(book)
-            attempts = self._attempts(traces, book, at_ns, Question(area, block, pages, align_order))
+            attempts = self._attempts(traces, book, at_ns, question)
             for trace in traces:
                 book.add(trace.input_id, missing_events(trace.reader.info.by_event))
             layout = traces[0].layout if traces else self._layout
@@ -396,7 +340,7 @@ class Session:
         self,
         traces: Sequence[Trace],
         book: LossBook,
-        at_ns: int | Sequence[int] | None,
+        at_ns: Sequence[int] | None,
         question: Question,
     ) -> list[Attempt]:
         if not traces and self._log is None:
@@ -409,7 +353,7 @@ class Session:
             return [attempt for trace in traces for attempt in trace.attempts()]
         return attempts_of_log(
             Log.of(self._log.tables),
-            self._layout or _layout_of_log(self._log),
+            self._layout or layout_of_log(self._log),
             book,
             self._log,
             lambda spans: self._read_dumps(spans, book),
@@ -434,31 +378,13 @@ class Session:
                 by_event[name] = by_event.get(name, 0) + number
             lacks = [*events_not_recorded(recorded_events(reader.info)), *missing_events(reader.info.by_event)]
             book.add(f"trace-{numbers[0]}", lacks)
-        have = [*by_event, *(["kernel log"] if self._log is not None or "console" in by_event else [])]
-        missing = dict(not_checkable(have))
-        if _has_probes(by_event):
-            missing = {code: what for code, what in missing.items() if code not in PROVED_BY_PROBES}
-        can = [cause.code for cause in CAUSES if cause.ceiling == "proved" and cause.code not in missing]
-        counts = {f"trace-{n}": dict(reader.info.by_event) for n, reader in enumerate(self.readers)}
-        return InfoResult(
-            tool=Tool(version=__version__, argv=self.argv),
-            inputs=[
-                InputInfo(
-                    **{name: getattr(one, name) for name in one.__struct_fields__}, by_event=counts.get(one.id, {})
-                )
-                for one in self.inputs
-            ],
-            data_loss=book.listed(),
-            can_prove=can,
-            cannot_prove=[
-                *(CannotProve(cause=code, missing=what) for code, what in missing.items()),
-                *(
-                    CannotProve(cause=cause.code, missing="an established case: until then suggested at most")
-                    for cause in CAUSES
-                    if cause.ceiling == "suggested"
-                ),
-            ],
-            capture_next=_capture_next(missing),
+        return describe_capabilities(
+            Tool(version=__version__, argv=self.argv),
+            self.inputs,
+            book.listed(),
+            {f"trace-{number}": reader.info.by_event for number, reader in enumerate(self.readers)},
+            by_event,
+            self._log is not None,
         )
 
     def page(self, pfn: int) -> PageLife:
@@ -478,64 +404,29 @@ class Session:
             lives=lives,
         )
 
+    def __repr__(self) -> str:
+        if self._closed:
+            return "<tracereplay.Session: closed>"
+        said = [f"{PurePath(one.path).name} ({_known_of(one)})" for one in self._described()]
+        return f"<tracereplay.Session: {', '.join(said)}>"
 
-def _layout_of_log(log: KernelLog) -> Layout:
-    """What a log tells of memory: sizes only."""
-    page, block = log.page_size_bytes, log.memory_block_bytes
-    if page is None:
-        return Layout("inferred")
-    return Layout("inferred", page_size_bytes=page, memory_block_pages=block // page if block else None)
+    def _repr_html_(self) -> str:
+        from tracereplay.reports.html.cells import inputs_cell  # noqa: PLC0415
 
-
-def _machines(
-    readers: Sequence[TraceReader], once: Sequence[int], same_machine: bool
-) -> list[tuple[TraceReader, list[int]]]:
-    """A reader for each machine, with the numbers of its traces: those said to be of one, or of the same boot.
-
-    once -- the numbers of the traces to read. Raises UsageError where two hold the same part of one recording.
-    """
-    groups: dict[object, list[int]] = {}
-    for number in once:
-        key: object = "all" if same_machine else (readers[number].info.boot_id or number)
-        groups.setdefault(key, []).append(number)
-    if all(len(numbers) == 1 for numbers in groups.values()):
-        return [(readers[numbers[0]], numbers) for numbers in groups.values()]
-    from tracereplay.parsers.merged import DoubledEventsError, merged  # noqa: PLC0415
-
-    found: list[tuple[TraceReader, list[int]]] = []
-    for numbers in groups.values():
-        try:
-            one = readers[numbers[0]] if len(numbers) == 1 else merged([readers[number] for number in numbers])
-            found.append((one, numbers))
-        except UsageError as error:
-            if same_machine or isinstance(error, DoubledEventsError):
-                raise
-            # Of the same boot, but no one trace: side by side.
-            found += [(readers[number], [number]) for number in numbers]
-    return sorted(found, key=lambda machine: machine[1])
+        return inputs_cell(self._described(), self._loss_book().listed())
 
 
-def _owner_files(paths: str | Path | Sequence[str | Path] | None) -> PageOwnerFiles | None:
-    if paths is None or (not isinstance(paths, str | Path) and not paths):
-        return None
-    from tracereplay.parsers.snapshots.page_owner_files import PageOwnerFiles  # noqa: PLC0415
-
-    return PageOwnerFiles.of([paths] if isinstance(paths, str | Path) else paths)
+def _known_of(one: Input) -> str:
+    """`trace.dat v7, 280,249 events`."""
+    number = "" if one.events is None else f", {one.events:,} {'lines' if one.role == 'log' else 'events'}"
+    return f"{one.format}{number}"
 
 
-def _described(role: Role, form: str, input_id: str, path: Path, kernel: str | None = None) -> Input:
-    return Input(id=input_id, path=utf8(path), role=role, format=form, sha256=digest(readable(path)), kernel=kernel)
-
-
-def _capture_next(missing: Mapping[str, str]) -> list[str]:
-    steps: list[str] = []
-    for code in missing:
-        steps += [step for step in EXPLANATIONS[code].capture_next if step not in steps]
-    return steps
-
-
-def write_dataset_of(path: str | Path, target: str | Path, progress: Progress | None = None) -> None:
-    """`ingest`: all events of a trace as Parquet in the folder `target`."""
-    from tracereplay.dataset import write_dataset  # noqa: PLC0415
-
-    write_dataset(open_reader(path), target, progress)
+def _ns(time: Time) -> int:
+    """Integers are ns, other numbers seconds. Raises UsageError for what is neither."""
+    with suppress(TypeError):
+        return index(time)  # type: ignore[arg-type]  # of numpy too
+    try:
+        return round(float(time) * NS_PER_S)
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"{time!r} is no time: give ns as an integer, or seconds as 6.437") from None

@@ -65,6 +65,12 @@ MESSAGES: tuple[Message, ...] = (
         r" ret: ?-?(?P<errno>\d{1,4})\b",
         "4.10 to 7.x",
     ),
+    # Cut before its errno, as in a sentence that quotes it.
+    _row(
+        "cma_failed", Says.FAILED, "alloc failed",
+        rf"\w{{0,24}}cma_alloc\w{{0,24}}(?:\(\))?: (?:(?P<area>\S.*?): )?alloc failed, req-size: ?(?P<pages>{_N}) pages?\b",
+        "4.10 to 7.x",
+    ),
     _row(
         "cma_begins", Says.BEGINS, "count ",
         rf"\w{{0,24}}(?:cma_alloc|dma_alloc_from_contiguous)\w{{0,24}}\(cma [^,]{{1,40}},(?: name: ?(?P<area>[^,]{{1,64}}),)?"
@@ -73,12 +79,13 @@ MESSAGES: tuple[Message, ...] = (
     ),
     _row(
         "cma_busy", Says.TRY, "is busy, retrying",
-        rf"\w{{1,40}}\(\): memory range at (?:pfn 0x(?P<start>{_HEX}) )?\S+ is busy, retrying",
-        "3.5 to 7.x, debug; with the pfn since 6.2",
+        rf"\w{{1,40}}\(\): memory range at (?:pfn 0x(?P<start>{_HEX})(?: \S+)?|\S+) is busy, retrying",
+        "3.5 to 7.x, debug; with the pfn since 6.2; vendors print it alone",
     ),
     _row(
         "cma_returned", Says.RETURNED, "(): returned ",
-        r"(?:cma_alloc|dma_alloc_from_contiguous)\w{0,24}\(\): returned (?P<reason>\S{1,40})",
+        # A null pointer is padded to the width of one on 32-bit machines: `returned   (null)`.
+        r"(?:cma_alloc|dma_alloc_from_contiguous)\w{0,24}\(\): returned {1,20}(?P<reason>\S{1,40})",
         "3.5 to 7.x, debug",
     ),
     # CONFIG_CMA_DEBUG up to 5.x, always since; each `pr_cont` may have become a line of its own.
@@ -173,9 +180,18 @@ MESSAGES: tuple[Message, ...] = (
         r"(?:\boffline|\b0)[\"']? *(?:>|\| *(?:sudo )?tee) *\S*/sys/devices/system/memory/(?P<block>memory\d{1,9})/(?:state|online)",
         "a shell",
     ),
+    _row(
+        "tool_begins", Says.BEGINS, "/sys/devices/system/memory/",
+        # In the block's own folder: the prompt names it.
+        r"/sys/devices/system/memory/(?P<block>memory\d{1,9})[#$] .{0,40}?\becho +[\"']?(?:offline|0)[\"']? *> *(?:state|online)\b",
+        "a shell",
+    ),
+    _row("tool_begins", Says.BEGINS, "online->offline ", r"\bonline->offline (?P<block>memory\d{1,9})\b", "selftests/memory-hotplug"),
+    _row("tool_succeeded", Says.SUCCEEDED, "-> Success", r"^(?:# *)?-> Success$", "selftests/memory-hotplug, 6.10 to 7.x"),
+    _row("shell_failed", Says.FAILED, "-> Failure", r"^(?:# *)?-> Failure$", "selftests/memory-hotplug, 6.10 to 7.x"),
     _row("shell_failed", Says.FAILED, "write error", rf"write error: {_ERROR}", "a shell"),
     # Notifiers that refuse (MEM_GOING_OFFLINE), and say so.
-    _row("veto", Says.HINT, "memory region in use", r"memory region in use", "kexec_core, posted 2020"),
+    _row("veto", Says.HINT, "emory region in use", r"[Mm]emory region in use", "kexec_core, posted 2020"),
     _row(
         "boot_memory", Says.FAILED, "offlining attempted",
         rf"Boot memory \[(?P<low>{_HEX}) (?P<end_address>{_HEX})\] offlining attempted",
@@ -183,6 +199,10 @@ MESSAGES: tuple[Message, ...] = (
     ),
     # A page that an administrator or mcelog retires: no range is emptied, no attempt.
     _row("soft_offline", Says.PAGE, "soft", rf"soft[ _]offline: ?0x(?P<pfn>{_HEX}): .*?(?:migration|isolation) failed:? ?(?P<count>-?\d{{1,9}})", "2.6.33 to 7.x"),
+    # Memory that is taken away without having been offlined; nothing was tried.
+    _row("not_offline", Says.FACT, "removing memory fails", rf"removing memory fails, because memory \[(?:mem )?0x{_HEX}-0x{_HEX}\] is onlined", "3.9 to 7.x"),
+    _row("not_offline", Says.FACT, "hotremoved until the next reboot", r"\bkmem \S{1,40}: .{1,80} cannot be hotremoved until the next reboot", "5.1 to 6.x"),
+    _row("not_offline", Says.FACT, "stuck online until reboot", r"\bkmem \S{1,40}: .{1,80} stuck online until reboot", "7.x"),
     # About the machine, and about the log.
     _row("suppressed", Says.FACT, "callbacks suppressed", r"\b(?P<reason>\w{1,60}): (?P<count>\d{1,18}) (?:output lines|callbacks) suppressed", "2.6.x to 7.x"),
     _row("repeated", Says.FACT, "message repeated", r"message repeated (?P<count>\d{1,9}) times?(?P<whole>: \[)?", "syslogd; with the message itself: rsyslogd"),

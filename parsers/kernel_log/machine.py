@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 PAGE_SIZES = (4096, 16384, 65536)
+BLOCK_NAME = re.compile(r"memory(\d{1,9})")
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 SMALLEST_PAGE = 4096
 
@@ -19,6 +20,7 @@ RELEASE = re.compile(
     r"|(?:Not tainted|Tainted: [A-Z ]{1,40}?) {0,12}(\d{1,2}\.\d{1,3}[\w.+~-]{0,80})"
     r"|(?:^| )(\d{1,2}\.\d{1,3}\.\d{1,3}[\w.+~-]{0,80}) #\S{1,40} Not tainted"  # lockdep
     r"|^Linux \S{1,64} (\d{1,2}\.\d{1,3}[\w.+~-]{0,80}) #"  # uname -a
+    r"|^[-* ]*Kernel(?: [Vv]ersion| [Rr]elease)?: {0,9}v?(\d{1,2}\.\d{1,3}\.\d{1,3}[\w.+~-]{0,80})"  # of a bug report
 )
 # Architectures with one page size only. (arm64, ppc64, mips and ia64 have several.)
 ONE_PAGE_SIZE = re.compile(
@@ -28,9 +30,10 @@ ONE_PAGE_SIZE = re.compile(
 # arm64's oops; any architecture's hash tables at boot: `(order: 9, 2097152 bytes`.
 PGTABLE = re.compile(r"\b(?:user|swapper) pgtable: (\d{1,3})k pages")
 ORDER_BYTES = re.compile(r"\(order: (\d{1,2}), (\d{1,15}) bytes")
-BLOCK_SIZE = re.compile(r"[Mm]emory block size:? ?(\d{1,6}) ?([KMG]B)")
+BLOCK_SIZE = re.compile(r"[Mm]emory block size:? {0,12}(\d{1,6}) ?([KMG])(?:i?B)?\b")  # lsmem: ` 128M`; x86 at boot
 LITERALS = ("Linux version", "ainted", "x86", "amd64", "e820", "i686", "0010:", "s390", "ARMv", "armv", "riscv64",
-            "pgtable: ", "(order: ", "emory block size", " #")  # fmt: skip
+            "pgtable: ", "(order: ", "emory block size", " #",
+            "Kernel: ", "Kernel version: ", "Kernel release: ")  # fmt: skip
 HINTS = re.compile("|".join(map(re.escape, LITERALS)))
 
 
@@ -66,6 +69,7 @@ class Machine:
             for row in rows
             if row.get("address") is not None and row.get("bytes")
         ]
+        spans += self._blocks(rows)
         asked = [
             possible_page_sizes(row["bytes"], row["pages"])
             for row in rows
@@ -73,14 +77,19 @@ class Machine:
         ]
         inside = {size for pfn in pfns for size in PAGE_SIZES if any(low <= pfn * size < end for low, end in spans)}
         counts = {row["pages"] for row in rows if row["kind"] == "offlined" and row.get("pages")}
-        lengths = {end - low for low, end in spans}
-        whole = {length / count for length in lengths for count in counts}
+        whole = {length / count for length in {end - low for low, end in spans} for count in counts}
         if len(inside) == 1:
             (self.page_size_bytes,) = inside
         elif not inside and len(whole) == 1 and whole <= {*PAGE_SIZES}:
             self.page_size_bytes = int(whole.pop())
         elif asked and len(asked[0]) == 1 and all(sizes == asked[0] for sizes in asked):
             (self.page_size_bytes,) = asked[0]
+
+    def _blocks(self, rows: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
+        """Address ranges of the memory blocks that are named, where their size is known."""
+        size = self.memory_block_bytes
+        numbers = [int(name[1]) for row in rows if (name := BLOCK_NAME.fullmatch(row.get("area") or ""))]
+        return [(number * size, (number + 1) * size) for number in numbers] if size else []
 
 
 def possible_page_sizes(size_bytes: int, pages: int | None) -> set[int]:

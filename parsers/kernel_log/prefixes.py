@@ -9,11 +9,12 @@ Prefixes are rows of one table, `PREFIXES`. They are taken off one after the oth
     6,339,5140900,-;text                                  /dev/kmsg, netconsole in its extended form
     Nov 20 12:00:00 host kernel: [   12.345678] text      syslog; the journal leaves the uptime out
     [Fri Nov 20 12:00:00 2026] text                       dmesg -T
+    [  +0.000123] text                                    dmesg -H: time since the line before
     2026-11-20T12:00:00,123456+01:00 text                 dmesg --time-format iso; consoles that stamp what they print
     11-20 12:00:00.123   216   216 E cma     : text       logcat: what stood before the first colon has become its tag
 
->>> split_prefix("<6>[   12.345678][ T1234] migrating pfn 1f46d failed ret:1")
-LogLine(time_ns=12345678000, tid=1234, text='migrating pfn 1f46d failed ret:1', wall=None, wall_ns=None, number=0)
+>>> split_prefix("<6>[   12.345678][ T1234] migrating pfn 1f46d failed ret:1")[:3]
+(12345678000, 1234, 'migrating pfn 1f46d failed ret:1')
 >>> split_prefix("> [Fri Nov 20 12:00:00 2026] cma: x").wall
 'Fri Nov 20 12:00:00 2026'
 """
@@ -45,6 +46,7 @@ class LogLine(NamedTuple):
 
     wall -- the wall clock as the line spells it; wall_ns: the same as a number, good for comparing lines of one log.
     number -- of the line in its file, from 1; 0 where it comes from elsewhere.
+    since_ns -- time since the line before, where that is all that the line shows.
     """
 
     time_ns: int | None
@@ -53,11 +55,12 @@ class LogLine(NamedTuple):
     wall: str | None = None
     wall_ns: int | None = None
     number: int = 0
+    since_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """One kind of prefix. Groups: s, frac (uptime), usec, tid, wall, tag (part of the message that logcat took)."""
+    """One kind of prefix. Groups: s, frac (uptime), usec, tid, wall, since, since_frac, tag (logcat took it)."""
 
     name: str
     pattern: re.Pattern[str]
@@ -82,7 +85,9 @@ PREFIXES: tuple[Prefix, ...] = (
         r"\d{1,4},\d{1,12},(?P<usec>\d{1,15}),[-a-z](?:,caller=(?:T(?P<tid>\d{1,9})|C\d+))?(?:,[^;]{0,80})?;",
     ),
     _prefix("dmesg -T", r"\[(?P<wall>" + _DATE_CTIME + r")(?: *<[ +]*-?\d+\.\d+>)?\]"),
-    _prefix("dmesg -H", r"\[(?:[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d| *[<+] *\d+\.\d+>?)\]"),
+    _prefix("dmesg -H", r"\[(?P<wall>[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d)\]"),
+    _prefix("dmesg -H, -d", r"\[ *[<+] *(?P<since>\d{1,9})\.(?P<since_frac>\d{1,9})>?\]"),
+    _prefix("uptime, shortened by hand", r"\[ *(?P<s>\d{1,9})\.(?P<frac>\d{1,2}) *\]"),
     _prefix("typed by hand", r"\[ *\d+\.[\dx]+ *\]"),
     _prefix("iso", r"\[?(?P<wall>" + _DATE_ISO + r")\]?(?= |\t|\[|<|$)"),
     _prefix("time of day", r"\[\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]"),
@@ -127,7 +132,8 @@ def split_prefix(line: str, number: int = 0) -> LogLine:
     if tag := found.get("tag") or found.get("brief"):
         text = text if tag == "kernel" else f"{tag.rstrip()}: {text}"
     wall = found.get("wall")
-    return LogLine(_uptime(found), _tid(found), text, wall, None if wall is None else wall_ns(wall), number)
+    since = _nanoseconds(found["since"], found["since_frac"]) if "since" in found else None
+    return LogLine(_uptime(found), _tid(found), text, wall, None if wall is None else wall_ns(wall), number, since)
 
 
 def _take(line: str, at: int, found: dict[str, str]) -> int:
@@ -148,8 +154,12 @@ def _take(line: str, at: int, found: dict[str, str]) -> int:
 
 def _uptime(found: dict[str, str]) -> int | None:
     if "s" in found:
-        return int(found["s"]) * NS_PER_S + int(found["frac"].ljust(9, "0"))
+        return _nanoseconds(found["s"], found["frac"])
     return int(found["usec"]) * 1000 if "usec" in found else None
+
+
+def _nanoseconds(seconds: str, fraction: str) -> int:
+    return int(seconds) * NS_PER_S + int(fraction.ljust(9, "0"))
 
 
 def _tid(found: dict[str, str]) -> int | None:
@@ -163,13 +173,13 @@ def wall_ns(text: str) -> int | None:
     >>> wall_ns("Sep 10 23:14:55") - wall_ns("Sep 10 23:14:40")
     15000000000
     """
-    clock = re.search(r"(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?", text)
+    clock = re.search(r"(\d\d):(\d\d)(?::(\d\d))?(?:[.,](\d{1,9}))?", text)
     if clock is None:
         return None
     day = _day(text)
     if day is None:
         return None
-    hours, minutes, seconds = (int(clock[n]) for n in (1, 2, 3))
+    hours, minutes, seconds = (int(clock[n] or 0) for n in (1, 2, 3))
     whole = ((day * 24 + hours) * 60 + minutes) * 60 + seconds
     return whole * NS_PER_S + int((clock[4] or "0").ljust(9, "0"))
 
@@ -179,7 +189,7 @@ def _day(text: str) -> int | None:
     if iso := re.match(r"(?:(\d{4})-)?(\d\d)-(\d\d)", text):
         year, month, day = int(iso[1] or 2000), int(iso[2]), int(iso[3])
     else:
-        name = re.search(r"([A-Za-z]{3})[a-z.]* +(\d{1,2}) ", text)
+        name = re.search(r"([A-Za-z]{3})[a-z.]* *(\d{1,2}) ", text)
         month = MONTHS.get(name[1].lower(), 0) if name else 0
         if name is None or not month:
             return None

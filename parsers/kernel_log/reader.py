@@ -33,6 +33,7 @@ Row = dict[str, Any]
 OUR_FUNCTIONS = re.compile(r"cma|contig|migrat|isolat|offlin|dump_page")
 # A log whose uptime falls by more than this holds another boot; CPUs may disagree by microseconds.
 REBOOT_NS = NS_PER_S
+LATEST_NS = 1 << 62  # what is later does not fit into a column
 # So many lines tell whether a log is printed with the newest first (journalctl -r).
 ORDER_SAMPLE = 4096
 # `last message repeated N times`: no more than this many are taken apart.
@@ -43,7 +44,7 @@ BYTES = re.compile(r"(?<![\w.:])(\d{4,12})(?![\w.:])")
 OURS = re.compile(r"cma_alloc\w{0,24}[:(]|alloc_contig\w{0,24}: |memory offlining \[|: Offline failed|migrating pfn ")
 OURS_PART = re.compile(r"cma_|contig|emory o|ffline|migrating")
 # Frames and registers of a stack, source, the lines of callers that were read otherwise.
-NOT_OURS = re.compile(r"\+0x[0-9a-f]+/0x|\bpc : |\blr : |RIP:|;\s*$|%[a-z]")
+NOT_OURS = re.compile(r"\+0x[0-9a-f]+/0x|\bpc : |\blr : |RIP:|;\s*$|%[#0-9.*l]*[a-z]")
 LINES_TO_DRIVER = 2
 BITMAP_KINDS = {"cma_bitmap", "bitmap_begins", "bitmap_part", "bitmap_range"}
 MESSAGE_KINDS = {"migrate", "isolate", "soft_offline"}
@@ -87,6 +88,7 @@ class LogParser:
         self._messages: list[Row] = []
         self._printers: dict[int | None, _Printer] = {}
         self._last_ns: int | None = None
+        self._clock_ns = 0  # wall clock of the last line that has one, and what lines after it add to that
         self._said_bytes = -LINES_TO_DRIVER - 1, 0  # line, size: what a driver said last
         self._odd_lines = 0
         self._first_odd: int | None = None
@@ -96,6 +98,7 @@ class LogParser:
         """Take the next line."""
         self.lines = line.number or self.lines + 1
         self._watch_uptime(line)
+        line = self._clocked(line)
         self.machine.look(line.text)
         printer = self._printers.get(line.tid)
         if "page:" in line.text and self._begin_dump(line):
@@ -137,6 +140,13 @@ class LogParser:
                 Loss("clock_step_back", 1, detail=f"uptime falls at line {self.lines}: the log holds several boots")
             )
         self._last_ns = line.time_ns
+
+    def _clocked(self, line: LogLine) -> LogLine:
+        """The line with a clock that is good for differences: `dmesg -H` shows the time since the line before."""
+        if line.since_ns is not None and line.time_ns is None and line.wall_ns is None:
+            line = line._replace(wall_ns=min(self._clock_ns + line.since_ns, LATEST_NS))
+        self._clock_ns = self._clock_ns if line.wall_ns is None else line.wall_ns
+        return line
 
     def _begin_dump(self, line: LogLine) -> bool:
         header = HEADER.search(line.text)
@@ -180,7 +190,7 @@ class LogParser:
         }
 
     def _message(self, kind: str, told: dict[str, str | None], line: LogLine) -> None:
-        row = self._row(line) | {"kind": kind, "text": line.text} | _values(told)
+        row: Row = self._row(line) | {"kind": kind, "text": line.text} | _values(told)
         if kind == "suppressed" and OUR_FUNCTIONS.search(str(row.get("reason"))):
             detail = str(row["reason"])
             self.losses.append(Loss("log_lines_suppressed", row["count"], None, line.time_ns, line.time_ns, detail))

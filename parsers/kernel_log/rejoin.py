@@ -23,6 +23,11 @@ from tracereplay.parsers.kernel_log.scan import RawLine
 
 # How many lines a wrapped message may take.
 MOST_CONTINUATIONS = 3
+# And a list of free runs.
+MOST_LIST_LINES = 400
+LIST_OPEN = re.compile(r"available pages:[ 0-9@+]*$")
+LIST_PART = re.compile(r"[0-9@+]*(?: ?= ?> ?)?(?:\d+ ?)?(?:free ?)?(?:of ?)?(?:\d+ ?)?(?:total ?)?(?:pages)?$")
+LIST_END = "total pages"
 # Quoted-printable lines have at most 76 columns; a soft line end stands near there.
 SOFT_BREAK_COLUMNS = 60
 QUOTED = re.compile(r"=(?:3D|20|09)")
@@ -40,10 +45,15 @@ OPENINGS = re.compile(
 TAIL_WANTED = re.compile(
     r"(?:memory offlining \[[^\]]*\](?: failed(?: due(?: to)?)?)?"
     r"|page dumped because:(?: migration| unmovable| isolation| failed| failed to(?: remove(?: from)?)?)?"
+    r"|alloc failed, req-size:(?: ?\d+(?: pages?,?(?: ret:?(?: ?-)?)?)?)?"
     r"|ret: -\d|total)$"
 )
+# What may follow a failure that is cut before or within its errno.
+CUT_FAILURE = re.compile(r"alloc failed, req-size:(?: ?\d+(?: pages?,?(?: ret:?(?: ?-)?)?)?)?$")
+REST_OF_FAILURE = re.compile(r"\d+ pages?, ret: ?-?\d|pages?, ret: ?-?\d|ret: ?-?\d|:? ?-?\d{1,3}\b")
 # Not a continuation: prose does not go on with a number alone, a message cut within one does.
 DIGITS = re.compile(r"\d{1,4}$")
+RUN_CHARACTERS = frozenset("0123456789@+")
 
 
 def rejoined(lines: Iterable[RawLine]) -> Iterator[LogLine]:
@@ -65,15 +75,48 @@ def rejoined(lines: Iterable[RawLine]) -> Iterator[LogLine]:
         if not raw.hit and "@" not in raw.text and "fail" not in raw.text.lower():
             continue
         line = split_prefix(raw.text, raw.number)
-        if OPENINGS.search(line.text):
-            line, taken = _continued(line, ahead)
+        if LIST_OPEN.search(line.text):
+            line = _whole_list(line, raw.number + raw.lines, ahead, source)
+        elif OPENINGS.search(line.text):
+            line, taken = _continued(line, raw.number + raw.lines, ahead)
             for _ in range(taken):
                 ahead.popleft()
         yield line
 
 
-def _continued(line: LogLine, ahead: Iterable[RawLine]) -> tuple[LogLine, int]:
-    """The line with what completes it, and how many lines that took."""
+def _whole_list(line: LogLine, following: int, ahead: deque[RawLine], source: Iterator[RawLine]) -> LogLine:
+    """A list of free runs, put together up to its sum: it is one message, wherever it is cut, even within a number.
+
+    following -- the number of the next line of the file. Without a sum, the line is left as it is.
+    """
+    text = line.text
+    for taken in range(MOST_LIST_LINES):
+        if len(ahead) <= taken:
+            item = next(source, None)
+            if item is None:
+                break
+            ahead.append(item)
+        raw = ahead[taken]
+        part = split_prefix(raw.text)
+        if raw.number != following or not _bare(part) or not LIST_PART.match(part.text):
+            break
+        following = raw.number + raw.lines
+        glued = not part.text or (text[-1:] in RUN_CHARACTERS and part.text[0] in RUN_CHARACTERS and ">" not in text)
+        text += part.text if glued else f" {part.text}"
+        if text.endswith(LIST_END):
+            for _ in range(taken + 1):
+                ahead.popleft()
+            return line._replace(text=text)
+    return line
+
+
+def _bare(line: LogLine) -> bool:
+    """Whether nothing says when or by whom the line was printed: it may go on with another."""
+    return line.time_ns is None and line.tid is None and line.wall is None and line.since_ns is None
+
+
+def _continued(line: LogLine, following: int, ahead: Iterable[RawLine]) -> tuple[LogLine, int]:
+    """The line with what completes it, and how many lines that took. following -- the number of the next line."""
     complete = not TAIL_WANTED.search(line.text)
     if complete and messages_in(line.text):
         return line, 0
@@ -81,15 +124,14 @@ def _continued(line: LogLine, ahead: Iterable[RawLine]) -> tuple[LogLine, int]:
     if known and complete:
         return line, 0
     for joint in (" ", ""):
-        text, last = line.text, line.number
-        for taken, (number, raw, _) in enumerate(ahead, 1):
-            more = split_prefix(raw)
-            own = more.time_ns is not None or more.tid is not None or more.wall is not None
-            if own or not more.text or number != last + 1:
+        text, expected = line.text, following
+        for taken, raw in enumerate(ahead, 1):
+            more = split_prefix(raw.text)
+            if not _bare(more) or not more.text or raw.number != expected:
                 break
             if known and not _completes(line.text, more.text):
                 break
-            text, last = text + joint + more.text, number
+            text, expected = text + joint + more.text, raw.number + raw.lines
             if _score(text) > known or (known and text != line.text and len(_longest(text)) > len(_longest(line.text))):
                 return line._replace(text=text), taken
     return line, 0
@@ -107,6 +149,8 @@ def _longest(text: str) -> str:
 
 def _completes(text: str, more: str) -> bool:
     """Whether `more` may be the end of a message that reads as whole without it."""
+    if CUT_FAILURE.search(text):
+        return bool(REST_OF_FAILURE.match(more))
     if text.endswith(tuple("0123456789")):
         return bool(DIGITS.match(more)) and len(more) <= 2
     return more.split(" ", maxsplit=1)[0].lower() in {
@@ -120,8 +164,9 @@ def _decoded(lines: Iterable[RawLine]) -> Iterator[RawLine]:
     broken: RawLine | None = None
     for line in lines:
         whole = line
-        if broken is not None and line.number == broken.number + 1:
-            whole = RawLine(broken.number, broken.text + line.text, broken.hit or line.hit)
+        if broken is not None and line.number == broken.number + broken.lines:
+            lines_taken = broken.lines + line.lines
+            whole = RawLine(broken.number, broken.text + line.text, broken.hit or line.hit, lines_taken)
         elif broken is not None:
             yield broken
         broken = None
@@ -147,7 +192,7 @@ def _whole_stamps(lines: Iterable[RawLine]) -> Iterator[RawLine]:
     for line in lines:
         text = line.text
         end = STAMP_END.match(text) if text[:1] != "[" else None
-        if end is not None and before is not None and before.number == line.number - 1:
+        if end is not None and before is not None and before.number + before.lines == line.number:
             begin = STAMP_BEGIN.search(before.text)
             stamp = (begin[1] if begin else "") + end[1]
             if begin is not None and WHOLE_STAMP.fullmatch(stamp):

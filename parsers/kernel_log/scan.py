@@ -40,18 +40,24 @@ LONG_LITERALS = tuple(word for word in grammar.LITERALS if len(word) > 1)
 WORDS = tuple(word.encode() for word in dict.fromkeys((*LONG_LITERALS, *machine.LITERALS, *DUMPS, *PARTS)))
 # A shorter one that is part of a longer finds the longer too.
 LITERALS = tuple(word for word in WORDS if not any(other != word and other in word for other in WORDS))
+# A part of a list of free runs, `size@position+size@position`, that a terminal has wrapped.
+RUNS = r"\d@\d+\+\d*@?"
 # One automaton over all of them: a hundred times as fast as a search for each.
-PATTERN = "|".join(re.escape(word.decode()) for word in LITERALS)
+PATTERN = "|".join([*(re.escape(word.decode()) for word in LITERALS), RUNS])
 TEXT_BYTES = frozenset({*range(0x20, 0x7F), *range(0x80, 0x100), *b"\t\n\r\x1b\f\b\a\0"})
 SNIFFED = 4096
 
 
 class RawLine(NamedTuple):
-    """A line of the file: its number, from 1; hit -- whether it holds one of LITERALS, or is near one that does."""
+    """A line of the file: its number, from 1; hit -- whether it holds one of LITERALS, or is near one that does.
+
+    lines -- how many lines of the file it was: several where a mailer's soft line ends are undone.
+    """
 
     number: int
     text: str
     hit: bool = True
+    lines: int = 1
 
 
 class LogScan:

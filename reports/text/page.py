@@ -10,8 +10,9 @@ from rich.text import Text
 
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
 from tracereplay.model.result import Task
+from tracereplay.reports.shared.page_wording import life_sentence
 from tracereplay.reports.shared.style import Style, harmless, render_blocks
-from tracereplay.reports.shared.wording import count, file_name, moment, task_name
+from tracereplay.reports.shared.wording import file_name, moment, task_name
 from tracereplay.reports.text.inputs import input_blocks, loss_blocks
 from tracereplay.units import format_pfn
 
@@ -41,17 +42,8 @@ def render_page(life: PageLife, style: Style) -> str:
 
 
 def _life_line(number: int, life: Life, unit: str) -> Text:
-    began = "before the trace began" if life.start_ns is None else f"at {moment(life.start_ns, unit)}"
-    ended = "outlives the trace" if life.end_ns is None else f"freed at {moment(life.end_ns, unit)}"
-    made = life.allocated_by
-    by = f" by {task_name(made)}" if made is not None and made.tid is not None else ""
-    how = ""
-    if made is not None:
-        how = f", order {made.order}" if made.order is not None else ""
-        how += f", {made.gfp}" if made.gfp else ""
-    return Text(f"Life {number}", style="bold").append(
-        f": allocated {began}{by}{how}; {ended}; {count(len(life.events), 'event')}", style="default not bold"
-    )
+    says = f": {life_sentence(life, unit)}"
+    return Text(f"Life {number}", style="bold").append(says, style="default not bold")
 
 
 def _events(life: Life, unit: str, style: Style) -> RenderableType:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import capture_results
 from tests.support.captures import fixture_captures, shared_captures, trace_of
-from tracereplay.session import open_reader
+from tracereplay.opening import open_reader
 
 # Records of logs and dumps: their times are of those, not of the trace.
 NO_EVENTS = {"dump_page", "page_owner", "page_pinner", "kernel log", "kpageflags"}

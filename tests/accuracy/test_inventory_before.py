@@ -10,7 +10,8 @@ import pytest
 from tests.support.captures import trace_of
 from tracereplay.errors import InputError, UsageError
 from tracereplay.model.result import Attempt, Culprit
-from tracereplay.session import Session, find_copies
+from tracereplay.opening import find_copies
+from tracereplay.session import Session
 
 OPERATIONS = ("cma_alloc", "contig_alloc", "memory_offline")
 
@@ -35,7 +36,7 @@ def before(session: Session, attempt: Attempt, pfn: int, block_pages: int | None
     is_block = attempt.operation != "cma_alloc" and block_pages is not None
     block = pfn // block_pages if is_block and block_pages else None
     try:
-        result = session.blame(at_ns=attempt.begin_ns - 1, area=None if is_block else attempt.area, block=block)
+        result = session.inventory(at=attempt.begin_ns - 1, area=None if is_block else attempt.area, block=block)
     except UsageError:  # not in the trace, or no area and no block of it is known
         return None
     return result.attempts[0]
@@ -67,7 +68,7 @@ def excuse(session: Session, attempt: Attempt, inventory: Attempt, pfn: int) -> 
 
 def test_an_inventory_just_before_names_the_first_page(judged_capture: Path) -> None:
     layout = judged_capture / "layout_before"
-    session = Session([trace_of(judged_capture)], layout=layout if layout.is_dir() else None, argv=[])
+    session = Session([trace_of(judged_capture)], layout=layout if layout.is_dir() else None)
     result = session.blame()
     block_pages = result.layout.memory_block_pages if result.layout else None
     missed = []
@@ -89,9 +90,7 @@ def test_a_snapshot_before_makes_nearly_all_of_an_area_known(judged_capture: Pat
         pytest.skip("no copy of kpageflags")
     layout = judged_capture / "layout_before"
     plain, seeded = (
-        Session(
-            [trace_of(judged_capture)], layout=layout if layout.is_dir() else None, kpageflags=flags, argv=[]
-        ).blame()
+        Session([trace_of(judged_capture)], layout=layout if layout.is_dir() else None, kpageflags=flags).blame()
         for flags in (None, copy)
     )
     for without, known in zip(plain.attempts, seeded.attempts, strict=True):

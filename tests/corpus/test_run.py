@@ -39,7 +39,7 @@ def test_the_store_holds_what_blame_says(put: Put, tmp_path: Path) -> None:
         row = by_name(store)[f"{name}.dat"]
         folder = capture(name)
         result = tracereplay.open(
-            [folder / "trace.dat"], layout=folder / "layout_before", kernel_log=folder / "dmesg.txt", argv=[]
+            [folder / "trace.dat"], layout=folder / "layout_before", kernel_log=folder / "dmesg.txt"
         ).blame()
         for table, source in FOUND.items():
             stored = [r for r in rows(store, table) if r["key"] == row["key"]]

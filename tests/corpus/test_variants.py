@@ -38,7 +38,7 @@ def test_a_variant_is_its_capture_moved(tmp_path: Path, change: Change) -> None:
 
 
 def blame(folder: Path, layout: str) -> Result:
-    session = tracereplay.open([folder / "trace.dat"], layout=folder / layout, kernel_log=folder / "dmesg.txt", argv=[])
+    session = tracereplay.open([folder / "trace.dat"], layout=folder / layout, kernel_log=folder / "dmesg.txt")
     return session.blame()
 
 

@@ -13,7 +13,8 @@ from tracereplay.corpus.job import deciding_files
 HOME = Path(tracereplay.__file__).parent
 ANALYSE = """
 import sys
-from tracereplay.session import Session, write_dataset_of
+from tracereplay.opening import write_dataset_of
+from tracereplay.session import Session
 write_dataset_of(sys.argv[1], sys.argv[2])
 Session([sys.argv[1]]).blame()
 Session([sys.argv[2]]).blame()

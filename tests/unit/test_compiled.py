@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.support.captures import ROOT
@@ -22,3 +25,31 @@ def test_kernels_behind_linked_folders_are_in_the_digest() -> None:
     root = ROOT / "tracereplay"
     found = {path.name for path in kernel_sources(root)}
     assert {"replay_kernels.py", "line_kernels.py", "load_kernels.py", "record_kernels.py"} <= found
+
+
+# Calls one kernel; prints how often it was found compiled.
+CALL = """
+import numpy as np
+from tracereplay.parsers.events.table_kernels import take_columns
+take_columns(np.arange(6).reshape(3, 2), np.array([2, 0]), out := np.empty((2, 2), np.int64))
+assert out.tolist() == [[4, 0], [5, 1]]
+print(sum(take_columns.stats.cache_hits.values()))
+"""
+
+
+def found_compiled(cache: Path, shipped: Path) -> int:
+    """The same in a process of its own, with these folders for the user's kernels and for those of a wheel."""
+    folders = {"NUMBA_CACHE_DIR": str(cache), "TRACEREPLAY_BUILD_KERNELS": str(shipped)}
+    done = subprocess.run(
+        [sys.executable, "-c", CALL], env={**os.environ, **folders}, check=True, capture_output=True, text=True
+    )
+    return int(done.stdout)
+
+
+def test_kernels_of_a_wheel_are_used_as_they_are(tmp_path: Path) -> None:
+    """Compiled once, for the wheel; what is then installed elsewhere finds it, and the user's cache stays empty."""
+    built, installed = tmp_path / "built", tmp_path / "installed"
+    assert found_compiled(tmp_path / "a", built) == 0
+    built.rename(installed)
+    assert found_compiled(tmp_path / "b", installed) == 1
+    assert not list((tmp_path / "b").rglob("*.nbi"))

@@ -17,9 +17,9 @@ from tests.support.captures import capture
 from tracereplay import dataset
 from tracereplay.dataset import DatasetReader, write_dataset
 from tracereplay.errors import InputError, UsageError
+from tracereplay.opening import open_reader
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
-from tracereplay.session import open_reader
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from tests.support.captures import capture
 from tests.support.raw_capture import cut_raw_capture
 from tracereplay.cli.main import main
 from tracereplay.dataset import write_dataset
+from tracereplay.opening import open_reader
 from tracereplay.parsers.same_trace import same_events
-from tracereplay.session import open_reader
 
 NAME = "cma_bufferhead"
 LAYOUT = ["--layout", str(capture(NAME) / "layout_before")]

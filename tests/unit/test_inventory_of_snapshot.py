@@ -52,7 +52,7 @@ def of_capture(name: str, label: str, *, page_owner: bool = False) -> list[Attem
         layout=folder / f"layout_{label}",
         page_owner=folder / "page_owner.txt.gz" if page_owner else None,
     )
-    return session.blame(block=block).attempts
+    return session.inventory(block=block).attempts
 
 
 def by_mechanism(name: str, culprits: Iterable[Culprit]) -> dict[tuple[str, str], int]:
@@ -157,7 +157,7 @@ def snapshot(folder: Path, pages: Mapping[int, Sequence[KPF]], mapped: Sequence[
 
 
 def found(session: Session, **asked: Any) -> list[tuple[int, int, str, str]]:
-    (attempt,) = session.blame(**asked).attempts
+    (attempt,) = session.inventory(**asked).attempts
     return [(c.start_pfn or 0, c.pages, c.cause, c.verdict) for c in attempt.culprits]
 
 
@@ -224,7 +224,7 @@ def test_page_owner_tells_kernel_pages_without_flags(files: Path) -> None:
         + owner(9, 0, "Movable", "do_anonymous_page")
     )
     session = Session(**snapshot(files, {2: (), 3: (), 8: ANON, 9: ANON}), page_owner=dump)
-    (attempt,) = session.blame(block=0).attempts
+    (attempt,) = session.inventory(block=0).attempts
     assert found(session, block=0) == [
         (2, 2, "unmovable_allocation", "suggested"),
         (8, 1, "secretmem", "suggested"),
@@ -244,7 +244,7 @@ def test_what_the_copy_does_not_cover_is_told(files: Path) -> None:
         ("snapshot_incomplete", 8)
     ]
     with pytest.raises(UsageError, match="no page of memory0, which is PFN 0x0-0xf"):
-        Session(kpageflags=short, layout=options["layout"]).blame(block=0)
+        Session(kpageflags=short, layout=options["layout"]).inventory(block=0)
 
 
 def test_questions_that_cannot_be_asked(files: Path) -> None:
@@ -256,12 +256,12 @@ def test_questions_that_cannot_be_asked(files: Path) -> None:
     with pytest.raises(UsageError, match="goes with a copy of kpageflags"):
         Session(kpagecount=options["kpagecount"], page_owner=None)
     with pytest.raises(UsageError, match="tell one moment"):
-        Session(**options).blame(at_ns=5)
+        Session(**options).inventory(at=5)
     with pytest.raises(UsageError, match="no CMA area 'x'"):
-        Session(**options).blame(area="x")
+        Session(**options).inventory(area="x")
     absent = snapshot(files, dict.fromkeys(range(32, 48), (KPF.NOPAGE,)))
     with pytest.raises(UsageError, match="memory2 is offline"):
-        Session(**absent).blame(block=2)
+        Session(**absent).inventory(block=2)
     (files / "huge.toml").write_text('[[cma]]\nname = "huge"\nstart_pfn = 0\npages = 0x10000000000\n')
     with pytest.raises(UsageError, match="huge has 1099511627776 pages, an inventory takes 4194304"):
         Session(kpageflags=options["kpageflags"], layout=files / "huge.toml").blame()
@@ -273,7 +273,7 @@ def test_questions_that_cannot_be_asked(files: Path) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_report_tells_it(files: Path, form: str) -> None:
-    result = Session(**snapshot(files, {17: UNMAPPED}), argv=[]).blame()
+    result = Session(**snapshot(files, {17: UNMAPPED})).blame()
     report = FORMATS[form](result, Style())
     assert "extra_reference" in report
 

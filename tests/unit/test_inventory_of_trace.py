@@ -12,10 +12,11 @@ import pytest
 from tracereplay.cli.main import main
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt
+from tracereplay.opening import find_copies
 from tracereplay.reports import FORMATS
 from tracereplay.reports.shared.style import Style
 from tracereplay.schema import KPF
-from tracereplay.session import Session, find_copies
+from tracereplay.session import Session
 
 LAYOUT = """
 page_size = 4096
@@ -103,8 +104,8 @@ def trace(folder: Path, *parts: Sequence[str]) -> Path:
 
 
 def inventory(folder: Path, *parts: Sequence[str], snapshot: dict[str, Any] | None = None, **asked: Any) -> Attempt:
-    options = {"layout": folder / "layout.toml", "argv": [], **(snapshot or {})}
-    (attempt,) = Session([trace(folder, *parts)], **options).blame(at_ns=AT_NS, **asked).attempts
+    options = {"layout": folder / "layout.toml", **(snapshot or {})}
+    (attempt,) = Session([trace(folder, *parts)], **options).inventory(at=AT_NS, **asked).attempts
     pages = attempt.pages
     assert pages is not None
     assert pages.requested == pages.free + pages.moved + pages.held + pages.not_seen
@@ -148,7 +149,7 @@ def test_a_trace_that_cannot_tell_never_says_all_clear(folder: Path) -> None:
     seen = inventory(folder, anon(20))
     assert seen.not_shown == ["page_cache"]
     assert seen.uncounted == 15  # the pages without events
-    result = Session([folder / "trace.txt"], layout=folder / "layout.toml", argv=[]).blame(at_ns=AT_NS)
+    result = Session([folder / "trace.txt"], layout=folder / "layout.toml").inventory(at=AT_NS)
     for form in FORMATS:
         assert "Nothing would block migration" not in FORMATS[form](result, Style())
 
@@ -157,13 +158,13 @@ def test_a_time_outside_the_trace_is_refused(folder: Path) -> None:
     session = Session([trace(folder, anon(20))], layout=folder / "layout.toml")
     for time_ns in (999_999_999, 9_000_000_001):
         with pytest.raises(UsageError, match=r"is not in the trace: trace.txt has events from 1 s to 9 s"):
-            session.blame(at_ns=time_ns)
-    assert len(session.blame(at_ns=1_000_000_000).attempts) == 1
+            session.inventory(at=time_ns)
+    assert len(session.inventory(at=1_000_000_000).attempts) == 1
 
 
 def test_several_times_cost_one_replay(folder: Path) -> None:
     session = Session([trace(folder, held(20))], layout=folder / "layout.toml")
-    before, after = session.blame(at_ns=[2_500_000_000, AT_NS]).attempts
+    before, after = session.inventory(at=[2_500_000_000, AT_NS]).attempts
     assert [found(one) for one in (before, after)] == [[], [(20, 1, "task_reference", "suggested")]]
 
 

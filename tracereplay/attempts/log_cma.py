@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracereplay.attempts.log_calls import TRIES_NS, Call, LoggedTry, Row, call_of, follows
+from tracereplay.attempts.log_causes import USUAL_ALIGN_ORDER
 
 # alloc_contig_range() prints the start rounded down to the free block that holds it: below this order of pages.
 LARGEST_ROUNDING_ORDER = 13
@@ -157,6 +158,12 @@ def possible_pages(tries: Sequence[LoggedTry], pages: int | None = None) -> tupl
     if most is None or least > most or (pages is not None and not least <= pages <= most):
         return None
     return least, most
+
+
+def aligned(tries: Sequence[LoggedTry], pages: int) -> bool:
+    """Whether ranges that end here may be requests of that size: dma_alloc_contiguous() aligns their start."""
+    step = 1 << min((pages - 1).bit_length(), USUAL_ALIGN_ORDER)
+    return all((end - pages) % step == 0 for _, end in _ranges(tries))
 
 
 def _ranges(tries: Sequence[LoggedTry]) -> list[tuple[int, int]]:

@@ -18,7 +18,9 @@ NO_ATTEMPT = {
     "onlined": "of memory that went online",
     "tool_begins": "that ask for an offline",
     "shell_failed": "of a shell: write error",
+    "tool_succeeded": "of a selftest that succeeded",
     "veto": "of a notifier that refuses",
+    "not_offline": "of memory that is removed while it is online",
     "cma_bitmap": "of a CMA bitmap without its failure",
 }
 

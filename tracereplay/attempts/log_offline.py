@@ -28,7 +28,7 @@ REQUEST_NS = 60 * NS_PER_S
 # A log that somebody prints after the command that failed begins so many lines later at most.
 LINES_TO_LOG = 40
 ENDS = frozenset({"offline_failed", "block_failed", "tool_failed", "shell_failed", "virtio_failed", "boot_memory"})
-KINDS = ENDS | {"offlined", "offline_begins", "tool_begins", "request_failed", "hot_removed", "veto"}
+KINDS = ENDS | {"offlined", "offline_begins", "tool_begins", "tool_succeeded", "request_failed", "hot_removed", "veto"}
 
 
 class OfflineCalls:
@@ -82,6 +82,8 @@ class OfflineCalls:
             return call
         if kind == "offlined":
             return self._offlined(row)
+        if kind == "tool_succeeded":
+            return self._tool_succeeded(row)
         if kind == "hot_removed":
             return self._hot_removed(row)
         if kind == "request_failed":
@@ -137,6 +139,16 @@ class OfflineCalls:
         call.outcome, call.pages = "succeeded", row["pages"]
         self._open.pop(row["tid"], None)
         self._ended[row["tid"]] = call
+        return call
+
+    def _tool_succeeded(self, row: Row) -> Call | None:
+        """A test script ends the line that it began."""
+        call = self._open.get(row["tid"])
+        if call is None or call.last.get("kind") != "tool_begins":
+            return None
+        call.take(row)
+        call.outcome = "succeeded"
+        self._open.pop(row["tid"])
         return call
 
     def _hot_removed(self, row: Row) -> Call:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tracereplay.attempts.log_calls import LOOP_NS, Call, Row, call_of, follows, in_print_order
-from tracereplay.attempts.log_cma import ContigCalls, possible_pages
+from tracereplay.attempts.log_cma import ContigCalls, aligned, possible_pages
 from tracereplay.attempts.log_offline import KINDS as OFFLINE_KINDS
 from tracereplay.attempts.log_offline import UNMOVABLE, OfflineCalls, shown
 
@@ -99,6 +99,8 @@ class LogCalls:
         sizes = {row["bytes"] for row in call.rows if row.get("bytes")}
         page_sizes = (self._page_size_bytes,) if self._page_size_bytes else PAGE_SIZES
         asked = {pages for size in sizes for one in page_sizes if least <= (pages := -(-size // one)) <= most}
+        if len(asked) > 1:
+            asked = {pages for pages in asked if aligned(call.tries, pages)}
         if least == most:
             call.pages = most
         elif len(asked) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
 from tracereplay.reports import FORMATS
 from tracereplay.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from tracereplay.model.result import Result
 
 
 @click.command(short_help="Explain failed allocations and offlines: which pages, why, who.")
@@ -59,7 +62,11 @@ def blame(
         raise UsageError("--align goes with --pages N")
     at_ns = None if at is None else parse_time(at)
     with open_session(inputs, **opening) as session:
-        result = session.blame(at_ns=at_ns, area=area, block=block, pages=pages, align_order=align)
+        result: Result = (
+            session.inventory(at=at_ns, area=area, block=block, pages=pages, align_order=align)
+            if at_ns is not None or narrowed
+            else session.blame()
+        )
         result = shown(result, confidential)
     if out is not None:
         from tracereplay.model.tables import result_tables  # noqa: PLC0415

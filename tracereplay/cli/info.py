@@ -25,8 +25,8 @@ def info(
     with open_session(inputs, **opening) as session:
         answer = session.info()
     if confidential:
+        from tracereplay.capabilities import KERNEL_EVENTS  # noqa: PLC0415
         from tracereplay.model.confidential import confidential_info  # noqa: PLC0415
-        from tracereplay.session import KERNEL_EVENTS  # noqa: PLC0415
 
         answer = confidential_info(answer, KERNEL_EVENTS)
     text = render_json(answer) if format_ == "json" else render_info(answer, style_for(output, full=full))

@@ -17,7 +17,7 @@ from tracereplay.cli.options import combine, quiet_options
 def ingest(trace: str, target: str, quiet: bool, no_progress: bool) -> int:
     """Write all events of a trace to the folder DATASET, one Parquet file each."""
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
-    from tracereplay.session import write_dataset_of  # noqa: PLC0415
+    from tracereplay.opening import write_dataset_of  # noqa: PLC0415
 
     if Path(trace).is_dir():
         from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415

@@ -155,7 +155,7 @@ def open_session(
         click.echo("tracereplay: first run: compiling its loops, once; this takes some 20 seconds", err=True)
     progress = None if quiet or no_progress else Progress(sys.stderr)
     try:
-        yield tracereplay.open(
+        with tracereplay.open(
             list(inputs),
             **sides,
             page_size_bytes=page_size_bytes,
@@ -163,8 +163,9 @@ def open_session(
             kpagecount=kpagecount,
             same_machine=same_machine,
             progress=progress,
-            argv=command_line(),
-        )
+        ) as session:
+            session.argv = command_line()
+            yield session
     finally:
         if progress is not None:
             progress.close()
@@ -173,7 +174,7 @@ def open_session(
 def copies_beside(trace: str, kpagecount: str | None, quiet: bool) -> tuple[str | None, str | None]:
     """kpageflags.before* beside the trace, and the kpagecount of the same name; damaged ones, which nobody named, are
     left out with a note."""
-    from tracereplay.session import find_copies  # noqa: PLC0415
+    from tracereplay.opening import find_copies  # noqa: PLC0415
 
     try:
         flags, counts = find_copies(trace)

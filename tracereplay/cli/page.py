@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tracereplay.cli.options import confidential_option, input_options, open_session, output_options
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
+
+if TYPE_CHECKING:
+    from tracereplay.model.page import PageLife
 
 
 @click.command(short_help="The life of one page.")
@@ -32,7 +35,7 @@ def page(
 
     number = parse_pfn(pfn)
     with open_session(inputs, **opening) as session:
-        life = session.page(number)
+        life: PageLife = session.page(number)
     if confidential:
         from tracereplay.model.confidential import confidential_page  # noqa: PLC0415
 

@@ -97,13 +97,15 @@ def analyse(source: Source, key: str, folder: Path, events_url: str | None) -> A
     Raises InputError where the trace or something beside it cannot be read, ChangedError where one of them has changed
     since it was identified. That is looked at when all is read: whatever was written meanwhile shows.
     """
-    from tracereplay.session import Session, write_dataset_of  # noqa: PLC0415  (the parent of a child never needs it)
+    # The parent of a child never needs these.
+    from tracereplay.opening import write_dataset_of  # noqa: PLC0415
+    from tracereplay.session import Session  # noqa: PLC0415
 
     began, cpu_began = time.monotonic(), time.process_time()
     local = {role: _local(path, folder / role) for role, path in source.inputs().items()}
     trace, sides = local["trace"], {role: path for role, path in local.items() if role != "trace"}
     try:
-        result = Session([trace], argv=[], **sides).blame()  # type: ignore[arg-type]  # roles are its options
+        result = Session([trace], **sides).blame()  # type: ignore[arg-type]  # roles are its options
         if events_url is not None:
             write_dataset_of(trace, folder / "events")
     except InputError as error:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 import msgspec
 import pyarrow as pa
 
-from tracereplay.errors import UsageError
 from tracereplay.model import result as model
+from tracereplay.model.frames import pandas_frames, polars_frames
 from tracereplay.model.result import Result
 
 if TYPE_CHECKING:
@@ -104,27 +104,14 @@ class Tables(dict[str, pa.Table]):
 
     def to_polars(self) -> dict[str, polars.DataFrame]:
         """As polars frames. Raises UsageError where polars is not installed."""
-        try:
-            import polars  # noqa: PLC0415
-        except ImportError:
-            raise UsageError("polars is not installed: pip install 'tracereplay[polars]'") from None
-        frames: dict[str, polars.DataFrame] = {}
-        for name, table in self.items():
-            frame = polars.from_arrow(table)
-            assert isinstance(frame, polars.DataFrame)
-            frames[name] = frame
-        return frames
+        return polars_frames(self)
 
     def to_pandas(self) -> dict[str, pandas.DataFrame]:
         """As pandas frames with Arrow types, so that an absent PFN stays null and integers stay integers.
 
         Raises UsageError where pandas is not installed.
         """
-        try:
-            import pandas  # noqa: PLC0415
-        except ImportError:
-            raise UsageError("pandas is not installed: pip install 'tracereplay[pandas]'") from None
-        return {name: table.to_pandas(types_mapper=pandas.ArrowDtype) for name, table in self.items()}
+        return pandas_frames(self)
 
 
 def result_tables(result: Result) -> Tables:

@@ -19,7 +19,7 @@ LINES = """\
 
 def test_pages_named_without_a_dump_are_listed_as_unknown(tmp_path: Path) -> None:
     (tmp_path / "dmesg").write_text(LINES)
-    (attempt,) = Session(kernel_log=tmp_path / "dmesg", argv=[]).blame().attempts
+    (attempt,) = Session(kernel_log=tmp_path / "dmesg").blame().attempts
     found = [(c.start_pfn, c.pages, c.cause, c.verdict, c.effect) for c in attempt.culprits]
     assert found == [
         (0x1083E9, 1, "extra_reference", "proved", "blocked"),

@@ -20,7 +20,7 @@ def blame(tmp_path: Path) -> Any:
     def read(text: str | bytes, **options: Any) -> Result:
         path = tmp_path / "dmesg.txt"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return Session(kernel_log=path, argv=[], **options).blame()
+        return Session(kernel_log=path, **options).blame()
 
     return read
 
@@ -39,7 +39,9 @@ def told(attempt: Attempt) -> tuple[Any, ...]:
     )
 
 
-def failed(pages: int, errno: str, cause: str, area: str | None = "reserved", ranges: Any = ()) -> tuple[Any, ...]:
+def failed(
+    pages: int, errno: str | None, cause: str, area: str | None = "reserved", ranges: Any = ()
+) -> tuple[Any, ...]:
     return ("cma_alloc", "failed", errno, area, pages, cause, list(ranges))
 
 
@@ -101,6 +103,46 @@ CMA = {
     ),
     "behind a prompt": ("root@b:~# [   10.000001] " + FAILED.format(n=4, e=12), [failed(4, "ENOMEM", "bitmap_full")]),
     "HTML": ("&gt; [   10.000001] " + FAILED.format(n=4, e=12), [failed(4, "ENOMEM", "bitmap_full")]),
+    "a null pointer of a 32-bit machine": (
+        "cma: dma_alloc_from_contiguous(cma c1234567, count 8, align 3)\n"
+        "cma: dma_alloc_from_contiguous(): memory range at c0701000 is busy, retrying\n"
+        "cma: dma_alloc_from_contiguous(): returned   (null)\n",
+        [("cma_alloc", "failed", None, None, 8, "unknown", [(None, None)])],
+    ),
+    "busy at a page frame without a pointer": (
+        "cma: cma_alloc(cma c1234567, count 16, align 4)\n"
+        "cma: cma_alloc(): memory range at pfn 0x2f2a0 is busy, retrying\n"
+        "cma: cma_alloc(): memory range at pfn 0x2f2b0 is busy, retrying\n"
+        "cma: cma_alloc(): returned c7654321\n",
+        [("cma_alloc", "succeeded", None, None, 16, None, [(0x2F2A0, 0x2F2B0), (0x2F2B0, 0x2F2C0)])],
+    ),
+    "cut before the errno": (
+        "It says `cma: __cma_alloc_frozen: reserved: alloc failed, req-size: 16 pages` and no more.\n",
+        [failed(16, None, "unknown")],
+    ),
+    "wrapped before the errno": (
+        "> [   10.000001] cma: cma_alloc: reserved: alloc failed, req-size: 64\n> pages, ret: -16\n"
+        "> [   10.000002] cma: cma_alloc: reserved: alloc failed, req-size: 32 pages,\n> ret: -12\n"
+        "> [   10.000003] cma: cma_alloc: reserved: alloc failed, req-size: 16 pages, ret:\n> -16\n",
+        [failed(64, "EBUSY", "unknown"), failed(32, "ENOMEM", "bitmap_full"), failed(16, "EBUSY", "unknown")],
+    ),
+    "dmesg -H, the time since the line before": (
+        "[Nov20 12:00] alloc_contig_range: [100, 140) PFNs busy\n"
+        "[  +0.000021] alloc_contig_range: [140, 180) PFNs busy\n"
+        "[  +4.200000] alloc_contig_range: [180, 1c0) PFNs busy\n"
+        "[Nov20 12:07] alloc_contig_range: [1c0, 200) PFNs busy\n",
+        [busy((0x100, 0x140), (0x140, 0x180)), busy((0x180, 0x1C0)), busy((0x1C0, 0x200))],
+    ),
+    "stamps shortened by hand": (
+        "[411.6] alloc_contig_range: [100, 140) PFNs busy\n[416.72] alloc_contig_range: [140, 180) PFNs busy\n",
+        [busy((0x100, 0x140)), busy((0x140, 0x180))],
+    ),
+    "the size that a driver names, where the page size is not known": (
+        "[    1.000001] alloc_contig_range: [2f100, 2f20a) PFNs busy\n"
+        "[    1.000002] alloc_contig_range: [2f200, 2f30a) PFNs busy\n"
+        "[    1.000003] x: failed to allocate buffer with size 1089536\n",
+        [busy((0x2F100, 0x2F20A), (0x2F200, 0x2F30A), pages=266)],
+    ),
     "source and words": (
         'The line "cma: %s: alloc failed, req-size: %zu pages, ret: %d" says that cma_alloc() failed.\n'
         "cma: Reserved 64 MiB at 0x3b000000\ncma: Failed to reserve 512 MiB\n",
@@ -151,6 +193,36 @@ OFFLINES = {
         "[  456.789012] page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x108123\n"
         "[  456.789013] flags: 0x17ffffc0000000(node=0|zone=2)\n[  456.789014] " + UNMOVABLE,
         [offline("failed", "EBUSY", "unmovable_allocation", "memory33")],
+    ),
+    "a shell in the folder of the block": (
+        "root@vm:/sys/devices/system/memory/memory33# time echo 0 > online\n"
+        "-bash: echo: write error: Device or resource busy\n",
+        [offline("failed", "EBUSY", "unknown", "memory33")],
+    ),
+    "the selftest": (
+        "# online->offline memory0\n# ./mem-on-off-test.sh: line 78: echo: write error: Invalid argument\n"
+        "# offline_memory_expect_success 0: unexpected fail\n# online->offline memory1\n"
+        "# online->offline memory2\n# -> Success\n# online->offline memory3\n# -> Failure\n"
+        "# offline->online memory1\n# -> Success\n",
+        [offline("failed", "EINVAL", "unknown", "memory0"), offline("succeeded", None, None, "memory2"),
+         offline("failed", None, "unknown", "memory3")],
+    ),
+    "lsmem beside it": (
+        "Memory block size:       128M\nTotal online memory:       4G\n\n"
+        "# echo 0 > /sys/devices/system/memory/memory39/online\nbash: echo: write error: Device or resource busy\n"
+        + "page:0000000076a3e320 refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x13ff00\n"
+        "flags: 0x1fffffc0001000(reserved|node=0|zone=3)\n" + UNMOVABLE,
+        [offline("failed", "EBUSY", "unmovable_allocation", "memory39", 0x8000, [(0x138000, 0x140000)])],
+    ),
+    "a kexec image in the way": (
+        "kexec_core: Memory region in use\nmemory memory39: Offline failed.\n",
+        [offline("failed", None, "notifier_veto", "memory39")],
+    ),
+    "memory added, not taken away": (
+        "pseries-hotplug-mem: Attempting to hot-add 10 LMB(s)\n"
+        "pseries-hotplug-mem: Memory hot-add failed, removing any added LMBs\n"
+        'dlpar: Could not handle DLPAR request "memory add count 10"\n',
+        [],
     ),
     "a command alone": ("Try `echo offline > /sys/devices/system/memory/memory33/state`.\n", []),
     "daxctl": (
@@ -281,6 +353,46 @@ def test_the_bitmap_is_arithmetic(blame: Any, listed: str, pages: int, errno: in
     assert (attempt.cause, attempt.bitmap.fits, attempt.bitmap.largest_run) == expected
 
 
+LIST = "+".join(["3@125", "20@172", "108@41620", "483@44061", *(f"300@{at}" for at in range(45440, 75440, 1000))])
+
+
+@pytest.mark.parametrize("prefix", ["", "> ", ">>>>> "])
+@pytest.mark.parametrize("width", [29, 40, 81])
+def test_a_list_wrapped_anywhere_even_within_a_number(blame: Any, prefix: str, width: int) -> None:
+    parts = [LIST[at : at + width] for at in range(0, len(LIST), width)]
+    lines = [
+        "cma: number of available pages:",
+        *parts[:2],
+        "",
+        *parts[2:-1],
+        parts[-1] + "=> 9614 free",
+        "of 81920 total pages",
+    ]
+    text = FAILED.format(n=256, e=16) + "".join(f"{prefix}{line.strip()}\n" for line in lines)
+    (attempt,) = blame(text).attempts
+    assert attempt.bitmap is not None
+    found = attempt.bitmap
+    assert (found.free_pages, found.total_pages, found.largest_run, found.fits) == (9614, 81920, 483, True)
+
+
+def test_a_list_without_its_sum_swallows_nothing(blame: Any) -> None:
+    text = FAILED.format(n=4, e=16) + "cma: number of available pages:\n3@125+20@172+\n" + FAILED.format(n=8, e=16)
+    assert [attempt.request.pages for attempt in blame(text).attempts] == [4, 8]
+
+
+def test_quoted_printable_within_a_wrapped_quotation(blame: Any) -> None:
+    text = (
+        "> > [  285.193431][T14882] page: refcount:2 mapcount:0 mapping:000000000000=\n0000\n"
+        "> >   index:0x7f20671f7 pfn:0x442b6a\n"
+        "> > [  285.198085][T14882] anon flags: 0x5fff0000002091c(referenced|uptodat=\ne|\n"
+        "> >   dirty|active|swapbacked|node=3D1|zone=3D3)\n"
+        "> > [  285.207196][T14882] page dumped because: migration failure\n"
+    )
+    (attempt,) = blame(text).attempts
+    (culprit,) = attempt.culprits
+    assert (culprit.start_pfn, culprit.cause) == (0x442B6A, "extra_reference")
+
+
 def test_sizes_of_rounded_ranges(blame: Any) -> None:
     (attempt,) = blame("[    1.000001] alloc_contig_range: [1f3800, 1f78c4) PFNs busy\n").attempts
     assert (attempt.request.pages, attempt.request.pages_at_most) == (None, 0x40C4)
@@ -325,6 +437,15 @@ def test_encodings(blame: Any, change: Any) -> None:
     assert [a.request.pages for a in blame(change(text)).attempts] == [4]
 
 
+def test_memory_removed_while_it_is_online_is_no_attempt(blame: Any) -> None:
+    result = blame(
+        "[   86.380228] removing memory fails, because memory [0x0000000150000000-0x0000000157ffffff] is onlined\n"
+        "[   86.431225] kmem dax0.0: mapping0: 0x150000000-0x33fffffff cannot be hotremoved until the next reboot\n"
+    )
+    assert result.attempts == []
+    assert [loss.detail for loss in result.data_loss] == ["2 lines of memory that is removed while it is online"]
+
+
 def test_lines_that_show_no_attempt_are_named(blame: Any) -> None:
     soft = "soft offline: 0xbfa8f: page migration failed 1, type 1\n"
     result = blame(soft + dump("flags: 0x1()", "nonzero mapcount"))
@@ -343,6 +464,7 @@ def test_lines_that_show_no_attempt_are_named(blame: Any) -> None:
         ("CPU: 2 PID: 1 Comm: x Tainted: G        W  O      6.1.0-rc3+ #1", "6.1.0-rc3+"),
         ("3.18.0-rc1+yocto+gc943ff8 #2 Not tainted", "3.18.0-rc1+yocto+gc943ff8"),
         ("Linux host 5.10.0-8-amd64 #1 SMP Debian", "5.10.0-8-amd64"),
+        ("> - Kernel: 6.17.0-8-qcom-x1e (Ubuntu)", "6.17.0-8-qcom-x1e"),
     ],
 )
 def test_any_line_may_name_the_kernel(blame: Any, line: str, kernel: str) -> None:

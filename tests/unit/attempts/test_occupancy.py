@@ -150,7 +150,7 @@ def test_a_row_where_something_changed() -> None:
 
 def blamed(name: str) -> Result:
     folder = captures.capture(name)
-    return open_inputs(captures.trace_of(folder), layout=folder / "layout_before", argv=[]).blame()
+    return open_inputs(captures.trace_of(folder), layout=folder / "layout_before").blame()
 
 
 def test_a_real_area() -> None:

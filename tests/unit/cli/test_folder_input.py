@@ -66,9 +66,9 @@ def test_ingest_takes_the_folder_too(tmp_path: Path) -> None:
 def test_the_library_opens_the_folder_as_blame_does(tmp_path: Path) -> None:
     folder = recording(tmp_path / "one")
     by_hand = tracereplay.open(
-        folder / "trace.dat", layout=folder / "layout_before", kernel_log=folder / "dmesg.txt", argv=[]
+        folder / "trace.dat", layout=folder / "layout_before", kernel_log=folder / "dmesg.txt"
     ).blame()
-    found = tracereplay.open(folder, argv=[]).blame()
+    found = tracereplay.open(folder).blame()
     assert found.attempts == by_hand.attempts
     assert [one.role for one in found.inputs] == [one.role for one in by_hand.inputs] == ["trace", "log", "layout"]
 
@@ -82,7 +82,7 @@ def test_copies_of_page_flags_are_found_and_what_is_named_wins(tmp_path: Path) -
     assert found["kpagecount"] == str(folder / "kpagecount.before.0x1000-0x1004.bin")
     _, named = opened_folders([str(folder)], {"kpageflags": "mine", "kpagecount": None})
     assert (named["kpageflags"], named["kpagecount"]) == ("mine", None)
-    assert any(one.role == "kpageflags" for one in tracereplay.open(folder, argv=[]).inputs)
+    assert any(one.role == "kpageflags" for one in tracereplay.open(folder).inputs)
 
 
 def test_copies_of_proc_beside_the_trace_are_the_layout(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_copies_of_proc_beside_the_trace_are_the_layout(tmp_path: Path) -> None:
     (folder / "trace.dat").symlink_to(source / "trace.dat")
     inputs, options = opened_folders([str(folder)], {"layout": None})
     assert (inputs, options["layout"]) == ((str(folder / "trace.dat"),), str(folder))
-    with_layout = tracereplay.open(source / "trace.dat", layout=source / "layout_before", argv=[]).blame()
-    assert tracereplay.open(folder, argv=[]).blame().attempts == with_layout.attempts
+    with_layout = tracereplay.open(source / "trace.dat", layout=source / "layout_before").blame()
+    assert tracereplay.open(folder).blame().attempts == with_layout.attempts
 
 
 def test_several_traces_of_one_machine_are_taken_from_one_folder(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_several_traces_of_one_machine_are_taken_from_one_folder(tmp_path: Path)
         mine = [line for line in lines if (": getf:" in line or ": gput:" in line) != bool(number)]
         (tmp_path / f"cpu{number}.trace").write_text(HEADER + "".join(mine))
     (tmp_path / "dmesg.txt").write_text("[    1.000000] Linux version 6.12.0\n")
-    (attempt,) = tracereplay.open(tmp_path, same_machine=True, argv=[]).blame().attempts
+    (attempt,) = tracereplay.open(tmp_path, same_machine=True).blame().attempts
     (culprit,) = attempt.culprits
     assert culprit.holder is not None
     assert (culprit.holder.tid, culprit.verdict) == (21, "proved")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import pytest
 
@@ -39,8 +39,15 @@ class FakeSession:
     """Answers with results built by hand."""
 
     answer: Result | Exception = example.pinned()
+    argv: ClassVar[list[str]] = []
 
-    def blame(self, **_options: object) -> Result:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def blame(self) -> Result:
         if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
@@ -56,10 +63,11 @@ class FakeSession:
 def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
     """What `tracereplay.open` was called with; it gives a FakeSession."""
     calls: Opened = []
+    session = FakeSession()
 
     def fake_open(paths: object, **options: object) -> FakeSession:
         calls.append((paths, options))
-        return FakeSession()
+        return session
 
     monkeypatch.setattr(tracereplay, "open", fake_open, raising=False)
     monkeypatch.setattr("tracereplay.compiled.kernels_are_compiled", lambda: True)  # else a note on stderr says so
@@ -83,7 +91,6 @@ def test_blame_prints_the_report(opened: Opened, capsys: pytest.CaptureFixture[s
     paths, options = opened[0]
     assert paths == ["a.dat", "b.dat"]
     assert (options["layout"], options["kernel_log"]) == ("l", "k")
-    assert options["argv"][:3] == ["blame", "a.dat", "b.dat"]
 
 
 def test_a_log_alone_is_an_input(opened: Opened) -> None:

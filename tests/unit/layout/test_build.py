@@ -12,9 +12,9 @@ from tests.support.captures import fixture_captures, trace_of
 from tracereplay.layout.build import CMA_RANGE_EVENTS, complete_layout, infer_layout, layout_from_tables
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.layout.summary import summarise_layout
+from tracereplay.opening import open_reader
 from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.parsers.snapshots.layout_tables import layout_tables
-from tracereplay.session import open_reader
 
 NONE = (1 << 64) - 1
 

@@ -11,6 +11,7 @@ import pytest
 import tracereplay
 from tests.support import captures
 from tests.support import result_examples as example
+from tracereplay.capabilities import KERNEL_EVENTS
 from tracereplay.cli.main import main
 from tracereplay.model.confidential import confidential, confidential_info, confidential_page
 from tracereplay.model.info import InfoResult, InputInfo
@@ -22,7 +23,6 @@ from tracereplay.reports.json import render_json
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.text.info import render_info
 from tracereplay.reports.text.page import render_page
-from tracereplay.session import KERNEL_EVENTS
 
 SECRETS = (
     "acme-codec", "acme-taker", "acme-drain", "acmectl",

@@ -16,9 +16,10 @@ from tests.support.trace_dat_builder import Machine, Sparse, trace_dat_v7
 from tracereplay.cli.main import main
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt, Result
+from tracereplay.opening import open_reader
 from tracereplay.parsers.base import TraceReader, Window
 from tracereplay.parsers.merged import MergedReader
-from tracereplay.session import Session, open_reader
+from tracereplay.session import Session
 
 RANK = {"unknown": 0, "suggested": 1, "proved": 2}
 NAME = "cma_bufferhead"
@@ -53,7 +54,7 @@ def by_time(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]
 
 
 def blame(paths: Sequence[Path], layout: str = NAME) -> Result:
-    return Session(paths, layout=capture(layout) / "layout_before", same_machine=True, argv=[]).blame()
+    return Session(paths, layout=capture(layout) / "layout_before", same_machine=True).blame()
 
 
 def rows(reader: TraceReader, window: Window | None = None) -> dict[str, list[tuple[object, ...]]]:
@@ -98,7 +99,7 @@ def test_each_cpu_alone_is_not_the_trace_but_both_are(by_cpu: tuple[Path, list[P
     assert any(attempt.culprits for attempt in found.attempts)
     assert [one.id for one in found.inputs if one.role == "trace"] == ["trace-0", "trace-1"]
     assert {attempt.input_id for attempt in found.attempts} == {"trace-0"}
-    apart = Session(parts, layout=capture(NAME) / "layout_before", argv=[]).blame()
+    apart = Session(parts, layout=capture(NAME) / "layout_before").blame()
     assert apart.attempts != expected.attempts
 
 
@@ -145,12 +146,12 @@ def test_traces_of_one_id_are_one_where_they_can_be(tmp_path: Path) -> None:
     one, other, again = (trace(tmp_path, name, m, {cpu: page}) for name, cpu in (("a", 0), ("b", 1), ("c", 0)))
     paths = [reader.info.path for reader in (one, other, again)]
     assert one.info.boot_id is not None
-    assert Session(paths[:2], argv=[]).reader.info.events == 18
+    assert Session(paths[:2]).reader.info.events == 18
     more = trace(tmp_path, "d", m, {0: page + m.page(300, m.record(10, m.free(9)))}).info.path
     for same_machine in (False, True):
-        assert Session([paths[0], paths[2]], same_machine=same_machine, argv=[]).reader.info.events == 9
+        assert Session([paths[0], paths[2]], same_machine=same_machine).reader.info.events == 9
         with pytest.raises(UsageError, match="it would count twice"):
-            Session([paths[0], more], same_machine=same_machine, argv=[])
+            Session([paths[0], more], same_machine=same_machine)
 
 
 def test_what_is_no_one_trace(tmp_path: Path) -> None:

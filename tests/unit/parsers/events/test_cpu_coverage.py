@@ -15,10 +15,11 @@ from tests.support.raw_capture import cut_raw_capture
 from tests.support.trace_dat_builder import Machine, Sparse, trace_dat_v6, trace_dat_v7
 from tracereplay.dataset import write_dataset
 from tracereplay.losses import Loss
+from tracereplay.opening import open_reader
 from tracereplay.parsers.base import TraceReader
 from tracereplay.parsers.events.cpu_coverage import MAX_SILENT_ROWS, CpuActivity, coverage_losses
 from tracereplay.parsers.trace_dat.sections import CPUCOUNT
-from tracereplay.session import Session, open_reader
+from tracereplay.session import Session
 
 CODES = ("cpu_silent", "cpu_starts_late", "cpu_ends_early")
 MS, S = 1_000_000, 1_000_000_000
@@ -140,9 +141,9 @@ def test_a_buffer_that_was_not_copied_whole_ends_early(raw: Path, tmp_path: Path
 
 def test_what_another_trace_of_the_machine_recorded_is_not_missing(raw: Path, tmp_path: Path) -> None:
     parts = [without(raw, tmp_path / f"part{cpu}", cpu) for cpu in (0, 1)]
-    alone = Session([parts[0]], argv=[]).info()
+    alone = Session([parts[0]]).info()
     assert [(row.code, row.cpu) for row in alone.data_loss if row.code in CODES] == [("cpu_silent", 0)]
-    both = Session(parts, same_machine=True, argv=[]).info()
+    both = Session(parts, same_machine=True).info()
     assert [row for row in both.data_loss if row.code in CODES] == []
 
 

@@ -12,12 +12,12 @@ from tests.support.captures import capture
 from tests.support.raw_capture import cut_raw_capture
 from tests.support.replay_twin import ANON_MAPPING, entry, replayed
 from tracereplay.dataset import write_dataset
+from tracereplay.opening import open_reader
 from tracereplay.parsers.base import TraceReader
 from tracereplay.parsers.catalog import stream_events
 from tracereplay.parsers.merged import MergedReader
 from tracereplay.replay.engine import Action, ActionKind
 from tracereplay.schema import INTERRUPT_FLAGS, IrqContext, Op, integers, irq_context
-from tracereplay.session import open_reader
 
 TASK, INTERRUPT, UNKNOWN = IrqContext
 FREE = "mm_page_free: page=000000004b0a4420 pfn=0x1f order=3"

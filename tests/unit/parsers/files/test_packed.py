@@ -19,11 +19,11 @@ import tracereplay
 from tests.support.captures import capture
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
+from tracereplay.opening import open_reader
 from tracereplay.parsers.detect import Kind, detect
 from tracereplay.parsers.files import packed
 from tracereplay.parsers.kernel_log import read_kernel_log
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
-from tracereplay.session import open_reader
 
 
 def zstd(data: bytes) -> bytes:

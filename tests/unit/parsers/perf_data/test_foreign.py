@@ -12,8 +12,8 @@ from tests.support.captures import SHARED
 from tests.support.perf_data_builder import CPU, RAW, USUAL, Maker, PerfFile
 from tests.support.usual_perf_data import check_usual, rows, usual_records
 from tracereplay.errors import InputError
+from tracereplay.opening import open_reader
 from tracereplay.parsers.perf_data.reader import PerfDataReader
-from tracereplay.session import open_reader
 
 FOREIGN = SHARED / "cases" / "foreign"
 SPLIT, SPLIT_END, TRACING_DATA = 32772, 32773, 32777

@@ -72,12 +72,12 @@ def perf_file(path: Path, data: bytes) -> Path:
 
 def test_it_is_the_layout_where_none_is_given(tmp_path: Path) -> None:
     path = perf_file(tmp_path / "perf.data", topology(1, 1 << 27, 1, 0, 6, 6, 63))
-    result = Session([path], argv=[]).blame()
+    result = Session([path]).blame()
     assert result.layout is not None
     assert result.layout.memory_block_pages == 1 << 15
     assert result.layout.source == "inferred; memory blocks: trace header"
     with pytest.raises(UsageError, match=r"0 s is not in the trace: perf\.data has no events"):
-        Session([path], argv=[]).blame(at_ns=0, block=5)
+        Session([path]).inventory(at=0, block=5)
 
 
 def test_it_fills_the_gap_of_a_layout_and_stays_with_a_dataset(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_it_fills_the_gap_of_a_layout_and_stays_with_a_dataset(tmp_path: Path) -
         (path, tmp_path / "other.toml", 1 << 18),
         (tmp_path / "dataset", None, 1 << 15),
     ):
-        summary = Session([source], layout=layout, argv=[]).blame().layout
+        summary = Session([source], layout=layout).blame().layout
         assert summary is not None
         assert summary.memory_block_pages == pages
 

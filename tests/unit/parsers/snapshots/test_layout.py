@@ -9,10 +9,10 @@ import pytest
 from tests.support.captures import FIXTURES, capture
 from tracereplay.errors import InputError
 from tracereplay.layout.layout import Span
+from tracereplay.opening import layout_of
 from tracereplay.parsers.snapshots import proc_files as texts
 from tracereplay.parsers.snapshots.layout import read_layout, read_layout_snapshot
 from tracereplay.schema import LAYOUT_TABLES, arrow_schema
-from tracereplay.session import layout_of
 
 SNAPSHOTS = sorted(FIXTURES.glob("*/layout_*"))
 

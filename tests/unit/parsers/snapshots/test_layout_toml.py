@@ -9,9 +9,9 @@ import pytest
 
 from tracereplay.errors import InputError
 from tracereplay.layout.layout import Span
+from tracereplay.opening import layout_of
 from tracereplay.parsers.snapshots import layout_toml
 from tracereplay.parsers.snapshots.layout import read_layout
-from tracereplay.session import layout_of
 
 GOOD = """
 page_size = 0x1000

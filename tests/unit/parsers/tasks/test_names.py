@@ -10,13 +10,13 @@ import pytest
 from tests.support.captures import SHARED, capture
 from tests.support.perf_data_builder import Maker, PerfFile
 from tracereplay.dataset import write_dataset
+from tracereplay.opening import open_reader
 from tracereplay.parsers.base import TraceReader
 from tracereplay.parsers.merged import MergedReader
 from tracereplay.parsers.perf_data.reader import PerfDataReader
 from tracereplay.parsers.tasks.events import names_from_events
 from tracereplay.parsers.tasks.names import BEGIN_NS, MAX_CHANGES_OF_A_TASK, NameHistory
 from tracereplay.parsers.text.ftrace import TextTraceReader
-from tracereplay.session import open_reader
 
 US = 1_000
 S = 1_000_000_000

@@ -30,9 +30,9 @@ def test_blame_survives_it_and_the_events_are_kept(case: str, tmp_path: Path) ->
     page = M.page(100, b"".join(M.record(5, M.pack("HBBiQIi", event, 0, 0, 7, 65, 3, 1)) for event in (500, 501) * 4))
     path = tmp_path / "trace.dat"
     path.write_bytes(trace_dat_v7({0: page}, M, formats=CASES[case]))
-    session = Session([path], argv=[])
-    assert len(session.tables) == len(CASES[case])
-    assert all(table.num_rows == 4 for table in session.tables.values())
+    session = Session([path])
+    assert len(session.events()) == len(CASES[case])
+    assert all(table.num_rows == 4 for table in session.events().values())
     attempts = session.blame().attempts
     assert not any(attempt.culprits for attempt in attempts)
 
@@ -41,7 +41,7 @@ def test_a_field_of_another_kind_has_a_name_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "trace.dat"
     page = M.page(100, M.record(5, M.pack("HBBiQIi", 500, 0, 0, 7, 65, 3, 1)))
     path.write_bytes(trace_dat_v7({0: page}, M, formats=CASES["the log is a list of bytes"]))
-    columns = Session([path], argv=[]).tables["console"].column_names
+    columns = Session([path]).events()["console"].column_names
     assert "msg_field" in columns
     assert "msg" not in columns
 
@@ -51,7 +51,7 @@ def test_a_stack_that_is_none(caller: str, tmp_path: Path) -> None:
     path = tmp_path / "trace.dat"
     page = M.page(100, M.record(5, M.pack("HBBiQIi", 500, 0, 0, 7, 65, 3, 1)))
     path.write_bytes(trace_dat_v7({0: page}, M, formats=[format_text("kernel_stack", 500, [(caller, 8, 8, 0)])]))
-    table = Session([path], argv=[]).tables["kernel_stack"]
+    table = Session([path]).events()["kernel_stack"]
     stacks = Stacks(lambda _start, _end: table, lambda _address: None)
     assert stacks.of(105, 0, 7) == ()
 

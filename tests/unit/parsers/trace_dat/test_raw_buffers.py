@@ -15,11 +15,11 @@ from tests.support.captures import capture, fixture_captures, trace_of
 from tests.support.raw_capture import cut_raw_capture
 from tests.support.trace_dat_builder import FORMATS, Machine, trace_dat_v6
 from tracereplay.errors import InputError
+from tracereplay.opening import open_reader
 from tracereplay.parsers.base import Window
 from tracereplay.parsers.detect import Kind, detect
 from tracereplay.parsers.trace_dat.raw_buffers import RawBuffersReader
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
-from tracereplay.session import open_reader
 
 TRACES = [capture for capture in fixture_captures() if trace_of(capture).name == "trace.dat"][:6]
 

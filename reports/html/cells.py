@@ -1,0 +1,108 @@
+"""Results, pages and inputs as a notebook shows them: plain HTML without scripts, texts escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracereplay.model.page import Life, PageEvent, PageLife
+from tracereplay.model.result import Attempt, DataLoss, Input, Result, Task
+from tracereplay.reports.html.report import environment
+from tracereplay.reports.shared.attempt_wording import (
+    ending,
+    headline,
+    headline_word,
+    more_attempts,
+    page_size_bytes,
+    verdict,
+)
+from tracereplay.reports.shared.culprit_groups import group_culprits, sentence
+from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.shared.page_wording import life_sentence
+from tracereplay.reports.shared.selection import by_request, is_notable, notable_attempts, representatives
+from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.wording import clock_unit, count, moment, task_name
+from tracereplay.units import format_pfn
+
+MAX_ATTEMPTS = 6
+MAX_GROUPS = 12
+MAX_RUNS = 4
+MAX_EVENTS = 60
+
+
+def result_cell(result: Result) -> str:
+    """Inputs, losses, and the attempts that reports describe with their culprits."""
+    result = harmless(result)
+    shown = by_request(representatives(notable_attempts(result)))
+    fine = sum(not is_notable(attempt) for attempt in result.attempts)
+    return environment().get_template("cell_result.html").render(
+        inputs=_inputs(result.inputs, result.data_loss),
+        losses=loss_sentences(result.inputs, result.data_loss, full=False),
+        attempts=[_attempt(attempt, like_it, result) for attempt, like_it in shown[:MAX_ATTEMPTS]],
+        more=more_attempts(shown[MAX_ATTEMPTS:]) if shown[MAX_ATTEMPTS:] else None,
+        fine=count(fine, "attempt") if fine else None,
+        none_found=not result.attempts,
+    )  # fmt: skip
+
+
+def page_cell(life: PageLife) -> str:
+    """Where the page is, then its lives: a row for each event."""
+    life = harmless(life)
+    unit = next((source.clock_unit for source in life.inputs), "ns")
+    return environment().get_template("cell_page.html").render(
+        pfn=format_pfn(life.pfn),
+        where=life.where,
+        losses=loss_sentences(life.inputs, life.data_loss, full=False),
+        lives=[_life(number, one, unit) for number, one in enumerate(life.lives, 1)],
+    )  # fmt: skip
+
+
+def inputs_cell(inputs: Sequence[Input], data_loss: Sequence[DataLoss]) -> str:
+    """What was opened, and what it lacks."""
+    return environment().get_template("cell_inputs.html").render(
+        inputs=[
+            (harmless(source).path, source.role, source.format, input_facts(source), is_lossy(source, data_loss))
+            for source in inputs
+        ],
+        losses=loss_sentences(inputs, data_loss, full=False),
+    )  # fmt: skip
+
+
+def _inputs(inputs: Sequence[Input], data_loss: Sequence[DataLoss]) -> list[tuple[str, str, bool]]:
+    return [(one.path, ", ".join(input_facts(one)), is_lossy(one, data_loss)) for one in main_inputs(inputs)]
+
+
+def _attempt(attempt: Attempt, like_it: Sequence[Attempt], result: Result) -> dict[str, object]:
+    groups = group_culprits(attempt.culprits)
+    rows = [
+        (f"{g.pages:,}", g.first.cause, g.first.verdict, g.where(MAX_RUNS), sentence(g, attempt, result))
+        for g in groups[:MAX_GROUPS]
+    ]
+    return {
+        "word": headline_word(attempt),
+        "headline": headline(attempt, page_size_bytes(result)),
+        "verdict": verdict(attempt, result),
+        "ending": ending(attempt, clock_unit(result, attempt)),
+        "groups": rows,
+        "more": count(len(groups) - MAX_GROUPS, "more row") if len(groups) > MAX_GROUPS else None,
+        "like_it": count(len(like_it), "more attempt") if like_it else None,
+    }
+
+
+def _life(number: int, life: Life, unit: str) -> dict[str, object]:
+    hidden = max(len(life.events) - MAX_EVENTS, 0)
+    first = len(life.events) if not hidden else MAX_EVENTS // 2
+    return {
+        "title": f"Life {number}",
+        "says": life_sentence(life, unit),
+        "first": [_event(event, unit) for event in life.events[:first]],
+        "hidden": count(hidden, "more event") if hidden else None,
+        "last": [_event(event, unit) for event in life.events[first + hidden :]],
+    }
+
+
+def _event(event: PageEvent, unit: str) -> tuple[str, ...]:
+    after = event.after
+    numbers = ("" if value is None else str(value) for value in (after.count, after.mapcount, after.excess))
+    task = task_name(Task(tid=event.tid, comm=event.comm))
+    says = f"{event.event} {event.text}".strip()
+    return (moment(event.time_ns, unit, digits=6), str(event.cpu), task, says, *numbers)

@@ -1,0 +1,19 @@
+"""The life of a page in words."""
+
+from __future__ import annotations
+
+from tracereplay.model.page import Life
+from tracereplay.reports.shared.wording import count, moment, task_name
+
+
+def life_sentence(life: Life, unit: str) -> str:
+    """Who allocated it, when and how, when it was freed, and how many events name it."""
+    began = "before the trace began" if life.start_ns is None else f"at {moment(life.start_ns, unit)}"
+    ended = "outlives the trace" if life.end_ns is None else f"freed at {moment(life.end_ns, unit)}"
+    made = life.allocated_by
+    by = f" by {task_name(made)}" if made is not None and made.tid is not None else ""
+    how = ""
+    if made is not None:
+        how = f", order {made.order}" if made.order is not None else ""
+        how += f", {made.gfp}" if made.gfp else ""
+    return f"allocated {began}{by}{how}; {ended}; {count(len(life.events), 'event')}"
