@@ -216,6 +216,11 @@ LAYOUT_TABLES: dict[str, tuple[Column, ...]] = {
         Column("pages", pa.int64(), "pages", "Pages spanned, holes included"),
         Column("present_pages", pa.int64(), "pages", "Pages that exist"),
         Column("managed_pages", pa.int64(), "pages", "Pages the buddy allocator manages"),
+        Column("free_pages", pa.int64(), "pages", "Pages free then"),
+        Column("free_cma_pages", pa.int64(), "pages", "... of these in CMA areas"),
+        Column("min_pages", pa.int64(), "pages", "Watermark `min`"),
+        Column("lru_pages", pa.int64(), "pages", "Pages on its LRU lists"),
+        Column("pcp_pages", pa.int64(), "pages", "Pages free on per-CPU lists, which count as in use"),
     ),
     "memory_blocks": (
         Column("block", pa.int64(), None, "Number N of /sys/devices/system/memory/memoryN"),

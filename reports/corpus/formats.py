@@ -14,12 +14,15 @@ Renderer = Callable[[Any, Style], str]
 
 
 def _sheets(document: Any, style: Style) -> Sequence[Sheet]:
-    from tracereplay.model.corpus import CorpusDiff, CorpusReport  # noqa: PLC0415
+    from tracereplay.model.corpus import CorpusDiff, CorpusReport, CorpusWhatIf  # noqa: PLC0415
     from tracereplay.reports.corpus.sheets import diff_sheets, gate_sheets, report_sheets  # noqa: PLC0415
+    from tracereplay.reports.corpus.whatif_sheets import whatif_sheets  # noqa: PLC0415
 
     document = harmless(document)
     if isinstance(document, CorpusReport):
         return report_sheets(document, style)
+    if isinstance(document, CorpusWhatIf):
+        return whatif_sheets(document, style)
     return diff_sheets(document, style) if isinstance(document, CorpusDiff) else gate_sheets(document, style)
 
 

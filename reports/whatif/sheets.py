@@ -34,6 +34,8 @@ def whatif_sheets(document: WhatIf, style: Style) -> list[Sheet]:
         sheets.append(_results(document))
     if document.placement:
         sheets.append(_placement(document))
+    if document.sizing:
+        sheets.append(_sizing(document))
     sheets += [_fit(model, style) for model in document.model]
     if document.self_check:
         sheets.append(_self_check(document))
@@ -77,6 +79,13 @@ def _costs(cost: Cost) -> Iterator[str]:
         yield f"{count(cost.unmovable_pages_added, 'more unmovable page')}"
     if cost.allocations_failed:
         yield f"{count(cost.allocations_failed, 'page')} find no memory"
+    if cost.direct_map_splits:
+        less = "fewer" if cost.direct_map_splits < 0 else "more"
+        yield f"{abs(cost.direct_map_splits):,} {less} splits of the direct map, at most"
+    if cost.pages_refused:
+        yield f"{count(cost.pages_refused, 'page')} beyond the pool's limit"
+    if cost.blocks_not_free:
+        yield f"{count(cost.blocks_not_free, 'block')} of the pool not free"
     if cost.pages_moved:
         yield f"{count(cost.pages_moved, 'page')} more to migrate"
 
@@ -136,6 +145,27 @@ def _placement(document: WhatIf) -> Sheet:
             for one in document.placement
         ],
     )
+
+
+SIZES = {
+    "asked": "the size in question", "fits_up_to": "fits the kernel's needs up to",
+    "starves_from": "starves the kernel from", "holds_from": "held all ranges at once from",
+}  # fmt: skip
+SCOPES = {"movable": "ZONE_MOVABLE", "cma": "CMA areas"}
+
+
+def _sizing(document: WhatIf) -> Sheet:
+    return Sheet(
+        "Sizes of memory for movable pages alone",
+        columns=("of", "quantity", "pages#", "verdict", "decided at"),
+        rows=[
+            (
+                SCOPES[one.scope], SIZES[one.quantity], "-" if one.pages is None else f"{one.pages:,}", one.verdict,
+                "-" if one.time_ns is None else format_seconds(one.time_ns),
+            )
+            for one in document.sizing
+        ],
+    )  # fmt: skip
 
 
 def _percent(share: float | None) -> str:

@@ -19,10 +19,14 @@ from tracereplay.model.known_words import FTRACE_EVENTS
 from tracereplay.model.page import Life, PageEvent, PageLife
 from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.model.tokens import Tokens
+from tracereplay.model.whatif import WhatIf
 
 _PLACE = re.compile(r'\A(zone |CMA area "|)(.*?)("?)\Z', re.DOTALL)
 
-DocumentT = TypeVar("DocumentT", Result, InfoResult, PageLife)
+_COMM = re.compile(r"\bcomm=([^,+]*)")
+_FS = re.compile(r"\bfs=([^,+]*)")
+
+DocumentT = TypeVar("DocumentT", Result, InfoResult, PageLife, WhatIf)
 
 
 def confidential(result: Result) -> Result:
@@ -74,11 +78,39 @@ def confidential_page(life: PageLife) -> PageLife:
     return life
 
 
+def confidential_whatif(document: WhatIf) -> WhatIf:
+    """The same of the answer of `whatif`: policies name tasks and file systems."""
+    document = _copy(document)
+    tokens = Tokens(comm for policy in document.policies for comm in _COMM.findall(policy.name))
+    _head(document, tokens)
+    document.blame.sha256 = None
+    for policy in document.policies:
+        policy.name = _policy(policy.name, tokens)
+        policy.parameters = {
+            key: _policy(f"{key.rpartition('.')[2]}={value}", tokens).partition("=")[2]
+            for key, value in policy.parameters.items()
+        }
+    for one in document.model:
+        for hidden in one.hidden_pages:
+            hidden.zone = tokens.area(hidden.zone)
+    for placed in document.placement:
+        placed.scope = placed.scope if placed.scope == "all areas" else tokens.area(placed.scope)
+    for counter in document.counters:
+        counter.scope = tokens.area(counter.scope)
+    return document
+
+
+def _policy(text: str, tokens: Tokens) -> str:
+    """A policy as it was named, without the names of tasks and of file systems that not every kernel has."""
+    text = _COMM.sub(lambda found: f"comm={tokens.comm(found[1])}", text)
+    return _FS.sub(lambda found: f"fs={tokens.text(found[1])}", text)
+
+
 def _copy(document: DocumentT) -> DocumentT:
     return msgspec.convert(msgspec.to_builtins(document), type(document))
 
 
-def _head(document: Result | InfoResult | PageLife, tokens: Tokens) -> None:
+def _head(document: Result | InfoResult | PageLife | WhatIf, tokens: Tokens) -> None:
     """The command line, the inputs, and what they lack."""
     for source in document.inputs:
         tokens.input(source)
