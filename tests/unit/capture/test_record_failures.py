@@ -117,9 +117,7 @@ def test_probes_are_defined_for_the_functions_of_the_kernel(tmp_path: Path) -> N
     instance.filter_takes(Target(1, 2), 0x1000, KNOWN_PAGE)
     written = (tmp_path / instance.place / "events" / instance.name / "getf" / "filter").read_text()
     assert "flags & 0x" in written
-    assert (
-        "folio" not in written
-    )  # the event has no such field: the kernel would refuse that and drop the filter before
+    assert "folio" not in written  # no field of it: the kernel would refuse that, and disable the filter before
     (tmp_path / instance.place / "events" / instance.name / "getf" / "trigger").write_text("")
     instance.record_stacks(Target(1, 2))
     trigger = (tmp_path / instance.place / "events" / instance.name / "getf" / "trigger").read_text()
