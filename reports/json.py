@@ -8,15 +8,16 @@ import msgspec
 
 from tracereplay.errors import InputError
 from tracereplay.model.result import SCHEMA, Result
-from tracereplay.reports.shared.style import clean_json
+from tracereplay.model.summary import summarise
+from tracereplay.reports.shared.style import Style, escape_unprintable_json
 
 
-def render_json(document: msgspec.Struct) -> str:
+def render_json(document: msgspec.Struct, style: Style | None = None) -> str:  # noqa: ARG001
     """Two spaces of indentation, keys in the order of the contract, absent values null, a newline at the end.
 
     What does not print in names and paths is escaped: the document may be shown by a terminal.
     """
-    return clean_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
+    return escape_unprintable_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
 
 
 def read_json(path: str | Path) -> Result:
@@ -35,4 +36,6 @@ def read_json(path: str | Path) -> Result:
         raise InputError(
             f"holds schema {result.schema!r}, this version reads {SCHEMA!r}", path=path, advice="make it anew"
         )
+    if not result.summary:  # of a version that wrote none
+        result.summary = summarise(result.attempts)
     return result

@@ -26,11 +26,11 @@ from tracereplay.reports.shared.area import (
     state_runs,
 )
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes
-from tracereplay.reports.shared.holds import lanes
+from tracereplay.reports.shared.hold_timeline import lanes
 from tracereplay.reports.shared.occupancy import STATES as OCCUPANCY
 from tracereplay.reports.shared.occupancy import Occupancy, occupancies
 from tracereplay.reports.shared.selection import notable_attempts
-from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.style import escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 from tracereplay.units import NS_PER_S, format_pfn
 
@@ -71,7 +71,7 @@ def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = 
     Raises UsageError where matplotlib is not installed, or where the result holds nothing of that kind.
     """
     draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
-    return drawn(lambda figure: draw(figure, harmless(result)), suffix)
+    return drawn(lambda figure: draw(figure, escape_control_chars(result)), suffix)
 
 
 def drawn(draw: Callable[[Figure], None], suffix: str) -> bytes:

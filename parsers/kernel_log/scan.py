@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.files.packed import plain_pieces
+from tracereplay.parsers.files.packed import read_chunks
 from tracereplay.parsers.kernel_log import grammar, machine
 
 Places = npt.NDArray[np.int64]
@@ -71,7 +71,7 @@ class LogScan:
 
     def __iter__(self) -> Iterator[RawLine]:
         carried, passed, given, wanted_until = b"", 0, 0, 0
-        for more in _blocks(_text(self.path, plain_pieces(self.path, self.losses))):
+        for more in _blocks(_text(self.path, read_chunks(self.path, self.losses))):
             block = carried + more
             starts = _line_starts(block)
             found = _lines_with_literals(block, starts)

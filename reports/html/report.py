@@ -10,12 +10,13 @@ import base64
 import hashlib
 import shlex
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.html.data import embedded, report_data
+from tracereplay.reports.html.first_screen import first_screen
 from tracereplay.reports.shared.attempt_wording import (
     ending,
     headline,
@@ -38,24 +39,25 @@ from tracereplay.reports.shared.selection import (
     notable_attempts,
     representatives,
 )
-from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 
 if TYPE_CHECKING:
     import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("data.js", "format.js", "theme.js", "palette.js", "map.js", "map_view.js", "timeline.js", "occupancy.js",
+SCRIPTS = ("data.js", "format.js", "theme.js", "palette.js", "map.js", "overview.js",
+           "map_view.js", "cards.js", "timeline.js", "occupancy.js",
            "table.js", "tables.js", "detail.js", "main.js")  # fmt: skip
 MAX_ATTEMPTS = 6
 MAX_GROUPS = 12
 MAX_RUNS = 6
 
 
-def render_html(result: Result) -> str:
+def render_html(result: Result, style: Style | None = None) -> str:  # noqa: ARG001 (a page has room for all)
     """The page. Texts of the result are escaped wherever they stand, and what does not print is shown as escapes."""
-    result = harmless(result)
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    result = escape_control_chars(result)
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     losses = loss_sentences(result.inputs, result.data_loss, full=True)
     notable = notable_attempts(result)
@@ -64,15 +66,16 @@ def render_html(result: Result) -> str:
     beside = [i for i in result.inputs if i not in main_inputs(result.inputs)]
     return environment().get_template("report.html").render(
         title=_title(result, notable),
-        style=style,
-        style_hash=policy_hash(style),
+        style=css,
+        style_hash=policy_hash(css),
         script=script,
         script_hash=policy_hash(script),
         data=embedded(report_data(result)),
         version=result.tool.version,
         command=shlex.join(result.tool.argv),
+        **first_screen(result, codes),
         inputs=[(i.path, input_facts(i), is_lossy(i, result.data_loss)) for i in main_inputs(result.inputs)],
-        beside=beside,
+        beside=[(f"{PurePath(i.path).name} ({i.role})", i.path) for i in beside],
         losses=[loss for loss in losses if loss[0] != "info"],
         notes=[loss for loss in losses if loss[0] == "info"],
         requests=[_request(request, result) for request in requests_of(result).values()],

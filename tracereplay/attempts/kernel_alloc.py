@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents, Rows
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.model.result import Request, Try
@@ -74,7 +74,9 @@ def _bound(rows: Sequence[StateCount], known: int | None) -> int:
     return max(seen, known - sum(row.allocated_pages + row.taken_pages for row in rows))
 
 
-def find_kernel_allocs(events: AttemptEvents, failed_allocs: npt.NDArray[np.void], movable: MovableOnly) -> list[Draft]:
+def find_kernel_allocs(
+    events: AttemptEvents, failed_allocs: npt.NDArray[np.void], movable: MovableOnly
+) -> list[DetectedAttempt]:
     """The attempts, in order of time: only those for whose request there was room, had it been movable.
 
     failed_allocs -- `replay.state.FAILED_ALLOC` rows of the whole trace, in time order.
@@ -90,7 +92,7 @@ def find_kernel_allocs(events: AttemptEvents, failed_allocs: npt.NDArray[np.void
     return found[:MOST_TRIES]
 
 
-def _number(drafts: Sequence[Draft]) -> None:
+def _number(drafts: Sequence[DetectedAttempt]) -> None:
     """Give those of one task and time, which have one id, numbers."""
     seen: dict[str, int] = {}
     for draft in drafts:
@@ -99,11 +101,11 @@ def _number(drafts: Sequence[Draft]) -> None:
         seen[name] = draft.number + 1
 
 
-def _failures(failed: npt.NDArray[np.void]) -> list[Draft]:
+def _failures(failed: npt.NDArray[np.void]) -> list[DetectedAttempt]:
     """mm_page_alloc without a page, for a request that is not movable."""
     kernel = failed[((failed["gfp"] & GFP_MOVABLE) == 0) & (failed["order"] >= 0) & (failed["order"] < ORDERS)]
-    drafts: list[Draft] = []
-    latest: dict[tuple[int, int, int], Draft] = {}
+    drafts: list[DetectedAttempt] = []
+    latest: dict[tuple[int, int, int], DetectedAttempt] = {}
     for ns, tid, order, gfp in kernel.tolist():
         draft = latest.get((tid, order, gfp))
         if draft is None or draft.end_ns is None or ns - draft.end_ns > GAP_NS:
@@ -115,7 +117,7 @@ def _failures(failed: npt.NDArray[np.void]) -> list[Draft]:
     return drafts
 
 
-def _kills(events: AttemptEvents) -> list[Draft]:
+def _kills(events: AttemptEvents) -> list[DetectedAttempt]:
     """mark_victim by a task that reclaims for an allocation; a movable one, or a memory cgroup's, is left out."""
     drafts = []
     for tid in events.tids("mark_victim"):
@@ -130,7 +132,7 @@ def _kills(events: AttemptEvents) -> list[Draft]:
     return drafts
 
 
-def _kill(tid: int, reclaims: Rows, kill_ns: int) -> Draft | None:
+def _kill(tid: int, reclaims: Rows, kill_ns: int) -> DetectedAttempt | None:
     """The allocation that went on reclaiming until a victim was chosen."""
     if not len(reclaims) or kill_ns - int(reclaims.time_ns[-1]) > RECLAIM_GAP_NS:
         return None
@@ -151,9 +153,9 @@ def _kill(tid: int, reclaims: Rows, kill_ns: int) -> Draft | None:
     return draft
 
 
-def _draft(tid: int, start_ns: int, end_ns: int, order: int, gfp: int, errno: str | None) -> Draft:
+def _draft(tid: int, start_ns: int, end_ns: int, order: int, gfp: int, errno: str | None) -> DetectedAttempt:
     request = Request(pages=1 << order, align_order=order, gfp=gfp)
-    return Draft("kernel_alloc", tid, start_ns, end_ns, "failed", "event", errno=errno, request=request)
+    return DetectedAttempt("kernel_alloc", tid, start_ns, end_ns, "failed", "event", errno=errno, request=request)
 
 
 def _try(index: int, start_ns: int, end_ns: int, result: str) -> Try:

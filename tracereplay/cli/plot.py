@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tracereplay.cli.options import confidential_option, input_options, result_of, shown
+from tracereplay.cli.options import input_options, redact_option, result_of, shown
 from tracereplay.cli.output import write_bytes
 from tracereplay.errors import UsageError
 
@@ -23,10 +23,8 @@ SUFFIXES = ("png", "svg", "pdf")
 @click.option(
     "--try", "try_index", metavar="N", type=click.IntRange(0), help="The map as it was at try N of the attempt."
 )
-@confidential_option
-def plot(
-    inputs: tuple[str, ...], output: str, kind: str, try_index: int | None, confidential: bool, **opening: Any
-) -> int:
+@redact_option
+def plot(inputs: tuple[str, ...], output: str, kind: str, try_index: int | None, redact: bool, **opening: Any) -> int:
     """Draw the area of the first failed attempt, who held pages when, who is to blame, how long pages were
     held, or how full CMA areas and Movable zones were over time.
 
@@ -39,6 +37,6 @@ def plot(
         raise UsageError("--try goes with --kind map")
     from tracereplay.reports.plots import render_plot  # noqa: PLC0415
 
-    result = shown(result_of(inputs, **opening), confidential)
+    result = shown(result_of(inputs, **opening), redact)
     write_bytes(render_plot(result, kind, suffix, try_index), output)
     return 0

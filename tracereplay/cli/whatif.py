@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracereplay.cli.options import confidential_option, input_options, open_session, output_options
+from tracereplay.cli.options import input_options, open_session, output_options, redact_option
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
 from tracereplay.reports.whatif.formats import FORMATS, render_policies
@@ -32,7 +32,7 @@ RULE = re.compile(r"(?P<unfit>unfit)|saved<(?P<saved>\d+)|newly_fails>(?P<newly>
 @output_options(*FORMATS)
 @click.option("--fail-on", metavar="RULES", help="Exit with 1 if one matches: saved<N, newly_fails>N, unfit.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Also write all tables there, as Parquet.")
-@confidential_option
+@redact_option
 @click.option("--full", is_flag=True, help="Every attempt under every policy, every measure of the fit.")
 def whatif(
     inputs: tuple[str, ...],
@@ -46,7 +46,7 @@ def whatif(
     fail_on: str | None,
     full: bool,
     out: Path | None,
-    confidential: bool,
+    redact: bool,
     **opening: Any,
 ) -> int:
     """Replay a trace under changed kernel rules: which failed attempts would have succeeded, which would newly fail.
@@ -63,10 +63,10 @@ def whatif(
     asked = [*(every_policy() if every else []), *(parse_policy(text) for text in policies)]
     with open_session(inputs, **opening) as session:
         document = session.whatif(asked, runs=runs, sizes=sizes)
-    if confidential:
-        from tracereplay.model.confidential import confidential_whatif  # noqa: PLC0415
+    if redact:
+        from tracereplay.model.redaction import redacted_whatif  # noqa: PLC0415
 
-        document = confidential_whatif(document)
+        document = redacted_whatif(document)
     if out is not None:
         from tracereplay.model.tables_write import write_tables  # noqa: PLC0415
         from tracereplay.model.whatif_tables import whatif_tables  # noqa: PLC0415

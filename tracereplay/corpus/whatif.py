@@ -15,9 +15,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tracereplay import __version__
-from tracereplay.corpus.job import identify
-from tracereplay.corpus.outcome import outcome_of
+from tracereplay.corpus.analyse_one import identify
 from tracereplay.corpus.query import Condition, Selection
+from tracereplay.corpus.run_summary import outcome_of
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED
 from tracereplay.discovery.sources import Source

@@ -390,7 +390,10 @@ class Counter(Struct, kw_only=True):
 
 
 class Blame(Struct, kw_only=True):
-    """One cause and holder over all attempts; proved and suggested count attempts."""
+    """One cause and holder over all attempts; blocked, proved and suggested count attempts.
+
+    blocked -- attempts that did not succeed, with its pages (or its cause, where that names no page) in the way.
+    """
 
     cause: str
     holder: str | None
@@ -402,6 +405,50 @@ class Blame(Struct, kw_only=True):
     delay_ns: int
     proved: int
     suggested: int
+    blocked: int = 0
+
+
+class Blocker(Struct, kw_only=True):
+    """One cause and holder over the attempts of one operation: what a report begins with.
+
+    blocked, delayed -- ids of the attempts that failed with its pages in the way, and of those that it only made wait
+    or try again; proved -- in how many of both its cause is proved. pages, start_pfn -- pages of all, each counted
+    once, and the lowest. allocated_by -- who allocated the pages, where no holder is known and it was always the same.
+    held_since_ns, released_ns -- the first taking and the last release that were seen; release -- the worst: held at
+    the end of the trace, else not known, else seen. culprit_ids -- empty where the attempts' own cause names no page.
+    """
+
+    cause: str
+    holder: Task | None = None
+    holder_name: str | None = None
+    allocated_by: Task | None = None
+    file: File | None = None
+    blocked: list[str] = field(default_factory=list)
+    delayed: list[str] = field(default_factory=list)
+    proved: int = 0
+    delay_ns: int = 0
+    pages: int = 0
+    start_pfn: int | None = None
+    held_since_ns: int | None = None
+    released_ns: int | None = None
+    release: Release = "unknown"
+    culprit_ids: list[str] = field(default_factory=list)
+
+
+class Summary(Struct, kw_only=True):
+    """The attempts of one operation, and what explains most of those that failed or waited.
+
+    area -- None where they are of several; unexplained -- failed attempts for which no cause is known; blockers --
+    ranked by attempts blocked, then by attempts delayed, by proofs, by pages.
+    """
+
+    operation: Operation
+    area: str | None = None
+    attempts: int = 0
+    failed: int = 0
+    delayed: int = 0
+    unexplained: list[str] = field(default_factory=list)
+    blockers: list[Blocker] = field(default_factory=list)
 
 
 class Result(Struct, kw_only=True):
@@ -416,3 +463,4 @@ class Result(Struct, kw_only=True):
     attempts: list[Attempt] = field(default_factory=list)
     counters: list[Counter] = field(default_factory=list)
     blame: list[Blame] = field(default_factory=list)
+    summary: list[Summary] = field(default_factory=list)

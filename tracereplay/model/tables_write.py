@@ -17,7 +17,7 @@ from tracereplay.errors import UsageError
 from tracereplay.model.table_formats import TABLE_FORMATS
 from tracereplay.model.tables import SPECS, Tables
 from tracereplay.model.whatif_tables import WHATIF_SPECS
-from tracereplay.units import NOT_UTF8, utf8
+from tracereplay.units import NOT_UTF8, to_valid_utf8
 
 MARKER = "tracereplay.json"
 SCHEMA = "tracereplay.tables/1"
@@ -43,7 +43,7 @@ def write_tables(tables: Tables, folder: str | Path, table_format: str = "parque
             (new / MARKER).write_text(json.dumps({"schema": SCHEMA, "rows": rows}, indent=2) + "\n", encoding="utf-8")
             _put_in_place(new, target, Path(scratch) / "old")
     except UnicodeEncodeError as error:
-        raise UsageError(f"{option} {utf8(folder)}: {NOT_UTF8}") from error
+        raise UsageError(f"{option} {to_valid_utf8(folder)}: {NOT_UTF8}") from error
     except OSError as error:
         raise UsageError(f"{option} {folder}: cannot write the tables: {error.strerror or error}") from error
 

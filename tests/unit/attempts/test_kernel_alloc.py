@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.support.attempt_tables import MS, Row, attempt_events, row
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.kernel_alloc import GAP_NS, MovableOnly, find_kernel_allocs, may_be_any, movable_only
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.replay.occupancy import StateCount
@@ -26,7 +26,7 @@ def failed(*rows: tuple[float, int, int, int]) -> npt.NDArray[np.void]:
     return np.array([(int(ms * MS), tid, order, gfp) for ms, tid, order, gfp in rows], FAILED_ALLOC)
 
 
-def killed(*, gfp: int = KERNEL, kill_ms: float = 40, killer: int = TASK) -> list[Draft]:
+def killed(*, gfp: int = KERNEL, kill_ms: float = 40, killer: int = TASK) -> list[DetectedAttempt]:
     reclaims: list[Row] = [row(ms, TASK, order=0, gfp_flags=gfp) for ms in (10, 20, 30)]
     tables = {"mm_vmscan_direct_reclaim_begin": reclaims, "mark_victim": [row(kill_ms, killer, pid=99)]}
     return find_kernel_allocs(attempt_events(tables), NOBODY, plenty())
