@@ -8,6 +8,7 @@ from tests.support.hand_made_suspects import (
     HELD,
     INTERNAL,
     KERNEL,
+    PASSED_OVER,
     attempt,
     cached,
     dumped,
@@ -132,6 +133,7 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         ],
         [
             cached(file=BDEV),
+            cached(file=BDEV, flags=frozenset({"private"}), marks=PASSED_OVER),
             cached(file=BDEV, flags=frozenset({"private"}), draft=attempt(failed_migrations=0)),
             cached(file=BDEV, flags=frozenset({"private"}), reasons=Reason.LEFT | Reason.LOCKED),
             cached(marks=NO_REF | Mark.FILE, reasons=Reason.VISITED),
@@ -147,7 +149,7 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         ],
     ),
     "nofs_skipped": (
-        [cached(reasons=Reason.NAMED, marks=CACHED)],
+        [cached(reasons=Reason.NAMED, marks=CACHED), cached(reasons=Reason.NAMED, marks=PASSED_OVER)],
         [cached(reasons=Reason.NAMED), cached(marks=CACHED), page(reasons=Reason.NAMED)],
     ),
     "extra_reference": (

@@ -21,6 +21,8 @@ COMMS = {OTHER: "app", KERNEL: "kworker/0:1", DRIVER: "cma-driver"}
 HELD = Mark.COUNT_KNOWN | Mark.ANON | Mark.ALLOC_SEEN
 TAKEN_UP = HELD | Mark.ISOLATED | Mark.ON_LRU
 CACHED = Mark.COUNT_KNOWN | Mark.FILE | Mark.ALLOC_SEEN
+PASSED_OVER = CACHED | Mark.ISOLATED | Mark.ON_LRU
+TRIED = PASSED_OVER | Mark.TAKEN_OFF_LRU
 INTERNAL = File(dev=11, ino=1579, index=7)
 BDEV = File(dev=3, ino=0xFE00010, index=7)
 
@@ -71,7 +73,7 @@ def held(**changes: Any) -> Suspect:
 
 def cached(**changes: Any) -> Suspect:
     """A page-cache page that the attempt took up and left."""
-    values = {"reasons": Reason.LEFT, "marks": CACHED | Mark.ISOLATED, "file": File(dev=1 << 20, ino=12, index=3)}
+    values = {"reasons": Reason.LEFT, "marks": TRIED, "file": File(dev=1 << 20, ino=12, index=3)}
     return page(**{**values, **changes})
 
 

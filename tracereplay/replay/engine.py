@@ -278,12 +278,16 @@ class Engine:
         assert action.named_file is not None
         ino, index = action.named_file
         files = np.flatnonzero(self.table("files")["ino"] == ino)
+        found: dict[int, tuple[int, bool]] = {}  # by file: its page, and whether that is under writeback
         for start_pfn, end_pfn in action.spans:
             pages = self.pages(start_pfn, end_pfn)
             held = (pages["state"] == st.State.ALLOCATED) & np.isin(pages["file"], files) & (pages["index"] == index)
-            if held.any():
-                return start_pfn + int(np.flatnonzero(held)[0])
-        return -1
+            for at in np.flatnonzero(held).tolist():
+                written = bool(int(pages["page_flags"][at]) & int(self._mem.flag_masks[FlagMask.WRITEBACK]))
+                found.setdefault(int(pages["file"][at]), (start_pfn + at, written))
+        if len(found) > 1:  # inodes of several file systems have that number
+            found = {file: one for file, one in found.items() if one[1]}
+        return next(iter(found.values()))[0] if len(found) == 1 else -1
 
     def _set_isolators(self, windows: Counter[int], tid: int | None, begins: bool) -> None:
         """A window of the task begins or ends; its windows may overlap. Most changes are of nothing: that is cheap."""

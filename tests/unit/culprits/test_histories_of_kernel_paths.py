@@ -384,6 +384,28 @@ def test_a_swap_read_that_has_not_ended(tmp_path: Path) -> None:
     assert told(h.blame(tmp_path)) == ["locked_folio proved"]
 
 
+@pytest.mark.parametrize("written", [PFN, PFN + 1])
+def test_two_file_systems_have_an_inode_of_that_number(written: int, tmp_path: Path) -> None:
+    """folio_wait_writeback names bdi, inode and index; the bdi is the disk's, not the partition's."""
+    h, pfns = History(), (PFN, PFN + 1)
+    for number, pfn in enumerate(pfns):
+        state = ("uptodate", "writeback") if pfn == written else ("uptodate",)
+        h.cached(B, pfn, dev=f"25{number + 3}:1", state=state, mapping=FILE_MAPPING + 0x1000 * number)
+    h.cma_start()
+    h.isolate(pfns)
+    h.scan(2)
+    h.migrate_start()
+    h.event(DRIVER, "folio_wait_writeback: bdi 254:0: ino=12 index=0")
+    h.wait(5 * S)
+    for pfn in pfns:
+        h.pages[pfn].flags = {"uptodate"}
+        h.freeze(DRIVER, pfn)
+    h.migrate_end(0, moved=2)
+    h.cma_end(None)
+    result = h.blame(tmp_path)
+    assert [pfn for pfn in pfns if proved(told(result, pfn))] == [written]
+
+
 @pytest.mark.parametrize(("rest", "expected"), [(2 * S, "suggested (what)"), (0, "proved")])
 def test_a_page_unlocked_long_before_the_sleep_ends(rest: int, expected: str, tmp_path: Path) -> None:
     """folio_unlock() wakes the migrator, which goes on with this page: it sleeps for something else."""

@@ -66,11 +66,19 @@ HOLDING: dict[str, tuple[str, list[Suspect], list[Suspect]]] = {
     ),
     "counted": (
         "task_reference",
-        [held(refs=[taken()]), held(refs=[taken()], order=4)],
+        [
+            held(refs=[taken()]),
+            held(refs=[taken()], order=4, count=2, mapcount=-1),
+            held(refs=[taken()], order=4, count=3, mapcount=-1, flags=frozenset({"locked"})),
+            held(refs=[taken()], order=4, count=2, mapcount=-1, flags=frozenset({"locked"})),  # a migration entry
+        ],
         [
             held(refs=[taken()], marks=TAKEN_UP | Mark.CONFLICT),
             held(refs=[taken()], marks=TAKEN_UP | Mark.GUESSED),
-            held(refs=[taken()], order=4, min_excess=2, confirmed=2),
+            held(refs=[taken()], order=4, count=3, mapcount=-1),
+            held(refs=[taken()], order=4, count=1, mapcount=-1),
+            held(refs=[taken()], order=4, count=2, mapcount=0),
+            held(refs=[taken()], order=4, count=2, mapcount=-1, flags=frozenset({"lru", "swapcache"})),
         ],
     ),
     "needed": (
