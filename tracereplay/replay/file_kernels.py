@@ -93,3 +93,17 @@ def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
         page.file = row
     elif row != page.file:
         remember_file(mem, mapping, 0, page.file)
+
+
+@inlined
+def note_mapping(mem: Memory, page: Row, mapping: int) -> bool:
+    """What an event read of page->mapping; returns whether the page has left the page cache (truncation).
+
+    Without a mapping it is in use for as long as somebody holds it.
+    """
+    if mapping != 0 and not page.marks & MAPPING_KNOWN:
+        learn_mapping(mem, page, mapping)
+    uncached = mapping == 0 and page.marks & FILE != 0 and page.marks & COUNT_KNOWN != 0
+    if uncached:
+        page.marks &= ~FILE
+    return uncached

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.compiled import inlined, njit
-from tracereplay.replay.file_kernels import SLOTS_PER_KEY, do_cache_add, learn_mapping
+from tracereplay.replay.file_kernels import SLOTS_PER_KEY, do_cache_add, note_mapping
 from tracereplay.replay.ledger_kernels import (
     GUP_PIN_COUNTING_BIAS,
     I64,
@@ -52,7 +52,6 @@ from tracereplay.replay.page_kernels import (
     I32,
     ISOLATED,
     LRU,
-    MAPPING_KNOWN,
     ON_LRU,
     RESTORED,
     TAKEN_OFF_LRU,
@@ -167,11 +166,7 @@ def do_ref(
     has_head_flag = masks[HEAD] == 0 or page.page_flags & masks[HEAD] != 0
     if page.order > 0 and not (is_head(page, pfn) and has_head_flag):
         split_folio(pages, mem.sections, page, pfn)  # only heads have references of their own
-    if args[A_MAPPING] != 0 and not page.marks & MAPPING_KNOWN:
-        learn_mapping(mem, page, args[A_MAPPING])
-    uncached = args[A_MAPPING] == 0 and page.marks & FILE != 0 and known != 0
-    if uncached:
-        page.marks &= ~FILE  # truncated: it is in use for as long as somebody holds it
+    uncached = note_mapping(mem, page, args[A_MAPPING])
     page.marks |= COUNT_KNOWN
     on_lru = (page.page_flags & masks[LRU]) != 0
     if on_lru:
