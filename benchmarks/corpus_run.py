@@ -21,13 +21,13 @@ import psutil
 
 from tracereplay.corpus.analyse_one import analysis_version
 from tracereplay.corpus.batches import Order
-from tracereplay.corpus.discover import discover
 from tracereplay.corpus.executors import local_workers
 from tracereplay.corpus.run import Summary, run
 from tracereplay.corpus.sandbox import Limits
-from tracereplay.corpus.sources import Source
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND
+from tracereplay.discovery.discover import discover
+from tracereplay.discovery.sources import Source
 
 MIB = 1 << 20
 TIMES = ("analysed_at", "seconds", "cpu_seconds")

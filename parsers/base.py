@@ -112,6 +112,10 @@ class TraceReader(Protocol):
         """The kprobe events of page references; None without any."""
 
     @property
+    def page_pointers(self) -> str:
+        """Lines with page pointers beside page frames (probes/pointers.py); "" where the recording has none."""
+
+    @property
     def shifts(self) -> Sequence[int]:
         """For each trace read as one: ns to add to its own times. (0,) for a single trace."""
 
@@ -170,6 +174,11 @@ class BaseReader:
     def shifts(self) -> Sequence[int]:
         """See `TraceReader.shifts`."""
         return (0,)
+
+    @property
+    def page_pointers(self) -> str:
+        """See `TraceReader.page_pointers`."""
+        return ""
 
     def losses_of(self, number: int) -> list[Loss]:  # noqa: ARG002
         """See `TraceReader.losses_of`."""
@@ -236,6 +245,11 @@ class ReaderAround:
     def probe_events(self) -> ProbeLookup | None:
         """See `TraceReader.probe_events`."""
         return self.inner.probe_events
+
+    @property
+    def page_pointers(self) -> str:
+        """See `TraceReader.page_pointers`."""
+        return self.inner.page_pointers
 
     @property
     def shifts(self) -> Sequence[int]:

@@ -20,14 +20,17 @@ from tracereplay.errors import UsageError
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import BaseReader, TraceInfo, TraceReader
 from tracereplay.parsers.catalog import SPECS, stream_events
+from tracereplay.parsers.catalog.probes import PROBE_EVENTS, REFERENCE_PROBES
 from tracereplay.parsers.events.page_stream import rechunked
+from tracereplay.parsers.probes.reader import windows_of_probes, with_probes, without_probes
 from tracereplay.parsers.tasks.names import BEGIN_NS, NameHistory
 from tracereplay.schema import Op, PageStream, Window, integers
 
+PROBES = "kprobes"  # stands for a subsystem: the probes on functions that take and release references
 Lane = tuple[str, int]  # what one CPU recorded of one event
 Times = tuple[int, int]  # first, last
 # Who took a page and who gave it back: where a trace may lack these, their silence proves nothing.
-TELLING = frozenset({"kmem", "page_ref"})
+TELLING = frozenset({"kmem", "page_ref", PROBES})
 # Losses of a CPU that another trace may have recorded.
 ABSENT_CPU = frozenset({"cpu_silent", "cpu_starts_late", "cpu_ends_early"})
 OP_NAMES = {int(spec.op): spec.name for spec in reversed(SPECS.values()) if spec.op is not Op.NONE}
@@ -49,7 +52,7 @@ class Coverage:
             known = cpus.get(cpu, (first, last))
             cpus[cpu] = min(known[0], first), max(known[1], last)
         times = min(first for first, _ in cpus.values()), max(last for _, last in cpus.values())
-        return cls(frozenset(SPECS[name].system for name, _ in lanes) & TELLING, cpus, times)
+        return cls(frozenset(_system(name) for name, _ in lanes) & TELLING, cpus, times)
 
     def tells(self, other: Coverage) -> bool:
         """Whether it tells of all that the other tells of, in its own time."""
@@ -59,6 +62,13 @@ class Coverage:
         """Whether it recorded on the CPU that the other trace, as this loss says, recorded nothing on at that time."""
         first, last = self.cpus.get(-1 if loss.cpu is None else loss.cpu, (0, -1))
         return loss.code in ABSENT_CPU and self.systems >= other.systems and first <= last and loss.touches(first, last)
+
+
+def _system(event: str) -> str:
+    """Subsystem of a tracepoint; PROBES for a probe on references, the event's own name for any other probe."""
+    if event in PROBE_EVENTS:
+        return PROBES if event in REFERENCE_PROBES else event
+    return SPECS[event].system
 
 
 class DoubledEventsError(UsageError):
@@ -85,7 +95,7 @@ class MergedReader(BaseReader):
         lanes = [self._lanes(number) for number in range(len(readers))]
         _refuse_doubled(lanes, infos)
         self._coverage = [Coverage.of(one) if one else None for one in lanes]
-        self.losses = _blind_times([one for one in self._coverage if one is not None and one.systems])
+        self.losses = _blind_times([one for one in self._coverage if one is not None])
 
     def _merged_info(self, infos: Sequence[TraceInfo]) -> TraceInfo:
         by_event: dict[str, int] = {}
@@ -143,6 +153,11 @@ class MergedReader(BaseReader):
         """Bit numbers of the page flag names; the same in all that know them."""
         return next((bits for reader in self._readers if (bits := reader.page_flag_bits())), None)
 
+    @property
+    def page_pointers(self) -> str:
+        """Of the first trace that has some: they are of one boot."""
+        return next((text for reader in self._readers if (text := reader.page_pointers)), "")
+
     def name_of_address(self, address: int) -> str | None:
         """The function at an address, by the first trace that has symbols: they are of one boot."""
         return next((name for reader in self._readers if (name := reader.name_of_address(address)) is not None), None)
@@ -192,13 +207,23 @@ class MergedReader(BaseReader):
         for chunk in self._stream(number, reader.stream()):
             _note(lanes, OP_NAMES, chunk.op.astype(np.int64), chunk.cpu, chunk.time_ns)
         others = {name for other in self._readers if other is not reader for name in other.info.by_event}
-        shared = [
-            name for name in reader.info.by_event if name in SPECS and name in others and name not in stream_events()
-        ]
-        for name, table in reader.tables(shared).items() if shared else ():
-            times = _numbers(table, "time_ns") + shift
-            _note(lanes, {0: name}, np.zeros(len(times), np.int64), _numbers(table, "cpu"), times)
+        shared = {name for name in others if name in SPECS and name not in stream_events()}
+        wanted = [name for name in reader.info.by_event if name in shared or name in PROBE_EVENTS]
+        for window in windows_of_probes(reader.info) if wanted else ():
+            for name, table in reader.tables(wanted, window).items():
+                timed = table.filter(table["time_ns"].is_valid())
+                times = _numbers(timed, "time_ns") + shift
+                _note(lanes, {0: name}, np.zeros(len(times), np.int64), _numbers(timed, "cpu"), times)
         return lanes
+
+
+def merged(readers: Sequence[TraceReader]) -> TraceReader:
+    """Traces of one machine as one reader. What kprobes recorded in any of them joins the one page stream.
+
+    A call and its return, a take and its release may be in different traces, so probes are decoded after merging.
+    Raises UsageError as `MergedReader`.
+    """
+    return with_probes(MergedReader([without_probes(reader) for reader in readers]))
 
 
 def _note(
@@ -230,10 +255,10 @@ def _refuse_doubled(lanes: Sequence[Mapping[Lane, Times]], infos: Sequence[Trace
 
 
 def _blind_times(coverage: Sequence[Coverage]) -> list[Loss]:
-    """When, within the time of all, none tells what a trace tells of in its own time."""
+    """Intervals of the merged span in which no trace covers the CPUs and subsystems that one covers elsewhere."""
     begin, end = min((c.times[0] for c in coverage), default=0), max((c.times[1] for c in coverage), default=0)
     losses: list[Loss] = []
-    for told in coverage:
+    for told in (one for one in coverage if one.systems):
         at = begin
         for first, last in sorted(other.times for other in coverage if other.tells(told)):
             if first > at:

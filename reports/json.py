@@ -8,6 +8,7 @@ import msgspec
 
 from tracereplay.errors import InputError
 from tracereplay.model.result import SCHEMA, Result
+from tracereplay.model.summary import summarise
 from tracereplay.reports.shared.style import Style, escape_unprintable_json
 
 
@@ -35,4 +36,6 @@ def read_json(path: str | Path) -> Result:
         raise InputError(
             f"holds schema {result.schema!r}, this version reads {SCHEMA!r}", path=path, advice="make it anew"
         )
+    if not result.summary:  # of a version that wrote none
+        result.summary = summarise(result.attempts)
     return result

@@ -26,6 +26,7 @@ from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sen
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.shared.inventory_wording import inventory_lines
+from tracereplay.reports.shared.opening import is_worth_a_ranking, ranking, sentences
 from tracereplay.reports.shared.premise_wording import failed_premises
 from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
 from tracereplay.reports.shared.selection import (
@@ -41,6 +42,7 @@ from tracereplay.reports.shared.wording import clock_unit, count
 
 MAX_ATTEMPTS = 3
 MAX_GROUPS = 6
+MAX_RANKED = 8
 MAX_RUNS = 4
 MAX_EVIDENCE = 8
 # A bracket only where it would begin a link, underscores and tildes only where they would end what they mark.
@@ -53,7 +55,7 @@ def render_markdown(result: Result, style: Style) -> str:
     notable = notable_attempts(result)
     shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
     limit = None if style.full else MAX_ATTEMPTS
-    lines: list[str] = []
+    lines: list[str] = _opening(result)
     requests = requests_of(result)
     told: set[str] = set()
     for attempt, like_it in shown[:limit]:
@@ -76,6 +78,20 @@ def render_markdown(result: Result, style: Style) -> str:
 def escaped(text: str) -> str:
     """The text with what Markdown or HTML would take for markup escaped."""
     return _MARKUP.sub(r"\\\1", text)
+
+
+def _opening(result: Result) -> list[str]:
+    """One sentence for each operation; of several attempts, who blocked how many of them."""
+    lines = [line for sentence in sentences(result) for line in (f"**{escaped(sentence)}.**", "")]
+    rows = ranking(result)
+    if not is_worth_a_ranking(result, rows):
+        return lines
+    for row in rows[:MAX_RANKED]:
+        facts = [f for f in (row.cause, row.sure, count(row.pages, "page") if row.pages else "", row.held) if f]
+        lines.append(f"- {row.share}: {escaped(row.who)} ({escaped(', '.join(facts))})")
+    if len(rows) > MAX_RANKED:
+        lines.append(f"- and {count(len(rows) - MAX_RANKED, 'more row')}")
+    return [*lines, ""]
 
 
 def _request(request: UnplugRequest, result: Result) -> Iterator[str]:

@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # as in typing, without loading it: Ctrl-C shows a traceb
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+    from typing import Any
 
     from tracereplay.answers import Result
     from tracereplay.errors import InputError, UsageError
@@ -48,6 +49,8 @@ def open(  # the verb of the library, as in gzip.open
 ) -> Session:
     """Open one trace or several, told by their content, with what is known beside them.
 
+    A folder that holds a trace, as `record` makes it, stands for the trace and the files beside it: kernel log, layout,
+    page_owner, page_pinner, and copies of kpageflags and kpagecount from before. What is named here wins.
     layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot, page_size_bytes -- of its
     machine, where the log does not say; page_owner, page_pinner -- the debugfs files (who allocated pages older than
     the trace, with the file of its stacks where that is another; Android: who put pinned ones); kpageflags, kpagecount
@@ -57,16 +60,24 @@ def open(  # the verb of the library, as in gzip.open
     """
     from tracereplay.session import Session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
 
-    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    given = [paths] if isinstance(paths, str | os.PathLike) else paths
+    names: Sequence[str] = [os.fspath(path) for path in given]
+    sides: dict[str, Any] = {
+        "layout": layout,
+        "kernel_log": kernel_log,
+        "page_owner": page_owner,
+        "page_pinner": page_pinner,
+        "kpageflags": kpageflags,
+        "kpagecount": kpagecount,
+    }
+    if any(os.path.isdir(name) for name in names):
+        from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
+
+        names, sides = opened_folders(names, sides, same_machine=same_machine)
     return Session(
         names,
-        layout=layout,
-        kernel_log=kernel_log,
+        **sides,
         page_size_bytes=page_size_bytes,
-        page_owner=page_owner,
-        page_pinner=page_pinner,
-        kpageflags=kpageflags,
-        kpagecount=kpagecount,
         same_machine=same_machine,
         progress=progress,
     )

@@ -15,6 +15,7 @@ from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_e
 from tracereplay.attempts.find import find_attempts, plan_probes
 from tracereplay.attempts.inventory import Question, asked, given_out_at, plan_inventory_probes, takes
 from tracereplay.attempts.isolation import isolation_actions, isolation_windows
+from tracereplay.attempts.kernel_alloc import find_kernel_allocs, may_be_any, movable_only
 from tracereplay.attempts.log import Log, apply_log, named_spans
 from tracereplay.attempts.log_missing import LogFacts, missing_in_log
 from tracereplay.attempts.occupancy import counted_ranges, counters_of, plan_occupancy_counts
@@ -145,11 +146,17 @@ class Trace:
         asking = plan_probes(self.events, self.drafts, self.has_page_ref)
         engine = self._engine([*asking, *counting, *self._isolations()])
         self._seed(engine, self.drafts)
-        if self.drafts:
+        in_need = may_be_any(self.reader.info.by_event)
+        if self.drafts or in_need:
             engine.run(self._watched(prefetch(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
         self.counters = counters_of(engine.counts.rows, ranges, self.input_id)
-        return judge(self._context(engine), engine, self.events, self.drafts, self.input_id)
+        drafts = self.drafts
+        if in_need:
+            free = movable_only(self.layout, ranges, engine.counts.rows)
+            drafts = [*drafts, *find_kernel_allocs(self.events, engine.table("failed_allocs"), free)]
+        attempts = judge(self._context(engine), engine, self.events, drafts, self.input_id)
+        return sorted(attempts, key=lambda one: (one.begin_ns, one.id))
 
     def _hides(self, start_ns: int, end_ns: int) -> bool:
         return any(loss.may_hide(()) and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())

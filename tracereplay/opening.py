@@ -89,12 +89,12 @@ def machines_of(
         groups.setdefault(key, []).append(number)
     if all(len(numbers) == 1 for numbers in groups.values()):
         return [(readers[numbers[0]], numbers) for numbers in groups.values()]
-    from tracereplay.parsers.merged import DoubledEventsError, MergedReader  # noqa: PLC0415
+    from tracereplay.parsers.merged import DoubledEventsError, merged  # noqa: PLC0415
 
     found: list[tuple[TraceReader, list[int]]] = []
     for numbers in groups.values():
         try:
-            one = readers[numbers[0]] if len(numbers) == 1 else MergedReader([readers[number] for number in numbers])
+            one = readers[numbers[0]] if len(numbers) == 1 else merged([readers[number] for number in numbers])
             found.append((one, numbers))
         except UsageError as error:
             if same_machine or isinstance(error, DoubledEventsError):

@@ -64,7 +64,7 @@ def integers(column: pa.ChunkedArray, none: int = -1) -> npt.NDArray[np.int64]:
     """
     parts = []
     for chunk in (chunk for chunk in column.chunks if len(chunk)):
-        whole = np.frombuffer(chunk.buffers()[1], chunk.type.to_pandas_dtype())
+        whole = np.frombuffer(chunk.buffers()[1], str(chunk.type))  # its name is numpy's too
         values = whole[chunk.offset : chunk.offset + len(chunk)]
         numbers = values.astype(np.int64)
         if chunk.null_count:
@@ -104,7 +104,7 @@ class Op(IntEnum):
     PROBE_PIN = 22  # try_grab_folio ... with FOLL_PIN
     PROBE_UNPIN = 23  # unpin_user_folio, gup_put_folio
     # Of migration: count = _refcount without the isolation's own; val = which probe showed it, ret = the errno.
-    PROBE_REFUSED = 24  # move_to_new_folio failed, try_to_migrate left it mapped, dump_page printed it
+    PROBE_REFUSED = 24  # move_to_new_folio failed, try_to_migrate left it mapped, dump_page printed it, or not isolated
     PROBE_MOVED = 25  # move_to_new_folio succeeded: the page is about to be freed
 
 
@@ -291,6 +291,11 @@ LAYOUT_TABLES: dict[str, tuple[Column, ...]] = {
         Column("pages", pa.int64(), "pages", "Pages spanned, holes included"),
         Column("present_pages", pa.int64(), "pages", "Pages that exist"),
         Column("managed_pages", pa.int64(), "pages", "Pages the buddy allocator manages"),
+        Column("free_pages", pa.int64(), "pages", "Pages free then"),
+        Column("free_cma_pages", pa.int64(), "pages", "... of these in CMA areas"),
+        Column("min_pages", pa.int64(), "pages", "Watermark `min`"),
+        Column("lru_pages", pa.int64(), "pages", "Pages on its LRU lists"),
+        Column("pcp_pages", pa.int64(), "pages", "Pages free on per-CPU lists, which count as in use"),
     ),
     "memory_blocks": (
         Column("block", pa.int64(), None, "Number N of /sys/devices/system/memory/memoryN"),

@@ -28,6 +28,7 @@ class Role(Enum):
     ISOLATE_RESULT = auto()  # the pageblocks of a range were isolated, or not
     TEST_RESULT = auto()  # the range was tested
     CONTIG_RESULT = auto()  # a contiguous range was allocated, or not
+    ISOLATE_TEST = auto()  # isolate_migratepages_block() compares a folio's count with its mapcount
     BASE = auto()  # only tells where vmemmap begins
 
 
@@ -52,13 +53,16 @@ class Slot(Enum):
     REASON = auto()  # why dump_page() was called
     SEGMENTS = auto()  # bio_vec[]: page, length and offset, two words each
     SEGMENT_COUNT = auto()
+    NEXT_HEAD_WORD = auto()  # HEAD_WORD of the next page: bit 0 set = a tail, so this folio is large
+    CALLER = auto()  # return address: in text a symbol, in records a number
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """One fetch argument: NAME=EXPRESSION in the definition of the probe, and what the value is.
 
-    {page_count} ... -- offsets in struct page, put in where the probe is defined (from BTF, or as KNOWN_PAGE says).
+    {refcount} ... -- offsets in struct page, put in where the probe is defined (from BTF, or as KNOWN_PAGE says);
+    {caller} -- where the return address is at a function's entry, by RETURN_ADDRESS.
     """
 
     name: str
@@ -74,7 +78,9 @@ class Probe:
     returns -- at its return (kretprobe);
     only_with, not_with -- functions this row goes with, or does not: kernels differ;
     else_fetches -- what to fetch where the kernel refuses `fetches`: $argN at the return is of 6.9 and later;
-    gup -- only with FOLL_GET or FOLL_PIN does an event of it mean that a reference is taken.
+    gup -- only with FOLL_GET or FOLL_PIN does an event of it mean that a reference is taken;
+    caller -- only a call from this function means what the role says. A filter drops the other events in the kernel;
+    where the kernel refuses the filter, the probe is not enabled.
     """
 
     name: str
@@ -87,6 +93,7 @@ class Probe:
     not_with: str = ""
     else_fetches: tuple[Fetch, ...] | None = None
     gup: bool = False
+    caller: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -123,6 +130,11 @@ class PageLayout:
     mapcount: int = 0x30
     refcount: int = 0x34
 
+    @property
+    def next_head(self) -> int:
+        """Of compound_head in the struct page that follows."""
+        return self.size + self.compound_head
+
 
 # x86-64 and arm64 with CONFIG_MEMCG, 6.1 to 7.2; read from BTF where the kernel has it, checked against the trace else.
 KNOWN_PAGE = PageLayout()
@@ -138,6 +150,9 @@ _BASE = Fetch("vb", Slot.BASE, "@vmemmap_base:x64")
 _RESULT = Fetch("ret", Slot.RESULT, "$retval:s32")
 _RANGE = (Fetch("s", Slot.START_PFN, "$arg1:x64"), Fetch("e", Slot.END_PFN, "$arg2:x64"))
 _PIPE_PAGE = "+0($arg2)"  # pipe_buffer->page
+
+# By machine (uname -m). On arm64 a probe at the entry comes before paciasp: the address is not signed yet.
+RETURN_ADDRESS = {"x86_64": "$stack0", "aarch64": "%lr"}
 
 GUP_FAST = "try_grab_folio_fast"  # 6.11: the slow path kept the name try_grab_folio, and takes a folio
 
@@ -217,6 +232,24 @@ PROBES: tuple[Probe, ...] = (
         returns=True,
     ),
     Probe("dump", "dump_page", Role.DUMP, (_PAGE, Fetch("why", Slot.REASON, "+0($arg2):string"), _COUNT)),
+    # A held anonymous folio is refused before it is isolated, with the count and mapcount compared at this call:
+    #     mapping = folio_mapping(folio); if (!mapping && folio_ref_count(folio) - 1 > folio_mapcount(folio)) skip
+    # CMA and compaction read the count nowhere else where a probe sees it. 6.1 calls page_mapping(), which is this one.
+    Probe(
+        "imb",
+        "folio_mapping",
+        Role.ISOLATE_TEST,
+        (
+            _FOLIO,
+            _COUNT,
+            _MAPCOUNT,
+            Fetch("mapping", Slot.MAPPING, "+{mapping}($arg1):x64"),
+            Fetch("fl", Slot.PAGE_FLAGS, "+{flags}($arg1):x64"),
+            Fetch("nh", Slot.NEXT_HEAD_WORD, "+{next_head}($arg1):x64"),
+            Fetch("caller", Slot.CALLER, "{caller}:symbol"),
+        ),
+        caller="isolate_migratepages_block",
+    ),
     Probe(
         "off",
         "offline_pages",
@@ -254,6 +287,7 @@ PROBES: tuple[Probe, ...] = (
 )
 
 # Readers find a probe by the name of its event: names of one probe all have one role.
+CALLERS: dict[str, str] = {probe.name: probe.caller for probe in PROBES if probe.caller}
 ROLES: dict[str, Role] = {name: probe.role for probe in PROBES for name in probe.names}
 FUNCTIONS: dict[str, str] = {name: probe.function for probe in reversed(PROBES) for name in probe.names}
 # What others may fetch in any probe under these names: vmemmap_base, count, mapcount, and the word that tells a head.
@@ -265,6 +299,8 @@ for _probe in PROBES:
         if _probe.role is Role.TAKE:  # try_grab_folio's first argument has two names
             SLOTS[_name] |= {"page": Slot.PAGE, "folio": Slot.FOLIO}
 PROBE_EVENTS = frozenset(ROLES)
+# Events of references: without them in a trace, their absence proves nothing.
+REFERENCE_PROBES = frozenset(n for n, role in ROLES.items() if role in (Role.TAKE, Role.DROP, Role.BIO_DROP))
 # The table of calls that readers make of these events: offline_pages() has no tracepoint.
 OFFLINE_EVENT = "offline_pages"
 # Without one of these a trace has kprobe events of some other kind.

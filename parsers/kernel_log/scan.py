@@ -34,7 +34,7 @@ LINES_BEFORE, LINES_AFTER = 2, 4
 DUMPS = ("page:", "page dumped", "flags: ", "aops", "head:", "allocated via order", "page_owner ", "page_type: ",
          "page last free", "anon", "ksm", "+0x", "PFN ")  # fmt: skip
 # Parts of ours that stay whole where a longer literal is cut by a wrapped line.
-PARTS = ("cma", "alloc_contig", "req-size", "offlin", "migrat", "repeated")
+PARTS = ("cma", "alloc_contig", "req-size", "offlin", "migrat", "repeated", "Memory Block")
 # `@` is in every line of some consoles: parts of a list lie after the line that begins it.
 LONG_LITERALS = tuple(word for word in grammar.LITERALS if len(word) > 1)
 WORDS = tuple(word.encode() for word in dict.fromkeys((*LONG_LITERALS, *machine.LITERALS, *DUMPS, *PARTS)))

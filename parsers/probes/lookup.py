@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tracereplay.parsers.catalog.probes import FUNCTIONS, ROLES, Role
-from tracereplay.parsers.probes.moves import BY_DUMP, BY_UNMAP
+from tracereplay.parsers.catalog.probes import FUNCTIONS, REFERENCE_PROBES, Role
+from tracereplay.parsers.probes.moves import BY_DUMP, BY_ISOLATION, BY_UNMAP
 from tracereplay.parsers.probes.rows import Ints, ProbeRows
 from tracereplay.schema import COUNT, MAPCOUNT, PFN, RET, VAL, Op, PageStream, Window
 
@@ -20,8 +20,7 @@ ROLES_OF = {
     Op.PROBE_UNPIN: (Role.DROP, Role.BIO_DROP),
 }
 _Entry: TypeAlias = tuple[int, int, tuple[int, ...]]  # time_ns, tid, args
-REFERENCE_EVENTS = tuple(name for name, role in ROLES.items() if role in (Role.TAKE, Role.DROP, Role.BIO_DROP))
-REFUSING = {BY_UNMAP: (Role.UNMAP_RESULT, Role.UNMAP), BY_DUMP: (Role.DUMP,)}
+REFUSING = {BY_UNMAP: (Role.UNMAP_RESULT, Role.UNMAP), BY_DUMP: (Role.DUMP,), BY_ISOLATION: (Role.ISOLATE_TEST,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class ProbeLookup:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Names of the events of references."""
-        return REFERENCE_EVENTS
+        return tuple(sorted(REFERENCE_PROBES))
 
     def event_at(self, time_ns: int, tid: int, op: Op) -> ProbeEvent | None:
         """The event that became this entry; None where no probe's event is of that time and task."""
@@ -91,6 +90,8 @@ class ProbeLookup:
             text = f"dumped because it did not migrate: {count} of its references are pins"
         elif args[VAL] == BY_UNMAP:
             text = f"try_to_migrate() left it mapped with {count} references, mapcount {mapcount}"
+        elif args[VAL] == BY_ISOLATION:
+            text = f"isolate_migratepages_block() skipped it with {count} references, mapcount {mapcount}"
         else:
             text = f"not moved (errno {-args[RET]}) with {count} references, mapcount {mapcount}"
         event = self._named(time_ns, tid, REFUSING.get(args[VAL], (Role.MOVE,)), text)

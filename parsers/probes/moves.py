@@ -18,11 +18,12 @@ from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, RET, VAL,
 
 BIAS = 1024  # GUP_PIN_COUNTING_BIAS
 PAGE_MAPPING_ANON = 1
+PAGE_MAPPING_FLAGS = 3  # 3: KSM
 PG_LOCKED = 1  # bit 0 in every kernel: at the move it is the migrator's own lock
 ISOLATION = 1  # the migrator's reference
 EAGAIN = 11
 # VAL of a refused move: what showed it.
-BY_MOVE, BY_UNMAP, BY_DUMP = range(3)
+BY_MOVE, BY_UNMAP, BY_DUMP, BY_ISOLATION = range(4)
 
 
 def refused_and_moved(rows: Sequence[ProbeRows], folios: Folios) -> list[Part]:
@@ -123,3 +124,24 @@ def _dumped(rows: ProbeRows, folios: Folios) -> Part:
         return Part.joined([])
     count = rows.get(Slot.COUNT)
     return _by_pins(rows, folios, count // BIAS * BIAS, np.full(len(rows), -1), failed, BY_DUMP)
+
+
+def not_isolated(rows: ProbeRows, folios: Folios, swap_cache: int) -> Part:
+    """Anonymous folios that isolate_migratepages_block() skipped because of their count.
+
+    swap_cache -- page flags that a folio in the swap cache has: it has a mapping, and is not refused here. Large folios
+    are left out: their mapcount is not in the word fetched.
+    """
+    part = part_of_rows(rows, folios.heads(rows), folios)
+    count, mapcount = rows.get(Slot.COUNT), rows.get(Slot.MAPCOUNT)
+    mapping, flags, following_word = rows.get(Slot.MAPPING), rows.get(Slot.PAGE_FLAGS), rows.get(Slot.NEXT_HEAD_WORD)
+    fetched = np.logical_and.reduce([one != NOT_FETCHED for one in (count, mapcount, mapping, flags, following_word)])
+    anonymous = mapping & PAGE_MAPPING_FLAGS == PAGE_MAPPING_ANON
+    cached = flags & swap_cache == swap_cache
+    small = (following_word & 1 == 0) & (part.args[:, ORDER] == 0)
+    part.op[:] = Op.PROBE_REFUSED
+    part.args[:, COUNT], part.args[:, MAPCOUNT] = count - ISOLATION, mapcount
+    part.args[:, MAPPING], part.args[:, FLAGS] = mapping, flags
+    part.args[:, VAL], part.args[:, RET] = BY_ISOLATION, -EAGAIN
+    skipped = (mapcount >= -1) & (count - ISOLATION > mapcount + 1)
+    return part.take(fetched & anonymous & ~cached & small & skipped).kept()

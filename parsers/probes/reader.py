@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,7 @@ from tracereplay.parsers.binary.page_flag_bits import V5_4, V6_12
 from tracereplay.parsers.catalog import stream_events
 from tracereplay.parsers.catalog.probes import (
     FOLL_UP_TO_6_2,
+    KNOWN_PAGE,
     OFFLINE_EVENT,
     PROBE_EVENTS,
     ROLES,
@@ -21,11 +23,13 @@ from tracereplay.parsers.catalog.probes import (
     FollFlags,
     Role,
 )
+from tracereplay.parsers.probes.callers import from_their_callers
 from tracereplay.parsers.probes.folios import PAIRED_EVENTS, Folios, fetched_base, paired_base
 from tracereplay.parsers.probes.lookup import ProbeLookup
 from tracereplay.parsers.probes.moves import refused_and_moved
 from tracereplay.parsers.probes.offlines import ROLES_READ, offline_table
 from tracereplay.parsers.probes.part import Part
+from tracereplay.parsers.probes.pointers import struct_pages
 from tracereplay.parsers.probes.rows import Ints, ProbeRows, probe_rows
 from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
 from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
@@ -45,20 +49,34 @@ def with_probes(reader: TraceReader) -> TraceReader:
     return ProbedReader(reader) if telling else reader
 
 
+def without_probes(reader: TraceReader) -> TraceReader:
+    """The reader that `with_probes` wrapped; any other reader unchanged."""
+    return reader.unprobed if isinstance(reader, ProbedReader) else reader
+
+
 class ProbedReader(ReaderAround):
     """A `base.TraceReader` around another one, with the entries of its probes added to the page stream."""
 
     def __init__(self, reader: TraceReader) -> None:
         super().__init__(reader)
-        self._windows = _windows(reader.info)
+        self._windows = windows_of_probes(reader.info)
         self._whole = self._read(None) if len(self._windows) == 1 else None
-        base, foll = self._base(), self._foll()
+        told = struct_pages(reader.page_pointers)
+        page = KNOWN_PAGE if told is None else replace(KNOWN_PAGE, size=told.size_bytes)
+        base, foll = self._base() if told is None else told.base - (1 << 64), self._foll()
         self._own_losses = [] if base is not None else [Loss("vmemmap_base_unknown")]
-        self._decoder = None if base is None else Decoder(Folios(base), foll)
         self._flag_bits = {name: bit for bit, name in enumerate(V5_4 if foll is FOLL_UP_TO_6_2 else V6_12)}
+        swap_cache = 1 << self._flag_bits["owner_priv_1"] | 1 << self._flag_bits["swapbacked"]
+        self._decoder = None if base is None else Decoder(Folios(base, page), foll, swap_cache)
         self._has_counts = any(reader.info.by_event.get(name) for name in stream_events(COUNTING_OPS))
         if self._decoder is not None:
             self._learn(self._decoder.folios)
+
+    @property
+    @property
+    def unprobed(self) -> TraceReader:
+        """The same trace, with its kprobe events in its tables only."""
+        return self.inner
 
     @property
     def losses(self) -> list[Loss]:
@@ -83,13 +101,16 @@ class ProbedReader(ReaderAround):
         return ProbeLookup(self._rows, lambda w: self._probed(self._decoder, w) if self._decoder else iter(()))
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
-        """See `base.TraceReader.tables`; where asked for by name, the calls of offline_pages() too."""
-        tables = self.inner.tables(names, window)
-        if names is not None and OFFLINE_EVENT in names:
-            read = {name for name, role in ROLES.items() if role in ROLES_READ}
-            calls = offline_table(probe_rows(self.inner.tables(read, window)))
-            if calls is not None:
-                tables[OFFLINE_EVENT] = calls
+        """See `base.TraceReader.tables`; if requested by name, the calls of offline_pages() too."""
+        if names is None or OFFLINE_EVENT not in names:
+            return self.inner.tables(names, window)
+        # One call for both: merged traces number the rows of each call anew.
+        read = {name for name, role in ROLES.items() if role in ROLES_READ}
+        found = self.inner.tables({*names, *read}, window)
+        calls = offline_table(probe_rows({name: table for name, table in found.items() if name in read}))
+        tables = {name: table for name, table in found.items() if name in names}
+        if calls is not None:
+            tables[OFFLINE_EVENT] = calls
         return tables
 
     def stream(
@@ -120,7 +141,8 @@ class ProbedReader(ReaderAround):
     # ------------------------------------------------------------------------------------------------------- reading
 
     def _read(self, window: Window | None, names: Collection[str] = PROBE_EVENTS) -> list[ProbeRows]:
-        return probe_rows(self.inner.tables(names, window))
+        found = [from_their_callers(one, self.name_of_address) for one in probe_rows(self.inner.tables(names, window))]
+        return [one for one in found if len(one)]
 
     def _rows(self, window: Window) -> list[ProbeRows]:
         return self._read(window) if self._whole is None else self._whole
@@ -185,8 +207,8 @@ def _smaller(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else min(a, b)
 
 
-def _windows(info: TraceInfo) -> list[Window]:
-    """Stretches of time with few enough probe events to hold."""
+def windows_of_probes(info: TraceInfo) -> list[Window]:
+    """The trace in windows, each with few enough probe events to hold in memory."""
     events = sum(info.by_event.get(name, 0) for name in PROBE_EVENTS)
     number = -(-events // EVENTS_AT_ONCE)
     start, end = info.start_ns, info.end_ns

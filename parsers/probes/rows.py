@@ -18,7 +18,6 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 NOT_FETCHED = -1 << 62
 NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+", re.ASCII)
-LISTS_AND_TEXTS = (Slot.SEGMENTS, Slot.REASON)
 
 
 @dataclass(slots=True)
@@ -35,6 +34,7 @@ class ProbeRows:
     values: dict[Slot, Ints]
     segments: list[Sequence[int]] = field(default_factory=list)  # per row, of bios only
     reasons: list[str] = field(default_factory=list)  # per row, of dump_page only
+    callers: list[str] = field(default_factory=list)  # per row, where the trace is text: symbols of return addresses
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -64,6 +64,7 @@ class ProbeRows:
             {slot: values[at] for slot, values in self.values.items()},
             [self.segments[i] for i in at] if self.segments else [],
             [self.reasons[i] for i in at] if self.reasons else [],
+            [self.callers[i] for i in at] if self.callers else [],
         )
 
 
@@ -97,6 +98,8 @@ def _read(rows: ProbeRows, slot: Slot, column: pa.ChunkedArray) -> None:
         rows.segments = [_numbers_of(value) for value in column.to_pylist()]
     elif slot is Slot.REASON:
         rows.reasons = [str(value or "").strip('"') for value in column.to_pylist()]
+    elif slot is Slot.CALLER and not pa.types.is_integer(column.type):
+        rows.callers = [str(value or "") for value in column.to_pylist()]
     elif pa.types.is_integer(column.type):
         rows.values[slot] = integers(column, NOT_FETCHED)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracereplay.parsers.catalog.probes import FOLL_FROM_6_3, FOLL_UP_TO_6_2, FollFlags, Role, Slot
 from tracereplay.parsers.probes.folios import Folios
-from tracereplay.parsers.probes.moves import refused_and_moved
+from tracereplay.parsers.probes.moves import not_isolated, refused_and_moved
 from tracereplay.parsers.probes.part import Part, part_of_rows
 from tracereplay.parsers.probes.rows import NOT_FETCHED, Ints, ProbeRows, following
 from tracereplay.schema import COUNT, ORDER, PFN, RET, VAL, Op, PageStream
@@ -41,6 +41,7 @@ class Decoder:
 
     folios: Folios
     foll: FollFlags
+    swap_cache: int = 0  # page flags of a folio in the swap cache
 
     def parts(self, rows: Sequence[ProbeRows]) -> list[Part]:
         """Entries of the page stream for these events, not yet in order."""
@@ -49,7 +50,8 @@ class Decoder:
         drops += [self._bio_drops(one) for one in rows if one.role is Role.BIO_DROP]
         changes = [part for part in (*takes, *drops) if len(part)]
         _note_lost(changes)
-        return [*changes, *refused_and_moved(rows, self.folios)]
+        tests = [not_isolated(one, self.folios, self.swap_cache) for one in rows if one.role is Role.ISOLATE_TEST]
+        return [*changes, *refused_and_moved(rows, self.folios), *tests]
 
     def _takes(self, rows: ProbeRows) -> Part:
         """References and pins. What FOLL_REMOTE takes without a pin is released inline at once: ptrace, exec's

@@ -4,6 +4,7 @@
     per_cpu/cpuN/stats                             entries, overrun, dropped events
     events/SYSTEM/EVENT/format, or formats/SYSTEM.EVENT
     events/header_page, saved_cmdlines, trace_clock, kallsyms, uname or version
+    page_pointers                                  lines with page pointers beside page frames (probes/pointers.py)
     instances/NAME/per_cpu/...                     further buffers
 
 The pages are those of a trace.dat, and are read as such; only where they lie differs. Nothing in them says where they
@@ -110,6 +111,11 @@ class RawBuffersReader(TraceDatReader):
         container.options += [(TRACECLOCK, _text(self.path, "trace_clock").encode())]
         container.options += [(UNAME, _uname(self.path).encode())]
         return container
+
+    @property
+    def page_pointers(self) -> str:
+        """Lines that the kernel printed with page pointers beside page frames; "" where none were copied."""
+        return _text(self.path, "page_pointers")
 
     def _format_name(self) -> str:
         return "raw ring buffers"

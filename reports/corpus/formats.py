@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 
 def _sections(document: Any, style: Style) -> Sequence[Section]:
-    from tracereplay.model.corpus import CorpusDiff, CorpusReport  # noqa: PLC0415
+    from tracereplay.model.corpus import CorpusDiff, CorpusReport, CorpusWhatIf  # noqa: PLC0415
     from tracereplay.reports.corpus.sections import diff_sections, gate_sections, report_sections  # noqa: PLC0415
+    from tracereplay.reports.corpus.whatif_sections import whatif_sections  # noqa: PLC0415
 
     document = escape_control_chars(document)
     if isinstance(document, CorpusReport):
         return report_sections(document, style)
+    if isinstance(document, CorpusWhatIf):
+        return whatif_sections(document, style)
     return diff_sections(document, style) if isinstance(document, CorpusDiff) else gate_sections(document, style)
 
 

@@ -17,6 +17,7 @@ from tracereplay.reports.shared.attempt_wording import (
 )
 from tracereplay.reports.shared.culprit_groups import group_culprits, sentence
 from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.shared.opening import sentences
 from tracereplay.reports.shared.page_wording import life_sentence
 from tracereplay.reports.shared.selection import by_request, is_notable, notable_attempts, representatives
 from tracereplay.reports.shared.style import escape_control_chars
@@ -35,6 +36,7 @@ def result_cell(result: Result) -> str:
     shown = by_request(representatives(notable_attempts(result)))
     fine = sum(not is_notable(attempt) for attempt in result.attempts)
     return environment().get_template("cell_result.html").render(
+        sentences=sentences(result),
         inputs=_inputs(result.inputs, result.data_loss),
         losses=loss_sentences(result.inputs, result.data_loss, full=False),
         attempts=[_attempt(attempt, like_it, result) for attempt, like_it in shown[:MAX_ATTEMPTS]],

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tracereplay.model.result import Culprit, Result
+from tracereplay.reports.html.first_screen import cause_order
 from tracereplay.reports.shared.area import area_span, mapped_tries, shown_map
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, verdict
 from tracereplay.reports.shared.holder_wording import holder_name, likely, releaser, taker
@@ -79,12 +80,14 @@ def report_data(result: Result) -> dict[str, Any]:
         ),
     }  # fmt: skip
     occupancy = [_occupancy(area, result, texts) for area in occupancies(result)[:MAX_AREAS]]
+    order = [put(cause) for cause in cause_order(result)]
     return {
         "texts": list(texts.numbers),
         "tables": tables,
         "occupancy": occupancy,
         "stacks": [stack.frames for stack in result.stacks],
         "page_size": page_size,
+        "cause_order": order,
         "pageblock_pages": result.layout.pageblock_pages if result.layout else None,
     }
 
@@ -136,7 +139,7 @@ def _culprits(result: Result, texts: Texts) -> Columns:
     columns = _rows(
         rows, "attempt", "start_pfn", "pages", "cause", "verdict", "effect", "primary", "holder", "taken_by",
         "released_by", "mechanism", "allocated_by", "file", "held_since_ns", "released_ns", "release", "delay_ns",
-        "blocked_tries", "candidates", "why", "premises", "capture_next",
+        "blocked_tries", "candidates", "why", "premises", "capture_next", "order",
     )  # fmt: skip
     columns["evidence_at"] = _starts(len(c.evidence) for a in result.attempts for c in a.culprits)
     return columns
@@ -153,6 +156,7 @@ def _culprit(attempt: int, c: Culprit, result: Result, texts: Texts) -> tuple[An
         [number for tries in c.blocked_tries for number in tries],
         put(", ".join(c.candidates) or None), put(why([c], result)),
         [put(line) for line in failed_premises(c)], [put(step) for step in c.capture_next],
+        c.allocated_by.order if c.allocated_by else None,
     )  # fmt: skip
 
 

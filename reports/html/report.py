@@ -10,12 +10,13 @@ import base64
 import hashlib
 import shlex
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.html.data import embedded, report_data
+from tracereplay.reports.html.first_screen import first_screen
 from tracereplay.reports.shared.attempt_wording import (
     ending,
     headline,
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
     import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("data.js", "format.js", "theme.js", "palette.js", "map.js", "map_view.js", "timeline.js", "occupancy.js",
+SCRIPTS = ("data.js", "format.js", "theme.js", "palette.js", "map.js", "overview.js",
+           "map_view.js", "cards.js", "timeline.js", "occupancy.js",
            "table.js", "tables.js", "detail.js", "main.js")  # fmt: skip
 MAX_ATTEMPTS = 6
 MAX_GROUPS = 12
@@ -71,8 +73,9 @@ def render_html(result: Result, style: Style | None = None) -> str:  # noqa: ARG
         data=embedded(report_data(result)),
         version=result.tool.version,
         command=shlex.join(result.tool.argv),
+        **first_screen(result, codes),
         inputs=[(i.path, input_facts(i), is_lossy(i, result.data_loss)) for i in main_inputs(result.inputs)],
-        beside=beside,
+        beside=[(f"{PurePath(i.path).name} ({i.role})", i.path) for i in beside],
         losses=[loss for loss in losses if loss[0] != "info"],
         notes=[loss for loss in losses if loss[0] == "info"],
         requests=[_request(request, result) for request in requests_of(result).values()],

@@ -23,6 +23,7 @@ from tracereplay.reports.shared.attempt_wording import (
 )
 from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
+from tracereplay.reports.shared.holder_wording import NOT_SEEN, whose
 from tracereplay.reports.shared.inventory_wording import fit_says, inventory_lines, nothing_found
 from tracereplay.reports.shared.premise_wording import failed_premises
 from tracereplay.reports.shared.style import Style, hanging
@@ -41,8 +42,10 @@ _MARGIN = 4  # of its culprits
 _COLORS = {"proved": "green", "suggested": "yellow", "unknown": "dim"}
 
 
-def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[RenderableType]:
-    """Headline, outcome, decision, then the culprits."""
+def attempt_blocks(
+    attempt: Attempt, result: Result, style: Style, stories: set[str] | None = None
+) -> list[RenderableType]:
+    """Headline, outcome, decision, then the culprits. stories -- what earlier attempts said of theirs, not repeated."""
     unit = clock_unit(result, attempt)
     body: list[RenderableType] = [Text(ending(attempt, unit))]
     if (pages := pages_of_last_try(attempt)) is not None:
@@ -62,7 +65,7 @@ def attempt_blocks(attempt: Attempt, result: Result, style: Style) -> list[Rende
     ]
     if groups:
         blocks += [Padding(Text(f"{pages_by_effect(attempt)}:"), (1, 0, 0, 2))]
-        blocks += _culprit_blocks(groups, attempt, result, style)
+        blocks += _culprit_blocks(groups, attempt, result, style, set() if stories is None else stories)
     if style.full and attempt.tries:
         blocks.append(_tries(attempt, unit))
     return blocks
@@ -85,7 +88,9 @@ def _decision(attempt: Attempt) -> Text | None:
     return Text(attempt.cause, style="bold").append(f": {says}" if says else "", style="default not bold")
 
 
-def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style: Style) -> list[RenderableType]:
+def _culprit_blocks(
+    groups: list[Group], attempt: Attempt, result: Result, style: Style, stories: set[str]
+) -> list[RenderableType]:
     """For each group one line that says what and where, then who and when below it."""
     unit = clock_unit(result, attempt)
     shown = groups if style.full else groups[:MAX_GROUPS]
@@ -104,7 +109,7 @@ def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style
         cause = Text(culprit.cause, style="bold")
         sure = Text(culprit.verdict, style=_COLORS[culprit.verdict])
         grid.add_row(number, cause, sure, group.where(None if style.full else MAX_RUNS))
-        text = Text(sentence(group, attempt, result))
+        text = Text(_story(group, attempt, result, stories if not style.full else set()))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
         blocks += [Padding(grid, (0, 0, 0, _MARGIN)), Padding(text, (0, 0, 0, _MARGIN + 2 + widths[0]))]
@@ -115,6 +120,16 @@ def _culprit_blocks(groups: list[Group], attempt: Attempt, result: Result, style
         rest = f"and {count(len(hidden), 'more row')}, {count(pages_hidden, 'page')} ({causes}): --full"
         blocks.append(Padding(Text(rest), (0, 0, 0, _MARGIN + 2 + widths[0])))
     return blocks
+
+
+def _story(group: Group, attempt: Attempt, result: Result, stories: set[str]) -> str:
+    """What is said of the culprits; where an earlier attempt said the same of the same pages, only who it is."""
+    says = sentence(group, attempt, result)
+    key = f"{group.where(None)}: {says}"
+    if key in stories:
+        return f"{whose(group.first) or NOT_SEEN}: the same as above"
+    stories.add(key)
+    return says
 
 
 def _evidence(culprit: Culprit, result: Result, unit: str) -> str:

@@ -21,13 +21,12 @@ from tracereplay.reports.shared.style import Style, bullets, escape_control_char
 from tracereplay.reports.shared.wording import clock_unit, count, listing
 from tracereplay.reports.text.attempt import attempt_blocks
 from tracereplay.reports.text.inputs import input_blocks, loss_blocks
-from tracereplay.units import format_duration
+from tracereplay.reports.text.opening import opening_blocks
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MAX_ATTEMPTS = 6
-MAX_BLAME = 8
 MAX_CAPTURE_NEXT = 4
 
 _WORDS = {
@@ -44,21 +43,22 @@ def render_text(result: Result, style: Style) -> str:
     shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
     limit = None if style.full else MAX_ATTEMPTS
     blocks: list[RenderableType] = [
+        *opening_blocks(result),
         *input_blocks(result.inputs, result.data_loss, style),
         *loss_blocks(result.inputs, result.data_loss, style),
     ]
     requests = requests_of(result)
     told: set[str] = set()
+    stories: set[str] = set()
     for attempt, like_it in shown[:limit]:
         blocks += _request(requests, attempt, told, result)
-        blocks += ["", *attempt_blocks(attempt, result, style), *_like_it(like_it, clock_unit(result, attempt))]
+        blocks += ["", *attempt_blocks(attempt, result, style, stories)]
+        blocks += _like_it(like_it, clock_unit(result, attempt))
     if limit is not None and shown[limit:]:
         blocks += ["", Text(f"and {more_attempts(shown[limit:])}: --full")]
     for request in requests.values():
         blocks += _request(requests, request.attempts[0], told, result)
     blocks += _rest(result, notable)
-    if len(notable) > 1:
-        blocks += _blame(result)
     blocks += _what_to_do(notable, style)
     blocks += _footer(notable, style)
     return render_blocks(blocks, style)
@@ -109,30 +109,6 @@ def _rest(result: Result, notable: list[Attempt]) -> list[RenderableType]:
         kinds.append(f"{len(sizes)} {operation}{some}")
     said = Text(f"{count(len(fine), 'more attempt' if notable else 'attempt')} succeeded: {listing(kinds)}")
     return ["", hanging(Text("OK", style="bold green"), said)]
-
-
-def _blame(result: Result) -> list[RenderableType]:
-    """Cause and holder over all attempts."""
-    if not result.blame:
-        return []
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("cause", no_wrap=True)
-    table.add_column("holder", overflow="fold")
-    for name in ("attempts", "proved", "pages", "held", "waited"):
-        table.add_column(name, justify="right")
-    for row in result.blame[:MAX_BLAME]:
-        table.add_row(
-            row.cause,
-            row.holder or "-",
-            f"{row.attempts:,}",
-            f"{row.proved:,}",
-            f"{row.pages:,}",
-            format_duration(row.held_ns_max) if row.held_ns_max is not None else "",
-            format_duration(row.delay_ns) if row.delay_ns else "",
-        )
-    more = len(result.blame) - MAX_BLAME
-    tail: list[RenderableType] = [Text(f"  and {count(more, 'more row')}: --format json")] if more > 0 else []
-    return ["", Text("Over all attempts", style="bold"), Padding(table, (0, 0, 0, 2)), *tail]
 
 
 def _what_to_do(notable: list[Attempt], style: Style) -> list[RenderableType]:

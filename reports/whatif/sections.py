@@ -34,6 +34,8 @@ def whatif_sections(document: WhatIf, style: Style) -> list[Section]:
         sections.append(_results(document))
     if document.placement:
         sections.append(_placement(document))
+    if document.sizing:
+        sections.append(_sizing(document))
     sections += [_fit(model, style) for model in document.model]
     if document.self_check:
         sections.append(_self_check(document))
@@ -85,6 +87,13 @@ def _costs(cost: Cost) -> Iterator[str]:
         yield f"{count(cost.unmovable_pages_added, 'more unmovable page')}"
     if cost.allocations_failed:
         yield f"{count(cost.allocations_failed, 'page')} find no memory"
+    if cost.direct_map_splits:
+        less = "fewer" if cost.direct_map_splits < 0 else "more"
+        yield f"{abs(cost.direct_map_splits):,} {less} splits of the direct map, at most"
+    if cost.pages_refused:
+        yield f"{count(cost.pages_refused, 'page')} beyond the pool's limit"
+    if cost.blocks_not_free:
+        yield f"{count(cost.blocks_not_free, 'block')} of the pool not free"
     if cost.pages_moved:
         yield f"{count(cost.pages_moved, 'page')} more to migrate"
 
@@ -144,6 +153,27 @@ def _placement(document: WhatIf) -> Section:
             for one in document.placement
         ],
     )
+
+
+SIZES = {
+    "asked": "the size in question", "fits_up_to": "fits the kernel's needs up to",
+    "starves_from": "starves the kernel from", "holds_from": "held all ranges at once from",
+}  # fmt: skip
+SCOPES = {"movable": "ZONE_MOVABLE", "cma": "CMA areas"}
+
+
+def _sizing(document: WhatIf) -> Section:
+    return Section(
+        "Sizes of memory for movable pages alone",
+        columns=("of", "quantity", numeric("pages"), "verdict", "decided at"),
+        rows=[
+            (
+                SCOPES[one.scope], SIZES[one.quantity], "-" if one.pages is None else f"{one.pages:,}", one.verdict,
+                "-" if one.time_ns is None else format_seconds(one.time_ns),
+            )
+            for one in document.sizing
+        ],
+    )  # fmt: skip
 
 
 def _percent(share: float | None) -> str:

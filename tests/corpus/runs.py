@@ -8,12 +8,12 @@ from typing import Any
 
 from tracereplay.corpus.analyse_one import analysis_version
 from tracereplay.corpus.batches import Order
-from tracereplay.corpus.discover import discover
 from tracereplay.corpus.executors import local_workers
 from tracereplay.corpus.run import Summary, run
 from tracereplay.corpus.sandbox import Limits
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND
+from tracereplay.discovery.discover import discover
 
 # Columns that differ from run to run, or from place to place.
 TIMES = ("analysed_at", "seconds", "cpu_seconds", "fingerprint")

@@ -13,10 +13,10 @@ import pytest
 
 from tests.corpus.conftest import QUICK, Put
 from tests.corpus.runs import contents, order_for, rows, run_local
-from tracereplay.corpus.discover import discover
 from tracereplay.corpus.executors import dask_workers
 from tracereplay.corpus.run import Summary, run
 from tracereplay.corpus.store import Store
+from tracereplay.discovery.discover import discover
 from tracereplay.errors import UsageError
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed (extra `dask`)")

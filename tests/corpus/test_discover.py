@@ -12,9 +12,9 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from tests.support.captures import FIXTURES
-from tracereplay.corpus.discover import TRACE_NAMES, discover
 from tracereplay.corpus.metadata import parse_sidecar, path_pattern
-from tracereplay.corpus.sources import Source
+from tracereplay.discovery.discover import TRACE_NAMES, discover
+from tracereplay.discovery.sources import Source
 from tracereplay.errors import InputError, UsageError
 
 

@@ -19,12 +19,12 @@ from tests.corpus.conftest import QUICK, Put
 from tests.corpus.runs import by_name, contents, order_for, rows, run_local
 from tests.support.captures import capture
 from tracereplay.corpus.batches import analyse_some
-from tracereplay.corpus.discover import discover
 from tracereplay.corpus.executors import Workers, local_workers
 from tracereplay.corpus.run import Summary, run
 from tracereplay.corpus.sandbox import Limits
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND, RUN_COLUMNS
+from tracereplay.discovery.discover import discover
 from tracereplay.errors import UsageError
 from tracereplay.model.tables import result_tables
 

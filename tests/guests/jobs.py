@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _HEAD = """
 mount -t debugfs debugfs /sys/kernel/debug
 B=/sys/devices/system/memory
@@ -60,3 +62,45 @@ END
 sh record.sh -o capture {arguments} -- sh work.sh
 echo "status $?"
 {_TAIL}"""
+
+
+def killed(moments: Sequence[float]) -> str:
+    """Recordings are killed with SIGKILL, so many seconds after their start; then two record at once, to their ends.
+
+    /out/before.txt and /out/after.txt: what recordings may leave or change, before the first and after the last.
+    """
+    return f"""{_HEAD}
+mkdir t && mount -t tracefs t t
+state() {{
+    ls t/instances
+    for file in kprobe_events tracing_on buffer_size_kb trace_clock set_event current_tracer; do
+        echo $file; cat t/$file
+    done
+    cat /sys/kernel/debug/kprobes/list
+    grep tracereplay /proc/mounts
+    ls -d /tmp/tracereplay.* 2> /dev/null
+}}
+state > /out/before.txt
+number=0
+for moment in {" ".join(f"{moment:.2f}" for moment in moments)}; do
+    number=$((number + 1))
+    sh record.sh -o killed-$number --for 30 & recording=$!
+    sleep $moment
+    kill -9 $recording
+    grep -c . t/kprobe_events >> /out/probes-left.txt
+done
+sh record.sh -o first --for 45 & first=$!
+until grep -q . first/layout_before/zoneinfo; do sleep 1; done
+sh record.sh -o second --for 1
+echo "second $?"
+[ -d /proc/$first ] && echo "first records on"
+wait $first
+echo "first $?"
+state > /out/after.txt
+cp -r first second /out/
+"""
+
+
+def check() -> str:
+    """What this kernel has, copied for `tracereplay check`."""
+    return f"{_HEAD}\nsh record.sh --check -o /out/check\n"

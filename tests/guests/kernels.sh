@@ -1,11 +1,9 @@
 #!/bin/sh
-# Debian's cloud kernels, out of their packages, into folders below $1: that of this release, and 6.12 of bookworm's
-# backports where this release is older. What the registry does not offer is left out.
+# Debian's cloud kernels, out of their packages, into folders below $1: that of this release, and the one of its
+# backports, from the archive that apt is configured with. What the archive does not offer is left out.
 set -u
 mkdir -p "$1" && cd "$1" || exit 1
 lists=$PWD/.apt; mkdir -p "$lists/lists/partial" "$lists/cache/archives/partial"
-echo 'deb http://deb.debian.org/debian bookworm-backports main' > "$lists/backports.list"
-backports="-o Dir::Etc::SourceList=$lists/backports.list -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists=$lists/lists -o Dir::Cache=$lists/cache"
 
 take() { # FOLDER APT-OPTIONS
     folder=$1; shift
@@ -15,6 +13,12 @@ take() { # FOLDER APT-OPTIONS
 }
 
 take release -o Acquire::Retries=2
-# shellcheck disable=SC2086 # one word for each option
-apt-get $backports update -qq && take backports $backports
+# shellcheck disable=SC2016 # apt's names
+apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 'Label: Debian' | awk '$2 !~ /-/ { print; exit }' |
+    while read -r archive release; do
+        echo "deb $archive $release-backports main" > "$lists/backports.list"
+        set -- -o Dir::Etc::SourceList="$lists/backports.list" -o Dir::Etc::SourceParts=/dev/null \
+            -o Dir::State::Lists="$lists/lists" -o Dir::Cache="$lists/cache"
+        apt-get "$@" update -qq && take backports "$@"
+    done
 exit 0

@@ -8,45 +8,25 @@ folders named by TRACEREPLAY_GUEST_KERNELS (colon-separated, as `dpkg -x` leaves
 from __future__ import annotations
 
 import os
-import re
+import random
 import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 import tracereplay
 from tests.guests import jobs
-from tests.guests.machine import HERE, TOOLS, Machine
-from tests.support.captures import SHARED
+from tests.support.guest import GUESTS, LAB, TOOLS, Machine, machines
+from tracereplay.capture.check import findings
+from tracereplay.capture.kernel import kernel_in
 from tracereplay.capture.script import ScriptOptions, script
-from tracereplay.corpus.folder import opened_folders
+from tracereplay.discovery.folder import opened_folders
 from tracereplay.model.result import Attempt
 
 pytestmark = pytest.mark.guests
-# Under emulation on a busy machine the timer check fails now and then.
-STOCK = "no_timer_check"
-LAB = {"lab-6.12": "bzImage-6.12.117", "lab-7.2": "bzImage-7.2.13"}
+KILLED_SECONDS = 1800
 REFERENCE_CAUSES = ("pin_short", "task_reference")
-
-
-@cache
-def machines() -> dict[str, Machine]:
-    """The kernels at hand, by name."""
-    found = {
-        name: Machine(SHARED / "lab" / image, append="cma=256M page_owner=on")
-        for name, image in LAB.items()
-        if (SHARED / "lab" / image).exists()
-    }
-    for folder in filter(None, os.environ.get("TRACEREPLAY_GUEST_KERNELS", "").split(":")):
-        for kernel in sorted(Path(folder).glob("boot/vmlinuz-*")):
-            release = kernel.name.removeprefix("vmlinuz-")
-            version = re.match(r"\d+\.\d+", release)
-            roots = [Path(folder) / place / release for place in ("lib/modules", "usr/lib/modules")]
-            modules = next((root for root in roots if root.is_dir()), None)
-            found[f"debian-{version[0] if version else release}"] = Machine(kernel, modules, append=STOCK)
-    return found
 
 
 def machine(name: str) -> Machine:
@@ -65,7 +45,7 @@ def hold(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("gcc") is None:
         pytest.skip("no gcc for the workload")
     target = tmp_path_factory.mktemp("bin") / "hold"
-    subprocess.run(["gcc", "-O1", "-static", "-o", str(target), str(HERE / "hold.c")], check=True)
+    subprocess.run(["gcc", "-O1", "-static", "-o", str(target), str(GUESTS / "hold.c")], check=True)
     return target
 
 
@@ -109,12 +89,56 @@ def test_a_failing_offline_is_blamed_on_its_holder(name: str, work: str, hold: P
     assert_named(attempt, out, "proved")
 
 
+def test_a_block_alone_is_recorded_with_stacks(hold: Path, tmp_path: Path) -> None:
+    """The first block of the DIMM: takes elsewhere are dropped in the kernel, and page flags are known from before."""
+    options = ScriptOptions(block=32, stacks=True, buffer_kib=32768)
+    out, attempts = recorded("debian-6.1", jobs.offline(), hold, tmp_path, options)
+    attempt = next(one for one in attempts if one.operation == "memory_offline" and one.outcome_basis == "event")
+    assert_named(attempt, out, "proved")
+    assert {one.mechanism for one in attempt.culprits} == {"vmsplice"}
+    assert "write error" not in (out / "job.log").read_text()
+    events = tracereplay.open([out / "capture" / "trace"]).reader.info.by_event
+    assert 0 < events["kernel_stack"] <= events["get1"]
+
+
 @pytest.mark.parametrize("name", list(LAB))
 @pytest.mark.parametrize("area", [None, "reserved"])
 def test_a_failing_cma_allocation_is_blamed_on_its_holder(
     name: str, area: str | None, hold: Path, tmp_path: Path
 ) -> None:
-    """Without a range by kprobes, with one by page_ref: the same holder. No probe reads a count there."""
+    """Without a range by kprobes, with one by page_ref: the same holder, proved by both."""
     out, attempts = recorded(name, jobs.cma(), hold, tmp_path, ScriptOptions(area=area, buffer_kib=65536))
     attempt = next(one for one in attempts if one.operation == "cma_alloc" and one.outcome == "failed")
-    assert_named(attempt, out, "suggested" if area is None else "proved")
+    assert_named(attempt, out, "proved")
+
+
+@pytest.mark.parametrize("name", ["debian-6.1", "debian-6.12"])
+def test_after_kill_9_nothing_is_left_and_two_recordings_are_separate(name: str, hold: Path, tmp_path: Path) -> None:
+    moments = random.Random(name)
+    path, out = tmp_path / "record.sh", tmp_path / "out"
+    path.write_text(script(ScriptOptions(buffer_kib=16384)))
+    log = machine(name).run(
+        jobs.killed([moments.uniform(0.2, 12) for _ in range(10)]), [hold, path], out, KILLED_SECONDS
+    )
+    assert (out / "after.txt").exists(), log[-3000:]
+    assert (out / "after.txt").read_text() == (out / "before.txt").read_text()
+    left = [int(line) for line in (out / "probes-left.txt").read_text().split()]
+    assert len(left) == 10
+    assert any(left), "no recording was killed while it had probes: the moments are too early"
+    assert all(f"{line}\n" in log for line in ("second 0", "first records on", "first 0"))
+    for folder in ("first", "second"):
+        (trace,), _ = opened_folders([str(out / folder)], {})
+        assert tracereplay.open([trace]).reader.info.events
+
+
+@pytest.mark.parametrize("name", ["debian-6.1", "debian-6.12", *LAB])
+def test_check_tells_what_the_kernel_has(name: str, hold: Path, tmp_path: Path) -> None:
+    path, out = tmp_path / "record.sh", tmp_path / "out"
+    path.write_text(script(ScriptOptions()))
+    log = machine(name).run(jobs.check(), [hold, path], out)
+    assert (out / "check" / "kernel.txt").exists(), log[-3000:]
+    found = {line.what: line.ok for line in findings(kernel_in(out / "check"))}
+    is_lab = name in LAB
+    assert found["proof of holders of a failing memory offline"]
+    assert found["page_ref tracepoints"] == found["debugfs cma"] == found["page_owner"] == is_lab
+    assert found.get("proof of holders of a failing CMA allocation", False) == is_lab

@@ -12,7 +12,7 @@ FUNCTIONS = {
     "getf": "try_grab_folio_fast", "get": "try_grab_folio", "get1": "try_grab_page", "upf": "unpin_user_folio",
     "gput": "gup_put_folio", "unpin": "unpin_user_page", "pcpbr": "page_cache_pipe_buf_release",
     "biorel": "__bio_release_pages", "mig": "move_to_new_folio", "ttm": "try_to_migrate", "dump": "dump_page",
-    "off": "offline_pages",
+    "off": "offline_pages", "imb": "folio_mapping",
 }  # fmt: skip
 
 
@@ -48,6 +48,13 @@ class KprobeText:
             task, "getf", f"page={page(pfn)} refs={refs} flags={flags:#x} rc={count} ch={word} vb={VMEMMAP:#x}"
         )
 
+    def stack(self, task: str, *functions: str) -> KprobeText:
+        """The stack of the event before."""
+        self.add(task, "<stack trace>", "")
+        self._lines[-1] = self._lines[-1].removesuffix(": ")
+        self._lines += [f" => {function}" for function in functions]
+        return self
+
     def refused(self, task: str, pfn: int, count: int, *, mapping: int = ANON, flags: int = 0x2001D) -> KprobeText:
         """move_to_new_folio() failed with this count."""
         self.add(
@@ -68,6 +75,11 @@ class KprobeText:
     def offlined(self, task: str, result: int, start_pfn: int = 0x8000) -> KprobeText:
         """offline_pages() returned."""
         return self.add(task, "off_r", f"pfn={start_pfn:#x} nr=0x8000 ret={result}")
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines so far, with their ends."""
+        return [f"{line}\n" for line in self._lines]
 
     def write(self, folder: Path) -> Path:
         """The trace as a file."""

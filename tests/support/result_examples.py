@@ -23,6 +23,7 @@ from tracereplay.model.result import (
     Try,
     Wait,
 )
+from tracereplay.model.summary import summarise
 
 SECOND = 1_000_000_000
 DRIVER = Task(tid=149, pid=149, comm="cma-driver")
@@ -136,6 +137,7 @@ def result(*attempts: Attempt, **changes: object) -> Result:
             cma_areas=[CmaArea(name="reserved", start_pfn=0xFC00, pages=65_536)],
         ),
     }
+    values["summary"] = summarise(attempts)
     return Result(**(values | changes))  # type: ignore[arg-type]
 
 

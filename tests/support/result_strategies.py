@@ -45,6 +45,15 @@ ATTEMPTS = st.builds(
     culprits=st.lists(CULPRITS, max_size=4),
     capture_next=st.lists(TEXT, max_size=2),
 )
+BLOCKERS = st.builds(
+    model.Blocker,
+    cause=st.sampled_from(list(EXPLANATIONS)) | TEXT,
+    holder=st.none() | st.builds(model.Task),
+    file=st.none() | st.builds(model.File, dev=st.none() | PFN, ino=st.none() | PFN),
+    blocked=st.lists(TEXT, max_size=2),
+    delayed=st.lists(TEXT, max_size=2),
+    delay_ns=INT64,
+)
 RESULTS = st.builds(
     Result,
     schema=st.just(model.SCHEMA),
@@ -54,4 +63,5 @@ RESULTS = st.builds(
     attempts=st.lists(ATTEMPTS, max_size=3),
     counters=st.lists(st.builds(model.Counter), max_size=1),
     blame=st.lists(st.builds(model.Blame), max_size=2),
+    summary=st.lists(st.builds(model.Summary, blockers=st.lists(BLOCKERS, max_size=3)), max_size=2),
 )

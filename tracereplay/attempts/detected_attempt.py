@@ -65,6 +65,7 @@ class DetectedAttempt:
     failed_tests: dict[int, Moment] = field(default_factory=dict)
     writeback_sleeps: dict[tuple[int, int], Moment] = field(default_factory=dict)
     nothing_tried: bool = False  # the event of its end shows that no range was tried
+    movable_free_pages: int | None = None  # of a kernel_alloc: attempts/kernel_alloc.py
     parent_id: str | None = None  # the request that it is a part of (attempts/unplug.py)
     asked: bool = False  # nobody made it: an inventory of what would stand in the way
     # Of an inventory: parts of a memory block that are no memory, what cma_alloc() has taken of an area, and how many

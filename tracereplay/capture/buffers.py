@@ -109,11 +109,11 @@ def save_stats(instance: Instance, folder: Path) -> None:
 def save_formats(instance: Instance, folder: Path) -> None:
     """Formats of what is recorded, names of tasks, symbols: without them pages are bytes."""
     tracefs = instance.tracefs
-    events = [*instance.events, *(f"{instance.name}/{probe}" for probe in instance.probes)]
+    events = [*wanted.BUILT_IN, *instance.events, *(f"{instance.name}/{probe}" for probe in instance.probes)]
     for event in events:
         place = folder / "events" / event
         place.mkdir(parents=True, exist_ok=True)
-        (place / "format").write_text(instance.read(f"events/{event}/format"))
+        (place / "format").write_text(tracefs.read(f"events/{event}/format"))
     (folder / "events").mkdir(parents=True, exist_ok=True)
     for name in ("header_page", "header_event"):
         (folder / "events" / name).write_text(tracefs.read(f"events/{name}"))

@@ -3,13 +3,14 @@ definitions of its probes, which carry its name and go with it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracereplay.capture import wanted
-from tracereplay.capture.definitions import definitions, probes_for
+from tracereplay.capture.definitions import caller_filters, definitions, probes_for
 from tracereplay.capture.target import Target
 from tracereplay.capture.tracefs import Tracefs, key_of
 from tracereplay.errors import CaptureError
@@ -18,11 +19,13 @@ from tracereplay.parsers.catalog.probes import (
     FOLL_UP_TO_6_2,
     PROBES,
     PageLayout,
-    Role,
+    Probe,
 )
 
 FUNCTIONS = frozenset(probe.function for probe in PROBES)
 STABLE_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter")  # the same on all CPUs: then `local` is in order across them
+MARK = "tracereplay: this CPU is recorded\n"
+KALLSYMS = Path("/proc/kallsyms")
 CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 
 
@@ -36,6 +39,7 @@ class Instance:
     missing: list[str] = field(default_factory=list)
     probes: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    _caller_filters: dict[str, list[str]] = field(default_factory=dict)  # by calling function
 
     @property
     def name(self) -> str:
@@ -107,25 +111,69 @@ class Instance:
     def enable_probes(self, page: PageLayout) -> None:
         """Define and enable what the kernel takes of the catalogue's probes."""
         for probe in probes_for(self._functions()):
-            lines = definitions(probe, self.name, page)
+            lines = definitions(probe, self.name, page, os.uname().machine)
             taken = any(self.tracefs.try_write("kprobe_events", line, append=True) for line in lines)
-            if taken and self.tracefs.try_write(f"{self.place}/events/{self.name}/{probe.name}/enable", "1"):
+            if taken and self._keep_calls(probe) and self.tracefs.try_write(f"{self._event(probe.name)}/enable", "1"):
                 self.probes.append(probe.name)
             else:
                 self.refused.append(f"{probe.name}({probe.function})")
         self.filter_takes(None, None, page)
 
+    def _event(self, name: str) -> str:
+        """Folder of one of its probes, below tracefs."""
+        return f"{self.place}/events/{self.name}/{name}"
+
+    def _keep_calls(self, probe: Probe) -> bool:
+        """Drop calls from other functions than the one that counts; False where the kernel cannot."""
+        if not probe.caller:
+            return True
+        if probe.caller not in self._caller_filters:
+            with KALLSYMS.open(encoding="ascii", errors="replace") as lines:
+                self._caller_filters[probe.caller] = caller_filters(probe.caller, lines)
+        filters = self._caller_filters[probe.caller]
+        kept = next((one for one in filters if self.tracefs.try_write(f"{self._event(probe.name)}/filter", one)), None)
+        self._caller_filters[probe.caller] = [] if kept is None else [kept]
+        return kept is not None
+
     def filter_takes(self, target: Target | None, base: int | None, page: PageLayout) -> None:
         """Drop calls that take no reference; with vmemmap_base, those outside the target too."""
         taking = FOLL_FROM_6_3 if _is_from_6_3() else FOLL_UP_TO_6_2
-        for name in {probe.name for probe in PROBES if probe.role is Role.TAKE} & set(self.probes):
-            place = f"{self.place}/events/{self.name}/{name}/filter"
-            self.tracefs.try_write(place, f"flags & {taking.taking:#x}")
+        for probe in PROBES:
+            if probe.name not in self.probes or not (probe.gup or probe.caller):
+                continue
+            kept = f"flags & {taking.taking:#x}" if probe.gup else self._caller_filters[probe.caller][0]
+            place = f"{self._event(probe.name)}/filter"
+            self.tracefs.try_write(place, kept)
             if target is None or base is None:
                 continue
+            fields = self.tracefs.read(f"{self._event(probe.name)}/format")
             for pointer in ("page", "folio"):
-                where = target.filter_by_pointer(pointer, base, page.size)
-                self.tracefs.try_write(place, f"flags & {taking.taking:#x} && {where}")
+                if f" {pointer};" in fields:  # a filter that the kernel refuses disables the one before
+                    where = target.filter_by_pointer(pointer, base, page.size)
+                    self.tracefs.try_write(place, f"{kept} && {where}")
+
+    def record_stacks(self, target: Target | None) -> None:
+        """Stacks of what takes references, which name the call. A trigger has a filter of its own."""
+        places = {self._event(probe.name): "" for probe in PROBES if probe.gup and probe.name in self.probes}
+        for place in places:
+            places[place] = self.tracefs.read(f"{place}/filter").strip()
+        if target is not None:
+            taking = {sign.event: sign.filter_ for sign in wanted.TAKING if sign.event in self.events}
+            places |= {f"{self.place}/events/{e}": f"{c} && {target.filter_by_pfn}" for e, c in taking.items()}
+        for place, condition in places.items():
+            self.tracefs.try_write(f"{place}/trigger", f"stacktrace if {condition}")
+
+    def mark_cpus(self) -> None:
+        """Record an event on every CPU, which shows that the CPU was recorded until then, also if it idled."""
+        allowed = os.sched_getaffinity(0)
+        try:
+            for cpu in allowed:
+                with contextlib.suppress(OSError):  # the CPU has gone offline
+                    os.sched_setaffinity(0, {cpu})
+                    self.tracefs.try_write(f"{self.place}/trace_marker", MARK)
+        finally:
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, allowed)
 
     def _functions(self) -> frozenset[str]:
         """Of those that are probed, the ones that the kernel can; all, where it does not tell."""

@@ -4,13 +4,14 @@
 # toybox or coreutils; as root. Made by `tracereplay record --print-script`, from the declarations of that version.
 #
 #   sh record.sh [-o DIR] [--for SECONDS | --until-failure | -- COMMAND [ARGUMENT]...]
+#   sh record.sh --check [-o DIR]        copies what `tracereplay check DIR` reads: what this kernel can record and prove
 #
 # DIR is then read by `tracereplay blame DIR` on any machine. Ctrl-C ends the recording as well, and nothing is left
 # behind; after a kill -9 the next run removes what was left.
 
 set -u
 out=tracereplay-capture; how=interrupt; seconds=0
-buffer_kb=@BUFFER_KB@; level=@LEVEL@; area=@AREA@; block=@BLOCK@; dumps=@DUMPS@; after_s=@AFTER_S@
+buffer_kb=@BUFFER_KB@; level=@LEVEL@; area=@AREA@; block=@BLOCK@; dumps=@DUMPS@; after_s=@AFTER_S@; stacks=@STACKS@
 
 say() { printf 'tracereplay: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 2; }
@@ -20,6 +21,7 @@ while [ $# -gt 0 ]; do
         -o) [ $# -gt 1 ] || fail "-o needs a folder"; out=$2; shift 2 ;;
         --for) [ $# -gt 1 ] || fail "--for needs seconds"; how=duration; seconds=$2; shift 2 ;;
         --until-failure) how=failure; shift ;;
+        --check) how=check; shift ;;
         --) how="command"; shift; [ $# -gt 0 ] || fail "-- needs a command"; break ;;
         *) fail "unknown argument $1" ;;
     esac
@@ -100,6 +102,22 @@ while read -r _ place _; do
     esac
 done < /proc/mounts
 
+# ---------------------------------------------------------------- what this kernel has
+
+copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
+
+check() { # FOLDER: files at their own paths below it; of some only that they exist
+    mkdir -p "$1/proc" "$1/boot" "$1/sys/kernel/security" "$1/sys/kernel/btf" "$1/sys/kernel/tracing" "$1/sys/kernel/debug"
+    echo "$(uname -r) $(uname -m)" > "$1/kernel.txt"
+    for file in @CHECK_FILES@ "/boot/config-$(uname -r)"; do copy "$file" "$1$file"; done
+    copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
+    grep -E '^(@FUNCTIONS@)( |$)' "$T/available_filter_functions" > "$1/sys/kernel/tracing/available_filter_functions" 2>/dev/null
+    [ ! -e "$T/kprobe_events" ] || : > "$1/sys/kernel/tracing/kprobe_events"
+    [ ! -e "$D/page_owner" ] || : > "$1/sys/kernel/debug/page_owner"
+    for place in "$D"/cma/*; do [ ! -d "$place" ] || mkdir -p "$1/sys/kernel/debug/cma/${place##*/}"; done
+    for place in /sys/devices/system/memory/memory[0-9]*; do [ ! -d "$place" ] || mkdir -p "$1$place"; done
+}
+
 group=tracereplay_$key
 I=$T/instances/$group; W=$T/instances/${group}_watch
 child=
@@ -115,6 +133,7 @@ trap 'exit 130' INT TERM HUP
 
 mkdir -p "$out" || fail "$out cannot be made"
 out=$(cd "$out" && pwd)
+if [ $how = check ]; then check "$out"; say "read it by: tracereplay check $out"; exit 0; fi
 mkdir "$I" || fail "no tracing instance: $I"
 log=$out/record.log
 note() { say "$*"; printf '%s\n' "$*" >> "$log"; }
@@ -130,7 +149,8 @@ if [ -n "$area" ]; then
 elif [ -n "$block" ]; then
     read -r size < /sys/devices/system/memory/block_size_bytes || fail "no memory blocks (CONFIG_MEMORY_HOTPLUG)"
     page_bytes=$(getconf PAGESIZE 2>/dev/null || echo 4096)
-    low=$((block * (0x$size / page_bytes))); high=$((low + 0x$size / page_bytes))
+    pages=$((0x${size%???} / (page_bytes / 4096))) # a size may be above 2^31
+    low=$((block * pages)); high=$((low + pages))
 fi
 
 # ---------------------------------------------------------------- events and probes
@@ -156,14 +176,59 @@ for event in $events; do
 done
 case " $recorded " in *" page_ref/"*) with_page_ref=1 ;; *) with_page_ref= ;; esac
 
+# Lines with page pointers beside page frames: they tell where vmemmap begins, on any machine.
+page_pointers() { # FILE
+    mkdir "$W" || return
+    if echo 0 > "$W/options/hash-ptr" && echo 1 > "$W/events/kmem/mm_page_alloc/enable"; then
+        cat /proc/self/environ > /dev/null
+        echo 0 > "$W/events/enable"
+        sed -n 's/.*mm_page_alloc: \(page=[0-9a-f]* pfn=[0-9a-fx]*\) .*/\1/p' "$W/trace" | tail -n 512 > "$1"
+    fi 2>/dev/null
+    forget_instance "${W##*/}"
+}
+
+# By two of these lines: whether struct page is as large as the offsets below need it.
+is_known_struct() { # FILE
+    one=; two=
+    [ ! -s "$1" ] || { read -r one; while read -r two; do [ "$one" = "$two" ] || break; done; } < "$1"
+    [ -n "$one" ] && [ -n "$two" ] || return 0 # not told
+    [ "$(base_of "$one")" = "$(base_of "$two")" ]
+}
+
+# POINTER + SIGN * PFN * size of struct page. In four parts of 16 bits: dash has no numbers above 2^63, mksh none above
+# 2^31. Every part stays above -2^24, so that adding it makes divisions round down.
+moved() { # POINTER PFN SIGN
+    parts=${1#0x}; result=; carry=0
+    step=$((@PAGE_STRUCT_BYTES@ * $3)); up=$(($2 / 65536)); low=$(($2 % 65536 * step)); up=$((up * step))
+    for add in $low $up 0 0; do
+        rest=${parts%????}; part=$((0x${parts#"$rest"} + add + carry)); parts=$rest
+        carry=$(((part + 16777216) / 65536 - 256))
+        result=$(printf '%04x' $((part - carry * 65536)))$result
+    done
+    echo "0x$result"
+}
+base_of() { # "page=POINTER pfn=PFN": where vmemmap begins
+    digits=${1#page=}; moved "${digits%% *}" $((${1#*pfn=})) -1
+}
+
 probed=; refused=
+kept=; by_caller= # filters: that a probe is enabled with; on the return address
 define() { # NAME DEFINITION: false where the kernel refuses it
     echo "$2" >> "$T/kprobe_events" || return 1
+    [ -z "$kept" ] || echo "$kept" > "$I/events/$group/$1/filter" || return 1
     echo 1 > "$I/events/$group/$1/enable" || return 1
     probed="$probed $1"
 } 2>/dev/null
 has() { [ ! -e "$out/functions" ] || grep -q "^$1\$" "$out/functions"; }
 keep() { [ ! -e "$I/events/$group/$1" ] || echo "$2" > "$I/events/$group/$1/filter"; }
+
+# Sets `kept` to a filter on the return address; by name (6.3 and later) where addresses are hidden.
+calls_from() { # FUNCTION
+    [ -n "$return_address" ] || return
+    kept=$(awk -v name="$1" '$3 == name || index($3, name ".isra.") == 1 || index($3, name ".constprop.") == 1 {
+        low = $1; getline; if ($1 != low) print "caller >= 0x" low " && caller < 0x" $1; exit }' /proc/kallsyms)
+    by_caller=${kept:=caller.function == $1}
+}
 
 probe() { # NAME FUNCTION TYPE FETCHES [OTHER FETCHES, where the first are refused]...
     if ! has "$2"; then return; fi
@@ -177,10 +242,14 @@ probe() { # NAME FUNCTION TYPE FETCHES [OTHER FETCHES, where the first are refus
 
 # shellcheck disable=SC2016 # $arg1 is the kernel's
 if [ "$level" -ge 2 ] && [ -z "$with_page_ref" ]; then
-    if [ -e "$T/kprobe_events" ]; then
+    page_pointers "$out/page_pointers"
+    if ! is_known_struct "$out/page_pointers"; then
+        note "struct page has not @PAGE_STRUCT_BYTES@ bytes here: no probes are set; tracereplay record reads BTF instead"
+    elif [ -e "$T/kprobe_events" ]; then
         if [ -e "$T/available_filter_functions" ]; then
             grep -E '^(@FUNCTIONS@)( |$)' "$T/available_filter_functions" | sed 's/ .*//' | sort -u > "$out/functions"
         fi
+        case $(uname -m) in @RETURN_ADDRESSES@ *) return_address= ;; esac
         case $(uname -r) in [1-5].*|6.[012].*) taking=@TAKING_OLD@ ;; *) taking=@TAKING_NEW@ ;; esac # FOLL_GET | FOLL_PIN
 @PROBES@
 @KEEPS@
@@ -193,26 +262,37 @@ fi
 [ -z "$missing" ] || note "this kernel has no:$missing"
 note "records:$recorded; probes:$probed; ${buffer_kb} KiB in all, clock $clock"
 
-# Bounds of the range as page pointers. 64 bits in two halves: dash has no numbers above 2^63.
-pointer() { # VMEMMAP_BASE PFN
-    digits=${1#0x}; half=${digits%????????}
-    sum=$((0x${digits#"$half"} + $2 * @PAGE_STRUCT_BYTES@))
-    printf '0x%08x%08x\n' $((0x$half + sum / 4294967296)) $((sum % 4294967296))
-}
-
 filter_range() { # takes of pages outside the range are dropped in the kernel
     [ -n "$low" ] && [ -n "$probed" ] || return
     base=$(sed -n 's/.* vb=\(0x[0-9a-f]*\).*/\1/p' "$I/trace" | head -n 1)
+    [ -n "$base" ] || [ ! -s "$out/page_pointers" ] || base=$(base_of "$(head -n 1 "$out/page_pointers")")
     [ ${#base} = 18 ] || return
-    from=$(pointer "$base" "$low"); below=$(pointer "$base" "$high")
+    from=$(moved "$base" "$low" 1); below=$(moved "$base" "$high" 1)
     for event in @TAKES@; do
-        for field in page folio; do keep "$event" "flags & $taking && $field >= $from && $field < $below" 2>/dev/null; done
+        for field in page folio; do # only the one that it has: a refused filter disables the one before
+            grep -q " $field;" "$I/events/$group/$event/format" 2>/dev/null || continue
+            keep "$event" "flags & $taking && $field >= $from && $field < $below"
+        done
     done
+@BY_CALLER@
+}
+
+# Stacks of what takes references, which name the call. A trigger runs for events that a filter drops: same condition.
+record_stacks() {
+    for event in @TAKES@; do
+        place=$I/events/$group/$event
+        case " $probed " in *" $event "*) echo "stacktrace if $(cat "$place/filter")" > "$place/trigger" ;; esac
+    done
+    while read -r event condition; do
+        case " $recorded " in
+            *" $event "*) echo "stacktrace if $condition && pfn >= $low && pfn < $high" > "$I/events/$event/trigger" ;;
+        esac
+    done <<END
+@TAKING@
+END
 }
 
 # ---------------------------------------------------------------- copies
-
-copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
 
 snapshot() { # FOLDER
     mkdir -p "$1/cma"
@@ -241,8 +321,12 @@ snapshot() { # FOLDER
     for place in /proc/[0-9]*; do
         printf '%s\t%s\t%s\n' "${place##*/}" "$(tr '\000\n' '  ' < "$place/cmdline")" "$(tr '\n' ' ' < "$place/cgroup")"
     done > "$1/commands.txt" 2>/dev/null
+}
+
+page_words() { # FOLDER LABEL: kpageflags and kpagecount of the range
     [ -z "$low" ] || for what in flags count; do
-        dd if=/proc/kpage$what bs=8 skip="$low" count=$((high - low)) of="$1/kpage$what.$(printf '0x%x-0x%x' "$low" "$high").bin" 2>/dev/null
+        name=kpage$what$2.$(printf '0x%x-0x%x' "$low" "$high").bin
+        dd if=/proc/kpage$what bs=8 skip="$low" count=$((high - low)) of="$1/$name" 2>/dev/null
     done
 }
 
@@ -277,14 +361,24 @@ drain() { # FOLDER: the raw pages of every CPU; reads of an empty buffer wait, s
 # Takes a reference of its own (get_user_pages_remote): whether the probes fire, and where vmemmap begins.
 touch_a_page() { cat /proc/self/environ > /dev/null; }
 
+# An event on every CPU: it shows that the CPU was recorded until then, also where it had nothing to do.
+mark_cpus() {
+    for place in "$I"/per_cpu/cpu[0-9]*; do
+        cpu=${place##*cpu}; mask=$((1 << cpu % 4))
+        while [ "$cpu" -ge 4 ]; do mask=${mask}0; cpu=$((cpu - 4)); done
+        # shellcheck disable=SC2016 # $0 is the inner shell's
+        taskset "$mask" sh -c 'echo "tracereplay: this CPU is recorded" > "$0"' "$I/trace_marker" 2>/dev/null
+    done
+}
+
 save() { # FOLDER: stop, copy, and what belongs to the copies
-    touch_a_page
+    touch_a_page; mark_cpus
     echo 0 > "$I/tracing_on"
     mkdir -p "$1/trace/events"
     drain "$1/trace"
     for what in header_page header_event; do copy "$T/events/$what" "$1/trace/events/$what"; done
-    for event in $recorded; do
-        mkdir -p "$1/trace/events/$event"; copy "$I/events/$event/format" "$1/trace/events/$event/format"
+    for event in @BUILT_IN@ $recorded; do
+        mkdir -p "$1/trace/events/$event"; copy "$T/events/$event/format" "$1/trace/events/$event/format"
     done
     for event in $probed; do
         mkdir -p "$1/trace/events/$group/$event"
@@ -292,16 +386,17 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
     done
     for what in @TRACE_FILES@; do copy "$T/$what" "$1/trace/$what"; done
     copy "$I/trace_clock" "$1/trace/trace_clock"
+    [ ! -s "$out/page_pointers" ] || copy "$out/page_pointers" "$1/trace/page_pointers"
     copy /proc/kallsyms "$1/trace/kallsyms"
     copy /proc/sys/kernel/random/boot_id "$1/trace/boot_id"
     uname -a > "$1/trace/uname"
     [ ! -e "$T/kprobe_events" ] || grep ":$group/" "$T/kprobe_events" > "$1/trace/kprobe_events"
-    snapshot "$1/layout_after"
+    snapshot "$1/layout_after"; page_words "$1/layout_after" ""
     dmesg > "$1/dmesg.txt" 2>/dev/null
     if [ -z "$low" ]; then copy "$D/page_owner" "$1/page_owner.txt"; fi
     copy "$D/page_pinner/buffer" "$1/page_pinner.txt"
-    grep -h '^entries\|^overrun\|^dropped' "$1"/trace/per_cpu/*/stats | sed 's/^/    /' >> "$log"
-    lost=$(sed -n 's/^\(overrun\|dropped events\): *//p' "$1"/trace/per_cpu/*/stats | awk '{n += $1} END {print n + 0}')
+    grep -h -e '^entries' -e '^overrun' -e '^dropped' "$1"/trace/per_cpu/*/stats | sed 's/^/    /' >> "$log"
+    lost=$(sed -n -e 's/^overrun: *//p' -e 's/^dropped events: *//p' "$1"/trace/per_cpu/*/stats | awk '{n += $1} END {print n + 0}')
     [ "$lost" = 0 ] || note "$lost events were overwritten or lost: a larger buffer keeps more"
 }
 
@@ -331,13 +426,15 @@ END
     forget_instance "${W##*/}"
 }
 
+[ "$how" = failure ] || page_words "$out" .before # a ring's first event comes long after this
 echo 1 > "$I/tracing_on"
-touch_a_page
+touch_a_page; mark_cpus
 if [ -n "$probed" ]; then
     hits=$(grep -E " (getf|get|get1) " "$T/kprobe_profile" | awk '{n += $2} END {print n + 0}')
     [ "$hits" -gt 0 ] || note "probes on get_user_pages() did not fire for a reference of our own: takers will be missing"
 fi
 filter_range
+[ -z "$stacks" ] || record_stacks
 snapshot "$out/layout_before"
 say "recording; Ctrl-C ends it"
 status=0
@@ -354,13 +451,13 @@ case $how in
             save "$out/dump-$number"; note "dump-$number is complete"
             rm -rf "$out/dump-$((number - dumps))"
             number=$((number + 1))
-            echo > "$I/trace"; echo 1 > "$I/tracing_on"; touch_a_page
+            echo > "$I/trace"; echo 1 > "$I/tracing_on"; touch_a_page; mark_cpus
         done ;;
     *) while [ $status = 0 ]; do sleep 3600 & await; done ;;
 esac
 trap '' INT TERM
 if [ "$how" != failure ] || [ "$dumps" = 1 ] || [ $status != 0 ]; then save "$out"; fi
-rm -f "$out/functions"
+rm -f "$out/functions" "$out/page_pointers"
 note "saved to $out"
 [ "$how" = command ] || status=0
 exit $status

@@ -18,12 +18,14 @@ from tracereplay.capture import wanted
 from tracereplay.capture.btf import page_layout
 from tracereplay.capture.buffers import Pages, save_formats, save_stats
 from tracereplay.capture.instance import Instance
+from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import self_test
-from tracereplay.capture.snapshot import copy_debug_files, free_bytes, kernel_log, snapshot
+from tracereplay.capture.snapshot import copy_debug_files, copy_page_words, free_bytes, kernel_log, snapshot
 from tracereplay.capture.target import Target, target_of
 from tracereplay.capture.tracefs import Tracefs, mounted
 from tracereplay.capture.watch import FailureWatch
 from tracereplay.errors import CaptureError, UsageError
+from tracereplay.parsers.probes.pointers import struct_pages
 
 POLL_SECONDS = 0.1
 LEAST_FREE_BYTES = 64 << 20
@@ -48,6 +50,7 @@ class Request:
     until_failure: bool = False
     dumps: int = 1
     after_seconds: float = 2.0
+    stacks: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class _Run:
     say: Say
     stopped: bool = False
     notes: list[str] = field(default_factory=list)
+    pointers: str = ""  # lines of page_pointers()
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -96,14 +100,21 @@ def _record(run: _Run, instance: Instance) -> int:
     clock = instance.set_clock()
     kib = request.buffer_kib or default_buffer_kib()
     instance.set_buffer(kib)
+    if request.level >= 2:
+        run.pointers = page_pointers(run.tracefs, f"{instance.name}_watch")
     _enable(run, instance)
     run.note(
         f"records {len(instance.events)} tracepoints and {len(instance.probes)} probes into {kib >> 10} MiB, "
         f"clock {clock}{cost_of(instance)}"
     )
+    if request.stacks:
+        instance.record_stacks(run.target)
+    if run.target is not None and not request.until_failure:  # a ring's first event comes long after this
+        copy_page_words(request.out, run.target, ".before")
     started, began = time.monotonic(), os.times()
     instance.set("tracing_on", "1")
-    snapshot(request.out / "layout_before", run.debug, run.target)  # the ring is allocated: free memory is as it stays
+    instance.mark_cpus()
+    snapshot(request.out / "layout_before", run.debug)  # the ring is allocated: free memory is as it stays
     if request.until_failure:
         written = _until_failure(run, instance)
         status = 0
@@ -138,20 +149,26 @@ def _enable(run: _Run, instance: Instance) -> None:
         run.note("no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref: who holds a page cannot be told")
         return
     page, source = page_layout()
+    told = struct_pages(run.pointers)
+    if told is not None and told.size_bytes != page.size:
+        run.note(f"struct page has {told.size_bytes} bytes here, which no BTF describes: no probes are set")
+        return
     run.note(f"struct page has {page.size} bytes, its count at {page.refcount:#x} ({source})")
     instance.enable_probes(page)
     if instance.refused:
         run.note(f"the kernel refused probes: {', '.join(instance.refused)}")
-    result = self_test(instance, page, request.out)
+    result = self_test(instance, page, request.out, None if told is None else told.base)
     for text in result.notes:
         run.note(text)
     if run.target is not None:
         instance.filter_takes(run.target, result.base, page)
 
 
-def _touch_a_page() -> None:
-    """A take of our own (get_user_pages_remote): its event tells where vmemmap begins."""
+def _mark_end(instance: Instance) -> None:
+    """Stop tracing, with a take of our own before (get_user_pages_remote): its event tells where vmemmap begins."""
     Path("/proc/self/environ").read_bytes()
+    instance.mark_cpus()
+    instance.set("tracing_on", "0")
 
 
 def _streamed(run: _Run, instance: Instance) -> tuple[int, int]:
@@ -176,8 +193,7 @@ def _streamed(run: _Run, instance: Instance) -> tuple[int, int]:
             elif free_bytes(request.out) < LEAST_FREE_BYTES:
                 run.note("the disk is nearly full: the recording ends here")
                 break
-        _touch_a_page()
-        instance.set("tracing_on", "0")
+        _mark_end(instance)
         save_stats(instance, trace)
         pages.take(rest=True)
         if child is not None and child.poll() is None:
@@ -210,11 +226,11 @@ def _until_failure(run: _Run, instance: Instance) -> int:
                 pass
             instance.set("trace", "")
             instance.set("tracing_on", "1")
+            instance.mark_cpus()
 
 
 def _dump(run: _Run, instance: Instance, folder: Path) -> int:
-    _touch_a_page()
-    instance.set("tracing_on", "0")
+    _mark_end(instance)
     save_stats(instance, folder / "trace")
     with Pages(instance, folder / "trace") as pages:
         pages.take(rest=True)
@@ -231,6 +247,8 @@ def _sleep(run: _Run, seconds: float) -> None:
 def _save(run: _Run, instance: Instance, folder: Path) -> None:
     """What goes with the pages."""
     save_formats(instance, folder / "trace")
+    if run.pointers:
+        (folder / "trace" / "page_pointers").write_text(run.pointers)
     snapshot(folder / "layout_after", run.debug, run.target)
     copy_debug_files(folder, run.debug)
     kernel_log(folder / "dmesg.txt")

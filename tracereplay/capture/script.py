@@ -14,6 +14,7 @@ from tracereplay.parsers.catalog.probes import (
     FOLL_UP_TO_6_2,
     KNOWN_PAGE,
     PROBES,
+    RETURN_ADDRESS,
     Probe,
     Role,
 )
@@ -32,6 +33,7 @@ class ScriptOptions:
     dumps: int = 1
     after_s: int = 2
     pages: bool = True
+    stacks: bool = False
 
 
 def script(options: ScriptOptions) -> str:
@@ -46,7 +48,10 @@ def script(options: ScriptOptions) -> str:
         "BLOCK": "" if options.block is None else str(options.block),
         "DUMPS": str(options.dumps),
         "AFTER_S": str(options.after_s),
+        "STACKS": "1" if options.stacks else "",
+        "TAKING": "\n".join(f"{sign.event} {sign.filter_}" for sign in wanted.TAKING),
         "EVENTS": " ".join(events),
+        "BUILT_IN": " ".join(wanted.BUILT_IN),
         "CONSOLE_EVENTS": " ".join(wanted.CONSOLE),
         "REFERENCE_EVENTS": " ".join(wanted.REFERENCES),
         "FILTERED_BY_PFN": filtered,
@@ -54,12 +59,19 @@ def script(options: ScriptOptions) -> str:
         "TAKING_OLD": f"{FOLL_UP_TO_6_2.taking:#x}",
         "TAKING_NEW": f"{FOLL_FROM_6_3.taking:#x}",
         "PROBES": _indented(_probe_lines()),
+        "RETURN_ADDRESSES": " ".join(f"{name}) return_address='{where}' ;;" for name, where in RETURN_ADDRESS.items()),
+        "BY_CALLER": "\n".join(
+            f'    keep {probe.name} "$by_caller && folio >= $from && folio < $below"'
+            for probe in PROBES
+            if probe.caller
+        ),
         "KEEPS": _indented(f'keep {name} "flags & $taking"' for name in takes),
         "TAKES": " ".join(takes),
         "PAGE_STRUCT_BYTES": str(KNOWN_PAGE.size),
         "SNAPSHOT": _indented(f'copy {one.source} "$1/{one.target}"' for one in wanted.SNAPSHOT_FILES).replace(
             " " * 8, " " * 4
         ),
+        "CHECK_FILES": " ".join(wanted.CHECK_FILES),
         "CMA_FILES": " ".join(wanted.CMA_FILES),
         "TRACE_FILES": " ".join(wanted.TRACE_FILES),
         "FAILURES": "\n".join(f"{sign.event} {sign.filter_}" for sign in wanted.FAILURES),
@@ -83,10 +95,13 @@ def _probe_lines() -> Sequence[str]:
             line = f"if has {probe.only_with}; then {line}; fi"
         elif probe.not_with:
             line = f"if ! has {probe.not_with}; then {line}; fi"
+        if probe.caller:
+            line = f"if calls_from {probe.caller}; then {line}; fi; kept="
         lines.append(line)
     return lines
 
 
 def _probe_line(probe: Probe) -> str:
-    quoted = " ".join(f"'{fetches_of(fetches, KNOWN_PAGE)}'" for fetches in alternatives(probe))
+    address = "'\"$return_address\"'"  # the shell's: machines differ
+    quoted = " ".join(f"'{fetches_of(fetches, KNOWN_PAGE, address)}'" for fetches in alternatives(probe))
     return f"probe {probe.name} {probe.function} {'r' if probe.returns else 'p'} {quoted}"

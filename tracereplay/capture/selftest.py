@@ -26,7 +26,7 @@ EVENT = re.compile(r": (\w+): \(")
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What was seen of references of our own; base -- vmemmap_base, None where no probe fetched it.
+    """What was seen of references of our own; base -- vmemmap_base, None where it is not known.
 
     seen -- by way (vmsplice, O_DIRECT): whether take and release were seen; None = could not be tried.
     """
@@ -48,11 +48,13 @@ class SelfTest:
         return notes
 
 
-def self_test(instance: Instance, page: PageLayout, folder: Path) -> SelfTest:
-    """Take and release references of this process while tracing, and look for them. Empties the buffer."""
+def self_test(instance: Instance, page: PageLayout, folder: Path, base: int | None = None) -> SelfTest:
+    """Take and release references of this process while tracing, and look for them. Empties the buffer.
+
+    base -- vmemmap_base, where it is known already; else a probe may fetch it.
+    """
     seen: dict[str, bool | None] = {}
     frames: list[bool] = []
-    base: int | None = None
     for way, act in (("vmsplice", _vmsplice), ("O_DIRECT", lambda: _direct(folder))):
         instance.set("trace", "")
         instance.set("tracing_on", "1")

@@ -29,7 +29,7 @@ def snapshot(folder: Path, debug: Path | None, target: Target | None = None) -> 
     _write(folder / "ps.txt", ["PID TID COMMAND", *_tasks()])
     _write(folder / "commands.txt", _commands())
     if target is not None:
-        lacking += _copy_page_words(folder, target)
+        lacking += copy_page_words(folder, target)
     return lacking
 
 
@@ -115,14 +115,14 @@ def _commands() -> list[str]:
     return lines
 
 
-def _copy_page_words(folder: Path, target: Target) -> list[str]:
-    """kpageflags and kpagecount of the target, eight bytes a page."""
+def copy_page_words(folder: Path, target: Target, label: str = "") -> list[str]:
+    """kpageflags and kpagecount of the target, eight bytes a page, named with the label; returns what is not there."""
     lacking = []
     for name in ("kpageflags", "kpagecount"):
         source = Path("/proc") / name
         try:
             words = _read_words(source, target)
-            (folder / f"{name}.{target.low:#x}-{target.high:#x}.bin").write_bytes(words)
+            (folder / f"{name}{label}.{target.low:#x}-{target.high:#x}.bin").write_bytes(words)
         except OSError:
             lacking.append(str(source))
     return lacking

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """An event that says something of its kind where `filter_` holds."""
+
+    event: str
+    filter_: str
+
+
 # Tracepoints by capture level: SYSTEM/EVENT. What a kernel lacks is left out, and said.
 ATTEMPTS = (
     "cma/cma_alloc_start", "cma/cma_alloc_finish", "cma/cma_alloc_busy_retry", "cma/cma_release", "cma/cma_alloc",
@@ -18,6 +27,10 @@ PAGES = (
     "filemap/mm_filemap_add_to_page_cache", "filemap/mm_filemap_delete_from_page_cache",
     "migrate/set_migration_pte", "migrate/remove_migration_pte",
 )  # fmt: skip
+# The kernel's own: what a write to trace_marker records, and stacks.
+BUILT_IN = ("ftrace/print", "ftrace/kernel_stack")
+# Events that take references: with --stacks their stack is recorded, which names the call.
+TAKING = (Sign("page_ref/page_ref_mod", "val > 0"), Sign("page_ref/page_ref_mod_unless", "ret == 1"))
 CONSOLE = ("printk/console",)
 # CONFIG_DEBUG_PAGE_REF: more than a million events a second on a busy machine, so only with a range.
 REFERENCES = (
@@ -27,14 +40,6 @@ REFERENCES = (
 )  # fmt: skip
 # Events whose field `pfn` a filter on the range asked for goes to.
 FILTERED_BY_PFN = ("kmem/", "filemap/", "page_ref/")
-
-
-@dataclass(frozen=True, slots=True)
-class Sign:
-    """An event that says that an attempt failed: where `filter_` holds."""
-
-    event: str
-    filter_: str
 
 
 # Of an event with several conditions the first that the kernel takes: errorno is of 6.6 and later. mm_migrate_pages:
@@ -78,3 +83,5 @@ SNAPSHOT_FILES = (
 TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profile")
 DEBUG_FILES = (Copied("page_owner", "page_owner.txt"), Copied("page_pinner/buffer", "page_pinner.txt"))
 CMA_FILES = ("base_pfn", "count", "order_per_bit", "bitmap", "used", "maxchunk")
+# For `check` of another machine: copied to the same path below a folder. Others are only looked for, see record.sh.
+CHECK_FILES = ("/proc/config.gz", "/sys/kernel/security/lockdown", "/sys/kernel/btf/vmlinux")

@@ -20,7 +20,7 @@ def ingest(trace: str, target: str, quiet: bool, no_progress: bool) -> int:
     from tracereplay.opening import write_dataset_of  # noqa: PLC0415
 
     if Path(trace).is_dir():
-        from tracereplay.corpus.folder import opened_folders  # noqa: PLC0415
+        from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
 
         (trace,), _ = opened_folders([trace], {})
     progress = None if quiet or no_progress else Progress(sys.stderr)

@@ -142,9 +142,9 @@ def open_session(
         "page_pinner": page_pinner,
     }
     if any(Path(name).is_dir() for name in inputs):
-        from tracereplay.corpus.folder import opened_folders  # noqa: PLC0415
+        from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
 
-        inputs, sides = opened_folders(inputs, sides)
+        inputs, sides = opened_folders(inputs, sides, same_machine=same_machine)
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415

@@ -18,16 +18,16 @@ from typing import Any
 import pyarrow as pa
 
 import tracereplay
-from tracereplay.corpus.discover import file_system
 from tracereplay.corpus.metadata import MAX_SIDECAR_BYTES, parse_sidecar
-from tracereplay.corpus.sources import Source
 from tracereplay.corpus.tables import found_tables
+from tracereplay.discovery.discover import file_system
+from tracereplay.discovery.sources import Source
 from tracereplay.errors import InputError
 from tracereplay.inputs import digest
 
 PIECE_BYTES = 1 << 20
 # The rooms without a say in an analysis. All other code is taken to decide it, so that a new module is never forgotten.
-_WITHOUT_SAY = ("cli", "corpus", "reports")
+_WITHOUT_SAY = ("cli", "corpus", "discovery", "reports")
 
 
 class ChangedError(InputError):

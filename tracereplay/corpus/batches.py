@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracereplay.corpus.analyse_one import Analysis, Identity, analysis_version
-from tracereplay.corpus.discover import file_system
 from tracereplay.corpus.sandbox import Failure, Limits, Sandbox
-from tracereplay.corpus.sources import Source
+from tracereplay.discovery.discover import file_system
+from tracereplay.discovery.sources import Source
 from tracereplay.errors import UsageError
 
 PARTITION = "analysis"

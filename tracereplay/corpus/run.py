@@ -21,9 +21,9 @@ from tracereplay.corpus.analyse_one import Identity
 from tracereplay.corpus.batches import DataFile, Order, Receipt, analyse_some, identify_some
 from tracereplay.corpus.executors import Workers
 from tracereplay.corpus.sandbox import Failure
-from tracereplay.corpus.sources import Source
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED, CHANGED, FACTS, RETRIED, RUNS
+from tracereplay.discovery.sources import Source
 from tracereplay.errors import TraceReplayError
 from tracereplay.units import to_valid_utf8
 

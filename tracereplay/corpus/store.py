@@ -26,9 +26,9 @@ from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from tracereplay.corpus.batches import PARTITION, DataFile
-from tracereplay.corpus.discover import absolute, file_system
 from tracereplay.corpus.run_summary import BROKEN_ROWS, outcome_of
 from tracereplay.corpus.tables import ANALYSED, FOUND, RUN_SCHEMA, RUNS, TABLES, found_schemas
+from tracereplay.discovery.discover import absolute, file_system
 from tracereplay.errors import UsageError
 from tracereplay.model.corpus import Broken, Outcome
 from tracereplay.units import format_bytes

@@ -189,6 +189,7 @@ def _attempt(context: AnalysisContext, draft: DetectedAttempt, input_id: str, cu
         errno=draft.errno,
         candidates=list(draft.candidates),
         bitmap=draft.bitmap,
+        movable_free_pages=draft.movable_free_pages,
         capture_next=[] if culprits and all(c.verdict == "proved" for c in culprits) else list(draft.capture_next),
         tries=draft.tries,
         phases_ns=draft.phases,

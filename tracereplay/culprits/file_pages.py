@@ -17,7 +17,7 @@ def _file_name(suspect: Suspect) -> str | None:
         return None
     where = f"dev {file.dev >> 20}:{file.dev & 0xFFFFF} ino {file.ino}"
     if suspect.on_block_device:
-        return f"block device {file.ino >> 20}:{file.ino & 0xFFFFF} (file system metadata)"
+        return f"file system metadata of {file.ino >> 20}:{file.ino & 0xFFFFF}"
     return f"{file.fs} {where}" if file.fs else where
 
 
@@ -158,7 +158,7 @@ def _untried_buffers(suspect: Suspect) -> list[Finding]:
     return [
         Finding(
             shown=False,
-            holder_name=_file_name(suspect) or "a block device (file system metadata)",
+            holder_name=_file_name(suspect) or "file system metadata",
             candidates=("no_migration_handler",),
             held_since_ns=suspect.alloc_ns,
             released_ns=suspect.end_ns,
@@ -175,7 +175,7 @@ def _dumped_buffers(suspect: Suspect) -> list[Finding]:
     return [
         Finding(
             shown=False,
-            holder_name="a block device (file system metadata)",
+            holder_name="file system metadata",
             candidates=("extra_reference",),
             released_ns=suspect.end_ns,
             evidence=evidence.logged(suspect),

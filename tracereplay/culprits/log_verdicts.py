@@ -14,7 +14,7 @@ from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.log_pages import (
     DRIVER_AOPS,
     ISOLATION,
-    UNMOVABLE,
+    NOT_MOVABLE,
     excess_of,
     is_kernel_page,
     is_movable,
@@ -49,7 +49,7 @@ def findings(suspect: Suspect) -> Verdicts:
     found = _by_nature(suspect, row)
     if found:
         return found
-    if row["reason"] == UNMOVABLE:
+    if row["reason"] in NOT_MOVABLE:
         return _unmovable(suspect, row)
     if row["reason"] in ISOLATION:
         return _not_isolated(suspect, row)
@@ -131,9 +131,7 @@ def _not_migrated(suspect: Suspect, row: Row) -> Verdicts:
             ("pin_short", _finding(suspect, "suggested", ("pin_longterm", "extra_reference"), mechanism="FOLL_PIN"))
         ]
     if "def_blk_aops" in aops and "private" in flags:
-        finding = _finding(
-            suspect, "suggested", ("extra_reference",), holder_name="a block device (file system metadata)"
-        )
+        finding = _finding(suspect, "suggested", ("extra_reference",), holder_name="file system metadata")
         return [("buffer_head", finding)]
     if excess:
         return [
@@ -170,7 +168,7 @@ def _owned(suspect: Suspect, row: Row) -> Verdicts:
     if record["migratetype"] not in (None, "Movable"):
         return [("unmovable_allocation", _finding(suspect, "suggested", ("hugetlb",)))]
     if any(name in frame for frame in stack for name in BUFFER_FUNCTIONS):
-        ours = {"holder_name": "a block device (file system metadata)"}
+        ours = {"holder_name": "file system metadata"}
         return [("buffer_head", _finding(suspect, "suggested", ("extra_reference",), **ours))]
     return []
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.mechanisms import Mechanism, mechanism_of
 from tracereplay.culprits.probe_events import ProbeEvent, Refusal
 from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.model.result import Evidence
@@ -125,8 +126,11 @@ def _uncounted(suspect: Suspect) -> _Account:
     return _Account(kept, False, "held at the test; no probe saw its migration refused")
 
 
-def holders(suspect: Suspect, op: Op) -> list[Finding]:
-    """A finding for each user task whose references of this kind (PROBE_GET or PROBE_PIN) were open."""
+def holders(suspect: Suspect, op: Op, *, longterm: bool = False) -> list[Finding]:
+    """A finding for each user task whose references of this kind (PROBE_GET or PROBE_PIN) were open.
+
+    longterm -- those whose stack names a user of FOLL_LONGTERM, else the others.
+    """
     if suspect.seen_in_wait:  # a reference makes migration fail, not wait
         return []
     accounts = _accounts(suspect)
@@ -135,11 +139,22 @@ def holders(suspect: Suspect, op: Op) -> list[Finding]:
     for account in accounts:
         by_task: dict[int, list[Ref]] = {}
         for ref in account.refs:
-            if ref.op == op and not is_kernel_task(ref.tid, suspect.context.name_of(ref.tid, ref.ns)):
+            by_user = not is_kernel_task(ref.tid, suspect.context.name_of(ref.tid, ref.ns))
+            if ref.op == op and by_user and _is_longterm(suspect, ref) == longterm:
                 by_task.setdefault(ref.tid, []).append(ref)
         best.update({tid: (account, mine) for tid, mine in by_task.items()})
     suspect.blamed_refs += tuple(ref for _, mine in best.values() for ref in mine)
     return [_finding(suspect, account, mine) for account, mine in best.values()]
+
+
+def _stacked(suspect: Suspect, ref: Ref) -> Mechanism | None:
+    """What the stack of the take says, where stacks were recorded."""
+    return mechanism_of(suspect.context.stack_of(ref.ns, ref.cpu, ref.tid))
+
+
+def _is_longterm(suspect: Suspect, ref: Ref) -> bool:
+    mechanism = _stacked(suspect, ref)
+    return mechanism is not None and mechanism.longterm
 
 
 def _release(suspect: Suspect, ref: Ref) -> ProbeEvent | None:
@@ -177,7 +192,9 @@ def _finding(suspect: Suspect, account: _Account, refs: list[Ref]) -> Finding:
     since = min(ref.ns for ref in (*times, *refs))
     until = [ref.close_ns for ref in (*times, *refs)]
     releases = list(dict.fromkeys(one for ref in refs if (one := _release(suspect, ref)) is not None))
-    mechanisms = {MECHANISMS[one.function] for one in releases if one.function in MECHANISMS}
+    stacked = {found.name for ref in refs if (found := _stacked(suspect, ref)) is not None}
+    mechanisms = stacked or {MECHANISMS[one.function] for one in releases if one.function in MECHANISMS}
+    longterm = any(_is_longterm(suspect, ref) for ref in refs)
     pinned = any(ref.op == Op.PROBE_PIN for ref in refs)
     taker = suspect.context.task(tid, refs[0].ns)
     return Finding(
@@ -192,7 +209,7 @@ def _finding(suspect: Suspect, account: _Account, refs: list[Ref]) -> Finding:
         taken_by=taker,
         released_by=suspect.releaser(refs),
         mechanism=mechanisms.pop() if len(mechanisms) == 1 else "FOLL_PIN" if pinned else None,
-        candidates=("pin_longterm",) if pinned else (),
+        candidates=("pin_longterm",) if pinned and not longterm else (),
         held_since_ns=since,
         released_ns=None if None in until else max(ns for ns in until if ns is not None),
         evidence=[

@@ -101,7 +101,8 @@ def _held_by(suspect: Suspect, refs: tuple[Ref, ...]) -> Finding:
 def longterm_pins(suspect: Suspect) -> list[Finding]:
     """pin_longterm: a pin whose stack names a user of FOLL_LONGTERM. Duration alone does not show it."""
     if probed_references.is_probed(suspect):
-        return []
+        taken = probed_references.TAKEN_BY_PROBE
+        return [one for op in taken for one in probed_references.holders(suspect, op, longterm=True)]
     found = [_held_by(suspect, refs) for refs in held_groups(suspect) if _is_longterm(suspect, refs)]
     for finding in found:
         finding.candidates = ()

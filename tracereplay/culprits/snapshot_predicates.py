@@ -140,7 +140,7 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
     return [
         Finding(
             shown=False,
-            holder_name="a block device (file system metadata)",
+            holder_name="file system metadata",
             candidates=("no_migration_handler",),
             evidence=_rows(suspect, "buffers of a block device"),
         )

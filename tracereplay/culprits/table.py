@@ -238,6 +238,12 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause("not_isolatable", Obstacle.ATTEMPT, ("shown",), needs=("kernel log",)),
     Cause("notifier_veto", Obstacle.ATTEMPT, ("established", "shown"), needs=("kernel log",)),
+    Cause(
+        "movable_only_free",
+        Obstacle.ATTEMPT,
+        ("established", "shown", "recorded"),
+        needs=("mm_page_alloc", "mm_page_free"),
+    ),
     Cause("interrupted", Obstacle.ATTEMPT, ("established", "shown"), needs=("mm_migrate_pages",)),
     Cause("unfinished", Obstacle.ATTEMPT, ("established", "shown")),
 )

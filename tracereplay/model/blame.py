@@ -15,7 +15,7 @@ def holder_label(culprit: Culprit) -> str | None:
 
 
 def sum_up(attempts: Iterable[Attempt]) -> list[Blame]:
-    """One row for each cause and holder, most blamed first; attempts that blame no page count by their own cause."""
+    """One row for each cause and holder, by attempts blocked; attempts that blame no page count by their own cause."""
     rows: dict[tuple[str, str | None], Blame] = {}
 
     def row(cause: str, holder: str | None) -> Blame:
@@ -37,14 +37,19 @@ def sum_up(attempts: Iterable[Attempt]) -> list[Blame]:
 
     for attempt in attempts:
         if attempt.cause is not None and not any(culprit.cause == attempt.cause for culprit in attempt.culprits):
-            row(attempt.cause, None).attempts += 1
+            decided = row(attempt.cause, None)
+            decided.attempts += 1
+            decided.blocked += attempt.outcome != "succeeded" and not attempt.inventory
         met: dict[int, tuple[Blame, list[Culprit]]] = {}
         for culprit in attempt.culprits:
             blame = row(culprit.cause, holder_label(culprit))
             met.setdefault(id(blame), (blame, []))[1].append(culprit)
         for blame, culprits in met.values():
             _add(blame, culprits)
-    return sorted(rows.values(), key=lambda b: (-b.proved, -b.attempts, -b.page_tries, b.cause, b.holder or ""))
+            blame.blocked += attempt.outcome != "succeeded" and any(c.effect == "blocked" for c in culprits)
+    return sorted(
+        rows.values(), key=lambda b: (-b.blocked, -b.proved, -b.attempts, -b.page_tries, b.cause, b.holder or "")
+    )
 
 
 def _add(blame: Blame, culprits: list[Culprit]) -> None:

@@ -18,11 +18,15 @@ from tracereplay.model.allowlist import FTRACE_EVENTS
 from tracereplay.model.info import InfoResult
 from tracereplay.model.page import Life, PageEvent, PageLife
 from tracereplay.model.pseudonyms import Pseudonymizer
-from tracereplay.model.result import Attempt, Culprit, Result
+from tracereplay.model.result import Attempt, Blocker, Culprit, Result
+from tracereplay.model.whatif import WhatIf
 
 _PLACE = re.compile(r'\A(zone |CMA area "|)(.*?)("?)\Z', re.DOTALL)
 
-DocumentT = TypeVar("DocumentT", Result, InfoResult, PageLife)
+_COMM = re.compile(r"\bcomm=([^,+]*)")
+_FS = re.compile(r"\bfs=([^,+]*)")
+
+DocumentT = TypeVar("DocumentT", Result, InfoResult, PageLife, WhatIf)
 
 
 def redacted(result: Result) -> Result:
@@ -44,6 +48,10 @@ def redacted(result: Result) -> Result:
         counter.scope, counter.name = pseudonyms.area(counter.scope), pseudonyms.text(counter.name)
     for blame in result.blame:
         blame.holder = pseudonyms.holder(blame.holder)
+    for summary in result.summary:
+        summary.area = None if summary.area is None else pseudonyms.area(summary.area)
+        for blocker in summary.blockers:
+            _blocker(blocker, pseudonyms)
     return result
 
 
@@ -74,11 +82,39 @@ def redacted_page(life: PageLife) -> PageLife:
     return life
 
 
+def redacted_whatif(document: WhatIf) -> WhatIf:
+    """The same of the answer of `whatif`: policies name tasks and file systems."""
+    document = _copy(document)
+    pseudonyms = Pseudonymizer(comm for policy in document.policies for comm in _COMM.findall(policy.name))
+    _head(document, pseudonyms)
+    document.blame.sha256 = None
+    for policy in document.policies:
+        policy.name = _policy(policy.name, pseudonyms)
+        policy.parameters = {
+            key: _policy(f"{key.rpartition('.')[2]}={value}", pseudonyms).partition("=")[2]
+            for key, value in policy.parameters.items()
+        }
+    for one in document.model:
+        for hidden in one.hidden_pages:
+            hidden.zone = pseudonyms.area(hidden.zone)
+    for placed in document.placement:
+        placed.scope = placed.scope if placed.scope == "all areas" else pseudonyms.area(placed.scope)
+    for counter in document.counters:
+        counter.scope = pseudonyms.area(counter.scope)
+    return document
+
+
+def _policy(text: str, pseudonyms: Pseudonymizer) -> str:
+    """A policy as it was named, without the names of tasks and of file systems that not every kernel has."""
+    text = _COMM.sub(lambda found: f"comm={pseudonyms.comm(found[1])}", text)
+    return _FS.sub(lambda found: f"fs={pseudonyms.text(found[1])}", text)
+
+
 def _copy(document: DocumentT) -> DocumentT:
     return msgspec.convert(msgspec.to_builtins(document), type(document))
 
 
-def _head(document: Result | InfoResult | PageLife, pseudonyms: Pseudonymizer) -> None:
+def _head(document: Result | InfoResult | PageLife | WhatIf, pseudonyms: Pseudonymizer) -> None:
     """The command line, the inputs, and what they lack."""
     for source in document.inputs:
         pseudonyms.input(source)
@@ -117,6 +153,13 @@ def _culprit(culprit: Culprit, pseudonyms: Pseudonymizer) -> None:
         culprit.file = pseudonyms.file(culprit.file)
     for item in culprit.evidence:
         item.text = pseudonyms.text(item.text)
+
+
+def _blocker(blocker: Blocker, pseudonyms: Pseudonymizer) -> None:
+    blocker.holder = pseudonyms.task(blocker.holder)
+    blocker.allocated_by = pseudonyms.task(blocker.allocated_by)
+    blocker.holder_name = None if blocker.holder_name is None else pseudonyms.text(blocker.holder_name)
+    blocker.file = None if blocker.file is None else pseudonyms.file(blocker.file)
 
 
 def _comms_of_life(life: Life) -> Iterator[str | None]:

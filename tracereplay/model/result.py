@@ -13,7 +13,9 @@ from msgspec import Struct, field
 SCHEMA = "tracereplay.blame/1"
 
 Verdict = Literal["proved", "suggested", "unknown"]
-Operation = Literal["cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction", "unknown"]
+Operation = Literal[
+    "cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction", "kernel_alloc", "unknown"
+]  # fmt: skip
 # unfinished: the trace ends first; unknown: it ended, and what would show how was not recorded
 Outcome = Literal["succeeded", "failed", "interrupted", "unfinished", "unknown"]
 Basis = Literal["event", "log", "inferred"]
@@ -113,7 +115,7 @@ class Request(Struct, kw_only=True):
     """What was requested; None where the input does not show it.
 
     pages_at_most -- where only ranges are told whose start may be rounded down; start_address, end_address: physical
-    addresses [start, end), where a log tells these.
+    addresses [start, end), where a log tells these; gfp -- the mask of a kernel_alloc.
     """
 
     pages: int | None = None
@@ -123,6 +125,7 @@ class Request(Struct, kw_only=True):
     end_pfn: int | None = None
     start_address: int | None = None
     end_address: int | None = None
+    gfp: int | None = None
 
 
 class Try(Struct, kw_only=True):
@@ -330,6 +333,7 @@ class Attempt(Struct, kw_only=True):
     None for an attempt that stands alone. The request itself is no attempt.
     start_ns -- None where a kernel log tells no time since boot; wall_clock: the time as it spells it; log_line: the
     line of the log that shows the attempt first. candidates: causes not excluded, most likely first.
+    movable_free_pages -- of a kernel_alloc: pages free, at least, that only movable allocations may use.
     """
 
     id: str
@@ -357,6 +361,7 @@ class Attempt(Struct, kw_only=True):
     culprits: list[Culprit] = field(default_factory=list)
     weakened_by: list[str] = field(default_factory=list)  # every loss that weakens a culprit, once
     capture_next: list[str] = field(default_factory=list)
+    movable_free_pages: int | None = None
     inventory: bool = False  # not an attempt of the trace: what would block one, requested with --at
     # Of an inventory:
     not_shown: list[NotShown] = field(default_factory=list)  # what the inputs cannot show of its pages
@@ -385,7 +390,10 @@ class Counter(Struct, kw_only=True):
 
 
 class Blame(Struct, kw_only=True):
-    """One cause and holder over all attempts; proved and suggested count attempts."""
+    """One cause and holder over all attempts; blocked, proved and suggested count attempts.
+
+    blocked -- attempts that did not succeed, with its pages (or its cause, where that names no page) in the way.
+    """
 
     cause: str
     holder: str | None
@@ -397,6 +405,50 @@ class Blame(Struct, kw_only=True):
     delay_ns: int
     proved: int
     suggested: int
+    blocked: int = 0
+
+
+class Blocker(Struct, kw_only=True):
+    """One cause and holder over the attempts of one operation: what a report begins with.
+
+    blocked, delayed -- ids of the attempts that failed with its pages in the way, and of those that it only made wait
+    or try again; proved -- in how many of both its cause is proved. pages, start_pfn -- pages of all, each counted
+    once, and the lowest. allocated_by -- who allocated the pages, where no holder is known and it was always the same.
+    held_since_ns, released_ns -- the first taking and the last release that were seen; release -- the worst: held at
+    the end of the trace, else not known, else seen. culprit_ids -- empty where the attempts' own cause names no page.
+    """
+
+    cause: str
+    holder: Task | None = None
+    holder_name: str | None = None
+    allocated_by: Task | None = None
+    file: File | None = None
+    blocked: list[str] = field(default_factory=list)
+    delayed: list[str] = field(default_factory=list)
+    proved: int = 0
+    delay_ns: int = 0
+    pages: int = 0
+    start_pfn: int | None = None
+    held_since_ns: int | None = None
+    released_ns: int | None = None
+    release: Release = "unknown"
+    culprit_ids: list[str] = field(default_factory=list)
+
+
+class Summary(Struct, kw_only=True):
+    """The attempts of one operation, and what explains most of those that failed or waited.
+
+    area -- None where they are of several; unexplained -- failed attempts for which no cause is known; blockers --
+    ranked by attempts blocked, then by attempts delayed, by proofs, by pages.
+    """
+
+    operation: Operation
+    area: str | None = None
+    attempts: int = 0
+    failed: int = 0
+    delayed: int = 0
+    unexplained: list[str] = field(default_factory=list)
+    blockers: list[Blocker] = field(default_factory=list)
 
 
 class Result(Struct, kw_only=True):
@@ -411,3 +463,4 @@ class Result(Struct, kw_only=True):
     attempts: list[Attempt] = field(default_factory=list)
     counters: list[Counter] = field(default_factory=list)
     blame: list[Blame] = field(default_factory=list)
+    summary: list[Summary] = field(default_factory=list)

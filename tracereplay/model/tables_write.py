@@ -16,6 +16,7 @@ from pyarrow import csv, feather
 from tracereplay.errors import UsageError
 from tracereplay.model.table_formats import TABLE_FORMATS
 from tracereplay.model.tables import SPECS, Tables
+from tracereplay.model.whatif_tables import WHATIF_SPECS
 from tracereplay.units import NOT_UTF8, to_valid_utf8
 
 MARKER = "tracereplay.json"
@@ -88,7 +89,8 @@ def _refuse_foreign(target: Path, shown: str) -> None:
         return
     if not target.is_dir():
         raise UsageError(f"{shown}: is a file, not a folder; name a new folder")
-    ours = {MARKER, *(f"{name}.{suffix}" for name in SPECS for suffix in TABLE_FORMATS)}
+    names = (*SPECS, *WHATIF_SPECS)
+    ours = {MARKER, *(f"{name}.{suffix}" for name in names for suffix in TABLE_FORMATS)}
     present = {entry.name for entry in target.iterdir()}
     if present and (MARKER not in present or present - ours):
         other = sorted(present - ours)

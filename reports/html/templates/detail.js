@@ -8,6 +8,16 @@ const holderText = (culprit) => {
   return cellText("culprits", "holder", culprit) ?? (taker === null ? "holder not seen" : `taken by ${taker}`);
 };
 
+// `1 folio of 2 MiB` where the pages are whole folios of one order; null for single pages.
+const folioText = (culprit) => {
+  const [order, pages] = [cell("culprits", "order", culprit), cell("culprits", "pages", culprit)];
+  const start = cell("culprits", "start_pfn", culprit);
+  if (!order || order < 0 || order > 18 || start === null) return null;
+  const size = 2 ** order;
+  if (pages % size || start % size) return null;
+  return `${countText(pages / size, "folio")} of ${DATA.page_size ? bytesText(size * DATA.page_size) : countText(size, "page")}`;
+};
+
 const heldText = (culprit) => {
   const unit = unitOf(cell("culprits", "attempt", culprit));
   const since = cell("culprits", "held_since_ns", culprit);
@@ -21,7 +31,7 @@ const culpritLine = (culprit) => {
   const tries = triesText(cell("culprits", "blocked_tries", culprit));
   const look = causeLook(CAUSES.get(cell("culprits", "cause", culprit)));
   return joined([
-    `${look.letter}: ${countText(cell("culprits", "pages", culprit), "page")} ${cellText("culprits", "cause", culprit)} (${cellText("culprits", "verdict", culprit)})`,
+    `${look.letter}: ${folioText(culprit) ?? countText(cell("culprits", "pages", culprit), "page")} ${cellText("culprits", "cause", culprit)} (${cellText("culprits", "verdict", culprit)})`,
     holderText(culprit), heldText(culprit), tries ? `blocked ${/^\d+$/.test(tries) ? "try" : "tries"} ${tries}` : null,
   ]);
 };
@@ -41,6 +51,8 @@ const factsOf = (culprit) => {
   const delay = unitOf(cell("culprits", "attempt", culprit)) === "ns" ? cell("culprits", "delay_ns", culprit) : null;
   return [
     ["pages", `${pagesText(cell("culprits", "pages", culprit))}, ${cell("culprits", "start_pfn", culprit) === null ? "PFN not told" : "PFN " + spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
+    ["folio", folioText(culprit)],
+    ["address", addressText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))],
     ["effect", joined([effectText(culprit), delay === null ? null : `for ${durationText(delay)}`], " ")],
     ["tries", triesText(cell("culprits", "blocked_tries", culprit))],
     ["holder", joined([holderText(culprit), of("mechanism") === null ? null : `through ${of("mechanism")}`], " ")],

@@ -29,6 +29,30 @@ const bytesText = (bytes) => {
   return `${Number.isInteger(bytes) ? bytes : bytes.toFixed(1)} TiB`;
 };
 
+// Pages of [start, pages] runs, each counted once; runs whose place is not known are taken for different ones.
+const distinctPages = (runs) => {
+  let [sum, end] = [0, -1];
+  for (const [start, pages] of runs.toSorted((a, b) => (a[0] ?? -1) - (b[0] ?? -1))) {
+    if (start === null) sum += pages;
+    else {
+      sum += Math.max(start + pages - Math.max(start, end), 0);
+      end = Math.max(end, start + pages);
+    }
+  }
+  return sum;
+};
+
+// The bytes that pages cover, as the kernel prints resources; nothing where the page size is not known.
+const addressText = (start, pages) => {
+  if (!DATA.page_size || start === null) return null;
+  const [low, high] = [BigInt(start) * BigInt(DATA.page_size), BigInt(start + pages) * BigInt(DATA.page_size) - 1n];
+  return `[mem 0x${low.toString(16)}-0x${high.toString(16)}]`;
+};
+const addressLine = (start, pages) => {
+  const words = addressText(start, pages);
+  return words === null ? [] : [make("p", { class: "pfn dim" }, words)];
+};
+
 const pagesText = (pages) =>
   countText(pages, "page") + (DATA.page_size ? ` (${bytesText(pages * DATA.page_size)})` : "");
 

@@ -11,10 +11,11 @@ const app = {
     for (const button of document.querySelectorAll("button.show")) {
       button.addEventListener("click", () => {
         this.showAttempt(Number(button.dataset.attempt));
-        byId("map").scrollIntoView({ block: "start" });
+        if (!button.classList.contains("card")) byId("map").scrollIntoView({ block: "start" });
       });
     }
     this.map = new MapView((culprit) => this.showCulprit(culprit));
+    this.cards = new Cards();
     this.timeline = new Timeline((attempt) => this.showAttempt(attempt));
     this.tabs = new Tabs(this);
     if (DATA.occupancy.length) {
@@ -22,7 +23,7 @@ const app = {
       onNewWidth(byId("occupancy-charts"), () => drawOccupancy(this.attempt));
       redraws.push(() => drawOccupancy(this.attempt));
     }
-    const first = document.querySelector("button.show");
+    const first = document.querySelector("#attempts button.show") ?? document.querySelector("button.show");
     this.showAttempt(first ? Number(first.dataset.attempt) : 0);
   },
 
@@ -33,6 +34,7 @@ const app = {
     byId("previous").disabled = this.attempt === 0;
     byId("next-attempt").disabled = this.attempt === last;
     this.map.show(this.attempt);
+    this.cards.choose(this.attempt);
     this.timeline.show(this.attempt);
     if (DATA.occupancy.length) drawOccupancy(this.attempt);
     this.tabs.follow();

@@ -1,5 +1,6 @@
 // The map on its canvas: cells in rows, a cursor for the keyboard, a tip under the pointer.
 const GUTTER = 92;
+const FIRST_VIEW_PAGES = 2048;
 const MAX_TIP = 5;
 
 class MapView {
@@ -9,6 +10,7 @@ class MapView {
     this.onCulprit = onCulprit;
     this.tryInput = byId("try");
     this.area = null;
+    this.overview = new Overview((low, high) => this.showRange(low, high), (pfn) => this.centre(pfn));
     this.tryInput.addEventListener("input", () => this.redraw());
     byId("zoom-in").addEventListener("click", () => this.zoom(1 / 8));
     byId("zoom-out").addEventListener("click", () => this.zoom(8));
@@ -34,7 +36,32 @@ class MapView {
     this.tryInput.disabled = end - first < 2;
     this.cursor = null;
     this.legend();
-    this.showAll();
+    this.showFirst();
+  }
+
+  // The part around the page that blocked first, else the first culprit; without one, the whole area.
+  showFirst() {
+    const focus = this.focus;
+    if (focus === null || this.area.end - this.area.start <= FIRST_VIEW_PAGES) this.showAll();
+    else this.centre(focus, FIRST_VIEW_PAGES);
+  }
+
+  // The page that a reader looks for: that the try stopped at, else the culprit that decided, else the lowest one.
+  get focus() {
+    const blocking = this.tryRow === null ? null : cell("tries", "first_blocking_pfn", this.tryRow);
+    if (blocking !== null) return blocking;
+    const primary = this.area.culprits.find((row) => cell("culprits", "primary", row) && cell("culprits", "start_pfn", row) !== null);
+    const first = primary ?? this.area.culprits.find((row) => cell("culprits", "start_pfn", row) !== null);
+    return first === undefined ? null : cell("culprits", "start_pfn", first);
+  }
+
+  // A window of so many pages with this page in its first third, within the area.
+  centre(pfn, pages = this.high - this.low) {
+    const whole = this.area.end - this.area.start;
+    const span = Math.min(pages, whole);
+    const grid = AreaMap.cellPages(this.area.start, this.area.start + span) * 64;
+    const low = Math.min(Math.max(Math.floor((pfn - span / 4) / grid) * grid, this.area.start), this.area.end - span);
+    this.showRange(low, low + span);
   }
 
   showAll() {
@@ -58,7 +85,8 @@ class MapView {
     if (this.area.start === null) return;
     const whole = this.area.end - this.area.start;
     const span = Math.min(Math.max((this.high - this.low) * factor, 64), whole);
-    const middle = this.cursor ?? (this.low + this.high) / 2;
+    const seen = this.focus !== null && this.focus >= this.low && this.focus < this.high ? this.focus : null;
+    const middle = this.cursor ?? seen ?? (this.low + this.high) / 2; // what is looked at stays in view
     const low = Math.min(Math.max(Math.floor(middle - span / 2), this.area.start), this.area.end - span);
     const grid = AreaMap.cellPages(low, low + span) * 8;
     this.showRange(Math.max(Math.floor(low / grid) * grid, 0), Math.ceil((low + span) / grid) * grid);
@@ -89,8 +117,9 @@ class MapView {
     this.hideTip();
     const width = this.canvas.parentElement.clientWidth;
     const number = this.area.start === null ? 0 : Math.round((this.high - this.low) / this.cellPages);
-    this.columns = width < 700 ? 32 : 64;
-    this.size = Math.min((width - GUTTER) / this.columns, 22);
+    this.columns = width < 560 ? 32 : 64;
+    this.gutter = width < 560 ? 64 : GUTTER;
+    this.size = Math.min((width - this.gutter) / this.columns, 22);
     const rows = Math.max(Math.ceil(number / this.columns), 1);
     const scale = window.devicePixelRatio || 1;
     this.canvas.width = Math.round(width * scale);
@@ -101,11 +130,16 @@ class MapView {
     this.cells = number ? this.area.cells(this.low, this.cellPages, number, this.tryRow) : [];
     this.cells.forEach((of, place) => this.paintCell(context, of, place));
     this.paintLabels(context, rows);
+    this.paintNote(context, width);
+    this.overview.draw({
+      area: this.area, tryRow: this.tryRow, low: this.low, high: this.high,
+      left: this.gutter, right: this.gutter + Math.min(number, this.columns) * this.size,
+    });
     this.canvas.setAttribute("aria-label", byId("map-status").textContent);
   }
 
   box(place) {
-    return [GUTTER + (place % this.columns) * this.size, Math.floor(place / this.columns) * this.size + 1, this.size];
+    return [this.gutter + (place % this.columns) * this.size, Math.floor(place / this.columns) * this.size + 1, this.size];
   }
 
   paintCell(context, of, place) {
@@ -134,6 +168,37 @@ class MapView {
     }
   }
 
+  // The page that blocked first is named in the picture.
+  paintNote(context, width) {
+    const first = this.tryRow === null ? null : cell("tries", "first_blocking_pfn", this.tryRow);
+    const place = first === null ? null : this.cellOf(first);
+    if (place === null) return;
+    const by = this.area.culprits.find((row) => {
+      const start = cell("culprits", "start_pfn", row);
+      return start !== null && start <= first && first < start + cell("culprits", "pages", row);
+    });
+    const words = joined([`first blocking page ${pfnText(first)}`, by === undefined ? null : folioText(by), by === undefined ? null : holderText(by)]);
+    context.font = "600 12px system-ui, 'DejaVu Sans', sans-serif";
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    const [x, y, size] = this.box(place);
+    const length = Math.min(context.measureText(words).width + 12, width - 4);
+    const left = Math.max(Math.min(x + size + 6, width - length - 2), 2);
+    const covers = left < x + size; // no room beside the cell: above or below it
+    const top = covers ? (y > 24 ? y - 24 : y + size + 4) : Math.max(y + size / 2 - 10, 1);
+    context.fillStyle = colorOf("panel");
+    context.strokeStyle = colorOf("mark");
+    context.lineWidth = 1;
+    context.globalAlpha = 0.94;
+    context.beginPath();
+    context.roundRect(left, top, length, 20, 5);
+    context.fill();
+    context.globalAlpha = 1;
+    context.stroke();
+    context.fillStyle = colorOf("ink");
+    context.fillText(words, left + 6, top + 10.5, length - 12);
+  }
+
   outline(context, x, y, size, color, width) {
     context.strokeStyle = colorOf(color);
     context.lineWidth = width;
@@ -157,9 +222,10 @@ class MapView {
       context.fillText("No PFN of this attempt is known.", 0, 10);
       return;
     }
-    for (let row = 0; row < rows; row += 1) {
+    const every = this.size < 13 ? 2 : 1; // rows lower than their labels
+    for (let row = 0; row < rows; row += every) {
       const place = row * this.columns;
-      context.fillText(pfnText(this.cells[place].start), GUTTER - 10, this.box(place)[1] + this.size / 2);
+      context.fillText(pfnText(this.cells[place].start), this.gutter - 10, this.box(place)[1] + this.size / 2);
     }
   }
 
@@ -214,7 +280,7 @@ class MapView {
 
   placeAt(event) {
     const box = this.canvas.getBoundingClientRect();
-    const column = Math.floor((event.clientX - box.left - GUTTER) / this.size);
+    const column = Math.floor((event.clientX - box.left - this.gutter) / this.size);
     const place = Math.floor((event.clientY - box.top - 1) / this.size) * this.columns + column;
     return column >= 0 && column < this.columns && place >= 0 && place < this.cells.length ? place : null;
   }
@@ -266,7 +332,7 @@ class MapView {
     if (place === null) return;
     const of = this.cells[place];
     const states = STATES.flatMap(([, words], state) => (of.states[state] ? [`${of.states[state].toLocaleString("en")} ${words}`] : []));
-    const lines = [make("b", { class: "pfn" }, `PFN ${spanText(of.start, of.pages)}`), ...(states.length ? [make("p", {}, states.join(", "))] : [])];
+    const lines = [make("b", { class: "pfn" }, `PFN ${spanText(of.start, of.pages)}`), ...addressLine(of.start, of.pages), ...(states.length ? [make("p", {}, states.join(", "))] : [])];
     for (const culprit of of.culprits.slice(0, MAX_TIP)) lines.push(make("p", {}, culpritLine(culprit)));
     if (of.culprits.length > MAX_TIP) lines.push(make("p", {}, `and ${countText(of.culprits.length - MAX_TIP, "more culprit")}`));
     this.tip.replaceChildren(...lines);

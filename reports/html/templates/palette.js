@@ -7,17 +7,11 @@ const STATES = [
   ["mixed", "several states in one pageblock"],
   ["not_seen", "not seen in the trace"],
 ];
-const HUES = ["#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#8c6bb1", "#b8a900"];
+const HUES = ["#d55e00", "#6a3d9a", "#e69f00", "#cc79a7", "#009e73", "#0072b2", "#b8a900", "#56b4e9"];
 const PATTERNS = ["solid", "rising", "dots", "falling"];
 
-// Every cause of the report has the same looks everywhere; the most frequent causes come first.
-const CAUSES = (() => {
-  const pages = new Map();
-  TABLES.culprits.cause.forEach((cause, row) => {
-    pages.set(cause, (pages.get(cause) ?? 0) + TABLES.culprits.pages[row]);
-  });
-  return new Map([...pages].sort((a, b) => b[1] - a[1]).map(([cause], place) => [cause, place]));
-})();
+// Every cause of the report has the same looks everywhere; what blocks most attempts comes first.
+const CAUSES = new Map(DATA.cause_order.map((cause, place) => [cause, place]));
 const causeCode = (place) => text([...CAUSES.keys()][place]);
 
 const causeLook = (place) => ({

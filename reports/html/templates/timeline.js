@@ -2,6 +2,7 @@
 const LABELS = 230;
 const LANE = 24;
 const MAX_LANES = 40;
+const NARROW = 620; // labels stand above the bars then
 
 class Timeline {
   constructor(onAttempt) {
@@ -15,6 +16,11 @@ class Timeline {
         else this.change(1, Number(move) / 2);
       });
     }
+    this.target.addEventListener("pointerdown", (event) => this.brush(event, "start"));
+    this.target.addEventListener("pointermove", (event) => this.brush(event, "move"));
+    this.target.addEventListener("pointerup", (event) => this.brush(event, "end"));
+    this.target.addEventListener("pointercancel", () => this.brush(null, "drop"));
+    this.target.addEventListener("dblclick", () => this.showSpan("holds"));
     onNewWidth(this.target, () => this.redraw());
     redraws.push(() => this.redraw());
   }
@@ -31,20 +37,53 @@ class Timeline {
     this.showSpan("holds");
   }
 
-  // One lane for each cause and holder; bars that overlap are drawn as one.
+  // A stretch of time drawn with the pointer becomes what is shown.
+  brush(event, phase) {
+    if (phase === "start") this.brushed = [event.clientX, event.clientX];
+    if (!this.brushed) return;
+    const box = this.target.getBoundingClientRect();
+    const xOf = (clientX) => ((clientX - box.left) * this.width) / Math.max(box.width, 1);
+    if (phase === "move") this.brushed[1] = event.clientX;
+    const [from, to] = this.brushed.map(xOf).sort((a, b) => a - b);
+    const wide = to - from > 6;
+    if (phase === "end" && wide) {
+      const [low, high] = [this.timeAt(from), this.timeAt(to)];
+      this.brushed = null;
+      if (high > low) this.showBetween((low + high) / 2, (high - low) / 2);
+      return;
+    }
+    if (phase !== "start" && phase !== "move") this.brushed = null;
+    const rect = this.target.querySelector("rect.brush");
+    if (!rect) return;
+    rect.setAttribute("x", this.brushed && wide ? from : 0);
+    rect.setAttribute("width", this.brushed && wide ? to - from : 0);
+  }
+
+  timeAt(x) {
+    const share = (x - this.labels) / (this.width - this.labels - 8);
+    return this.low + Math.min(Math.max(share, 0), 1) * (this.high - this.low);
+  }
+
+  // One lane for each cause and holder of any attempt; bars that overlap are drawn as one.
   groupHolds() {
     const groups = new Map();
-    for (const row of range(...rowsOf(this.attempt, "culprits"))) {
+    for (const row of TABLES.culprits.cause.keys()) {
       const key = joined([cell("culprits", "cause", row), cell("culprits", "holder", row), cell("culprits", "taken_by", row), cell("culprits", "allocated_by", row)], "/");
-      const group = groups.get(key) ?? { first: row, pages: 0, bars: [] };
+      const group = groups.get(key) ?? { first: row, runs: [], bars: [], met: new Set(), here: false };
       groups.set(key, group);
-      group.pages += cell("culprits", "pages", row);
+      const attempt = cell("culprits", "attempt", row);
+      if (attempt === this.attempt) group.here = true;
+      if (cellText("culprits", "effect", row) === "blocked") group.met.add(attempt);
+      group.runs.push([cell("culprits", "start_pfn", row), cell("culprits", "pages", row)]);
       group.bars.push({
         since: cell("culprits", "held_since_ns", row), until: cell("culprits", "released_ns", row), release: cellText("culprits", "release", row),
       });
     }
-    for (const group of groups.values()) group.bars = this.mergeBars(group.bars);
-    return [...groups.values()].sort((a, b) => b.pages - a.pages);
+    for (const group of groups.values()) {
+      group.bars = this.mergeBars(group.bars);
+      group.pages = distinctPages(group.runs);
+    }
+    return [...groups.values()].sort((a, b) => b.met.size - a.met.size || b.here - a.here || b.pages - a.pages);
   }
 
   mergeBars(bars) {
@@ -66,7 +105,8 @@ class Timeline {
   showSpan(name) {
     let [low, high] = [this.start, this.end];
     if (name === "holds") {
-      for (const { bars } of this.holds) {
+      for (const { bars, here } of this.holds) {
+        if (!here) continue;
         for (const { from, to } of bars) {
           if (from !== -Infinity) low = Math.min(low, from);
           if (to !== Infinity) high = Math.max(high, to);
@@ -96,12 +136,16 @@ class Timeline {
 
   x(time) {
     const clipped = Math.min(Math.max(time, this.low), this.high);
-    return LABELS + ((clipped - this.low) / (this.high - this.low)) * (this.width - LABELS - 8);
+    return this.labels + ((clipped - this.low) / (this.high - this.low)) * (this.width - this.labels - 8);
   }
 
   redraw() {
     if (this.attempt === undefined) return;
-    this.width = Math.max(this.target.clientWidth, 500);
+    this.width = Math.max(this.target.clientWidth, 240);
+    const narrow = this.width < NARROW;
+    this.labels = narrow ? 4 : LABELS;
+    this.barTop = narrow ? 16 : 0;
+    const laneHeight = LANE + this.barTop;
     const lanes = [
       ["all attempts", (y) => this.attemptBars(y)],
       ["tries", (y) => this.tryBars(y)],
@@ -109,15 +153,17 @@ class Timeline {
       ...this.holds.slice(0, MAX_LANES).map((group) => [this.holdLabel(group), (y) => this.holdBars(group, y), group]),
     ];
     const top = 40;
-    const height = top + lanes.length * LANE + 8;
+    const height = top + lanes.length * laneHeight + 8;
     const svg = draw("svg", { viewBox: `0 0 ${this.width} ${height}`, height, role: "img", "aria-label": "Attempts, tries, waits and holders over time" });
-    svg.append(draw("defs", {}, ...this.patterns()), ...this.band(height), ...this.axis(height));
+    svg.append(draw("defs", {}, ...this.patterns()), ...this.bands(height), ...this.band(height), ...this.axis(height));
+    svg.append(draw("rect", { class: "brush", x: 0, y: 18, width: 0, height: height - 18 }));
     lanes.forEach(([label, bars, group], place) => {
-      const y = top + place * LANE;
-      svg.append(draw("line", { class: "lane", x1: 0, x2: this.width, y1: y + LANE - 1, y2: y + LANE - 1 }));
+      const y = top + place * laneHeight;
+      svg.append(draw("line", { class: "lane", x1: 0, x2: this.width, y1: y + laneHeight - 1, y2: y + laneHeight - 1 }));
       if (group) svg.append(this.mark(group, 2, y + 3, 16, 16));
-      const short = label.length > 32 ? `${label.slice(0, 31)}\u2026` : label;
-      svg.append(draw("text", { x: group ? 24 : 2, y: y + 16 }, draw("title", {}, label), short), ...bars(y));
+      const room = narrow ? Math.floor(this.width / 7) - 4 : 30;
+      const short = label.length > room ? `${label.slice(0, room - 1)}\u2026` : label;
+      svg.append(draw("text", { x: group ? 24 : 2, y: y + 16 }, draw("title", {}, label), short), ...bars(y + this.barTop));
     });
     const hidden = this.holds.length - MAX_LANES;
     const notes = [hidden > 0 ? `and ${countText(hidden, "more holder")}: see the table of culprits` : "", this.signsText()];
@@ -155,12 +201,32 @@ class Timeline {
   }
 
   holdLabel(group) {
-    return `${holderText(group.first)}, ${countText(group.pages, "page")}`;
+    return `${holderText(group.first)}, ${folioText(group.first) ?? countText(group.pages, "page")}`;
+  }
+
+  shareText(group) {
+    const many = TABLES.attempts.id.length > 1;
+    return many && group.met.size ? `blocked ${countText(group.met.size, "attempt")}` : "";
+  }
+
+  // The other attempts, faint, so that it shows what was held during which.
+  bands(height) {
+    const drawn = [];
+    let last = -Infinity;
+    TABLES.attempts.start_ns.forEach((start, row) => {
+      const end = TABLES.attempts.end_ns[row];
+      if (start === null || end === null || row === this.attempt || cellText("attempts", "outcome", row) === "OK") return;
+      if (end < this.low || start > this.high || this.x(end) < last + 1) return;
+      const [from, to] = [this.x(start), this.x(end)];
+      last = to;
+      drawn.push(draw("rect", { class: "other", x: from, y: 18, width: Math.max(to - from, 1.5), height: height - 18 }));
+    });
+    return drawn;
   }
 
   band(height) {
     const [from, to] = [this.x(this.start), this.x(this.end)];
-    const words = [["before", LABELS, from], ["during", from, to], ["after", to, this.width - 8]];
+    const words = [["before", this.labels, from], ["during", from, to], ["after", to, this.width - 8]];
     return [
       draw("rect", { class: "band", x: from, y: 18, width: Math.max(to - from, 1), height: height - 18 }),
       ...[from, to].map((x) => draw("line", { class: "edge", x1: x, x2: x, y1: 18, y2: height })),
@@ -239,6 +305,11 @@ class Timeline {
       const ends = [];
       if (from === -Infinity) ends.push(draw("text", { x: this.x(low) + 3, y: y + 16 }, "\u25c2"));
       if (to === Infinity) ends.push(draw("text", { x: this.x(high) - 3, y: y + 16, "text-anchor": "end" }, open === "unknown" ? "?" : "\u25b8"));
+      const share = this.shareText(group);
+      const room = this.x(high) - this.x(low);
+      if (share && room > share.length * 7 + 24) {
+        ends.push(draw("text", { x: this.x(low) + 16, y: y + 16, class: "on" }, share));
+      }
       return [bar, ...ends];
     });
   }

@@ -116,6 +116,27 @@ CMA = {
         "cma: cma_alloc(): returned c7654321\n",
         [("cma_alloc", "succeeded", None, None, 16, None, [(0x2F2A0, 0x2F2B0), (0x2F2B0, 0x2F2C0)])],
     ),
+    "a null pointer that is not shown": (
+        "cma: cma_alloc(cma (____ptrval____), count 64, align 6)\n" + FAILED.format(n=64, e=12)
+        + "cma: number of available pages: => 3 free of 4096 total pages\ncma: cma_alloc(): returned (____ptrval____)\n"
+        "cma: cma_alloc(cma (____ptrval____), count 1, align 0)\ncma: cma_alloc(): returned (____ptrval____)\n",
+        [failed(64, "ENOMEM", "bitmap_full"), ("cma_alloc", "succeeded", None, None, 1, None, [])],
+    ),
+    "line ends lost": (
+        "It says [   10.000001] alloc_contig_range: [100, 140) PFNs busy [   10.000002] "
+        + FAILED.format(n=64, e=16).strip()
+        + " [   10.000003] x: failed [   20.000004] " + FAILED.format(n=32, e=12).strip() + " what now?\n",
+        [failed(64, "EBUSY", "unknown", ranges=[(0x100, 0x140)]), failed(32, "ENOMEM", "bitmap_full")],
+    ),
+    "line ends and stamps lost": (
+        FAILED.format(n=64, e=16).strip() + " " + FAILED.format(n=32, e=12).strip() + "\n",
+        [failed(64, "EBUSY", "unknown"), failed(32, "ENOMEM", "bitmap_full")],
+    ),
+    "line ends of HTML": (
+        "<pre>[   10.000001] alloc_contig_range: [100, 140) PFNs busy<br>[   10.000002] "
+        + FAILED.format(n=64, e=16).strip() + "<br/></pre>\n",
+        [failed(64, "EBUSY", "unknown", ranges=[(0x100, 0x140)])],
+    ),
     "cut before the errno": (
         "It says `cma: __cma_alloc_frozen: reserved: alloc failed, req-size: 16 pages` and no more.\n",
         [failed(16, None, "unknown")],
@@ -224,6 +245,18 @@ OFFLINES = {
         'dlpar: Could not handle DLPAR request "memory add count 10"\n',
         [],
     ),
+    "tee and zsh": (
+        "$ echo offline | sudo tee /sys/devices/system/memory/memory40/state\noffline\n"
+        "tee: /sys/devices/system/memory/memory40/state: Device or resource busy\n"
+        "# echo 0 > /sys/devices/system/memory/memory41/online\necho: write error: device or resource busy\n"
+        "# echo online > /sys/devices/system/memory/memory42/state\n"
+        "tee: /sys/devices/system/memory/memory42/state: Invalid argument\n",
+        [offline("failed", "EBUSY", "unknown", "memory40"), offline("failed", "EBUSY", "unknown", "memory41")],
+    ),
+    "chmem, wrapped": (
+        "> chmem: Memory Block 27 (0x00000000d8000000-0x00000000dfffffff) disable\n> failed: Invalid argument\n",
+        [offline("failed", "EINVAL", "unknown", "memory27")],
+    ),
     "a command alone": ("Try `echo offline > /sys/devices/system/memory/memory33/state`.\n", []),
     "daxctl": (
         "libdaxctl: offline_one_memblock: dax0.0: Failed to offline /sys/devices/system/node/node2/memory85/state: "
@@ -317,10 +350,48 @@ def test_dumped_pages(blame: Any, text: str, expected: tuple[str, str] | None) -
     )
 
 
+def test_a_page_that_linux_next_called_unmovable_for_anybody(blame: Any) -> None:
+    (attempt,) = blame(dump("flags: 0x3ff(slab|head)", "has_unmovable_pages")).attempts
+    (culprit,) = attempt.culprits
+    assert (attempt.operation, attempt.outcome, culprit.cause) == ("unknown", "unknown", "unmovable_allocation")
+
+
+def test_a_page_that_a_patch_dumps_for_test_pages_isolated(blame: Any) -> None:
+    text = dump("flags: 0x3ff(uptodate|lru|head)", "test_pages_isolated: -EBUSY")
+    (attempt,) = blame(text + "[  456.100000] " + FAILED.format(n=512, e=16)).attempts
+    assert [(attempt.operation, c.start_pfn, c.cause) for c in attempt.culprits] == [("cma_alloc", 0x108123, "unknown")]
+
+
+def test_a_page_named_without_a_count_and_dumped_without_a_reason(blame: Any) -> None:
+    text = (
+        "migrating pfn 20005 failed\n"
+        "page:ffffea0000800140 count:6 mapcount:2 mapping:ffff888dff4bdda8 index:0x2\n"
+        'xfs_address_space_operations [xfs]\nname:"a b"\nflags: 0x5fffffc0000004(uptodate)\n'
+    )
+    (attempt,) = blame(text).attempts
+    (culprit,) = attempt.culprits
+    assert (attempt.operation, culprit.start_pfn, culprit.cause) == ("memory_offline", 0x20005, "extra_reference")
+
+
+def test_a_dump_without_its_flags_proves_nothing(blame: Any) -> None:
+    text = (
+        "migrating pfn 20005 failed ret:1\n"
+        "page:000000009e72a120 refcount:3 mapcount:0 mapping:000000003325dda1 index:0x1 pfn:0x20005\n"
+    )
+    (culprit,) = blame(text).attempts[0].culprits
+    assert (culprit.cause, culprit.verdict) == ("unknown", "unknown")
+
+
 def test_a_dump_of_a_failed_cma_allocation(blame: Any) -> None:
     text = dump(ANON.format(""), "migration failure", counts="refcount:2 mapcount:0")
     (attempt,) = blame(text + "[  456.100000] " + FAILED.format(n=512, e=16)).attempts
     assert (attempt.operation, attempt.errno, attempt.cause) == ("cma_alloc", "EBUSY", "extra_reference")
+
+
+def test_a_dump_in_one_line(blame: Any) -> None:
+    text = dump("flags: 0x17(reserved|node=0)", "unmovable page", "raw: 00ff 00ff", "page_type: 0xffffffff()")
+    (attempt,) = blame(" ".join(line.split("] ")[1] for line in text.splitlines())).attempts
+    assert [(c.start_pfn, c.cause) for c in attempt.culprits] == [(0x108123, "unmovable_allocation")]
 
 
 def test_a_page_without_its_frame(blame: Any) -> None:

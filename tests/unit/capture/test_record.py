@@ -40,6 +40,31 @@ def test_a_command_is_recorded_and_its_status_returned(tmp_path: Path) -> None:
     assert re.search(r"recording took [\d.]+ s of CPU", (out / "record.log").read_text())
 
 
+def test_every_cpu_is_marked_at_both_ends(tmp_path: Path) -> None:
+    """An idle CPU has no other event: without marks its silence would be a loss."""
+    needs_tracing()
+    out = tmp_path / "capture"
+    assert run("record", "-o", str(out), "--buffer", "8", "--no-pages", "--for", "2").returncode == 0
+    reader = tracereplay.open([out / "trace"]).reader
+    marks = reader.tables(("print",))["print"]
+    cpus = os.sched_getaffinity(0)
+    assert sorted(marks["cpu"].to_pylist()) == sorted([*cpus, *cpus])
+    assert not [loss for loss in reader.losses if loss.code.startswith("cpu_")]
+
+
+def test_a_block_has_its_page_flags_from_before(tmp_path: Path) -> None:
+    needs_tracing()
+    blocks = sorted(int(path.name[6:]) for path in Path("/sys/devices/system/memory").glob("memory[0-9]*"))
+    if not blocks:
+        pytest.skip("this kernel has no memory blocks")
+    out = tmp_path / "capture"
+    done = run("record", "-o", str(out), "--buffer", "8", "--block", str(blocks[-1]), "--for", "0.2")
+    assert done.returncode == 0, done.stderr
+    (copy,) = out.glob("kpageflags.before.*.bin")
+    assert copy.stat().st_size > 0
+    assert any(one.role == "kpageflags" for one in tracereplay.open(out).inputs)
+
+
 def test_every_page_is_written_and_trace_cmd_reads_the_same(tmp_path: Path) -> None:
     needs_tracing()
     needs("trace-cmd")

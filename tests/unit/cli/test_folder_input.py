@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+import tracereplay
 from tests.support.captures import capture
+from tests.support.kprobe_text import HEADER, KprobeText, page
 from tracereplay.cli.main import main
-from tracereplay.corpus.folder import opened_folders
+from tracereplay.discovery.folder import opened_folders
 
 
 def recording(folder: Path, name: str = "trace.dat") -> Path:
@@ -58,3 +61,52 @@ def test_ingest_takes_the_folder_too(tmp_path: Path) -> None:
     folder = recording(tmp_path / "one")
     assert main(["ingest", "-q", str(folder), "-o", str(tmp_path / "dataset")]) == 0
     assert (tmp_path / "dataset" / "dataset.json").exists()
+
+
+def test_the_library_opens_the_folder_as_blame_does(tmp_path: Path) -> None:
+    folder = recording(tmp_path / "one")
+    by_hand = tracereplay.open(
+        folder / "trace.dat", layout=folder / "layout_before", kernel_log=folder / "dmesg.txt"
+    ).blame()
+    found = tracereplay.open(folder).blame()
+    assert found.attempts == by_hand.attempts
+    assert [one.role for one in found.inputs] == [one.role for one in by_hand.inputs] == ["trace", "log", "layout"]
+
+
+def test_copies_of_page_flags_are_found_and_what_is_named_wins(tmp_path: Path) -> None:
+    folder = recording(tmp_path / "one")
+    for name in ("kpageflags", "kpagecount"):
+        (folder / f"{name}.before.0x1000-0x1004.bin").write_bytes(bytes(4 * 8))
+    _, found = opened_folders([str(folder)], {"kpageflags": None, "kpagecount": None})
+    assert found["kpageflags"] == str(folder / "kpageflags.before.0x1000-0x1004.bin")
+    assert found["kpagecount"] == str(folder / "kpagecount.before.0x1000-0x1004.bin")
+    _, named = opened_folders([str(folder)], {"kpageflags": "mine", "kpagecount": None})
+    assert (named["kpageflags"], named["kpagecount"]) == ("mine", None)
+    assert any(one.role == "kpageflags" for one in tracereplay.open(folder).inputs)
+
+
+def test_copies_of_proc_beside_the_trace_are_the_layout(tmp_path: Path) -> None:
+    source, folder = capture("cma_pin_vmsplice"), tmp_path / "by hand"
+    shutil.copytree(source / "layout_before", folder)
+    (folder / "trace.dat").symlink_to(source / "trace.dat")
+    inputs, options = opened_folders([str(folder)], {"layout": None})
+    assert (inputs, options["layout"]) == ((str(folder / "trace.dat"),), str(folder))
+    with_layout = tracereplay.open(source / "trace.dat", layout=source / "layout_before").blame()
+    assert tracereplay.open(folder).blame().attempts == with_layout.attempts
+
+
+def test_several_traces_of_one_machine_are_taken_from_one_folder(tmp_path: Path) -> None:
+    """A take in one file, the refused migration in the other, the log beside both."""
+    text = KprobeText().taken("holder-21", 0x8010).add("sh-7", "sipr_r", "s=0x8000 e=0x10000 ret=0")
+    lines = text.refused("sh-7", 0x8010, 2).failed_pass("sh-7", 1).offlined("sh-7", -16).lines
+    lines += KprobeText().add("holder-21", "gput", f"page={page(0x8010)} refs=1 flags=0x2", after_us=90).lines
+    for number in (0, 1):
+        mine = [line for line in lines if (": getf:" in line or ": gput:" in line) != bool(number)]
+        (tmp_path / f"cpu{number}.trace").write_text(HEADER + "".join(mine))
+    (tmp_path / "dmesg.txt").write_text("[    1.000000] Linux version 6.12.0\n")
+    (attempt,) = tracereplay.open(tmp_path, same_machine=True).blame().attempts
+    (culprit,) = attempt.culprits
+    assert culprit.holder is not None
+    assert (culprit.holder.tid, culprit.verdict) == (21, "proved")
+    _, options = opened_folders([str(tmp_path)], {"kernel_log": None}, same_machine=True)
+    assert options["kernel_log"] == str(tmp_path / "dmesg.txt")

@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.support import result_examples as example
-from tracereplay.model.result import Attempt, Blame, File, Request, Result, Task
+from tracereplay.model.result import File, Request, Result, Task
 from tracereplay.reports import FORMATS
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.text.report import MAX_ATTEMPTS
@@ -83,7 +83,7 @@ def test_failures_come_before_delays_and_compaction_last() -> None:
 
 def test_many_culprits_take_few_lines() -> None:
     said = text(example.mixed())
-    assert said.count("buffer_head") == 3  # its row, over all attempts, what to do
+    assert said.count("buffer_head") == 2  # its row, what to do
     assert "39 pages  buffer_head" in said
     assert "and 16 more places" in words(said)
 
@@ -127,7 +127,7 @@ def test_a_file_is_not_named_twice() -> None:
     file = File(dev=23, ino=2)
     named = example.culprit(holder=None, holder_name="dev 0:23 ino 2", file=file)
     unnamed = example.culprit(file=file)
-    assert text(example.result(example.attempt(culprits=[named]))).count("0:23") == 1
+    assert text(example.result(example.attempt(culprits=[named]))).count("0:23") == 2  # the first line, its row
     assert "dev 0:23 inode 2" in text(example.result(example.attempt(culprits=[unnamed])))
 
 
@@ -226,13 +226,9 @@ def test_offline_names_its_block_and_range() -> None:
     assert "inferred" in said
 
 
-def test_blame_over_all_attempts_only_for_several() -> None:
-    assert "Over all attempts" in text(example.mixed())
-    assert "Over all attempts" not in text(example.pinned())
-    rows = [
-        Blame(cause="unknown", holder=None, attempts=1, tries=1, pages=1, page_tries=1, held_ns_max=None, delay_ns=0,
-              proved=0, suggested=0)
-        for _ in range(20)
-    ]  # fmt: skip
-    attempts: list[Attempt] = [example.attempt(id=str(n)) for n in range(2)]
-    assert "and 12 more rows" in text(example.result(*attempts, blame=rows))
+def test_ranking_only_for_several_attempts_and_never_endless() -> None:
+    assert "3 of 4" in text(example.mixed())
+    assert "1 of 1" not in text(example.pinned())
+    holders = [example.culprit(id=f"c{n}", holder=Task(tid=n, comm="t")) for n in range(20)]
+    attempts = [example.attempt(id=str(n), culprits=holders) for n in range(2)]
+    assert "and 12 more rows" in text(example.result(*attempts))

@@ -303,3 +303,23 @@ def test_probes_are_declared_with_one_role_a_name() -> None:
             roles.setdefault(name, set()).add(probe.role)
     assert all(len(found) == 1 for found in roles.values())
     assert max(Op) < 1 << 8
+
+
+@pytest.mark.parametrize(
+    ("function", "mechanism", "cause"),
+    [
+        ("io_sqe_buffer_register", "io_uring buffers", "pin_longterm"),
+        ("bio_iov_iter_get_pages", "bio (O_DIRECT)", "pin_short"),
+        ("some_driver_ioctl", "FOLL_PIN", "pin_short"),
+    ],
+)
+def test_the_stack_of_the_take_names_the_call(function: str, mechanism: str, cause: str, tmp_path: Path) -> None:
+    text = KprobeText().taken(A, PFN, flags=0x80000).stack(A, "try_grab_folio_fast", function, "do_syscall_64")
+    (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 1 + 1024)), tmp_path)
+    assert (culprit.mechanism, culprit.cause, holder(culprit)[0]) == (mechanism, cause, 21)
+
+
+def test_a_plain_reference_for_long_is_no_pin_of_other_tasks(tmp_path: Path) -> None:
+    text = KprobeText().taken(A, PFN).stack(A, "vaddr_get_pfns").taken(B, PFN, count=2)
+    found = culprits_of(ended(isolated(text).refused(SH, PFN, 3)), tmp_path)
+    assert sorted((c.cause, holder(c)[0]) for c in found) == [("pin_longterm", 21), ("task_reference", 22)]

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracereplay.corpus.sources import PACKED, ROLES, Entry, Source
+from tracereplay.discovery.sources import PACKED, ROLES, Entry, Source
 from tracereplay.errors import UsageError
 
 if TYPE_CHECKING:

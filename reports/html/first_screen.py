@@ -1,0 +1,95 @@
+"""The first screen of the HTML report: title and sentences, a card for each attempt, the ranking, what to do first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tracereplay.model.explain import EXPLANATIONS
+from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.shared.attempt_wording import headline_word, page_size_bytes, when_of
+from tracereplay.reports.shared.opening import Ranked, ranking, sentences, title
+from tracereplay.reports.shared.selection import is_notable
+from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.units import format_bytes, format_duration
+
+MAX_CARDS = 24
+MAX_RANKED = 6
+MAX_STEPS = 4
+HUES = 8
+
+
+def first_screen(result: Result, codes: Sequence[str]) -> dict[str, Any]:
+    """What the template draws there. codes -- causes by weight, for what to do."""
+    cards = cards_of(result)
+    rows = ranking(result)
+    order = cause_order(result)
+    steps = [(code, EXPLANATIONS[code].what_to_do[0]) for code in codes if code in EXPLANATIONS]
+    return {
+        "title_words": title(result),
+        "sentences": sentences(result),
+        "cards": cards,
+        "more_cards": sum(not a.inventory for a in result.attempts) - len(cards),
+        "ranked": [_row(row, order) for row in rows[:MAX_RANKED]],
+        "more_ranked": len(rows) - MAX_RANKED,
+        "steps": steps[:MAX_STEPS],
+    }
+
+
+def cause_order(result: Result) -> list[str]:
+    """Causes in the order in which they get their colours: as ranked, then the others by pages."""
+    ranked = [blocker.cause for summary in result.summary for blocker in summary.blockers]
+    pages: dict[str, int] = {}
+    for attempt in result.attempts:
+        for c in attempt.culprits:
+            pages[c.cause] = pages.get(c.cause, 0) + c.pages
+    found = [cause for cause in ranked if cause in pages]
+    return list(dict.fromkeys([*found, *sorted(pages, key=lambda cause: -pages[cause])]))
+
+
+def cards_of(result: Result) -> list[dict[str, Any]]:
+    """The attempts in order of time; of very many those that did not go well."""
+    numbered = [(number, a) for number, a in enumerate(result.attempts) if not a.inventory]
+    if len(numbered) > MAX_CARDS:
+        notable = [(number, a) for number, a in numbered if is_notable(a)]
+        numbered = (notable or numbered)[:MAX_CARDS]
+    return [_card(number, a, result) for number, a in numbered]
+
+
+def _card(number: int, attempt: Attempt, result: Result) -> dict[str, Any]:
+    unit = clock_unit(result, attempt)
+    page_size = page_size_bytes(result)
+    pages = attempt.request.pages
+    took = []
+    start_ns, end_ns = attempt.start_ns, attempt.end_ns
+    if start_ns is not None and end_ns is not None and end_ns > start_ns and unit == "ns":
+        took.append(format_duration(end_ns - start_ns))
+    if len(attempt.tries) > 1:
+        took.append(count(len(attempt.tries), "try", "tries"))
+    size = count(pages, "page") if pages is not None else attempt.area or ""
+    if pages is not None and page_size:
+        size = f"{size}, {format_bytes(pages * page_size)}"
+    word = headline_word(attempt)
+    return {
+        "number": number,
+        "operation": attempt.operation,
+        "word": attempt.errno if word == "FAILED" and attempt.errno else word,
+        "size": size,
+        "short": format_bytes(pages * page_size) if pages is not None and page_size else size,
+        "when": ", ".join([when_of(attempt, unit), *took]),
+        "tone": "good" if word == "OK" else "warn" if attempt.outcome == "succeeded" else "bad",
+    }
+
+
+def _row(row: Ranked, order: Sequence[str]) -> dict[str, Any]:
+    facts = [count(row.pages, "page") if row.pages else "", row.held, f"waited {row.waited}" if row.waited else ""]
+    blocked = len(row.blocker.blocked) or len(row.blocker.delayed)
+    return {
+        "who": row.who,
+        "share": row.share,
+        "sure": row.sure,
+        "cause": row.cause,
+        "hue": order.index(row.cause) % HUES if row.cause in order else "none",
+        "percent": round(100 * blocked / max(row.of, blocked, 1)),
+        "facts": [fact for fact in facts if fact],
+    }

@@ -1,0 +1,159 @@
+"""What every report begins with: one sentence for each operation that failed or waited, then who blocked how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tracereplay.model.explain import EXPLANATIONS
+from tracereplay.model.result import Blocker, Result, Summary
+from tracereplay.reports.shared.wording import count, listing, moment, task_name
+from tracereplay.units import format_duration
+
+MAX_SUBJECTS = 3
+MAX_WAITS = 2
+MAX_SENTENCES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A row of the ranking in words: `4 of 4`, `pin-thp (148)`, `task_reference`, `proved`, `512`, `from 5.049 s`."""
+
+    share: str
+    who: str
+    cause: str
+    sure: str
+    pages: int
+    held: str
+    waited: str
+    blocker: Blocker
+    of: int
+
+
+def sentences(result: Result) -> list[str]:
+    """`pin-thp (148) blocked 4 of 4 failed cma_alloc; pin-shm (145) 2 of 4`: one for each operation, worst first."""
+    said = [sentence for summary in result.summary if (sentence := _sentence(summary)) is not None]
+    return said[:MAX_SENTENCES]
+
+
+def title(result: Result) -> str | None:
+    """`4 of 7 cma_alloc from "reserved" failed`, of the operation that failed most; None where none failed."""
+    summary = next((s for s in result.summary if s.failed or s.delayed), None)
+    if summary is None:
+        return None
+    area = f' from "{summary.area}"' if summary.area is not None and summary.operation == "cma_alloc" else ""
+    if summary.failed:
+        return f"{summary.failed:,} of {summary.attempts:,} {summary.operation}{area} failed"
+    return f"{summary.delayed:,} of {summary.attempts:,} {summary.operation}{area} had to wait or try again"
+
+
+def ranking(result: Result) -> list[Ranked]:
+    """Who blocked or delayed attempts, by attempts blocked; the operation that failed most comes first."""
+    unit = next((i.clock_unit for i in result.inputs), "ns")
+    return [_ranked(blocker, summary, unit) for summary in result.summary for blocker in summary.blockers]
+
+
+def subject(blocker: Blocker) -> str:
+    """Who or what it is, in words that can begin a sentence."""
+    names = [task_name(blocker.holder)] if blocker.holder is not None else []
+    if blocker.holder_name is not None:
+        locked = blocker.cause == "locked_folio" and blocker.file is not None
+        names.append(f"locked folios of {blocker.holder_name}" if locked else blocker.holder_name)
+    if names:
+        return listing(names)
+    if blocker.allocated_by is not None and blocker.cause == "unmovable_allocation":
+        return f"unmovable memory of {task_name(blocker.allocated_by)}"
+    if blocker.allocated_by is not None:
+        return f"an unknown holder of pages of {task_name(blocker.allocated_by)}"
+    if blocker.cause in ("unknown", "extra_reference", "preexisting"):
+        return "an unknown holder"
+    return EXPLANATIONS[blocker.cause].title if blocker.cause in EXPLANATIONS else blocker.cause
+
+
+def sureness(blocker: Blocker) -> str:
+    """`proved`, `proved in 2 of 4`, `suggested` or `unknown`: over the attempts that it blocked or delayed."""
+    met = len({*blocker.blocked, *blocker.delayed})
+    if blocker.cause == "unknown":
+        return "unknown"
+    if not blocker.culprit_ids:
+        return ""
+    if not blocker.proved:
+        return "suggested"
+    return "proved" if blocker.proved == met else f"proved in {blocker.proved} of {met}"
+
+
+def held_words(blocker: Blocker, unit: str) -> str:
+    """`5.049 s to 17.110 s`, `from 4.864 s, still held`, `until 21.277 s`; empty where neither end was seen."""
+    since = None if blocker.held_since_ns is None else moment(blocker.held_since_ns, unit)
+    if blocker.release == "held_at_end":
+        return f"from {since}, still held" if since else "still held at the end"
+    if blocker.release == "seen" and blocker.released_ns is not None:
+        until = moment(blocker.released_ns, unit)
+        return f"{since} to {until}" if since else f"until {until}"
+    return f"from {since}" if since else ""
+
+
+def _sentence(summary: Summary) -> str | None:
+    blocked = [b for b in summary.blockers if b.blocked and b.cause != "unknown"]
+    waits = [b for b in summary.blockers if b.delayed and not b.blocked and b.cause != "unknown"]
+    waits = sorted(waits, key=lambda b: -b.delay_ns)[:MAX_WAITS]
+    unsure = {sureness(b) for b in (*blocked[:MAX_SUBJECTS], *waits)} == {"suggested"}
+    parts = [*_blocked(summary, blocked, each=not unsure), *_delayed(summary, waits, each=not unsure)]
+    if summary.unexplained:
+        failed = f"failed {summary.operation}"
+        of = f"{len(summary.unexplained):,} of {count(summary.failed, failed, failed)}"
+        parts.append(f"{len(summary.unexplained):,} not explained" if parts else f"what blocked {of} is not known")
+    said = "; ".join(parts)
+    return f"{said} ({'all ' if len(parts) > 1 else ''}suggested)" if unsure else said or None
+
+
+def _blocked(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
+    """A part for each number of attempts blocked, most first; the first one names the operation."""
+    by_number: dict[int, dict[str, None]] = {}
+    for blocker in blockers[:MAX_SUBJECTS]:
+        by_number.setdefault(len(blocker.blocked), {})[_named(blocker, each=each)] = None
+    share = f" of {summary.failed:,}"
+    for place, (number, names) in enumerate(by_number.items()):
+        if place:
+            yield f"{listing(names)} {number:,}{share}"
+        elif summary.failed == 1:
+            yield f"{listing(names)} blocked the failed {summary.operation}"
+        else:
+            yield f"{listing(names)} blocked {number:,}{share} failed {summary.operation}"
+    if len(blockers) > MAX_SUBJECTS:
+        yield f"{len(blockers) - MAX_SUBJECTS} more blocked {'fewer' if len(by_number) > 1 else 'some'}"
+
+
+def _delayed(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
+    """Who made attempts wait and blocked none."""
+    for blocker in blockers:
+        number = f"{len(blocker.delayed):,}"
+        what = number if summary.failed else f"{number} of {summary.attempts:,} {summary.operation}"
+        how_long = f" for {format_duration(blocker.delay_ns)}" if blocker.delay_ns else ""
+        yield f"{_named(blocker, each=each)} delayed {what}{how_long}"
+
+
+def _named(blocker: Blocker, *, each: bool) -> str:
+    sure = sureness(blocker)
+    return subject(blocker) + (f" ({sure})" if each and sure not in ("proved", "") else "")
+
+
+def _ranked(blocker: Blocker, summary: Summary, unit: str) -> Ranked:
+    of = summary.failed if blocker.blocked else summary.attempts
+    share = f"{len(blocker.blocked):,} of {of:,}" if blocker.blocked else f"delayed {len(blocker.delayed):,}"
+    return Ranked(
+        share=share,
+        who=subject(blocker),
+        cause=blocker.cause,
+        sure=sureness(blocker),
+        pages=blocker.pages,
+        held=held_words(blocker, unit),
+        waited=format_duration(blocker.delay_ns) if blocker.delay_ns and unit == "ns" else "",
+        blocker=blocker,
+        of=of,
+    )
+
+
+def is_worth_a_ranking(result: Result, rows: Sequence[Ranked]) -> bool:
+    """Whether there are several attempts to sum up."""
+    return bool(rows) and sum(s.failed + s.delayed for s in result.summary) > 1

@@ -1,0 +1,151 @@
+"""A machine under QEMU's software emulation: boots a kernel with busybox, runs a job, gives out a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from tests.support.captures import SHARED
+
+GUESTS = Path(__file__).parents[1] / "guests"
+QEMU = "qemu-system-x86_64"
+TOOLS = (QEMU, "busybox", "cpio", "gcc")
+MODULES = ("virtio_pci", "virtio_blk")  # what the disks need where it is not built in
+DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")  # in the section .modinfo
+BOOT_SECONDS = 600
+STARTS = 4
+# Under emulation on a busy machine the timer check fails now and then.
+TIMER = "no_timer_check"
+LAB = {"lab-6.12": "bzImage-6.12.117", "lab-7.2": "bzImage-7.2.13"}
+# Without cmpxchg16b: QEMU 7.2 emulates it wrongly, and Debian's 6.12 dies of that in its slab allocator.
+CPU = "max,cx16=off"
+OUT_BYTES = 512 << 20
+SLOW_BYTES_PER_SECOND = 2800  # of the second disk: after the first, a read of 8 pages takes 11 s
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A kernel and how it is booted; modules -- its lib/modules/RELEASE, None where all it needs is built in."""
+
+    kernel: Path
+    modules: Path | None = None
+    append: str = ""
+    arguments: Sequence[str] = field(default=())
+
+    def run(self, job: str, files: Sequence[Path], out: Path, seconds: int = BOOT_SECONDS) -> str:
+        """Run a shell script in the guest, beside these files; what it puts into /out is in `out`. Returns its log.
+
+        A guest that the emulation crashed is started again: code that one virtual CPU patches (static keys, kprobes)
+        is now and then executed half-patched by the other, which is an oops "int3".
+        """
+        out.mkdir(parents=True, exist_ok=True)
+        console = out / "console.log"
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            initrd = _initrd(place, self.modules, job, files)
+            for _ in range(STARTS):
+                disk, slow = place / "out.disk", place / "slow.disk"
+                for path, size in ((disk, OUT_BYTES), (slow, 1 << 20)):
+                    path.unlink(missing_ok=True)
+                    path.touch()
+                    os.truncate(path, size)
+                command = self._command(initrd, disk, slow, console)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    subprocess.run(command, timeout=seconds, check=False, capture_output=True)
+                if _unpack(disk, out):
+                    return (out / "job.log").read_text(errors="replace")
+                if "Oops: int3" not in console.read_text(errors="replace"):
+                    break
+        return console.read_text(errors="replace")[-4000:]
+
+    def _command(self, initrd: Path, disk: Path, slow: Path, console: Path) -> list[str]:
+        return [
+            "nice", QEMU, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-no-reboot",
+            "-m", "512M,slots=4,maxmem=8G",
+            "-object", "memory-backend-ram,id=mb1,size=256M", "-device", "pc-dimm,id=dimm1,memdev=mb1",
+            "-kernel", str(self.kernel), "-initrd", str(initrd), "-append", f"console=ttyS0 panic=1 {self.append}",
+            "-drive", f"file={disk},if=virtio,format=raw,cache=unsafe",
+            "-drive", f"file={slow},if=virtio,format=raw,throttling.bps-total={SLOW_BYTES_PER_SECOND}",
+            "-serial", f"file:{console}", "-monitor", "none", "-display", "none", "-nic", "none",
+            *self.arguments,
+        ]  # fmt: skip
+
+
+def _unpack(disk: Path, out: Path) -> bool:
+    """Extract the tar that the guest wrote to the disk; False where it wrote none."""
+    with contextlib.suppress(tarfile.TarError), tarfile.open(disk, "r:") as made:
+        made.extractall(out, filter="data")
+    return (out / "job.log").exists()
+
+
+def _initrd(place: Path, modules: Path | None, job: str, files: Sequence[Path]) -> Path:
+    """busybox, the first process, the modules and the job, as an initramfs."""
+    root = place / "root"
+    for name in ("bin", "modules", "job"):
+        (root / name).mkdir(parents=True)
+    shutil.copy2(os.path.realpath(str(shutil.which("busybox"))), root / "bin" / "busybox")
+    shutil.copy2(GUESTS / "init.sh", root / "init")
+    (root / "init").chmod(0o755)
+    for file in files:
+        shutil.copy2(file, root / "job")
+    (root / "job" / "job.sh").write_text(job)
+    loaded = _modules(modules, MODULES) if modules else {}
+    for name, data in loaded.items():
+        (root / "modules" / f"{name}.ko").write_bytes(data)
+    (root / "modules" / "list").write_text("".join(f"{name}.ko\n" for name in loaded))
+    listed = "\n".join(str(path.relative_to(root)) for path in [root, *sorted(root.rglob("*"))])
+    made = subprocess.run(
+        ["cpio", "-o", "-H", "newc", "--quiet"], cwd=root, input=listed.encode(), capture_output=True, check=True
+    )
+    packed = place / "initrd.gz"
+    packed.write_bytes(gzip.compress(made.stdout, 1))
+    return packed
+
+
+def _modules(place: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """These modules and those that they depend on, in the order to load them."""
+    files = {path.name.partition(".ko")[0].replace("-", "_"): path for path in place.rglob("*.ko*")}
+    loaded: dict[str, bytes] = {}
+
+    def load(name: str) -> None:
+        if name not in files or name in loaded:
+            return
+        data = files[name].read_bytes()
+        data = lzma.decompress(data) if files[name].suffix == ".xz" else data
+        found = DEPENDS.search(data)
+        for needed in found[1].decode().split(",") if found else ():
+            load(needed)
+        loaded[name] = data
+
+    for name in names:
+        load(name)
+    return loaded
+
+
+@cache
+def machines() -> dict[str, Machine]:
+    """The kernels at hand, by name."""
+    found = {
+        name: Machine(SHARED / "lab" / image, append=f"cma=256M page_owner=on {TIMER}")
+        for name, image in LAB.items()
+        if (SHARED / "lab" / image).exists()
+    }
+    for folder in filter(None, os.environ.get("TRACEREPLAY_GUEST_KERNELS", "").split(":")):
+        for kernel in sorted(Path(folder).glob("boot/vmlinuz-*")):
+            release = kernel.name.removeprefix("vmlinuz-")
+            version = re.match(r"\d+\.\d+", release)
+            roots = [Path(folder) / place / release for place in ("lib/modules", "usr/lib/modules")]
+            modules = next((root for root in roots if root.is_dir()), None)
+            found[f"debian-{version[0] if version else release}"] = Machine(kernel, modules, append=TIMER)
+    return found

@@ -1,0 +1,76 @@
+"""The first words of every report."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import result_examples as example
+from tests.unit.model.test_summary import four
+from tracereplay.model.result import Blocker, Summary, Task
+from tracereplay.reports import FORMATS
+from tracereplay.reports.shared.opening import held_words, ranking, sentences, subject, title
+from tracereplay.reports.shared.style import Style
+
+FOUR = "file system metadata of 254:16 blocked 4 of 4 failed cma_alloc; pin-thp (148) 2 of 4"
+
+
+def test_several_attempts_in_one_sentence() -> None:
+    result = example.result(*four())
+    assert sentences(result) == [FOUR]
+    assert title(result) == '4 of 5 cma_alloc from "reserved" failed'
+    assert [(row.share, row.who, row.pages) for row in ranking(result)] == [
+        ("4 of 4", "file system metadata of 254:16", 14), ("2 of 4", "pin-thp (148)", 512),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("format_", "begins"), [("text", FOUR), ("md", f"**{FOUR}.**")])
+def test_reports_begin_with_it(format_: str, begins: str) -> None:
+    said = FORMATS[format_](example.result(*four()), Style())
+    assert said.startswith(begins)
+    assert said.count("14 pages") + said.count("   14  ") >= 1  # seven runs, one row
+
+
+def test_one_failure_needs_no_ranking() -> None:
+    said = FORMATS["text"](example.pinned(), Style())
+    assert said.startswith("pin-vmsplice (145) and pin-dead (148) blocked the failed cma_alloc.\n")
+    assert "1 of 1" not in said
+
+
+def test_what_is_only_suggested_is_said_to_be() -> None:
+    suggested = [example.culprit(verdict="suggested")]
+    attempts = [example.attempt(id=f"a{n}", culprits=suggested) for n in range(2)]
+    assert sentences(example.result(*attempts)) == ["pin-vmsplice (145) blocked 2 of 2 failed cma_alloc (suggested)"]
+    attempts[0].culprits = [example.culprit(holder=Task(tid=1, comm="a")), *suggested]
+    assert sentences(example.result(*attempts)) == [
+        "pin-vmsplice (145) (suggested) blocked 2 of 2 failed cma_alloc; a (1) 1 of 2"
+    ]
+
+
+def test_waits_and_unexplained_failures_are_said() -> None:
+    assert sentences(example.delayed()) == ["locked folios of fuse delayed 1 of 1 cma_alloc for 15.0 s (suggested)"]
+    nothing = example.attempt(cause=None, culprits=[])
+    assert sentences(example.result(nothing)) == ["what blocked 1 of 1 failed cma_alloc is not known"]
+    assert sentences(example.result()) == []
+
+
+def test_holders_that_are_not_known_are_named_by_what_is() -> None:
+    assert subject(Blocker(cause="unknown")) == "an unknown holder"
+    assert subject(Blocker(cause="bitmap_full")) == "no free run in the CMA bitmap"
+    assert subject(Blocker(cause="of-a-later-version")) == "of-a-later-version"
+    known = Blocker(cause="extra_reference", allocated_by=Task(tid=7, comm="app"))
+    assert subject(known) == "an unknown holder of pages of app (7)"
+
+
+def test_many_blockers_are_counted() -> None:
+    many = [Blocker(cause="task_reference", holder=Task(tid=n, comm="t"), blocked=["a0"], proved=1, culprit_ids=["c"])
+            for n in range(9)]  # fmt: skip
+    result = example.result(summary=[Summary(operation="cma_alloc", attempts=2, failed=2, blockers=many)])
+    assert sentences(result) == ["t (0), t (1) and t (2) blocked 1 of 2 failed cma_alloc; 6 more blocked some"]
+
+
+def test_holding_times_in_words() -> None:
+    seen = Blocker(cause="x", release="seen", held_since_ns=10**9, released_ns=2 * 10**9)
+    assert held_words(seen, "ns") == "1.000 s to 2.000 s"
+    kept = Blocker(cause="x", release="held_at_end", held_since_ns=10**9)
+    assert held_words(kept, "ns") == "from 1.000 s, still held"
+    assert held_words(Blocker(cause="x"), "ns") == ""
