@@ -41,4 +41,24 @@ def _junit(result: Result, style: Style) -> str:  # noqa: ARG001
     return render_junit(result)
 
 
-FORMATS: dict[str, Renderer] = {"text": _text, "json": _json, "html": _html, "md": _md, "junit": _junit}
+def _mail(result: Result, style: Style) -> str:
+    from tracereplay.reports.mail import render_mail  # noqa: PLC0415
+
+    return render_mail(result, style)
+
+
+def _github(result: Result, style: Style) -> str:
+    from tracereplay.reports.github import render_github  # noqa: PLC0415
+
+    return render_github(result, style)
+
+
+FORMATS: dict[str, Renderer] = {
+    "text": _text,
+    "json": _json,
+    "html": _html,
+    "md": _md,
+    "mail": _mail,
+    "github": _github,
+    "junit": _junit,
+}

@@ -7,7 +7,6 @@ that could be are escaped. `Style.full` cuts nothing.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 
 from tracereplay.model.explain import EXPLANATIONS
@@ -22,6 +21,7 @@ from tracereplay.reports.shared.attempt_wording import (
     pages_of_last_try,
     verdict,
 )
+from tracereplay.reports.shared.command import reproducing_command
 from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
@@ -71,8 +71,15 @@ def render_markdown(result: Result, style: Style) -> str:
             f"{count(fine, 'attempt')} succeeded; no page blocked migration." if fine else "No attempt found.",
             "",
         ]
-    lines += [*_what_to_do(notable, style), *_inputs(result, style), *_command(result)]
+    lines += closing_lines(result, style)
     return "\n".join(lines) + "\n"
+
+
+def closing_lines(result: Result, style: Style) -> Iterator[str]:
+    """What to do, what was read, how to reproduce it."""
+    yield from _what_to_do(notable_attempts(result), style)
+    yield from _inputs(result, style)
+    yield from _command(result)
 
 
 def escaped(text: str) -> str:
@@ -104,9 +111,14 @@ def _request(request: UnplugRequest, result: Result) -> Iterator[str]:
 
 
 def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> Iterator[str]:
-    unit = clock_unit(result, attempt)
     yield f"## {headline_word(attempt)}: {escaped(headline(attempt, page_size_bytes(result)))}"
     yield ""
+    yield from attempt_lines(attempt, like_it, result, style)
+
+
+def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) -> Iterator[str]:
+    """What is said of an attempt below its headline, ending in an empty line."""
+    unit = clock_unit(result, attempt)
     yield escaped(verdict(attempt, result))
     yield ""
     yield f"- {escaped(ending(attempt, unit))}"
@@ -180,5 +192,5 @@ def _inputs(result: Result, style: Style) -> Iterator[str]:
 
 def _command(result: Result) -> list[str]:
     """How to reproduce it, where the command line made it, and what made it."""
-    command = ["To reproduce:", "", f"    tracereplay {shlex.join(result.tool.argv)}", ""] if result.tool.argv else []
+    command = ["To reproduce:", "", f"    {reproducing_command(result.tool.argv)}", ""] if result.tool.argv else []
     return [*command, f"tracereplay {result.tool.version}"]
