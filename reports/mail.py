@@ -101,7 +101,7 @@ def _ranking(result: Result) -> Iterator[str]:
 
 
 def _attempt(number: int, attempt: Attempt, result: Result, style: Style, quoted: dict[str, int]) -> Iterator[str]:
-    """quoted -- the attempt whose evidence was quoted, by what is said of its culprits; the same is not quoted again."""
+    """quoted -- the attempt whose evidence was quoted, by what is said of its culprits."""
     unit = clock_unit(result, attempt)
     page_size = page_size_bytes(result)
     yield from fold(f"{headline_word(attempt)} {headline(attempt, page_size)}", f"{number}. ")

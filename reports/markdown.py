@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.shared.advice import advice
 from tracereplay.reports.shared.attempt_wording import (
     ending,
     headline,
@@ -31,7 +31,6 @@ from tracereplay.reports.shared.premise_wording import failed_premises
 from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
 from tracereplay.reports.shared.selection import (
     by_request,
-    causes_of,
     is_notable,
     next_captures,
     notable_attempts,
@@ -77,7 +76,7 @@ def render_markdown(result: Result, style: Style) -> str:
 
 def closing_lines(result: Result, style: Style) -> Iterator[str]:
     """What to do, what was read, how to reproduce it."""
-    yield from _what_to_do(notable_attempts(result), style)
+    yield from _what_to_do(result, notable_attempts(result), style)
     yield from _inputs(result, style)
     yield from _command(result)
 
@@ -162,14 +161,12 @@ def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator
     yield ""
 
 
-def _what_to_do(notable: list[Attempt], style: Style) -> Iterator[str]:
-    codes = [code for code in causes_of(notable) if code in EXPLANATIONS]
-    if codes:
+def _what_to_do(result: Result, notable: list[Attempt], style: Style) -> Iterator[str]:
+    todo = advice(result, full=style.full)
+    if todo:
         yield "What to do:"
         yield ""
-        for code in codes:
-            for step in EXPLANATIONS[code].what_to_do[: None if style.full else 1]:
-                yield f"- {code}: {escaped(step)}"
+        yield from (f"- {code}: {escaped(step)}" for code, step in todo)
         yield ""
     steps = next_captures(notable)
     if steps:
@@ -185,8 +182,8 @@ def _inputs(result: Result, style: Style) -> Iterator[str]:
     for source in main_inputs(result.inputs):
         lost = "DATA LOST" if is_lossy(source, result.data_loss) else "no data lost"
         yield f"- {escaped(', '.join([source.path, *input_facts(source), lost]))}"
-    for severity, lacking, advice in loss_sentences(result.inputs, result.data_loss, full=style.full):
-        yield f"- {severity}: {escaped(lacking)}" + (f". {escaped(advice)}" if advice else "")
+    for severity, lacking, step in loss_sentences(result.inputs, result.data_loss, full=style.full):
+        yield f"- {severity}: {escaped(lacking)}" + (f". {escaped(step)}" if step else "")
     yield ""
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.shared.advice import advice
 from tracereplay.reports.shared.attempt_wording import headline_word, page_size_bytes, when_of
 from tracereplay.reports.shared.opening import Ranked, ranking, sentences, title
 from tracereplay.reports.shared.selection import is_notable
@@ -19,12 +19,11 @@ MAX_STEPS = 4
 HUES = 8
 
 
-def first_screen(result: Result, codes: Sequence[str]) -> dict[str, Any]:
-    """What the template draws there. codes -- causes by weight, for what to do."""
+def first_screen(result: Result) -> dict[str, Any]:
+    """What the template draws there."""
     cards = cards_of(result)
     rows = ranking(result)
     order = cause_order(result)
-    steps = [(code, EXPLANATIONS[code].what_to_do[0]) for code in codes if code in EXPLANATIONS]
     return {
         "title_words": title(result),
         "sentences": sentences(result),
@@ -32,7 +31,7 @@ def first_screen(result: Result, codes: Sequence[str]) -> dict[str, Any]:
         "more_cards": sum(not a.inventory for a in result.attempts) - len(cards),
         "ranked": [_row(row, order) for row in rows[:MAX_RANKED]],
         "more_ranked": len(rows) - MAX_RANKED,
-        "steps": steps[:MAX_STEPS],
+        "steps": advice(result)[:MAX_STEPS],
     }
 
 

@@ -73,7 +73,7 @@ def render_html(result: Result) -> str:
         data=embedded(report_data(result)),
         version=result.tool.version,
         command=reproducing_command(result.tool.argv) if result.tool.argv else "",
-        **first_screen(result, codes),
+        **first_screen(result),
         inputs=[(i.path, input_facts(i), is_lossy(i, result.data_loss)) for i in main_inputs(result.inputs)],
         beside=[(f"{PurePath(i.path).name} ({i.role})", i.path) for i in beside],
         losses=[loss for loss in losses if loss[0] != "info"],

@@ -127,6 +127,7 @@ def _blocker(blocker: Blocker, tokens: Tokens) -> None:
     blocker.holder = tokens.task(blocker.holder)
     blocker.allocated_by = tokens.task(blocker.allocated_by)
     blocker.holder_name = None if blocker.holder_name is None else tokens.text(blocker.holder_name)
+    blocker.mechanism = None if blocker.mechanism is None else tokens.text(blocker.mechanism)
     blocker.file = None if blocker.file is None else tokens.file(blocker.file)
 
 
