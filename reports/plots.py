@@ -11,7 +11,10 @@ import io
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt, Blame, Result
@@ -26,7 +29,9 @@ from tracereplay.reports.shared.area import (
     state_runs,
 )
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes
+from tracereplay.reports.shared.cause_order import HUES, cause_order
 from tracereplay.reports.shared.holds import lanes
+from tracereplay.reports.shared.input_wording import main_inputs
 from tracereplay.reports.shared.occupancy import STATES as OCCUPANCY
 from tracereplay.reports.shared.occupancy import Occupancy, occupancies
 from tracereplay.reports.shared.selection import notable_attempts
@@ -40,9 +45,8 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
 SUFFIXES = ("png", "svg", "pdf")
-HUES = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#8c6bb1", "#b8a900")
 HATCHES = ("", "//", "..", "\\\\")
-STATE_COLORS = {"free": "#b5dcc0", "moved": "#a9c6e3", "held": "#8b929b", "mixed": "#cfc4a0", "not_seen": "#eceef1"}
+STATE_COLORS = {"free": "#d9efe1", "moved": "#9db8ea", "held": "#c9d4e6", "mixed": "#cfc4a0", "not_seen": "#eceef1"}
 OCCUPANCY_COLORS = {"cma_alloc": "#0072b2", "allocated": "#e0b878", "free": "#b5dcc0", "not_seen": "#eceef1"}
 OUTCOME_COLORS = {
     "succeeded": "#1b6e3c", "failed": "#b3261e", "interrupted": "#b3261e", "unfinished": "#5b6470",
@@ -56,6 +60,7 @@ MAX_LANES = 24
 MAX_BARS = 20
 MAX_AREAS = 8
 MAX_NAME = 64
+MAX_SOURCE = 150
 TOLERANCE = 1e-9  # of a time: an axis that spans less is none
 PLOT_STYLE: dict[str, Any] = {
     "svg.hashsalt": "tracereplay", "svg.fonttype": "path", "pdf.fonttype": 42, "font.family": "DejaVu Sans",
@@ -64,14 +69,40 @@ PLOT_STYLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = None) -> bytes:
+def render_plot(
+    result: Result, kind: str, suffix: str, try_index: int | None = None, *, attempt: str | None = None
+) -> bytes:
     """One picture of KINDS, as one of SUFFIXES. Of the attempts, the map shows the first that reports describe.
 
-    try_index -- the map at this try, with what blocked it; None: at the last, with all culprits.
-    Raises UsageError where matplotlib is not installed, or where the result holds nothing of that kind.
+    try_index -- the map at this try, with what blocked it; None: at the last, with all culprits. attempt -- the only
+    one to draw, by its id or its place, from 0.
+    Raises UsageError where matplotlib is not installed, where the result has nothing of that kind or no such attempt.
     """
+    if attempt is not None:
+        result = msgspec.structs.replace(result, attempts=[_chosen(result, attempt)])
+    result = harmless(result)
     draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
-    return drawn(lambda figure: draw(figure, harmless(result)), suffix)
+
+    def draw_with_source(figure: Figure) -> None:
+        draw(figure, result)
+        figure.suptitle(_source(result), fontsize=8, color="#5b6470", x=0.005, ha="left")
+
+    return drawn(draw_with_source, suffix)
+
+
+def _chosen(result: Result, name: str) -> Attempt:
+    """The attempt of this id or place."""
+    found = [a for place, a in enumerate(result.attempts) if name in (a.id, str(place))]
+    if not found:
+        known = f"0 to {len(result.attempts) - 1}" if result.attempts else "none"
+        raise UsageError(f"--attempt {name}: no such attempt; there are {known} (or their ids)")
+    return found[0]
+
+
+def _source(result: Result) -> str:
+    """The trace and the kernel, for whoever finds the picture later."""
+    parts = [PurePath(i.path).name + (f", Linux {i.kernel}" if i.kernel else "") for i in main_inputs(result.inputs)]
+    return short("; ".join(parts), MAX_SOURCE)
 
 
 def drawn(draw: Callable[[Figure], None], suffix: str) -> bytes:
@@ -310,13 +341,8 @@ KINDS: dict[str, Callable[[Figure, Result], None]] = {
 
 
 def _causes(result: Result) -> dict[str, int]:
-    """The place of each cause in the palette: by pages, as in the HTML report."""
-    pages: dict[str, int] = {}
-    for attempt in result.attempts:
-        for culprit in attempt.culprits:
-            pages[culprit.cause] = pages.get(culprit.cause, 0) + culprit.pages
-    ordered = sorted(pages, key=lambda cause: -pages[cause])
-    ordered += [row.cause for row in result.blame if row.cause not in pages]
+    """The place of each cause in the palette, as in the HTML report."""
+    ordered = [*cause_order(result), *(row.cause for row in result.blame)]
     return {cause: place for place, cause in enumerate(dict.fromkeys(ordered))}
 
 
