@@ -19,13 +19,13 @@ from pathlib import Path
 
 import psutil
 
+from tracereplay.corpus.analyse_one import analysis_version
+from tracereplay.corpus.batches import Order
 from tracereplay.corpus.executors import local_workers
-from tracereplay.corpus.guard import Limits
-from tracereplay.corpus.job import analysis_version
 from tracereplay.corpus.run import Summary, run
+from tracereplay.corpus.sandbox import Limits
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND
-from tracereplay.corpus.work import Order
 from tracereplay.discovery.discover import discover
 from tracereplay.discovery.sources import Source
 

@@ -12,7 +12,7 @@ import argparse
 import time
 from collections.abc import Callable
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.logged import unreplayed
 from tracereplay.culprits.suspect import Suspect
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def _suspects(context: AnalysisContext, count: int) -> list[Suspect]:
-    draft = Draft("cma_alloc", 1, context.end_ns // 4, context.end_ns, "failed", "event")
+    draft = DetectedAttempt("cma_alloc", 1, context.end_ns // 4, context.end_ns, "failed", "event")
     step = context.end_ns // (2 * count)
     return [unreplayed(context, draft, pfn, 0, draft.start_ns + pfn * step) for pfn in range(count)]
 

@@ -27,10 +27,15 @@ TARGET = Path(__file__).with_suffix(".md")
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What a boot came to: outcomes by operation in the order of time, share of movable allocations in CMA."""
+    """What a boot came to: outcomes by operation in the order of time, share of movable allocations in CMA.
+
+    in_cma_pages -- of these allocations; kills -- of the OOM killer.
+    """
 
     outcomes: dict[str, list[bool]]
     share: float | None
+    in_cma_pages: int | None
+    kills: int
 
 
 def boot_of(folder: Path) -> Boot:
@@ -39,7 +44,9 @@ def boot_of(folder: Path) -> Boot:
     truth = json.loads((folder / "truth.json").read_text())
     pins = [pin["ret"] == 0 for pin in truth.get("longterm_pins") or []]
     ranges = [[bool(op["ok"]) for op in outcome[key]] for key in ("cma_allocs", "offlines")]
-    return Boot(dict(zip(OPERATIONS, (*ranges, pins), strict=True)), outcome["movable_from_trace"].get("share_cma"))
+    placed = outcome["movable_from_trace"]
+    outcomes = dict(zip(OPERATIONS, (*ranges, pins), strict=True))
+    return Boot(outcomes, placed.get("share_cma"), placed.get("in_cma"), len(outcome["mark_victim"]))
 
 
 def session_of(folder: Path) -> Session:
@@ -80,10 +87,10 @@ def pairs_table(root: Path, runs: int) -> Iterator[str]:
     """Every pair: outcomes and share, predicted from the base boot and measured in the other."""
     columns = (
         "base", "policy", "right", "wrong", "unknown", "repeating the record", "share recorded", "predicted",
-        "measured", "note",
+        "measured", "kept out of CMA, pages", "measured", "note",
     )  # fmt: skip
     yield f"| {' | '.join(columns)} |"
-    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---|"
+    yield "|---|---|" + "---:|" * 9 + "---|"
     total = {"right": 0, "wrong": 0, "unknown": 0, "same": 0}
     for pair in json.loads((root / "ab_pairs.json").read_text()):
         session = session_of(root / pair["base"])
@@ -94,8 +101,9 @@ def pairs_table(root: Path, runs: int) -> Iterator[str]:
             total[key] += scored[key]
         numbers = " | ".join(str(scored[key]) for key in total)
         shares = " | ".join("-" if value is None else f"{value:.3f}" for value in _shares(document, was, became))
-        yield f"| {pair['base']} | `{pair['policy']}` | {numbers} | {shares} | {_note(document, became)} |"
-    yield f"| all | | {' | '.join(str(value) for value in total.values())} | | | | |"
+        row = f"| {pair['base']} | `{pair['policy']}` | {numbers} | {shares} | {_kept_out(document, was, became)} |"
+        yield f"{row} {_note(document, was, became)} |"
+    yield f"| all | | {' | '.join(str(value) for value in total.values())} | | | | | | |"
 
 
 def score(document: WhatIf, attempts: Sequence[Any], was: Boot, became: Boot) -> dict[str, int]:
@@ -117,9 +125,21 @@ def _shares(document: WhatIf, was: Boot, became: Boot) -> tuple[float | None, fl
     return was.share, predicted, became.share
 
 
-def _note(document: WhatIf, became: Boot) -> str:
+def _kept_out(document: WhatIf, was: Boot, became: Boot) -> str:
+    """Movable pages kept out of CMA: what the answer says, and what the two boots differ by."""
+    said = max((one.cost.pages_kept_out_of_cma or 0 for one in document.results), key=abs, default=0)
+    known = any(one.cost.pages_kept_out_of_cma is not None for one in document.results)
+    measured = None
+    if was.in_cma_pages is not None and became.in_cma_pages is not None:
+        measured = was.in_cma_pages - became.in_cma_pages
+    return f"{said:,}" * known + "-" * (not known) + " | " + ("-" if measured is None else f"{measured:,}")
+
+
+def _note(document: WhatIf, was: Boot, became: Boot) -> str:
     reasons = sorted({result.why for result in document.results if result.answer == "unknown" and result.why})
     notes = [f"unknown: {', '.join(reasons)}"] if reasons else []
+    kills = f"OOM kills {was.kills} -> {became.kills}"
+    notes += [f"{size.pages:,} pages: {size.verdict}; {kills}" for size in document.sizing]
     predicted = document.placement[0].predicted if document.placement else None
     if predicted is not None and became.share is not None and abs(predicted - became.share) > 0.05:
         notes.append(f"share off by {abs(predicted - became.share) * 100:.1f} points")

@@ -17,6 +17,7 @@ from tracereplay.model import result as model
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.premises import PREMISES
 from tracereplay.model.tables import SPECS
+from tracereplay.model.whatif_tables import WHATIF_SPECS
 from tracereplay.whatif.policies.spec import Key
 from tracereplay.whatif.policies.table import POLICIES
 
@@ -92,10 +93,11 @@ def reference_page() -> str:
         lines.append("")
     lines += [
         "# The tables", "",
-        "`--out DIR` of `blame`, `--tables DIR` of `export`, and `result.tables` (`to_polars`, `to_pandas`) in Python.",
+        "`--out DIR` of `blame`, `--tables DIR` of `export`, and `result.tables` (`to_polars`, `to_pandas`) in Python;",
+        "those named `whatif_...` are `--out DIR` of `whatif`, and `tracereplay.model.whatif_tables.whatif_tables`.",
         "Rows keep the document's order; keys lead from a row to what it belongs to.", "",
     ]  # fmt: skip
-    for name, spec in SPECS.items():
+    for name, spec in (*SPECS.items(), *WHATIF_SPECS.items()):
         lines += [f"## {name}", "", "| column | type |", "|---|---|"]
         keys = [(key, pa.string()) for key in spec.keys]
         columns = keys + [(column, type_) for column, _, type_ in spec.columns()]

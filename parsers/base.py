@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.tasks.names import NameHistory
-from tracereplay.schema import Op, PageStream
+from tracereplay.schema import Op, PageStream, Window
 from tracereplay.units import NS_PER_S
 
+if TYPE_CHECKING:
+    from tracereplay.parsers.probes.lookup import ProbeLookup
+
+SAMPLE = 1024  # entries of the page stream between two sampled times
 EXACT_TIME_LIMIT = 1 << 53  # beyond, times are told relative to an origin (DESIGN 4)
 
 
 def origin_ns(start_ns: int | None, end_ns: int | None) -> int:
     """What is taken off every time of a trace so that doubles hold them exactly: whole seconds, mostly none."""
     return (start_ns or 0) // NS_PER_S * NS_PER_S if (end_ns or 0) >= EXACT_TIME_LIMIT else 0
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of time, both ends included; None = open."""
-
-    start_ns: int | None = None
-    end_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -98,3 +97,165 @@ class TraceReader(Protocol):
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
     ) -> Iterator[PageStream]:
         """The page stream in time order, in chunks of about `chunk_events`; `ops` restricts it."""
+
+    def page_flag_bits(self) -> Mapping[str, int] | None:
+        """Bit numbers of the page flag names in page_ref events; None where the trace does not tell."""
+
+    def name_of_address(self, address: int) -> str | None:
+        """The kernel function at an address, `try_get_folio+0x42`; None without symbols."""
+
+    def sample_times(self) -> npt.NDArray[np.int64]:
+        """Times in ns, ascending, with about as many events between each two: where to cut a long trace."""
+
+    @property
+    def probe_events(self) -> ProbeLookup | None:
+        """The kprobe events of page references; None without any."""
+
+    @property
+    def page_pointers(self) -> str:
+        """Lines with page pointers beside page frames (probes/pointers.py); "" where the recording has none."""
+
+    @property
+    def shifts(self) -> Sequence[int]:
+        """For each trace read as one: ns to add to its own times. (0,) for a single trace."""
+
+    def losses_of(self, number: int) -> list[Loss]:
+        """What trace `number` of those read as one lacks, on its own times."""
+
+
+class BaseReader:
+    """What readers have in common; those of a container add `comms`, `tables` and `stream`."""
+
+    info: TraceInfo
+    losses: list[Loss]
+
+    @property
+    def comms(self) -> Mapping[int, str]:
+        """See `TraceReader.comms`."""
+        raise NotImplementedError
+
+    @cached_property
+    def name_history(self) -> NameHistory:
+        """See `TraceReader.name_history`."""
+        return NameHistory()
+
+    def stream(
+        self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
+    ) -> Iterator[PageStream]:
+        """See `TraceReader.stream`."""
+        raise NotImplementedError
+
+    def comm_of(self, tid: int) -> str | None:
+        """See `TraceReader.comm_of`."""
+        return self.comms.get(tid)
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """See `TraceReader.comm_at`."""
+        return self.name_history.name_at(tid, time_ns, self.comms)
+
+    def page_flag_bits(self) -> Mapping[str, int] | None:
+        """See `TraceReader.page_flag_bits`."""
+        return None
+
+    def name_of_address(self, address: int) -> str | None:  # noqa: ARG002
+        """See `TraceReader.name_of_address`."""
+        return None
+
+    def sample_times(self) -> npt.NDArray[np.int64]:
+        """See `TraceReader.sample_times`; here from the page stream."""
+        return np.concatenate([np.empty(0, np.int64), *(chunk.time_ns[::SAMPLE] for chunk in self.stream())])
+
+    @property
+    def probe_events(self) -> ProbeLookup | None:
+        """See `TraceReader.probe_events`."""
+        return None
+
+    @property
+    def shifts(self) -> Sequence[int]:
+        """See `TraceReader.shifts`."""
+        return (0,)
+
+    @property
+    def page_pointers(self) -> str:
+        """See `TraceReader.page_pointers`."""
+        return ""
+
+    def losses_of(self, number: int) -> list[Loss]:  # noqa: ARG002
+        """See `TraceReader.losses_of`."""
+        return self.losses
+
+
+class ReaderAround:
+    """A reader that answers as `inner` does; subclasses change what they differ in."""
+
+    def __init__(self, inner: TraceReader) -> None:
+        self.inner = inner
+
+    @property
+    def info(self) -> TraceInfo:
+        """See `TraceReader.info`."""
+        return self.inner.info
+
+    @property
+    def losses(self) -> list[Loss]:
+        """See `TraceReader.losses`."""
+        return self.inner.losses
+
+    @property
+    def comms(self) -> Mapping[int, str]:
+        """See `TraceReader.comms`."""
+        return self.inner.comms
+
+    @property
+    def name_history(self) -> NameHistory:
+        """See `TraceReader.name_history`."""
+        return self.inner.name_history
+
+    def comm_of(self, tid: int) -> str | None:
+        """See `TraceReader.comm_of`."""
+        return self.inner.comm_of(tid)
+
+    def comm_at(self, tid: int, time_ns: int) -> str | None:
+        """See `TraceReader.comm_at`."""
+        return self.inner.comm_at(tid, time_ns)
+
+    def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
+        """See `TraceReader.tables`."""
+        return self.inner.tables(names, window)
+
+    def stream(
+        self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
+    ) -> Iterator[PageStream]:
+        """See `TraceReader.stream`."""
+        return self.inner.stream(ops, window, chunk_events)
+
+    def page_flag_bits(self) -> Mapping[str, int] | None:
+        """See `TraceReader.page_flag_bits`."""
+        return self.inner.page_flag_bits()
+
+    def name_of_address(self, address: int) -> str | None:
+        """See `TraceReader.name_of_address`."""
+        return self.inner.name_of_address(address)
+
+    def sample_times(self) -> npt.NDArray[np.int64]:
+        """See `TraceReader.sample_times`."""
+        return self.inner.sample_times()
+
+    @property
+    def probe_events(self) -> ProbeLookup | None:
+        """See `TraceReader.probe_events`."""
+        return self.inner.probe_events
+
+    @property
+    def page_pointers(self) -> str:
+        """See `TraceReader.page_pointers`."""
+        return self.inner.page_pointers
+
+    @property
+    def shifts(self) -> Sequence[int]:
+        """See `TraceReader.shifts`."""
+        return self.inner.shifts
+
+    def losses_of(self, number: int) -> list[Loss]:
+        """See `TraceReader.losses_of`."""
+        return self.inner.losses_of(number)

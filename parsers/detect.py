@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tracereplay.errors import InputError
-from tracereplay.parsers.files.packed import packing_of, plain_pieces, readable
+from tracereplay.parsers.files.packed import packing_of, read_chunks, seekable_copy
 from tracereplay.parsers.trace_dat.raw_files import RAW_CPU_FILES, RAW_INSTANCE_FILES
 
 SNIFF_BYTES = 1 << 16
@@ -70,7 +70,7 @@ def detect(path: str | Path) -> Detected:
     """Tell what `path` is. Raises InputError only where it cannot be read at all."""
     path = Path(path)
     try:
-        file = readable(path)
+        file = seekable_copy(path)
         if file.is_dir():
             return _directory(file)
         with file.open("rb") as raw:
@@ -81,7 +81,7 @@ def detect(path: str | Path) -> Detected:
         return Detected(Kind.UNKNOWN, "the file is empty")
     packing = packing_of(head)
     if packing:
-        head = next(plain_pieces(file, []), b"")[:SNIFF_BYTES]
+        head = next(read_chunks(file, []), b"")[:SNIFF_BYTES]
         inner = _content(head) if head else Detected(Kind.UNKNOWN, f"its {packing} data is damaged")
         return Detected(inner.kind, inner.reason, packing)
     return _content(head)
@@ -159,9 +159,9 @@ def _is_unusual_trace(text: str) -> bool:
     from tracereplay.parsers.text import normalize as shapes  # noqa: PLC0415 (slow to load)
 
     head = text.encode("utf-8", "replace")
-    usual = shapes.usual_head(head)
+    usual = shapes.normalized_head(head)
     signs = (shapes.NO_FIELDS, shapes.GRAPH_SIGN, shapes.LOST)
-    if any(sign.search(head) for sign in signs) or shapes.UNTOLD.search(usual):
+    if any(sign.search(head) for sign in signs) or shapes.MISSING.search(usual):
         return True
     return usual != head and shapes.EVENT.search(usual) is not None
 

@@ -18,13 +18,13 @@ import pyarrow as pa
 
 from tracereplay.errors import UsageError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import BaseReader, TraceInfo, TraceReader
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.probes import PROBE_EVENTS, REFERENCE_PROBES
 from tracereplay.parsers.events.page_stream import rechunked
 from tracereplay.parsers.probes.reader import windows_of_probes, with_probes, without_probes
 from tracereplay.parsers.tasks.names import BEGIN_NS, NameHistory
-from tracereplay.schema import Op, PageStream, integers
+from tracereplay.schema import Op, PageStream, Window, integers
 
 PROBES = "kprobes"  # stands for a subsystem: the probes on functions that take and release references
 Lane = tuple[str, int]  # what one CPU recorded of one event
@@ -75,7 +75,7 @@ class DoubledEventsError(UsageError):
     """Two traces recorded the same event on one CPU at one time: read as one or side by side, it would count twice."""
 
 
-class MergedReader:
+class MergedReader(BaseReader):
     """Several opened traces as one. Implements `parsers.base.TraceReader`.
 
     Raises UsageError where they cannot be one: other kernels, clocks or flag numbers, or events recorded twice.
@@ -88,14 +88,14 @@ class MergedReader:
             told = sorted({str(value) for info in infos if (value := getattr(info, what)) is not None})
             if len(told) > 1:
                 raise UsageError(f"the traces are not of one machine and clock: {what} is {' and '.join(told)}")
-        if len({tuple(sorted(bits.items())) for bits in map(_flag_bits, readers) if bits}) > 1:
+        if len({tuple(sorted(bits.items())) for reader in readers if (bits := reader.page_flag_bits())}) > 1:
             raise UsageError("the traces number page flags differently: pass all of them as text, or none")
-        self.shifts = [info.origin_ns - infos[0].origin_ns for info in infos]  # ns, to each one's times
-        self._info = self._merged_info(infos)
+        self._shifts = [info.origin_ns - infos[0].origin_ns for info in infos]
+        self.info = self._merged_info(infos)
         lanes = [self._lanes(number) for number in range(len(readers))]
         _refuse_doubled(lanes, infos)
         self._coverage = [Coverage.of(one) if one else None for one in lanes]
-        self._blind = _blind_times([one for one in self._coverage if one is not None])
+        self.losses = _blind_times([one for one in self._coverage if one is not None])
 
     def _merged_info(self, infos: Sequence[TraceInfo]) -> TraceInfo:
         by_event: dict[str, int] = {}
@@ -121,14 +121,9 @@ class MergedReader:
         )
 
     @property
-    def info(self) -> TraceInfo:
-        """Of all together; path, format and the origin of times are the first's."""
-        return self._info
-
-    @property
-    def losses(self) -> list[Loss]:
-        """Where none of the traces tells what another tells. Their own losses are their own readers'."""
-        return self._blind
+    def shifts(self) -> Sequence[int]:
+        """For each trace: ns to add to its own times."""
+        return self._shifts
 
     def losses_of(self, number: int) -> list[Loss]:
         """The losses of one of the traces, on its own times, without those of CPUs that another one recorded."""
@@ -137,33 +132,17 @@ class MergedReader:
         return [
             loss
             for loss in self._readers[number].losses
-            if mine is None or not any(other.fills(loss.moved(-shift), mine) for other in others)
+            if mine is None or not any(other.fills(loss.shifted(-shift), mine) for other in others)
         ]
 
-    @property
+    @cached_property
     def comms(self) -> Mapping[int, str]:
         """Names of all tasks; the first trace that names one is believed."""
-        return self._comms
-
-    @cached_property
-    def _comms(self) -> dict[int, str]:
         return {tid: comm for reader in reversed(self._readers) for tid, comm in reader.comms.items()}
 
-    def comm_of(self, tid: int) -> str | None:
-        """Name of a task."""
-        return next((comm for reader in self._readers if (comm := reader.comm_of(tid)) is not None), None)
-
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        """Name of a task at a time; see `base.TraceReader.comm_at`."""
-        return self.name_history.name_at(tid, time_ns, self.comms)
-
-    @property
+    @cached_property
     def name_history(self) -> NameHistory:
         """The changes that any of the traces tells of; where two tell of one time the first is believed."""
-        return self._name_history
-
-    @cached_property
-    def _name_history(self) -> NameHistory:
         return NameHistory.of(
             (tid, time_ns if time_ns == BEGIN_NS else time_ns + shift, name)
             for reader, shift in reversed(list(zip(self._readers, self.shifts, strict=True)))
@@ -172,25 +151,16 @@ class MergedReader:
 
     def page_flag_bits(self) -> Mapping[str, int] | None:
         """Bit numbers of the page flag names; the same in all that know them."""
-        return next((bits for bits in map(_flag_bits, self._readers) if bits), None)
+        return next((bits for reader in self._readers if (bits := reader.page_flag_bits())), None)
 
     @property
     def page_pointers(self) -> str:
         """Of the first trace that has some: they are of one boot."""
-        return next((text for reader in self._readers if (text := getattr(reader, "page_pointers", ""))), "")
+        return next((text for reader in self._readers if (text := reader.page_pointers)), "")
 
-    def symbols(self) -> MergedReader:
-        """Names of kernel addresses, see `name_of`."""
-        return self
-
-    def name_of(self, address: int) -> str | None:
+    def name_of_address(self, address: int) -> str | None:
         """The function at an address, by the first trace that has symbols: they are of one boot."""
-        for reader in self._readers:
-            symbols = getattr(reader, "symbols", None)
-            name: str | None = symbols().name_of(address) if symbols is not None else None
-            if name is not None:
-                return name
-        return None
+        return next((name for reader in self._readers if (name := reader.name_of_address(address)) is not None), None)
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One table per event; see `parsers.base.TraceReader.tables`."""
@@ -355,9 +325,3 @@ def _window(window: Window | None, shift: int) -> Window | None:
 
 def _numbers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
     return integers(table[name])
-
-
-def _flag_bits(reader: TraceReader) -> Mapping[str, int] | None:
-    bits = getattr(reader, "page_flag_bits", None)
-    found: Mapping[str, int] | None = bits() if bits is not None else None
-    return found

@@ -13,7 +13,7 @@ from tracereplay.reports.markdown import attempt_lines, closing_lines, escaped
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, when_of
 from tracereplay.reports.shared.opening import ranking, sentences, title
 from tracereplay.reports.shared.selection import by_request, is_notable, notable_attempts, representatives
-from tracereplay.reports.shared.style import Style, harmless
+from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 
 MAX_RANKED = 10
@@ -24,7 +24,7 @@ _REFERENCES = str.maketrans({"@": "&#64;", "#": "&#35;", "|": "\\|"})
 
 def render_github(result: Result, style: Style) -> str:
     """The comment, ending in a newline."""
-    result = harmless(result)
+    result = escape_control_chars(result)
     notable = notable_attempts(result)
     lines = [f"### {_inline(title(result) or 'tracereplay: nothing failed')}", ""]
     for said in sentences(result):

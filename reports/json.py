@@ -9,15 +9,15 @@ import msgspec
 from tracereplay.errors import InputError
 from tracereplay.model.result import SCHEMA, Result
 from tracereplay.model.summary import summarise
-from tracereplay.reports.shared.style import clean_json
+from tracereplay.reports.shared.style import Style, escape_unprintable_json
 
 
-def render_json(document: msgspec.Struct) -> str:
+def render_json(document: msgspec.Struct, style: Style | None = None) -> str:  # noqa: ARG001
     """Two spaces of indentation, keys in the order of the contract, absent values null, a newline at the end.
 
     What does not print in names and paths is escaped: the document may be shown by a terminal.
     """
-    return clean_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
+    return escape_unprintable_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
 
 
 def read_json(path: str | Path) -> Result:

@@ -24,7 +24,7 @@ from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_fr
 from tracereplay.reports.shared.input_wording import loss_sentences
 from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.selection import is_notable
-from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 from tracereplay.units import NS_PER_S
 
@@ -32,9 +32,9 @@ _FAILURES = ("failed", "interrupted")
 MAX_EVIDENCE = 12  # lines quoted for each row of culprits
 
 
-def render_junit(result: Result) -> str:
+def render_junit(result: Result, style: Style | None = None) -> str:  # noqa: ARG001
     """One `testsuite` for each input that holds attempts (one, empty, where there are none)."""
-    result = harmless(result)
+    result = escape_control_chars(result)
     root = ET.Element("testsuites", name="tracereplay")
     for input_id in dict.fromkeys(a.input_id for a in result.attempts) or {"": None}:
         _suite(root, input_id, result)

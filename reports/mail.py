@@ -30,7 +30,7 @@ from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.opening import is_worth_a_ranking, ranking, sentences, title
 from tracereplay.reports.shared.requests import request_ending, request_headline, requests_of
 from tracereplay.reports.shared.selection import next_captures, notable_attempts
-from tracereplay.reports.shared.style import Style, harmless
+from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 
 WIDTH = 72
@@ -41,7 +41,7 @@ MAX_RANKED = 12
 
 def render_mail(result: Result, style: Style) -> str:
     """Subject, an empty line, the text."""
-    result = harmless(result)
+    result = escape_control_chars(result)
     notable = notable_attempts(result)
     lines = [f"Subject: {_subject(result)}", ""]
     for said in sentences(result):

@@ -36,7 +36,7 @@ from tracereplay.reports.shared.selection import (
     notable_attempts,
     representatives,
 )
-from tracereplay.reports.shared.style import Style, harmless
+from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 
 MAX_ATTEMPTS = 3
@@ -50,7 +50,7 @@ _MARKUP = re.compile(r"([\\`*<&]|\[(?=[^\]]*\]\()|_(?=_*(?:\W|$))|(?<=\S)~)")
 
 def render_markdown(result: Result, style: Style) -> str:
     """The report, ending in a newline."""
-    result = harmless(result)
+    result = escape_control_chars(result)
     notable = notable_attempts(result)
     shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
     limit = None if style.full else MAX_ATTEMPTS

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt, Result, Task, Try
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, verdict
-from tracereplay.reports.shared.holds import Lane, lanes
+from tracereplay.reports.shared.hold_timeline import Lane, lanes
 from tracereplay.reports.shared.premise_wording import why
 from tracereplay.reports.shared.wording import task_name
 from tracereplay.units import format_pfn

@@ -30,12 +30,12 @@ from tracereplay.reports.shared.area import (
 )
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes
 from tracereplay.reports.shared.cause_order import HUES, cause_order
-from tracereplay.reports.shared.holds import lanes
+from tracereplay.reports.shared.hold_timeline import lanes
 from tracereplay.reports.shared.input_wording import main_inputs
 from tracereplay.reports.shared.occupancy import STATES as OCCUPANCY
 from tracereplay.reports.shared.occupancy import Occupancy, occupancies
 from tracereplay.reports.shared.selection import notable_attempts
-from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.style import escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 from tracereplay.units import NS_PER_S, format_pfn
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
+    from matplotlib.ticker import Locator
 
 SUFFIXES = ("png", "svg", "pdf")
 HATCHES = ("", "//", "..", "\\\\")
@@ -80,7 +81,7 @@ def render_plot(
     """
     if attempt is not None:
         result = msgspec.structs.replace(result, attempts=[_chosen(result, attempt)])
-    result = harmless(result)
+    result = escape_control_chars(result)
     draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
 
     def draw_with_source(figure: Figure) -> None:
@@ -232,25 +233,34 @@ def _timeline(figure: Figure, result: Result) -> None:
 
 
 def _blame(figure: Figure, result: Result) -> None:
-    """A bar for each cause and holder: the pages they kept, over all attempts."""
-    rows = sorted(result.blame, key=lambda b: -b.pages)[:MAX_BARS]
+    """A bar for each cause and holder: how many attempts it blocked, pale how many it was found in."""
+    rows = result.blame[:MAX_BARS]
     if not rows:
         raise UsageError("nothing is blamed in this result")
     causes = _causes(result)
     figure.set_size_inches(11, 1.5 + 0.32 * len(rows))
     axes = figure.subplots()
     for place, row in enumerate(rows):
-        axes.barh(place, row.pages, height=0.7, edgecolor="white", **_look(row.cause, causes))
-        says = count(row.attempts, "attempt")
+        look = _look(row.cause, causes)
+        axes.barh(place, row.attempts, height=0.7, edgecolor="white", **(look | {"alpha": FADED}))
+        axes.barh(place, row.blocked, height=0.7, edgecolor="white", **look)
+        says = f"blocked {row.blocked} of {count(row.attempts, 'attempt')}"
         if row.pages:
             sure = f"{row.proved} proved" if row.proved else "suggested" if row.suggested else "unknown"
-            says = f"{count(row.pages, 'page')}, {says}, {sure}"
-        axes.annotate(f" {says}", (row.pages, place), va="center")
-    axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, max(row.pages for row in rows) * 1.7 + 1))
+            says = f"{says}, {count(row.pages, 'page')}, {sure}"
+        axes.annotate(f" {says}", (row.attempts, place), va="center")
+    most = max(row.attempts for row in rows)
+    axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, most * 1.7 + 0.1))
     axes.set_yticklabels([short(f"{row.cause}: {_blamed(row)}") for row in rows])
-    axes.set_xlabel("blocking pages, summed over attempts")
-    axes.xaxis.set_major_formatter(lambda pages, _: f"{pages:,g}")
-    axes.set_title("Causes and holders")
+    axes.set_xlabel("attempts; pale: found there, but it did not make them fail")
+    axes.xaxis.set_major_locator(_whole_numbers())
+    axes.set_title("Causes and holders, by attempts blocked")
+
+
+def _whole_numbers() -> Locator:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    return MaxNLocator(integer=True)
 
 
 def _blamed(row: Blame) -> str:

@@ -10,35 +10,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tracereplay.ahead import ahead
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_events
-from tracereplay.attempts.find import blocking_key, find_attempts, questions
-from tracereplay.attempts.inventory import Question, asked, given_out_at, inventory_questions, takes
+from tracereplay.attempts.find import find_attempts, plan_probes
+from tracereplay.attempts.inventory import Question, asked, given_out_at, plan_inventory_probes, takes
 from tracereplay.attempts.isolation import isolation_actions, isolation_windows
+from tracereplay.attempts.kernel_alloc import find_kernel_allocs, may_be_any, movable_only
 from tracereplay.attempts.log import Log, apply_log, named_spans
 from tracereplay.attempts.log_missing import LogFacts, missing_in_log
-from tracereplay.attempts.occupancy import counted_ranges, counters_of, occupancy_questions
+from tracereplay.attempts.occupancy import counted_ranges, counters_of, plan_occupancy_counts
+from tracereplay.attempts.probe_key import ProbeKey
+from tracereplay.concurrency import prefetch
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.exits import EXIT_EVENT, Exits
-from tracereplay.culprits.listed import telling_owner
+from tracereplay.culprits.snapshot_suspects import telling_owner
 from tracereplay.culprits.stacks import Stacks
 from tracereplay.culprits.table import events_not_recorded
-from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
+from tracereplay.inputs import PAGE_REF_EVENTS, LossRegistry
 from tracereplay.layout.build import complete_layout, infer_layout
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Counter
-from tracereplay.replay.engine import Action, Engine
+from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.seed import seed_before
-from tracereplay.schema import Op, PageStream
+from tracereplay.schema import REPLAYED, PageStream, Window
 from tracereplay.tasks import isolates_in_background
 
 if TYPE_CHECKING:
-    from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+    from tracereplay.parsers.base import TraceInfo, TraceReader
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -47,40 +49,52 @@ ReadDumps = Callable[[Sequence[tuple[int, int]]], tuple[Iterable[Row], Rows]]
 Progress = Callable[[str, float | None], None]
 # Of the pages in the ranges of a kernel log so many records of page_owner are looked at.
 MOST_RECORDS = 1 << 14
-# The page stream entries the replay needs; the others are for readers of the tables.
-REPLAYED = frozenset(Op) - {Op.NONE, Op.LRU_ADD, Op.IOMMU_MAP, Op.IOMMU_UNMAP, Op.EXTFRAG}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known beside a trace: copies of the machine's state, its kernel log, records of pages."""
+
+    parse_console: Callable[[pa.Table, int], Log]  # printk:console events, page size in bytes
+    read_dumps: ReadDumps
+    layout: Layout | None = None
+    log: Log | None = None
+    snapshot: PageWords | None = None  # page flags from before the trace
 
 
 @dataclass(slots=True)
 class Trace:
-    """One trace with what is known beside it, and the steps from events to attempts."""
+    """One trace with what is known beside it, and the steps from events to attempts. `Trace.read` makes one."""
 
     reader: TraceReader
     input_ids: tuple[str, ...]  # several where the traces of one machine are read as one
-    known_layout: Layout | None
-    log: Log | None
-    read_console: Callable[[pa.Table, int], Log]
-    losses: LossBook
+    beside: Beside
+    layout: Layout
+    losses: LossRegistry
     progress: Progress
-    window: Callable[[int, int], Window]
-    read_dumps: ReadDumps
-    snapshot: PageWords | None = None  # page flags from before the trace
-    layout: Layout = field(init=False)
     events: AttemptEvents = field(init=False)
-    drafts: list[Draft] = field(init=False)
+    drafts: list[DetectedAttempt] = field(init=False)
     stacks: Stacks = field(init=False)
     counters: list[Counter] = field(default_factory=list, init=False)  # filled by `attempts`
 
-    def __post_init__(self) -> None:
-        info = self.reader.info
-        self.progress("reading attempts", None)
-        tables = self.reader.tables(ATTEMPT_EVENTS)
-        self.layout = self._find_layout(tables)
+    @classmethod
+    def read(
+        cls, reader: TraceReader, input_ids: tuple[str, ...], beside: Beside, losses: LossRegistry, progress: Progress
+    ) -> Trace:
+        """Read the events of attempts; what the trace lacks is added to `losses`."""
+        progress("reading attempts", None)
+        info, tables = reader.info, reader.tables(ATTEMPT_EVENTS)
         recorded = recorded_events(info)
-        self.losses.add(self.input_id, events_not_recorded(recorded))
-        self.events = AttemptEvents(tables, self._task_stream, info.end_ns or 0, self.comm_of, self._hides, recorded)
-        self.stacks = Stacks(self._stack_events, self._name_address, exact=info.format.startswith("perf"))
-        self.drafts = find_attempts(self.events, self.layout, self._logs())
+        trace = cls(reader, input_ids, beside, _layout_of(info, tables, beside.layout), losses, progress)
+        losses.add(trace.input_id, [] if beside.layout else [Loss("layout_inferred")])
+        losses.add(trace.input_id, events_not_recorded(recorded))
+        is_exact = info.format.startswith("perf")
+        trace.events = AttemptEvents(
+            tables, trace._task_stream, info.end_ns or 0, trace.comm_of, trace._hides, recorded
+        )
+        trace.stacks = Stacks(trace._stack_events, reader.name_of_address, exact=is_exact)
+        trace.drafts = find_attempts(trace.events, trace.layout, trace._logs())
+        return trace
 
     @property
     def input_id(self) -> str:
@@ -89,10 +103,9 @@ class Trace:
 
     def _known_losses(self) -> list[tuple[str, Loss]]:
         """(id, loss) of its inputs, on the clock of the first."""
-        shifts: Sequence[int] = getattr(self.reader, "shifts", (0,))
         return [
-            (name, loss.moved(-shift) if shift else loss)
-            for input_id, shift in zip(self.input_ids, shifts, strict=True)
+            (name, loss.shifted(-shift) if shift else loss)
+            for input_id, shift in zip(self.input_ids, self.reader.shifts, strict=True)
             for name, loss in self.losses.of(input_id)
         ]
 
@@ -109,7 +122,7 @@ class Trace:
         """A fresh model that knows whose gets are isolation, and when."""
         return self._engine(self._isolations())
 
-    def _isolations(self) -> list[Action]:
+    def _isolations(self) -> list[ReplayAction]:
         """Whose gets are isolation, and when."""
         if not self.has_page_ref:
             return []
@@ -120,24 +133,30 @@ class Trace:
         names = {**self.layout.comms, **self.reader.comms}
         return [tid for tid, comm in names.items() if isolates_in_background(comm)]
 
-    def _engine(self, actions: Sequence[Action]) -> Engine:
+    def _engine(self, actions: Sequence[ReplayAction]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
-        bits: Callable[[], Mapping[str, int] | None] = getattr(self.reader, "page_flag_bits", lambda: None)
-        return Engine(bits(), self.reader.info.machine or self.layout.machine, self._background(), actions)
+        machine = self.reader.info.machine or self.layout.machine
+        return Engine(self.reader.page_flag_bits(), machine, self._background(), actions)
 
     def attempts(self) -> list[Attempt]:
         """Replay the trace and judge every attempt."""
         ranges = counted_ranges(self.layout)
         times = self.reader.info.start_ns or 0, self.events.end_ns
-        counting = occupancy_questions(ranges, self.drafts, *times)
-        asking = questions(self.events, self.drafts, self.has_page_ref)
+        counting = plan_occupancy_counts(ranges, self.drafts, *times)
+        asking = plan_probes(self.events, self.drafts, self.has_page_ref)
         engine = self._engine([*asking, *counting, *self._isolations()])
         self._seed(engine, self.drafts)
-        if self.drafts:
-            engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
+        in_need = may_be_any(self.reader.info.by_event)
+        if self.drafts or in_need:
+            engine.run(self._watched(prefetch(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
         self.counters = counters_of(engine.counts.rows, ranges, self.input_id)
-        return judge(self._context(engine), engine, self.events, self.drafts, self.input_id)
+        drafts = self.drafts
+        if in_need:
+            free = movable_only(self.layout, ranges, engine.counts.rows)
+            drafts = [*drafts, *find_kernel_allocs(self.events, engine.table("failed_allocs"), free)]
+        attempts = judge(self._context(engine), engine, self.events, drafts, self.input_id)
+        return sorted(attempts, key=lambda one: (one.begin_ns, one.id))
 
     def _hides(self, start_ns: int, end_ns: int) -> bool:
         return any(loss.may_hide(()) and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())
@@ -153,19 +172,19 @@ class Trace:
         for draft in drafts:
             given_out = self.drafts, self.events.of("cma_release"), draft.start_ns, self.layout.cma_taken
             draft.given_out = given_out_at(*given_out)
-        asking = inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))])
+        asking = plan_inventory_probes(drafts, [ProbeKey(number).encode() for number in range(len(drafts))])
         engine = self._engine([*self._isolations(), *takes(self.drafts, len(drafts)), *asking])
         self._seed(engine, drafts)
-        engine.run(self._watched(ahead(self.reader.stream(REPLAYED))))
+        engine.run(self._watched(prefetch(self.reader.stream(REPLAYED))))
         self.losses.add(self.input_id, engine.losses())
         context = self._context(engine, tuple(span for draft in drafts for span in draft.spans))
         return judge(context, engine, self.events, drafts, self.input_id)
 
-    def _seed(self, engine: Engine, drafts: Sequence[Draft]) -> None:
+    def _seed(self, engine: Engine, drafts: Sequence[DetectedAttempt]) -> None:
         """Begin with what the snapshot says of the CMA areas and of the ranges asked about."""
-        if self.snapshot is not None:
+        if self.beside.snapshot is not None:
             areas = [(area.start_pfn, area.end_pfn) for area in self.layout.cma_areas]
-            seed_before(engine, self.snapshot, [*areas, *(span for draft in drafts for span in draft.spans)])
+            seed_before(engine, self.beside.snapshot, [*areas, *(span for draft in drafts for span in draft.spans)])
 
     def _watched(self, stream: Iterator[PageStream]) -> Iterator[PageStream]:
         """The stream, telling progress by time."""
@@ -178,7 +197,7 @@ class Trace:
         log = self._logs()
         pfns = np.unique(engine.table("suspects")["pfn"]).tolist()
         spans = merge_spans([*asked_spans, *((pfn, pfn + 1) for pfn in pfns)])
-        dumped = self.read_dumps(spans) if spans else ((), ())
+        dumped = self.beside.read_dumps(spans) if spans else ((), ())
         owners = list(dumped[0])
         return AnalysisContext(
             layout=self.layout,
@@ -191,14 +210,14 @@ class Trace:
             end_ns=self.events.end_ns,
             owners=owners_by_pfn(owners, pfns) | {row["pfn"]: row for row in owners if telling_owner(row)},
             pinners=_by_pfn(dumped[1]),
-            probes=getattr(self.reader, "probe_events", None),
+            probes=self.reader.probe_events,
             stack_of=self.stacks.of,
             stack_id_of=self.stacks.id_of,
             has_stacks=self.reader.info.has_stacks,
             comm_at=self.reader.comm_at,
             renamed_ns=self._renamed_ns(engine),
             exit_of=Exits(self._exit_events).of,
-            snapshot=self.snapshot,
+            snapshot=self.beside.snapshot,
             has_trace=True,
         )
 
@@ -213,26 +232,11 @@ class Trace:
         """The log inside the trace, and what a log file has beyond it."""
         console = self.events.tables.get("console")
         page_size = self.layout.page_size_bytes
-        inside = self.read_console(console, page_size) if console is not None else Log()
-        return inside if self.log is None else inside.joined(self.log.without(inside))
-
-    def _find_layout(self, tables: Mapping[str, pa.Table]) -> Layout:
-        info = self.reader.info
-        inferred = infer_layout(
-            tables,
-            enabled_events=info.by_event.keys(),
-            page_size_bytes=info.page_size_bytes,
-            machine=info.machine,
-            memory_block_bytes=info.memory_block_bytes,
-            memory_blocks=info.memory_blocks,
-        )
-        if self.known_layout is None:
-            self.losses.add(self.input_id, [Loss("layout_inferred")])
-            return inferred
-        return complete_layout(self.known_layout, inferred)
+        inside = self.beside.parse_console(console, page_size) if console is not None else Log()
+        return inside if self.beside.log is None else inside.joined(self.beside.log.without(inside))
 
     def _task_stream(self, tid: int, start_ns: int, end_ns: int) -> PageStream:
-        chunks = self.reader.stream(REPLAYED, self.window(start_ns, end_ns))
+        chunks = self.reader.stream(REPLAYED, Window(start_ns, end_ns))
         stream = PageStream.concatenate([chunk.select(chunk.tid == tid) for chunk in chunks])
         self.engine_decode(stream)
         return stream
@@ -244,15 +248,23 @@ class Trace:
     def _stack_events(self, start_ns: int, end_ns: int) -> pa.Table | None:
         if not self.reader.info.has_stacks:
             return None
-        return self.reader.tables(("kernel_stack",), self.window(start_ns, end_ns)).get("kernel_stack")
+        return self.reader.tables(("kernel_stack",), Window(start_ns, end_ns)).get("kernel_stack")
 
     def _exit_events(self) -> pa.Table | None:
         return self.reader.tables((EXIT_EVENT,)).get(EXIT_EVENT) if EXIT_EVENT in self.reader.info.by_event else None
 
-    def _name_address(self, address: int) -> str | None:
-        symbols = getattr(self.reader, "symbols", None)
-        name: str | None = symbols().name_of(address) if symbols is not None else None
-        return name
+
+def _layout_of(info: TraceInfo, tables: Mapping[str, pa.Table], known: Layout | None) -> Layout:
+    """The layout that is known, completed by what the events show."""
+    inferred = infer_layout(
+        tables,
+        enabled_events=info.by_event.keys(),
+        page_size_bytes=info.page_size_bytes,
+        machine=info.machine,
+        memory_block_bytes=info.memory_block_bytes,
+        memory_blocks=info.memory_blocks,
+    )
+    return inferred if known is None else complete_layout(known, inferred)
 
 
 def recorded_events(info: TraceInfo) -> frozenset[str]:
@@ -270,10 +282,12 @@ def owners_by_pfn(rows: Iterable[Row], pfns: Sequence[int]) -> dict[int, Mapping
     return found
 
 
-def attempts_of_log(rows: Log, layout: Layout, book: LossBook, read: LogFacts, read_dumps: ReadDumps) -> list[Attempt]:
+def attempts_of_log(
+    rows: Log, layout: Layout, book: LossRegistry, read: LogFacts, read_dumps: ReadDumps
+) -> list[Attempt]:
     """What a kernel log alone tells: failed attempts, and the pages dumped. Who took a reference is not in a log."""
     times = [row["time_ns"] for row in (*rows.page_dumps, *rows.messages) if row["time_ns"] is not None]
-    drafts: list[Draft] = []
+    drafts: list[DetectedAttempt] = []
     apply_log(drafts, rows, layout, page_size_known=read.page_size_bytes is not None)
     book.add("log-0", missing_in_log(rows, read, found=bool(drafts)))
     events = no_events(layout, max(times, default=0))
@@ -294,7 +308,7 @@ def attempts_of_log(rows: Log, layout: Layout, book: LossBook, read: LogFacts, r
     return judge(context, Engine(), events, drafts, "log-0")
 
 
-def _owners(rows: Iterable[Row], drafts: Sequence[Draft]) -> dict[int, Row]:
+def _owners(rows: Iterable[Row], drafts: Sequence[DetectedAttempt]) -> dict[int, Row]:
     """page_owner records of the pages that a log names, and of allocations that begin in its busy ranges."""
     named = sorted({row["pfn"] for draft in drafts for row in draft.evidence if row["pfn"] is not None})
     listed = [row for _, row in zip(range(MOST_RECORDS), rows, strict=False)]

@@ -15,10 +15,10 @@ from tracereplay.model.result import DataLoss, Input, Role, Tool
 from tracereplay.parsers.base import TraceInfo
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.catalog.probes import ROLES, TELLING_ROLES
-from tracereplay.parsers.files.packed import readable
+from tracereplay.parsers.files.packed import seekable_copy
 from tracereplay.parsers.kernel_log import KernelLog
 from tracereplay.parsers.snapshots.layout_tables import LayoutSnapshot
-from tracereplay.units import utf8
+from tracereplay.units import to_valid_utf8
 
 # References that kprobes see taken, against the count that migration is refused with, prove these.
 PROVED_BY_PROBES = ("pin_short", "task_reference", "extra_reference")
@@ -38,17 +38,19 @@ def describe_traces(infos: Sequence[TraceInfo], has_log: bool) -> list[Input]:
 
 def describe_log(log: KernelLog, path: Path) -> Input:
     """The row of a kernel log, without digest."""
-    return Input(id="log-0", path=utf8(path), role="log", format="kernel log", kernel=log.kernel, events=log.lines)
+    return Input(
+        id="log-0", path=to_valid_utf8(path), role="log", format="kernel log", kernel=log.kernel, events=log.lines
+    )
 
 
 def describe_layout(snapshot: LayoutSnapshot, path: str | Path) -> Input:
     """The row of a layout."""
-    return Input(id="layout-0", path=utf8(path), role="layout", format=snapshot.source, kernel=snapshot.kernel)
+    return Input(id="layout-0", path=to_valid_utf8(path), role="layout", format=snapshot.source, kernel=snapshot.kernel)
 
 
 def describe_copy(role: Role, format_: str, input_id: str, path: Path, kernel: str | None = None) -> Input:
     """The row of a copy of a file of /proc or debugfs, without digest."""
-    return Input(id=input_id, path=utf8(path), role=role, format=format_, kernel=kernel)
+    return Input(id=input_id, path=to_valid_utf8(path), role=role, format=format_, kernel=kernel)
 
 
 def with_digests(described: Sequence[Input], contents: Mapping[str, Path]) -> list[Input]:
@@ -59,7 +61,7 @@ def with_digests(described: Sequence[Input], contents: Mapping[str, Path]) -> li
     for row in described:
         if row.id in contents:
             path = contents[row.id]
-            row.sha256 = digest(path if row.role == "trace" else readable(path))
+            row.sha256 = digest(path if row.role == "trace" else seekable_copy(path))
     return list(described)
 
 

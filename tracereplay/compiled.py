@@ -12,6 +12,7 @@ import numba
 from numba.core import config as numba_config
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.runtime.nrt import rtsys
+from numba.core.types import unliteral
 
 from tracereplay.baseline_cpu import use_baseline_cpu
 from tracereplay.interpreted import interpreted
@@ -21,6 +22,7 @@ config: Any = numba_config  # its settings are made at run time
 TRIED = {(0, 68)}  # versions of numba whose internals are used here; others take their own way
 # References to arrays are not counted: in the replay that took more than half of the time.
 BARE: dict[str, Any] = {"_nrt": False} if numba.version_info.short in TRIED else {}
+NO_WAYS_IN: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -93,6 +95,18 @@ class _KernelCache(FunctionCache):
         COMPILING.give_back()
 
 
+def _without_literals(dispatcher: Any) -> Any:
+    """Compile a call with a constant as one with any number: numba would compile the function for each constant."""
+    resolve = dispatcher.get_call_template
+
+    def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        plain: Any = unliteral
+        return resolve(tuple(map(plain, args)), {name: plain(kind) for name, kind in kws.items()})
+
+    dispatcher.get_call_template = get_call_template
+    return dispatcher
+
+
 def njit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile on first call and keep the result; the plain function stays reachable as `.py_func`.
 
@@ -100,15 +114,24 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
     """
     if config.DISABLE_JIT:
         return interpreted(function)
-    dispatcher: Any = numba.njit(cache=True, nogil=True, **BARE)(function)
+    dispatcher: Any = _without_literals(numba.njit(cache=True, nogil=True, **BARE)(function))
     if numba.version_info.short in TRIED:
         dispatcher._cache = _KernelCache(function)
     return cast("Callable[P, R]", dispatcher)
 
 
+def inner(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `njit`, for functions that only compiled ones call: without the ways in from Python, which take time to
+    compile. Called from Python it is the plain function's business: `.py_func`."""
+    if config.DISABLE_JIT:
+        return interpreted(function)
+    return cast("Callable[P, R]", _without_literals(numba.njit(cache=True, nogil=True, **NO_WAYS_IN, **BARE)(function)))
+
+
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit`, for helpers of a hot loop: their callers take them in whole, so passing tables costs nothing."""
-    return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, forceinline=True, **BARE)(function))
+    dispatcher = numba.njit(cache=True, nogil=True, forceinline=True, **BARE)(function)
+    return cast("Callable[P, R]", _without_literals(dispatcher))
 
 
 def kernels_are_compiled() -> bool:

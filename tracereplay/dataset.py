@@ -21,29 +21,26 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracereplay.ahead import ahead
+from tracereplay.concurrency import prefetch
 from tracereplay.errors import InputError, UsageError
 from tracereplay.losses import LOSS_KINDS, Loss
-from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import BaseReader, TraceInfo, TraceReader
 from tracereplay.parsers.binary.symbols import Symbols
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.events.page_stream import page_stream, rechunked, stream_columns
 from tracereplay.parsers.events.tables import numbers_array, texts_array
 from tracereplay.parsers.tasks.names import NameHistory
-from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, arrow_schema, integers
-from tracereplay.units import NOT_UTF8, utf8
+from tracereplay.schema import EVENT_COLUMNS, Column, Op, PageStream, Window, arrow_schema, integers
+from tracereplay.units import NOT_UTF8, to_valid_utf8
 
 SCHEMA = "tracereplay.dataset/1"
 DESCRIPTION = "dataset.json"
 NAMES = "task_names.parquet"
-Times = npt.NDArray[np.int64]
 STRETCH_EVENTS = 1 << 19  # rows held at once while writing and streaming
 UNTIMED: tuple[int, int] = (0, -1)  # the stretch of events to which their text gives no time; no window touches it
-SAMPLE = 1024  # every so manieth entry of the page stream tells where the events are
 ADVICE = "write it again with `tracereplay ingest`"
 
 TASK_COLUMNS = (
@@ -119,7 +116,7 @@ def write_dataset(reader: TraceReader, target: str | Path, progress: Progress | 
                 target.rename(Path(scratch) / "old")
             new.rename(target)
     except UnicodeEncodeError as error:
-        raise UsageError(f"{utf8(target)}: {NOT_UTF8}") from error
+        raise UsageError(f"{to_valid_utf8(target)}: {NOT_UTF8}") from error
     except OSError as error:
         raise UsageError(f"{target}: cannot write the dataset: {error.strerror or error}") from error
 
@@ -132,7 +129,7 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
     frames: set[int] = set()
     seq = 0
     with _closing(writers):
-        for number, tables in enumerate(ahead(_tables_of(reader, stretch) for stretch in stretches)):
+        for number, tables in enumerate(prefetch(_tables_of(reader, stretch) for stretch in stretches)):
             for name, table in tables.items():
                 numbers = pa.array(table["seq"].to_numpy() + np.uint64(seq))
                 moved = table.set_column(0, table.schema.field("seq"), numbers)
@@ -153,17 +150,16 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
         columns = [list(column) for column in zip(*changes, strict=True)]
         pq.write_table(pa.table(columns, arrow_schema(NAME_COLUMNS)), folder / NAMES)
     _write_symbols(reader, sorted(frames), folder)
-    bits: Callable[[], Mapping[str, int] | None] = getattr(reader, "page_flag_bits", lambda: None)
     shared = (field for field in Description.__struct_fields__ if field in TraceInfo.__dataclass_fields__)
     described = {name: getattr(info, name) for name in shared}
     text = msgspec.json.encode(
         Description(
             **described,
-            source=utf8(info.path),
+            source=to_valid_utf8(info.path),
             stretches=stretches,
             groups=groups,
             losses=[LossRow(x.code, x.count, x.cpu, x.start_ns, x.end_ns, x.detail) for x in reader.losses],
-            page_flag_bits=dict(bits() or {}) or None,
+            page_flag_bits=dict(reader.page_flag_bits() or {}) or None,
         )
     )
     (folder / DESCRIPTION).write_bytes(msgspec.json.format(text, indent=1) + b"\n")
@@ -201,8 +197,7 @@ def _stretches(reader: TraceReader) -> list[tuple[int, int]]:
     if info.start_ns is None or info.end_ns is None:
         return untimed
     parts = -(-info.events // STRETCH_EVENTS)
-    sample: Callable[[], Times] = getattr(reader, "sample_times", lambda: _times_of_stream(reader))
-    times = sample()
+    times = reader.sample_times()
     if len(times) < parts:
         times = np.linspace(info.start_ns, info.end_ns, parts + 1).astype(np.int64)
     places = np.linspace(0, len(times) - 1, max(parts, 1) + 1).astype(np.int64)[1:-1]
@@ -219,11 +214,6 @@ def _without_time(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
     """The rows to which the text gives no time."""
     left = {name: table.filter(table["time_ns"].is_null()) for name, table in tables.items()}
     return {name: table for name, table in left.items() if table.num_rows}
-
-
-def _times_of_stream(reader: TraceReader) -> Times:
-    samples = [chunk.time_ns[::SAMPLE] for chunk in reader.stream()]
-    return np.concatenate(samples) if samples else np.empty(0, np.int64)
 
 
 def _names_that_occur(table: pa.Table) -> pa.Table:
@@ -261,16 +251,14 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 def _write_symbols(reader: TraceReader, addresses: list[int], folder: Path) -> None:
-    symbols = getattr(reader, "symbols", None)
-    if not addresses or symbols is None:
+    named = {address: name for address in addresses if (name := reader.name_of_address(address)) is not None}
+    if not named:
         return
-    table: Symbols = symbols()
-    names = [table.name_of(address) for address in addresses]
-    table_of_names = pa.table([addresses, names], arrow_schema(SYMBOL_COLUMNS))
+    table_of_names = pa.table([list(named), list(named.values())], arrow_schema(SYMBOL_COLUMNS))
     pq.write_table(table_of_names, folder / "symbols.parquet")
 
 
-class DatasetReader:
+class DatasetReader(BaseReader):
     """A dataset, opened. Implements `parsers.base.TraceReader`; reads only the files and stretches it is asked for.
 
     Raises InputError where the folder is no dataset, or a file of it is missing or damaged.
@@ -281,48 +269,22 @@ class DatasetReader:
         self._described = described = _read_description(self.path / DESCRIPTION)
         shared = (name for name in TraceInfo.__dataclass_fields__ if hasattr(described, name))
         known = {name: getattr(described, name) for name in shared}
-        self._info = TraceInfo(**(known | {"path": self.path, "format": f"dataset of {described.format}"}))
-        self._losses = [
+        self.info = TraceInfo(**(known | {"path": self.path, "format": f"dataset of {described.format}"}))
+        self.losses = [
             Loss(row.code, row.count, row.cpu, row.start_ns, row.end_ns, row.detail)
             for row in described.losses
             if row.code in LOSS_KINDS
         ]
 
-    @property
-    def info(self) -> TraceInfo:
-        """What the trace said of itself."""
-        return self._info
-
-    @property
-    def losses(self) -> list[Loss]:
-        """What the trace lacked."""
-        return self._losses
-
-    @property
+    @cached_property
     def comms(self) -> dict[int, str]:
         """Names of all tasks that the trace saved, by tid."""
-        return self._comms
-
-    @cached_property
-    def _comms(self) -> dict[int, str]:
         table = self._read("tasks.parquet", TASK_COLUMNS)
         return dict(zip(table["tid"].to_pylist(), table["comm"].to_pylist(), strict=True))
 
-    def comm_of(self, tid: int) -> str | None:
-        """Name of a task."""
-        return self.comms.get(tid)
-
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        """Name of a task at a time; see `base.TraceReader.comm_at`."""
-        return self.name_history.name_at(tid, time_ns, self.comms)
-
-    @property
+    @cached_property
     def name_history(self) -> NameHistory:
         """Names over time, as the trace told them."""
-        return self._name_history
-
-    @cached_property
-    def _name_history(self) -> NameHistory:
         if not (self.path / NAMES).exists():
             return NameHistory()
         table = self._read(NAMES, NAME_COLUMNS)
@@ -332,7 +294,12 @@ class DatasetReader:
         """Bit numbers of the page flag names in page_ref events."""
         return self._described.page_flag_bits
 
-    def symbols(self) -> Symbols:
+    def name_of_address(self, address: int) -> str | None:
+        """The function at an address that occurs in a stack."""
+        return self._symbols.name_of(address)
+
+    @cached_property
+    def _symbols(self) -> Symbols:
         """Names of the stack frames that occur."""
         if not (self.path / "symbols.parquet").exists():
             return Symbols([], [])

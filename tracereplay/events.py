@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tracereplay.model.frames import pandas_frames, polars_frames
-from tracereplay.parsers.base import TraceReader, Window
+from tracereplay.parsers.base import TraceReader
+from tracereplay.schema import Window
 
 if TYPE_CHECKING:
     import pandas

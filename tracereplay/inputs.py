@@ -11,7 +11,7 @@ from typing import Protocol
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss, added_up
 from tracereplay.model.result import DataLoss, Input
-from tracereplay.units import utf8
+from tracereplay.units import to_valid_utf8
 
 PAGE_REF_EVENTS = ("page_ref_mod", "page_ref_mod_and_test", "page_ref_mod_unless", "page_ref_set")
 
@@ -65,7 +65,7 @@ def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
     }
     return Input(
         id=input_id,
-        path=utf8(info.path),
+        path=to_valid_utf8(info.path),
         role="trace",
         format=info.format,
         kernel=info.kernel,
@@ -82,7 +82,7 @@ def describe_trace(info: TraceMetadata, input_id: str, level: int) -> Input:
 
 
 @dataclass(slots=True)
-class LossBook:
+class LossRegistry:
     """Every loss of every input, numbered for the result."""
 
     _rows: dict[tuple[str, Loss], str] = field(default_factory=dict)  # (input id, loss) -> id

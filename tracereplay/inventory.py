@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from tracereplay.analysis import Row, Trace, no_events, owners_by_pfn
-from tracereplay.attempts.draft import Draft
-from tracereplay.attempts.find import blocking_key
-from tracereplay.attempts.inventory import Question, asked, inventory_questions, refuse_outside
+from tracereplay.attempts.detected_attempt import DetectedAttempt
+from tracereplay.attempts.inventory import Question, asked, plan_inventory_probes, refuse_outside
+from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
-from tracereplay.culprits.listed import telling_owner, telling_pages, unread_pages
+from tracereplay.culprits.snapshot_suspects import telling_owner, telling_pages, unread_pages
 from tracereplay.errors import UsageError
-from tracereplay.inputs import LossBook
+from tracereplay.inputs import LossRegistry
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import merge_spans
 from tracereplay.losses import Loss
@@ -35,7 +35,7 @@ def inventory_of_snapshot(
     question: Question,
     owners_in: OwnersIn,
     input_id: str,
-    book: LossBook,
+    book: LossRegistry,
 ) -> list[Attempt]:
     """An attempt nobody made for each range asked for, with what would stand in its way.
 
@@ -43,7 +43,7 @@ def inventory_of_snapshot(
     snapshot has no page of a range.
     """
     drafts = asked(question, None, layout)
-    engine = Engine(actions=inventory_questions(drafts, [blocking_key(number) for number in range(len(drafts))]))
+    engine = Engine(actions=plan_inventory_probes(drafts, [ProbeKey(number).encode() for number in range(len(drafts))]))
     owners: dict[int, Row] = {}
     for draft in drafts:
         pages = sum(end - start for start, end in draft.spans)
@@ -90,7 +90,7 @@ def inventory_of_traces(traces: Sequence[Trace], times_ns: Sequence[int], questi
     ]
 
 
-def _seed(engine: Engine, snapshot: PageWords, draft: Draft) -> list[int]:
+def _seed(engine: Engine, snapshot: PageWords, draft: DetectedAttempt) -> list[int]:
     """Tell the model of a range what its pages' flags tell; returns the pages whose flags some cause asks for."""
     parts = snapshot.of(draft.spans)
     if not parts:
@@ -105,7 +105,7 @@ def _seed(engine: Engine, snapshot: PageWords, draft: Draft) -> list[int]:
     return flagged
 
 
-def _seed_taken(engine: Engine, draft: Draft, layout: Layout) -> None:
+def _seed_taken(engine: Engine, draft: DetectedAttempt, layout: Layout) -> None:
     """Tell it what cma_alloc() has given out: pages of the bitmap of which kpageflags say nothing else."""
     (span,) = draft.spans
     taken = [(max(low, span[0]), min(high, span[1])) for low, high in layout.cma_taken]

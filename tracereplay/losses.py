@@ -331,7 +331,7 @@ class Loss:
         """Whether events of these kinds may be missing for it: a kind that was not recorded hides itself only."""
         return self.kind.hides_events and (self.code != EVENTS_NOT_RECORDED or self.detail in names)
 
-    def moved(self, origin_ns: int) -> Loss:
+    def shifted(self, origin_ns: int) -> Loss:
         """The same loss with its times relative to an origin."""
         start, end = (None if time_ns is None else time_ns - origin_ns for time_ns in (self.start_ns, self.end_ns))
         return replace(self, start_ns=start, end_ns=end)

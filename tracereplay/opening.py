@@ -12,7 +12,7 @@ from tracereplay.layout.layout import Layout
 from tracereplay.parsers.base import TraceReader
 from tracereplay.parsers.catalog.probes import PROBE_EVENTS
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
-from tracereplay.parsers.files.packed import open_named
+from tracereplay.parsers.files.packed import open_unpacked
 from tracereplay.parsers.kernel_log import KernelLog
 from tracereplay.parsers.snapshots.layout_tables import LayoutSnapshot
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
@@ -39,11 +39,11 @@ def _open_container(path: str | Path) -> TraceReader:
     found = detect(path)
     # Readers are loaded when needed: their tables and patterns take time to build.
     if found.kind is Kind.TRACE_DAT:
-        return open_named(TraceDatReader, path, mapped=True)
+        return open_unpacked(TraceDatReader, path, mapped=True)
     if found.kind is Kind.PERF_DATA:
         from tracereplay.parsers.perf_data.reader import PerfDataReader  # noqa: PLC0415
 
-        return open_named(PerfDataReader, path, mapped=True)
+        return open_unpacked(PerfDataReader, path, mapped=True)
     if found.kind is Kind.RAW_BUFFERS:
         from tracereplay.parsers.trace_dat.raw_buffers import RawBuffersReader  # noqa: PLC0415
 
@@ -51,11 +51,11 @@ def _open_container(path: str | Path) -> TraceReader:
     if found.kind in (Kind.TRACE_CMD_REPORT, Kind.FTRACE_TEXT):
         from tracereplay.parsers.text.ftrace import TextTraceReader  # noqa: PLC0415
 
-        return open_named(TextTraceReader, path, mapped=False)
+        return open_unpacked(TextTraceReader, path, mapped=False)
     if found.kind is Kind.PERF_SCRIPT:
         from tracereplay.parsers.text.perf_script import PerfScriptReader  # noqa: PLC0415
 
-        return open_named(PerfScriptReader, path, mapped=False)
+        return open_unpacked(PerfScriptReader, path, mapped=False)
     if found.kind is Kind.DATASET:
         from tracereplay.dataset import DatasetReader  # noqa: PLC0415
 

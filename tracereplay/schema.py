@@ -36,6 +36,14 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([column.field for column in columns])
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time, both ends included; None = open."""
+
+    start_ns: int | None = None
+    end_ns: int | None = None
+
+
 COMM = pa.dictionary(pa.int32(), pa.string())
 
 EVENT_COLUMNS = (
@@ -98,6 +106,73 @@ class Op(IntEnum):
     # Of migration: count = _refcount without the isolation's own; val = which probe showed it, ret = the errno.
     PROBE_REFUSED = 24  # move_to_new_folio failed, try_to_migrate left it mapped, dump_page printed it, or not isolated
     PROBE_MOVED = 25  # move_to_new_folio succeeded: the page is about to be freed
+
+
+class State(IntEnum):
+    """Where a page frame is."""
+
+    UNSEEN = 0  # no event named it
+    BUDDY = 1  # free, on the buddy lists
+    PCP = 2  # free, on a per-cpu list (or on its way there)
+    ALLOCATED = 3  # in use
+    # No event named it; the copy of kpageflags taken before says what it was. To the kernels the same as UNSEEN.
+    SEEDED_FREE = 4
+    SEEDED_USED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class OpInfo:
+    """What every room has to know of an operation.
+
+    event -- the tracepoint it stands for; label -- its name in the life of a page, where that is not the event;
+    frees_to -- the free list that its pages are on afterwards; covers_order -- it acts on all 2^order pages from pfn
+    on; changes_count -- it takes or drops references of a page in use, and prints the count; is_replayed -- whether
+    the replay uses it.
+    """
+
+    event: str | None = None
+    label: str | None = None
+    frees_to: State | None = None
+    covers_order: bool = False
+    changes_count: bool = False
+    is_replayed: bool = True
+
+    @property
+    def name(self) -> str:
+        """As reports show it."""
+        return self.label or self.event or ""
+
+
+OP_INFO: dict[Op, OpInfo] = {
+    Op.NONE: OpInfo(is_replayed=False),
+    Op.ALLOC: OpInfo("mm_page_alloc", covers_order=True),
+    Op.FREE: OpInfo("mm_page_free", frees_to=State.PCP, covers_order=True),
+    Op.PCP_DRAIN: OpInfo("mm_page_pcpu_drain", frees_to=State.BUDDY, covers_order=True),
+    # On its way out, whatever percpu_refill says: it is 0 for CMA pages, which refill per-cpu lists too.
+    Op.BUDDY_TAKE: OpInfo("mm_page_alloc_zone_locked", frees_to=State.PCP, covers_order=True),
+    Op.REF_SET: OpInfo("page_ref_set"),
+    Op.REF_MOD: OpInfo("page_ref_mod", changes_count=True),
+    Op.REF_MOD_AND_TEST: OpInfo("page_ref_mod_and_test", changes_count=True),
+    Op.REF_MOD_AND_RETURN: OpInfo("page_ref_mod_and_return", changes_count=True),
+    Op.REF_MOD_UNLESS: OpInfo("page_ref_mod_unless", changes_count=True),
+    Op.REF_FREEZE: OpInfo("page_ref_freeze"),
+    Op.REF_UNFREEZE: OpInfo("page_ref_unfreeze"),
+    Op.CACHE_ADD: OpInfo("mm_filemap_add_to_page_cache", covers_order=True),
+    Op.CACHE_DELETE: OpInfo("mm_filemap_delete_from_page_cache"),
+    Op.SET_MIGRATION_PTE: OpInfo("set_migration_pte"),
+    Op.REMOVE_MIGRATION_PTE: OpInfo("remove_migration_pte"),
+    Op.LRU_ADD: OpInfo("mm_lru_insertion", is_replayed=False),
+    Op.IOMMU_MAP: OpInfo("map", "iommu map", is_replayed=False),
+    Op.IOMMU_UNMAP: OpInfo("unmap", "iommu unmap", is_replayed=False),
+    Op.EXTFRAG: OpInfo("mm_page_alloc_extfrag", is_replayed=False),
+    Op.PROBE_GET: OpInfo(label="reference taken (kprobe)"),
+    Op.PROBE_PUT: OpInfo(label="reference released (kprobe)"),
+    Op.PROBE_PIN: OpInfo(label="pinned (kprobe)"),
+    Op.PROBE_UNPIN: OpInfo(label="unpinned (kprobe)"),
+    Op.PROBE_REFUSED: OpInfo(label="migration refused (kprobe)"),
+    Op.PROBE_MOVED: OpInfo(label="migrated away (kprobe)"),
+}
+REPLAYED = frozenset(op for op, info in OP_INFO.items() if info.is_replayed)
 
 
 # Arguments of an entry of the page stream, int64 each, 0 where the operation has no such argument.
@@ -216,6 +291,11 @@ LAYOUT_TABLES: dict[str, tuple[Column, ...]] = {
         Column("pages", pa.int64(), "pages", "Pages spanned, holes included"),
         Column("present_pages", pa.int64(), "pages", "Pages that exist"),
         Column("managed_pages", pa.int64(), "pages", "Pages the buddy allocator manages"),
+        Column("free_pages", pa.int64(), "pages", "Pages free then"),
+        Column("free_cma_pages", pa.int64(), "pages", "... of these in CMA areas"),
+        Column("min_pages", pa.int64(), "pages", "Watermark `min`"),
+        Column("lru_pages", pa.int64(), "pages", "Pages on its LRU lists"),
+        Column("pcp_pages", pa.int64(), "pages", "Pages free on per-CPU lists, which count as in use"),
     ),
     "memory_blocks": (
         Column("block", pa.int64(), None, "Number N of /sys/devices/system/memory/memoryN"),

@@ -12,8 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tracereplay import __version__
-from tracereplay.ahead import meanwhile
-from tracereplay.analysis import REPLAYED, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
+from tracereplay.analysis import Beside, Progress, Row, Rows, Trace, attempts_of_log, recorded_events
 from tracereplay.answers import PageLife, Result
 from tracereplay.attempts.inventory import Question
 from tracereplay.attempts.log import Log
@@ -26,11 +25,12 @@ from tracereplay.capabilities import (
     missing_events,
     with_digests,
 )
+from tracereplay.concurrency import in_background
 from tracereplay.culprits.table import events_not_recorded
 from tracereplay.errors import UsageError
 from tracereplay.events import Events
 from tracereplay.given_twice import given_twice, open_each_once
-from tracereplay.inputs import PAGE_REF_EVENTS, LossBook
+from tracereplay.inputs import PAGE_REF_EVENTS, LossRegistry
 from tracereplay.inventory import inventory_of_snapshot, inventory_of_traces
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.summary import summarise_layout
@@ -40,13 +40,14 @@ from tracereplay.model.info import InfoResult
 from tracereplay.model.result import Attempt, Input, Tool
 from tracereplay.model.steps import fit_steps
 from tracereplay.model.summary import summarise
-from tracereplay.model.whatif import WhatIf
+from tracereplay.model.whatif import SizeScope, WhatIf
 from tracereplay.opening import layout_of, layout_of_log, machines_of, open_reader, owner_files
-from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import TraceInfo, TraceReader
 from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
 from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import lives_of
+from tracereplay.schema import REPLAYED, Window
 from tracereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -196,14 +197,14 @@ class Session:
         copy = read_page_snapshot(self._kpageflags["kpageflags"], self._kpageflags.get("kpagecount"))
         return PageWords(copy.start_pfn, copy.flags, copy.mapcount)
 
-    def _loss_book(self) -> LossBook:
+    def _loss_book(self) -> LossRegistry:
         self._require_open()
-        book = LossBook()
+        book = LossRegistry()
         for reader, numbers in self._machines:
-            losses_of = getattr(reader, "losses_of", None) if len(numbers) > 1 else None
+            several = len(numbers) > 1
             for place, number in enumerate(numbers):
-                book.add(f"trace-{number}", self.readers[number].losses if losses_of is None else losses_of(place))
-            if losses_of is not None:  # what they lack together
+                book.add(f"trace-{number}", reader.losses_of(place) if several else self.readers[number].losses)
+            if several:  # what they lack together
                 book.add(f"trace-{numbers[0]}", reader.losses)
         for number, first in self._first_of.items():
             book.add(f"trace-{number}", [given_twice(first)])
@@ -213,31 +214,27 @@ class Session:
             book.add("layout-0", self._snapshot.losses)
         return book
 
-    def _traces(self, book: LossBook) -> list[Trace]:
+    def _traces(self, book: LossRegistry) -> list[Trace]:
         return [self._trace(reader, numbers, book) for reader, numbers in self._machines]
 
-    def _trace(self, reader: TraceReader, numbers: Sequence[int], book: LossBook) -> Trace:
-        return Trace(
-            reader,
-            tuple(f"trace-{number}" for number in numbers),
+    def _trace(self, reader: TraceReader, numbers: Sequence[int], book: LossRegistry) -> Trace:
+        beside = Beside(
+            lambda table, page_size_bytes: Log.of(parse_console(table, page_size_bytes).tables),
+            lambda spans: self._read_dumps(spans, book),
             self._layout,
             Log.of(self._log.tables) if self._log is not None else None,
-            lambda table, page_size_bytes: Log.of(parse_console(table, page_size_bytes).tables),
-            book,
-            self._progress,
-            Window,
-            lambda spans: self._read_dumps(spans, book),
             self._page_words if self._kpageflags else None,
         )
+        return Trace.read(reader, tuple(f"trace-{number}" for number in numbers), beside, book, self._progress)
 
-    def _read_owners(self, spans: Sequence[tuple[int, int]], book: LossBook) -> Iterator[Row]:
+    def _read_owners(self, spans: Sequence[tuple[int, int]], book: LossRegistry) -> Iterator[Row]:
         """page_owner records of these pages; what the dump lacks goes to the losses."""
         if self._page_owner is not None:
             losses: list[Loss] = []
             yield from self._page_owner.rows(spans, losses)
             book.add("page_owner-0", losses)
 
-    def _read_dumps(self, spans: Sequence[tuple[int, int]], book: LossBook) -> tuple[Iterator[Row], Rows]:
+    def _read_dumps(self, spans: Sequence[tuple[int, int]], book: LossRegistry) -> tuple[Iterator[Row], Rows]:
         """page_owner and page_pinner records of these pages; what the dumps lack goes to the losses."""
         owners = self._read_owners(spans, book)
         pinners: Rows = ()
@@ -278,7 +275,7 @@ class Session:
         return self._answer(times, Question(area, block, pages, align_order))
 
     def _answer(self, at_ns: Sequence[int] | None, question: Question) -> Result:
-        with meanwhile(lambda: self.inputs) as inputs:  # the digest of a long trace takes a while
+        with in_background(lambda: self.inputs) as inputs:  # the digest of a long trace takes a while
             book = self._loss_book()
             traces = self._traces(book)
             attempts = self._attempts(traces, book, at_ns, question)
@@ -300,16 +297,17 @@ class Session:
                 summary=summarise(attempts),
             )
 
-    def whatif(self, policies: Sequence[Policy] = (), *, runs: int = 25) -> WhatIf:
+    def whatif(self, policies: Sequence[Policy] = (), *, runs: int = 25, sizes: Sequence[SizeScope] = ()) -> WhatIf:
         """What would have helped: every attempt under each of these policies (whatif.question.parse_policy).
 
         Without policies: whether the record is consistent, and how well the model reproduces it. runs -- how often a
-        policy that moves pages is replayed, each with another order of the free lists at the start.
+        policy that moves pages is replayed, each with another order of the free lists at the start. sizes -- kinds of
+        memory (movable, cma) to say of how large they may be.
         """
         from tracereplay.whatif.document import make_document  # noqa: PLC0415
 
         blamed = self.blame()
-        return make_document(blamed, self.whatif_facts(blamed), policies, runs)
+        return make_document(blamed, self.whatif_facts(blamed), policies, runs, sizes)
 
     def whatif_facts(self, blamed: Result | None = None) -> list[TraceFacts]:
         """What the models of `whatif` need of each machine's trace. Raises UsageError without one."""
@@ -340,12 +338,12 @@ class Session:
     def _trace_layout(self, reader: TraceReader) -> Layout:
         """The layout as the replay of `blame` knows it, without its losses being told twice."""
         number = next(numbers for one, numbers in self._machines if one is reader)
-        return self._trace(reader, number, LossBook()).layout
+        return self._trace(reader, number, LossRegistry()).layout
 
     def _attempts(
         self,
         traces: Sequence[Trace],
-        book: LossBook,
+        book: LossRegistry,
         at_ns: Sequence[int] | None,
         question: Question,
     ) -> list[Attempt]:
@@ -365,7 +363,7 @@ class Session:
             lambda spans: self._read_dumps(spans, book),
         )
 
-    def _inventory(self, question: Question, book: LossBook) -> list[Attempt]:
+    def _inventory(self, question: Question, book: LossRegistry) -> list[Attempt]:
         """From copies of kpageflags and page_owner alone."""
         if self._layout is None:
             raise UsageError("which pages an area or block has is told by a layout: pass --layout")

@@ -37,6 +37,6 @@ def format_pfn(pfn: int) -> str:
     return f"{pfn:#x}"
 
 
-def utf8(text: object) -> str:
+def to_valid_utf8(text: object) -> str:
     """A text as documents and tables can hold it: what of a file's name is not UTF-8 is shown as an escape."""
     return str(text).encode("utf-8", "backslashreplace").decode()

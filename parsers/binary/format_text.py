@@ -34,7 +34,7 @@ _PRINT = re.compile(r"^print fmt:\s*(.*)", re.MULTILINE | re.DOTALL)
 _UNSIGNED = re.compile(r"\b(unsigned|u8|u16|u32|u64|bool|size_t)\b|\*")
 
 
-class Shape(Enum):
+class FieldKind(Enum):
     """How the bytes of a field are to be read."""
 
     INT = "int"  # size bytes at offset, in the machine's byte order
@@ -53,14 +53,14 @@ class Field:
     offset: int
     size: int
     signed: bool
-    shape: Shape
+    kind: FieldKind
     element_bytes: int
     is_text: bool
 
     @property
     def is_dynamic(self) -> bool:
         """Whether the field holds a place (`__data_loc`, `__rel_loc`) and not the value."""
-        return self.shape in {Shape.DATA_LOC, Shape.REL_LOC}
+        return self.kind in {FieldKind.DATA_LOC, FieldKind.REL_LOC}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class EventFormat:
         stores as many frames as there are), so only its beginning is required.
         """
         ends = [field.offset + field.size for field in (*self.common, *self.fields)]
-        if self.fields and max(self.fields, key=lambda field: field.offset).shape is Shape.INTS:
+        if self.fields and max(self.fields, key=lambda field: field.offset).kind is FieldKind.INTS:
             last = max(self.fields, key=lambda field: field.offset)
             ends.remove(last.offset + last.size)
             ends.append(last.offset)
@@ -111,9 +111,9 @@ def _field(match: re.Match[str], long_bytes: int) -> Field:
     offset, size = int(match["offset"]), int(match["size"])
     if offset + size > MAX_RECORD_BYTES:
         raise InputError(f"format text places field {name} at bytes {offset}+{size}, beyond any record")
-    shape, element = Shape.INT, size
+    kind, element = FieldKind.INT, size
     if c_type.startswith(("__data_loc", "__rel_loc")):
-        shape = Shape.DATA_LOC if c_type.startswith("__data_loc") else Shape.REL_LOC
+        kind = FieldKind.DATA_LOC if c_type.startswith("__data_loc") else FieldKind.REL_LOC
         c_type = c_type.split(maxsplit=1)[1].replace("[]", "").strip() if " " in c_type else ""
         element = _element_bytes(c_type, long_bytes)
         if size != 4:
@@ -125,10 +125,10 @@ def _field(match: re.Match[str], long_bytes: int) -> Field:
             element = size // count
         elif not size:
             element = _element_bytes(c_type, long_bytes)
-        shape = Shape.CHARS if element == 1 and _is_char(c_type) else Shape.INTS
+        kind = FieldKind.CHARS if element == 1 and _is_char(c_type) else FieldKind.INTS
     signed = match["signed"] == "1" if match["signed"] is not None else not _UNSIGNED.search(c_type)
-    is_text = element == 1 and _is_char(c_type) and shape is not Shape.INT
-    return Field(name, c_type, offset, size, signed, shape, element, is_text)
+    is_text = element == 1 and _is_char(c_type) and kind is not FieldKind.INT
+    return Field(name, c_type, offset, size, signed, kind, element, is_text)
 
 
 def _is_char(c_type: str) -> bool:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.binary.format_text import EventFormat, Field, Shape
+from tracereplay.parsers.binary.format_text import EventFormat, Field, FieldKind
 from tracereplay.parsers.binary.record_batch import Rows
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.events import table_kernels as kernels
@@ -48,13 +48,13 @@ def stream_places(event: EventFormat) -> list[Place]:
     places = []
     for index, name in enumerate(ARGS):
         found = event.field(args[name]) if name in args else None
-        usable = found is not None and found.shape is Shape.INT
+        usable = found is not None and found.kind is FieldKind.INT
         places.append(number_place(found, index == PFN) if found is not None and usable else (-1, 0, False))
     return places
 
 
 @dataclass(slots=True)
-class TableMaker:
+class EventTableBuilder:
     """Builds the table of one event, batch by batch.
 
     places -- the numbers to load per record, one per field that is a number or holds the place of one.
@@ -78,13 +78,13 @@ class TableMaker:
             elif _family(column.type) != _family(arrow):  # damage, or another event of this name: nothing to rely on
                 column = Column(f"{found.name}_field", arrow, None, found.type)
             self.columns.append(column)
-            if found.shape is Shape.INT or found.is_dynamic:
+            if found.kind is FieldKind.INT or found.is_dynamic:
                 self.places.append(number_place(found, column.unit == "pfn"))
 
     @property
     def keeps_bytes(self) -> bool:
         """Whether some field needs the record's bytes, not only numbers."""
-        return any(found.shape is not Shape.INT for found in self.event.fields)
+        return any(found.kind is not FieldKind.INT for found in self.event.fields)
 
     def add(self, rows: Rows, order: npt.NDArray[np.int64], first_seq: int, comms: Comms) -> None:
         """Take the rows `order` (ascending) of a batch whose first row has number first_seq."""
@@ -103,7 +103,7 @@ class TableMaker:
         blob_at = rows.blob_at[order] if self.keeps_bytes else rows.blob_at
         used = 0
         for found, column in zip(self.event.fields, self.columns, strict=True):
-            if found.shape is Shape.INT:
+            if found.kind is FieldKind.INT:
                 arrays.append(_numbers(numbers[used], column))
                 used += 1
             elif found.is_dynamic:
@@ -130,11 +130,11 @@ class TableMaker:
         offset, size = np.full(len(at), found.offset, np.int64), np.full(len(at), found.size, np.int64)
         if place is not None:
             offset, size = place & 0xFFFF, place >> 16 & 0xFFFF
-            if found.shape is Shape.REL_LOC:
+            if found.kind is FieldKind.REL_LOC:
                 offset = offset + (found.offset + found.size)
         elif not found.size or is_stack:  # the kernel writes as many frames as there are, whatever `caller[8]` says
             size = np.maximum(at[:, 1] - found.offset, 0)
-        elif found.shape is Shape.INTS:
+        elif found.kind is FieldKind.INTS:
             size = np.minimum(size, at[:, 1] - found.offset)
         bad = (offset + size > at[:, 1]) | (size < 0)
         if bad.any():
@@ -198,7 +198,7 @@ def _family(kind: pa.DataType) -> str:
 
 
 def _arrow_type(found: Field) -> pa.DataType:
-    if found.shape is Shape.INT:
+    if found.kind is FieldKind.INT:
         return _INTS[found.size][found.signed]
     if found.is_text:
         return pa.string()
@@ -252,7 +252,7 @@ def _lists(
     )
 
 
-def by_event(makers: Sequence[TableMaker], rows: Rows, first_seq: int, comms: Comms) -> None:
+def by_event(makers: Sequence[EventTableBuilder], rows: Rows, first_seq: int, comms: Comms) -> None:
     """Hand each event's rows of a batch to its maker."""
     starts, order = np.empty(len(makers) + 1, np.int64), np.empty(len(rows), np.int64)
     kernels.group_rows(rows.kind, len(rows), starts, order)
@@ -261,7 +261,7 @@ def by_event(makers: Sequence[TableMaker], rows: Rows, first_seq: int, comms: Co
             maker.add(rows, order[starts[kind] : starts[kind + 1]], first_seq, comms)
 
 
-def note_bad_fields(makers: Iterable[TableMaker], losses: list[Loss]) -> None:
+def note_bad_fields(makers: Iterable[EventTableBuilder], losses: list[Loss]) -> None:
     """Add fields that pointed outside their records to `losses`."""
     for maker in makers:
         for name in sorted(maker.bad_fields):
@@ -270,7 +270,7 @@ def note_bad_fields(makers: Iterable[TableMaker], losses: list[Loss]) -> None:
                 losses.append(loss)
 
 
-def finished_tables(makers: Mapping[str, TableMaker], losses: list[Loss]) -> dict[str, pa.Table]:
+def finished_tables(makers: Mapping[str, EventTableBuilder], losses: list[Loss]) -> dict[str, pa.Table]:
     """The tables of all makers with rows; fields that pointed outside their records are added to `losses`."""
     note_bad_fields(makers.values(), losses)
     tables = ((name, maker.table()) for name, maker in makers.items())

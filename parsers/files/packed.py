@@ -158,7 +158,7 @@ def unpacked_pieces(file: IO[bytes], packing: str) -> Iterator[bytes]:
             yield piece
 
 
-def plain_pieces(path: Path, losses: list[Loss]) -> Iterator[bytes]:
+def read_chunks(path: Path, losses: list[Loss]) -> Iterator[bytes]:
     """The content of a file, unpacked, in pieces; what is damaged or cut ends it, with a loss.
 
     Errors: InputError when the file cannot be read.
@@ -166,7 +166,7 @@ def plain_pieces(path: Path, losses: list[Loss]) -> Iterator[bytes]:
     return _contents(path, losses, lambda file: iter(partial(file.read, PIECE_BYTES), b""))
 
 
-def plain_views(path: Path, losses: list[Loss]) -> Iterator[bytes | memoryview]:
+def read_views(path: Path, losses: list[Loss]) -> Iterator[bytes | memoryview]:
     """The same for those who are done with a piece before they ask for the next: memory is used again."""
     return _contents(path, losses, _views)
 
@@ -181,7 +181,7 @@ def _contents(
     path: Path, losses: list[Loss], pieces_of: Callable[[IO[bytes]], Iterator[Piece]]
 ) -> Iterator[bytes | Piece]:
     try:
-        file = readable(path).open("rb")
+        file = seekable_copy(path).open("rb")
     except OSError as error:
         raise InputError(f"cannot be opened: {error.strerror or error}", path=path) from error
     try:
@@ -200,7 +200,7 @@ def _contents(
         raise error.at_least_path(path) from None
 
 
-def readable(path: Path) -> Path:
+def seekable_copy(path: Path) -> Path:
     """Where the bytes of an input can be read any number of times: standard input and pipes are copied first."""
     if str(path) == STANDARD_INPUT:
         return _spooled(path)
@@ -233,7 +233,7 @@ def mappable(path: Path) -> Iterator[Path]:
     The copy is reached for as long as the context lasts, and takes room until the last mapping of it is gone.
     Errors: InputError when the file cannot be read, is damaged, or there is no room for it.
     """
-    file = readable(path)
+    file = seekable_copy(path)
     try:
         packing = ""
         if not file.is_dir():
@@ -245,7 +245,7 @@ def mappable(path: Path) -> Iterator[Path]:
         yield file
         return
     losses: list[Loss] = []
-    with _copied(plain_pieces(path, losses), path) as copy:
+    with _copied(read_chunks(path, losses), path) as copy:
         if losses:
             raise InputError(losses[0].detail, path=path, advice="copy it again, or unpack by hand what is there")
         yield _by_descriptor(copy)
@@ -259,13 +259,13 @@ class _HasInfo(Protocol):
 Reader = TypeVar("Reader", bound=_HasInfo)
 
 
-def open_named(make: Callable[[Path], Reader], path: Path, *, mapped: bool) -> Reader:
+def open_unpacked(make: Callable[[Path], Reader], path: Path, *, mapped: bool) -> Reader:
     """A reader over the bytes of `path`, wherever they lie, that speaks of `path` all the same.
 
     mapped -- whether it maps its file, which must be unpacked for it; readers of text unpack as they go.
     Errors: InputError, of the reader or where the bytes cannot be had.
     """
-    content = readable(path)
+    content = seekable_copy(path)
     try:
         if mapped:
             with mappable(path) as file:

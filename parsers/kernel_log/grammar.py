@@ -52,8 +52,8 @@ _HEX = r"[0-9a-f]{1,16}"
 _N = r"\d{1,18}"
 _MEM = rf"\[(?:mem )?0x(?P<low>{_HEX})[- ]+(?:0x)?(?P<last>{_HEX})\]"
 _ERROR = (
-    r"(?P<error>Device or resource busy|Invalid argument|Interrupted system call|Cannot allocate memory"
-    r"|Resource temporarily unavailable|Operation not permitted|Input/output error|No such device)"
+    r"(?P<error>(?i:Device or resource busy|Invalid argument|Interrupted system call|Cannot allocate memory"
+    r"|Resource temporarily unavailable|Operation not permitted|Input/output error|No such device))"
 )
 
 MESSAGES: tuple[Message, ...] = (
@@ -123,8 +123,8 @@ MESSAGES: tuple[Message, ...] = (
     _row(
         "migrate", Says.PAGE, "migrating pfn",
         # ret is migrate_pages()' count of folios left, not an errno.
-        rf"migrating pfn (?:0x)?(?P<pfn>{_HEX}) failed ret:(?P<count>-?\d{{1,9}})",
-        "5.0 to 7.x",
+        rf"migrating pfn (?:0x)?(?P<pfn>{_HEX}) failed\b(?: ret:(?P<count>-?\d{{1,9}}))?",
+        "5.0 to 7.x; without the count as posted in 2018",
     ),
     _row(
         "isolate", Says.PAGE, "pfn",
@@ -190,6 +190,8 @@ MESSAGES: tuple[Message, ...] = (
     _row("tool_succeeded", Says.SUCCEEDED, "-> Success", r"^(?:# *)?-> Success$", "selftests/memory-hotplug, 6.10 to 7.x"),
     _row("shell_failed", Says.FAILED, "-> Failure", r"^(?:# *)?-> Failure$", "selftests/memory-hotplug, 6.10 to 7.x"),
     _row("shell_failed", Says.FAILED, "write error", rf"write error: {_ERROR}", "a shell"),
+    _row("shell_failed", Says.FAILED, "/sys/devices/system/", rf"/(?P<block>memory\d{{1,9}})/(?:state|online): {_ERROR}", "tee"),
+    _row("shell_failed", Says.FAILED, "echo: I/O error", r"\becho: I/O error", "dash, whatever the errno"),
     # Notifiers that refuse (MEM_GOING_OFFLINE), and say so.
     _row("veto", Says.HINT, "emory region in use", r"[Mm]emory region in use", "kexec_core, posted 2020"),
     _row(

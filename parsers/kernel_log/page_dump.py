@@ -34,6 +34,7 @@ AOPS = re.compile(
     r"(?:(?:mapping->a_ops|aops):(?P<aops>\S+)|(?P<bare>\w+_(?:aops|operations)))(?: \[\w+\])?"
     r'(?: ino:(?P<ino>[0-9a-f]{1,16}))?(?: (?:dentry )?name(?:\(\?\))?:"(?P<file>.*)")?$'
 )
+NAME = re.compile(r'name:"(?P<file>.*)"$')  # of the file; a line of its own up to 5.7
 REASON = re.compile(r"page dumped because: (.*)")
 OWNER = re.compile(
     r"page (?:last )?allocated via order (?P<order>\d{1,3}), migratetype (?P<migratetype>\w+), "
@@ -141,6 +142,8 @@ class PageDump:
         elif match := AOPS.match(text):
             self.aops = match["aops"] or match["bare"]
             self.ino, self.file = unsigned(match["ino"]), match["file"]
+        elif self.aops is not None and (match := NAME.match(text)):
+            self.file = match["file"]
         elif STACK_ENDS.match(text):
             self._in_owner_stack = False
 

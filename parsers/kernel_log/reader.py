@@ -71,6 +71,7 @@ class _Printer:
     dump: PageDump | None = None
     announced_pfn: int | None = None  # of the `migrating pfn` line that the next dump belongs to
     bitmap: Row | None = None
+    runs: list[str] = field(default_factory=list)  # of the bitmap, as they come
 
 
 class LogParser:
@@ -201,11 +202,13 @@ class LogParser:
         """A bitmap, or a part of one that is printed in several; the part with the sum completes it."""
         begun, part = printer.bitmap, told["reason"] or ""
         if kind == "bitmap_begins" or (begun is None and kind == "cma_bitmap"):
-            begun = printer.bitmap = self._row(line) | {"kind": "cma_bitmap", "text": line.text, "reason": ""}
+            begun = printer.bitmap = self._row(line) | {"kind": "cma_bitmap", "text": line.text}
+            printer.runs.clear()
         if begun is None:  # a range without a beginning: nothing says what it is a part of
             return
-        begun["reason"] = f"{begun['reason']}+{part}".strip("+")
+        printer.runs.append(part.strip("+"))
         if kind == "cma_bitmap":
+            begun["reason"] = "+".join(filter(None, printer.runs))
             begun |= _values({"pages": told["pages"], "free": told["free"]})
             begun["largest_run"] = bitmap.largest_run(begun["reason"])
             self._messages.append(begun)
@@ -274,7 +277,7 @@ def _values(told: dict[str, str | None]) -> Row:
     if told.get("blocks"):  # chmem: `Memory Block 32`
         row["area"] = "memory" + str(told["blocks"]).rsplit(" ", 1)[-1]
     if told.get("error"):
-        row["errno"] = ERRNO_OF_WORDS[str(told["error"])]
+        row["errno"] = ERRNO_OF_WORDS[str(told["error"]).capitalize()]
     start, end = unsigned(told.get("start")), unsigned(told.get("end"))
     if start is not None:
         row["start_pfn"] = start

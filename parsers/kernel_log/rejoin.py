@@ -40,16 +40,18 @@ WHOLE_STAMP = re.compile(r"\d{1,9}\.\d{3,9}")
 OPENINGS = re.compile(
     r"cma_alloc|alloc failed|alloc_contig|PFNs$|available pages|memory offlining|migrating|failed to isolate"
     r"|removing pfn|Offlined|soft offline|\bpage:|flags: 0x|head:|aops:|page last allocated|dumped because"
-    r"|hot-remove|Offline|to offline|write error|free of \d"
+    r"|hot-remove|Offline|Memory Block \d|to offline|write error|free of \d"
 )
 TAIL_WANTED = re.compile(
     r"(?:memory offlining \[[^\]]*\](?: failed(?: due(?: to)?)?)?"
     r"|page dumped because:(?: migration| unmovable| isolation| failed| failed to(?: remove(?: from)?)?)?"
     r"|alloc failed, req-size:(?: ?\d+(?: pages?,?(?: ret:?(?: ?-)?)?)?)?"
-    r"|ret: -\d|total)$"
+    r"|migrating pfn \w+ failed(?: ret:)?|ret: -\d|total)$"
 )
 # What may follow a failure that is cut before or within its errno.
-CUT_FAILURE = re.compile(r"alloc failed, req-size:(?: ?\d+(?: pages?,?(?: ret:?(?: ?-)?)?)?)?$")
+CUT_FAILURE = re.compile(
+    r"(?:alloc failed, req-size:(?: ?\d+(?: pages?,?(?: ret:?(?: ?-)?)?)?)?|migrating pfn \w+ failed(?: ret:)?)$"
+)
 REST_OF_FAILURE = re.compile(r"\d+ pages?, ret: ?-?\d|pages?, ret: ?-?\d|ret: ?-?\d|:? ?-?\d{1,3}\b")
 # Not a continuation: prose does not go on with a number alone, a message cut within one does.
 DIGITS = re.compile(r"\d{1,4}$")

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.files.packed import plain_pieces
+from tracereplay.parsers.files.packed import read_chunks
 from tracereplay.parsers.kernel_log import grammar, machine
 
 Places = npt.NDArray[np.int64]
@@ -34,7 +34,7 @@ LINES_BEFORE, LINES_AFTER = 2, 4
 DUMPS = ("page:", "page dumped", "flags: ", "aops", "head:", "allocated via order", "page_owner ", "page_type: ",
          "page last free", "anon", "ksm", "+0x", "PFN ")  # fmt: skip
 # Parts of ours that stay whole where a longer literal is cut by a wrapped line.
-PARTS = ("cma", "alloc_contig", "req-size", "offlin", "migrat", "repeated")
+PARTS = ("cma", "alloc_contig", "req-size", "offlin", "migrat", "repeated", "Memory Block")
 # `@` is in every line of some consoles: parts of a list lie after the line that begins it.
 LONG_LITERALS = tuple(word for word in grammar.LITERALS if len(word) > 1)
 WORDS = tuple(word.encode() for word in dict.fromkeys((*LONG_LITERALS, *machine.LITERALS, *DUMPS, *PARTS)))
@@ -71,7 +71,7 @@ class LogScan:
 
     def __iter__(self) -> Iterator[RawLine]:
         carried, passed, given, wanted_until = b"", 0, 0, 0
-        for more in _blocks(_text(self.path, plain_pieces(self.path, self.losses))):
+        for more in _blocks(_text(self.path, read_chunks(self.path, self.losses))):
             block = carried + more
             starts = _line_starts(block)
             found = _lines_with_literals(block, starts)

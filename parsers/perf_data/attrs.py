@@ -12,8 +12,8 @@ from tracereplay.losses import Loss
 from tracereplay.parsers.binary.format_text import (
     EventFormat,
     Field,
+    FieldKind,
     PageHeader,
-    Shape,
     parse_format,
     parse_header_page,
 )
@@ -30,7 +30,7 @@ TRAILER_ORDER = (TID, TIME, ID, STREAM_ID, CPU, IDENTIFIER)
 PLAIN_FIELDS = (("ip", IP), ("addr", ADDR), ("period", PERIOD))
 
 STACK_FORMAT = EventFormat(
-    "kernel_stack", 0, (), (Field("caller", "unsigned long", 0, 0, False, Shape.INTS, 8, False),), ""
+    "kernel_stack", 0, (), (Field("caller", "unsigned long", 0, 0, False, FieldKind.INTS, 8, False),), ""
 )
 RAW_BYTES = 8  # the least a trace event has: ftrace's common fields
 _COMMON = {"common_type": 0, "common_flags": 2, "common_preempt_count": 3, "common_pid": 4}
@@ -57,7 +57,7 @@ def trailer_layout(attrs: list[Attr]) -> npt.NDArray[np.int64]:
 def _plain_format(attr: Attr, name: str) -> EventFormat:
     """What a sample of hardware and software events has."""
     places = ((column, sample_place(attr.sample_type, part)) for column, part in PLAIN_FIELDS)
-    fields = (Field(column, "u64", at, 8, False, Shape.INT, 8, False) for column, at in places if at >= 0)
+    fields = (Field(column, "u64", at, 8, False, FieldKind.INT, 8, False) for column, at in places if at >= 0)
     return EventFormat(name, 0, (), tuple(fields), "")
 
 

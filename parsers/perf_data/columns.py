@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tracereplay.parsers.binary.format_text import Shape
-from tracereplay.parsers.events.tables import TableMaker, numbers_array
+from tracereplay.parsers.binary.format_text import FieldKind
+from tracereplay.parsers.events.tables import EventTableBuilder, numbers_array
 from tracereplay.parsers.perf_data import column_kernels as kernels
 from tracereplay.parsers.perf_data.comms import TaskNames
 from tracereplay.parsers.perf_data.record_kernels import MAX_CPU
@@ -53,18 +53,18 @@ class _Arena:
 class EventColumns:
     """The table of one event, batch by batch. rows -- how many it will have, 0 = unknown."""
 
-    def __init__(self, maker: TableMaker, rows: int, common: tuple[int, int] | None, names: TaskNames) -> None:
+    def __init__(self, maker: EventTableBuilder, rows: int, common: tuple[int, int] | None, names: TaskNames) -> None:
         self.maker, self._rows, self._names = maker, rows, names
         self._common = np.array([*(common or (-1, -1)), maker.big_endian], np.int64)
         pairs = list(zip(maker.event.fields, maker.columns, strict=True))
         self._bytes: dict[int, list[pa.Array]] = {
-            place: [] for place, (found, _) in enumerate(pairs) if found.shape is not Shape.INT
+            place: [] for place, (found, _) in enumerate(pairs) if found.kind is not FieldKind.INT
         }
-        numbers = [column for found, column in pairs if found.shape is Shape.INT]
+        numbers = [column for found, column in pairs if found.kind is FieldKind.INT]
         self._widths = np.array([*HEAD_BYTES, *(column.type.bit_width // 8 for column in numbers)], np.int64)
         self._plan = np.zeros((len(numbers), kernels.NUMBER_FIELDS), np.int64)
-        loaded = (found for found in maker.event.fields if found.shape is Shape.INT or found.is_dynamic)
-        places = [place for found, place in zip(loaded, maker.places, strict=True) if found.shape is Shape.INT]
+        loaded = (found for found in maker.event.fields if found.kind is FieldKind.INT or found.is_dynamic)
+        places = [place for found, place in zip(loaded, maker.places, strict=True) if found.kind is FieldKind.INT]
         for row, (offset, size, signed) in enumerate(places):
             self._plan[row, :4] = offset, size, 64 - 8 * size if signed else 0, self._widths[kernels.HEADS + row]
         self._arenas: list[_Arena] = []

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, Window, origin_ns
+from tracereplay.parsers.base import BaseReader, TraceInfo, origin_ns
 from tracereplay.parsers.binary.format_text import EventFormat
 from tracereplay.parsers.binary.page_flag_bits import page_flag_bits
 from tracereplay.parsers.binary.record_batch import IDS, Plan
@@ -23,7 +23,7 @@ from tracereplay.parsers.binary.symbols import Symbols
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.events.cpu_coverage import coverage_losses
 from tracereplay.parsers.events.table_kernels import group_rows
-from tracereplay.parsers.events.tables import Place, TableMaker, note_bad_fields, stream_places
+from tracereplay.parsers.events.tables import EventTableBuilder, Place, note_bad_fields, stream_places
 from tracereplay.parsers.files.mapped import Mapped
 from tracereplay.parsers.perf_data import record_kernels as kernels
 from tracereplay.parsers.perf_data.attrs import RAW, STACK_FORMAT, Events
@@ -35,13 +35,13 @@ from tracereplay.parsers.perf_data.records import Records
 from tracereplay.parsers.perf_data.samples import RowReader, Wanted
 from tracereplay.parsers.perf_data.scan import Scan, scan
 from tracereplay.parsers.tasks.names import NameHistory
-from tracereplay.schema import ARGS, Op, PageStream, irq_context
+from tracereplay.schema import ARGS, Op, PageStream, Window, irq_context
 
 STACK = STACK_FORMAT.name
 _BATCH_ROWS = 1 << 15  # few enough that their bytes stay in a cache
 
 
-class PerfDataReader:
+class PerfDataReader(BaseReader):
     """A perf.data file or directory, opened and scanned once. Implements `base.TraceReader`.
 
     Raises InputError where it is none, or its head is cut; damaged records become `losses`.
@@ -78,46 +78,24 @@ class PerfDataReader:
         losses += coverage_losses(found.activity(), found.cpus, online, told=losses)
         if header.cut:  # no record lay there: nothing before the trace's end is hidden
             losses.append(Loss("truncated", start_ns=found.end, detail=header.cut))
-        self._losses = [loss.moved(self._origin) for loss in losses]
-        self._losses += self._sample_losses(found)
+        self.losses = [loss.shifted(self._origin) for loss in losses]
+        self.losses += self._sample_losses(found)
         self._names = found.tasks.names(self._origin)
         unnamed = sum(1 for tid in found.tasks_seen() if tid not in self._names.last)
         if unnamed:
-            self._losses.append(Loss("comm_unresolved", unnamed))
-        self._info = self._describe(found)
+            self.losses.append(Loss("comm_unresolved", unnamed))
+        self.info = self._describe(found)
 
     # ------------------------------------------------------------------------------------------------ TraceReader
-
-    @property
-    def info(self) -> TraceInfo:
-        """Metadata, exact counts and times."""
-        return self._info
-
-    @property
-    def losses(self) -> list[Loss]:
-        """What this file lacks."""
-        return self._losses
-
-    def comm_of(self, tid: int) -> str | None:
-        """The last name of a task."""
-        return self._names.last.get(tid)
 
     @property
     def comms(self) -> dict[int, str]:
         """The last names of all tasks, by tid."""
         return self._names.last
 
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        """Name of a task at a time; see `base.TraceReader.comm_at`."""
-        return self.name_history.name_at(tid, time_ns, self.comms)
-
-    @property
+    @cached_property
     def name_history(self) -> NameHistory:
         """Names over time, from COMM and FORK records."""
-        return self._name_history
-
-    @cached_property
-    def _name_history(self) -> NameHistory:
         return self._names.history()
 
     @property
@@ -130,7 +108,7 @@ class PerfDataReader:
 
         A sample with a call chain is followed by a row of `kernel_stack` of the same time, CPU and task.
         """
-        wanted = [name for name in self._info.by_event if names is None or name in names]
+        wanted = [name for name in self.info.by_event if names is None or name in names]
         columns = {name: self._columns(name, whole=window is None) for name in wanted}
         kinds: list[tuple[int, list[Place], bool]] = [(0, [], event.maker.keeps_bytes) for event in columns.values()]
         starts, seq = np.empty(len(wanted) + 1, np.int64), 0
@@ -141,7 +119,7 @@ class PerfDataReader:
                 if begin < end:
                     event.add(batch, numbers[begin:end], seq)
             seq += len(batch.samples)
-        note_bad_fields((event.maker for event in columns.values()), self._losses)
+        note_bad_fields((event.maker for event in columns.values()), self.losses)
         tables = ((name, event.table()) for name, event in columns.items())
         return {name: table for name, table in tables if table is not None}
 
@@ -150,7 +128,7 @@ class PerfDataReader:
     ) -> Iterator[PageStream]:
         """The page stream in time order; see `base.TraceReader.stream`."""
         selected = stream_events(ops)
-        wanted = [name for name in self._info.by_event if name in selected]
+        wanted = [name for name in self.info.by_event if name in selected]
         if not wanted:
             return
         kinds = [(self._formats[name].id, stream_places(self._formats[name]), False) for name in wanted]
@@ -159,14 +137,9 @@ class PerfDataReader:
             irq = irq_context(rows.common[:, 0])
             yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table[rows.kind], rows.fields)
 
-    # -------------------------------------------------------------------------------------------- beyond TraceReader
-
+    @cached_property
     def symbols(self) -> Symbols:
         """Kernel symbols beside the file (perf record --kcore) or in it (old perf), for stacks; may be empty."""
-        return self._symbols
-
-    @cached_property
-    def _symbols(self) -> Symbols:
         beside = self._main.parent / "kcore_dir" / "kallsyms"
         try:
             return Symbols.parse(beside.read_text("utf-8", "replace"))
@@ -177,6 +150,10 @@ class PerfDataReader:
             return Symbols([], [])
         at, size = tracing.kallsyms
         return Symbols.parse(self._header.tracing_bytes[at : at + size].decode("utf-8", "replace"))
+
+    def name_of_address(self, address: int) -> str | None:
+        """The kernel function at an address, by the symbols beside or in the file."""
+        return self.symbols.name_of(address)
 
     def page_flag_bits(self) -> dict[str, int] | None:
         """Bit numbers of the page flag names in page_ref events; None where the file has none or they are unknown."""
@@ -208,8 +185,8 @@ class PerfDataReader:
         """The columns of an event, to be filled; whole -- with all its samples."""
         event, tables = self._formats[name], self._events.tables
         common = (int(tables[kernels.FLAGS_OFFSET]), int(tables[kernels.PREEMPT_OFFSET])) if event.common else None
-        maker = TableMaker(event, self._header.big_endian)
-        return EventColumns(maker, self._info.by_event[name] if whole else 0, common, self._names)
+        maker = EventTableBuilder(event, self._header.big_endian)
+        return EventColumns(maker, self.info.by_event[name] if whole else 0, common, self._names)
 
     # ------------------------------------------------------------------------------------------------------- opening
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.binary.record_batch import NS_MAX, NS_MIN, SPARE_WORDS, Plan, Rows
 from tracereplay.parsers.perf_data import column_kernels as table_kernels
 from tracereplay.parsers.perf_data import record_kernels as kernels
 from tracereplay.parsers.perf_data.attrs import Events
 from tracereplay.parsers.perf_data.records import Block, Records
 from tracereplay.parsers.perf_data.scan import Chunk
+from tracereplay.schema import Window
 
 MAX_BLOB_WORDS = 1 << 24
 

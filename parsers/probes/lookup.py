@@ -8,11 +8,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.catalog.probes import FUNCTIONS, REFERENCE_PROBES, Role
 from tracereplay.parsers.probes.moves import BY_DUMP, BY_ISOLATION, BY_UNMAP
 from tracereplay.parsers.probes.rows import Ints, ProbeRows
-from tracereplay.schema import COUNT, MAPCOUNT, PFN, RET, VAL, Op, PageStream
+from tracereplay.schema import COUNT, MAPCOUNT, PFN, RET, VAL, Op, PageStream, Window
 
 ROLES_OF = {
     Op.PROBE_GET: (Role.TAKE,),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, TraceReader, Window
+from tracereplay.parsers.base import ReaderAround, TraceInfo, TraceReader
 from tracereplay.parsers.binary.page_flag_bits import V5_4, V6_12
 from tracereplay.parsers.catalog import stream_events
 from tracereplay.parsers.catalog.probes import (
@@ -34,12 +33,11 @@ from tracereplay.parsers.probes.pointers import struct_pages
 from tracereplay.parsers.probes.rows import Ints, ProbeRows, probe_rows
 from tracereplay.parsers.probes.sizes import CALLS, large_folio_pages
 from tracereplay.parsers.probes.stream import Decoder, foll_flags, ordered
-from tracereplay.parsers.tasks.names import NameHistory
-from tracereplay.schema import FLAGS, PFN, Op, PageStream
+from tracereplay.schema import FLAGS, OP_INFO, PFN, Op, PageStream, Window
 
 PROBE_OPS = frozenset({Op.PROBE_GET, Op.PROBE_PUT, Op.PROBE_PIN, Op.PROBE_UNPIN, Op.PROBE_REFUSED, Op.PROBE_MOVED})
 # Of a page with these the ledger has every change of its count: what probes saw would be counted twice.
-COUNTING_OPS = frozenset({Op.REF_MOD, Op.REF_MOD_UNLESS, Op.REF_MOD_AND_TEST, Op.REF_MOD_AND_RETURN})
+COUNTING_OPS = frozenset(op for op, info in OP_INFO.items() if info.changes_count)
 EVENTS_AT_ONCE = 1 << 20  # some 300 MB while they are decoded
 MARGIN_NS = 1_000_000_000  # what belongs together (a call and its return) comes within this time
 
@@ -56,14 +54,14 @@ def without_probes(reader: TraceReader) -> TraceReader:
     return reader.unprobed if isinstance(reader, ProbedReader) else reader
 
 
-class ProbedReader:
-    """Implements `base.TraceReader` over another reader; what that one can do beyond the protocol, this one can too."""
+class ProbedReader(ReaderAround):
+    """A `base.TraceReader` around another one, with the entries of its probes added to the page stream."""
 
     def __init__(self, reader: TraceReader) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._windows = windows_of_probes(reader.info)
         self._whole = self._read(None) if len(self._windows) == 1 else None
-        told = struct_pages(getattr(reader, "page_pointers", ""))
+        told = struct_pages(reader.page_pointers)
         page = KNOWN_PAGE if told is None else replace(KNOWN_PAGE, size=told.size_bytes)
         base, foll = self._base() if told is None else told.base - (1 << 64), self._foll()
         self._own_losses = [] if base is not None else [Loss("vmemmap_base_unknown")]
@@ -75,49 +73,26 @@ class ProbedReader:
             self._learn(self._decoder.folios)
 
     @property
+    @property
     def unprobed(self) -> TraceReader:
         """The same trace, with its kprobe events in its tables only."""
-        return self._reader
-
-    @property
-    def info(self) -> TraceInfo:
-        """Metadata of the trace."""
-        return self._reader.info
+        return self.inner
 
     @property
     def losses(self) -> list[Loss]:
         """What the trace lacks."""
-        return [*self._reader.losses, *self._own_losses]
-
-    def comm_of(self, tid: int) -> str | None:
-        """Name of a task."""
-        return self._reader.comm_of(tid)
-
-    @property
-    def comms(self) -> Mapping[int, str]:
-        """Names of tasks."""
-        return self._reader.comms
-
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        """Name of a task at a time."""
-        return self._reader.comm_at(tid, time_ns)
-
-    @property
-    def name_history(self) -> NameHistory:
-        """The changes of names."""
-        return self._reader.name_history
+        return [*self.inner.losses, *self._own_losses]
 
     def page_flag_bits(self) -> Mapping[str, int] | None:
         """Bits of page->flags: as page_ref events tell them; else of the kernel's family, which FOLL_* tells."""
-        told: Callable[[], Mapping[str, int] | None] | None = getattr(self._reader, "page_flag_bits", None)
-        return told() if self._has_counts and told is not None else self._flag_bits
+        return self.inner.page_flag_bits() if self._has_counts else self._flag_bits
 
     @cached_property
     def _counted_pfns(self) -> Ints:
         """Pages whose counts page_ref events tell, ascending."""
         if not self._has_counts:
             return np.empty(0, np.int64)
-        chunks = self._reader.stream(COUNTING_OPS)
+        chunks = self.inner.stream(COUNTING_OPS)
         return np.unique(np.concatenate([np.empty(0, np.int64), *(np.unique(chunk.args[:, PFN]) for chunk in chunks)]))
 
     @cached_property
@@ -125,16 +100,13 @@ class ProbedReader:
         """The events behind the entries of probes."""
         return ProbeLookup(self._rows, lambda w: self._probed(self._decoder, w) if self._decoder else iter(()))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reader, name)
-
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """See `base.TraceReader.tables`; if requested by name, the calls of offline_pages() too."""
         if names is None or OFFLINE_EVENT not in names:
-            return self._reader.tables(names, window)
+            return self.inner.tables(names, window)
         # One call for both: merged traces number the rows of each call anew.
         read = {name for name, role in ROLES.items() if role in ROLES_READ}
-        found = self._reader.tables({*names, *read}, window)
+        found = self.inner.tables({*names, *read}, window)
         calls = offline_table(probe_rows({name: table for name, table in found.items() if name in read}))
         tables = {name: table for name, table in found.items() if name in names}
         if calls is not None:
@@ -145,7 +117,7 @@ class ProbedReader:
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
     ) -> Iterator[PageStream]:
         """The page stream with the entries of probes in it; see `base.TraceReader.stream`."""
-        others = self._reader.stream(ops, window, chunk_events)
+        others = self.inner.stream(ops, window, chunk_events)
         if self._decoder is None or (ops is not None and not PROBE_OPS & set(ops)):
             yield from others
             return
@@ -169,13 +141,8 @@ class ProbedReader:
     # ------------------------------------------------------------------------------------------------------- reading
 
     def _read(self, window: Window | None, names: Collection[str] = PROBE_EVENTS) -> list[ProbeRows]:
-        found = [from_their_callers(one, self._name_of) for one in probe_rows(self._reader.tables(names, window))]
+        found = [from_their_callers(one, self.name_of_address) for one in probe_rows(self.inner.tables(names, window))]
         return [one for one in found if len(one)]
-
-    def _name_of(self, address: int) -> str | None:
-        symbols = getattr(self._reader, "symbols", None)
-        name: str | None = symbols().name_of(address) if symbols is not None else None
-        return name
 
     def _rows(self, window: Window) -> list[ProbeRows]:
         return self._read(window) if self._whole is None else self._whole
@@ -185,7 +152,7 @@ class ProbedReader:
             base = fetched_base(self._rows(window))
             if base is not None:
                 return base
-        return paired_base(self._reader.tables(PAIRED_EVENTS))
+        return paired_base(self.inner.tables(PAIRED_EVENTS))
 
     def _foll(self) -> FollFlags:
         rows: list[ProbeRows] = []
@@ -202,7 +169,7 @@ class ProbedReader:
                 folios.learn(one)
         for window in self._windows if folios.extents else ():
             moves = refused_and_moved(self._rows(window), folios)
-            pages = large_folio_pages(moves, self._reader.tables((CALLS,), window), folios)
+            pages = large_folio_pages(moves, self.inner.tables((CALLS,), window), folios)
             if pages:
                 folios.size_large(pages)
                 return

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.binary.format_text import EventFormat, PageHeader
 from tracereplay.parsers.ring_buffer import page_kernels as kernels
+from tracereplay.schema import Window
 
 SLOT_BYTES = 1 << 20
 MAX_ARENA_BYTES = 1 << 31

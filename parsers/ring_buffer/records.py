@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.errors import InputError
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.binary.record_batch import IDS, NS_MAX, NS_MIN, SPARE_WORDS, Plan, Rows
 from tracereplay.parsers.ring_buffer import page_kernels as kernels
 from tracereplay.parsers.ring_buffer.pages import MAX_ARENA_BYTES, SLOT_BYTES, Clock, CpuPages
+from tracereplay.schema import Window
 
 
 def _events_of(plan: Plan, pages: CpuPages) -> int:

@@ -14,7 +14,13 @@ Row = dict[str, Any]
 Lines = Sequence[str]
 
 _ZONE = re.compile(r"Node\s+(\d{1,5}), zone\s+(\w+)")
-_ZONE_VALUE = re.compile(r"\s+(?:pages\s+)?(spanned|present|managed|cma|start_pfn:)\s+(\d{1,15})\s*$")
+_ZONE_VALUE = re.compile(
+    r"\s+(?:pages\s+)?(free|min|spanned|present|managed|cma|nr_free_cma|start_pfn:|nr_zone_\w{1,20})\s+(\d{1,15})\s*$"
+)
+_LRU_LISTS = [
+    f"nr_zone_{name}" for name in ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
+]
+_PCP_COUNT = re.compile(r"\s+count:\s+(\d{1,12})\s*$")
 _FREE_LIST = re.compile(r"Node\s+(\d{1,5}), zone\s+(\w+), type\s+(\w+)((?:\s+>?\d{1,15})+)\s*$")
 _BUDDY = re.compile(r"Node\s+(\d{1,5}), zone\s+(\w+)((?:\s+\d{1,15})+)\s*$")
 _RESOURCE = re.compile(r"(\s*)([0-9a-fA-F]{1,16})-([0-9a-fA-F]{1,16}) : (.*)$")
@@ -34,6 +40,8 @@ def parse_zoneinfo(lines: Lines, odd: list[int]) -> list[Row]:
         elif zones and (value := _ZONE_VALUE.match(line)):
             # A zone's own numbers come once; per-node and per-cpu lists use other words.
             zones[-1][1].setdefault(value[1].rstrip(":"), int(value[2]))
+        elif zones and (value := _PCP_COUNT.match(line)):
+            zones[-1][1]["pcp"] = zones[-1][1].get("pcp", 0) + int(value[1])
     rows = []
     for number, zone in zones:
         if zone.get("spanned") and "start_pfn" in zone:
@@ -42,11 +50,20 @@ def parse_zoneinfo(lines: Lines, odd: list[int]) -> list[Row]:
                     "node": zone["node"], "name": zone["name"], "start_pfn": zone["start_pfn"],
                     "pages": zone["spanned"], "present_pages": zone.get("present"),
                     "managed_pages": zone.get("managed"), "cma": zone.get("cma", 0),
+                    "free_pages": zone.get("free"), "free_cma_pages": zone.get("nr_free_cma"),
+                    "min_pages": zone.get("min"), "lru_pages": _lru_pages(zone),
+                    "pcp_pages": zone.get("pcp"),
                 }
             )  # fmt: skip
         elif zone.get("spanned", 1):
             odd.append(number)
     return rows
+
+
+def _lru_pages(zone: Row) -> int | None:
+    """Pages on the zone's LRU lists (NR_ZONE_LRU_BASE and on): what user space and the page cache have there."""
+    lists = [zone[name] for name in _LRU_LISTS if name in zone]
+    return sum(lists) if lists else None
 
 
 def parse_pagetypeinfo(lines: Lines, odd: list[int]) -> tuple[list[Row], int | None, bool | None]:

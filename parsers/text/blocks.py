@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.files.packed import plain_pieces, plain_views
+from tracereplay.parsers.files.packed import read_chunks, read_views
 
 BLOCK_BYTES = 1 << 21
 # No line of a log or trace is longer; a file without line ends must not be taken into memory whole.
@@ -18,7 +18,7 @@ Piece = TypeVar("Piece", bound=bytes | memoryview)
 
 def text_views(path: Path, losses: list[Loss]) -> Iterator[bytes | memoryview]:
     """The text as it comes, cut anywhere, each piece good until the next; see `text_blocks`."""
-    return _checked(path, plain_views(path, losses))
+    return _checked(path, read_views(path, losses))
 
 
 def _checked(path: Path, pieces: Iterator[Piece]) -> Iterator[Piece]:
@@ -51,7 +51,7 @@ def text_blocks(path: Path, losses: list[Loss]) -> Iterator[bytes]:
     Errors: InputError when the file cannot be read, or holds NUL bytes at its beginning (it is no text then).
     """
     rest = b""
-    for piece in _blocks(_checked(path, plain_pieces(path, losses))):
+    for piece in _blocks(_checked(path, read_chunks(path, losses))):
         end = piece.rfind(b"\n") + 1
         if end == 0 and len(rest) < LINE_LIMIT_BYTES:
             rest += piece

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, Window
+from tracereplay.parsers.base import BaseReader, TraceInfo
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.enums import PAGE_FLAGS
 from tracereplay.parsers.events.page_stream import page_stream, page_streams, rechunked
@@ -27,8 +28,8 @@ from tracereplay.parsers.text.lost_events import LossScan
 from tracereplay.parsers.text.names import NameScan
 from tracereplay.parsers.text.normalize import Rewrite, shapes_of
 from tracereplay.parsers.text.payloads import typed
-from tracereplay.parsers.text.tables import TableBuilder, joined, padding
-from tracereplay.schema import Op, PageStream, integers
+from tracereplay.parsers.text.tables import TextTableBuilder, joined, padding
+from tracereplay.schema import Op, PageStream, Window, integers
 
 SNIFF_BYTES = 1 << 16
 ADVICE = "pass the text of /sys/kernel/tracing/trace or of trace-cmd report"
@@ -54,7 +55,7 @@ class Scan:
     first_prose: int | None = None
 
 
-class TextTraceReader:
+class TextTraceReader(BaseReader):
     """A trace as text, opened and scanned once. Implements `base.TraceReader`.
 
     page_size_bytes -- of the traced machine: offsets in files are printed in bytes.
@@ -64,12 +65,12 @@ class TextTraceReader:
     def __init__(self, path: str | Path, page_size_bytes: int = 4096) -> None:
         self.path = Path(path)
         self.page_size_bytes = page_size_bytes
-        self._losses: list[Loss] = []
-        self._losses += shapes_of(self.path).losses
+        self.losses: list[Loss] = []
+        self.losses += shapes_of(self.path).losses
         self._padded = self._is_padded()
         self._scan = self._scan_file()
         scan = self._scan
-        self._info = TraceInfo(
+        self.info = TraceInfo(
             path=self.path,
             format=self._form(),
             kernel=scan.kernel,
@@ -82,29 +83,11 @@ class TextTraceReader:
         )
 
     @property
-    def info(self) -> TraceInfo:
-        """Metadata, exact counts and times."""
-        return self._info
-
-    @property
-    def losses(self) -> list[Loss]:
-        """What this text lacks."""
-        return self._losses
-
-    def comm_of(self, tid: int) -> str | None:
-        """The last name the text gives to a task."""
-        return self._scan.names.last.get(tid)
-
-    @property
     def comms(self) -> dict[int, str]:
-        """Names of all tasks that the text names, by tid."""
+        """The last name that the text gives to each task, by tid."""
         return self._scan.names.last
 
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        """Name of a task at a time; see `base.TraceReader.comm_at`."""
-        return self.name_history.name_at(tid, time_ns, self.comms)
-
-    @property
+    @cached_property
     def name_history(self) -> NameHistory:
         """Names over time, as the lines give them."""
         return self._scan.names.history()
@@ -147,15 +130,15 @@ class TextTraceReader:
         """What kind of text this is."""
         return "trace-cmd report" if self._padded else "ftrace text"
 
-    def _builder(self, names: Collection[str] | None, window: Window | None) -> TableBuilder:
-        return TableBuilder(
+    def _builder(self, names: Collection[str] | None, window: Window | None) -> TextTableBuilder:
+        return TextTableBuilder(
             names=None if names is None else frozenset(names),
             window=window or Window(),
             padded=self._padded,
             page_size_bytes=self.page_size_bytes,
         )
 
-    def _blocks(self, builder: TableBuilder, losses: list[Loss]) -> Iterator[tuple[int, lines.LineBlock]]:
+    def _blocks(self, builder: TextTableBuilder, losses: list[Loss]) -> Iterator[tuple[int, lines.LineBlock]]:
         """The file's lines taken apart, with the number of each block's first line. A block is good until the next."""
         number = 1
         rewrite = shapes_of(self.path).rewrite
@@ -169,7 +152,7 @@ class TextTraceReader:
             yield number, lines.take_lines(plain)
             number += plain.lines
 
-    def _read(self, builder: TableBuilder) -> Iterator[dict[str, pa.Table]]:
+    def _read(self, builder: TextTableBuilder) -> Iterator[dict[str, pa.Table]]:
         seq = 0
         for _, block in self._blocks(builder, []):
             if len(block):
@@ -184,7 +167,7 @@ class TextTraceReader:
         scan = Scan()
         losses = LossScan()
         builder = self._builder(None, None)
-        for number, block in self._blocks(builder, self._losses):
+        for number, block in self._blocks(builder, self.losses):
             scan.odd_lines += len(block.odd)
             if block.odd and scan.first_odd is None:
                 scan.first_odd = number + block.odd[0]
@@ -201,16 +184,16 @@ class TextTraceReader:
             first = min((line for line in (scan.first_odd, scan.first_prose) if line is not None), default=None)
             where = f"line {first} is no trace event" if first else "there is no event in it"
             raise InputError(where, path=self.path, advice=ADVICE)
-        self._losses += lost
+        self.losses += lost
         if scan.odd_lines:
-            self._losses.append(Loss("unparsed_line", scan.odd_lines, detail=f"the first is line {scan.first_odd}"))
+            self.losses.append(Loss("unparsed_line", scan.odd_lines, detail=f"the first is line {scan.first_odd}"))
         for name, count in sorted(builder.unreadable.items()):
-            self._losses.append(Loss("unparsed_line", count, detail=f"values of {name} that were not understood"))
+            self.losses.append(Loss("unparsed_line", count, detail=f"values of {name} that were not understood"))
         if scan.untimed:
-            self._losses.append(Loss("untimed_events", scan.untimed))
+            self.losses.append(Loss("untimed_events", scan.untimed))
         unnamed = scan.tids - scan.names.last.keys()
         if unnamed:
-            self._losses.append(Loss("comm_unresolved", len(unnamed)))
+            self.losses.append(Loss("comm_unresolved", len(unnamed)))
         return scan
 
 

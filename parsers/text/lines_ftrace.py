@@ -125,8 +125,8 @@ def take_lines(plain: PlainLines) -> LineBlock:
     """The events of a stretch of lines, those that the compiled loop has left over among them."""
     block = _block_of(plain)
     places, frame_lines, frames = plain.line, plain.frame_lines, plain.frames.arrow()
-    if plain.others:
-        found = read_lines((number, text.decode("utf-8", "replace")) for number, text in plain.others)
+    if plain.slow_lines:
+        found = read_lines((number, text.decode("utf-8", "replace")) for number, text in plain.slow_lines)
         if found.rows:
             block, places = _merged(block, places, *found.block())
         block.lost = [replace(mark, row=int(np.searchsorted(places, mark.row))) for mark in found.lost]

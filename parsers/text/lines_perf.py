@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracereplay.parsers.tasks.names import UNKNOWN_COMM
-from tracereplay.parsers.text.fast.value_kernels import UNTOLD
+from tracereplay.parsers.text.fast.value_kernels import MISSING
 from tracereplay.parsers.text.lines_ftrace import NS_PER_S, PROSE, LineBlock, LostMark, Task, is_prose
 from tracereplay.parsers.text.spans import Spans
 
@@ -223,7 +223,7 @@ def _assembled(rows: _Rows, notes: _Notes, frame_places: Ints, frames: pa.String
         tasks=[task for text in who.dictionary.to_pylist() if (task := _task(text))],
         task=np.asarray(who.indices, np.int64)[source],
         time_ns=_stamps(pc.struct_field(when, "whole"), pc.struct_field(when, "part"))[source],
-        flags=np.full(len(source), UNTOLD, np.int64),
+        flags=np.full(len(source), MISSING, np.int64),
         events=[*names, *(["kernel_stack"] if len(with_chain) else [])],
         event=codes,
         payload=Spans.of(pc.if_else(pa.array(is_chain), "", rows.payload.take(pa.array(source)))),

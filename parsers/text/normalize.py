@@ -26,7 +26,7 @@ from pathlib import Path
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers.catalog import SPECS
-from tracereplay.parsers.files.packed import plain_pieces
+from tracereplay.parsers.files.packed import read_chunks
 from tracereplay.parsers.text.blocks import text_blocks
 
 Rewrite = Callable[[bytes], bytes]
@@ -37,7 +37,7 @@ TASK = rb"\S.{0,15}?-\d{1,9} +(?:\([ \d-]{1,9}\) +)?\[\d{1,4}\]"
 # The usual shape, for telling what needs no help.
 EVENT = re.compile(rb"^[ \t]*+(?:(?://|[>|*]) *+)*+" + TASK + rb" +(?:" + FLAGS + rb" +)?\d+(?:\.\d+)?: ", re.MULTILINE)
 # What `rewrite` makes of events without a task or a time.
-UNTOLD = re.compile(rb"^(?:\?-\?|\S.{0,15}-\d{1,9}) \[(?:\d{1,4}|\?)\] (?:\?|\d+\.\d+): ", re.MULTILINE)
+MISSING = re.compile(rb"^(?:\?-\?|\S.{0,15}-\d{1,9}) \[(?:\d{1,4}|\?)\] (?:\?|\d+\.\d+): ", re.MULTILINE)
 
 ANSI = re.compile(rb"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9])")
 DIFFERENCE = re.compile(rb"(\] +(?:" + FLAGS + rb" +)?\d+(?:\.\d+)?: )\(\+\d+\) +(?=[A-Za-z_<])")
@@ -103,7 +103,7 @@ def shapes_of(path: Path) -> Shapes:
 
     Errors: InputError when it cannot be read, or was printed with the options raw, hex or bin.
     """
-    head = next(plain_pieces(path, []), b"")[:SNIFF_BYTES]
+    head = next(read_chunks(path, []), b"")[:SNIFF_BYTES]
     head = (head.rpartition(b"\n")[0] or head).replace(b"\r\n", b"\n") + b"\n"
     refuse_bare_numbers(head, path)
     shapes = Shapes(graph=GRAPH_SIGN.search(head) is not None)
@@ -115,7 +115,7 @@ def shapes_of(path: Path) -> Shapes:
     return shapes
 
 
-def usual_head(head: bytes) -> bytes:
+def normalized_head(head: bytes) -> bytes:
     """The beginning of a text in the usual shape, whatever its own (labels are taken off)."""
     head = head.replace(b"\r\n", b"\n")
     return _all(_steps(head), LABELLED.sub(b"", head))

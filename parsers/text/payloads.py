@@ -33,7 +33,7 @@ MAX_SHAPES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class PayloadShape:
     """One way in which an event is spelled: a pattern for a whole payload, and the key of each of its groups.
 
     pattern -- None: `key=value` words in this order with single blanks between, which need no matching.
@@ -61,13 +61,13 @@ class ParsedRows:
     texts: list[Spans]
 
 
-def _declared(pattern: str) -> Shape:
+def _declared(pattern: str) -> PayloadShape:
     groups = re.compile(pattern).groupindex
     lead = "" if pattern.startswith("(?P<") else " *"
-    return Shape(f"^{lead}{pattern} *$", tuple(sorted(groups, key=groups.__getitem__)))
+    return PayloadShape(f"^{lead}{pattern} *$", tuple(sorted(groups, key=groups.__getitem__)))
 
 
-def _inferred(payload: str) -> list[Shape]:
+def _inferred(payload: str) -> list[PayloadShape]:
     """Shapes of a `name=value` list: words, if it is one, and one whose values may hold blanks and commas."""
     keys = tuple(KEY.findall(payload))
     if not keys or len(keys) > MAX_KEYS or len(set(keys)) < len(keys):
@@ -78,7 +78,7 @@ def _inferred(payload: str) -> list[Shape]:
     loose = f"^ *{lead}" + f"{comma} +".join(f"{key}=(?P<{key}>{value})" for key in keys) + f"{comma} *$"
     words = payload.strip(" ").split(" ")
     plain = len(words) == len(keys) and all(map(str.startswith, words, keys))
-    return [Shape(None, keys)] * plain + [Shape(loose, keys)]
+    return [PayloadShape(None, keys)] * plain + [PayloadShape(loose, keys)]
 
 
 class EventText:
@@ -107,7 +107,7 @@ class EventText:
         """The column of a field that the catalogue does not know."""
         return f"{name}_field" if name in RESERVED and name not in self._columns else name
 
-    def plain_shapes(self, payload: str) -> list[Shape]:
+    def plain_shapes(self, payload: str) -> list[PayloadShape]:
         """Shapes that rows may have without any shape being asked that comes before them: those that the catalogue
         declares (they exclude each other), else what the first payload shows."""
         if not self.spec or not self.spec.text:

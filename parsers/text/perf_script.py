@@ -11,7 +11,7 @@ from tracereplay.parsers.text.blocks import text_blocks
 from tracereplay.parsers.text.ftrace import Scan, TextTraceReader
 from tracereplay.parsers.text.lines_ftrace import LineBlock
 from tracereplay.parsers.text.lines_perf import PerfHeader, line_array, take_lines, whole_samples
-from tracereplay.parsers.text.tables import TableBuilder
+from tracereplay.parsers.text.tables import TextTableBuilder
 
 
 class PerfScriptReader(TextTraceReader):
@@ -25,9 +25,9 @@ class PerfScriptReader(TextTraceReader):
         self._header = PerfHeader()
         super().__init__(path, page_size_bytes)
         header = self._header
-        self._info = replace(self._info, kernel=header.kernel, machine=header.machine, clock="perf")
-        if not any(loss.code == "lost_events" for loss in self._losses):
-            self._losses.append(Loss("losses_not_told"))
+        self.info = replace(self.info, kernel=header.kernel, machine=header.machine, clock="perf")
+        if not any(loss.code == "lost_events" for loss in self.losses):
+            self.losses.append(Loss("losses_not_told"))
 
     def _is_padded(self) -> bool:
         return False
@@ -40,7 +40,7 @@ class PerfScriptReader(TextTraceReader):
 
     def _blocks(
         self,
-        builder: TableBuilder,  # noqa: ARG002 (no field is read along with its line)
+        builder: TextTableBuilder,  # noqa: ARG002 (no field is read along with its line)
         losses: list[Loss],
     ) -> Iterator[tuple[int, LineBlock]]:
         number = 1

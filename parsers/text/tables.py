@@ -13,15 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.events.tables import numbers_array
 from tracereplay.parsers.tasks.names import UNKNOWN_COMM
-from tracereplay.parsers.text.fast.value_kernels import UNTOLD
+from tracereplay.parsers.text.fast.value_kernels import MISSING
 from tracereplay.parsers.text.lines_ftrace import NO_CPU, NO_TID, NO_TIME, LineBlock
 from tracereplay.parsers.text.payloads import EventText
 from tracereplay.parsers.text.spans import Spans
-from tracereplay.schema import EVENT_COLUMNS
+from tracereplay.schema import EVENT_COLUMNS, Window
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -86,7 +85,7 @@ class BlockColumns:
 
 def _common(flags: Ints) -> tuple[pa.Array, pa.Array]:
     """common_flags and preempt_count; trace-cmd tells neither."""
-    untold = flags == UNTOLD
+    untold = flags == MISSING
     if untold.all():
         return pa.nulls(len(flags), pa.uint8()), pa.nulls(len(flags), pa.uint8())
     return (
@@ -101,7 +100,7 @@ def padding(name: str) -> int:
 
 
 @dataclass(slots=True)
-class TableBuilder:
+class TextTableBuilder:
     """Turns blocks into tables; remembers the shapes of events between blocks.
 
     names -- the events wanted (None: all); padded -- whether libtraceevent wrote the text;

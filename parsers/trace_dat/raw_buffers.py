@@ -23,7 +23,7 @@ from tracereplay.errors import InputError
 from tracereplay.parsers.binary.format_text import PageHeader, parse_header_page
 from tracereplay.parsers.binary.tracing_data import FormatTexts
 from tracereplay.parsers.files.mapped import Mapped
-from tracereplay.parsers.files.packed import mappable, plain_pieces
+from tracereplay.parsers.files.packed import mappable, read_chunks
 from tracereplay.parsers.ring_buffer.pages import Block, CpuPages
 from tracereplay.parsers.trace_dat.chunks import RAW_BLOCK_BYTES
 from tracereplay.parsers.trace_dat.raw_files import raw_cpu_files
@@ -162,7 +162,7 @@ def _text(root: Path, *names: str) -> str:
         for path in (root / name, root / f"{name}.txt", root / f"{name}.gz"):
             if path.is_file():
                 text = b""
-                for piece in plain_pieces(path, []):
+                for piece in read_chunks(path, []):
                     text += piece
                     if len(text) > LARGEST_TEXT_BYTES:
                         raise InputError(f"larger than {LARGEST_TEXT_BYTES} bytes", path=path)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, Window, origin_ns
+from tracereplay.parsers.base import BaseReader, TraceInfo, origin_ns
 from tracereplay.parsers.binary.cursor import RECORD_AGAIN, Cursor
 from tracereplay.parsers.binary.format_text import Formats, PageHeader, parse_header_page
 from tracereplay.parsers.binary.page_flag_bits import page_flag_bits
@@ -25,7 +25,7 @@ from tracereplay.parsers.binary.record_batch import IDS, Plan
 from tracereplay.parsers.binary.symbols import Symbols
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.events.cpu_coverage import CpuActivity, coverage_losses
-from tracereplay.parsers.events.tables import Comms, TableMaker, by_event, finished_tables, stream_places
+from tracereplay.parsers.events.tables import Comms, EventTableBuilder, by_event, finished_tables, stream_places
 from tracereplay.parsers.files.mapped import Mapped
 from tracereplay.parsers.ring_buffer.pages import Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer.records import read_rows
@@ -37,13 +37,13 @@ from tracereplay.parsers.trace_dat.chunks import cpu_pages
 from tracereplay.parsers.trace_dat.container import read_container, read_kallsyms
 from tracereplay.parsers.trace_dat.cpu_stats import cpu_losses
 from tracereplay.parsers.trace_dat.sections import Buffer, Container, CpuData
-from tracereplay.schema import ARGS, Op, PageStream, irq_context
+from tracereplay.schema import ARGS, Op, PageStream, Window, irq_context
 
 NS_CLOCKS = frozenset({"local", "global", "perf", "mono", "mono_raw", "boot", "tai"})
 _ROW_BYTES = 1 << 24
 
 
-class TraceDatReader:
+class TraceDatReader(BaseReader):
     """A trace.dat file, opened and scanned once. Implements `base.TraceReader`.
 
     Raises InputError where the file is not a trace.dat or its metadata is cut; damaged events become `losses`.
@@ -59,7 +59,7 @@ class TraceDatReader:
 
     def _open(self) -> None:
         self._container = container = self._read_container()
-        self._losses: list[Loss] = list(container.losses)
+        self.losses: list[Loss] = list(container.losses)
         header_page = container.formats.header_page
         self._header = parse_header_page(header_page) if header_page else PageHeader()
         self.formats = self._find_formats()
@@ -72,24 +72,24 @@ class TraceDatReader:
         counts = np.where(self._wanted, found.counts, 0).sum(axis=0)
         origin = origin_ns(found.start_ns, found.end_ns)
         self._comms = self._read_comms()
-        self._losses += (
+        self.losses += (
             found.losses
             + self._fault_losses(found.faults)
             + cpu_losses(container.options, [buffer.name for buffer in container.buffers], found)
         )
-        self._losses += self._coverage_losses(found, ticks=unit == "tick")
+        self.losses += self._coverage_losses(found, ticks=unit == "tick")
         if container.cut:  # no event lay there: nothing before the trace's end is hidden
-            self._losses.append(Loss("truncated", start_ns=found.end_ns, detail=container.cut))
+            self.losses.append(Loss("truncated", start_ns=found.end_ns, detail=container.cut))
         if origin:
             self._clock = replace(self._clock, add_ns=self._clock.add_ns - origin)
-            self._losses = [loss.moved(origin) for loss in self._losses]
+            self.losses = [loss.shifted(origin) for loss in self.losses]
         unnamed = sum(1 for tid in np.flatnonzero(found.tids).tolist() if tid not in self._comms)
         if unnamed:
-            self._losses.append(Loss("comm_unresolved", unnamed))
+            self.losses.append(Loss("comm_unresolved", unnamed))
         self._names_array = Comms.of(self._comms)
         by_event = {self._names[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
         kernel, machine = self._read_uname()
-        self._info = TraceInfo(
+        self.info = TraceInfo(
             path=self.path,
             format=self._format_name(),
             kernel=kernel,
@@ -110,42 +110,20 @@ class TraceDatReader:
     # ------------------------------------------------------------------------------------------------ TraceReader
 
     @property
-    def info(self) -> TraceInfo:
-        """Metadata, exact counts and times."""
-        return self._info
-
-    @property
-    def losses(self) -> list[Loss]:
-        """What this file lacks."""
-        return self._losses
-
-    def comm_of(self, tid: int) -> str | None:
-        """Name of a task from the saved cmdlines; tid 0 is `<idle>`, as the kernel prints it."""
-        return self._comms.get(tid)
-
-    @property
     def comms(self) -> dict[int, str]:
-        """Names of all tasks that the trace saved, by tid."""
+        """Names from the saved cmdlines, by tid; tid 0 is `<idle>`, as the kernel prints it."""
         return self._comms
 
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        """Name of a task at a time; see `base.TraceReader.comm_at`."""
-        return self.name_history.name_at(tid, time_ns, self.comms)
-
-    @property
+    @cached_property
     def name_history(self) -> NameHistory:
         """Names over time, where events tell of them; read when first asked for."""
-        return self._name_history
-
-    @cached_property
-    def _name_history(self) -> NameHistory:
-        recorded = TASK_EVENTS & self._info.by_event.keys()
+        recorded = TASK_EVENTS & self.info.by_event.keys()
         return names_from_events(self.tables(recorded), self._comms) if recorded else NameHistory()
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event with rows; see `base.TraceReader.tables`."""
-        wanted = [name for name in self._info.by_event if names is None or name in names]
-        makers = [TableMaker(self.formats[name], self._container.big_endian) for name in wanted]
+        wanted = [name for name in self.info.by_event if names is None or name in names]
+        makers = [EventTableBuilder(self.formats[name], self._container.big_endian) for name in wanted]
         width = max([1, *(len(maker.places) for maker in makers)])
         plan = Plan.make([(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers], width, self._wanted)
         seq = 0
@@ -153,14 +131,14 @@ class TraceDatReader:
         for rows in read_rows(self._streams, self._layout, self._min_bytes, self._clock, plan, window, batch):
             by_event(makers, rows, seq, self._names_array)
             seq += len(rows)
-        return finished_tables(dict(zip(wanted, makers, strict=True)), self._losses)
+        return finished_tables(dict(zip(wanted, makers, strict=True)), self.losses)
 
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 16
     ) -> Iterator[PageStream]:
         """The page stream in time order; see `base.TraceReader.stream`."""
         selected = stream_events(ops)
-        formats = [self.formats[name] for name in self._info.by_event if name in selected]
+        formats = [self.formats[name] for name in self.info.by_event if name in selected]
         if not formats:
             return
         kinds = [(event.id, stream_places(event), False) for event in formats]
@@ -172,23 +150,22 @@ class TraceDatReader:
             irq = irq_context(rows.common[:, 0])
             yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table[rows.kind], rows.fields)
 
-    # -------------------------------------------------------------------------------------------- beyond TraceReader
-
     def sample_times(self) -> npt.NDArray[np.int64]:
         """Times in ns, ascending, with about as many events between each two: where to cut a long trace."""
         firsts = [first for pages in self._streams for first in pages.first[pages.first <= pages.last].tolist()]
         return np.sort(np.array([self._clock.ns(first) for first in firsts], np.int64))
 
-    def symbols(self) -> Symbols:
-        """Kernel symbols saved in the file, for stacks; parsed when first asked for."""
-        return self._symbols
-
     @cached_property
-    def _symbols(self) -> Symbols:
+    def symbols(self) -> Symbols:
+        """Kernel symbols saved in the file, for stacks; parsed when first used."""
         try:
             return Symbols.parse(self._read_kallsyms())
         except InputError:
             return Symbols([], [])
+
+    def name_of_address(self, address: int) -> str | None:
+        """The kernel function at an address, by the symbols saved in the file."""
+        return self.symbols.name_of(address)
 
     def page_flag_bits(self) -> dict[str, int] | None:
         """Bit numbers of the page flag names in page_ref events; None where the file has none or they are unknown."""
@@ -216,7 +193,7 @@ class TraceDatReader:
     def _find_formats(self) -> Formats:
         texts = self._container.formats.by_system
         formats = Formats(texts, self._header.commit_bytes)
-        self._losses += [Loss("bad_record", detail=what) for what in formats.refused]
+        self.losses += [Loss("bad_record", detail=what) for what in formats.refused]
         if not formats:
             raise InputError("the file holds no event formats", advice=RECORD_AGAIN)
         return formats
@@ -230,7 +207,7 @@ class TraceDatReader:
             try:
                 self._min_bytes[event_id] = self.formats[self._names[event_id]].min_bytes
             except InputError as error:
-                self._losses.append(Loss("bad_record", detail=error.what))
+                self.losses.append(Loss("bad_record", detail=error.what))
                 self._min_bytes[event_id] = -1
         if np.any(found.shortest < np.where(self._min_bytes < 0, IDS, self._min_bytes)):
             # A record too short for its event, or an event whose format is damaged: count again without those.
@@ -248,7 +225,7 @@ class TraceDatReader:
         for number, buffer in enumerate(container.buffers):
             if buffer.clock != clock:
                 detail = f"instance {buffer.name} uses the clock {buffer.clock}, the others {clock}"
-                self._losses.append(Loss("instance_left_out", detail=detail))
+                self.losses.append(Loss("instance_left_out", detail=detail))
                 continue
             for cpu_data in sorted(buffer.cpus, key=lambda place: place.cpu):
                 pages = self._cpu_pages(number, buffer, cpu_data)
@@ -269,7 +246,7 @@ class TraceDatReader:
             wanted[:, event_id] = False
             wanted[best, event_id] = True
             name, kept = self._names[event_id], self._container.buffers[best].name or "the top level"
-            self._losses.append(Loss("instance_left_out", left, detail=f"{name} is read from {kept} only"))
+            self.losses.append(Loss("instance_left_out", left, detail=f"{name} is read from {kept} only"))
         return wanted
 
     def _coverage_losses(self, found: Scan, *, ticks: bool) -> list[Loss]:
@@ -281,7 +258,7 @@ class TraceDatReader:
         # A file may list the CPUs with data only; their number is that of all.
         counted = range(min(self._cpu_count() or 0, sections.MAX_CPU + 1))
         cpus = {place.cpu for buffer in buffers if buffer.clock == buffers[0].clock for place in buffer.cpus}
-        return coverage_losses(active, cpus.union(counted), told=self._losses, ticks=ticks)
+        return coverage_losses(active, cpus.union(counted), told=self.losses, ticks=ticks)
 
     def _cpu_count(self) -> int | None:
         option = self._container.option(sections.CPUCOUNT)

@@ -2,59 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tracereplay.reports.shared.style import Style, harmless
+from tracereplay.reports.shared.formats import Renderer, loaded_when_used
+from tracereplay.reports.shared.style import Style, escape_control_chars
 
 if TYPE_CHECKING:
-    from tracereplay.reports.shared.sheets import Sheet
-
-Renderer = Callable[[Any, Style], str]
+    from tracereplay.reports.shared.sections import Section
 
 
-def _sheets(document: Any, style: Style) -> Sequence[Sheet]:
-    from tracereplay.model.corpus import CorpusDiff, CorpusReport  # noqa: PLC0415
-    from tracereplay.reports.corpus.sheets import diff_sheets, gate_sheets, report_sheets  # noqa: PLC0415
+def _sections(document: Any, style: Style) -> Sequence[Section]:
+    from tracereplay.model.corpus import CorpusDiff, CorpusReport, CorpusWhatIf  # noqa: PLC0415
+    from tracereplay.reports.corpus.sections import diff_sections, gate_sections, report_sections  # noqa: PLC0415
+    from tracereplay.reports.corpus.whatif_sections import whatif_sections  # noqa: PLC0415
 
-    document = harmless(document)
+    document = escape_control_chars(document)
     if isinstance(document, CorpusReport):
-        return report_sheets(document, style)
-    return diff_sheets(document, style) if isinstance(document, CorpusDiff) else gate_sheets(document, style)
+        return report_sections(document, style)
+    if isinstance(document, CorpusWhatIf):
+        return whatif_sections(document, style)
+    return diff_sections(document, style) if isinstance(document, CorpusDiff) else gate_sections(document, style)
 
 
 def _text(document: Any, style: Style) -> str:
-    from tracereplay.reports.text.sheets import render_sheets_text  # noqa: PLC0415
+    from tracereplay.reports.text.sections import render_sections_text  # noqa: PLC0415
 
-    return render_sheets_text(_sheets(document, style), style)
+    return render_sections_text(_sections(document, style), style)
 
 
 def _md(document: Any, style: Style) -> str:
-    from tracereplay.reports.sheets_markdown import render_sheets_markdown  # noqa: PLC0415
+    from tracereplay.reports.sections_markdown import render_sections_markdown  # noqa: PLC0415
 
-    return render_sheets_markdown(_sheets(document, style))
+    return render_sections_markdown(_sections(document, style))
 
 
 def _html(document: Any, style: Style) -> str:
-    from tracereplay.reports.html.sheets import render_sheets_html  # noqa: PLC0415
+    from tracereplay.reports.html.sections import render_sections_html  # noqa: PLC0415
 
     # A page has room: everything is on it.
-    sheets = _sheets(document, Style(style.width, style.color, full=True))
-    return render_sheets_html(sheets, f"{sheets[0].title} - tracereplay", f"tracereplay {document.tool.version}")
+    sections = _sections(document, Style(style.width, style.color, full=True))
+    return render_sections_html(sections, f"{sections[0].title} - tracereplay", f"tracereplay {document.tool.version}")
 
 
-def _json(document: Any, style: Style) -> str:  # noqa: ARG001
-    from tracereplay.reports.json import render_json  # noqa: PLC0415
-
-    return render_json(document)
-
-
-def _junit(document: Any, style: Style) -> str:  # noqa: ARG001
-    from tracereplay.reports.corpus.junit import render_gate_junit  # noqa: PLC0415
-
-    return render_gate_junit(document)
-
-
-REPORT_FORMATS: dict[str, Renderer] = {"text": _text, "json": _json, "html": _html, "md": _md}
+REPORT_FORMATS: dict[str, Renderer] = {
+    "text": _text,
+    "json": loaded_when_used("json", "render_json"),
+    "html": _html,
+    "md": _md,
+}
 DIFF_FORMATS: dict[str, Renderer] = REPORT_FORMATS
-GATE_FORMATS: dict[str, Renderer] = {**REPORT_FORMATS, "junit": _junit}
+GATE_FORMATS: dict[str, Renderer] = {**REPORT_FORMATS, "junit": loaded_when_used("corpus.junit", "render_gate_junit")}

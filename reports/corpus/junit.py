@@ -5,12 +5,12 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from tracereplay.model.corpus import CorpusGate
-from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.style import Style, escape_control_chars
 
 
-def render_gate_junit(gate: CorpusGate) -> str:
+def render_gate_junit(gate: CorpusGate, style: Style | None = None) -> str:  # noqa: ARG001
     """One `testsuite`; a rule that matched is a failure."""
-    gate = harmless(gate)
+    gate = escape_control_chars(gate)
     root = ET.Element("testsuites", name="tracereplay")
     suite = ET.SubElement(
         root,

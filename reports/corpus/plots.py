@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from tracereplay.errors import UsageError
 from tracereplay.model.corpus import CorpusReport, Ranking, Trend
-from tracereplay.reports.corpus.sheets import thing
+from tracereplay.reports.corpus.sections import thing
 from tracereplay.reports.plots import drawn, short
 from tracereplay.reports.shared.cause_order import HUES
-from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.style import escape_control_chars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ MAX_NAME = 48
 
 def render_corpus_plot(report: CorpusReport, suffix: str) -> bytes:
     """PNG, SVG or PDF; the same report gives the same SVG. Raises UsageError where nothing can be drawn."""
-    report = harmless(report)
+    report = escape_control_chars(report)
     ranking = next((one for one in report.rankings if one.by == "cause and holder" and one.rows), None)
     if ranking is None:
         raise UsageError("nothing is blamed in this corpus: there is nothing to draw")

@@ -1,1 +1,1 @@
-"""HTML files that need nothing else: a page for a result, a page for sheets."""
+"""HTML files that need nothing else: a page for a result, a page for sections."""

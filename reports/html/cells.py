@@ -20,7 +20,7 @@ from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss
 from tracereplay.reports.shared.opening import sentences
 from tracereplay.reports.shared.page_wording import life_sentence
 from tracereplay.reports.shared.selection import by_request, is_notable, notable_attempts, representatives
-from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.style import escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count, moment, task_name
 from tracereplay.units import format_pfn
 
@@ -32,7 +32,7 @@ MAX_EVENTS = 60
 
 def result_cell(result: Result) -> str:
     """Inputs, losses, and the attempts that reports describe with their culprits."""
-    result = harmless(result)
+    result = escape_control_chars(result)
     shown = by_request(representatives(notable_attempts(result)))
     fine = sum(not is_notable(attempt) for attempt in result.attempts)
     return environment().get_template("cell_result.html").render(
@@ -48,7 +48,7 @@ def result_cell(result: Result) -> str:
 
 def page_cell(life: PageLife) -> str:
     """Where the page is, then its lives: a row for each event."""
-    life = harmless(life)
+    life = escape_control_chars(life)
     unit = next((source.clock_unit for source in life.inputs), "ns")
     return environment().get_template("cell_page.html").render(
         pfn=format_pfn(life.pfn),
@@ -62,7 +62,8 @@ def inputs_cell(inputs: Sequence[Input], data_loss: Sequence[DataLoss]) -> str:
     """What was opened, and what it lacks."""
     return environment().get_template("cell_inputs.html").render(
         inputs=[
-            (harmless(source).path, source.role, source.format, input_facts(source), is_lossy(source, data_loss))
+            (escape_control_chars(source).path, source.role, source.format, input_facts(source),
+             is_lossy(source, data_loss))
             for source in inputs
         ],
         losses=loss_sentences(inputs, data_loss, full=False),

@@ -39,7 +39,7 @@ from tracereplay.reports.shared.selection import (
     notable_attempts,
     representatives,
 )
-from tracereplay.reports.shared.style import harmless
+from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ MAX_GROUPS = 12
 MAX_RUNS = 6
 
 
-def render_html(result: Result) -> str:
+def render_html(result: Result, style: Style | None = None) -> str:  # noqa: ARG001 (a page has room for all)
     """The page. Texts of the result are escaped wherever they stand, and what does not print is shown as escapes."""
-    result = harmless(result)
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    result = escape_control_chars(result)
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     losses = loss_sentences(result.inputs, result.data_loss, full=True)
     notable = notable_attempts(result)
@@ -66,8 +66,8 @@ def render_html(result: Result) -> str:
     beside = [i for i in result.inputs if i not in main_inputs(result.inputs)]
     return environment().get_template("report.html").render(
         title=_title(result, notable),
-        style=style,
-        style_hash=policy_hash(style),
+        style=css,
+        style_hash=policy_hash(css),
         script=script,
         script_hash=policy_hash(script),
         data=embedded(report_data(result)),

@@ -1,1 +1,1 @@
-"""What several formats share: words, selection and order, areas and lanes, sheets, style."""
+"""What several formats share: words, selection and order, areas and lanes, sections, style."""

@@ -141,6 +141,14 @@ def bitmap_says(attempt: Attempt) -> str | None:
     return f"of {count(bitmap.total_pages, 'page')} of the area {bitmap.free_pages:,} were free{longest}{fits}"
 
 
+def movable_free_says(attempt: Attempt) -> str | None:
+    """How much memory was free that only movable allocations may use, and what was wanted."""
+    if attempt.movable_free_pages is None:
+        return None
+    gfp = f" (GFP mask {attempt.request.gfp:#x})" if attempt.request.gfp is not None else ""
+    return f"not movable{gfp}, while at least {count(attempt.movable_free_pages, 'movable-only page')} were free"
+
+
 def not_excluded(attempt: Attempt) -> str | None:
     """Other causes that are possible, most likely first."""
     return f"not excluded: {', '.join(attempt.candidates)}" if attempt.candidates else None
@@ -148,7 +156,13 @@ def not_excluded(attempt: Attempt) -> str | None:
 
 def log_facts(attempt: Attempt, page_size: int | None, limit: int | None) -> list[str]:
     """What a log tells of an attempt beyond its outcome, a line each."""
-    facts = (asked_range(attempt, page_size), tried_ranges(attempt, limit), bitmap_says(attempt), not_excluded(attempt))
+    facts = (
+        asked_range(attempt, page_size),
+        tried_ranges(attempt, limit),
+        bitmap_says(attempt),
+        movable_free_says(attempt),
+        not_excluded(attempt),
+    )
     return [fact for fact in facts if fact is not None]
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 _WITH_VALUE = ("--format", "--output", "-o", "--out")
-_ALONE = ("--quiet", "-q", "--no-progress", "--confidential")
+_ALONE = ("--quiet", "-q", "--no-progress", "--redact", "--confidential")
 
 
 def reproducing_words(argv: Sequence[str]) -> list[str]:

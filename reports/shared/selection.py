@@ -13,10 +13,13 @@ def is_notable(attempt: Attempt) -> bool:
 
 
 def notable_attempts(result: Result) -> list[Attempt]:
-    """Failures first; compaction, which is often only in the background, last. Otherwise in order of time."""
-    return sorted(
-        filter(is_notable, result.attempts), key=lambda a: (a.operation == "compaction", a.outcome == "succeeded")
-    )
+    """Failures first; compaction, which is often only in the background, last, after single allocations."""
+    return sorted(filter(is_notable, result.attempts), key=lambda a: (_rank(a), a.outcome == "succeeded"))
+
+
+def _rank(attempt: Attempt) -> int:
+    """Ranges that were wanted first."""
+    return {"kernel_alloc": 1, "compaction": 2}.get(attempt.operation, 0)
 
 
 def representatives(notable: Iterable[Attempt]) -> list[tuple[Attempt, list[Attempt]]]:

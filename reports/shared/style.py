@@ -77,7 +77,7 @@ def bullets(steps: Iterable[str]) -> RenderableType:
     return Padding(grid, (0, 0, 0, 2))
 
 
-def harmless(document: DocumentT) -> DocumentT:
+def escape_control_chars(document: DocumentT) -> DocumentT:
     """The same document for a terminal: control characters in any of its texts are shown as escapes.
 
     Names, paths and messages come from traces, and an escape sequence in one could steer the terminal.
@@ -90,18 +90,18 @@ def harmless(document: DocumentT) -> DocumentT:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return clean(value)
+        return escape_unprintable(value)
     if isinstance(value, dict):
         return {_clean(key): _clean(item) for key, item in value.items()}
     return [_clean(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def clean(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """The text with what does not print as its escape, `\\x1b`."""
     return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def clean_json(text: str) -> str:
+def escape_unprintable_json(text: str) -> str:
     """JSON with what does not print as its escape, `\\u202e`: the document says the same, and steers no terminal.
 
     JSON itself has control characters below 0x20 escaped, not those of C1 and not those that turn the direction.

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.info import InfoResult, InputInfo
-from tracereplay.reports.shared.style import Style, bullets, harmless, render_blocks
+from tracereplay.reports.shared.style import Style, bullets, escape_control_chars, render_blocks
 from tracereplay.reports.shared.wording import count
 from tracereplay.reports.text.inputs import input_blocks, loss_blocks
 
@@ -22,7 +22,7 @@ MAX_EVENTS = 12
 
 def render_info(info: InfoResult, style: Style) -> str:
     """The inputs, their losses, their events, then what can be proved and what that takes."""
-    info = harmless(info)
+    info = escape_control_chars(info)
     blocks: list[RenderableType] = input_blocks(info.inputs, info.data_loss, style)
     blocks += loss_blocks(info.inputs, info.data_loss, style)
     for source in info.inputs:

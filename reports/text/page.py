@@ -11,7 +11,7 @@ from rich.text import Text
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
 from tracereplay.model.result import Task
 from tracereplay.reports.shared.page_wording import life_sentence
-from tracereplay.reports.shared.style import Style, harmless, render_blocks
+from tracereplay.reports.shared.style import Style, escape_control_chars, render_blocks
 from tracereplay.reports.shared.wording import file_name, moment, task_name
 from tracereplay.reports.text.inputs import input_blocks, loss_blocks
 from tracereplay.units import format_pfn
@@ -25,7 +25,7 @@ MAX_EVENTS = 60  # of one life; the first and the last are kept
 
 def render_page(life: PageLife, style: Style) -> str:
     """The page's zone, block and area, then its lives."""
-    life = harmless(life)
+    life = escape_control_chars(life)
     unit = next((source.clock_unit for source in life.inputs), "ns")
     head = Text(f"PFN {format_pfn(life.pfn)}", style="bold")
     if life.where:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tracereplay.model.whatif import WhatIf
-from tracereplay.reports.shared.style import Style, harmless
-
-Renderer = Callable[[WhatIf, Style], str]
+from tracereplay.reports.shared.formats import Renderer, loaded_when_used
+from tracereplay.reports.shared.style import Style, escape_control_chars
 
 
 class ListedKey(Protocol):
@@ -64,34 +63,35 @@ class ListedPolicy(Protocol):
 
 
 def _text(document: WhatIf, style: Style) -> str:
-    from tracereplay.reports.text.sheets import render_sheets_text  # noqa: PLC0415
-    from tracereplay.reports.whatif.sheets import whatif_sheets  # noqa: PLC0415
+    from tracereplay.reports.text.sections import render_sections_text  # noqa: PLC0415
+    from tracereplay.reports.whatif.sections import whatif_sections  # noqa: PLC0415
 
-    return render_sheets_text(whatif_sheets(harmless(document), style), style)
+    return render_sections_text(whatif_sections(escape_control_chars(document), style), style)
 
 
 def _md(document: WhatIf, style: Style) -> str:
-    from tracereplay.reports.sheets_markdown import render_sheets_markdown  # noqa: PLC0415
-    from tracereplay.reports.whatif.sheets import whatif_sheets  # noqa: PLC0415
+    from tracereplay.reports.sections_markdown import render_sections_markdown  # noqa: PLC0415
+    from tracereplay.reports.whatif.sections import whatif_sections  # noqa: PLC0415
 
-    return render_sheets_markdown(whatif_sheets(harmless(document), style))
+    return render_sections_markdown(whatif_sections(escape_control_chars(document), style))
 
 
 def _html(document: WhatIf, style: Style) -> str:
-    from tracereplay.reports.html.sheets import render_sheets_html  # noqa: PLC0415
-    from tracereplay.reports.whatif.sheets import whatif_sheets  # noqa: PLC0415
+    from tracereplay.reports.html.sections import render_sections_html  # noqa: PLC0415
+    from tracereplay.reports.whatif.sections import whatif_sections  # noqa: PLC0415
 
-    sheets = whatif_sheets(harmless(document), Style(style.width, style.color, full=True))
-    return render_sheets_html(sheets, "What would have helped - tracereplay", f"tracereplay {document.tool.version}")
-
-
-def _json(document: WhatIf, style: Style) -> str:  # noqa: ARG001
-    from tracereplay.reports.json import render_json  # noqa: PLC0415
-
-    return render_json(document)
+    sections = whatif_sections(escape_control_chars(document), Style(style.width, style.color, full=True))
+    return render_sections_html(
+        sections, "What would have helped - tracereplay", f"tracereplay {document.tool.version}"
+    )
 
 
-FORMATS: dict[str, Renderer] = {"text": _text, "json": _json, "html": _html, "md": _md}
+FORMATS: dict[str, Renderer] = {
+    "text": _text,
+    "json": loaded_when_used("json", "render_json"),
+    "html": _html,
+    "md": _md,
+}
 
 
 def render_policies(policies: Sequence[ListedPolicy], style: Style) -> str:

@@ -11,32 +11,26 @@ import pyarrow as pa
 from tests.support.captures import capture, trace_of
 from tests.support.lossy import Hole, LossyReader, random_holes
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, Window
-from tracereplay.parsers.tasks.names import NameHistory
+from tracereplay.parsers.base import BaseReader, TraceInfo
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
-from tracereplay.schema import ARGS, Op, PageStream
+from tracereplay.schema import ARGS, Op, PageStream, Window
 
 EVENTS = 100
 
 
-class EveryNanosecond:
+class EveryNanosecond(BaseReader):
     """One event a nanosecond, on two CPUs by turns."""
 
     def __init__(self) -> None:
         self.info = TraceInfo(Path("x"), "test", cpus=2, by_event={"e": EVENTS}, start_ns=0, end_ns=EVENTS - 1)
         self.losses = [Loss("comm_unresolved")]
-        self.comms: dict[int, str] = {}
+
+    @property
+    def comms(self) -> dict[int, str]:
+        return {}
 
     def comm_of(self, tid: int) -> str | None:
         return f"task-{tid}"
-
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        del time_ns
-        return self.comm_of(tid)
-
-    @property
-    def name_history(self) -> NameHistory:
-        return NameHistory()
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         del names, window

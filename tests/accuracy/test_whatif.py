@@ -13,6 +13,7 @@ from tracereplay.model.whatif import Outcome, WhatIf
 from tracereplay.whatif.page_rows import Rule
 from tracereplay.whatif.question import parse_policy
 from tracereplay.whatif.replay import Replay, with_rules
+from tracereplay.whatif.scene import Scene
 
 CAPTURES = ("cma_pin_vmsplice", "cma_pin_aio", "cma_bufferhead", "thp_split", "offline_thp_pin", "k72_cma_pin_vmsplice")
 RUNS = 3
@@ -91,3 +92,23 @@ def test_what_was_not_recorded_is_said() -> None:
     assert {one.answer for one in document.results} == {"unknown"}
     assert {one.why for one in document.results} == {"events_not_recorded"}
     assert document.policies[0].missing == ["mm_page_alloc_zone_locked", "mm_page_pcpu_drain"]
+
+
+@pytest.mark.parametrize("name", ["ab_secret_cma__base", "ab_secret_cma__movable"])
+def test_splits_of_the_direct_map_are_those_the_kernel_counted(name: str) -> None:
+    scene = Scene(replay_of(name), parse_policy("secretmem-pool"))
+    assert scene.pool_need is not None
+    counts = [vmstat(name, when)["direct_map_level2_splits"] for when in ("before", "after")]
+    assert scene.pool_need.splits_recorded == counts[1] - counts[0] > 0
+
+
+def vmstat(name: str, when: str) -> dict[str, int]:
+    text = (capture(name) / f"layout_{when}" / "vmstat").read_text()
+    return {word: int(number) for word, number in map(str.split, text.splitlines())}
+
+
+def test_a_size_that_starved_the_kernel_is_said_to() -> None:
+    (size,) = under("ab_kalloc__nomovable", "size-movable:pages=112640").sizing  # booted so: three OOM kills
+    assert size.verdict == "starves"
+    (size,) = under("ab_kalloc__nomovable", "size-movable:pages=40000").sizing
+    assert size.verdict == "fits"

@@ -10,9 +10,9 @@ from typing import Any
 
 from tests.corpus.runs import order_for
 from tests.support import result_examples as example
+from tracereplay.corpus.batches import write_rows
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED, RUN_SCHEMA, found_tables
-from tracereplay.corpus.work import write_rows
 from tracereplay.model.result import Attempt, Result, Task
 
 

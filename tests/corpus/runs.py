@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tracereplay.corpus.analyse_one import analysis_version
+from tracereplay.corpus.batches import Order
 from tracereplay.corpus.executors import local_workers
-from tracereplay.corpus.guard import Limits
-from tracereplay.corpus.job import analysis_version
 from tracereplay.corpus.run import Summary, run
+from tracereplay.corpus.sandbox import Limits
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND
-from tracereplay.corpus.work import Order
 from tracereplay.discovery.discover import discover
 
 # Columns that differ from run to run, or from place to place.

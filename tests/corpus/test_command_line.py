@@ -15,11 +15,11 @@ from tests.corpus.made import Trace, blames, fine, made
 from tests.corpus.runs import order_for, rows
 from tracereplay.cli.corpus.run import parse_bytes
 from tracereplay.cli.main import main
+from tracereplay.corpus.batches import write_rows
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND, TABLES, found_tables
-from tracereplay.corpus.work import write_rows
 from tracereplay.errors import UsageError
-from tracereplay.reports.shared.sheets import Spark
+from tracereplay.reports.shared.sections import Spark
 
 HOSTILE = "<script>alert(1)</script>|[x](y)\x1b[31m"
 

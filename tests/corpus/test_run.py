@@ -18,12 +18,12 @@ import tracereplay
 from tests.corpus.conftest import QUICK, Put
 from tests.corpus.runs import by_name, contents, order_for, rows, run_local
 from tests.support.captures import capture
+from tracereplay.corpus.batches import analyse_some
 from tracereplay.corpus.executors import Workers, local_workers
-from tracereplay.corpus.guard import Limits
 from tracereplay.corpus.run import Summary, run
+from tracereplay.corpus.sandbox import Limits
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND, RUN_COLUMNS
-from tracereplay.corpus.work import analyse_some
 from tracereplay.discovery.discover import discover
 from tracereplay.errors import UsageError
 from tracereplay.model.tables import result_tables
@@ -259,7 +259,7 @@ def test_a_trace_whose_process_dies_costs_only_itself(put: Put, tmp_path: Path) 
     put(QUICK[2], "good.dat")
 
     def kill_who_reads_it() -> None:
-        while not (found := [p for p in psutil.Process().children() if _holds(p, "tracereplay.corpus.child")]):
+        while not (found := [p for p in psutil.Process().children() if _holds(p, "tracereplay.corpus.sandbox_child")]):
             time.sleep(0.1)
         time.sleep(3)  # it waits for the FIFO by now: `deadly` comes before `good`
         found[0].kill()

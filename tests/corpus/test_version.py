@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tracereplay
 from tests.support.captures import capture
-from tracereplay.corpus.job import deciding_files
+from tracereplay.corpus.analyse_one import deciding_files
 
 HOME = Path(tracereplay.__file__).parent
 ANALYSE = """

@@ -21,7 +21,7 @@ from tracereplay.parsers.snapshots.page_owner import page_owner_dump
 from tracereplay.parsers.snapshots.page_pinner import read_page_pinner
 from tracereplay.parsers.snapshots.record_dump import Spans
 from tracereplay.parsers.text.ftrace import TextTraceReader
-from tracereplay.parsers.text.normalize import usual_head
+from tracereplay.parsers.text.normalize import normalized_head
 
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PIECES = st.sampled_from(
@@ -102,7 +102,7 @@ def test_allocations_come_back_as_written(pages: list[tuple[int, int, bool]]) ->
 def test_any_packed_bytes_end_in_a_loss(magic: bytes, data: bytes) -> None:
     def read(path: Path) -> None:
         losses: list[Any] = []
-        found = b"".join(packed.plain_pieces(path, losses))
+        found = b"".join(packed.read_chunks(path, losses))
         assert losses or not found
 
     in_file(magic + data, read)
@@ -117,7 +117,7 @@ def test_long_lines_take_no_longer(unit: bytes) -> None:
     """No pattern may need time that grows faster than the line."""
     text = unit * ((1 << 19) // len(unit))
     begin = time.process_time()
-    usual_head(text[: 1 << 16])
+    normalized_head(text[: 1 << 16])
     in_file(text, detect)
 
     def read(path: Path) -> None:

@@ -14,10 +14,10 @@ from tests.support.captures import capture
 from tests.support.perf_data_builder import CALLCHAIN, KERNEL, RAW, READ, USER, USUAL, Maker, PerfFile, compressed
 from tracereplay.errors import InputError
 from tracereplay.losses import LOSS_KINDS
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.perf_data import record_kernels as kernels
 from tracereplay.parsers.perf_data.attrs import Events
 from tracereplay.parsers.perf_data.reader import PerfDataReader
+from tracereplay.schema import Window
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -28,12 +28,11 @@ from tests.support.replay_twin import (
     stream,
     swap_pte,
 )
-from tracereplay.analysis import REPLAYED
 from tracereplay.layout.spans import Spans
-from tracereplay.replay.engine import Action, ActionKind, Engine
-from tracereplay.replay.pictures import MARKS
+from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
+from tracereplay.replay.range_snapshots import MARKS
 from tracereplay.replay.state import State
-from tracereplay.schema import ARGS, ORDER, PFN, IrqContext, Op, PageStream
+from tracereplay.schema import ARGS, ORDER, PFN, REPLAYED, IrqContext, Op, PageStream
 
 PAGES = 24
 TASKS = (7, 8, 9)
@@ -82,9 +81,9 @@ def timed(items: list[Entry], step: int) -> PageStream:
 spans = st.lists(st.tuples(pfns, pfns).map(lambda two: (min(two), max(two) + 1)), min_size=1, max_size=2).map(tuple)
 actions = st.lists(
     st.builds(
-        Action,
+        ReplayAction,
         time_ns=st.integers(-1, 130),
-        kind=st.sampled_from(sorted(set(ActionKind) - {ActionKind.COUNT, ActionKind.PICTURE})),
+        kind=st.sampled_from(sorted(set(ActionKind) - {ActionKind.COUNT, ActionKind.SNAPSHOT})),
         attempt=st.integers(0, 2),
         spans=spans,
         tid=st.sampled_from(TASKS),
@@ -104,20 +103,20 @@ def everything(engine: Engine) -> tuple[object, ...]:
 
 @SLOW
 @given(streams, actions)
-def test_compiled_replay_and_oracle_agree(chunk: PageStream, asked: list[Action]) -> None:
+def test_compiled_replay_and_oracle_agree(chunk: PageStream, asked: list[ReplayAction]) -> None:
     assert_same(*run_both([chunk], asked, background=TASKS[:1]))
 
 
 @SLOW
 @given(streams, actions, st.integers(-1, 130), spans)
 def test_a_picture_is_what_a_replay_up_to_then_has(
-    chunk: PageStream, asked: list[Action], time_ns: int, wanted: Spans
+    chunk: PageStream, asked: list[ReplayAction], time_ns: int, wanted: Spans
 ) -> None:
-    there = Engine(machine="x86_64", actions=[*asked, Action(time_ns, ActionKind.PICTURE, 1, wanted)])
+    there = Engine(machine="x86_64", actions=[*asked, ReplayAction(time_ns, ActionKind.SNAPSHOT, 1, wanted)])
     there.run([chunk])
     until = Engine(machine="x86_64", actions=[action for action in asked if action.time_ns <= time_ns])
     until.run([part(chunk, 0, int(np.searchsorted(chunk.time_ns, time_ns, "right")))])
-    ((_, drawn),) = there.pictures.taken[1]
+    ((_, drawn),) = there.range_snapshots.taken[1]
     for (start_pfn, end_pfn), (first_pfn, runs) in zip(wanted, drawn, strict=True):
         rows = until.pages(start_pfn, end_pfn)
         assert first_pfn == start_pfn
@@ -128,7 +127,7 @@ def test_a_picture_is_what_a_replay_up_to_then_has(
 
 @SLOW
 @given(streams, actions, st.lists(st.integers(0, 120), max_size=6))
-def test_chunks_do_not_matter(chunk: PageStream, asked: list[Action], cuts: list[int]) -> None:
+def test_chunks_do_not_matter(chunk: PageStream, asked: list[ReplayAction], cuts: list[int]) -> None:
     whole, pieces = Engine(machine="x86_64", actions=asked), Engine(machine="x86_64", actions=asked)
     whole.run([chunk])
     pieces.run(split(chunk, cuts))
@@ -193,7 +192,7 @@ def test_a_new_life_resets_the_ledger(chunk: PageStream, pfn: int) -> None:
 
 @SLOW
 @given(streams, actions, st.sets(st.integers(0, 119)))
-def test_lost_events_break_nothing(chunk: PageStream, asked: list[Action], lost: set[int]) -> None:
+def test_lost_events_break_nothing(chunk: PageStream, asked: list[ReplayAction], lost: set[int]) -> None:
     kept = np.array([at not in lost for at in range(len(chunk))], np.bool_)
     thinned = chunk.select(kept)
     assert_same(*run_both([thinned], asked))
@@ -205,7 +204,7 @@ import numpy as np
 from tests.support.blame_engine import blame_engine, open_trace
 from pathlib import Path
 from tests.support.replay_twin import FLAG_BITS, part
-from tracereplay.analysis import REPLAYED
+from tracereplay.schema import REPLAYED
 from tracereplay.replay.engine import Action, ActionKind, Engine
 from tracereplay.schema import ARGS, Op, PageStream
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.result_strategies import RESULTS, TRY
 from tracereplay.errors import UsageError
-from tracereplay.model.confidential import confidential
+from tracereplay.model.redaction import redacted
 from tracereplay.model.result import Result
 from tracereplay.model.schema_json import schema_text
 from tracereplay.model.tables import SPECS, result_tables
@@ -30,7 +30,7 @@ SCHEMA_CHECK = jsonschema.Draft202012Validator(json.loads(schema_text()))
 @settings(max_examples=25, deadline=None)
 @given(RESULTS, st.booleans())
 def test_every_format_takes_any_result_and_its_confidential_twin(format_: str, result: Result, full: bool) -> None:
-    for one in (result, confidential(result)):
+    for one in (result, redacted(result)):
         said = FORMATS[format_](one, Style(full=full))
         assert said.endswith("\n")
         said.encode()

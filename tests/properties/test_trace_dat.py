@@ -143,6 +143,6 @@ def test_damage_is_an_error_or_a_loss(tmp_path: Path, name: str, seed: int) -> N
             continue
         assert sum(map(len, reader.tables().values())) == reader.info.events
         assert sum(map(len, reader.stream())) <= reader.info.events
-        reader.symbols()
+        reader.name_of_address(0)
         reader.page_flag_bits()
         assert all(loss.code in LOSS_KINDS for loss in reader.losses)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import pyarrow as pa
 
 from tests.support.replay_twin import Entry, stream
-from tracereplay.attempts.draft import REASON_CONTIG_RANGE
+from tracereplay.attempts.detected_attempt import REASON_CONTIG_RANGE
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.schema import PageStream

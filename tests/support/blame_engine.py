@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tracereplay.analysis import Trace
-from tracereplay.attempts.find import questions
+from tracereplay.attempts.find import plan_probes
 from tracereplay.replay.engine import Engine
 from tracereplay.session import Session
 
@@ -20,6 +20,6 @@ def open_trace(folder: Path) -> Trace:
 
 def blame_engine(trace: Trace) -> Engine:
     """The engine that blame runs: with the questions of the attempts."""
-    actions = questions(trace.events, trace.drafts, trace.has_page_ref)
+    actions = plan_probes(trace.events, trace.drafts, trace.has_page_ref)
     known = trace.page_engine()
     return Engine(known.page_flag_bits, known.machine, known.background_isolators, actions)

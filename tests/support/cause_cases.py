@@ -24,7 +24,7 @@ from tracereplay.replay.state import Mark, PageType, Reason, RefKind, State
 from tracereplay.schema import IrqContext
 
 MAKERS = ("ring_buffer_resize+0x10",)
-NO_REF = Mark.BORN
+NO_REF = Mark.ALLOC_SEEN
 
 # code -> (hits, near misses)
 CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
@@ -48,7 +48,7 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         ],
         [
             in_cma(page(reasons=Reason.UNMOVABLE, gfp=0)),
-            page(reasons=Reason.UNMOVABLE, gfp=0, awaited=True),
+            page(reasons=Reason.UNMOVABLE, gfp=0, seen_in_wait=True),
             dumped(page(), "unmovable page", page_type="f4(hugetlb)"),
             page(gfp=0),
         ],
@@ -58,15 +58,18 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         [page(reasons=Reason.NAMED, state=State.BUDDY, marks=0), page(state=State.PCP, marks=0)],
     ),
     "writeback": (
-        [cached(reasons=Reason.WRITEBACK), cached(reasons=Reason.NAMED, awaited=True)],
+        [cached(reasons=Reason.WRITEBACK), cached(reasons=Reason.NAMED, seen_in_wait=True)],
         [cached(), cached(reasons=Reason.NAMED)],
     ),
     "locked_folio": (
-        [cached(reasons=Reason.LOCKED), cached(reasons=Reason.VISITED, awaited=True, marks=Mark.BORN | Mark.FILE)],
+        [
+            cached(reasons=Reason.LOCKED),
+            cached(reasons=Reason.VISITED, seen_in_wait=True, marks=Mark.ALLOC_SEEN | Mark.FILE),
+        ],
         [
             cached(),
-            page(reasons=Reason.VISITED, awaited=True),
-            cached(reasons=Reason.VISITED, marks=Mark.BORN | Mark.FILE),
+            page(reasons=Reason.VISITED, seen_in_wait=True),
+            cached(reasons=Reason.VISITED, marks=Mark.ALLOC_SEEN | Mark.FILE),
         ],
     ),
     "pin_longterm": (
@@ -94,7 +97,7 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
             held(refs=[taken(ns=950)]),
             held(refs=[taken(close_ns=800)]),
             held(refs=[taken()], min_excess=0, confirmed=0),
-            held(refs=[taken()], awaited=True),
+            held(refs=[taken()], seen_in_wait=True),
             held(refs=[taken(kind=RefKind.MOD)]),
             held(refs=[taken(kind=RefKind.ISOLATION)]),
             held(refs=[taken(irq=IrqContext.INTERRUPT)]),  # the interrupted task took nothing
@@ -156,7 +159,7 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         [
             held(refs=[taken()]),
             held(marks=HELD, reasons=Reason.EXCESS),  # nobody took it up, nobody named it
-            held(awaited=True),
+            held(seen_in_wait=True),
             page(context=run(has_page_ref=False), marks=NO_REF, reasons=Reason.VISITED, gfp=0),
             page(context=run(has_page_ref=False), marks=NO_REF),
         ],
@@ -165,5 +168,5 @@ CASES: dict[str, tuple[list[Suspect], list[Suspect]]] = {
         [page(reasons=Reason.NAMED, marks=0), page(reasons=Reason.NAMED, marks=0, state=State.UNSEEN)],
         [page(reasons=Reason.NAMED), page(marks=0), page(reasons=Reason.NAMED, marks=0, state=State.BUDDY)],
     ),
-    "unknown": ([page(reasons=Reason.NAMED)], [page(), page(reasons=Reason.NAMED, awaited=True)]),
+    "unknown": ([page(reasons=Reason.NAMED)], [page(), page(reasons=Reason.NAMED, seen_in_wait=True)]),
 }  # fmt: skip

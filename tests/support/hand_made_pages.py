@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.replay_twin import ANON_MAPPING, FILE_MAPPING, Entry, entry, flags
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.schema import IrqContext, Op
 
 PFN = 20
@@ -44,11 +44,13 @@ def cached(ns: int = 0, pfn: int = PFN, mapcount: int = -1) -> list[Entry]:
     ]
 
 
-def watched(end_ns: int = 100, kind: ActionKind = ActionKind.PROBE, **more: int) -> list[Action]:
+def watched(end_ns: int = 100, kind: ActionKind = ActionKind.PROBE, **more: int) -> list[ReplayAction]:
     """An attempt by DRIVER from 10 on, probed at `end_ns`."""
     return [
-        Action(10, ActionKind.WATCH, 0, WHOLE, DRIVER),
-        Action(end_ns, kind, 0, WHOLE, DRIVER, visited_end_pfn=more.get("visited", 0), named_pfn=more.get("named", -1)),
+        ReplayAction(10, ActionKind.WATCH, 0, WHOLE, DRIVER),
+        ReplayAction(
+            end_ns, kind, 0, WHOLE, DRIVER, visited_end_pfn=more.get("visited", 0), named_pfn=more.get("named", -1)
+        ),
     ]
 
 

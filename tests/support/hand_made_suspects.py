@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.attempt_tables import DRIVER, OTHER
 from tests.support.log_rows import blank
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.layout.layout import Layout
@@ -18,9 +18,9 @@ from tracereplay.schema import IrqContext, Op
 
 PFN, KERNEL = 500, 3
 COMMS = {OTHER: "app", KERNEL: "kworker/0:1", DRIVER: "cma-driver"}
-HELD = Mark.COUNTED | Mark.ANON | Mark.BORN
-TAKEN_UP = HELD | Mark.TOUCHED | Mark.ON_LRU
-CACHED = Mark.COUNTED | Mark.FILE | Mark.BORN
+HELD = Mark.COUNT_KNOWN | Mark.ANON | Mark.ALLOC_SEEN
+TAKEN_UP = HELD | Mark.ISOLATED | Mark.ON_LRU
+CACHED = Mark.COUNT_KNOWN | Mark.FILE | Mark.ALLOC_SEEN
 INTERNAL = File(dev=11, ino=1579, index=7)
 BDEV = File(dev=3, ino=0xFE00010, index=7)
 
@@ -34,9 +34,9 @@ def run(**changes: Any) -> AnalysisContext:
     return AnalysisContext(**{**known, **changes})
 
 
-def attempt(**changes: Any) -> Draft:
+def attempt(**changes: Any) -> DetectedAttempt:
     """A failed offline by DRIVER from 100 to 1000, one of its migrations failed."""
-    draft = Draft("memory_offline", DRIVER, 100, 1000, "failed", "event", errno="EBUSY", failed_migrations=1)
+    draft = DetectedAttempt("memory_offline", DRIVER, 100, 1000, "failed", "event", errno="EBUSY", failed_migrations=1)
     for name, value in changes.items():
         setattr(draft, name, value)
     return draft
@@ -51,10 +51,12 @@ def taken(tid: int = OTHER, kind: RefKind = RefKind.GET, **changes: Any) -> Ref:
 def page(**changes: Any) -> Suspect:
     """A movable page allocated by OTHER before the attempt, met at its failing test, nothing wrong with it."""
     values: dict[str, Any] = {
-        "context": run(), "draft": attempt(), "awaited": False, "pfn": PFN, "pages": 1, "first_ns": 900, "last_ns": 900,
+        "context": run(), "draft": attempt(), "seen_in_wait": False, "pfn": PFN, "pages": 1,
+        "first_ns": 900, "last_ns": 900,
         "reasons": 0, "marks": HELD, "state": State.ALLOCATED, "order": 0, "count": 1, "mapcount": 0,
         "flags": frozenset({"lru", "uptodate"}), "post_flags": frozenset(), "gfp": 8, "alloc_ns": 10,
-        "alloc_tid": OTHER, "file": None, "min_excess": 0, "confirmed": 0, "pending": False, "own": 0,
+        "alloc_tid": OTHER, "file": None, "min_excess": 0, "confirmed": 0, "no_event_since_probe": False,
+        "isolation_refs": 0,
         "post_ns": None, "clear_ns": None, "clear_tid": None, "clear_irq": IrqContext.TASK,
         "unlock_ns": None, "written_ns": None, "end_ns": None, "end_tid": None, "refs": [],
     }  # fmt: skip
@@ -69,7 +71,7 @@ def held(**changes: Any) -> Suspect:
 
 def cached(**changes: Any) -> Suspect:
     """A page-cache page that the attempt took up and left."""
-    values = {"reasons": Reason.LEFT, "marks": CACHED | Mark.TOUCHED, "file": File(dev=1 << 20, ino=12, index=3)}
+    values = {"reasons": Reason.LEFT, "marks": CACHED | Mark.ISOLATED, "file": File(dev=1 << 20, ino=12, index=3)}
     return page(**{**values, **changes})
 
 
@@ -99,4 +101,4 @@ def stacked(suspect: Suspect, *frames: str) -> Suspect:
 
 def typed(kind: PageType) -> Suspect:
     """A page whose _mapcount holds a page type."""
-    return page(marks=Mark.COUNTED | Mark.TYPED, mapcount=TYPED_MAPCOUNT + kind)
+    return page(marks=Mark.COUNT_KNOWN | Mark.TYPED, mapcount=TYPED_MAPCOUNT + kind)

@@ -107,7 +107,7 @@ def compare(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None
     used = allocated & is_used(words)
     anon, cached = _marked(marks, Mark.ANON), _marked(marks, Mark.FILE)
     placed = used & (anon | cached) & (is_anon(words) | is_file(words))
-    counted = _marked(marks, Mark.COUNTED) & ~_marked(marks, Mark.TYPED)
+    counted = _marked(marks, Mark.COUNT_KNOWN) & ~_marked(marks, Mark.TYPED)
     flags = _flags(engine, rows["page_flags"])
     reading = flags[FlagMask.LOCKED] & ~flags[FlagMask.UPTODATE]
     aspects = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,9 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import TraceInfo, TraceReader, Window
-from tracereplay.parsers.tasks.names import NameHistory
-from tracereplay.schema import Op, PageStream
+from tracereplay.parsers.base import ReaderAround, TraceInfo, TraceReader
+from tracereplay.schema import Op, PageStream, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,54 +37,36 @@ def random_holes(info: TraceInfo, seed: int, count: int, share: float) -> list[H
     ]
 
 
-class LossyReader:
+class LossyReader(ReaderAround):
     """A `TraceReader` without the events in `holes`, each hole that lost any told as a `lost_events` loss.
 
     `info` is the full trace's, times included, except its counts: those are of what is left.
     """
 
     def __init__(self, reader: TraceReader, holes: list[Hole]) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._holes = holes
         self._losses = [
             Loss("lost_events", cpu=hole.cpu, start_ns=hole.start_ns, end_ns=hole.end_ns, detail="left out by a test")
             for hole in holes
         ]
-        self.info: TraceInfo = replace(
-            reader.info, by_event={name: table.num_rows for name, table in self.tables().items()}
-        )
+        by_event = {name: table.num_rows for name, table in self.tables().items()}
+        self._info = replace(reader.info, by_event=by_event)
+
+    @property
+    def info(self) -> TraceInfo:
+        """The full trace's, with the counts of what is left."""
+        return self._info
 
     @property
     def losses(self) -> list[Loss]:
         """The losses of the trace, and the holes."""
-        return [*self._reader.losses, *self._losses]
-
-    def __getattr__(self, name: str) -> Any:
-        """What a reader offers beyond the protocol (symbols, flag bits) is of the file, not of its events."""
-        return getattr(self._reader, name)
-
-    @property
-    def comms(self) -> Mapping[int, str]:
-        """As in the full trace: names are saved apart from events."""
-        return self._reader.comms
-
-    def comm_of(self, tid: int) -> str | None:
-        """Likewise."""
-        return self._reader.comm_of(tid)
-
-    def comm_at(self, tid: int, time_ns: int) -> str | None:
-        """Likewise."""
-        return self._reader.comm_at(tid, time_ns)
-
-    @property
-    def name_history(self) -> NameHistory:
-        """Likewise."""
-        return self._reader.name_history
+        return [*self.inner.losses, *self._losses]
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """The tables without the rows in holes; tables left empty are absent."""
         kept = {}
-        for name, table in self._reader.tables(names, window).items():
+        for name, table in self.inner.tables(names, window).items():
             keep = self._outside(_numbers(table, "time_ns"), _numbers(table, "cpu"))
             if keep.any():
                 kept[name] = table.filter(pa.array(keep))
@@ -95,7 +76,7 @@ class LossyReader:
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
     ) -> Iterator[PageStream]:
         """The page stream without what is in holes."""
-        for chunk in self._reader.stream(ops, window, chunk_events):
+        for chunk in self.inner.stream(ops, window, chunk_events):
             keep = self._outside(chunk.time_ns, chunk.cpu)
             if keep.any():
                 yield chunk.select(keep)

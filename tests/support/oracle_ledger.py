@@ -16,7 +16,7 @@ MOD, GET, PIN, ISOLATION = RefKind.MOD, RefKind.GET, RefKind.PIN, RefKind.ISOLAT
 def excess(bits: FlagBits, page: Page, undone: int = 0) -> int:
     """References beyond the expected ones, the isolators' own left out; NO_EXCESS = not known."""
     anon, cached = page.is_(Mark.ANON), page.is_(Mark.FILE)
-    if not (anon or cached) or not page.is_(Mark.COUNTED) or page.is_(Mark.TYPED):
+    if not (anon or cached) or not page.is_(Mark.COUNT_KNOWN) or page.is_(Mark.TYPED):
         return NO_EXCESS
     large = bits.is_large(page)
     extra = int32(page.count - undone) - page.held(ISOLATION)

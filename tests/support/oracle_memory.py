@@ -67,10 +67,10 @@ class Suspect:
     first_ns: int
     last_ns: int = 0
     reasons: int = 0
-    pending: bool = False
+    no_event_since_probe: bool = False
     min_excess: int = NO_EXCESS
     confirmed: int = -NO_EXCESS
-    own: int = 0
+    isolation_refs: int = 0
     count: int = 0
     mapcount: int = -1
     page_flags: int = 0

@@ -51,8 +51,8 @@ def is_not(*marks: Mark) -> Condition:
 BY_REASON: Mapping[Reason, tuple[Condition, ...]] = {
     # What is on the LRU can be migrated, whatever it was allocated for.
     Reason.UNMOVABLE: (
-        is_(Mark.BORN),
-        is_not(Mark.ENTERED),
+        is_(Mark.ALLOC_SEEN),
+        is_not(Mark.ALLOCATED_SINCE_WATCH),
         is_not(Mark.ANON),
         is_not(Mark.FILE),
         lambda probed: not probed.page.gfp & MOVABLE,
@@ -64,19 +64,19 @@ BY_REASON: Mapping[Reason, tuple[Condition, ...]] = {
         lambda probed: probed.page.min_excess < NO_EXCESS,
         lambda probed: excess(probed.bits, probed.page) > 0,
     ),
-    Reason.LEFT: (is_(Mark.COUNTED), is_(Mark.TOUCHED), is_not(Mark.FROZEN)),
+    Reason.LEFT: (is_(Mark.COUNT_KNOWN), is_(Mark.ISOLATED), is_not(Mark.FROZEN)),
     Reason.LOCKED: (
-        is_(Mark.COUNTED),
+        is_(Mark.COUNT_KNOWN),
         is_(Mark.FILE),
         lambda probed: probed.flag(FlagMask.LOCKED),
         lambda probed: not probed.flag(FlagMask.UPTODATE),
     ),
-    Reason.WRITEBACK: (is_(Mark.COUNTED), lambda probed: probed.flag(FlagMask.WRITEBACK)),
+    Reason.WRITEBACK: (is_(Mark.COUNT_KNOWN), lambda probed: probed.flag(FlagMask.WRITEBACK)),
     Reason.VISITED: (
-        is_not(Mark.COUNTED),
+        is_not(Mark.COUNT_KNOWN),
         lambda probed: probed.visited,
-        is_(Mark.BORN),
-        is_not(Mark.ENTERED),
+        is_(Mark.ALLOC_SEEN),
+        is_not(Mark.ALLOCATED_SINCE_WATCH),
     ),
     Reason.TYPED: (
         lambda probed: probed.page.count > 0,

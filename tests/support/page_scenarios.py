@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from tests.support.replay_twin import ANON_MAPPING, FILE_MAPPING, Entry, entry, flags, present_pte, stream, swap_pte
-from tracereplay.replay.engine import Action, ActionKind
+from tracereplay.replay.engine import ActionKind, ReplayAction
 from tracereplay.replay.state import Mark, State
 from tracereplay.schema import IrqContext, Op, PageStream
 
@@ -44,7 +44,7 @@ class Scenario:
     """What a replay gets."""
 
     entries: tuple[Entry, ...]
-    actions: tuple[Action, ...]
+    actions: tuple[ReplayAction, ...]
     seeded: bool
 
     @property
@@ -59,7 +59,7 @@ class Machine:
     def __init__(self) -> None:
         self.pages = [TruePage(FIRST + at) for at in range(PAGES)]
         self.entries: list[Entry] = []
-        self.actions: list[Action] = []
+        self.actions: list[ReplayAction] = []
         self.ns = 0
         self.losing = 0
         self.context, self.in_context = IrqContext.TASK, 0
@@ -270,7 +270,7 @@ def ask(machine: Machine, page: TruePage, _tid: int, number: int) -> None:
     )
     kind = kinds[number % len(kinds)]
     spans = SPAN if kind is not ActionKind.TAKE else ((page.pfn, page.pfn + 1),)
-    question = Action(machine.ns, kind, machine.attempt, spans, DRIVER, visited_end_pfn=page.pfn + number % 2)
+    question = ReplayAction(machine.ns, kind, machine.attempt, spans, DRIVER, visited_end_pfn=page.pfn + number % 2)
     if kind is ActionKind.PROBE and number % 5 == 0:
         question = replace(question, named_pfn=page.pfn)
     if kind is ActionKind.PROBE and number % 5 == 1:
@@ -294,7 +294,7 @@ def window(machine: Machine, _page: TruePage, tid: int, number: int) -> None:
     elif tid in machine.windows:
         machine.windows.remove(tid)
     kind = ActionKind.ISOLATE if begins else ActionKind.ISOLATE_END
-    machine.actions.append(Action(machine.ns, kind, number, (), tid))
+    machine.actions.append(ReplayAction(machine.ns, kind, number, (), tid))
 
 
 def interrupt(machine: Machine, _page: TruePage, _tid: int, number: int) -> None:

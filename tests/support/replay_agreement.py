@@ -13,13 +13,13 @@ import numpy.typing as npt
 from tests.support.blame_engine import blame_engine, open_trace
 from tests.support.captures import ROOT
 from tests.support.kpageflags_check import ASPECTS, Aspect, History, compare, disagreeing, reasons
-from tracereplay.analysis import REPLAYED, Trace
+from tracereplay.analysis import Trace
 from tracereplay.parsers.snapshots.kpageflags import PageSnapshot, read_page_snapshots
 from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.replay.engine import ActionKind, Engine
 from tracereplay.replay.seed import seed, seed_cma
 from tracereplay.replay.state import State
-from tracereplay.schema import PageStream
+from tracereplay.schema import REPLAYED, PageStream
 
 TABLE = ROOT / "benchmarks" / "replay_agreement.md"
 

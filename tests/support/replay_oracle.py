@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tests.support import oracle_ledger as ledger
 from tests.support.oracle_memory import TYPED_TOP, Event, FileId, FlagBits, Page, Suspect, int32, page_type
 from tests.support.oracle_reasons import Probed, Rules
-from tracereplay.replay.engine import Action, ActionKind
+from tracereplay.replay.engine import ActionKind, ReplayAction
 from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.replay_kernels import MAX_ORDER
 from tracereplay.replay.state import END_PFN, LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, Mark, RefKind, State
@@ -51,7 +51,7 @@ class ReplayOracle:
 
     # -- order -----------------------------------------------------------------------------------------------------
 
-    def run(self, stream: Iterable[PageStream], actions: Iterable[Action] = ()) -> None:
+    def run(self, stream: Iterable[PageStream], actions: Iterable[ReplayAction] = ()) -> None:
         """Everything in order of time: what begins before the events of its time, the rest after them."""
         todo = [action for action in actions if action.kind in AT_ONE_TIME]
         todo.sort(key=lambda action: (action.time_ns, AT_ONE_TIME.index(action.kind)))
@@ -122,15 +122,15 @@ class ReplayOracle:
         page.state, page.order = State.ALLOCATED, order
         page.count, page.mapcount, page.page_flags = 1, -1, 0
         page.alloc_ns, page.alloc_tid, page.gfp = event.ns, -1, 0
-        page.marks |= Mark.ENTERED
+        page.marks |= Mark.ALLOCATED_SINCE_WATCH
 
     def allocate(self, event: Event, page: Page, order: int, gfp: int) -> None:
         """mm_page_alloc. The page_ref_set of the same allocation may have come just before: its count holds."""
         just_set = page.state is State.ALLOCATED and page.alloc_tid == -1 and not page.refs and page.count == 1
-        counted = page.marks & Mark.COUNTED if just_set else 0
+        counted = page.marks & Mark.COUNT_KNOWN if just_set else 0
         self.begin_life(page, event, order)
         page.alloc_tid, page.gfp = event.tid, gfp
-        page.marks |= Mark.BORN | counted
+        page.marks |= Mark.ALLOC_SEEN | counted
 
     def free(self, event: Event, page: Page, state: State, order: int) -> None:
         """It is on a free list."""
@@ -144,18 +144,18 @@ class ReplayOracle:
         """The page holds this part of this file."""
         page.file = self.files.setdefault((ino, dev + 1), FileId(dev, ino))
         page.index = int32(index)
-        page.marks = (page.marks | Mark.FILE) & ~(Mark.ANON | Mark.HASHED | Mark.LEARNED | Mark.GUESSED)
+        page.marks = (page.marks | Mark.FILE) & ~(Mark.ANON | Mark.HASHED | Mark.MAPPING_KNOWN | Mark.GUESSED)
 
     def learn_mapping(self, page: Page, mapping: int) -> None:
         """page->mapping: bit 0 = anonymous, bit 1 = movable_ops, else the page cache of a file."""
-        if page.is_(Mark.LEARNED) or mapping == 0:
+        if page.is_(Mark.MAPPING_KNOWN) or mapping == 0:
             return
         if 0 < mapping < 1 << 32:
             self.learn_hashed(page)
         elif mapping & 1:
-            page.marks = (page.marks | Mark.ANON | Mark.LEARNED) & ~(Mark.FILE | Mark.GUESSED)
+            page.marks = (page.marks | Mark.ANON | Mark.MAPPING_KNOWN) & ~(Mark.FILE | Mark.GUESSED)
         elif not mapping & 2:
-            page.marks = (page.marks | Mark.FILE | Mark.LEARNED) & ~(Mark.ANON | Mark.GUESSED)
+            page.marks = (page.marks | Mark.FILE | Mark.MAPPING_KNOWN) & ~(Mark.ANON | Mark.GUESSED)
             if page.file is None:
                 page.file = self.files.setdefault((mapping, 0), FileId(-1, -1))
             else:
@@ -168,7 +168,7 @@ class ReplayOracle:
         """
         if page.is_(Mark.ANON, Mark.FILE, Mark.HASHED):
             return
-        if not page.is_(Mark.COUNTED):
+        if not page.is_(Mark.COUNT_KNOWN):
             page.marks |= Mark.HASHED
         else:
             page.marks |= Mark.GUESSED | (Mark.ANON if page.mapcount >= 0 or page.order > 0 else Mark.FILE)
@@ -199,13 +199,13 @@ class ReplayOracle:
         if page.state is not State.ALLOCATED:
             self.appear(event, page)
         change = args[VAL] if op in CHANGING else 0
-        was_counted, was_on_lru = page.is_(Mark.COUNTED), self.bits.has(page.page_flags, FlagMask.LRU)
+        was_counted, was_on_lru = page.is_(Mark.COUNT_KNOWN), self.bits.has(page.page_flags, FlagMask.LRU)
         new_mappings = self.read_page(page, pfn, args, change)
         if op in (Op.REF_FREEZE, Op.REF_UNFREEZE):
             self.freeze(event, pfn, page)
             return
         if op is Op.REF_MOD_UNLESS and event.attempting:
-            page.marks |= Mark.TOUCHED
+            page.marks |= Mark.ISOLATED
         # An unmap takes its mapping away together with its count: the excess before it is the one after.
         unmap = change < 0 and new_mappings < 0
         self.became_mappings(event, page, new_mappings)
@@ -224,13 +224,13 @@ class ReplayOracle:
 
     def set_count(self, event: Event, pfn: int, page: Page) -> None:
         """page_ref_set: begin of a life; of a folio just allocated its first count, else its split."""
-        just_allocated = page.is_(Mark.BORN) and not page.is_(Mark.COUNTED) and pfn % (1 << page.order) == 0
+        just_allocated = page.is_(Mark.ALLOC_SEEN) and not page.is_(Mark.COUNT_KNOWN) and pfn % (1 << page.order) == 0
         if page.state is not State.ALLOCATED:
             self.begin_life(page, event, 0)
         elif not just_allocated:
             self.split(pfn, page.order)
         page.count = int32(event.args[COUNT])
-        page.marks |= Mark.COUNTED | Mark.SEEN
+        page.marks |= Mark.COUNT_KNOWN | Mark.HAS_REF_EVENT
 
     def appear(self, event: Event, page: Page) -> None:
         """In use although no allocation was seen; an unfrozen one was made by a split or a migration."""
@@ -239,11 +239,11 @@ class ReplayOracle:
         elif page.state is not State.UNSEEN:
             self.end_life(page, event)
         page.state, page.order = State.ALLOCATED, 0
-        page.marks &= ~Mark.COUNTED
+        page.marks &= ~Mark.COUNT_KNOWN
 
     def read_page(self, page: Page, pfn: int, args: Sequence[int], change: int) -> int:
         """Take over what the event read of the page; returns by how much its mapcount grew, 0 = unknown."""
-        known = page.is_(Mark.COUNTED)
+        known = page.is_(Mark.COUNT_KNOWN)
         if change:
             conflict = known and args[COUNT] - change != page.count
             page.marks = page.marks | Mark.CONFLICT if conflict else page.marks & ~Mark.CONFLICT
@@ -255,7 +255,7 @@ class ReplayOracle:
         if page.order and (pfn % (1 << page.order) or self.head_is_gone(page)):
             self.split(pfn, page.order)  # only heads have references of their own
         self.learn_mapping(page, args[MAPPING])
-        page.marks |= Mark.COUNTED | Mark.SEEN | (Mark.TYPED if typed else 0)
+        page.marks |= Mark.COUNT_KNOWN | Mark.HAS_REF_EVENT | (Mark.TYPED if typed else 0)
         if self.bits.has(page.page_flags, FlagMask.LRU):
             page.marks |= Mark.ON_LRU
         if not typed:
@@ -310,8 +310,8 @@ class ReplayOracle:
 
     def settle(self, suspect: Suspect, page: Page, event: Event, before: int, after: int) -> None:
         """What the event tells of the time since the probe."""
-        if suspect.pending:
-            suspect.pending, suspect.post_ns, suspect.post_flags = False, event.ns, page.page_flags
+        if suspect.no_event_since_probe:
+            suspect.no_event_since_probe, suspect.post_ns, suspect.post_flags = False, event.ns, page.page_flags
             smallest = min(suspect.min_excess, before)
             if smallest != NO_EXCESS:
                 suspect.confirmed = max(suspect.confirmed, smallest)
@@ -331,7 +331,7 @@ class ReplayOracle:
 
     # -- questions -------------------------------------------------------------------------------------------------
 
-    def act(self, action: Action) -> None:
+    def act(self, action: ReplayAction) -> None:
         """One action."""
         known = [] if action.tid is None else [action.tid]
         if action.kind is ActionKind.ISOLATE:
@@ -355,10 +355,10 @@ class ReplayOracle:
             for start, end in action.spans:
                 self.probe(action, start, end, named_pfn)
 
-    def _seen(self, action: Action) -> list[Page]:
+    def _seen(self, action: ReplayAction) -> list[Page]:
         return [self.pages[pfn] for start, end in action.spans for pfn in range(start, end)]
 
-    def find_file(self, action: Action, ino: int, index: int) -> int:
+    def find_file(self, action: ReplayAction, ino: int, index: int) -> int:
         """The page of the spans that holds this part of this file, -1 = none."""
         for start, end in action.spans:
             for pfn in range(start, end):
@@ -368,7 +368,7 @@ class ReplayOracle:
                     return pfn
         return -1
 
-    def probe(self, action: Action, start: int, end: int, named_pfn: int) -> None:
+    def probe(self, action: ReplayAction, start: int, end: int, named_pfn: int) -> None:
         """Note the pages in the way; a large folio stands for all its pages, also where the span cuts off its head."""
         pfn = start
         while pfn < end:
@@ -386,15 +386,15 @@ class ReplayOracle:
                 self.note(action, page, head, found)
             pfn = last + 1
 
-    def note(self, action: Action, page: Page, head: int, found: int) -> None:
+    def note(self, action: ReplayAction, page: Page, head: int, found: int) -> None:
         """The suspect row of this attempt and page, brought up to date."""
         known = [suspect for suspect in page.suspects if suspect.attempt == action.attempt]
         suspect = known[0] if known else Suspect(head, action.attempt, action.time_ns)
         if not known:
             page.suspects.append(suspect)
             self.suspects.append(suspect)
-        suspect.last_ns, suspect.pending, suspect.reasons = action.time_ns, True, suspect.reasons | found
-        suspect.min_excess, suspect.own = page.min_excess, page.held(RefKind.ISOLATION)
+        suspect.last_ns, suspect.no_event_since_probe, suspect.reasons = action.time_ns, True, suspect.reasons | found
+        suspect.min_excess, suspect.isolation_refs = page.min_excess, page.held(RefKind.ISOLATION)
         for name in AS_PROBED:
             setattr(suspect, name, getattr(page, name))
         suspect.claims += [ref for ref in reversed(page.refs) if ref not in suspect.claims]

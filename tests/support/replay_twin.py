@@ -11,7 +11,7 @@ import numpy as np
 from tests.support.oracle_memory import FileId, Page, Ref, Suspect
 from tests.support.oracle_reasons import Rules
 from tests.support.replay_oracle import ReplayOracle
-from tracereplay.replay.engine import Action, Engine
+from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.state import SECTION_BITS, Mark, RefEnd, State, blank_pages
 from tracereplay.schema import ARGS, IrqContext, Op, PageStream
 
@@ -75,7 +75,7 @@ def present_pte(pfn: int) -> int:
 
 def run_both(
     chunks: Sequence[PageStream],
-    actions: Sequence[Action] = (),
+    actions: Sequence[ReplayAction] = (),
     flag_bits: Mapping[str, int] | None = FLAG_BITS,
     background: Sequence[int] = (),
     seeded: Mapping[int, Mapping[str, int]] = NOTHING,
@@ -96,7 +96,7 @@ def run_both(
 
 def oracle_of(
     chunks: Sequence[PageStream],
-    actions: Sequence[Action],
+    actions: Sequence[ReplayAction],
     flag_bits: Mapping[str, int] | None = FLAG_BITS,
     background: Sequence[int] = (),
     seeded: Mapping[int, Mapping[str, int]] = NOTHING,
@@ -111,7 +111,7 @@ def oracle_of(
     return oracle
 
 
-def replayed(entries: Sequence[Entry], actions: Sequence[Action] = (), background: Sequence[int] = ()) -> Engine:
+def replayed(entries: Sequence[Entry], actions: Sequence[ReplayAction] = (), background: Sequence[int] = ()) -> Engine:
     """The engine after a stream made by hand; the oracle must agree."""
     engine, oracle = run_both([stream(entries)], actions, background=background)
     assert_same(engine, oracle)
@@ -180,7 +180,7 @@ ALLOC_NAMES = ("alloc_ns", "alloc_tid", "gfp")
 
 def _alloc(marks: int, alloc_ns: int, alloc_tid: int, gfp: int) -> tuple[int, int, int] | None:
     """Its allocation, where it was seen: else these are left from an earlier life."""
-    return (alloc_ns, alloc_tid, gfp) if marks & Mark.BORN else None
+    return (alloc_ns, alloc_tid, gfp) if marks & Mark.ALLOC_SEEN else None
 
 
 REF_NAMES = (
@@ -214,7 +214,9 @@ def _plain_file(file: FileId | None) -> tuple[int, int] | None:
 
 
 SUSPECT_NAMES = (
-    "pfn", "attempt", "first_ns", "last_ns", "reasons", "pending", "min_excess", "confirmed", "own", "count",
+    "pfn", "attempt", "first_ns", "last_ns", "reasons", "no_event_since_probe", "min_excess",
+    "confirmed", "isolation_refs",
+    "count",
     "mapcount", "page_flags", "marks", "order", "state", "index", "post_ns", "clear_ns", "clear_tid", "clear_irq",
     "unlock_ns", "written_ns", "end_ns", "end_tid",
 )  # fmt: skip

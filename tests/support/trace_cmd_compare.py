@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tracereplay.parsers.binary.format_text import EventFormat, Field, Shape
+from tracereplay.parsers.binary.format_text import EventFormat, Field, FieldKind
 from tracereplay.parsers.events.tables import column_name
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
 
@@ -135,7 +135,7 @@ def same(f: Field, text: str, value: Any, frames: int | None = None) -> bool:
     """
     if f.is_text:
         return text == (value or "").rstrip()
-    if f.shape is Shape.INT:
+    if f.kind is FieldKind.INT:
         mask = (1 << 8 * f.size) - 1
         return (mask if value is None else value & mask) in {number & mask for number in numbers(text)}
     if text.startswith("ARRAY["):

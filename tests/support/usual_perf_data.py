@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.perf_data_builder import Maker
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.perf_data.reader import PerfDataReader
-from tracereplay.schema import Op
+from tracereplay.schema import Op, Window
 
 
 def rows(reader: PerfDataReader, name: str, window: Window | None = None) -> list[dict[str, Any]]:

@@ -18,8 +18,8 @@ from tracereplay import dataset
 from tracereplay.dataset import DatasetReader, write_dataset
 from tracereplay.errors import InputError, UsageError
 from tracereplay.opening import open_reader
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
+from tracereplay.schema import Window
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracereplay.inputs import LossBook
+from tracereplay.inputs import LossRegistry
 from tracereplay.loss_index import LossIndex
 from tracereplay.losses import Loss, added_up
 
@@ -36,7 +36,7 @@ def test_other_places_and_details_stay_apart() -> None:
 
 
 def test_the_book_adds_up_what_is_entered_together_and_knows_what_it_has() -> None:
-    book = LossBook()
+    book = LossRegistry()
     for _ in range(2):
         book.add("trace-0", told(1, 1))
     assert [(row.id, row.count) for row in book.listed()] == [("loss-0", 2)]

@@ -17,7 +17,7 @@ from tests.support.captures import capture
 from tracereplay.answers import PageLife, Result
 from tracereplay.cli.main import main
 from tracereplay.errors import UsageError
-from tracereplay.parsers.base import Window
+from tracereplay.schema import Window
 from tracereplay.session import Session
 
 NAME = "cma_pin_vmsplice"

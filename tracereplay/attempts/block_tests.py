@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tracereplay.attempts.contig_signs import contig_scans
-from tracereplay.attempts.draft import LONG_AGO_NS, REASON_CONTIG_RANGE, REASON_MEMORY_HOTPLUG, Draft
+from tracereplay.attempts.detected_attempt import (
+    LONG_AGO_NS,
+    REASON_CONTIG_RANGE,
+    REASON_MEMORY_HOTPLUG,
+    DetectedAttempt,
+)
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.layout.layout import Layout
 
@@ -27,7 +32,7 @@ class BlockTest(NamedTuple):
         return self.fin_pfn >= self.end_pfn
 
 
-def block_tests(events: AttemptEvents, layout: Layout, tid: int, busy: list[Draft]) -> list[BlockTest]:
+def block_tests(events: AttemptEvents, layout: Layout, tid: int, busy: list[DetectedAttempt]) -> list[BlockTest]:
     """Tests of whole memory blocks that belong to no alloc_contig_range()."""
     rows = events.of("test_pages_isolated", tid)
     step = layout.memory_block_pages or SMALLEST_BLOCK_PAGES

@@ -6,7 +6,7 @@ import errno as errno_names
 from dataclasses import dataclass
 
 from tracereplay.attempts.contig_signs import contig_scans, contig_start, overlapping
-from tracereplay.attempts.draft import LONG_AGO_NS, REASON_CONTIG_RANGE, Draft
+from tracereplay.attempts.detected_attempt import LONG_AGO_NS, REASON_CONTIG_RANGE, DetectedAttempt
 from tracereplay.attempts.events import NO_PFN, AttemptEvents, Rows
 from tracereplay.attempts.phases import phases_between
 from tracereplay.attempts.tries import RangeTried, add_try, ranges_tried
@@ -23,7 +23,7 @@ class _Call:
     finish: int | None
 
 
-def find_cma(events: AttemptEvents, layout: Layout) -> list[Draft]:
+def find_cma(events: AttemptEvents, layout: Layout) -> list[DetectedAttempt]:
     """Every CMA allocation of the trace; kernels up to 5.10 record one event, at the end."""
     drafts = []
     for tid in events.tids("cma_alloc_start", "cma_alloc_finish"):
@@ -62,7 +62,7 @@ def _pair(starts: Rows, finishes: Rows, end_ns: int) -> list[tuple[_Call, int]]:
 
 def _draft(
     events: AttemptEvents, layout: Layout, tid: int, call: _Call, starts: Rows, finishes: Rows, next_ns: int
-) -> Draft:
+) -> DetectedAttempt:
     named, row = (finishes, call.finish) if call.finish is not None else (starts, call.start)
     assert row is not None
     end_ns = int(finishes.time_ns[call.finish]) if call.finish is not None else None
@@ -78,7 +78,7 @@ def _draft(
     if call.start is not None and "request_count" in starts.columns:
         count = int(starts.ints("request_count")[call.start])
     window_end = end_ns if end_ns is not None else next_ns
-    draft = Draft(
+    draft = DetectedAttempt(
         "cma_alloc",
         tid,
         start_ns,
@@ -118,7 +118,9 @@ def _last_range(ends: Rows, row: int) -> Spans:
     return ((pfn, pfn + pages),) if pfn > 0 and pages > 0 else ()
 
 
-def _add_tries(events: AttemptEvents, draft: Draft, window_end: int, last_pfn: int | None, within: Spans) -> None:
+def _add_tries(
+    events: AttemptEvents, draft: DetectedAttempt, window_end: int, last_pfn: int | None, within: Spans
+) -> None:
     """Each busy_retry ends a try; what the task tested or scanned after the last one is one more.
 
     last_pfn -- start of the last range tried, where cma_alloc_finish has it; within -- the area, () where not known.
@@ -150,7 +152,12 @@ def _add_tries(events: AttemptEvents, draft: Draft, window_end: int, last_pfn: i
 
 
 def _add_last_try(
-    draft: Draft, tests: Rows, scans: Rows, when: tuple[int, int], last: RangeTried | None, last_pfn: int | None
+    draft: DetectedAttempt,
+    tests: Rows,
+    scans: Rows,
+    when: tuple[int, int],
+    last: RangeTried | None,
+    last_pfn: int | None,
 ) -> None:
     """The try that ended the attempt, or was the last one seen of it."""
     pages = draft.request.pages or 0
@@ -172,7 +179,7 @@ def failed_between(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) 
     return max((failed for _, _, _, failed in calls), default=0)
 
 
-def _infer_outcome(events: AttemptEvents, draft: Draft) -> None:
+def _infer_outcome(events: AttemptEvents, draft: DetectedAttempt) -> None:
     """No finish event: from the last range that was tested. A try that was not recorded may have followed it."""
     draft.basis = "inferred"
     last = draft.tries[-1] if draft.tries else None
@@ -184,14 +191,14 @@ def _infer_outcome(events: AttemptEvents, draft: Draft) -> None:
         draft.outcome, draft.end_ns, draft.errno = "failed", last.end_ns, "EBUSY"
 
 
-def _old_draft(events: AttemptEvents, layout: Layout, tid: int, ends: Rows, row: int, low_ns: int) -> Draft:
+def _old_draft(events: AttemptEvents, layout: Layout, tid: int, ends: Rows, row: int, low_ns: int) -> DetectedAttempt:
     """cma_alloc (<= 5.10): one event at the end; its tries are the ranges tested since the previous one."""
     end_ns, pfn = int(ends.time_ns[row]), int(ends.ints("pfn")[row])
     pages, failed = int(ends.ints("count")[row]), int(ends.ints("page")[row]) == 0
     area = layout.area_of(pfn)
     within = ((area.start_pfn, area.end_pfn),) if area else ()
     start_ns = contig_start(events, layout, tid, low_ns, end_ns, within or _last_range(ends, row))
-    draft = Draft(
+    draft = DetectedAttempt(
         "cma_alloc",
         tid,
         start_ns,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.phases import phases_between
 from tracereplay.layout.spans import merge_spans
@@ -15,22 +15,22 @@ COMPACT_COMPLETE, COMPACT_PARTIAL_SKIPPED, COMPACT_CONTENDED, COMPACT_SUCCESS = 
 GAP_NS = 20 * NS_PER_MS
 
 
-def find_compaction(events: AttemptEvents) -> list[Draft]:
+def find_compaction(events: AttemptEvents) -> list[DetectedAttempt]:
     """Runs of a task, its zones together."""
-    drafts: list[Draft] = []
+    drafts: list[DetectedAttempt] = []
     for tid in events.tids("mm_compaction_begin"):
         if (events.comm_of(tid) or "").startswith("kcompactd"):
             continue
         begins, ends = events.of("mm_compaction_begin", tid), events.of("mm_compaction_end", tid)
         wanted = events.of("mm_compaction_try_to_compact_pages", tid)
-        current: Draft | None = None
+        current: DetectedAttempt | None = None
         for row, ns in enumerate(begins.time_ns):
             start = int(ns)
             following = int(begins.time_ns[row + 1]) if row + 1 < len(begins) else events.end_ns
             end_rows = ends.between(start, following)
             end = int(end_rows.time_ns[0]) if len(end_rows) else None
             if current is None or current.end_ns is None or start - current.end_ns > GAP_NS:
-                current = Draft("compaction", tid, start, end, "unfinished", "event")
+                current = DetectedAttempt("compaction", tid, start, end, "unfinished", "event")
                 drafts.append(current)
             current.end_ns = end
             if end is None:
@@ -61,7 +61,7 @@ def _good(status: int, direct: bool) -> bool:
     return status == COMPACT_SUCCESS or (not direct and status in (COMPACT_COMPLETE, COMPACT_PARTIAL_SKIPPED))
 
 
-def _add_scanned(events: AttemptEvents, draft: Draft) -> None:
+def _add_scanned(events: AttemptEvents, draft: DetectedAttempt) -> None:
     """The range is what was scanned for pages to move."""
     assert draft.tid is not None
     end_ns = draft.end_ns if draft.end_ns is not None else events.end_ns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracereplay.attempts.cma import failed_between
 from tracereplay.attempts.contig_signs import contig_scans, contig_start
-from tracereplay.attempts.draft import LONG_AGO_NS, Draft
+from tracereplay.attempts.detected_attempt import LONG_AGO_NS, DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.phases import phases_between
 from tracereplay.layout.layout import Layout
@@ -19,18 +19,18 @@ GAP_NS = 100 * NS_PER_MS
 LONGEST_NS = 60_000 * NS_PER_MS
 
 
-def find_contig(events: AttemptEvents, layout: Layout, taken: list[Draft]) -> list[Draft]:
+def find_contig(events: AttemptEvents, layout: Layout, taken: list[DetectedAttempt]) -> list[DetectedAttempt]:
     """Runs of tested ranges that belong to no CMA allocation and no offlining.
 
     A range inside a CMA area was tested by cma_alloc(): for every other caller a MIGRATE_CMA block counts as unmovable
     (has_unmovable_pages()), so that its isolation fails before any test.
     """
-    drafts: list[Draft] = []
+    drafts: list[DetectedAttempt] = []
     for tid in events.tids("test_pages_isolated"):
         busy = [draft for draft in taken if draft.tid == tid]
         rows = events.of("test_pages_isolated", tid)
         driver = is_kernel_task(tid, events.comm_of(tid))
-        current: Draft | None = None
+        current: DetectedAttempt | None = None
         low_ns = LONG_AGO_NS
         for row, now in enumerate(rows.time_ns.tolist()):
             if any(draft.covers(now) for draft in busy):
@@ -41,7 +41,7 @@ def find_contig(events: AttemptEvents, layout: Layout, taken: list[Draft]) -> li
             if not _continues(current, now, area, (start, end) if driver else None):
                 start_ns = contig_start(events, layout, tid, max(low_ns, now - LONGEST_NS), now, ((start, end),))
                 operation: Operation = "cma_alloc" if area else "contig_alloc"
-                current = Draft(operation, tid, start_ns, now, "failed", "inferred", area)
+                current = DetectedAttempt(operation, tid, start_ns, now, "failed", "inferred", area)
                 drafts.append(current)
             assert current is not None
             low_ns = now + 1
@@ -82,7 +82,7 @@ def _area(layout: Layout, start_pfn: int, end_pfn: int) -> str | None:
     return area.name if area and area.overlaps(start_pfn, end_pfn) else None
 
 
-def _continues(current: Draft | None, now: int, area: str | None, only: tuple[int, int] | None) -> bool:
+def _continues(current: DetectedAttempt | None, now: int, area: str | None, only: tuple[int, int] | None) -> bool:
     """Whether the test at `now` is of the same attempt: a caller goes on to its next range until one succeeds.
 
     only -- the range tested, where it is a driver's that needs this very one (virtio-mem): another is another attempt.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracereplay.attempts.draft import REASON_CONTIG_RANGE, REASON_MEMORY_HOTPLUG, Draft
+from tracereplay.attempts.detected_attempt import REASON_CONTIG_RANGE, REASON_MEMORY_HOTPLUG, DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents, Rows
 from tracereplay.attempts.inferred_start import inferred_start, run_start
 from tracereplay.layout.layout import Layout
@@ -67,7 +67,7 @@ def overlapping(rows: Rows, within: Spans) -> Rows:
     return rows.take(inside)
 
 
-def isolated_since(events: AttemptEvents, draft: Draft) -> int | None:
+def isolated_since(events: AttemptEvents, draft: DetectedAttempt) -> int | None:
     """When an event of the attempt first showed that start_isolate_page_range() had succeeded; None: none did.
 
     What comes after it: a scan of alloc_contig_range(), a migration with the operation's reason, a test of the range.

@@ -38,6 +38,7 @@ ATTEMPT_EVENTS = (
     "folio_wait_writeback",
     "wait_on_page_writeback",
     "console",
+    "mark_victim",
     "offline_pages",  # of kprobes: parsers/probes/offlines.py
 )
 
@@ -47,6 +48,7 @@ TELLTALE_EVENTS = frozenset(ATTEMPT_EVENTS) - {
     "folio_wait_writeback",
     "wait_on_page_writeback",
     "console",
+    "mark_victim",
     *(name for window in RECLAIM_WINDOWS for name in window),
 }
 

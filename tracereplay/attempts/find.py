@@ -6,7 +6,7 @@ from tracereplay.attempts.cma import find_cma
 from tracereplay.attempts.compaction import find_compaction
 from tracereplay.attempts.contig import find_contig
 from tracereplay.attempts.contig_signs import isolated_since
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.inferred_start import inferred_end, inferred_start
 from tracereplay.attempts.log import Log, apply_log
@@ -14,13 +14,14 @@ from tracereplay.attempts.longterm import find_longterm
 from tracereplay.attempts.meetings import given_up
 from tracereplay.attempts.moments import note_moments
 from tracereplay.attempts.offline import find_offline
+from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.attempts.probed import apply_probed
 from tracereplay.attempts.unplug import name_requests
 from tracereplay.attempts.waits import add_waits
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import Spans, merge_spans, within
 from tracereplay.model.result import Try
-from tracereplay.replay.engine import Action, ActionKind
+from tracereplay.replay.engine import ActionKind, ReplayAction
 
 # An offline passes over its block thousands of times: the state is looked at in this many of its passes.
 PASSES_PROBED = 16
@@ -28,7 +29,7 @@ PASSES_PROBED = 16
 TRIES_PICTURED = 64
 
 
-def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Draft]:
+def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[DetectedAttempt]:
     """Every attempt, in order of time."""
     drafts = find_cma(events, layout)
     drafts += find_offline(events, layout, drafts)
@@ -50,7 +51,7 @@ def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Draft
     return sorted(drafts, key=lambda draft: (draft.start_ns, draft.id))
 
 
-def _add_extent(events: AttemptEvents, layout: Layout, draft: Draft) -> None:
+def _add_extent(events: AttemptEvents, layout: Layout, draft: DetectedAttempt) -> None:
     """Begin and end of an attempt that only lines of the kernel log show: it isolates before the first of them."""
     if draft.tid is None or not draft.spans:
         return
@@ -59,51 +60,41 @@ def _add_extent(events: AttemptEvents, layout: Layout, draft: Draft) -> None:
     draft.start_ns = inferred_start(events, layout, draft.tid, draft.start_ns, draft.spans)
 
 
-def blocking_key(number: int) -> int:
-    """The engine's number for what blocked attempt `number`."""
-    return 2 * number
-
-
-def waiting_key(number: int) -> int:
-    """The engine's number for what attempt `number` waited for."""
-    return 2 * number + 1
-
-
-def questions(events: AttemptEvents, drafts: list[Draft], has_page_ref: bool) -> list[Action]:
+def plan_probes(events: AttemptEvents, drafts: list[DetectedAttempt], has_page_ref: bool) -> list[ReplayAction]:
     """What to ask the replay: who stands in the way at the failing tries and in the middle of each wait."""
-    actions: list[Action] = []
+    actions: list[ReplayAction] = []
     for number, draft in enumerate(drafts):
         if not draft.spans and not draft.waits:
             continue
         end_ns = draft.end_ns if draft.end_ns is not None else events.end_ns
         # __gup_longterm_locked() pins between its migrations: those gets are no isolation.
         tid = None if draft.operation == "longterm_pin" else draft.tid
-        actions.append(Action(draft.start_ns, ActionKind.WATCH, blocking_key(number), draft.spans, tid))
-        actions.append(Action(end_ns, ActionKind.UNWATCH, blocking_key(number), (), tid))
+        actions.append(ReplayAction(draft.start_ns, ActionKind.WATCH, ProbeKey(number).encode(), draft.spans, tid))
+        actions.append(ReplayAction(end_ns, ActionKind.UNWATCH, ProbeKey(number).encode(), (), tid))
         actions.extend(_try_probes(events, number, draft))
         actions.extend(_try_pictures(events, number, draft))
         actions.extend(_wait_probes(events, number, draft, has_page_ref))
         if got := taken_spans(draft):
-            actions.append(Action(end_ns, ActionKind.TAKE, blocking_key(number), got, draft.tid))
+            actions.append(ReplayAction(end_ns, ActionKind.TAKE, ProbeKey(number).encode(), got, draft.tid))
         if draft.outcome in ("unfinished", "unknown") or draft.operation == "compaction":
-            key = blocking_key(number)
-            actions.append(Action(end_ns, ActionKind.PROBE, key, draft.spans, draft.tid, zeroed=True))
+            key = ProbeKey(number).encode()
+            actions.append(ReplayAction(end_ns, ActionKind.PROBE, key, draft.spans, draft.tid, zeroed=True))
     return actions
 
 
-def taken_spans(draft: Draft) -> Spans:
+def taken_spans(draft: DetectedAttempt) -> Spans:
     """The range that a cma_alloc() got; empty for all other attempts."""
     if draft.operation != "cma_alloc" or draft.outcome != "succeeded":
         return ()
     return tuple((t.start_pfn, t.end_pfn) for t in draft.tries[-1:] if t.start_pfn is not None and t.end_pfn)
 
 
-def failed_tries(draft: Draft) -> list[Try]:
+def failed_tries(draft: DetectedAttempt) -> list[Try]:
     """The tries that did not get their range."""
     return [one for one in draft.tries if one.result != "succeeded"]
 
 
-def probed_tries(draft: Draft) -> list[Try]:
+def probed_tries(draft: DetectedAttempt) -> list[Try]:
     """Failed tries worth asking about: the first, the last, and each with another first blocking page."""
     failed = failed_tries(draft)
     if draft.operation == "memory_offline":
@@ -117,7 +108,7 @@ def probed_tries(draft: Draft) -> list[Try]:
     return chosen
 
 
-def tested_spans(draft: Draft, one: Try) -> Spans:
+def tested_spans(draft: DetectedAttempt, one: Try) -> Spans:
     """What this try wanted to empty, and the page that was named to be in its way, wherever it lies."""
     spans = draft.spans
     if draft.operation in ("cma_alloc", "contig_alloc") and one.start_pfn is not None and one.end_pfn is not None:
@@ -126,11 +117,11 @@ def tested_spans(draft: Draft, one: Try) -> Spans:
     return spans if named is None else merge_spans([*spans, (named, named + 1)])
 
 
-def _named(draft: Draft, one: Try) -> int | None:
+def _named(draft: DetectedAttempt, one: Try) -> int | None:
     return one.first_blocking_pfn if one.first_blocking_pfn is not None else draft.log_pfn
 
 
-def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action]:
+def _try_probes(events: AttemptEvents, number: int, draft: DetectedAttempt) -> list[ReplayAction]:
     """At each failing test, and before it where the try gave a batch up: its pages may be let go before the test."""
     actions = []
     for one in probed_tries(draft):
@@ -139,20 +130,20 @@ def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action
         if last is not None:
             spans = within(tested_spans(draft, one), last.start_pfn, last.end_pfn)
             actions.append(
-                Action(
+                ReplayAction(
                     last.end_ns,
                     ActionKind.PROBE,
-                    blocking_key(number),
+                    ProbeKey(number).encode(),
                     spans,
                     draft.tid,
                     visited_end_pfn=last.end_pfn,
                 )
             )
         actions.append(
-            Action(
+            ReplayAction(
                 _test_time(events, draft, one),
                 ActionKind.PROBE,
-                blocking_key(number),
+                ProbeKey(number).encode(),
                 tested_spans(draft, one),
                 draft.tid,
                 visited_end_pfn=draft.try_visited[one.index],
@@ -163,7 +154,7 @@ def _try_probes(events: AttemptEvents, number: int, draft: Draft) -> list[Action
     return actions
 
 
-def _try_pictures(events: AttemptEvents, number: int, draft: Draft) -> list[Action]:
+def _try_pictures(events: AttemptEvents, number: int, draft: DetectedAttempt) -> list[ReplayAction]:
     """Of all that the attempt tried, at each failing try: tries of other ranges can then be laid side by side."""
     failed = failed_tries(draft)
     many, last = len(failed) > TRIES_PICTURED, len(failed) - 1
@@ -172,11 +163,15 @@ def _try_pictures(events: AttemptEvents, number: int, draft: Draft) -> list[Acti
     for one in chosen:
         spans = merge_spans([*draft.spans, *tested_spans(draft, one)])
         time_ns, is_last = _test_time(events, draft, one), one is failed[-1]
-        actions.append(Action(time_ns, ActionKind.PICTURE, blocking_key(number), spans, number=one.index, must=is_last))
+        actions.append(
+            ReplayAction(
+                time_ns, ActionKind.SNAPSHOT, ProbeKey(number).encode(), spans, number=one.index, ignore_budget=is_last
+            )
+        )
     return actions
 
 
-def _test_time(events: AttemptEvents, draft: Draft, one: Try) -> int:
+def _test_time(events: AttemptEvents, draft: DetectedAttempt, one: Try) -> int:
     """The state is asked for when the range was tested, not when the retry was announced."""
     if draft.tid is None:
         return one.end_ns or 0
@@ -184,7 +179,7 @@ def _test_time(events: AttemptEvents, draft: Draft, one: Try) -> int:
     return int(tests.time_ns[-1]) if len(tests) else one.end_ns or 0
 
 
-def _wait_probes(events: AttemptEvents, number: int, draft: Draft, has_page_ref: bool) -> list[Action]:
+def _wait_probes(events: AttemptEvents, number: int, draft: DetectedAttempt, has_page_ref: bool) -> list[ReplayAction]:
     actions = []
     for wait in draft.waits:
         assert draft.tid is not None
@@ -198,10 +193,10 @@ def _wait_probes(events: AttemptEvents, number: int, draft: Draft, has_page_ref:
         if awaited is not None:
             spans = draft.spans
         actions.append(
-            Action(
+            ReplayAction(
                 (wait.start_ns + wait.end_ns) // 2,
                 ActionKind.PROBE,
-                waiting_key(number),
+                ProbeKey(number, in_wait=True).encode(),
                 spans,
                 draft.tid,
                 visited_end_pfn=visited,

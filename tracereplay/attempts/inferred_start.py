@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.attempts.draft import LONG_AGO_NS
+from tracereplay.attempts.detected_attempt import LONG_AGO_NS
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.layout.build import ISOLATE_WITH_CMA, ISOLATE_WITHOUT_CMA
 from tracereplay.layout.layout import Layout

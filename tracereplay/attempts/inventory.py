@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import Rows
-from tracereplay.attempts.find import blocking_key, taken_spans
+from tracereplay.attempts.find import taken_spans
+from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.errors import UsageError
 from tracereplay.layout.holes import holes_of
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.layout.spans import Spans, merge_spans, without
 from tracereplay.model.result import Request
-from tracereplay.replay.engine import Action, ActionKind
+from tracereplay.replay.engine import ActionKind, ReplayAction
 from tracereplay.units import NS_PER_S
 
 CONFIG_CMA_ALIGNMENT = 8  # Kconfig's default
@@ -64,7 +65,7 @@ def asked_ranges(layout: Layout, area: str | None, block: int | None) -> list[tu
     return [(span, True) for span in layout.cma_areas]
 
 
-def asked(question: Question, at_ns: int | None, layout: Layout) -> list[Draft]:
+def asked(question: Question, at_ns: int | None, layout: Layout) -> list[DetectedAttempt]:
     """A draft for each range, at this time; None: at the moment of a snapshot, whose time nobody knows.
 
     offline_pages() refuses a block with a hole before it looks at any page: that is the cause then.
@@ -72,7 +73,7 @@ def asked(question: Question, at_ns: int | None, layout: Layout) -> list[Draft]:
     ranges = asked_ranges(layout, question.area, question.block)
     holes = {span: () if is_area else holes_of(layout, span.start_pfn, span.end_pfn) for span, is_area in ranges}
     return [
-        Draft(
+        DetectedAttempt(
             "cma_alloc" if is_area else "memory_offline",
             None,
             at_ns or 0,
@@ -109,7 +110,7 @@ def seconds(time_ns: int) -> str:
     return f"{'-' * (time_ns < 0)}{whole}.{rest:09d}".rstrip("0").removesuffix(".") + " s"
 
 
-def given_out_at(drafts: Sequence[Draft], releases: Rows, at_ns: int, before: Spans) -> Spans:
+def given_out_at(drafts: Sequence[DetectedAttempt], releases: Rows, at_ns: int, before: Spans) -> Spans:
     """What cma_alloc() had taken by then and cma_release() had not given back, as their events tell.
 
     before -- what the area's bitmap says was taken before the trace.
@@ -127,19 +128,19 @@ def given_out_at(drafts: Sequence[Draft], releases: Rows, at_ns: int, before: Sp
     return held
 
 
-def takes(drafts: Sequence[Draft], first_number: int) -> list[Action]:
+def takes(drafts: Sequence[DetectedAttempt], first_number: int) -> list[ReplayAction]:
     """What real attempts took from the areas, under numbers from `first_number` on."""
     return [
-        Action(draft.end_ns, ActionKind.TAKE, blocking_key(first_number + place), got, draft.tid)
+        ReplayAction(draft.end_ns, ActionKind.TAKE, ProbeKey(first_number + place).encode(), got, draft.tid)
         for place, draft in enumerate(drafts)
         if draft.end_ns is not None and (got := taken_spans(draft))
     ]
 
 
-def inventory_questions(drafts: list[Draft], numbers: list[int]) -> list[Action]:
+def plan_inventory_probes(drafts: list[DetectedAttempt], numbers: list[int]) -> list[ReplayAction]:
     """Look at each range once, at its time."""
     return [
-        Action(draft.start_ns, kind, number, draft.spans, must=True, zeroed=True, inventory=True)
+        ReplayAction(draft.start_ns, kind, number, draft.spans, ignore_budget=True, zeroed=True, inventory=True)
         for draft, number in zip(drafts, numbers, strict=True)
-        for kind in (ActionKind.WATCH, ActionKind.PROBE, ActionKind.PICTURE)
+        for kind in (ActionKind.WATCH, ActionKind.PROBE, ActionKind.SNAPSHOT)
     ]

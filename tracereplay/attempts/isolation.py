@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from tracereplay.attempts.draft import LONG_AGO_NS, Draft
+from tracereplay.attempts.detected_attempt import LONG_AGO_NS, DetectedAttempt
 from tracereplay.attempts.events import RECLAIM_WINDOWS, AttemptEvents
 from tracereplay.attempts.inferred_start import inferred_start
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import Spans
-from tracereplay.replay.engine import Action, ActionKind
+from tracereplay.replay.engine import ActionKind, ReplayAction
 from tracereplay.units import NS_PER_MS
 
 # Loops over batches (isolate_migratepages(), __alloc_contig_migrate_range(), do_migrate_range()) go on at once: gets
@@ -42,7 +42,7 @@ class Window(NamedTuple):
 
 
 def isolation_windows(
-    events: AttemptEvents, layout: Layout, drafts: Sequence[Draft], background: Collection[int] = ()
+    events: AttemptEvents, layout: Layout, drafts: Sequence[DetectedAttempt], background: Collection[int] = ()
 ) -> list[Window]:
     """Windows of all tasks but those of `background`, merged where they overlap, in order of task and time."""
     windows = [
@@ -59,14 +59,14 @@ def isolation_windows(
     return merged(windows)
 
 
-def isolation_actions(windows: Iterable[Window]) -> list[Action]:
+def isolation_actions(windows: Iterable[Window]) -> list[ReplayAction]:
     """What the replay does about them."""
     return [
         action
         for number, (tid, start_ns, end_ns) in enumerate(windows)
         for action in (
-            Action(start_ns, ActionKind.ISOLATE, number, (), tid),
-            Action(end_ns, ActionKind.ISOLATE_END, number, (), tid),
+            ReplayAction(start_ns, ActionKind.ISOLATE, number, (), tid),
+            ReplayAction(end_ns, ActionKind.ISOLATE_END, number, (), tid),
         )
     ]
 

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from tracereplay.attempts import log_causes
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.log_advice import advice
 from tracereplay.attempts.log_calls import Call, Row
 from tracereplay.attempts.log_offline import ENDS, UNMOVABLE
@@ -75,7 +75,7 @@ class Log:
         )
 
 
-def apply_log(drafts: list[Draft], log: Log, layout: Layout, *, page_size_known: bool = True) -> None:
+def apply_log(drafts: list[DetectedAttempt], log: Log, layout: Layout, *, page_size_known: bool = True) -> None:
     """Complete drafts from the log, and append the attempts only the log knows.
 
     page_size_known -- whether the layout's page size is that of the log's machine, and no assumption.
@@ -101,7 +101,7 @@ def apply_log(drafts: list[Draft], log: Log, layout: Layout, *, page_size_known:
 class _Known:
     """The attempts that events show, by time."""
 
-    def __init__(self, drafts: Sequence[Draft]) -> None:
+    def __init__(self, drafts: Sequence[DetectedAttempt]) -> None:
         self.drafts = sorted(drafts, key=lambda draft: draft.start_ns)
         self.starts = [draft.start_ns for draft in self.drafts]
         self.ends: list[float] = []  # the latest end of all up to here: none before can last longer
@@ -110,7 +110,7 @@ class _Known:
             end = math.inf if draft.end_ns is None else draft.end_ns
             self.ends.append(max(end, self.ends[-1] if self.ends else -math.inf))
 
-    def find(self, call: Call) -> Draft | None:
+    def find(self, call: Call) -> DetectedAttempt | None:
         """The attempt that the call is, if events show it."""
         times = _times(call)
         if not times:
@@ -133,7 +133,7 @@ def _times(call: Call) -> list[int]:
     return [min(times), max(times)] if times else []
 
 
-def _fits(draft: Draft, call: Call) -> bool:
+def _fits(draft: DetectedAttempt, call: Call) -> bool:
     """Whether task, kind, outcome and place of both agree."""
     same_task = call.tid is None or draft.tid is None or draft.tid == call.tid
     if not same_task or not _same_kind(draft, call):
@@ -146,7 +146,7 @@ def _fits(draft: Draft, call: Call) -> bool:
     return not draft.spans or all(draft.spans[0][0] <= pfn < draft.spans[-1][1] for pfn in _places(call))
 
 
-def _same_kind(draft: Draft, call: Call) -> bool:
+def _same_kind(draft: DetectedAttempt, call: Call) -> bool:
     if call.operation == "unknown":
         return draft.operation != "compaction"
     if call.operation in CONTIGUOUS:
@@ -159,7 +159,7 @@ def _places(call: Call) -> list[int]:
     return named if call.operation in CONTIGUOUS or call.start_pfn is None else [call.start_pfn, *named]
 
 
-def _alike(draft: Draft, call: Call) -> bool:
+def _alike(draft: DetectedAttempt, call: Call) -> bool:
     """Whether a call without any time is this attempt: something that both tell must agree."""
     same = [
         call.pages is not None and call.pages == draft.request.pages,
@@ -169,7 +169,7 @@ def _alike(draft: Draft, call: Call) -> bool:
     return any(same) and _fits(draft, call)
 
 
-def _complete(draft: Draft, call: Call) -> None:
+def _complete(draft: DetectedAttempt, call: Call) -> None:
     """What the log knows beyond the events."""
     if call.operation == "memory_offline":
         _complete_offline(draft, call)
@@ -179,7 +179,7 @@ def _complete(draft: Draft, call: Call) -> None:
             _full(draft, call.bitmap)
 
 
-def _take_bitmap(drafts: Sequence[Draft], row: Row) -> None:
+def _take_bitmap(drafts: Sequence[DetectedAttempt], row: Row) -> None:
     """A bitmap of which no line says whose it is: it is printed after a failure of the same task."""
     time_ns, tid = row["time_ns"], row["tid"]
     allocations = (draft for draft in drafts if draft.operation == "cma_alloc" and time_ns is not None)
@@ -190,7 +190,7 @@ def _take_bitmap(drafts: Sequence[Draft], row: Row) -> None:
         _full(nearest, row)
 
 
-def _full(draft: Draft, bitmap: Row) -> None:
+def _full(draft: DetectedAttempt, bitmap: Row) -> None:
     """Nothing was tried, and no free run was long enough: that is why it failed."""
     pages = draft.request.pages
     if draft.errno not in ("ENOMEM", "EBUSY") or draft.tries or pages is None:
@@ -199,7 +199,7 @@ def _full(draft: Draft, bitmap: Row) -> None:
         draft.cause = "bitmap_full"
 
 
-def _complete_offline(draft: Draft, call: Call) -> None:
+def _complete_offline(draft: DetectedAttempt, call: Call) -> None:
     unmovable = next((row for row in call.evidence if row.get("reason") == UNMOVABLE and row["pfn"] is not None), None)
     if unmovable is not None:
         draft.log_pfn = unmovable["pfn"]
@@ -216,11 +216,11 @@ def _complete_offline(draft: Draft, call: Call) -> None:
         draft.tries[-1].result = call.errno or draft.tries[-1].result
 
 
-def draft_of(call: Call, layout: Layout) -> Draft:
+def draft_of(call: Call, layout: Layout) -> DetectedAttempt:
     """The attempt that only the log shows."""
     times = _times(call)
     cause, candidates = log_causes.decide(call)
-    draft = Draft(
+    draft = DetectedAttempt(
         call.operation,
         call.tid,
         times[0] if times else 0,
@@ -254,7 +254,7 @@ def _bitmap(call: Call) -> Bitmap | None:
     return Bitmap(free_pages=row["free_pages"], total_pages=row["pages"], largest_run=row["largest_run"], fits=fits)
 
 
-def _place_offline(draft: Draft, call: Call, layout: Layout) -> None:
+def _place_offline(draft: DetectedAttempt, call: Call, layout: Layout) -> None:
     """Range and block of an offline: as printed, else as the block's name or the pages named tell."""
     named = sorted({row["pfn"] for row in call.evidence if row["pfn"] is not None})
     start, pages = call.start_pfn, call.pages if call.start_pfn is not None else None
@@ -288,7 +288,7 @@ def _block_number(name: str | None) -> int | None:
     return int(digits) if name and name.startswith("memory") and digits.isdigit() and len(digits) < 10 else None
 
 
-def _place_tries(draft: Draft, call: Call) -> None:
+def _place_tries(draft: DetectedAttempt, call: Call) -> None:
     """The ranges that were busy, one try each."""
     known: list[tuple[int, int]] = []
     for one in call.tries:
@@ -302,7 +302,11 @@ def _place_tries(draft: Draft, call: Call) -> None:
 
 
 def _add_try(
-    draft: Draft, span: tuple[int | None, int | None], result: str, first_pfn: int | None, time_ns: int | None = None
+    draft: DetectedAttempt,
+    span: tuple[int | None, int | None],
+    result: str,
+    first_pfn: int | None,
+    time_ns: int | None = None,
 ) -> None:
     start_ns = time_ns if time_ns is not None else None if draft.timeless else draft.start_ns
     end_ns = time_ns if time_ns is not None else None if draft.timeless else draft.end_ns
@@ -320,7 +324,7 @@ def _add_try(
     draft.try_visited.append(0)
 
 
-def named_spans(draft: Draft) -> Spans:
+def named_spans(draft: DetectedAttempt) -> Spans:
     """Where records of another source may tell more: the ranges tried, and the pages named."""
     named = [(row["pfn"], row["pfn"] + 1) for row in draft.evidence if row["pfn"] is not None]
     return merge_spans([*draft.spans, *named])

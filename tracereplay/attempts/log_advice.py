@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.log_calls import Call
 
 CMA_FREE = "Compare CmaFree with CmaTotal in /proc/meminfo when it fails; cma=SIZE at boot makes the area larger."
@@ -21,7 +21,7 @@ TRACE = (
 )
 
 
-def advice(call: Call, draft: Draft) -> tuple[str, ...]:
+def advice(call: Call, draft: DetectedAttempt) -> tuple[str, ...]:
     """Steps that would tell more of this call."""
     if draft.outcome == "succeeded":
         return ()

@@ -12,6 +12,8 @@ from tracereplay.attempts.log_offline import UNMOVABLE, OfflineCalls, shown
 MIGRATION = "migration failure"
 # do_migrate_range() dumps what it could not take off the LRU; `failed to remove from LRU` up to 4.8.
 ISOLATION = frozenset({"isolation failed", "failed to remove from LRU"})
+# What linux-next printed before 5.0, and what patches print that look for the page: by whoever isolates a range.
+BY_ANYBODY = ("has_unmovable_pages", "test_pages_isolated")
 # A dump follows the line that names its page at once; another task's lines may come between.
 ANNOUNCED_LINES = 40
 PAGE_SIZES = (4096, 16384, 65536)
@@ -52,13 +54,15 @@ class LogCalls:
             and named["pfn"] == row["pfn"]
             and 0 <= abs(row["line"] - named["line"]) <= ANNOUNCED_LINES
         )
+        if row["reason"] is None and announced and named is not None and named["kind"] == "migrate":
+            row = {**row, "reason": MIGRATION}  # the dump is cut, or of 2018
         if (
             row["reason"] == UNMOVABLE
             or row["reason"] in ISOLATION
             or (announced and row["reason"] in (None, MIGRATION))
         ):
             self.offline.page(row)
-        elif row["reason"] == MIGRATION:
+        elif row["reason"] == MIGRATION or str(row["reason"]).startswith(BY_ANYBODY):
             self._unannounced(row)
 
     def _unannounced(self, row: Row) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracereplay.attempts.draft import REASON_LONGTERM_PIN, Draft
+from tracereplay.attempts.detected_attempt import REASON_LONGTERM_PIN, DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.layout.spans import merge_spans
 from tracereplay.model.result import Phases, Request, Try
@@ -17,14 +17,14 @@ GAP_NS = 100 * NS_PER_MS
 RETRY_GAP_NS = 2000 * NS_PER_MS
 
 
-def find_longterm(events: AttemptEvents) -> list[Draft]:
+def find_longterm(events: AttemptEvents) -> list[DetectedAttempt]:
     """Runs of migrate_pages() calls with reason longterm_pin, by task; no event tells the range."""
-    drafts: list[Draft] = []
+    drafts: list[DetectedAttempt] = []
     for tid in events.tids("mm_migrate_pages", "mm_migrate_pages_start"):
-        current: Draft | None = None
+        current: DetectedAttempt | None = None
         for start, end, moved, failed in events.migrations(tid, REASON_LONGTERM_PIN):
             if current is None or not _goes_on(current, start, moved + failed if end >= 0 else None):
-                current = Draft("longterm_pin", tid, start, end, "succeeded", "inferred")
+                current = DetectedAttempt("longterm_pin", tid, start, end, "succeeded", "inferred")
                 drafts.append(current)
             if end < 0:
                 recorded = events.recorded("mm_migrate_pages")
@@ -51,7 +51,7 @@ def find_longterm(events: AttemptEvents) -> list[Draft]:
     return drafts
 
 
-def _goes_on(current: Draft, start_ns: int, pages: int | None) -> bool:
+def _goes_on(current: DetectedAttempt, start_ns: int, pages: int | None) -> bool:
     """Whether a call of migrate_pages() at `start_ns` is a further try of the pin, for so many pages."""
     if current.end_ns is None:
         return False
@@ -61,7 +61,7 @@ def _goes_on(current: Draft, start_ns: int, pages: int | None) -> bool:
     return gap_ns <= (RETRY_GAP_NS if retries else GAP_NS)
 
 
-def _add_pages(events: AttemptEvents, draft: Draft) -> None:
+def _add_pages(events: AttemptEvents, draft: DetectedAttempt) -> None:
     """The pages are those the task took down or put back while migrating."""
     assert draft.tid is not None
     end_ns = draft.end_ns if draft.end_ns is not None else events.end_ns

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.attempts.contig_signs import MIGRATES_FOR, contig_scans
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents, Migration, Rows
 from tracereplay.model.result import Try
 
@@ -36,7 +36,7 @@ class GivenUp(NamedTuple):
     end_pfn: int
 
 
-def given_up(events: AttemptEvents, draft: Draft, one: Try) -> GivenUp | None:
+def given_up(events: AttemptEvents, draft: DetectedAttempt, one: Try) -> GivenUp | None:
     """The batch at whose migration the try gave up; None where the last call moved all, or no scan of it is known."""
     if draft.tid is None or draft.operation not in SCANNING:
         return None
@@ -50,7 +50,7 @@ def given_up(events: AttemptEvents, draft: Draft, one: Try) -> GivenUp | None:
     return GivenUp(start_ns, end_ns, int(scans.ints("start_pfn")[-1]), int(scans.ints("end_pfn")[-1]))
 
 
-def _calls(events: AttemptEvents, draft: Draft, one: Try) -> list[Migration]:
+def _calls(events: AttemptEvents, draft: DetectedAttempt, one: Try) -> list[Migration]:
     reason = MIGRATES_FOR.get(draft.operation)
     if reason is None or draft.tid is None or one.start_ns is None or one.end_ns is None:
         return []
@@ -62,7 +62,7 @@ class Meetings:
     """Which failing tries of an attempt met a page, and when."""
 
     events: AttemptEvents
-    draft: Draft
+    draft: DetectedAttempt
     _scans: dict[int, Rows] = field(default_factory=dict)
     _given_up: dict[int, GivenUp | None] = field(default_factory=dict)
     _failed: FailedTries | None = None
@@ -151,7 +151,7 @@ class FailedTries:
     named_pfn: Ints
 
     @classmethod
-    def of(cls, draft: Draft) -> FailedTries:
+    def of(cls, draft: DetectedAttempt) -> FailedTries:
         """Those of this attempt."""
         tries = [one for one in draft.tries if one.result != "succeeded"]
         timed = [one.start_ns is not None and one.end_ns is not None for one in tries]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tracereplay.attempts.draft import Draft, Moment
+from tracereplay.attempts.detected_attempt import DetectedAttempt, Moment
 from tracereplay.attempts.events import AttemptEvents, Rows
 
 TEST = "test_pages_isolated"
 WRITEBACK_SLEEPS = ("folio_wait_writeback", "wait_on_page_writeback")
 
 
-def note_moments(events: AttemptEvents, draft: Draft) -> None:
+def note_moments(events: AttemptEvents, draft: DetectedAttempt) -> None:
     """Where its task's events name a page: failing tests of the range, and sleeps for writeback."""
     tests = _within(events, draft, TEST)
     named = zip(tests.ints("fin_pfn").tolist(), tests.ints("end_pfn").tolist(), _moments(tests, TEST), strict=True)
@@ -21,7 +21,7 @@ def note_moments(events: AttemptEvents, draft: Draft) -> None:
         draft.writeback_sleeps |= dict(zip(folios, _moments(rows, name), strict=True))
 
 
-def _within(events: AttemptEvents, draft: Draft, name: str) -> Rows:
+def _within(events: AttemptEvents, draft: DetectedAttempt, name: str) -> Rows:
     end_ns = events.end_ns if draft.end_ns is None else draft.end_ns
     return events.of(name, draft.tid).between(draft.start_ns, end_ns)
 

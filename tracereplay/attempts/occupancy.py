@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
+import collections
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.find import taken_spans
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.model.result import Counter
-from tracereplay.replay.engine import Action, ActionKind
+from tracereplay.replay.engine import ActionKind, ReplayAction
 from tracereplay.replay.occupancy import StateCount
 
 TIMES = 200  # evenly over the trace
@@ -23,14 +23,16 @@ EDGES = 200  # at most, of the times at which attempts on a range begin and end
 def counted_ranges(layout: Layout) -> list[Span]:
     """The CMA areas and Movable zones, by names of their own: several of one name say their first page frame."""
     ranges = [*layout.cma_areas, *(zone for zone in layout.zones if zone.name == "Movable")]
-    named = Tally(span.name for span in ranges)
+    named = collections.Counter(span.name for span in ranges)
     return [
         span if named[span.name] == 1 else Span(f"{span.name}@{span.start_pfn:#x}", span.start_pfn, span.pages)
         for span in ranges
     ]
 
 
-def occupancy_questions(ranges: Sequence[Span], drafts: Sequence[Draft], start_ns: int, end_ns: int) -> list[Action]:
+def plan_occupancy_counts(
+    ranges: Sequence[Span], drafts: Sequence[DetectedAttempt], start_ns: int, end_ns: int
+) -> list[ReplayAction]:
     """Count each range at even times of [start_ns, end_ns], and where an attempt on it begins and ends."""
     even = {start_ns + (end_ns - start_ns) * step // (TIMES - 1) for step in range(TIMES)}
     actions = []
@@ -46,7 +48,9 @@ def occupancy_questions(ranges: Sequence[Span], drafts: Sequence[Draft], start_n
                 taken = merge_spans([*taken, *takes[at][1]])
                 at += 1
             inside = tuple((max(low, span.start_pfn), min(high, span.end_pfn)) for low, high in taken)
-            actions.append(Action(time_ns, ActionKind.COUNT, number, ((span.start_pfn, span.end_pfn),), taken=inside))
+            actions.append(
+                ReplayAction(time_ns, ActionKind.COUNT, number, ((span.start_pfn, span.end_pfn),), taken=inside)
+            )
     return actions
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tracereplay.attempts.block_tests import SMALLEST_BLOCK_PAGES, BlockTest, block_tests
-from tracereplay.attempts.draft import LONG_AGO_NS, REASON_MEMORY_HOTPLUG, Draft
+from tracereplay.attempts.detected_attempt import LONG_AGO_NS, REASON_MEMORY_HOTPLUG, DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents, Migration
 from tracereplay.attempts.inferred_start import (
     LEAD_NS,
@@ -53,9 +53,9 @@ class _Loop:
         return self.tests[-1] if self.tests and self.tests[-1].passed else None
 
 
-def find_offline(events: AttemptEvents, layout: Layout, taken: list[Draft]) -> list[Draft]:
+def find_offline(events: AttemptEvents, layout: Layout, taken: list[DetectedAttempt]) -> list[DetectedAttempt]:
     """Every offlining that migrated or tested pages; `taken` are attempts whose tests are not offline's."""
-    drafts: list[Draft] = []
+    drafts: list[DetectedAttempt] = []
     for tid in events.tids("mm_migrate_pages", "mm_migrate_pages_start", "test_pages_isolated"):
         busy = [draft for draft in taken if draft.tid == tid]
         floor_ns = LONG_AGO_NS
@@ -90,9 +90,9 @@ def _loops(events: AttemptEvents, tid: int, tests: list[BlockTest]) -> list[_Loo
     return loops
 
 
-def _draft(events: AttemptEvents, layout: Layout, tid: int, loop: _Loop, floor_ns: int) -> Draft:
+def _draft(events: AttemptEvents, layout: Layout, tid: int, loop: _Loop, floor_ns: int) -> DetectedAttempt:
     start_ns, end_ns, block = _extent(events, layout, tid, loop, floor_ns)
-    draft = Draft("memory_offline", tid, start_ns, end_ns, "succeeded", "inferred")
+    draft = DetectedAttempt("memory_offline", tid, start_ns, end_ns, "succeeded", "inferred")
     if block is not None:
         draft.spans = (block,)
         draft.request = Request(pages=block[1] - block[0], start_pfn=block[0], end_pfn=block[1])
@@ -106,7 +106,7 @@ def _draft(events: AttemptEvents, layout: Layout, tid: int, loop: _Loop, floor_n
     return draft
 
 
-def _set_outcome(events: AttemptEvents, draft: Draft, loop: _Loop, end_ns: int) -> None:
+def _set_outcome(events: AttemptEvents, draft: DetectedAttempt, loop: _Loop, end_ns: int) -> None:
     """No test passed. That shows nothing where tests were not recorded, or may be lost."""
     if loop.open or events.end_ns - end_ns < SILENCE_NS:
         draft.outcome, draft.end_ns = "unfinished", None
@@ -160,7 +160,7 @@ def _block_around(layout: Layout, pfns: np.ndarray) -> tuple[int, int] | None:
     return number * size, (number + 1) * size
 
 
-def _add_tries(draft: Draft, loop: _Loop) -> None:
+def _add_tries(draft: DetectedAttempt, loop: _Loop) -> None:
     """Each pass that could not move everything is a try, and each test; the test that passed is the last one."""
     start, end = draft.request.start_pfn, draft.request.end_pfn
     begin = draft.start_ns

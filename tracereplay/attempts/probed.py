@@ -7,7 +7,7 @@ import errno
 
 import numpy as np
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.phases import phases_between
 from tracereplay.layout.layout import Layout
@@ -19,7 +19,7 @@ NONE = -1
 SMALLEST_BLOCK_PAGES = 1 << 15
 
 
-def apply_probed(events: AttemptEvents, layout: Layout, drafts: list[Draft]) -> list[Draft]:
+def apply_probed(events: AttemptEvents, layout: Layout, drafts: list[DetectedAttempt]) -> list[DetectedAttempt]:
     """The drafts, with each call of offline_pages() as one attempt: in place of what was inferred of the same time."""
     calls = events.of(CALLS)
     for row in range(len(calls)):
@@ -38,7 +38,7 @@ def apply_probed(events: AttemptEvents, layout: Layout, drafts: list[Draft]) -> 
     return drafts
 
 
-def _is_of(draft: Draft, tid: int, start_ns: int, end_ns: int) -> bool:
+def _is_of(draft: DetectedAttempt, tid: int, start_ns: int, end_ns: int) -> bool:
     return draft.operation == "memory_offline" and draft.tid == tid and start_ns <= draft.start_ns <= end_ns
 
 
@@ -60,11 +60,13 @@ def _draft(
     call: tuple[int, int, int],
     span: tuple[int, int] | None,
     result: int | None,
-    same: list[Draft],
-) -> Draft:
+    same: list[DetectedAttempt],
+) -> DetectedAttempt:
     tid, start_ns, end_ns = call
     outcome, error = _outcome(result)
-    draft = Draft("memory_offline", tid, start_ns, None if result is None else end_ns, outcome, "event", errno=error)
+    draft = DetectedAttempt(
+        "memory_offline", tid, start_ns, None if result is None else end_ns, outcome, "event", errno=error
+    )
     if span is not None:
         draft.spans = (span,)
         draft.request = Request(pages=span[1] - span[0], start_pfn=span[0], end_pfn=span[1])

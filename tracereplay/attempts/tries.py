@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import NO_PFN, Rows
 from tracereplay.model.result import Try
 
@@ -51,7 +51,12 @@ def _scanned(scans: Rows, start_ns: int, end_ns: int, pages: int) -> Iterator[Ra
 
 
 def add_try(
-    draft: Draft, tests: Rows, scans: Rows, when: tuple[int, int], span: tuple[int | None, int | None], result: str
+    draft: DetectedAttempt,
+    tests: Rows,
+    scans: Rows,
+    when: tuple[int, int],
+    span: tuple[int | None, int | None],
+    result: str,
 ) -> None:
     """Append a try of the range, with the page its test named and the end of what was scanned."""
     inside = tests.between(when[0], when[1])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from tracereplay.attempts.block_tests import SMALLEST_BLOCK_PAGES
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.layout.layout import Layout
 from tracereplay.tasks import is_kernel_task
 from tracereplay.units import NS_PER_S
@@ -21,9 +21,9 @@ GAP_NS = NS_PER_S
 BLOCKS_PASSED_OVER = 8
 
 
-def name_requests(drafts: Iterable[Draft], layout: Layout, comm_of: Callable[[int], str | None]) -> None:
+def name_requests(drafts: Iterable[DetectedAttempt], layout: Layout, comm_of: Callable[[int], str | None]) -> None:
     """Give the attempts of each request its id, unplug-TID-START; an attempt that stands alone is of no request."""
-    by_task: dict[int, list[Draft]] = {}
+    by_task: dict[int, list[DetectedAttempt]] = {}
     for draft in drafts:
         unplugs = draft.operation in ("contig_alloc", "memory_offline") and draft.basis != "log" and draft.spans
         if unplugs and draft.tid is not None and is_kernel_task(draft.tid, comm_of(draft.tid)):
@@ -35,9 +35,9 @@ def name_requests(drafts: Iterable[Draft], layout: Layout, comm_of: Callable[[in
                 draft.parent_id = f"unplug-{tid}-{request[0].start_ns}"
 
 
-def _requests(drafts: list[Draft], near_pages: int) -> Iterator[list[Draft]]:
+def _requests(drafts: list[DetectedAttempt], near_pages: int) -> Iterator[list[DetectedAttempt]]:
     """Attempts that follow each other at once, on ranges near each other."""
-    request: list[Draft] = []
+    request: list[DetectedAttempt] = []
     low = high = 0
     for draft in drafts:
         start, end = draft.spans[0][0], draft.spans[-1][1]

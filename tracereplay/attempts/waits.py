@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.model.result import Wait
 from tracereplay.units import NS_PER_MS
@@ -19,7 +19,7 @@ SLEEP_NS = 100 * NS_PER_MS
 EVENT_BEFORE_SLEEP_NS = 5 * NS_PER_MS
 
 
-def add_waits(events: AttemptEvents, draft: Draft) -> None:
+def add_waits(events: AttemptEvents, draft: DetectedAttempt) -> None:
     """Find the sleeps within the attempt's migrate_pages() calls; what they were for is told by the culprits."""
     reason = REASONS.get(draft.operation)
     if reason is None or draft.tid is None:

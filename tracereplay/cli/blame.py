@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracereplay.cli.options import confidential_option, input_options, open_session, output_options, shown
+from tracereplay.cli.options import input_options, open_session, output_options, redact_option, shown
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
 from tracereplay.reports import FORMATS
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--align", metavar="ORDER", type=click.IntRange(0, 40), help="Of --pages: aligned to 2^ORDER pages "
               "(default: as dma_alloc_contiguous, at most 8).")  # fmt: skip
 @click.option("--full", is_flag=True, help="Fold nothing; show evidence and every try.")
-@confidential_option
+@redact_option
 def blame(
     inputs: tuple[str, ...],
     format_: str,
@@ -48,7 +48,7 @@ def blame(
     pages: int | None,
     align: int | None,
     full: bool,
-    confidential: bool,
+    redact: bool,
     **opening: Any,
 ) -> int:
     """Explain failed CMA allocations and memory offlines: which pages blocked migration, why, who holds them."""
@@ -67,7 +67,7 @@ def blame(
             if at_ns is not None or narrowed
             else session.blame()
         )
-        result = shown(result, confidential)
+        result = shown(result, redact)
     if out is not None:
         from tracereplay.model.tables import result_tables  # noqa: PLC0415
         from tracereplay.model.tables_write import write_tables  # noqa: PLC0415

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tracereplay.cli.options import confidential_option, input_options, result_of, shown
+from tracereplay.cli.options import input_options, redact_option, result_of, shown
 from tracereplay.cli.output import write_bytes
 from tracereplay.errors import UsageError
 from tracereplay.model.table_formats import TABLE_FORMATS
@@ -18,13 +18,13 @@ from tracereplay.model.table_formats import TABLE_FORMATS
 @click.option("--perfetto", metavar="FILE", help="A Perfetto trace: attempts, tries, waits and holders as tracks.")
 @click.option("--tables", metavar="DIR", type=click.Path(path_type=Path), help="Every table, one file each.")
 @click.option("--table-format", type=click.Choice(TABLE_FORMATS), default="parquet", show_default=True)
-@confidential_option
+@redact_option
 def export(
     inputs: tuple[str, ...],
     perfetto: str | None,
     tables: Path | None,
     table_format: str,
-    confidential: bool,
+    redact: bool,
     **opening: Any,
 ) -> int:
     """Write a result for other programs: a trace for ui.perfetto.dev, or tables for any tool that reads them.
@@ -33,7 +33,7 @@ def export(
     """
     if perfetto is None and tables is None:
         raise UsageError("nothing to write: name a file with --perfetto, a folder with --tables, or both")
-    result = shown(result_of(inputs, **opening), confidential)
+    result = shown(result_of(inputs, **opening), redact)
     if perfetto is not None:
         from tracereplay.reports.perfetto import render_perfetto  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tracereplay.cli.startup import KilledByInterrupt, be_quick, end
+from tracereplay.cli.startup import KilledByInterrupt, end, tune_for_one_shot
 
 with KilledByInterrupt():
     import traceback
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return _run(list(argv))
     try:
-        be_quick()
+        tune_for_one_shot()
         status = _run(sys.argv[1:])
     except KeyboardInterrupt:  # between the lines, or once more
         status = EXIT_INTERRUPTED

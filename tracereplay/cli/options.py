@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracereplay.errors import InputError, UsageError
-from tracereplay.units import utf8
+from tracereplay.units import to_valid_utf8
 
 if TYPE_CHECKING:
     from tracereplay.model.result import Result
@@ -69,19 +69,19 @@ def output_options(*formats: str) -> Decorator:
     return combine(options)
 
 
-def confidential_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--confidential`, for whatever leaves the house."""
-    words = "Names of tasks, files, areas, modules and inputs become tokens (task-1), for passing on."
-    return click.option("--confidential", is_flag=True, help=words)(function)
+def redact_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--redact`, for documents that are passed on; `--confidential` is its former name."""
+    words = "Replace names of tasks, files, areas, modules and inputs by pseudonyms (task-1)."
+    return click.option("--redact", "--confidential", "redact", is_flag=True, help=words)(function)
 
 
-def shown(result: Result, confidential: bool) -> Result:
+def shown(result: Result, redact: bool) -> Result:
     """The result, or what of it may be passed on."""
-    if not confidential:
+    if not redact:
         return result
-    from tracereplay.model.confidential import confidential as without_names  # noqa: PLC0415
+    from tracereplay.model.redaction import redacted  # noqa: PLC0415
 
-    return without_names(result)
+    return redacted(result)
 
 
 def combine(options: tuple[Decorator, ...]) -> Decorator:
@@ -188,4 +188,4 @@ def copies_beside(trace: str, kpagecount: str | None, quiet: bool) -> tuple[str 
 def command_line() -> list[str]:
     """The arguments as `main` got them, for documents."""
     args: list[str] = click.get_current_context().find_root().obj
-    return [utf8(arg) for arg in args]
+    return [to_valid_utf8(arg) for arg in args]

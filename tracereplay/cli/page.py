@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracereplay.cli.options import confidential_option, input_options, open_session, output_options
+from tracereplay.cli.options import input_options, open_session, output_options, redact_option
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 @input_options(required=True)
 @output_options("text", "json")
 @click.option("--full", is_flag=True, help="Every event, however many.")
-@confidential_option
+@redact_option
 def page(
     pfn: str,
     inputs: tuple[str, ...],
     format_: str,
     output: str | None,
     full: bool,
-    confidential: bool,
+    redact: bool,
     **opening: Any,
 ) -> int:
     """Tell the life of the page PFN (0x1e403, or decimal): who allocated it, who took references, what is left."""
@@ -36,10 +36,10 @@ def page(
     number = parse_pfn(pfn)
     with open_session(inputs, **opening) as session:
         life: PageLife = session.page(number)
-    if confidential:
-        from tracereplay.model.confidential import confidential_page  # noqa: PLC0415
+    if redact:
+        from tracereplay.model.redaction import redacted_page  # noqa: PLC0415
 
-        life = confidential_page(life)
+        life = redacted_page(life)
     write_report(render_json(life) if format_ == "json" else render_page(life, style_for(output, full=full)), output)
     return 0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tracereplay.cli.options import confidential_option, input_options, result_of, shown
+from tracereplay.cli.options import input_options, redact_option, result_of, shown
 from tracereplay.cli.output import say_written, write_bytes
 from tracereplay.errors import UsageError
 
@@ -25,14 +25,14 @@ OF_ATTEMPTS = ("map", "timeline")
     "--try", "try_index", metavar="N", type=click.IntRange(0), help="The map as it was at try N of the attempt."
 )
 @click.option("--attempt", metavar="N|ID", help="Only this attempt (map, timeline): its number from 0, or its id.")
-@confidential_option
+@redact_option
 def plot(
     inputs: tuple[str, ...],
     output: str,
     kind: str,
     try_index: int | None,
     attempt: str | None,
-    confidential: bool,
+    redact: bool,
     **opening: Any,
 ) -> int:
     """Draw the area of the first failed attempt, who held pages when, who is to blame, how long pages were
@@ -49,7 +49,7 @@ def plot(
         raise UsageError(f"--attempt goes with --kind {' or '.join(OF_ATTEMPTS)}")
     from tracereplay.reports.plots import render_plot  # noqa: PLC0415
 
-    result = shown(result_of(inputs, **opening), confidential)
+    result = shown(result_of(inputs, **opening), redact)
     write_bytes(render_plot(result, kind, suffix, try_index, attempt=attempt), output)
     say_written(output, quiet=opening["quiet"])
     return 0

@@ -9,7 +9,7 @@ import signal
 import sys
 
 
-class _Hidden:
+class _ImportBlocker:
     """Hides libraries that others load wherever they are installed, though no verb of one trace uses them.
 
     pandas -- pyarrow, at the first Python list; scipy, yaml -- numba, at its start.
@@ -24,7 +24,7 @@ class _Hidden:
             raise ModuleNotFoundError(f"{name} is not loaded by the command line", name=name)
 
 
-_hidden = _Hidden()
+_import_blocker = _ImportBlocker()
 
 
 class KilledByInterrupt:
@@ -52,20 +52,20 @@ def _let_interrupts_kill() -> bool:
     return True
 
 
-def be_quick() -> None:
+def tune_for_one_shot() -> None:
     """For a process that answers one verb and ends."""
-    sys.meta_path.insert(0, _hidden)
+    sys.meta_path.insert(0, _import_blocker)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads for matrices wait by spinning
     gc.set_threshold(200_000)  # loading numba makes many objects and no garbage
     atexit.register(gc.freeze)  # nor is any looked for at the end
 
 
-def be_thorough() -> None:
+def undo_tuning() -> None:
     """For verbs that need more: scipy and yaml can be loaded, and garbage is collected at the end.
 
     DuckDB would take what is left for leaks and say so.
     """
-    _hidden.names = {"pandas"}
+    _import_blocker.names = {"pandas"}
     atexit.unregister(gc.freeze)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from tracereplay import __version__
-from tracereplay.corpus.outcome import BROKEN_ROWS, outcome_of
 from tracereplay.corpus.query import EXAMPLES, Condition, Selection
+from tracereplay.corpus.run_summary import BROKEN_ROWS, outcome_of
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED
 from tracereplay.corpus.trend import series_of

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tracereplay.corpus.work import close_guards, stop_guards
+from tracereplay.corpus.batches import close_sandboxes, stop_sandboxes
 from tracereplay.errors import UsageError
 
 RETRIES = 3  # of a piece whose worker died
@@ -34,9 +34,9 @@ def local_workers(jobs: int) -> Iterator[Workers]:
         yield Workers(executor, lambda: jobs)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        stop_guards()
+        stop_sandboxes()
         executor.shutdown(wait=True)
-        close_guards()
+        close_sandboxes()
 
 
 @contextmanager

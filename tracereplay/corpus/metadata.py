@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from tracereplay.errors import InputError, UsageError
-from tracereplay.units import utf8
+from tracereplay.units import to_valid_utf8
 
 MAX_SIDECAR_BYTES = 1 << 20
 MAX_COLUMNS = 64
@@ -36,7 +36,7 @@ def parse_sidecar(data: bytes, path: str) -> dict[str, str]:
         raise InputError("is no table of names and values", path=path)
     if len(values) > MAX_COLUMNS:
         raise InputError(f"has more than {MAX_COLUMNS} values", path=path)
-    return {column_name(name): utf8(value[:MAX_VALUE]) for name, value in values}
+    return {column_name(name): to_valid_utf8(value[:MAX_VALUE]) for name, value in values}
 
 
 def column_name(name: str) -> str:

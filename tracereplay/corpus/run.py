@@ -17,15 +17,15 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from tracereplay.corpus.analyse_one import Identity
+from tracereplay.corpus.batches import DataFile, Order, Receipt, analyse_some, identify_some
 from tracereplay.corpus.executors import Workers
-from tracereplay.corpus.guard import Failure
-from tracereplay.corpus.job import Identity
+from tracereplay.corpus.sandbox import Failure
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED, CHANGED, FACTS, RETRIED, RUNS
-from tracereplay.corpus.work import DataFile, Order, Receipt, analyse_some, identify_some
 from tracereplay.discovery.sources import Source
 from tracereplay.errors import TraceReplayError
-from tracereplay.units import utf8
+from tracereplay.units import to_valid_utf8
 
 PIECE_TRACES = 16
 PIECE_BYTES = 64 << 20  # a piece ends with the trace that reaches this
@@ -197,7 +197,9 @@ class _Driver:
             | {role: path for role, path in source.inputs().items() if role != "trace"}
             | ({} if isinstance(outcome, Failure) else dict(outcome))
         )
-        self.rows.append({name: utf8(value) if isinstance(value, str) else value for name, value in row.items()})
+        self.rows.append(
+            {name: to_valid_utf8(value) if isinstance(value, str) else value for name, value in row.items()}
+        )
 
     def _bounded(self, metadata: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
         """The metadata, without names that would make `runs` too wide; and a note where there were such."""
@@ -266,7 +268,7 @@ class _Known:
 
     def is_unchanged(self, source: Source) -> bool:
         """Whether the path was analysed, by this version, with what is there now."""
-        return _mark(utf8(source.path), source.fingerprint) in self.unchanged
+        return _mark(to_valid_utf8(source.path), source.fingerprint) in self.unchanged
 
 
 def _mark(*texts: str) -> bytes:

@@ -25,9 +25,9 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
-from tracereplay.corpus.outcome import BROKEN_ROWS, outcome_of
+from tracereplay.corpus.batches import PARTITION, DataFile
+from tracereplay.corpus.run_summary import BROKEN_ROWS, outcome_of
 from tracereplay.corpus.tables import ANALYSED, FOUND, RUN_SCHEMA, RUNS, TABLES, found_schemas
-from tracereplay.corpus.work import PARTITION, DataFile
 from tracereplay.discovery.discover import absolute, file_system
 from tracereplay.errors import UsageError
 from tracereplay.model.corpus import Broken, Outcome

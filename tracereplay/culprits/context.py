@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.attempts.draft import Draft, Moment
+from tracereplay.attempts.detected_attempt import DetectedAttempt, Moment
 from tracereplay.culprits.probe_events import ProbeEvents
 from tracereplay.layout.layout import Layout
 from tracereplay.loss_index import LossIndex
@@ -77,7 +77,7 @@ class AnalysisContext:
         """Whether the task is known to be a user's."""
         return is_user_task(tid, self.name_of(tid, time_ns))
 
-    def dump_of(self, pfn: int, draft: Draft) -> Mapping[str, Any] | None:
+    def dump_of(self, pfn: int, draft: DetectedAttempt) -> Mapping[str, Any] | None:
         """The kernel's dump of the page printed during the attempt, by its task where the line tells.
 
         Lines of a log file have no task and another clock: they may be this far off.
@@ -89,7 +89,7 @@ class AnalysisContext:
                 return row
         return None
 
-    def named_by_log(self, pfn: int, draft: Draft) -> Mapping[str, Any] | None:
+    def named_by_log(self, pfn: int, draft: DetectedAttempt) -> Mapping[str, Any] | None:
         """The line that says that the page did not migrate, of an attempt that only the log shows."""
         rows = self.migrate_failures.get(pfn, ()) if draft.basis == "log" else ()
         return next((row for row in rows if row["kind"] != "soft_offline"), None)

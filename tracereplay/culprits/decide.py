@@ -8,38 +8,38 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents
-from tracereplay.attempts.find import blocking_key, tested_spans
+from tracereplay.attempts.find import tested_spans
 from tracereplay.attempts.meetings import Meetings
+from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.culprits.alike import Alike, group_alike
 from tracereplay.culprits.attempt_causes import attempt_cause
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.fit import find_fit, pages_within
 from tracereplay.culprits.landmarks import Landmarks
-from tracereplay.culprits.listed import join_listed, listed_suspects
 from tracereplay.culprits.logged import logged_suspects
 from tracereplay.culprits.map_runs import attempt_map, count_pages, pages_in, spans_in, strip_of
 from tracereplay.culprits.merge import PageFinding, merge, waits_for, weakened_by
 from tracereplay.culprits.not_shown import not_shown
 from tracereplay.culprits.replayed import ReplayedSuspects
 from tracereplay.culprits.secretmem import name_secret_files
+from tracereplay.culprits.snapshot_suspects import join_snapshot_suspects, snapshot_suspects
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.culprits.table import RANK, Cause, Obstacle, decide
 from tracereplay.layout.spans import without
 from tracereplay.model.result import Attempt, Culprit, Effect, Hole
 from tracereplay.replay.engine import Engine
-from tracereplay.replay.pictures import Picture
+from tracereplay.replay.range_snapshots import RangeSnapshot
 from tracereplay.replay.state import Reason, State
 from tracereplay.units import NS_PER_S
 
-CERTAIN_UNTRIED = ("unmovable_allocation", "writeback", "locked_folio", "hugetlb", "secretmem")
 UNEXPLAINED_WAIT_NS = NS_PER_S
 
 
 def judge(
-    context: AnalysisContext, engine: Engine, events: AttemptEvents, drafts: Sequence[Draft], input_id: str
+    context: AnalysisContext, engine: Engine, events: AttemptEvents, drafts: Sequence[DetectedAttempt], input_id: str
 ) -> list[Attempt]:
     """The attempts, each with what stood in its way and the cause that decided it.
 
@@ -49,35 +49,37 @@ def judge(
     failed = engine.table("failed_allocs")
     attempts = []
     for number, draft in enumerate(drafts):
-        pictures = engine.pictures.taken.get(blocking_key(number))
+        snapshots = engine.range_snapshots.taken.get(ProbeKey(number).encode())
         meetings = Meetings(events, draft)
-        met = _gather(replayed, number, draft, pictures[-1] if pictures else None)
+        met = _gather(replayed, number, draft, snapshots[-1] if snapshots else None)
         rows = [row for alike in met for row in _rows(meetings, alike)]
         _name_waits(draft, rows)
         attempt = _attempt(context, draft, input_id, merge(draft.id, rows))
         attempt.weakened_by = weakened_by(rows)
         _decide_cause(attempt, draft, events, failed)
-        if pictures:
+        if snapshots:
             seeded = context.has_trace and context.snapshot is not None
-            _draw(attempt, draft, pictures, context.layout.pageblock_pages, seeded)
-        if draft.asked and pictures:
+            _draw(attempt, draft, snapshots, context.layout.pageblock_pages, seeded)
+        if draft.asked and snapshots:
             attempt.not_shown = not_shown(context, events)
-            attempt.uncounted = engine.uncounted.get(blocking_key(number)) if context.has_page_ref else None
-            _answer(attempt, draft, pictures[-1])
+            attempt.uncounted = engine.uncounted.get(ProbeKey(number).encode()) if context.has_page_ref else None
+            _answer(attempt, draft, snapshots[-1])
         attempts.append(attempt)
     return attempts
 
 
-def _gather(replayed: ReplayedSuspects, number: int, draft: Draft, picture: Picture | None) -> list[Alike]:
+def _gather(
+    replayed: ReplayedSuspects, number: int, draft: DetectedAttempt, snapshot: RangeSnapshot | None
+) -> list[Alike]:
     """The suspects of an attempt, from replay, log and snapshot; those of equal facts together."""
     context = replayed.context
     rows = replayed.of_attempt(number)
     pfns = replayed.rows["pfn"][rows]
-    listed = listed_suspects(context, draft, picture)
+    listed = snapshot_suspects(context, draft, snapshot)
     own_facts = context.recorded_pfns(pfns.tolist()) | listed.keys()
     met = group_alike(replayed, rows, lambda: Landmarks.of(context, draft), own_facts)
     met += [Alike.alone(suspect) for suspect in logged_suspects(context, draft, set(pfns.tolist()))]
-    met += [Alike.alone(suspect) for suspect in join_listed(draft, listed, [alike.first for alike in met])]
+    met += [Alike.alone(suspect) for suspect in join_snapshot_suspects(draft, listed, [alike.first for alike in met])]
     _find_rivals(met)
     name_secret_files(met)
     return met
@@ -85,7 +87,7 @@ def _gather(replayed: ReplayedSuspects, number: int, draft: Draft, picture: Pict
 
 def _find_rivals(met: Sequence[Alike]) -> None:
     """Of pages that look locked in the same wait the task sleeps on one: folio_lock() takes them one by one."""
-    locked = [alike for alike in met if alike.first.awaited and alike.first.reasons & Reason.LOCKED]
+    locked = [alike for alike in met if alike.first.seen_in_wait and alike.first.reasons & Reason.LOCKED]
     for alike in locked:
         one = alike.first
         others = (other.first for other in locked if other is not alike or len(alike) > 1)
@@ -93,19 +95,23 @@ def _find_rivals(met: Sequence[Alike]) -> None:
 
 
 def _draw(
-    attempt: Attempt, draft: Draft, pictures: Sequence[Picture], pageblock_pages: int | None, seeded: bool
+    attempt: Attempt,
+    draft: DetectedAttempt,
+    snapshots: Sequence[RangeSnapshot],
+    pageblock_pages: int | None,
+    seeded: bool,
 ) -> None:
     """The map of each pictured try, and what became of the pages of the last.
 
     seeded -- a copy of kpageflags tells of pages without events.
     """
-    strips = [(picture.number, strip_of(picture)) for picture in pictures]
+    strips = [(snapshot.number, strip_of(snapshot)) for snapshot in snapshots]
     number, strip = strips[-1]
     last = draft.tries[number] if draft.tries else None
     spans = draft.spans if last is None else tested_spans(draft, last)
     attempt.pages = count_pages(strip, spans)
     if seeded:
-        attempt.pages.from_snapshot = pages_in(pictures[-1], spans, State.SEEDED_FREE, State.SEEDED_USED)
+        attempt.pages.from_snapshot = pages_in(snapshots[-1], spans, State.SEEDED_FREE, State.SEEDED_USED)
     attempt.map = attempt_map(strips, attempt.tries, attempt.culprits, pageblock_pages)
 
 
@@ -133,25 +139,25 @@ def _by_tries(meetings: Meetings, one: PageFinding) -> list[PageFinding]:
     return [replace(one, members=np.array(members), tries=tries) for tries, members in found]
 
 
-def _effect(draft: Draft, suspect: Suspect, cause: Cause, finding: Finding) -> Effect | None:
+def _effect(draft: DetectedAttempt, suspect: Suspect, cause: Cause, finding: Finding) -> Effect | None:
     """What the page did to the attempt; None: nothing that is worth a row."""
     reached = (
         suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED | Reason.LOGGED))
     )
     if draft.asked or (suspect.logged is not None and not reached):  # asked for, or listed and not met
         return "would_block"
-    if suspect.listed is not None and not suspect.named:
+    if suspect.snapshot_page is not None and not suspect.named:
         return "would_block" if cause.obstacle == Obstacle.NATURE else None
-    if suspect.awaited:
+    if suspect.seen_in_wait:
         return "delayed" if reached else "would_block"
     if reached:
         return "blocked"
     # Out of the kernel's reach so far: only what a task is known to hold, or what is unmovable by its nature.
-    sure = finding.holder is not None or cause.code in CERTAIN_UNTRIED
+    sure = finding.holder is not None or cause.certain_untried
     return "would_block" if sure and draft.operation != "compaction" else None
 
 
-def _name_waits(draft: Draft, rows: Sequence[PageFinding]) -> None:
+def _name_waits(draft: DetectedAttempt, rows: Sequence[PageFinding]) -> None:
     """What each wait was for, by what stood in the way in its middle."""
     for row in rows:
         for wait in row.waits:
@@ -165,7 +171,7 @@ def _name_waits(draft: Draft, rows: Sequence[PageFinding]) -> None:
     draft.waits = [w for w in draft.waits if w.start_pfn is not None or w.end_ns - w.start_ns >= UNEXPLAINED_WAIT_NS]
 
 
-def _attempt(context: AnalysisContext, draft: Draft, input_id: str, culprits: list[Culprit]) -> Attempt:
+def _attempt(context: AnalysisContext, draft: DetectedAttempt, input_id: str, culprits: list[Culprit]) -> Attempt:
     return Attempt(
         id=draft.id,
         input_id=input_id,
@@ -183,6 +189,7 @@ def _attempt(context: AnalysisContext, draft: Draft, input_id: str, culprits: li
         errno=draft.errno,
         candidates=list(draft.candidates),
         bitmap=draft.bitmap,
+        movable_free_pages=draft.movable_free_pages,
         capture_next=[] if culprits and all(c.verdict == "proved" for c in culprits) else list(draft.capture_next),
         tries=draft.tries,
         phases_ns=draft.phases,
@@ -192,18 +199,20 @@ def _attempt(context: AnalysisContext, draft: Draft, input_id: str, culprits: li
     )
 
 
-def _answer(attempt: Attempt, draft: Draft, picture: Picture) -> None:
+def _answer(attempt: Attempt, draft: DetectedAttempt, snapshot: RangeSnapshot) -> None:
     """What an inventory says beyond its culprits."""
     attempt.holes = [Hole(start_pfn=start, pages=end - start) for start, end in draft.holes]
-    free = spans_in(picture, State.BUDDY, State.PCP, State.SEEDED_FREE)
+    free = spans_in(snapshot, State.BUDDY, State.PCP, State.SEEDED_FREE)
     draft.given_out = without(draft.given_out, free)
     if draft.operation == "cma_alloc":
         attempt.given_out = pages_within(draft.given_out, draft.spans)
     if draft.wanted is not None:
-        attempt.fit = find_fit(draft.wanted, strip_of(picture), draft, attempt.culprits)
+        attempt.fit = find_fit(draft.wanted, strip_of(snapshot), draft, attempt.culprits)
 
 
-def _decide_cause(attempt: Attempt, draft: Draft, events: AttemptEvents, failed: npt.NDArray[np.void]) -> None:
+def _decide_cause(
+    attempt: Attempt, draft: DetectedAttempt, events: AttemptEvents, failed: npt.NDArray[np.void]
+) -> None:
     """The cause of the attempt: its own, else that of the page that stood first in the way."""
     if draft.asked:
         attempt.cause = draft.cause

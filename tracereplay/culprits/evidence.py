@@ -5,27 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from operator import itemgetter
 
-from tracereplay.attempts.draft import Moment
+from tracereplay.attempts.detected_attempt import Moment
 from tracereplay.culprits.exits import EXIT_EVENT
 from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.model.result import Evidence
 from tracereplay.replay.state import Mark, Reason, RefEnd, RefKind
-from tracereplay.schema import Op
+from tracereplay.schema import OP_INFO, Op
 from tracereplay.units import format_pfn
 
-OP_EVENTS = {
-    Op.ALLOC: "mm_page_alloc",
-    Op.FREE: "mm_page_free",
-    Op.PCP_DRAIN: "mm_page_pcpu_drain",
-    Op.BUDDY_TAKE: "mm_page_alloc_zone_locked",
-    Op.REF_SET: "page_ref_set",
-    Op.REF_MOD: "page_ref_mod",
-    Op.REF_MOD_AND_TEST: "page_ref_mod_and_test",
-    Op.REF_MOD_AND_RETURN: "page_ref_mod_and_return",
-    Op.REF_MOD_UNLESS: "page_ref_mod_unless",
-    Op.REF_FREEZE: "page_ref_freeze",
-    Op.REF_UNFREEZE: "page_ref_unfreeze",
-}
 ENDINGS = {
     RefEnd.PUT: "given back",
     RefEnd.LIFE: "ended with the page, which was freed, moved or allocated anew",
@@ -33,6 +20,13 @@ ENDINGS = {
     RefEnd.COUNT: "had ended unseen: the count leaves no room for it",
 }
 UNMAPPED = -1  # _mapcount of a page that no task maps
+
+
+def _event_of(op: int) -> str:
+    """The tracepoint that showed a reference being taken."""
+    event = OP_INFO[Op(op)].event
+    assert event is not None
+    return event
 
 
 def state_of(text: str) -> Evidence:
@@ -45,7 +39,7 @@ def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
     pfn = format_pfn(suspect.pfn)
     rows = [
         Evidence(
-            event=OP_EVENTS[Op(ref.op)],
+            event=_event_of(ref.op),
             time_ns=ref.ns,
             tid=ref.tid,
             cpu=ref.cpu,
@@ -53,7 +47,7 @@ def taken(suspect: Suspect, ref: Ref) -> list[Evidence]:
             stack_id=suspect.context.stack_id_of(ref.ns, ref.cpu, ref.tid),
         )
     ]
-    event = OP_EVENTS.get(Op(ref.close_op))
+    event = OP_INFO[Op(ref.close_op)].event
     if ref.close_ns is not None and event is not None:
         rows.append(
             Evidence(
@@ -84,14 +78,14 @@ def counted(suspect: Suspect) -> Evidence:
     return state_of(
         f"pfn {format_pfn(suspect.pfn)} at the test: count={suspect.count} mapcount={suspect.mapcount} "
         f"flags={'|'.join(sorted(suspect.flags)) or 'none'}; {suspect.excess} more than expected, "
-        f"{suspect.own} of the count held by the isolating task"
+        f"{suspect.isolation_refs} of the count held by the isolating task"
         + ("; no task maps the page any more" if unmapped and suspect.marks & Mark.ANON else "")
     )
 
 
 def allocated(suspect: Suspect) -> list[Evidence]:
     """Its allocation, where seen."""
-    if not suspect.marks & Mark.BORN:
+    if not suspect.marks & Mark.ALLOC_SEEN:
         return []
     return [
         Evidence(
@@ -107,7 +101,7 @@ def allocated(suspect: Suspect) -> list[Evidence]:
 def tried(suspect: Suspect) -> list[Evidence]:
     """What the isolating task did with it, and what the kernel named."""
     rows = _named_by_test(suspect)
-    if suspect.marks & Mark.TOUCHED:
+    if suspect.marks & Mark.ISOLATED:
         rows.append(state_of(f"pfn {format_pfn(suspect.pfn)}: isolated or tried by the attempt, not migrated or freed"))
         rows += _isolated(suspect)
     if suspect.marks & Mark.RESTORED:
@@ -125,7 +119,7 @@ def tried(suspect: Suspect) -> list[Evidence]:
 
 def _named_by_test(suspect: Suspect) -> list[Evidence]:
     """The last test of the range that failed on this page."""
-    if not suspect.reasons & Reason.NAMED or suspect.draft.log_pfn == suspect.pfn or suspect.awaited:
+    if not suspect.reasons & Reason.NAMED or suspect.draft.log_pfn == suspect.pfn or suspect.seen_in_wait:
         return []
     pfns = range(suspect.pfn, suspect.pfn + suspect.pages)
     tests = [(pfn, moment) for pfn, moment in suspect.draft.failed_tests.items() if pfn in pfns]
@@ -149,7 +143,7 @@ def _isolated(suspect: Suspect) -> list[Evidence]:
     if last is None:
         return []
     text = f"pfn {format_pfn(suspect.pfn)}: +{last.val} taken by the attempt to isolate it"
-    return [Evidence(event=OP_EVENTS[Op(last.op)], time_ns=last.ns, tid=last.tid, cpu=last.cpu, text=text)]
+    return [Evidence(event=_event_of(last.op), time_ns=last.ns, tid=last.tid, cpu=last.cpu, text=text)]
 
 
 def slept_for_writeback(suspect: Suspect) -> Evidence:

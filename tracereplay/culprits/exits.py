@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tracereplay.attempts.draft import Moment
+from tracereplay.attempts.detected_attempt import Moment
 
 EXIT_EVENT = "sched_process_exit"
 

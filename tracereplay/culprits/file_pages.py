@@ -30,7 +30,7 @@ def _flag_evidence(suspect: Suspect, flag: str) -> Evidence:
 
 def writeback(suspect: Suspect) -> list[Finding]:
     """PG_writeback at the test or in the middle of the wait; or the folio that folio_wait_writeback named."""
-    named = suspect.awaited and suspect.named
+    named = suspect.seen_in_wait and suspect.named
     if suspect.reasons & Reason.LOGGED and "writeback" in suspect.flags:
         return [Finding(shown=False, candidates=("extra_reference",), evidence=evidence.logged(suspect))]
     if not suspect.reasons & Reason.WRITEBACK and not named:
@@ -38,7 +38,7 @@ def writeback(suspect: Suspect) -> list[Finding]:
     # The end of writeback has an event of its own since 5.10 (folio_end_writeback() takes a reference meanwhile): only
     # a later event that still has the flag shows that the page was under writeback all the time.
     still = bool(suspect.reasons & Reason.WRITEBACK) and "writeback" in suspect.post_flags
-    sure = named or (suspect.awaited and still)
+    sure = named or (suspect.seen_in_wait and still)
     rows = [_flag_evidence(suspect, "under writeback")] if suspect.reasons & Reason.WRITEBACK else []
     if named:
         rows.append(evidence.slept_for_writeback(suspect))
@@ -58,7 +58,7 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
     if suspect.reasons & Reason.LOCKED:
         return [
             Finding(
-                shown=suspect.awaited and suspect.touched,
+                shown=suspect.seen_in_wait and suspect.touched,
                 since_ns=suspect.since_alloc_ns,
                 doubt=suspect.locked_rivals,
                 holder_name=_file_name(suspect),
@@ -75,7 +75,12 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
     # Nobody waits for secret memory: it is never read from a disk.
     if looks_secret(suspect):
         return []
-    if not suspect.awaited or suspect.named or not suspect.marks & Mark.FILE or not suspect.reasons & Reason.VISITED:
+    if (
+        not suspect.seen_in_wait
+        or suspect.named
+        or not suspect.marks & Mark.FILE
+        or not suspect.reasons & Reason.VISITED
+    ):
         return []
     return [
         Finding(
@@ -91,7 +96,7 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
 
 def unsplittable_folio(suspect: Suspect) -> list[Finding]:
     """A large file folio left behind after a destination of its order could not be had."""
-    if suspect.awaited or suspect.order == 0 or not suspect.marks & Mark.FILE:
+    if suspect.seen_in_wait or suspect.order == 0 or not suspect.marks & Mark.FILE:
         return []
     if not suspect.reasons & (Reason.LEFT | Reason.VISITED) or suspect.draft.errno != "ENOMEM":
         return []
@@ -109,11 +114,11 @@ def unsplittable_folio(suspect: Suspect) -> list[Finding]:
 
 def buffer_head(suspect: Suspect) -> list[Finding]:
     """A block device's page, or one with private data, that was tried and stayed without extra references."""
-    if suspect.awaited or not suspect.marks & Mark.FILE:
+    if suspect.seen_in_wait or not suspect.marks & Mark.FILE:
         return _dumped_buffers(suspect)
     if suspect.draft.asked:
         return _untried_buffers(suspect)
-    counted = bool(suspect.marks & Mark.COUNTED)
+    counted = bool(suspect.marks & Mark.COUNT_KNOWN)
     if counted:
         # The count is as expected: cache and private data. Locked pages have a better explanation.
         tried = suspect.reasons & Reason.LEFT and suspect.draft.failed_migrations > 0
@@ -143,8 +148,8 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
 
 
 def _untried_buffers(suspect: Suspect) -> list[Finding]:
-    """Nobody tried it: a block device's page with buffers. Of an unknown file: as `at_rest.buffer_head` tells them."""
-    counted = bool(suspect.marks & Mark.COUNTED)
+    """A block device's page with buffers, not tried. With its file unknown see `snapshot_predicates.buffer_head`."""
+    counted = bool(suspect.marks & Mark.COUNT_KNOWN)
     partly_read = counted and not suspect.flags & {"uptodate", "locked", "writeback"}
     if counted and "private" not in suspect.flags:
         return []
@@ -182,7 +187,7 @@ def no_migration_handler(suspect: Suspect) -> list[Finding]:
     """A file page without private data that was tried and stayed, its count as expected: the file system refused."""
     row = suspect.dump
     refused = row is not None and row["reason"] == "migration failure" and bool(row["aops"])
-    if not refused or suspect.awaited or suspect.reasons & (Reason.EXCESS | Reason.LOCKED | Reason.WRITEBACK):
+    if not refused or suspect.seen_in_wait or suspect.reasons & (Reason.EXCESS | Reason.LOCKED | Reason.WRITEBACK):
         return []
     assert row is not None
     if "private" in (row["flags"] or ()) or (row["refcount"] or 0) > (row["mapcount"] or 0) + 2:
@@ -201,7 +206,12 @@ def no_migration_handler(suspect: Suspect) -> list[Finding]:
 
 def nofs_skipped(suspect: Suspect) -> list[Finding]:
     """A file page the kernel named although it never took it up: a caller that may not enter file systems skips it."""
-    if suspect.awaited or not suspect.named or not suspect.marks & Mark.FILE or not suspect.marks & Mark.COUNTED:
+    if (
+        suspect.seen_in_wait
+        or not suspect.named
+        or not suspect.marks & Mark.FILE
+        or not suspect.marks & Mark.COUNT_KNOWN
+    ):
         return []
     if suspect.touched or suspect.reasons & (Reason.EXCESS | Reason.LOCKED | Reason.WRITEBACK):
         return []

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.culprits.map_runs import FREE, NOT_SEEN, Strip
 from tracereplay.layout.spans import Spans
 from tracereplay.model.result import Culprit, Fit, FitRange
@@ -27,7 +27,7 @@ def pages_within(inner: Spans, outer: Spans) -> int:
     return sum(high - low for low, high in cuts if low < high)
 
 
-def find_fit(wanted: tuple[int, int], strip: Strip, draft: Draft, culprits: Sequence[Culprit]) -> Fit:
+def find_fit(wanted: tuple[int, int], strip: Strip, draft: DetectedAttempt, culprits: Sequence[Culprit]) -> Fit:
     """The answer for `wanted` (pages, align order) in the draft's range, whose pages were as the strip shows."""
     pages, align_order = wanted
     ((start_pfn, end_pfn),) = draft.spans

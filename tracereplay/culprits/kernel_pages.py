@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tracereplay.culprits import evidence
-from tracereplay.culprits.at_rest import TRACER, in_ring_buffer
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.snapshot_predicates import TRACER, in_ring_buffer
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.replay.state import Mark, PageType, Reason, State
 from tracereplay.schema import Op
@@ -23,7 +23,7 @@ def is_ring_buffer(row: Mapping[str, Any]) -> bool:
 
 def unmovable_allocation(suspect: Suspect) -> list[Finding]:
     """Allocated without __GFP_MOVABLE and not freed; or the page that has_unmovable_pages() found and dumped."""
-    if suspect.awaited:
+    if suspect.seen_in_wait:
         return []
     row = suspect.dump
     if row is not None and row["reason"] == "unmovable page" and not _special(row):
@@ -83,7 +83,7 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
     """A page type hugetlb, in its reference events or the kernel's dump; who uses it took it out of the pool."""
     row = suspect.dump
     dumped = row is not None and "hugetlb" in str(row["page_type"] or "")
-    if not dumped and (suspect.page_type != PageType.HUGETLB or suspect.awaited):
+    if not dumped and (suspect.page_type != PageType.HUGETLB or suspect.seen_in_wait):
         return []
     users = [ref for ref in suspect.refs if ref.op == Op.REF_UNFREEZE]
     return [
@@ -101,7 +101,7 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
 def offline_or_hwpoison(suspect: Suspect) -> list[Finding]:
     """The kernel's dump says hwpoison, or a page type offline (balloon, virtio-mem)."""
     row = suspect.dump
-    if suspect.page_type == PageType.OFFLINE and not suspect.awaited:
+    if suspect.page_type == PageType.OFFLINE and not suspect.seen_in_wait:
         return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.tried(suspect))]
     if row is None or not ("hwpoison" in (row["flags"] or ()) or "offline" in str(row["page_type"] or "")):
         return []
@@ -131,7 +131,7 @@ def aio_ring(suspect: Suspect) -> list[Finding]:
 
 def percpu_free(suspect: Suspect) -> list[Finding]:
     """Named as in the way although it was freed: it sat on a per-cpu list (drained later)."""
-    if suspect.awaited or not suspect.named or suspect.state != State.PCP or suspect.marks & Mark.COUNTED:
+    if suspect.seen_in_wait or not suspect.named or suspect.state != State.PCP or suspect.marks & Mark.COUNT_KNOWN:
         return []
     return [
         Finding(

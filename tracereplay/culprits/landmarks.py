@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.culprits.context import AnalysisContext
 
 Ints = npt.NDArray[np.int64]
@@ -26,7 +26,7 @@ class Landmarks:
     pfns: Ints
 
     @classmethod
-    def of(cls, context: AnalysisContext, draft: Draft) -> Landmarks:
+    def of(cls, context: AnalysisContext, draft: DetectedAttempt) -> Landmarks:
         """What is compared with a suspect of this attempt: its begin and end, its waits, losses, names, CMA areas."""
         times = [NEVER_NS, 0, draft.start_ns, context.end_ns]
         times += [draft.end_ns] if draft.end_ns is not None else []

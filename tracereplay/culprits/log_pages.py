@@ -19,7 +19,7 @@ NO_PFN = -(1 << 62)
 LOWEST_KERNEL_ADDRESS = 1 << 47  # of 64-bit machines; hashed pointers are smaller
 UNMOVABLE, MIGRATION = "unmovable page", "migration failure"
 ISOLATION = frozenset({"isolation failed", "failed to remove from LRU"})
-EVIDENCE = ISOLATION | {UNMOVABLE, MIGRATION}
+NOT_MOVABLE = frozenset({UNMOVABLE, "has_unmovable_pages"})  # the latter in linux-next before 5.0
 # Operations of pages off the LRU that a driver moves itself (movable_operations; `mapping->a_ops` up to 6.0).
 DRIVER_AOPS = ("z3fold", "zsmalloc", "balloon", "cmm_balloon")
 KERNEL_TYPES = ("slab", "table", "guard", "kmalloc", "vmalloc")  # page_type, where it is printed with names (6.9)
@@ -60,8 +60,8 @@ def excess_of(row: Row) -> int:
     """
     if row["reason"] != MIGRATION or row["refcount"] is None or row["mapcount"] is None:
         return 0
-    flags = row["flags"] or ()
-    if row["order"] or "head" in flags:
+    flags = row["flags"]
+    if row["order"] or flags is None or "head" in flags:  # without flags, a page of the swap cache looks like a file's
         return 0
     swap = in_swap_cache(row)
     file = not swap and not is_anon(row) and (bool(row["aops"]) or bool(row["mapping"]))

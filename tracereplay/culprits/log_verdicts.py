@@ -14,7 +14,7 @@ from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.log_pages import (
     DRIVER_AOPS,
     ISOLATION,
-    UNMOVABLE,
+    NOT_MOVABLE,
     excess_of,
     is_kernel_page,
     is_movable,
@@ -49,7 +49,7 @@ def findings(suspect: Suspect) -> Verdicts:
     found = _by_nature(suspect, row)
     if found:
         return found
-    if row["reason"] == UNMOVABLE:
+    if row["reason"] in NOT_MOVABLE:
         return _unmovable(suspect, row)
     if row["reason"] in ISOLATION:
         return _not_isolated(suspect, row)

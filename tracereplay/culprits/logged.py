@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.log_pages import NO_PFN
 from tracereplay.culprits.suspect import Suspect
@@ -13,7 +13,7 @@ from tracereplay.replay.state import Reason, State
 from tracereplay.schema import IrqContext
 
 
-def logged_suspects(context: AnalysisContext, draft: Draft, known: set[int]) -> list[Suspect]:
+def logged_suspects(context: AnalysisContext, draft: DetectedAttempt, known: set[int]) -> list[Suspect]:
     """Pages that only the kernel's dumps show in the attempt's way: not in the trace, or there is no trace."""
     found: list[Suspect] = []
     if draft.outcome == "succeeded" and len(draft.tries) <= 1:
@@ -50,7 +50,7 @@ def _distinct(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list(pages.values())
 
 
-def _logged(context: AnalysisContext, draft: Draft, row: Mapping[str, Any]) -> Suspect:
+def _logged(context: AnalysisContext, draft: DetectedAttempt, row: Mapping[str, Any]) -> Suspect:
     """A page that a line of the attempt shows."""
     pfn = NO_PFN if row["pfn"] is None else row["pfn"]
     when = row["time_ns"] if row["time_ns"] is not None else draft.start_ns
@@ -63,7 +63,7 @@ def _logged(context: AnalysisContext, draft: Draft, row: Mapping[str, Any]) -> S
     return suspect
 
 
-def _recorded(context: AnalysisContext, draft: Draft, known: set[int]) -> list[Suspect]:
+def _recorded(context: AnalysisContext, draft: DetectedAttempt, known: set[int]) -> list[Suspect]:
     """Pages in the ranges of a log's attempt that page_owner lists: in use at the dump, whether in the way or not."""
     if not context.owners:
         return []
@@ -77,12 +77,12 @@ def _recorded(context: AnalysisContext, draft: Draft, known: set[int]) -> list[S
     return found
 
 
-def unreplayed(context: AnalysisContext, draft: Draft, pfn: int, order: int, time_ns: int) -> Suspect:
+def unreplayed(context: AnalysisContext, draft: DetectedAttempt, pfn: int, order: int, time_ns: int) -> Suspect:
     """A page in use of which no event tells."""
     return Suspect(
         context=context,
         draft=draft,
-        awaited=False,
+        seen_in_wait=False,
         pfn=pfn,
         pages=1 << order,
         first_ns=time_ns,
@@ -101,8 +101,8 @@ def unreplayed(context: AnalysisContext, draft: Draft, pfn: int, order: int, tim
         file=None,
         min_excess=0,
         confirmed=0,
-        pending=False,
-        own=0,
+        no_event_since_probe=False,
+        isolation_refs=0,
         post_ns=None,
         clear_ns=None,
         clear_tid=None,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.model.result import Culprit, MapRun, PageCounts, Try
-from tracereplay.replay.pictures import Picture
+from tracereplay.replay.range_snapshots import RangeSnapshot
 from tracereplay.replay.state import Mark, State
 
 # A map of more runs is summed up by pageblocks; those before the last together have as many again.
@@ -48,31 +48,31 @@ class Strip(NamedTuple):
         )
 
 
-def strip_of(picture: Picture) -> Strip:
+def strip_of(snapshot: RangeSnapshot) -> Strip:
     """The picture in the words of the map; a page is moved when it was in use and left while the attempt ran."""
-    starts = [start + np.cumsum(runs["pages"]) - runs["pages"] for start, runs in picture.spans]
-    start, rows = np.concatenate(starts), np.concatenate([runs for _, runs in picture.spans])
+    starts = [start + np.cumsum(runs["pages"]) - runs["pages"] for start, runs in snapshot.spans]
+    start, rows = np.concatenate(starts), np.concatenate([runs for _, runs in snapshot.spans])
     state = np.full(len(rows), HELD, np.uint8)
     free = (rows["state"] == State.BUDDY) | (rows["state"] == State.PCP)
     state[free | (rows["state"] == State.SEEDED_FREE)] = FREE
-    state[free & ((rows["marks"] & (Mark.TOUCHED | Mark.FROZEN | Mark.MIGRATION_ENTRY)) != 0)] = MOVED
+    state[free & ((rows["marks"] & (Mark.ISOLATED | Mark.FROZEN | Mark.MIGRATION_ENTRY)) != 0)] = MOVED
     state[rows["state"] == State.UNSEEN] = NOT_SEEN
     return _joined(Strip(start, start + rows["pages"], state, np.full(len(rows), NOBODY, np.int32)))
 
 
-def spans_in(picture: Picture, *states: State) -> Spans:
+def spans_in(snapshot: RangeSnapshot, *states: State) -> Spans:
     """The parts of the picture in these states, as runs of pages."""
     found: list[tuple[int, int]] = []
-    for start, runs in picture.spans:
+    for start, runs in snapshot.spans:
         ends = start + np.cumsum(runs["pages"])
         chosen = np.isin(runs["state"], states)
         found += zip((ends - runs["pages"])[chosen].tolist(), ends[chosen].tolist(), strict=True)
     return merge_spans(found)
 
 
-def pages_in(picture: Picture, spans: Spans, *states: State) -> int:
+def pages_in(snapshot: RangeSnapshot, spans: Spans, *states: State) -> int:
     """How many pages of the spans the picture shows in these states."""
-    parts = [(max(low, start), min(high, end)) for low, high in spans_in(picture, *states) for start, end in spans]
+    parts = [(max(low, start), min(high, end)) for low, high in spans_in(snapshot, *states) for start, end in spans]
     return sum(end - start for start, end in parts if start < end)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.meetings import TryRuns
 from tracereplay.culprits.alike import Alike
 from tracereplay.culprits.finding import Finding
@@ -68,7 +68,7 @@ class PageFinding:
         """Whether its release was seen."""
         if self.finding.released_ns is not None:
             return "seen"
-        watched = self.suspect.context.has_page_ref and self.suspect.listed is None
+        watched = self.suspect.context.has_page_ref and self.suspect.snapshot_page is None
         return "held_at_end" if watched else "unknown"
 
     def merge_key(self) -> tuple[object, ...]:
@@ -96,7 +96,7 @@ def _who(task: Task | None) -> tuple[object, ...] | None:
     return (task.tid, task.pid, task.comm) if task else None
 
 
-def waits_for(draft: Draft, suspect: Suspect) -> tuple[Wait, ...]:
+def waits_for(draft: DetectedAttempt, suspect: Suspect) -> tuple[Wait, ...]:
     """The waits in whose middle the page stood in the way."""
     middles = ((wait, (wait.start_ns + wait.end_ns) // 2) for wait in draft.waits)
     return tuple(wait for wait, middle in middles if suspect.first_ns <= middle <= suspect.last_ns)

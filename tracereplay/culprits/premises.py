@@ -56,7 +56,7 @@ def _counted(claim: Claim) -> bool:
     suspect = claim.suspect
     if claim.finding.accounted:
         return True
-    if not suspect.marks & Mark.COUNTED or suspect.marks & (Mark.CONFLICT | Mark.GUESSED):
+    if not suspect.marks & Mark.COUNT_KNOWN or suspect.marks & (Mark.CONFLICT | Mark.GUESSED):
         return False
     # Of a folio mapped as a whole the head's count shows as much as a small page's; of parts of it, less.
     return not suspect.is_large or (bool(claim.finding.refs) and suspect.excess == _sum(claim.finding.refs))

@@ -44,7 +44,7 @@ def is_probed(suspect: Suspect) -> bool:
     """Whether what is known of its references comes from kprobes."""
     if any(ref.op in TAKEN_BY_PROBE for ref in suspect.refs):
         return True
-    return bool(suspect.marks & Mark.COUNTED) and not suspect.context.has_page_ref
+    return bool(suspect.marks & Mark.COUNT_KNOWN) and not suspect.context.has_page_ref
 
 
 def excess(suspect: Suspect, refusal: Refusal) -> int:
@@ -59,7 +59,7 @@ def excess(suspect: Suspect, refusal: Refusal) -> int:
 
 def _refusals(suspect: Suspect) -> Sequence[Refusal]:
     probes = suspect.context.probes
-    if probes is None or suspect.awaited:
+    if probes is None or suspect.seen_in_wait:
         return ()
     return probes.refusals(suspect.pfn, suspect.draft.start_ns, suspect.last_ns)
 
@@ -131,10 +131,10 @@ def holders(suspect: Suspect, op: Op, *, longterm: bool = False) -> list[Finding
 
     longterm -- those whose stack names a user of FOLL_LONGTERM, else the others.
     """
-    if suspect.awaited:  # a reference makes migration fail, not wait
+    if suspect.seen_in_wait:  # a reference makes migration fail, not wait
         return []
     accounts = _accounts(suspect)
-    accounts.sort(key=lambda account: (account.settled, not _hidden(suspect, account.refs, account)))
+    accounts.sort(key=lambda account: (account.settled, not _import_blocker(suspect, account.refs, account)))
     best: dict[int, tuple[_Account, list[Ref]]] = {}  # by task: the surest account, the last of them
     for account in accounts:
         by_task: dict[int, list[Ref]] = {}
@@ -174,7 +174,7 @@ def _until(refs: Sequence[Ref], account: _Account) -> int | None:
     return account.refusal.event.time_ns
 
 
-def _hidden(suspect: Suspect, refs: Sequence[Ref], account: _Account) -> bool:
+def _import_blocker(suspect: Suspect, refs: Sequence[Ref], account: _Account) -> bool:
     """Whether losses may have hidden what changes the account."""
     since = min((ref.ns for ref in refs), default=suspect.last_ns)
     return bool(suspect.hiding(since, _kinds(suspect), _until(refs, account)))

@@ -43,9 +43,9 @@ def takers(suspect: Suspect) -> list[Ref]:
 
 def _held(suspect: Suspect) -> bool:
     """Whether its excess is confirmed. A page that no task isolated counts only when a later event agrees."""
-    if not suspect.reasons & Reason.EXCESS or suspect.excess <= 0 or suspect.awaited:
+    if not suspect.reasons & Reason.EXCESS or suspect.excess <= 0 or suspect.seen_in_wait:
         return False
-    return suspect.touched or suspect.named or not suspect.pending or bool(suspect.marks & Mark.ANON)
+    return suspect.touched or suspect.named or not suspect.no_event_since_probe or bool(suspect.marks & Mark.ANON)
 
 
 def held_groups(suspect: Suspect) -> Sequence[tuple[Ref, ...]]:
@@ -165,13 +165,13 @@ def lru_batch(suspect: Suspect) -> list[Finding]:
 
 def extra_reference(suspect: Suspect) -> list[Finding]:
     """References above the expected count whose taker is not known."""
-    if suspect.awaited:
+    if suspect.seen_in_wait:
         return []
     if probed_references.is_probed(suspect):
         if suspect.blamed_refs:
             return []
         return probed_references.unknown_holders(suspect) or _dumped_extra(suspect)
-    if suspect.context.has_page_ref and suspect.marks & Mark.COUNTED:
+    if suspect.context.has_page_ref and suspect.marks & Mark.COUNT_KNOWN:
         return _counted_extra(suspect)
     return _dumped_extra(suspect) or _not_migrated(suspect)
 
@@ -236,7 +236,7 @@ def dumped_excess(suspect: Suspect) -> int:
 
 def dumped_pins(suspect: Suspect) -> list[Finding]:
     """A dump whose refcount is higher by GUP_PIN_COUNTING_BIAS or more: pinned; who did is not in a log."""
-    excess = 0 if suspect.marks & Mark.COUNTED else dumped_excess(suspect)
+    excess = 0 if suspect.marks & Mark.COUNT_KNOWN else dumped_excess(suspect)
     if excess < GUP_PIN_COUNTING_BIAS:
         return []
     return [
@@ -268,9 +268,9 @@ def _dumped_extra(suspect: Suspect) -> list[Finding]:
 def _not_migrated(suspect: Suspect) -> list[Finding]:
     """No page_ref events: a movable page that was there to be migrated, and stayed."""
     visited = suspect.reasons & (Reason.VISITED | Reason.RESTORED)
-    if not visited and not (suspect.named and suspect.state == State.ALLOCATED and suspect.marks & Mark.BORN):
+    if not visited and not (suspect.named and suspect.state == State.ALLOCATED and suspect.marks & Mark.ALLOC_SEEN):
         return []
-    if suspect.marks & Mark.BORN and not suspect.gfp & GFP_MOVABLE:
+    if suspect.marks & Mark.ALLOC_SEEN and not suspect.gfp & GFP_MOVABLE:
         return []
     return [
         Finding(

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
+from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.model.result import File
@@ -46,7 +47,7 @@ class ReplayedSuspects:
     claimed[claim_starts[i]:claim_starts[i + 1]].
     """
 
-    def __init__(self, engine: Engine, context: AnalysisContext, drafts: Sequence[Draft]) -> None:
+    def __init__(self, engine: Engine, context: AnalysisContext, drafts: Sequence[DetectedAttempt]) -> None:
         self.context, self.drafts = context, drafts
         self.rows, self.refs = engine.table("suspects"), engine.table("refs")
         claims = engine.table("claims")  # ascending by suspect
@@ -54,7 +55,7 @@ class ReplayedSuspects:
         self.claim_starts = np.searchsorted(claims["suspect"], np.arange(len(self.rows) + 1))
         self._files = engine.table("files")
         self._flags = FlagSets([(1 << bit, name) for name, bit in context.flag_bits.items()])
-        attempts = self.rows["attempt"] // 2
+        attempts = ProbeKey.attempts_of(self.rows["attempt"])
         self._order = np.argsort(attempts, kind="stable")
         self._starts = np.searchsorted(attempts[self._order], np.arange(len(drafts) + 1))
 
@@ -65,20 +66,20 @@ class ReplayedSuspects:
     def suspect(self, row: int) -> Suspect:
         """The suspect in this row, with the references claimed for it."""
         values = dict(zip(self._names, self.rows[row].item(), strict=True))
-        attempt, awaited = divmod(values["attempt"], 2)
+        key = ProbeKey.decode(values["attempt"])
         held = self.claimed[self.claim_starts[row] : self.claim_starts[row + 1]].tolist()
-        return self._suspect(self.drafts[attempt], bool(awaited), values, [_ref(self.refs[at]) for at in held])
+        return self._suspect(self.drafts[key.attempt], key.in_wait, values, [_ref(self.refs[at]) for at in held])
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
         return self.rows.dtype.names or ()
 
-    def _suspect(self, draft: Draft, awaited: bool, row: dict[str, Any], held: list[Ref]) -> Suspect:
-        born = bool(row["marks"] & Mark.BORN)
+    def _suspect(self, draft: DetectedAttempt, seen_in_wait: bool, row: dict[str, Any], held: list[Ref]) -> Suspect:
+        born = bool(row["marks"] & Mark.ALLOC_SEEN)
         return Suspect(
             context=self.context,
             draft=draft,
-            awaited=awaited,
+            seen_in_wait=seen_in_wait,
             pfn=row["pfn"],
             pages=1 << row["order"] if row["state"] == State.ALLOCATED else 1,
             first_ns=row["first_ns"],
@@ -97,8 +98,8 @@ class ReplayedSuspects:
             file=self._file(row["file"], row["index"]),
             min_excess=row["min_excess"],
             confirmed=row["confirmed"],
-            pending=bool(row["pending"]),
-            own=row["own"],
+            no_event_since_probe=bool(row["no_event_since_probe"]),
+            isolation_refs=row["isolation_refs"],
             post_ns=_known(row["post_ns"]),
             clear_ns=_known(row["clear_ns"]),
             clear_tid=_known(row["clear_tid"]),

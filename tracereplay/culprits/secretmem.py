@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from tracereplay.culprits import evidence
 from tracereplay.culprits.alike import Alike
-from tracereplay.culprits.at_rest import SECRETMEM, allocated_in
 from tracereplay.culprits.finding import Finding
+from tracereplay.culprits.snapshot_predicates import SECRETMEM, allocated_in
 from tracereplay.culprits.suspect import SecretFile, Suspect
 from tracereplay.model.result import Evidence
 from tracereplay.replay.state import Mark, Reason
@@ -29,11 +29,11 @@ OTHERS = frozenset({"swapbacked", "mlocked", "private"})
 def looks_secret(suspect: Suspect) -> bool:
     """Whether the page was allocated and cached as secretmem_fault() does, or is unevictable as its pages are."""
     # A page taken out of the cache while the attempt had it isolated is of that file until it is freed.
-    cached = suspect.marks & Mark.FILE or (suspect.marks & Mark.BORN and suspect.file is not None)
+    cached = suspect.marks & Mark.FILE or (suspect.marks & Mark.ALLOC_SEEN and suspect.file is not None)
     if suspect.order or not cached or not _on_internal_file(suspect):
         return False
     unevictable = "unevictable" in suspect.flags and not suspect.flags & OTHERS
-    if not suspect.marks & Mark.BORN:
+    if not suspect.marks & Mark.ALLOC_SEEN:
         return unevictable
     return bool(suspect.gfp & GFP_ZERO) and (bool(suspect.gfp & GFP_HIGHMEM) or unevictable)
 
@@ -42,7 +42,7 @@ def _on_internal_file(suspect: Suspect) -> bool:
     """Whether its file is on an anonymous super block that nobody mounted, as far as is known."""
     file = suspect.file
     if file is None or file.dev is None:
-        return not suspect.marks & Mark.BORN
+        return not suspect.marks & Mark.ALLOC_SEEN
     return file.dev >> 20 == 0 and not suspect.on_block_device and file.fs is None
 
 
@@ -67,7 +67,7 @@ def name_secret_files(met: Iterable[Alike]) -> None:
     files: dict[tuple[int | None, int | None], list[Alike]] = {}
     for alike in met:
         file = alike.first.file
-        if file is not None and alike.first.listed is None and looks_secret(alike.first):
+        if file is not None and alike.first.snapshot_page is None and looks_secret(alike.first):
             files.setdefault((file.dev, file.ino), []).append(alike)
     for pages in files.values():
         known = _file_of(pages)
@@ -76,7 +76,7 @@ def name_secret_files(met: Iterable[Alike]) -> None:
 
 
 def _file_of(pages: Sequence[Alike]) -> SecretFile:
-    tried = sum(len(alike) for alike in pages if _tried(alike.first) and not alike.first.awaited)
+    tried = sum(len(alike) for alike in pages if _tried(alike.first) and not alike.first.seen_in_wait)
     dumped = [alike.first.pfn for alike in pages if is_dumped(alike.first)]
     return SecretFile(tried=tried, dumped_pfn=min(dumped, default=None))
 
@@ -85,7 +85,7 @@ def secretmem(suspect: Suspect) -> list[Finding]:
     """Of a dump that names it, or of a file that does and of which a page was tried in vain; its other pages too."""
     if is_dumped(suspect):
         return [_finding(suspect, shown=True, rows=evidence.logged(suspect))]
-    if suspect.awaited or not looks_secret(suspect):
+    if suspect.seen_in_wait or not looks_secret(suspect):
         return []
     file = suspect.secret_file or _file_of([Alike.alone(suspect)])
     if file.dumped_pfn is not None:
@@ -108,7 +108,7 @@ def _finding(suspect: Suspect, *, shown: bool, rows: list[Evidence]) -> Finding:
         shown=shown,
         holder=suspect.context.task(tid, suspect.alloc_ns),
         holder_name="memfd_secret" if tid is None else None,
-        allocated_by=None if suspect.marks & Mark.BORN else owner,
+        allocated_by=None if suspect.marks & Mark.ALLOC_SEEN else owner,
         held_since_ns=suspect.alloc_ns,
         released_ns=suspect.end_ns,
         evidence=[*evidence.allocated(suspect), *rows],
@@ -117,8 +117,8 @@ def _finding(suspect: Suspect, *, shown: bool, rows: list[Evidence]) -> Finding:
 
 def _looks(suspect: Suspect) -> list[Evidence]:
     file = suspect.file
-    if file is None or not suspect.marks & Mark.BORN:
-        return [evidence.counted(suspect)] if suspect.marks & Mark.COUNTED else []
+    if file is None or not suspect.marks & Mark.ALLOC_SEEN:
+        return [evidence.counted(suspect)] if suspect.marks & Mark.COUNT_KNOWN else []
     text = f"pfn {format_pfn(suspect.pfn)}: zeroed, into the page cache of a file on a kernel-internal file system"
     return [Evidence(event="mm_filemap_add_to_page_cache", time_ns=None, tid=suspect.alloc_tid, cpu=None, text=text)]
 

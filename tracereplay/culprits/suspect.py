@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.model.result import Allocation, File, Task
 from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefEnd, RefKind, State
@@ -48,7 +48,7 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class SnapshotPage:
     """A page (or large folio) as a snapshot lists it: its kpageflags, and its mappings (None without kpagecount)."""
 
     flags: frozenset[KPF]
@@ -69,8 +69,8 @@ class Suspect:
     """One page (or large folio) in the way of one attempt. Times are ns; None = never or unknown."""
 
     context: AnalysisContext
-    draft: Draft
-    awaited: bool  # seen in the middle of a wait, not at a failing test
+    draft: DetectedAttempt
+    seen_in_wait: bool  # seen in the middle of a wait, not at a failing test
     pfn: int
     pages: int
     first_ns: int
@@ -89,8 +89,8 @@ class Suspect:
     file: File | None
     min_excess: int
     confirmed: int
-    pending: bool
-    own: int
+    no_event_since_probe: bool
+    isolation_refs: int
     post_ns: int | None
     clear_ns: int | None
     clear_tid: int | None
@@ -106,7 +106,7 @@ class Suspect:
         default=None, init=False
     )  # references that make up its excess, a group for each task
     blamed_refs: tuple[Ref, ...] = ()  # those that make up its excess, of all its findings
-    listed: Listed | None = None  # what a snapshot says of it, where no event does
+    snapshot_page: SnapshotPage | None = None  # what a snapshot says of it, where no event does
     secret_file: SecretFile | None = None  # of the page's file, where it looks like secret memory
 
     @property
@@ -117,7 +117,7 @@ class Suspect:
     @property
     def touched(self) -> bool:
         """Whether the isolating task took it up."""
-        return bool(self.marks & Mark.TOUCHED)
+        return bool(self.marks & Mark.ISOLATED)
 
     @property
     def is_fresh(self) -> bool:
@@ -142,7 +142,7 @@ class Suspect:
     @property
     def excess(self) -> int:
         """References beyond the expected ones: the smallest seen before, within and after the attempt's test."""
-        return max(self.confirmed, self.min_excess) if self.pending else self.confirmed
+        return max(self.confirmed, self.min_excess) if self.no_event_since_probe else self.confirmed
 
     @property
     def excess_at_test(self) -> int:
@@ -150,14 +150,14 @@ class Suspect:
 
         Off the LRU somebody has isolated it, and keeps a reference for that.
         """
-        isolated = max(self.own, 0 if "lru" in self.flags else 1)
+        isolated = max(self.isolation_refs, 0 if "lru" in self.flags else 1)
         return self.count - isolated - (self.mapcount + 1) - 1 - ("private" in self.flags)
 
     @property
     def owner(self) -> Mapping[str, Any] | None:
         """Its page_owner record, where the trace did not see its allocation and the record is not of a later life."""
-        row = None if self.marks & Mark.BORN else self.context.owners.get(self.pfn)
-        timed = self.listed is None and not self.draft.timeless
+        row = None if self.marks & Mark.ALLOC_SEEN else self.context.owners.get(self.pfn)
+        timed = self.snapshot_page is None and not self.draft.timeless
         later = row is not None and timed and (row["time_ns"] or 0) > self.first_ns
         return None if later else row
 
@@ -174,7 +174,7 @@ class Suspect:
                 order=row["order"],
                 time_ns=row["time_ns"],
             )
-        if not self.marks & Mark.BORN:
+        if not self.marks & Mark.ALLOC_SEEN:
             return None
         task = self.context.task(self.alloc_tid)
         return Allocation(

@@ -11,7 +11,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from tracereplay.culprits import at_rest, file_pages, kernel_pages, log_verdicts, references, secretmem, unseen
+from tracereplay.culprits import (
+    fallback_causes,
+    file_pages,
+    kernel_pages,
+    log_verdicts,
+    references,
+    secretmem,
+    snapshot_predicates,
+)
 from tracereplay.culprits.finding import Finding, Predicate
 from tracereplay.culprits.premises import judge
 from tracereplay.culprits.suspect import Suspect
@@ -47,8 +55,10 @@ class Cause:
     """One cause: its code, the obstacle it belongs to, the premises of its proof, the events it is checked with.
 
     needs -- events (or a kernel log) without which it cannot be proved; absent -- kinds of events whose absence its
-    proof uses; predicate -- whether it holds for a page of a replayed trace; at_rest -- for one of which only
-    a snapshot is known. Without premises it claims nothing.
+    proof uses; predicate -- whether it holds for a page of a replayed trace; snapshot_predicate -- for a page that
+    only a snapshot shows. Without premises it claims nothing.
+    certain_untried -- it would block an attempt that never came to the page, whoever holds it; fallback_rank -- its
+    place among the candidates of a page of which too little is known; None: not among them.
     """
 
     code: str
@@ -57,7 +67,9 @@ class Cause:
     needs: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     predicate: Predicate | None = None
-    at_rest: Predicate | None = None
+    snapshot_predicate: Predicate | None = None
+    certain_untried: bool = False
+    fallback_rank: int | None = None
 
     @property
     def words(self) -> Explanation:
@@ -81,7 +93,9 @@ CAUSES: tuple[Cause, ...] = (
         NOT_ESTABLISHED,
         needs=PAGE_REF,
         predicate=kernel_pages.hugetlb,
-        at_rest=at_rest.hugetlb,
+        snapshot_predicate=snapshot_predicates.hugetlb,
+        certain_untried=True,
+        fallback_rank=8,
     ),
     Cause(
         "offline_or_hwpoison",
@@ -89,7 +103,7 @@ CAUSES: tuple[Cause, ...] = (
         NOT_ESTABLISHED,
         needs=("kernel log",),
         predicate=kernel_pages.offline_or_hwpoison,
-        at_rest=at_rest.offline_or_hwpoison,
+        snapshot_predicate=snapshot_predicates.offline_or_hwpoison,
     ),
     Cause(
         "secretmem",
@@ -98,7 +112,8 @@ CAUSES: tuple[Cause, ...] = (
         needs=("kernel log",),
         absent=("mm_page_free",),
         predicate=secretmem.secretmem,
-        at_rest=at_rest.secretmem,
+        snapshot_predicate=snapshot_predicates.secretmem,
+        certain_untried=True,
     ),
     Cause("aio_ring", Obstacle.NATURE, NOT_ESTABLISHED, needs=("kernel log",), predicate=kernel_pages.aio_ring),
     Cause(
@@ -108,7 +123,9 @@ CAUSES: tuple[Cause, ...] = (
         needs=("mm_page_alloc",),
         absent=("mm_page_alloc", "mm_page_free", "mm_filemap_add_to_page_cache"),
         predicate=kernel_pages.unmovable_allocation,
-        at_rest=at_rest.unmovable_allocation,
+        snapshot_predicate=snapshot_predicates.unmovable_allocation,
+        certain_untried=True,
+        fallback_rank=7,
     ),
     Cause(
         "percpu_free",
@@ -124,7 +141,8 @@ CAUSES: tuple[Cause, ...] = (
         needs=PAGE_REF,
         absent=PAGE_REF,
         predicate=file_pages.writeback,
-        at_rest=at_rest.writeback,
+        snapshot_predicate=snapshot_predicates.writeback,
+        certain_untried=True,
     ),
     Cause(
         "locked_folio",
@@ -133,7 +151,9 @@ CAUSES: tuple[Cause, ...] = (
         needs=PAGE_REF,
         absent=PAGE_REF,
         predicate=file_pages.locked_folio,
-        at_rest=at_rest.locked_folio,
+        snapshot_predicate=snapshot_predicates.locked_folio,
+        certain_untried=True,
+        fallback_rank=6,
     ),
     Cause(
         "pin_longterm",
@@ -142,8 +162,17 @@ CAUSES: tuple[Cause, ...] = (
         needs=(*PAGE_REF, "kernel_stack"),
         absent=PAGE_REF,
         predicate=references.longterm_pins,
+        fallback_rank=2,
     ),
-    Cause("pin_short", Obstacle.PIN, REFERENCE, needs=PAGE_REF, absent=PAGE_REF, predicate=references.short_pins),
+    Cause(
+        "pin_short",
+        Obstacle.PIN,
+        REFERENCE,
+        needs=PAGE_REF,
+        absent=PAGE_REF,
+        predicate=references.short_pins,
+        fallback_rank=1,
+    ),
     Cause(
         "task_reference",
         Obstacle.HELD,
@@ -151,6 +180,7 @@ CAUSES: tuple[Cause, ...] = (
         needs=PAGE_REF,
         absent=PAGE_REF,
         predicate=references.task_references,
+        fallback_rank=0,
     ),
     Cause(
         "lru_batch",
@@ -159,6 +189,7 @@ CAUSES: tuple[Cause, ...] = (
         needs=PAGE_REF,
         absent=PAGE_REF,
         predicate=references.lru_batch,
+        fallback_rank=4,
     ),
     Cause(
         "unsplittable_folio",
@@ -174,7 +205,8 @@ CAUSES: tuple[Cause, ...] = (
         needs=("mm_filemap_add_to_page_cache", *PAGE_REF),
         absent=PAGE_REF,
         predicate=file_pages.buffer_head,
-        at_rest=at_rest.buffer_head,
+        snapshot_predicate=snapshot_predicates.buffer_head,
+        fallback_rank=5,
     ),
     Cause(
         "no_migration_handler",
@@ -191,10 +223,11 @@ CAUSES: tuple[Cause, ...] = (
         needs=PAGE_REF,
         absent=PAGE_REF,
         predicate=references.extra_reference,
-        at_rest=at_rest.extra_reference,
+        snapshot_predicate=snapshot_predicates.extra_reference,
+        fallback_rank=3,
     ),
-    Cause("preexisting", Obstacle.NOTHING, predicate=unseen.preexisting),
-    Cause("unknown", Obstacle.NOTHING, predicate=unseen.unknown),
+    Cause("preexisting", Obstacle.NOTHING, predicate=fallback_causes.preexisting),
+    Cause("unknown", Obstacle.NOTHING, predicate=fallback_causes.unknown),
     Cause("destination_enomem", Obstacle.ATTEMPT, ("shown",), needs=("cma_alloc_finish", "mm_page_alloc")),
     Cause("bitmap_full", Obstacle.ATTEMPT, ("shown", "recorded"), needs=("cma_alloc_finish",)),
     Cause(
@@ -205,11 +238,19 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause("not_isolatable", Obstacle.ATTEMPT, ("shown",), needs=("kernel log",)),
     Cause("notifier_veto", Obstacle.ATTEMPT, ("established", "shown"), needs=("kernel log",)),
+    Cause(
+        "movable_only_free",
+        Obstacle.ATTEMPT,
+        ("established", "shown", "recorded"),
+        needs=("mm_page_alloc", "mm_page_free"),
+    ),
     Cause("interrupted", Obstacle.ATTEMPT, ("established", "shown"), needs=("mm_migrate_pages",)),
     Cause("unfinished", Obstacle.ATTEMPT, ("established", "shown")),
 )
 
 BY_CODE = {cause.code: cause for cause in CAUSES}
+_RANKED = [(cause.fallback_rank, cause.code) for cause in CAUSES if cause.fallback_rank is not None]
+FALLBACK_CANDIDATES = tuple(code for _, code in sorted(_RANKED))
 RANK: dict[Verdict, int] = {"unknown": 0, "suggested": 1, "proved": 2}
 
 
@@ -232,6 +273,9 @@ def _found(suspect: Suspect) -> list[tuple[Cause, Finding]]:
         if cause.obstacle in met or _explained(cause, met, suspect):
             continue
         findings = claims(cause, suspect)
+        if cause.obstacle == Obstacle.NOTHING:
+            for finding in findings:
+                finding.candidates = FALLBACK_CANDIDATES
         if findings:
             met.add(cause.obstacle)
             found += [(cause, finding) for finding in findings]
@@ -240,13 +284,13 @@ def _found(suspect: Suspect) -> list[tuple[Cause, Finding]]:
 
 def claims(cause: Cause, suspect: Suspect) -> list[Finding]:
     """What the events say; of a page without events, what the snapshot says. A page that is named may have both."""
-    listed = suspect.listed
-    found = cause.predicate(suspect) if cause.predicate is not None and (listed is None or suspect.named) else []
-    if found or listed is None or cause.at_rest is None:
+    snapshot_page = suspect.snapshot_page
+    found = cause.predicate(suspect) if cause.predicate is not None and (snapshot_page is None or suspect.named) else []
+    if found or snapshot_page is None or cause.snapshot_predicate is None:
         return found
-    found = cause.at_rest(suspect)
+    found = cause.snapshot_predicate(suspect)
     for finding in found:
-        finding.shown = bool(finding.shown) and not listed.earlier
+        finding.shown = bool(finding.shown) and not snapshot_page.earlier
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +47,7 @@ def layout_from_tables(
     pageblock_pages, assumed_pageblock = _pageblock_pages(pageblock_order, machine, page_size_bytes)
     mounts = [row for row in _rows(tables, "mounts") if row["dev"] is not None and row["fs"]]
     tasks = _rows(tables, "tasks")
+    movable, in_cma, least = _movable_only(_rows(tables, "zones"))
     return Layout(
         source=source,
         page_size_bytes=page_size_bytes,
@@ -64,10 +65,25 @@ def layout_from_tables(
         pageblock_pages=pageblock_pages,
         isolate_migratetype=isolate_migratetype(has_cma),
         machine=machine,
+        free_movable_pages=movable,
+        free_cma_pages=in_cma,
+        movable_min_pages=least,
         file_systems={row["dev"]: row["fs"] for row in mounts},
         pids={row["tid"]: row["pid"] for row in tasks if row["pid"] is not None},
         comms={row["tid"]: row["comm"] for row in tasks if row["comm"]},
         assumed=_names(page_size_bytes=assumed_page_size, pageblock_pages=assumed_pageblock),
+    )
+
+
+def _movable_only(zones: Sequence[Mapping[str, Any]]) -> tuple[int | None, int | None, int | None]:
+    """Pages free in Movable zones, in CMA areas of the others, and the min watermarks of the zones that have any."""
+    movable = [row for row in zones if row["name"] == "Movable" and row.get("free_pages") is not None]
+    areas = [row for row in zones if row["name"] != "Movable" and row.get("free_cma_pages") is not None]
+    least = [row["min_pages"] or 0 for row in (*movable, *(row for row in areas if row["free_cma_pages"]))]
+    return (
+        sum(row["free_pages"] for row in movable) if movable else None,
+        sum(row["free_cma_pages"] for row in areas) if areas else None,
+        sum(least) if least else None,
     )
 
 

@@ -37,6 +37,8 @@ class Layout:
     file_systems -- device number (major << 20 | minor) -> file system type.
     cma_taken -- spans that the areas' bitmaps say are allocated, where a snapshot has the bitmaps.
     ram -- spans of System RAM in whole pages (/proc/iomem), merged.
+    free_movable_pages, free_cma_pages -- free in all Movable zones, and in CMA areas elsewhere, when the snapshot was
+    taken; movable_min_pages -- min watermarks of the zones these lie in.
     pids, comms -- tid -> process id and name, from a task listing.
     assumed -- names of the attributes above that are the architecture's usual value, not seen on this machine.
     """
@@ -52,6 +54,9 @@ class Layout:
     pageblock_pages: int | None = None
     isolate_migratetype: int | None = None
     machine: str | None = None
+    free_movable_pages: int | None = None
+    free_cma_pages: int | None = None
+    movable_min_pages: int | None = None
     file_systems: dict[int, str] = field(default_factory=dict)
     pids: dict[int, int] = field(default_factory=dict)
     comms: dict[int, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from tracereplay.model.result import Tool
 REPORT_SCHEMA = "tracereplay.corpus-report/1"
 DIFF_SCHEMA = "tracereplay.corpus-diff/1"
 GATE_SCHEMA = "tracereplay.corpus-gate/1"
+WHATIF_SCHEMA = "tracereplay.corpus-whatif/1"
 
 Subject = Literal["failed", "unexplained", "cause", "cause and holder", "file system"]
 Kind = Literal["new", "gone", "more", "less", "same"]
@@ -211,3 +212,39 @@ class CorpusGate(Struct, kw_only=True):
     store: str
     where: list[str]
     rules: list[RuleResult]
+
+
+class Saved(Struct, kw_only=True):
+    """One policy over the failed attempts of some traces.
+
+    value -- of the column grouped by, None without one (or where a trace has no value); traces -- that have a failed
+    attempt; failed = saved + still_fails + unknown; newly_fails -- of attempts that had succeeded. share -- saved of
+    failed; low, high -- 95 % interval (Wilson's, of as many independent observations as traces: attempts of one machine
+    are not independent), low with every `unknown` as failing, high with every `unknown` as saved; None without a trace.
+    """
+
+    policy: str
+    value: str | None = None
+    traces: int
+    failed: int
+    saved: int
+    saved_upper: int
+    still_fails: int
+    unknown: int
+    newly_fails: int
+    share: float | None
+    low: float | None
+    high: float | None
+
+
+class CorpusWhatIf(Struct, kw_only=True):
+    """Which one change would have saved how many failures; most saved, then fewest newly failing, stand first."""
+
+    schema: str = WHATIF_SCHEMA
+    tool: Tool
+    store: str
+    where: list[str] = field(default_factory=list)
+    outcome: Outcome
+    by: str | None = None
+    policies: list[Saved] = field(default_factory=list)
+    groups: list[Saved] = field(default_factory=list)

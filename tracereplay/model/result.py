@@ -13,7 +13,9 @@ from msgspec import Struct, field
 SCHEMA = "tracereplay.blame/1"
 
 Verdict = Literal["proved", "suggested", "unknown"]
-Operation = Literal["cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction", "unknown"]
+Operation = Literal[
+    "cma_alloc", "contig_alloc", "memory_offline", "longterm_pin", "compaction", "kernel_alloc", "unknown"
+]  # fmt: skip
 # unfinished: the trace ends first; unknown: it ended, and what would show how was not recorded
 Outcome = Literal["succeeded", "failed", "interrupted", "unfinished", "unknown"]
 Basis = Literal["event", "log", "inferred"]
@@ -113,7 +115,7 @@ class Request(Struct, kw_only=True):
     """What was requested; None where the input does not show it.
 
     pages_at_most -- where only ranges are told whose start may be rounded down; start_address, end_address: physical
-    addresses [start, end), where a log tells these.
+    addresses [start, end), where a log tells these; gfp -- the mask of a kernel_alloc.
     """
 
     pages: int | None = None
@@ -123,6 +125,7 @@ class Request(Struct, kw_only=True):
     end_pfn: int | None = None
     start_address: int | None = None
     end_address: int | None = None
+    gfp: int | None = None
 
 
 class Try(Struct, kw_only=True):
@@ -330,6 +333,7 @@ class Attempt(Struct, kw_only=True):
     None for an attempt that stands alone. The request itself is no attempt.
     start_ns -- None where a kernel log tells no time since boot; wall_clock: the time as it spells it; log_line: the
     line of the log that shows the attempt first. candidates: causes not excluded, most likely first.
+    movable_free_pages -- of a kernel_alloc: pages free, at least, that only movable allocations may use.
     """
 
     id: str
@@ -357,6 +361,7 @@ class Attempt(Struct, kw_only=True):
     culprits: list[Culprit] = field(default_factory=list)
     weakened_by: list[str] = field(default_factory=list)  # every loss that weakens a culprit, once
     capture_next: list[str] = field(default_factory=list)
+    movable_free_pages: int | None = None
     inventory: bool = False  # not an attempt of the trace: what would block one, requested with --at
     # Of an inventory:
     not_shown: list[NotShown] = field(default_factory=list)  # what the inputs cannot show of its pages

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import pyarrow as pa
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+DocumentT = TypeVar("DocumentT")
 Row = tuple[dict[str, Any], msgspec.Struct]  # the keys of a row, and the object it shows
 
 _SCALARS: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), float: pa.float64()}
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Generic[DocumentT]):
     """One table: the struct its rows are, the key columns put before it, fields renamed to keys, fields left out."""
 
     struct: type[msgspec.Struct]
-    rows: Callable[[Result], Iterator[Row]]
+    rows: Callable[[DocumentT], Iterator[Row]]
     keys: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()
@@ -42,8 +43,8 @@ class Spec:
         """(column, name in the JSON document, type) of each column that comes from the struct."""
         return [(self.renamed.get(n, n), n, type_) for n, type_ in _fields(self.struct) if n not in self.without]
 
-    def table(self, result: Result) -> pa.Table:
-        """The rows of this result."""
+    def table(self, result: DocumentT) -> pa.Table:
+        """The rows of this document."""
         columns = self.columns()
         schema = pa.schema(
             [(key, pa.string()) for key in self.keys] + [(column, type_) for column, _, type_ in columns]
@@ -79,7 +80,7 @@ def _top(name: str) -> Callable[[Result], Iterator[Row]]:
     return lambda result: (({}, item) for item in getattr(result, name))
 
 
-SPECS: dict[str, Spec] = {
+SPECS: dict[str, Spec[Result]] = {
     "inputs": Spec(model.Input, _top("inputs"), renamed={"id": "input_id"}),
     "attempts": Spec(model.Attempt, _attempts, renamed={"id": "attempt_id"}, without=("tries", "map", "culprits")),
     "tries": Spec(model.Try, _of_attempts("tries"), keys=("attempt_id",), renamed={"index": "try_index"}),
@@ -136,6 +137,8 @@ def _arrow_type(hint: Any) -> pa.DataType:
         return pa.string()
     if origin is list:
         return pa.list_(_arrow_type(args[0]))
+    if origin is dict:
+        return pa.map_(_arrow_type(args[0]), _arrow_type(args[1]))
     if origin is tuple:  # (first, last) and the like: one type, fixed length
         return pa.list_(_arrow_type(args[0]), len(args))
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):

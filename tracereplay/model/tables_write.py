@@ -16,7 +16,8 @@ from pyarrow import csv, feather
 from tracereplay.errors import UsageError
 from tracereplay.model.table_formats import TABLE_FORMATS
 from tracereplay.model.tables import SPECS, Tables
-from tracereplay.units import NOT_UTF8, utf8
+from tracereplay.model.whatif_tables import WHATIF_SPECS
+from tracereplay.units import NOT_UTF8, to_valid_utf8
 
 MARKER = "tracereplay.json"
 SCHEMA = "tracereplay.tables/1"
@@ -42,7 +43,7 @@ def write_tables(tables: Tables, folder: str | Path, table_format: str = "parque
             (new / MARKER).write_text(json.dumps({"schema": SCHEMA, "rows": rows}, indent=2) + "\n", encoding="utf-8")
             _put_in_place(new, target, Path(scratch) / "old")
     except UnicodeEncodeError as error:
-        raise UsageError(f"{option} {utf8(folder)}: {NOT_UTF8}") from error
+        raise UsageError(f"{option} {to_valid_utf8(folder)}: {NOT_UTF8}") from error
     except OSError as error:
         raise UsageError(f"{option} {folder}: cannot write the tables: {error.strerror or error}") from error
 
@@ -88,7 +89,8 @@ def _refuse_foreign(target: Path, shown: str) -> None:
         return
     if not target.is_dir():
         raise UsageError(f"{shown}: is a file, not a folder; name a new folder")
-    ours = {MARKER, *(f"{name}.{suffix}" for name in SPECS for suffix in TABLE_FORMATS)}
+    names = (*SPECS, *WHATIF_SPECS)
+    ours = {MARKER, *(f"{name}.{suffix}" for name in names for suffix in TABLE_FORMATS)}
     present = {entry.name for entry in target.iterdir()}
     if present and (MARKER not in present or present - ours):
         other = sorted(present - ours)

@@ -19,6 +19,9 @@ Answer = Literal["succeeds", "still_fails", "newly_fails", "unknown"]
 Bound = Literal["estimate", "upper", "lower"]
 Basis = Literal["events", "option"]
 Measure = Literal["cma_share", "refills_cma", "extfrag", "free_pages", "free_by_order", "ranges", "outcomes"]
+SizeScope = Literal["movable", "cma"]
+Quantity = Literal["asked", "fits_up_to", "starves_from", "holds_from"]
+SizeVerdict = Literal["fits", "starves", "unknown"]
 State = Literal["merged", "posted", "vendor", "rejected", "discussed", "none"]
 
 
@@ -122,13 +125,16 @@ class Placement(Struct, kw_only=True):
 
 
 class Cost(Struct, kw_only=True):
-    """What a policy costs; None = not modelled. wait_ns -- negative: so much less waiting."""
+    """What a policy costs; None = not modelled. wait_ns -- negative: so much less waiting; so direct_map_splits."""
 
     pages_moved: int | None = None
     wait_ns: int | None = None
     allocations_failed: int | None = None
     unmovable_pages_added: int | None = None
     pages_kept_out_of_cma: int | None = None
+    direct_map_splits: int | None = None
+    pages_refused: int | None = None
+    blocks_not_free: int | None = None
 
 
 class Outcome(Struct, kw_only=True):
@@ -165,10 +171,26 @@ class Summary(Struct, kw_only=True):
     cost: Cost
 
 
-class BlameOf(Struct, kw_only=True):
-    """The result of `blame` that ids refer to: SHA-256 of its document without `tool`."""
+class Sizing(Struct, kw_only=True):
+    """A size of ZONE_MOVABLE or of the CMA areas. time_ns -- of the peak that decides it.
 
-    sha256: str
+    quantity -- asked: the size that a policy names; fits_up_to: as large as the kernel's own memory surely allows;
+    starves_from: as small as surely takes memory that the kernel used; holds_from: as small as held all ranges at once.
+    A bound that the record does not give is None: where kernel allocations failed, more was wanted than it shows.
+    """
+
+    input_id: str
+    scope: SizeScope
+    quantity: Quantity
+    pages: int | None
+    time_ns: int | None
+    verdict: SizeVerdict
+
+
+class BlameOf(Struct, kw_only=True):
+    """The result of `blame` that ids refer to: SHA-256 of its document without `tool`, None where it is not to tell."""
+
+    sha256: str | None
 
 
 class WhatIf(Struct, kw_only=True):
@@ -185,5 +207,6 @@ class WhatIf(Struct, kw_only=True):
     policies: list[PolicyRun] = field(default_factory=list)
     placement: list[Placement] = field(default_factory=list)
     results: list[Outcome] = field(default_factory=list)
+    sizing: list[Sizing] = field(default_factory=list)
     summary: list[Summary] = field(default_factory=list)
     counters: list[Counter] = field(default_factory=list)

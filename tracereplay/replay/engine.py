@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter as Tally
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -19,10 +19,10 @@ from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
 from tracereplay.replay.occupancy import StateCounts
 from tracereplay.replay.page_kernels import FlagMask
-from tracereplay.replay.pictures import Pictures
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
 from tracereplay.replay.probed_kernels import replay_all
 from tracereplay.replay.range_kernels import take_range
+from tracereplay.replay.range_snapshots import RangeSnapshots
 from tracereplay.replay.replay_kernels import missing_sections
 from tracereplay.replay.zeroed_kernels import probe_zeroed
 from tracereplay.schema import PageStream
@@ -39,7 +39,7 @@ class ActionKind(IntEnum):
     UNWATCH = 2  # the attempt ends
     TAKE = 3  # its spans were allocated as a range (cma_alloc_finish)
     COUNT = 4  # how many pages of its spans are in which state? `attempt` is the asker's own number
-    PICTURE = 5  # which page of its spans is in which state?
+    SNAPSHOT = 5  # which page of its spans is in which state?
     ISOLATE = 6  # its task begins to isolate pages, for no attempt that is watched
     ISOLATE_END = 7  # and ends
 
@@ -48,12 +48,12 @@ class ActionKind(IntEnum):
 BEFORE_EVENTS = frozenset({ActionKind.WATCH, ActionKind.ISOLATE})
 AT_ONE_TIME = (
     ActionKind.UNWATCH, ActionKind.ISOLATE_END, ActionKind.WATCH, ActionKind.ISOLATE, ActionKind.TAKE,
-    ActionKind.PROBE, ActionKind.PICTURE, ActionKind.COUNT,
+    ActionKind.PROBE, ActionKind.SNAPSHOT, ActionKind.COUNT,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class ReplayAction:
     """What the engine does at `time_ns`: before the events of that time stamp if in BEFORE_EVENTS, else after them."""
 
     time_ns: int
@@ -65,7 +65,7 @@ class Action:
     named_pfn: int = -1
     named_file: tuple[int, int] | None = None  # (ino, page index): the page to name where only its file is known
     number: int = 0  # PICTURE: the asker's number for it
-    must: bool = False  # PICTURE: take it, whatever it costs
+    ignore_budget: bool = False  # PICTURE: take it, whatever it costs
     zeroed: bool = False  # PROBE: note what looks like secret memory too, whether or not the attempt came to it
     taken: Spans = ()  # COUNT: parts that were allocated as ranges before, to be told apart
     inventory: bool = False  # PROBE: no attempt has tried the pages, so list what one might meet in the page cache too
@@ -122,23 +122,26 @@ class Engine:
     page_flag_bits: Mapping[str, int] | None = None
     machine: str | None = None
     background_isolators: Sequence[int] = ()
-    actions: Sequence[Action] = ()
+    actions: Sequence[ReplayAction] = ()
     sections_limit: int = field(default_factory=_sections_limit)
     time_ns: int | None = None
     uncounted: dict[int, int] = field(default_factory=dict, init=False)  # by attempt of an inventory's probe
     counts: StateCounts = field(init=False)
-    pictures: Pictures = field(init=False)
+    range_snapshots: RangeSnapshots = field(init=False)
     _mem: Memory = field(init=False)
-    _isolating: Tally[int] = field(default_factory=Tally, init=False)  # windows open now, by the task that isolates
-    _watched: Tally[int] = field(default_factory=Tally, init=False)  # attempts watched now, by their task
+    _isolating: Counter[int] = field(default_factory=Counter, init=False)  # windows open now, by the task that isolates
+    _watched: Counter[int] = field(default_factory=Counter, init=False)  # attempts watched now, by their task
     _next_action: int = field(default=0, init=False)
     _slots: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         rank = {kind: (kind not in BEFORE_EVENTS, place) for place, kind in enumerate(AT_ONE_TIME)}
         self.actions = sorted(self.actions, key=lambda action: (action.time_ns, rank[action.kind]))
-        planned = Tally(action.kind for action in self.actions)
-        self.counts, self.pictures = StateCounts(planned[ActionKind.COUNT]), Pictures(planned[ActionKind.PICTURE])
+        planned = Counter(action.kind for action in self.actions)
+        self.counts, self.range_snapshots = (
+            StateCounts(planned[ActionKind.COUNT]),
+            RangeSnapshots(planned[ActionKind.SNAPSHOT]),
+        )
         tables = {name: np.zeros(256, dtype) for name, dtype in st.TABLE_DTYPES.items()}
         self._mem = Memory(
             pages=st.blank_pages(0),
@@ -149,7 +152,7 @@ class Engine:
             files=tables["files"],
             file_slots=np.zeros((1024, 3), np.int64),
             failed_allocs=tables["failed_allocs"],
-            tally=np.zeros(len(st.Tally), np.int64),
+            tally=np.zeros(len(st.ReplayCounter), np.int64),
             isolators=_isolators(self.background_isolators, ()),
             flag_masks=flag_masks(self.page_flag_bits),
         )
@@ -202,7 +205,7 @@ class Engine:
                 self._grow()
         return stop
 
-    def _act(self, action: Action) -> None:
+    def _act(self, action: ReplayAction) -> None:
         if action.kind in (ActionKind.ISOLATE, ActionKind.ISOLATE_END):
             self._set_isolators(self._isolating, action.tid, action.kind == ActionKind.ISOLATE)
             return
@@ -222,12 +225,14 @@ class Engine:
         if action.kind == ActionKind.COUNT:
             self.counts.count(self._mem, action.attempt, action.time_ns, action.spans, action.taken)
             return
-        if action.kind == ActionKind.PICTURE:
-            self.pictures.take(self._mem, action.attempt, action.number, action.spans, must=action.must)
+        if action.kind == ActionKind.SNAPSHOT:
+            self.range_snapshots.take(
+                self._mem, action.attempt, action.number, action.spans, ignore_budget=action.ignore_budget
+            )
             return
         self._probe(action)
 
-    def _probe(self, action: Action) -> None:
+    def _probe(self, action: ReplayAction) -> None:
         """Which pages stand in the way."""
         if action.inventory:
             self.uncounted[action.attempt] = self._count_unknown(action.spans)
@@ -248,7 +253,7 @@ class Engine:
                 if at < end_pfn:
                     self._grow(("suspects", "claims"))
 
-    def _probe_zeroed(self, action: Action, start_pfn: int, end_pfn: int) -> None:
+    def _probe_zeroed(self, action: ReplayAction, start_pfn: int, end_pfn: int) -> None:
         at = start_pfn
         while at < end_pfn:
             at = probe_zeroed(self._mem, at, end_pfn, action.time_ns, action.attempt)
@@ -261,12 +266,12 @@ class Engine:
         for start_pfn, end_pfn in spans:
             pages = self.pages(start_pfn, end_pfn)
             heads = (np.arange(start_pfn, end_pfn) & ((1 << pages["order"].astype(np.int64)) - 1)) == 0
-            told = (pages["marks"] & np.uint16(st.Mark.COUNTED)) != 0
+            told = (pages["marks"] & np.uint16(st.Mark.COUNT_KNOWN)) != 0
             free = np.isin(pages["state"], (st.State.BUDDY, st.State.PCP, st.State.SEEDED_FREE))
             unknown += int(np.count_nonzero(heads & ~told & ~free))
         return unknown
 
-    def _find_file(self, action: Action) -> int:
+    def _find_file(self, action: ReplayAction) -> int:
         """The page of the action's spans that holds this part of this file now, -1 = not known."""
         assert action.named_file is not None
         ino, index = action.named_file
@@ -278,7 +283,7 @@ class Engine:
                 return start_pfn + int(np.flatnonzero(held)[0])
         return -1
 
-    def _set_isolators(self, windows: Tally[int], tid: int | None, begins: bool) -> None:
+    def _set_isolators(self, windows: Counter[int], tid: int | None, begins: bool) -> None:
         """A window of the task begins or ends; its windows may overlap. Most changes are of nothing: that is cheap."""
         if tid is None:
             return
@@ -312,7 +317,7 @@ class Engine:
         new = new[:room_for]
         sections[new] = np.arange(self._slots, self._slots + len(new))
         self._slots += len(new)
-        self._mem.tally[st.Tally.SECTIONS] = self._slots
+        self._mem.tally[st.ReplayCounter.SECTIONS] = self._slots
         pages = self._mem.pages
         room = self._slots << st.SECTION_BITS
         if room > len(pages):
@@ -345,7 +350,7 @@ class Engine:
                 grown[: len(table)] = table
                 larger[name] = grown
         slots = self._mem.file_slots
-        if self._mem.tally[st.Tally.FILE_SLOTS] * SLOTS_PER_KEY >= len(slots):
+        if self._mem.tally[st.ReplayCounter.FILE_SLOTS] * SLOTS_PER_KEY >= len(slots):
             larger["file_slots"] = _rehash(slots)
         self._mem = self._mem._replace(**larger)
 
@@ -407,10 +412,10 @@ class Engine:
     def losses(self) -> list[Loss]:
         """What the replay found the trace to lack."""
         codes = {
-            st.Tally.FREE_WITHOUT_ALLOC: "free_without_alloc",
-            st.Tally.ALLOC_OVER_LIVE: "alloc_over_live",
-            st.Tally.RESYNCS: "count_resynchronised",
-            st.Tally.OUT_OF_RANGE: "pfn_out_of_range",
+            st.ReplayCounter.FREE_WITHOUT_ALLOC: "free_without_alloc",
+            st.ReplayCounter.ALLOC_OVER_LIVE: "alloc_over_live",
+            st.ReplayCounter.RESYNCS: "count_resynchronised",
+            st.ReplayCounter.OUT_OF_RANGE: "pfn_out_of_range",
         }
         tally = self._mem.tally
         return [Loss(code, int(tally[counter])) for counter, code in codes.items() if tally[counter]]

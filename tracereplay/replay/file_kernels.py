@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from tracereplay.compiled import inlined, njit
 from tracereplay.replay.ledger_kernels import NONE, Memory, Row
-from tracereplay.replay.page_kernels import ANON, COUNTED, FILE, GUESSED, HASHED, LEARNED
-from tracereplay.replay.state import Tally
+from tracereplay.replay.page_kernels import ANON, COUNT_KNOWN, FILE, GUESSED, HASHED, MAPPING_KNOWN
+from tracereplay.replay.state import ReplayCounter
 
 SLOTS_PER_KEY = 4  # short walks to the key or the free slot behind it
 HASH_MULTIPLIER = np.int64(-7046029254386353131)  # 2^64 / golden ratio, as the kernel's hash_64
-T_FILES, T_SLOTS = int(Tally.FILES), int(Tally.FILE_SLOTS)
+T_FILES, T_SLOTS = int(ReplayCounter.FILES), int(ReplayCounter.FILE_SLOTS)
 
 
 @inlined
@@ -62,7 +62,7 @@ def do_cache_add(mem: Memory, page: Row, dev: int, ino: int, index: int) -> None
         row = new_file(mem, dev, ino)
         remember_file(mem, ino, dev + 1, row)
     page.file, page.index = row, index
-    page.marks = (page.marks | FILE) & ~(ANON | HASHED | LEARNED | GUESSED)
+    page.marks = (page.marks | FILE) & ~(ANON | HASHED | MAPPING_KNOWN | GUESSED)
 
 
 @inlined
@@ -72,7 +72,7 @@ def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
         # Kernel text prints a hash (%p), which has lost bit 0. A new anonymous page gets mapping and first rmap at
         # once, a page-cache page its mapping before anyone maps it.
         if page.marks & (ANON | FILE | HASHED) == 0:
-            if page.marks & COUNTED == 0:
+            if page.marks & COUNT_KNOWN == 0:
                 page.marks |= HASHED
             elif page.mapcount >= 0 or page.order > 0:
                 page.marks |= ANON | GUESSED
@@ -80,11 +80,11 @@ def learn_mapping(mem: Memory, page: Row, mapping: int) -> None:
                 page.marks |= FILE | GUESSED
         return
     if mapping & 1:
-        page.marks = (page.marks | ANON | LEARNED) & ~(FILE | GUESSED)
+        page.marks = (page.marks | ANON | MAPPING_KNOWN) & ~(FILE | GUESSED)
         return
     if mapping & 2:
         return  # movable_ops page: neither
-    page.marks = (page.marks | FILE | LEARNED) & ~(ANON | GUESSED)
+    page.marks = (page.marks | FILE | MAPPING_KNOWN) & ~(ANON | GUESSED)
     row = file_row(mem, mapping, 0)
     if page.file < 0:
         if row < 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracereplay.compiled import njit
 from tracereplay.replay.ledger_kernels import Memory, Row
-from tracereplay.replay.page_kernels import ALLOCATED, COUNTED, FILE, PRIVATE, find_row
+from tracereplay.replay.page_kernels import ALLOCATED, COUNT_KNOWN, FILE, PRIVATE, find_row
 from tracereplay.replay.probe_kernels import T_CLAIMS, T_SUSPECTS, note_suspect, open_refs
 from tracereplay.replay.state import Reason
 
@@ -16,7 +16,7 @@ def may_be_unmigratable(mem: Memory, page: Row) -> int:
     """1 for a page-cache page with private data (buffers); of a known file where no event told its flags."""
     if page.state != ALLOCATED or page.marks & FILE == 0:
         return 0
-    if page.marks & COUNTED:
+    if page.marks & COUNT_KNOWN:
         return 1 if page.page_flags & mem.flag_masks[PRIVATE] else 0
     return 1 if page.file >= 0 else 0
 

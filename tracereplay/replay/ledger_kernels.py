@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.compiled import inlined
-from tracereplay.replay.state import RefEnd, RefKind, Tally
+from tracereplay.replay.state import RefEnd, RefKind, ReplayCounter
 from tracereplay.schema import IrqContext
 
 # One row, and a table, of a dtype in state.py: numba reads and writes its fields as attributes.
@@ -28,7 +28,7 @@ MOD, GET, PIN, ISOLATION = int(RefKind.MOD), int(RefKind.GET), int(RefKind.PIN),
 BY_PUT, BY_LIFE, BY_MAPPING, BY_COUNT = int(RefEnd.PUT), int(RefEnd.LIFE), int(RefEnd.MAPPING), int(RefEnd.COUNT)
 INTERRUPT, UNKNOWN_CONTEXT = int(IrqContext.INTERRUPT), int(IrqContext.UNKNOWN)
 NO_TASK = -2  # no reference is this task's
-REFS, FREE_REF = int(Tally.REFS), int(Tally.FREE_REF)
+REFS, FREE_REF = int(ReplayCounter.REFS), int(ReplayCounter.FREE_REF)
 
 
 class Memory(NamedTuple):
@@ -42,12 +42,12 @@ class Memory(NamedTuple):
     files: Rows
     file_slots: npt.NDArray[np.int64]  # open addressing: [slot, (key a, key b, row + 1)]
     failed_allocs: Rows
-    tally: npt.NDArray[np.int64]  # by Tally
+    tally: npt.NDArray[np.int64]  # by ReplayCounter
     isolators: npt.NDArray[np.int32]  # [n, 2]: tasks that isolate pages just now, 1 = for an attempt that is watched
     flag_masks: npt.NDArray[np.int64]  # by FlagMask
 
 
-class Stamp(NamedTuple):
+class EventContext(NamedTuple):
     """When, where and by whom."""
 
     ns: int
@@ -59,7 +59,7 @@ class Stamp(NamedTuple):
 
 @inlined
 def push_ref(
-    refs: Rows, tally: I64, page: Row, pfn: int, stamp: Stamp, val: int, kind: int, before: int, off_lru: bool
+    refs: Rows, tally: I64, page: Row, pfn: int, stamp: EventContext, val: int, kind: int, before: int, off_lru: bool
 ) -> None:
     """A reference was taken; before -- the excess then that no known reference explains."""
     row = tally[FREE_REF] - 1
@@ -79,7 +79,7 @@ def push_ref(
 
 
 @inlined
-def unlink_ref(refs: Rows, tally: I64, page: Row, row: int, stamp: Stamp, end: int) -> None:
+def unlink_ref(refs: Rows, tally: I64, page: Row, row: int, stamp: EventContext, end: int) -> None:
     """A reference ended; rows that a suspect claims stay readable, others are used again."""
     ref = refs[row]
     before = page.refs
@@ -97,7 +97,7 @@ def unlink_ref(refs: Rows, tally: I64, page: Row, row: int, stamp: Stamp, end: i
 
 
 @inlined
-def close_life(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
+def close_life(refs: Rows, tally: I64, page: Row, stamp: EventContext) -> None:
     """The page's life ended: whatever was open is gone."""
     while page.refs != NONE:
         unlink_ref(refs, tally, page, page.refs, stamp, BY_LIFE)
@@ -121,7 +121,7 @@ def take(
     tally: I64,
     page: Row,
     pfn: int,
-    stamp: Stamp,
+    stamp: EventContext,
     val: int,
     unless: bool,
     isolating: bool,
@@ -151,7 +151,7 @@ def take(
 
 
 @inlined
-def find_to_close(refs: Rows, page: Row, stamp: Stamp, pin: bool, batch: bool) -> int:
+def find_to_close(refs: Rows, page: Row, stamp: EventContext, pin: bool, batch: bool) -> int:
     """The open reference that a put of this task gives back: row, or -1 where none fits.
 
     batch -- with this put the page appears on the LRU: it is the reference of an LRU batch (page_ref_mod) that ends, or
@@ -212,7 +212,7 @@ def mark_shared(refs: Rows, page: Row, given_back: int, ns: int, rivals_only: bo
 
 
 @inlined
-def give_back(refs: Rows, tally: I64, page: Row, stamp: Stamp, val: int, batch: bool, isolating: bool) -> None:
+def give_back(refs: Rows, tally: I64, page: Row, stamp: EventContext, val: int, batch: bool, isolating: bool) -> None:
     """A put of `val` (negative): closes what it matches; what was taken unseen leaves nothing to close."""
     left = -val
     pin = left >= GUP_PIN_COUNTING_BIAS
@@ -234,7 +234,7 @@ def give_back(refs: Rows, tally: I64, page: Row, stamp: Stamp, val: int, batch: 
 
 
 @inlined
-def become_mappings(refs: Rows, tally: I64, page: Row, mappings: int, stamp: Stamp) -> None:
+def become_mappings(refs: Rows, tally: I64, page: Row, mappings: int, stamp: EventContext) -> None:
     """New mappings appeared, which have no event of their own: the youngest plain references became them.
 
     A fault takes its reference with page_ref_mod (6.12) or page_ref_mod_unless (7.2) and keeps it as the mapping.
@@ -262,7 +262,7 @@ def become_mappings(refs: Rows, tally: I64, page: Row, mappings: int, stamp: Sta
 
 
 @inlined
-def end_stale(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
+def end_stale(refs: Rows, tally: I64, page: Row, stamp: EventContext) -> None:
     """The count leaves no excess: gets and pins that are still open have ended unseen.
 
     Their puts were lost, matched to another reference, or carry an earlier time than the get (clocks of two CPUs).
@@ -288,7 +288,7 @@ def note_visit(refs: Rows, page: Row, ns: int, attempting: bool, on_lru: bool) -
 
 
 @inlined
-def fault_maps(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
+def fault_maps(refs: Rows, tally: I64, page: Row, stamp: EventContext) -> None:
     """page_ref_mod with val 0: a fault turns the one reference it took into a mapping (set_pte_range())."""
     row = page.refs
     while row != NONE:
@@ -300,7 +300,7 @@ def fault_maps(refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
 
 
 @inlined
-def confirm_refs(refs: Rows, page: Row, stamp: Stamp, excess: int) -> None:
+def confirm_refs(refs: Rows, page: Row, stamp: EventContext, excess: int) -> None:
     """The page is still in excess at another task's event: the youngest gets that make it up are no mappings."""
     row = page.refs
     left = excess

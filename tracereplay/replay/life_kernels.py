@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tracereplay.compiled import inlined
-from tracereplay.replay.ledger_kernels import I64, NONE, Row, Rows, Stamp, close_life
+from tracereplay.replay.ledger_kernels import I64, NONE, EventContext, Row, Rows, close_life
 from tracereplay.replay.page_kernels import (
+    ALLOC_SEEN,
     ALLOCATED,
-    BORN,
-    COUNTED,
-    ENTERED,
+    ALLOCATED_SINCE_WATCH,
+    COUNT_KNOWN,
     I32,
     LOCKED,
     PCP,
@@ -16,20 +16,20 @@ from tracereplay.replay.page_kernels import (
     WRITEBACK,
     row_of,
 )
-from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, Tally
+from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, ReplayCounter
 
 KEPT_BY_NEW_LIFE = 0xFFFF & ~LIFE_MARKS  # window marks outlive the page's life
-T_UNKNOWN_FREE, T_OVER_LIVE = int(Tally.FREE_WITHOUT_ALLOC), int(Tally.ALLOC_OVER_LIVE)
+T_UNKNOWN_FREE, T_OVER_LIVE = int(ReplayCounter.FREE_WITHOUT_ALLOC), int(ReplayCounter.ALLOC_OVER_LIVE)
 
 
 @inlined
-def settle_suspects(suspects: Rows, masks: I64, page: Row, stamp: Stamp, before: int, after: int) -> None:
+def settle_suspects(suspects: Rows, masks: I64, page: Row, stamp: EventContext, before: int, after: int) -> None:
     """A reference event on a page that was in the way: what it tells about the time between probe and now."""
     row = page.suspect
     while row != NONE:
         suspect = suspects[row]
-        if suspect.pending:
-            suspect.pending = 0
+        if suspect.no_event_since_probe:
+            suspect.no_event_since_probe = 0
             suspect.post_ns = stamp.ns
             suspect.post_flags = page.page_flags
             smallest = min(suspect.min_excess, before)
@@ -45,7 +45,7 @@ def settle_suspects(suspects: Rows, masks: I64, page: Row, stamp: Stamp, before:
 
 
 @inlined
-def end_suspects(suspects: Rows, page: Row, stamp: Stamp) -> None:
+def end_suspects(suspects: Rows, page: Row, stamp: EventContext) -> None:
     """The page moved away or was freed: it is in nobody's way any more."""
     row = page.suspect
     while row != NONE:
@@ -64,7 +64,7 @@ def forget_life(page: Row) -> None:
 
 
 @inlined
-def end_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: Stamp) -> None:
+def end_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: EventContext) -> None:
     """The page is in nobody's way, its references end, and it is forgotten."""
     if page.suspect != NONE:
         end_suspects(suspects, page, stamp)
@@ -74,18 +74,26 @@ def end_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: Stamp) ->
 
 
 @inlined
-def begin_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: Stamp, order: int) -> None:
+def begin_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: EventContext, order: int) -> None:
     """The page left the free lists."""
     end_life(suspects, refs, tally, page, stamp)
     page.state, page.order = ALLOCATED, order
     page.alloc_ns, page.alloc_tid, page.gfp = stamp.ns, NONE, 0
     page.count, page.mapcount, page.page_flags = 1, -1, 0
-    page.marks |= ENTERED
+    page.marks |= ALLOCATED_SINCE_WATCH
 
 
 @inlined
 def do_alloc(
-    pages: Rows, sections: I32, suspects: Rows, refs: Rows, tally: I64, pfn: int, order: int, gfp: int, stamp: Stamp
+    pages: Rows,
+    sections: I32,
+    suspects: Rows,
+    refs: Rows,
+    tally: I64,
+    pfn: int,
+    order: int,
+    gfp: int,
+    stamp: EventContext,
 ) -> None:
     """mm_page_alloc: pfn .. pfn + 2^order begin a life whose allocator is known."""
     for number in range(pfn, pfn + (1 << order)):
@@ -95,12 +103,12 @@ def do_alloc(
         page = pages[row]
         # page_ref_set of the same allocation comes just before and has begun the life already.
         fresh = page.state == ALLOCATED and page.alloc_tid == NONE and page.refs == NONE and page.count == 1
-        if page.state == ALLOCATED and not (fresh and page.marks & ENTERED):
+        if page.state == ALLOCATED and not (fresh and page.marks & ALLOCATED_SINCE_WATCH):
             tally[T_OVER_LIVE] += 1
-        counted = page.marks & COUNTED if fresh else 0
+        counted = page.marks & COUNT_KNOWN if fresh else 0
         begin_life(suspects, refs, tally, page, stamp, order)
         page.alloc_tid, page.gfp = stamp.tid, gfp
-        page.marks |= BORN | counted
+        page.marks |= ALLOC_SEEN | counted
 
 
 @inlined
@@ -113,7 +121,15 @@ def put_on_free_list(page: Row, state: int, order: int) -> None:
 
 @inlined
 def do_free(
-    pages: Rows, sections: I32, suspects: Rows, refs: Rows, tally: I64, pfn: int, order: int, state: int, stamp: Stamp
+    pages: Rows,
+    sections: I32,
+    suspects: Rows,
+    refs: Rows,
+    tally: I64,
+    pfn: int,
+    order: int,
+    state: int,
+    stamp: EventContext,
 ) -> None:
     """mm_page_free, mm_page_pcpu_drain, mm_page_alloc_zone_locked: pages are on a free list."""
     for number in range(pfn, pfn + (1 << order)):

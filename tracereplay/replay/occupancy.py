@@ -50,7 +50,7 @@ class StateCounts:
     ) -> None:
         """Count these [start_pfn, end_pfn) spans now. taken -- parts of them that were allocated as ranges."""
         cost = sum(present_rows(mem, *span) for span in spans)
-        if not self._budget.ask(cost, int(mem.tally[st.Tally.EVENTS])):
+        if not self._budget.ask(cost, int(mem.tally[st.ReplayCounter.EVENTS])):
             return
         states, ranges = _counted(mem, spans), _counted(mem, taken)
         free = int(states[st.State.BUDDY] + states[st.State.PCP] + states[st.State.SEEDED_FREE])

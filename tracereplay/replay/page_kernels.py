@@ -35,10 +35,14 @@ TYPED_TOP = TYPED_MAPCOUNT + PAGE_TYPE_OTHER
 LOCKED, WRITEBACK, PRIVATE = int(FlagMask.LOCKED), int(FlagMask.WRITEBACK), int(FlagMask.PRIVATE)
 SWAPCACHE, HEAD, LRU = int(FlagMask.SWAPCACHE), int(FlagMask.HEAD), int(FlagMask.LRU)
 UNSEEN, BUDDY, PCP, ALLOCATED = int(State.UNSEEN), int(State.BUDDY), int(State.PCP), int(State.ALLOCATED)
-COUNTED, ANON, FILE, BORN = int(Mark.COUNTED), int(Mark.ANON), int(Mark.FILE), int(Mark.BORN)
+COUNT_KNOWN, ANON, FILE, ALLOC_SEEN = int(Mark.COUNT_KNOWN), int(Mark.ANON), int(Mark.FILE), int(Mark.ALLOC_SEEN)
 CONFLICT, TYPED, ENTRY, HASHED = int(Mark.CONFLICT), int(Mark.TYPED), int(Mark.MIGRATION_ENTRY), int(Mark.HASHED)
-TOUCHED, FROZEN, RESTORED = int(Mark.TOUCHED), int(Mark.FROZEN), int(Mark.RESTORED)
-SEEN, ENTERED, LEARNED = int(Mark.SEEN), int(Mark.ENTERED), int(Mark.LEARNED)
+ISOLATED, FROZEN, RESTORED = int(Mark.ISOLATED), int(Mark.FROZEN), int(Mark.RESTORED)
+HAS_REF_EVENT, ALLOCATED_SINCE_WATCH, MAPPING_KNOWN = (
+    int(Mark.HAS_REF_EVENT),
+    int(Mark.ALLOCATED_SINCE_WATCH),
+    int(Mark.MAPPING_KNOWN),
+)
 GUESSED, ON_LRU = int(Mark.GUESSED), int(Mark.ON_LRU)
 
 
@@ -119,7 +123,7 @@ def excess_of(refs: Rows, masks: I64, page: Row) -> int:
     the cache and one for private data. Only the head's own _mapcount is traced: of a large anonymous folio the
     excess is at most what the ledger knows to be taken, of a large file folio nothing is said.
     """
-    if (page.marks & (ANON | FILE)) == 0 or (page.marks & (COUNTED | TYPED)) != COUNTED:
+    if (page.marks & (ANON | FILE)) == 0 or (page.marks & (COUNT_KNOWN | TYPED)) != COUNT_KNOWN:
         return NO_EXCESS
     large = is_large(masks, page)
     expected = page.mapcount + 1

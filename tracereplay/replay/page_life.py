@@ -10,34 +10,9 @@ from tracereplay.model.page import Life, OpenReference, PageEvent, PageState, Pa
 from tracereplay.model.result import Allocation, File
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.state import Mark, State
-from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, MT, ORDER, PFN, RET, VAL, Op, PageStream
+from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, MT, OP_INFO, ORDER, PFN, RET, VAL, Op, PageStream
 
-EVENT_NAMES = {
-    Op.ALLOC: "mm_page_alloc",
-    Op.FREE: "mm_page_free",
-    Op.PCP_DRAIN: "mm_page_pcpu_drain",
-    Op.BUDDY_TAKE: "mm_page_alloc_zone_locked",
-    Op.REF_SET: "page_ref_set",
-    Op.REF_MOD: "page_ref_mod",
-    Op.REF_MOD_AND_TEST: "page_ref_mod_and_test",
-    Op.REF_MOD_AND_RETURN: "page_ref_mod_and_return",
-    Op.REF_MOD_UNLESS: "page_ref_mod_unless",
-    Op.REF_FREEZE: "page_ref_freeze",
-    Op.REF_UNFREEZE: "page_ref_unfreeze",
-    Op.CACHE_ADD: "mm_filemap_add_to_page_cache",
-    Op.CACHE_DELETE: "mm_filemap_delete_from_page_cache",
-    Op.SET_MIGRATION_PTE: "set_migration_pte",
-    Op.REMOVE_MIGRATION_PTE: "remove_migration_pte",
-    Op.LRU_ADD: "mm_lru_insertion",
-    Op.IOMMU_MAP: "iommu map",
-    Op.IOMMU_UNMAP: "iommu unmap",
-    Op.PROBE_GET: "reference taken (kprobe)",
-    Op.PROBE_PUT: "reference released (kprobe)",
-    Op.PROBE_PIN: "pinned (kprobe)",
-    Op.PROBE_UNPIN: "unpinned (kprobe)",
-    Op.PROBE_REFUSED: "migration refused (kprobe)",
-    Op.PROBE_MOVED: "migrated away (kprobe)",
-}
+COVERING = [op for op, info in OP_INFO.items() if info.covers_order]
 STATE_NAMES: dict[int, PageStateName] = {
     State.UNSEEN: "unknown",
     State.BUDDY: "free",
@@ -88,7 +63,7 @@ def _begins(lives: list[Life], event: PageEvent, before: PageStateName) -> bool:
 
 def _names(chunk: PageStream, pfn: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     first = chunk.args[:, PFN]
-    covers = np.isin(chunk.op, (Op.ALLOC, Op.FREE, Op.PCP_DRAIN, Op.BUDDY_TAKE, Op.CACHE_ADD))
+    covers = np.isin(chunk.op, COVERING)
     order = np.where(covers, np.clip(chunk.args[:, ORDER], 0, 20), 0)
     named: np.ndarray[tuple[int], np.dtype[np.bool_]] = (first <= pfn) & (pfn < first + (1 << order)) & (first >= 0)
     return named
@@ -101,7 +76,7 @@ def _event(pfn: int, chunk: PageStream, at: int, engine: Engine, comm_of: CommOf
         cpu=int(chunk.cpu[at]),
         tid=tid,
         comm=comm_of(tid),
-        event=EVENT_NAMES[op],
+        event=OP_INFO[op].name,
         text=_text(op, args),
         after=_state(pfn, engine, comm_of),
     )
@@ -127,7 +102,7 @@ def _text(op: Op, args: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
 
 def _state(pfn: int, engine: Engine, comm_of: CommOf) -> PageState:
     row = engine.pages(pfn, pfn + 1)[0]
-    counted = bool(row["marks"] & Mark.COUNTED)
+    counted = bool(row["marks"] & Mark.COUNT_KNOWN)
     excess = engine.excess(pfn) if counted else None
     return PageState(
         state=STATE_NAMES[int(row["state"])],

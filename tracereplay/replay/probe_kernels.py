@@ -5,23 +5,23 @@ from __future__ import annotations
 from tracereplay.compiled import njit
 from tracereplay.replay.ledger_kernels import NONE, UNKNOWN_CONTEXT, Memory, Row, own_refs
 from tracereplay.replay.page_kernels import (
+    ALLOC_SEEN,
     ALLOCATED,
+    ALLOCATED_SINCE_WATCH,
     ANON,
-    BORN,
-    COUNTED,
-    ENTERED,
+    COUNT_KNOWN,
     FILE,
     FROZEN,
+    ISOLATED,
     LOCKED,
     RESTORED,
-    TOUCHED,
     TYPED,
     WRITEBACK,
     FlagMask,
     excess_of,
     find_row,
 )
-from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, PageType, Reason, Tally
+from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, PageType, Reason, ReplayCounter
 from tracereplay.schema import Op
 
 GFP_MOVABLE = 0x08  # ___GFP_MOVABLE: bit 3 in every kernel seen (4.19 to 7.3)
@@ -37,7 +37,7 @@ TYPED_HUGETLB = TYPED_MAPCOUNT + int(PageType.HUGETLB)
 TYPED_OFFLINE = TYPED_MAPCOUNT + int(PageType.OFFLINE)
 R_NAMED, R_TYPED, R_HELD = int(Reason.NAMED), int(Reason.TYPED), int(Reason.HELD)
 OP_PROBE_GET, OP_PROBE_PIN = int(Op.PROBE_GET), int(Op.PROBE_PIN)
-T_SUSPECTS, T_CLAIMS = int(Tally.SUSPECTS), int(Tally.CLAIMS)
+T_SUSPECTS, T_CLAIMS = int(ReplayCounter.SUSPECTS), int(ReplayCounter.CLAIMS)
 
 
 @njit
@@ -62,21 +62,21 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
     marks = page.marks
     # Pages on the LRU are migrated whatever they were allocated for.
     lru = marks & (FILE | ANON) != 0
-    if marks & BORN and not marks & ENTERED and not lru and (page.gfp & GFP_MOVABLE) == 0:
+    if marks & ALLOC_SEEN and not marks & ALLOCATED_SINCE_WATCH and not lru and (page.gfp & GFP_MOVABLE) == 0:
         reasons |= R_UNMOVABLE
     if marks & RESTORED:
         reasons |= R_RESTORED
-    if marks & COUNTED:
+    if marks & COUNT_KNOWN:
         # Under the migrator's lock a large folio tells nothing (NO_EXCESS): what it told before holds on.
         if 0 < page.min_excess < NO_EXCESS and excess_of(mem.refs, mem.flag_masks, page) > 0:
             reasons |= R_EXCESS
-        if marks & TOUCHED and not marks & FROZEN:
+        if marks & ISOLATED and not marks & FROZEN:
             reasons |= R_LEFT
         if marks & FILE and page.page_flags & mem.flag_masks[LOCKED] and not page.page_flags & mem.flag_masks[UPTODATE]:
             reasons |= R_LOCKED
         if page.page_flags & mem.flag_masks[WRITEBACK]:
             reasons |= R_WRITEBACK
-    elif visited and marks & BORN and not marks & ENTERED:
+    elif visited and marks & ALLOC_SEEN and not marks & ALLOCATED_SINCE_WATCH:
         reasons |= R_VISITED
     if page.refs != NONE and (mem.refs[page.refs].op == OP_PROBE_GET or mem.refs[page.refs].op == OP_PROBE_PIN):
         reasons |= R_HELD
@@ -140,8 +140,8 @@ def fill_suspect(mem: Memory, page: Row, pfn: int, attempt: int, ns: int, reason
     """Write the page as it is now into the attempt's row for it; returns the row."""
     number = suspect_row(mem, page, pfn, attempt, ns)
     suspect = mem.suspects[number]
-    suspect.last_ns, suspect.pending = ns, 1
-    suspect.min_excess, suspect.own = page.min_excess, own_refs(mem.refs, page)
+    suspect.last_ns, suspect.no_event_since_probe = ns, 1
+    suspect.min_excess, suspect.isolation_refs = page.min_excess, own_refs(mem.refs, page)
     suspect.count, suspect.mapcount, suspect.page_flags = page.count, page.mapcount, page.page_flags
     suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
     suspect.file, suspect.index = page.file, page.index

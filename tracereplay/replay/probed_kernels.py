@@ -19,10 +19,10 @@ from tracereplay.replay.ledger_kernels import (
     NO_TASK,
     NONE,
     PIN,
+    EventContext,
     Memory,
     Row,
     Rows,
-    Stamp,
     confirm_refs,
     mark_shared,
     push_ref,
@@ -30,14 +30,14 @@ from tracereplay.replay.ledger_kernels import (
 )
 from tracereplay.replay.life_kernels import end_life, put_on_free_list, settle_suspects
 from tracereplay.replay.page_kernels import (
+    ALLOC_SEEN,
     ALLOCATED,
-    BORN,
     CONFLICT,
-    COUNTED,
+    COUNT_KNOWN,
     FROZEN,
+    HAS_REF_EVENT,
+    ISOLATED,
     PCP,
-    SEEN,
-    TOUCHED,
     UNSEEN,
     excess_of,
     row_of,
@@ -77,7 +77,7 @@ def doubt_refs(refs: Rows, page: Row, lost: int) -> None:
 
 
 @inlined
-def find_probed(refs: Rows, page: Row, kind: int, stamp: Stamp) -> int:
+def find_probed(refs: Rows, page: Row, kind: int, stamp: EventContext) -> int:
     """The open reference of this kind that a release gives back: the task's own youngest, else the oldest; -1 = none.
 
     Who releases is often not who took: a bio ends in an interrupt, a pipe is closed by its other end.
@@ -100,7 +100,7 @@ def find_probed(refs: Rows, page: Row, kind: int, stamp: Stamp) -> int:
 
 
 @inlined
-def release_probed(mem: Memory, page: Row, stamp: Stamp, kind: int, val: int) -> int:
+def release_probed(mem: Memory, page: Row, stamp: EventContext, kind: int, val: int) -> int:
     """Close what a release of `val` gives back; returns how much of it was found open."""
     refs, left = mem.refs, val
     while left > 0:
@@ -117,7 +117,7 @@ def release_probed(mem: Memory, page: Row, stamp: Stamp, kind: int, val: int) ->
 
 
 @inlined
-def push_probed(mem: Memory, page: Row, pfn: int, stamp: Stamp, val: int) -> None:
+def push_probed(mem: Memory, page: Row, pfn: int, stamp: EventContext, val: int) -> None:
     """References taken at once: a row for each (they are released one by one), or for as many as rows allow."""
     kind = PIN if stamp.op == OP_PIN else GET
     unit = GUP_PIN_COUNTING_BIAS if kind == PIN and val % GUP_PIN_COUNTING_BIAS == 0 else 1
@@ -128,22 +128,22 @@ def push_probed(mem: Memory, page: Row, pfn: int, stamp: Stamp, val: int) -> Non
 
 
 @inlined
-def appear(mem: Memory, page: Row, order: int, stamp: Stamp) -> None:
+def appear(mem: Memory, page: Row, order: int, stamp: EventContext) -> None:
     """The page is in use, in a folio of at least this order, whatever was known of it."""
     if page.state != ALLOCATED:
         if page.state != UNSEEN:
             end_life(mem.suspects, mem.refs, mem.tally, page, stamp)
         page.state, page.order = ALLOCATED, order
         page.count, page.mapcount, page.page_flags = 0, -1, 0
-        page.marks &= ~COUNTED
-    elif page.order < order and page.marks & BORN == 0:
+        page.marks &= ~COUNT_KNOWN
+    elif page.order < order and page.marks & ALLOC_SEEN == 0:
         page.order = order
 
 
 @inlined
-def change_count(mem: Memory, page: Row, stamp: Stamp, change: int) -> None:
+def change_count(mem: Memory, page: Row, stamp: EventContext, change: int) -> None:
     """Of a page whose count is known: it changed, and with it what others hold."""
-    if page.marks & COUNTED == 0:
+    if page.marks & COUNT_KNOWN == 0:
         return
     before = excess_of(mem.refs, mem.flag_masks, page)
     page.count = max(page.count + change, 0)
@@ -154,7 +154,7 @@ def change_count(mem: Memory, page: Row, stamp: Stamp, change: int) -> None:
 
 
 @inlined
-def do_refused(mem: Memory, page: Row, stamp: Stamp, args: npt.NDArray[np.int64]) -> None:
+def do_refused(mem: Memory, page: Row, stamp: EventContext, args: npt.NDArray[np.int64]) -> None:
     """Migration of the folio was refused with this count."""
     if args[A_MAPPING] != 0:
         learn_mapping(mem, page, args[A_MAPPING])
@@ -163,7 +163,7 @@ def do_refused(mem: Memory, page: Row, stamp: Stamp, args: npt.NDArray[np.int64]
     page.count = min(max(args[A_COUNT], 0), MOST_COUNTED) + (1 if page.order > 0 else 0)
     page.mapcount = min(max(args[A_MAPCOUNT], -1), NO_EXCESS)
     page.page_flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
-    page.marks = (page.marks | COUNTED | TOUCHED | SEEN) & ~(CONFLICT | FROZEN)
+    page.marks = (page.marks | COUNT_KNOWN | ISOLATED | HAS_REF_EVENT) & ~(CONFLICT | FROZEN)
     excess = excess_of(mem.refs, mem.flag_masks, page)
     page.min_excess = min(page.min_excess, excess)
     if 0 < excess < NO_EXCESS:
@@ -173,7 +173,7 @@ def do_refused(mem: Memory, page: Row, stamp: Stamp, args: npt.NDArray[np.int64]
 
 
 @inlined
-def do_probed(mem: Memory, pfn: int, order: int, stamp: Stamp, args: npt.NDArray[np.int64]) -> None:
+def do_probed(mem: Memory, pfn: int, order: int, stamp: EventContext, args: npt.NDArray[np.int64]) -> None:
     """One entry that a kprobe made."""
     row = row_of(mem.sections, pfn)
     if row < 0 or order < 0 or order > MAX_ORDER:
@@ -225,7 +225,7 @@ def replay_all(
             if mem.tally[T_REFS] + ROWS_PER_TAKE >= len(mem.refs):
                 return at
             mem.tally[T_EVENTS] += 1
-            stamp = Stamp(int(time_ns[at]), int(cpu[at]), int(tid[at]), int(op[at]), int(irq[at]))
+            stamp = EventContext(int(time_ns[at]), int(cpu[at]), int(tid[at]), int(op[at]), int(irq[at]))
             do_probed(mem, args[at, A_PFN], args[at, A_ORDER], stamp, args[at])
             at += 1
     return stop

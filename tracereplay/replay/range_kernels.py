@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tracereplay.compiled import njit
-from tracereplay.replay.ledger_kernels import I64, NONE, UNKNOWN_CONTEXT, Memory, Stamp
+from tracereplay.replay.ledger_kernels import I64, NONE, UNKNOWN_CONTEXT, EventContext, Memory
 from tracereplay.replay.life_kernels import begin_life
-from tracereplay.replay.page_kernels import ALLOCATED, ANON, BORN, FILE, find_row
+from tracereplay.replay.page_kernels import ALLOC_SEEN, ALLOCATED, ANON, FILE, find_row
 from tracereplay.replay.state import SECTION_BITS
 
 
@@ -20,7 +20,7 @@ def take_range(mem: Memory, start_pfn: int, end_pfn: int, ns: int) -> None:
         # page_ref_set began its life when the range was isolated (split_map_pages(), mm/compaction.c).
         begun = page.state == ALLOCATED and page.alloc_tid == NONE and (page.marks & (ANON | FILE)) == 0
         if not begun:
-            begin_life(mem.suspects, mem.refs, mem.tally, page, Stamp(ns, 0, NONE, 0, UNKNOWN_CONTEXT), 0)
+            begin_life(mem.suspects, mem.refs, mem.tally, page, EventContext(ns, 0, NONE, 0, UNKNOWN_CONTEXT), 0)
 
 
 @njit
@@ -42,6 +42,6 @@ def count_states(mem: Memory, start_pfn: int, end_pfn: int, counts: I64) -> None
             for at in range(row, row + end - pfn):
                 state = states[at]
                 counts[state] += 1
-                if state == ALLOCATED and marks[at] & BORN == 0:
+                if state == ALLOCATED and marks[at] & ALLOC_SEEN == 0:
                     counts[-1] += 1
         pfn = end

@@ -15,9 +15,9 @@ from tracereplay.replay.ledger_kernels import (
     INTERRUPT,
     MOD,
     NONE,
+    EventContext,
     Memory,
     Rows,
-    Stamp,
     become_mappings,
     close_life,
     confirm_refs,
@@ -39,23 +39,21 @@ from tracereplay.replay.life_kernels import (
 )
 from tracereplay.replay.page_kernels import (
     ABSENT,
+    ALLOC_SEEN,
     ALLOCATED,
-    BORN,
-    BUDDY,
     CONFLICT,
-    COUNTED,
+    COUNT_KNOWN,
     ENTRY,
     FILE,
     FROZEN,
+    HAS_REF_EVENT,
     HEAD,
     I32,
-    LEARNED,
+    ISOLATED,
     LRU,
+    MAPPING_KNOWN,
     ON_LRU,
-    PCP,
     RESTORED,
-    SEEN,
-    TOUCHED,
     TYPED,
     TYPED_TOP,
     UNSEEN,
@@ -70,23 +68,27 @@ from tracereplay.replay.page_kernels import (
     row_of,
     split_folio,
 )
-from tracereplay.replay.state import MAX_SECTIONS, NO_EXCESS, SECTION_BITS, TYPED_MAPCOUNT, Tally
+from tracereplay.replay.state import MAX_SECTIONS, NO_EXCESS, SECTION_BITS, TYPED_MAPCOUNT, ReplayCounter
 from tracereplay.schema import COUNT as A_COUNT
 from tracereplay.schema import FLAGS as A_FLAGS
 from tracereplay.schema import MAPCOUNT as A_MAPCOUNT
 from tracereplay.schema import MAPPING as A_MAPPING
+from tracereplay.schema import OP_INFO, Op, State
 from tracereplay.schema import ORDER as A_ORDER
 from tracereplay.schema import PFN as A_PFN
 from tracereplay.schema import RET as A_RET
 from tracereplay.schema import VAL as A_VAL
-from tracereplay.schema import Op
 
 MAX_ORDER = 20
-T_REFS, T_FREE_REF, T_FILES = int(Tally.REFS), int(Tally.FREE_REF), int(Tally.FILES)
-T_FAILED, T_SLOTS, T_EVENTS = int(Tally.FAILED_ALLOCS), int(Tally.FILE_SLOTS), int(Tally.EVENTS)
-T_RESYNCS, T_OUT_OF_RANGE = int(Tally.RESYNCS), int(Tally.OUT_OF_RANGE)
+T_REFS, T_FREE_REF, T_FILES = int(ReplayCounter.REFS), int(ReplayCounter.FREE_REF), int(ReplayCounter.FILES)
+T_FAILED, T_SLOTS, T_EVENTS = int(ReplayCounter.FAILED_ALLOCS), int(ReplayCounter.FILE_SLOTS), int(ReplayCounter.EVENTS)
+T_RESYNCS, T_OUT_OF_RANGE = int(ReplayCounter.RESYNCS), int(ReplayCounter.OUT_OF_RANGE)
 
-OP_ALLOC, OP_FREE, OP_DRAIN, OP_TAKE = int(Op.ALLOC), int(Op.FREE), int(Op.PCP_DRAIN), int(Op.BUDDY_TAKE)
+OP_ALLOC = int(Op.ALLOC)
+# The free list that the pages of an operation are on afterwards, UNSEEN = it frees none.
+FREES_TO = np.full(256, int(State.UNSEEN), np.uint8)
+for _op, _info in OP_INFO.items():
+    FREES_TO[_op] = int(_info.frees_to or State.UNSEEN)
 OP_SET, OP_MOD, OP_UNLESS = int(Op.REF_SET), int(Op.REF_MOD), int(Op.REF_MOD_UNLESS)
 OP_AND_TEST, OP_AND_RETURN = int(Op.REF_MOD_AND_TEST), int(Op.REF_MOD_AND_RETURN)
 OP_FREEZE, OP_UNFREEZE = int(Op.REF_FREEZE), int(Op.REF_UNFREEZE)
@@ -114,7 +116,7 @@ def do_ref(
     tally: I64,
     row: int,
     pfn: int,
-    stamp: Stamp,
+    stamp: EventContext,
     args: I64,
     isolating: bool,
     attempting: bool,
@@ -129,14 +131,16 @@ def do_ref(
     mapcount = TYPED_MAPCOUNT + page_type(raw_mapcount) if typed else raw_mapcount
     if op == OP_SET:
         # Up to 6.12 it comes before mm_page_alloc, since 7.2 after it (post_alloc_hook(), prep_new_page()).
-        its_alloc = page.state == ALLOCATED and page.marks & (BORN | COUNTED) == BORN and is_head(page, pfn)
+        its_alloc = (
+            page.state == ALLOCATED and page.marks & (ALLOC_SEEN | COUNT_KNOWN) == ALLOC_SEEN and is_head(page, pfn)
+        )
         if page.state != ALLOCATED:
             begin_life(suspects, refs, tally, page, stamp, 0)
         elif page.order > 0 and not its_alloc:
             split_folio(pages, mem.sections, page, pfn)  # a split gives every page its own count
         page.state = ALLOCATED
         page.count = args[A_COUNT]
-        page.marks |= COUNTED | SEEN
+        page.marks |= COUNT_KNOWN | HAS_REF_EVENT
         return
     if page.state != ALLOCATED:
         # A page that is in use although its allocation was not seen (before the trace, lost, or not traced).
@@ -146,8 +150,8 @@ def do_ref(
             if page.state != UNSEEN:
                 end_life(suspects, refs, tally, page, stamp)
             page.state, page.order = ALLOCATED, 0
-        page.marks &= ~COUNTED
-    known = page.marks & COUNTED
+        page.marks &= ~COUNT_KNOWN
+    known = page.marks & COUNT_KNOWN
     change = change_of(op, val, ret)
     old_mapcount, old_flags = page.mapcount, page.page_flags
     if known and change != 0 and args[A_COUNT] - change != page.count:
@@ -161,9 +165,9 @@ def do_ref(
     has_head_flag = masks[HEAD] == 0 or page.page_flags & masks[HEAD] != 0
     if page.order > 0 and not (is_head(page, pfn) and has_head_flag):
         split_folio(pages, mem.sections, page, pfn)  # only heads have references of their own
-    if args[A_MAPPING] != 0 and not page.marks & LEARNED:
+    if args[A_MAPPING] != 0 and not page.marks & MAPPING_KNOWN:
         learn_mapping(mem, page, args[A_MAPPING])
-    page.marks |= COUNTED | SEEN
+    page.marks |= COUNT_KNOWN | HAS_REF_EVENT
     on_lru = (page.page_flags & masks[LRU]) != 0
     if on_lru:
         page.marks |= ON_LRU
@@ -185,7 +189,7 @@ def do_ref(
     if op == OP_UNFREEZE:
         return
     if op == OP_UNLESS and attempting:
-        page.marks |= TOUCHED
+        page.marks |= ISOLATED
     remapped = mapcount - old_mapcount if known and not typed and old_mapcount > TYPED_TOP else 0
     if remapped > 0:
         become_mappings(refs, tally, page, remapped, stamp)
@@ -259,7 +263,7 @@ def replay(
         what = int(op[i])
         pfn = args[i, A_PFN]
         order = args[i, A_ORDER]
-        stamp = Stamp(int(time_ns[i]), int(cpu[i]), int(tid[i]), what, int(irq[i]))
+        stamp = EventContext(int(time_ns[i]), int(cpu[i]), int(tid[i]), what, int(irq[i]))
         tally[T_EVENTS] += 1
         if what == OP_SET_PTE or what == OP_REMOVE_PTE:
             do_pte(pages, sections, what, pfn)
@@ -283,9 +287,8 @@ def replay(
             do_ref(mem, pages, refs, suspects, masks, tally, row, pfn, stamp, args[i], isolating, attempting)
         elif what == OP_ALLOC:
             do_alloc(pages, sections, suspects, refs, tally, pfn, order, args[i, A_FLAGS] & 0xFFFFFFFF, stamp)
-        elif what == OP_FREE or what == OP_DRAIN or what == OP_TAKE:
-            # Taken: on its way out, whatever percpu_refill says. It is 0 for CMA pages, which refill per-cpu lists too.
-            state = BUDDY if what == OP_DRAIN else PCP
+        elif FREES_TO[what] != UNSEEN:
+            state = int(FREES_TO[what])
             page = pages[row]
             if order == 0 and page.refs == NONE and page.suspect == NONE and page.state != UNSEEN:
                 put_on_free_list(page, state, 0)

@@ -11,22 +11,12 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from tracereplay.schema import State as State  # noqa: PLC0414 (as part of these tables)
+
 SECTION_BITS = 11
 SECTION_PAGES = 1 << SECTION_BITS
 END_PFN = 1 << 35  # 128 TiB of 4 KiB pages: from here on a pfn is damage (loss `pfn_out_of_range`)
 MAX_SECTIONS = END_PFN >> SECTION_BITS
-
-
-class State(IntEnum):
-    """Where a page frame is."""
-
-    UNSEEN = 0  # no event named it
-    BUDDY = 1  # free, on the buddy lists
-    PCP = 2  # free, on a per-cpu list (or on its way there)
-    ALLOCATED = 3  # in use
-    # No event named it; the copy of kpageflags taken before says what it was. To the kernels the same as UNSEEN.
-    SEEDED_FREE = 4
-    SEEDED_USED = 5
 
 
 class PageType(IntEnum):
@@ -50,26 +40,28 @@ class PageType(IntEnum):
 class Mark(IntEnum):
     """Facts about a page frame, each a bit; those above WINDOW hold since the last watch of its range began."""
 
-    COUNTED = 1  # a page_ref event told its count in this life
+    COUNT_KNOWN = 1  # a page_ref event told its count in this life
     ANON = 2  # mapping says anonymous
     FILE = 4  # mapping or page cache says file
-    BORN = 8  # its allocation was seen (alloc_ns, alloc_tid, gfp are valid)
+    ALLOC_SEEN = 8  # its allocation was seen (alloc_ns, alloc_tid, gfp are valid)
     CONFLICT = 16  # the last count contradicts the one before
     GUESSED = 32  # anonymous or file is inferred, not printed: the mapping pointer is hashed
     TYPED = 64  # _mapcount holds a page type: not an LRU page
     MIGRATION_ENTRY = 128  # a migration entry holds its pfn
     HASHED = 256  # mapping is a hashed pointer (kernel text): anonymous or file is not told
-    LEARNED = 512  # the file its mapping pointer stands for is known
+    MAPPING_KNOWN = 512  # the file its mapping pointer stands for is known
     # since the watch began
-    TOUCHED = 1024  # the task of a watched attempt took a reference to isolate it
+    ISOLATED = 1024  # the task of a watched attempt took a reference to isolate it
     FROZEN = 2048  # its count was frozen: it was migrated or split
     RESTORED = 4096  # a migration entry was turned back into a mapping of the same pfn: migration failed
-    SEEN = 8192  # any reference event
-    ENTERED = 16384  # allocated since
+    HAS_REF_EVENT = 8192  # any reference event
+    ALLOCATED_SINCE_WATCH = 16384  # allocated since
     ON_LRU = 32768  # an event showed PG_lru: no task had isolated the page then
 
 
-WINDOW_MARKS = Mark.TOUCHED | Mark.FROZEN | Mark.RESTORED | Mark.SEEN | Mark.ENTERED | Mark.ON_LRU
+WINDOW_MARKS = (
+    Mark.ISOLATED | Mark.FROZEN | Mark.RESTORED | Mark.HAS_REF_EVENT | Mark.ALLOCATED_SINCE_WATCH | Mark.ON_LRU
+)
 LIFE_MARKS = 0xFFFF & ~int(WINDOW_MARKS)
 
 # A _mapcount that holds a page type is kept as TYPED_MAPCOUNT + PageType.
@@ -188,12 +180,12 @@ SUSPECT = np.dtype(
         ("mapcount", np.int16),
         ("min_excess", np.int16),  # at the last probe, own isolation left out
         ("confirmed", np.int16),  # largest, over the probes, of the smallest excess before, within and after
-        ("own", np.int16),  # references of isolating tasks open at the last probe
+        ("isolation_refs", np.int16),  # references of isolating tasks open at the last probe
         ("marks", np.uint16),
         ("reasons", np.uint16),  # Reason, of all its probes
         ("order", np.uint8),
         ("state", np.uint8),
-        ("pending", np.uint8),  # no event since the last probe
+        ("no_event_since_probe", np.uint8),  # no event since the last probe
         ("clear_irq", np.uint8),  # IrqContext of the event at clear_ns; UNKNOWN where there is none
     ]
 )
@@ -207,7 +199,7 @@ RUN = np.dtype([("pages", np.int64), ("state", np.uint8), ("marks", np.uint16)])
 FAILED_ALLOC = np.dtype([("ns", np.int64), ("tid", np.int32), ("order", np.int32), ("gfp", np.uint32)])
 
 
-class Tally(IntEnum):
+class ReplayCounter(IntEnum):
     """Counters of what the replay met: quality of the trace, not results."""
 
     REFS = 0  # rows used in the reference table
@@ -227,11 +219,11 @@ class Tally(IntEnum):
 
 TABLE_DTYPES = {"refs": REF, "suspects": SUSPECT, "claims": CLAIM, "files": FILE, "failed_allocs": FAILED_ALLOC}
 TABLE_COUNTS = {
-    "refs": Tally.REFS,
-    "suspects": Tally.SUSPECTS,
-    "claims": Tally.CLAIMS,
-    "files": Tally.FILES,
-    "failed_allocs": Tally.FAILED_ALLOCS,
+    "refs": ReplayCounter.REFS,
+    "suspects": ReplayCounter.SUSPECTS,
+    "claims": ReplayCounter.CLAIMS,
+    "files": ReplayCounter.FILES,
+    "failed_allocs": ReplayCounter.FAILED_ALLOCS,
 }
 
 

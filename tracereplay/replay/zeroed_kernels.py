@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from tracereplay.compiled import njit
 from tracereplay.replay.ledger_kernels import Memory, Row
-from tracereplay.replay.page_kernels import ALLOCATED, BORN, FILE, find_row
+from tracereplay.replay.page_kernels import ALLOC_SEEN, ALLOCATED, FILE, find_row
 from tracereplay.replay.probe_kernels import fill_suspect
-from tracereplay.replay.state import Reason, Tally
+from tracereplay.replay.state import Reason, ReplayCounter
 
 GFP_HIGHMEM_ZERO = 0x102  # ___GFP_HIGHMEM | ___GFP_ZERO: the same bits in every kernel that has memfd_secret (5.14 on)
-BORN_FILE = BORN | FILE
+BORN_FILE = ALLOC_SEEN | FILE
 MAJOR_SHIFT = 20
 R_ZEROED = int(Reason.ZEROED)
-T_SUSPECTS = int(Tally.SUSPECTS)
+T_SUSPECTS = int(ReplayCounter.SUSPECTS)
 
 
 @njit

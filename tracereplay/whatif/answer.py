@@ -192,6 +192,9 @@ def _outcome(policy_id: str, attempt: Attempt, rulings: Sequence[Ruling], scene:
         cost.wait_ns = -saved_ns
     if scene.asked.any:
         cost.unmovable_pages_added = None if scene.has_stuck else scene.costs_unmovable()
+    if (need := scene.pool_need) is not None:
+        cost.direct_map_splits = need.splits - need.splits_recorded
+        cost.pages_refused, cost.blocks_not_free = need.refused_pages, need.fallback_blocks
     return Outcome(
         attempt_id=attempt.id,
         policy_id=policy_id,
@@ -222,7 +225,12 @@ def _placement(replay: Replay, scene: Scene, policy: PolicyRun, shares: list[flo
     inside = cma_frames(replay.script, replay.machine)
     record = cma_share(replay.script, inside, replay.script.events["page"], replay.requests.want)
     change = scene.change
-    other_area = change.guaranteed or change.area_pages is not None or change.not_modelled is not None
+    other_area = (
+        change.guaranteed
+        or change.area_pages is not None
+        or change.movable_pages is not None
+        or change.not_modelled is not None
+    )
     if not shares and not _share_changes(scene) and not other_area:
         shares = [record]
     return Placement(

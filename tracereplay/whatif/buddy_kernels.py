@@ -4,7 +4,9 @@ from __future__ import annotations
 
 # Rows of numba records have no static type.
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOperatorIssue=false
-from tracereplay.compiled import inlined, njit
+from typing import Any
+
+from tracereplay.compiled import inlined, inner
 from tracereplay.whatif.page_rows import ORDERS, TYPES, Buddy, Count, Frame, MigrateType, Rule, ZoneColumn
 
 NONE = -1
@@ -24,6 +26,12 @@ NEVER = 1
 
 
 @inlined
+def wide(value: Any) -> int:
+    """A number of a record as int64: every type of argument compiles a function once more."""
+    return int(value) + 0
+
+
+@inlined
 def list_of(zone: int, order: int, kind: int) -> int:
     """Row of a free list."""
     return (zone * ORDERS + order) * TYPES + kind
@@ -32,10 +40,10 @@ def list_of(zone: int, order: int, kind: int) -> int:
 @inlined
 def type_of(b: Buddy, page: int) -> int:
     """Migratetype of the page's pageblock."""
-    return int(b.blocks[page >> b.rules[R_PAGEBLOCK]].type)
+    return wide(b.blocks[page >> b.rules[R_PAGEBLOCK]].type)
 
 
-@njit
+@inner
 def account(b: Buddy, zone: int, pages: int, kind: int) -> None:
     """account_freepages: isolated pages are not free ones."""
     if kind == ISOLATE:
@@ -45,13 +53,13 @@ def account(b: Buddy, zone: int, pages: int, kind: int) -> None:
         b.zones[zone, Z_CMA] += pages
 
 
-@njit
+@inner
 def put_block(b: Buddy, page: int, order: int, kind: int, at_tail: bool) -> None:
     """The block to its free list; its pages are FREE and TAIL afterwards only if they were TAIL before."""
     row = b.pages[page]
     row.state = FREE
     row.order = order
-    free_list = b.lists[list_of(row.zone, order, kind)]
+    free_list = b.lists[list_of(wide(row.zone), order, kind)]
     free_list.blocks += 1
     if at_tail:
         last = free_list.tail
@@ -73,11 +81,11 @@ def put_block(b: Buddy, page: int, order: int, kind: int, at_tail: bool) -> None
         free_list.tail = page
 
 
-@njit
+@inner
 def cut_block(b: Buddy, page: int, order: int, kind: int) -> None:
     """The block off its free list; all its pages are TAIL then."""
     row = b.pages[page]
-    free_list = b.lists[list_of(row.zone, order, kind)]
+    free_list = b.lists[list_of(wide(row.zone), order, kind)]
     before, after = row.prev, row.next
     if before != NONE:
         b.pages[before].next = after
@@ -100,7 +108,7 @@ def is_buddy(b: Buddy, page: int, order: int, zone: int) -> bool:
     return bool(row.state == FREE and row.order == order and row.zone == zone)
 
 
-@njit
+@inner
 def merge_likely(b: Buddy, page: int, buddy: int, order: int, zone: int) -> bool:
     """buddy_merge_likely: the next higher pair may soon be whole, so the block goes to the list's end."""
     if order >= TOP - 1:
@@ -108,10 +116,10 @@ def merge_likely(b: Buddy, page: int, buddy: int, order: int, zone: int) -> bool
     return is_buddy(b, (page & buddy) ^ (1 << (order + 1)), order + 1, zone)
 
 
-@njit
+@inner
 def free_block(b: Buddy, page: int, order: int, kind: int) -> None:
     """__free_one_page. Blocks of a pageblock and more merge with other types only below MIGRATE_PCPTYPES."""
-    zone = int(b.pages[page].zone)
+    zone = wide(b.pages[page].zone)
     account(b, zone, 1 << order, kind)
     for at in range(page, page + (1 << order)):
         b.pages[at].state = TAIL
@@ -136,7 +144,7 @@ def free_block(b: Buddy, page: int, order: int, kind: int) -> None:
     put_block(b, page, order, kind, merge_likely(b, page, page ^ (1 << order), order, zone))
 
 
-@njit
+@inner
 def set_types(b: Buddy, page: int, order: int, kind: int) -> None:
     """Set the type of the pageblocks of a block that holds whole ones."""
     pageblock_order = b.rules[R_PAGEBLOCK]
@@ -145,7 +153,7 @@ def set_types(b: Buddy, page: int, order: int, kind: int) -> None:
         b.blocks[block].type = kind
 
 
-@njit
+@inner
 def free_pages(b: Buddy, page: int, order: int) -> None:
     """free_one_page and split_large_buddy: by the types of its pageblocks (6.10 on)."""
     end = page + (1 << order)
@@ -155,7 +163,7 @@ def free_pages(b: Buddy, page: int, order: int) -> None:
         page += 1 << order
 
 
-@njit
+@inner
 def split(b: Buddy, page: int, low: int, high: int, kind: int) -> None:
     """expand: halves of the block behind `page` go back to the lists until `low` is left."""
     while high > low:
@@ -163,11 +171,11 @@ def split(b: Buddy, page: int, low: int, high: int, kind: int) -> None:
         put_block(b, page + (1 << high), high, kind, False)
 
 
-@njit
+@inner
 def take_smallest(b: Buddy, zone: int, order: int, kind: int) -> int:
     """__rmqueue_smallest: first page of the block, or -1."""
     for high in range(order, ORDERS):
-        page = int(b.lists[list_of(zone, high, kind)].head)
+        page = wide(b.lists[list_of(zone, high, kind)].head)
         if page == NONE:
             continue
         cut_block(b, page, high, kind)
@@ -177,7 +185,7 @@ def take_smallest(b: Buddy, zone: int, order: int, kind: int) -> int:
     return NONE
 
 
-@njit
+@inner
 def block_around(b: Buddy, page: int) -> int:
     """First page of the free block that holds this page, or -1."""
     if b.pages[page].state != FREE and b.pages[page].state != TAIL:
@@ -189,15 +197,15 @@ def block_around(b: Buddy, page: int) -> int:
     return NONE
 
 
-@njit
+@inner
 def take_block_at(b: Buddy, page: int, order: int) -> bool:
     """Take exactly [page, page + 2^order) out of one free block that holds it all; False where none does."""
     head = block_around(b, page)
     if head == NONE or b.pages[head].order < order:
         return False
-    high = int(b.pages[head].order)
+    high = wide(b.pages[head].order)
     kind = type_of(b, head)
-    zone = int(b.pages[head].zone)
+    zone = wide(b.pages[head].zone)
     cut_block(b, head, high, kind)
     while high > order:
         high -= 1
@@ -211,7 +219,7 @@ def take_block_at(b: Buddy, page: int, order: int) -> bool:
     return True
 
 
-@njit
+@inner
 def take_pages_at(b: Buddy, page: int, pages: int) -> int:
     """Take what is free of [page, page + pages); the other pages keep their state. Pages taken (state TAIL)."""
     taken = 0
@@ -222,7 +230,7 @@ def take_pages_at(b: Buddy, page: int, pages: int) -> int:
         if head == NONE:
             at += 1
             continue
-        order = int(b.pages[head].order)
+        order = wide(b.pages[head].order)
         # The largest aligned part of the block that begins here and ends within the range.
         while order > 0 and ((at & ((1 << order) - 1)) or at + (1 << order) > end):
             order -= 1
@@ -234,7 +242,7 @@ def take_pages_at(b: Buddy, page: int, pages: int) -> int:
     return taken
 
 
-@njit
+@inner
 def move_block(b: Buddy, page: int, kind: int) -> None:
     """__move_freepages_block: the pageblock of the page, and what is free in it, become of this type."""
     pageblock_order = b.rules[R_PAGEBLOCK]
@@ -246,8 +254,8 @@ def move_block(b: Buddy, page: int, kind: int) -> None:
         if b.pages[at].state != FREE:
             at += 1
             continue
-        order = int(b.pages[at].order)
-        zone = int(b.pages[at].zone)
+        order = wide(b.pages[at].order)
+        zone = wide(b.pages[at].zone)
         cut_block(b, at, order, old)
         put_block(b, at, order, kind, True)
         account(b, zone, -(1 << order), old)
@@ -256,13 +264,13 @@ def move_block(b: Buddy, page: int, kind: int) -> None:
     b.blocks[first >> pageblock_order].type = kind
 
 
-@njit
+@inner
 def split_large(b: Buddy, first: int) -> None:
     """A free block larger than a pageblock becomes pageblocks (split_large_buddy, before one of them is moved)."""
     head = block_around(b, first)
     if head == NONE or b.pages[head].order <= b.rules[R_PAGEBLOCK]:
         return
-    order = int(b.pages[head].order)
+    order = wide(b.pages[head].order)
     kind = type_of(b, head)
     cut_block(b, head, order, kind)
     size = 1 << b.rules[R_PAGEBLOCK]
@@ -270,7 +278,7 @@ def split_large(b: Buddy, first: int) -> None:
         put_block(b, at, b.rules[R_PAGEBLOCK], type_of(b, at), False)
 
 
-@njit
+@inner
 def isolate(b: Buddy, page: int, pages: int) -> None:
     """start_isolate_page_range: the pageblocks that hold a page of the range."""
     pageblock_order = b.rules[R_PAGEBLOCK]
@@ -280,7 +288,7 @@ def isolate(b: Buddy, page: int, pages: int) -> None:
             move_block(b, block << pageblock_order, ISOLATE)
 
 
-@njit
+@inner
 def restore(b: Buddy, page: int, pages: int) -> None:
     """undo_isolate_page_range; free blocks merge with their neighbours again."""
     pageblock_order = b.rules[R_PAGEBLOCK]
@@ -288,11 +296,11 @@ def restore(b: Buddy, page: int, pages: int) -> None:
         if b.blocks[block].type != ISOLATE:
             continue
         first = block << pageblock_order
-        kind = int(b.blocks[block].saved)
+        kind = wide(b.blocks[block].saved)
         move_block(b, first, kind)
         if b.pages[first].state == FREE and b.pages[first].order == pageblock_order:
             cut_block(b, first, pageblock_order, kind)
-            account(b, int(b.pages[first].zone), -(1 << pageblock_order), kind)
+            account(b, wide(b.pages[first].zone), -(1 << pageblock_order), kind)
             free_block(b, first, pageblock_order, kind)
 
 
@@ -311,7 +319,7 @@ def fallback_of(b: Buddy, zone: int, order: int, kind: int) -> int:
     return NONE
 
 
-@njit
+@inner
 def claimable(b: Buddy, page: int, kind: int) -> bool:
     """try_to_claim_block: half of the pageblock is free or of a compatible kind."""
     pageblock_order = b.rules[R_PAGEBLOCK]
@@ -331,7 +339,7 @@ def claimable(b: Buddy, page: int, kind: int) -> bool:
     return bool(free + alike >= size // 2)
 
 
-@njit
+@inner
 def claim(b: Buddy, zone: int, order: int, kind: int) -> int:
     """__rmqueue_claim (6.12.117, mainline since 6.15): largest block first, its pageblock changes type; or -1."""
     pageblock_order = b.rules[R_PAGEBLOCK]
@@ -342,7 +350,7 @@ def claim(b: Buddy, zone: int, order: int, kind: int) -> int:
             continue
         if high < pageblock_order // 2 and kind == MOVABLE:
             return NONE
-        page = int(b.lists[list_of(zone, high, other)].head)
+        page = wide(b.lists[list_of(zone, high, other)].head)
         if high >= pageblock_order:
             cut_block(b, page, high, other)
             account(b, zone, -(1 << high), other)
@@ -358,7 +366,7 @@ def claim(b: Buddy, zone: int, order: int, kind: int) -> int:
     return NONE
 
 
-@njit
+@inner
 def steal(b: Buddy, zone: int, order: int, kind: int) -> int:
     """__rmqueue_steal: the smallest block of another type, without its pageblock; or -1."""
     for high in range(order, ORDERS):
@@ -379,7 +387,7 @@ def wants_cma(b: Buddy, zone: int) -> bool:
     return bool(b.zones[zone, Z_CMA] * b.rules[R_DEN] > free * b.rules[R_NUM])
 
 
-@njit
+@inner
 def take_any(b: Buddy, zone: int, order: int, kind: int, may_use_cma: bool) -> int:
     """__rmqueue: a free block for this request, by the rules in force; -1 where the zone has none."""
     if may_use_cma and wants_cma(b, zone):

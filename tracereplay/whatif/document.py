@@ -8,14 +8,17 @@ from collections.abc import Sequence
 import msgspec
 
 from tracereplay.model.result import Result
-from tracereplay.model.whatif import BlameOf, WhatIf
+from tracereplay.model.whatif import BlameOf, SizeScope, WhatIf
 from tracereplay.whatif.answer import answer_policy, examine, policy_run, ranked, summarise
+from tracereplay.whatif.policies.spec import Change
 from tracereplay.whatif.question import Asked
 from tracereplay.whatif.replay import Replay, TraceFacts
 
 
-def make_document(blamed: Result, traces: Sequence[TraceFacts], asked: Sequence[Asked], runs: int) -> WhatIf:
-    """Self-check and fit of every trace, and its attempts under every policy asked for."""
+def make_document(
+    blamed: Result, traces: Sequence[TraceFacts], asked: Sequence[Asked], runs: int, sizes: Sequence[SizeScope] = ()
+) -> WhatIf:
+    """Self-check and fit of every trace, and its attempts under every policy. sizes -- kinds of memory to size."""
     replays = [Replay(facts) for facts in traces]
     parts = [examine(replay) for replay in replays]
     by_event = [facts.by_event for facts in traces]
@@ -35,8 +38,22 @@ def make_document(blamed: Result, traces: Sequence[TraceFacts], asked: Sequence[
         answers = [answer_policy(replay, policy, one, runs) for replay in replays]
         document.results += [result for answer in answers for result in answer.results]
         document.placement += [answer.placement for answer in answers if answer.placement is not None]
+    document.sizing = [row for replay in replays for scope in sizes for row in replay.sizing(scope)]
+    document.sizing += [
+        replay.asked_size(scope, pages) for replay in replays for one in asked for scope, pages in _sizes_of(one.change)
+    ]
     document.summary = ranked([summarise(policy, document.results) for policy in policies])
     return document
+
+
+def _sizes_of(change: Change) -> list[tuple[SizeScope, int]]:
+    """The sizes that a policy sets."""
+    found: list[tuple[SizeScope, int]] = []
+    if change.movable_pages is not None:
+        found.append(("movable", change.movable_pages))
+    if change.area_pages is not None:
+        found.append(("cma", change.area_pages))
+    return found
 
 
 def _digest(blamed: Result) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import inlined, njit
+from tracereplay.compiled import inlined, inner, njit
 from tracereplay.whatif.buddy_kernels import (
     ABSENT,
     CMA,
@@ -28,6 +28,7 @@ from tracereplay.whatif.buddy_kernels import (
     take_smallest,
     type_of,
     wants_cma,
+    wide,
 )
 from tracereplay.whatif.page_rows import Buddy, Count, Rule
 from tracereplay.whatif.recorded_kernels import (
@@ -76,17 +77,17 @@ class Course(NamedTuple):
     below: npt.NDArray[np.int32]
 
 
-@njit
+@inner
 def drop(b: Buddy, c: Course, frame: int, order: int) -> None:
     """The model's pages of these recorded frames go to the buddy: as one block where they are one."""
     size = 1 << order
-    page = int(c.place[frame])
+    page = wide(c.place[frame])
     whole = page != NONE and page & (size - 1) == 0
     for at in range(size):
         if c.place[frame + at] != page + at:
             whole = False
     for at in range(size):
-        here = int(c.place[frame + at])
+        here = wide(c.place[frame + at])
         c.place[frame + at] = NONE
         if here == NONE:
             continue
@@ -98,7 +99,7 @@ def drop(b: Buddy, c: Course, frame: int, order: int) -> None:
         free_pages(b, page, order)
 
 
-@njit
+@inner
 def settle(b: Buddy, c: Course, frame: int, page: int, order: int, state: int) -> None:
     """These recorded frames are in that block of the model from here on."""
     for at in range(1 << order):
@@ -107,10 +108,10 @@ def settle(b: Buddy, c: Course, frame: int, page: int, order: int, state: int) -
         b.pages[page + at].state = state
 
 
-@njit
+@inner
 def obtain(b: Buddy, c: Course, frame: int, order: int, want: int, zone: int, state: int) -> None:
     """A free block of the model for these recorded frames, as `want` asks; nowhere if there is none."""
-    recorded = int(b.pages[frame].zone)
+    recorded = wide(b.pages[frame].zone)
     page = NONE
     if zone >= 0 and zone != recorded:
         page = take_any(b, zone, order, want & 7, (want & CMA_ALLOWED) != 0)
@@ -131,7 +132,7 @@ def on_pcp(order: int) -> bool:
     return order <= 3 or order == 9
 
 
-@njit
+@inner
 def taken(b: Buddy, c: Course, frame: int, order: int, want: int, zone: int) -> None:
     """A refill or a direct take of the record gets a block of the model."""
     drop(b, c, frame, order)
@@ -142,21 +143,21 @@ def taken(b: Buddy, c: Course, frame: int, order: int, want: int, zone: int) -> 
         c.asked[frame + at] = want & ASKED
 
 
-@njit
+@inner
 def given(b: Buddy, c: Course, frame: int, order: int, want: int, number: int) -> None:
     """mm_page_alloc: the page leaves its per-cpu list, or gets another place if this one is not for it."""
     size = 1 << order
     if c.place[frame] == NONE:
         b.counts[C_LATE] += size
         drop(b, c, frame, order)
-        obtain(b, c, frame, order, want, int(c.zone[number]), USED)
+        obtain(b, c, frame, order, want, wide(c.zone[number]), USED)
     elif b.rules[R_OFF_PCP] and on_pcp(order):
         choose_cma(b, c, frame, order, want)
     elif b.rules[R_CLASSES] and c.asked[frame] != (want & ASKED):
         drop(b, c, frame, order)
-        obtain(b, c, frame, order, want, int(c.zone[number]), USED)
+        obtain(b, c, frame, order, want, wide(c.zone[number]), USED)
     for at in range(size):
-        page = int(c.place[frame + at])
+        page = wide(c.place[frame + at])
         c.asked[frame + at] = want & ASKED
         if page != NONE:
             b.pages[page].state = USED
@@ -167,12 +168,12 @@ def given(b: Buddy, c: Course, frame: int, order: int, want: int, number: int) -
     c.out[number] = c.place[frame]
 
 
-@njit
+@inner
 def choose_cma(b: Buddy, c: Course, frame: int, order: int, want: int) -> None:
     """With CMA pages off the per-cpu lists each movable allocation asks the rule, then the list."""
-    if (want & CMA_ALLOWED) == 0 or not wants_cma(b, int(b.pages[frame].zone)):
+    if (want & CMA_ALLOWED) == 0 or not wants_cma(b, wide(b.pages[frame].zone)):
         return
-    page = take_smallest(b, int(b.pages[frame].zone), order, CMA)
+    page = take_smallest(b, wide(b.pages[frame].zone), order, CMA)
     if page == NONE:
         return
     drop(b, c, frame, order)
@@ -180,10 +181,10 @@ def choose_cma(b: Buddy, c: Course, frame: int, order: int, want: int) -> None:
     settle(b, c, frame, page, order, USED)
 
 
-@njit
+@inner
 def freed(b: Buddy, c: Course, frame: int, order: int, direct: bool) -> None:
     """mm_page_free: to the buddy where the record or the model has a reason for it, else to the per-cpu list."""
-    page = int(c.place[frame])
+    page = wide(c.place[frame])
     if page == NONE:
         return
     here, there = type_of(b, frame), type_of(b, page)
@@ -194,13 +195,13 @@ def freed(b: Buddy, c: Course, frame: int, order: int, direct: bool) -> None:
         drop(b, c, frame, order)
         return
     for at in range(1 << order):
-        page = int(c.place[frame + at])
+        page = wide(c.place[frame + at])
         if page != NONE:
             b.pages[page].state = PCP
             b.pages[page].movable = 0
 
 
-@njit
+@inner
 def count_movable(b: Buddy, c: Course, page: int, pages: int, number: int) -> None:
     """Count the pages in use in a range that alloc_contig_range() would migrate, and those before the first stuck."""
     movable = 0
@@ -216,11 +217,11 @@ def count_movable(b: Buddy, c: Course, page: int, pages: int, number: int) -> No
     c.below[number] = movable if below < 0 else below
 
 
-@njit
+@inner
 def move_away(b: Buddy, c: Course, page: int, end: int) -> int:
     """Migrate the model's page (a whole allocation) out of the range; pages dealt with, negative where they stay."""
-    frame = int(c.back[page])
-    order = int(b.pages[page].order) if b.pages[page].state == USED else 0
+    frame = wide(c.back[page])
+    order = wide(b.pages[page].order) if b.pages[page].state == USED else 0
     size = 1 << order
     if frame == NONE or page & (size - 1) or page + size > end:
         return -1
@@ -232,7 +233,7 @@ def move_away(b: Buddy, c: Course, page: int, end: int) -> int:
     if b.pages[page].state == PCP:
         drop(b, c, frame, 0)
         return 1
-    target = take_any(b, int(b.pages[page].zone), order, MOVABLE, True)
+    target = take_any(b, wide(b.pages[page].zone), order, MOVABLE, True)
     if target == NONE:
         return -size
     movable = b.pages[page].movable
@@ -244,7 +245,7 @@ def move_away(b: Buddy, c: Course, page: int, end: int) -> int:
     return size
 
 
-@njit
+@inner
 def take_range(b: Buddy, c: Course, page: int, pages: int, number: int) -> None:
     """A range the record got: the model empties its own pages from it (alloc_contig_range), then takes it."""
     left = 0
@@ -278,25 +279,25 @@ def replay_guided(b: Buddy, events: npt.NDArray[Any], c: Course, counts: npt.NDA
     row = 0
     for number in range(len(events)):
         event = events[number]
-        kind, frame, order = event.kind, event.page, event.order
+        kind, frame, order, pages = wide(event.kind), wide(event.page), wide(event.order), wide(event.pages)
         if kind == S_COUNT:
             write_counts(b, counts[row])
             row += 1
         elif kind == S_ISOLATE:
-            isolate(b, frame, event.pages)
-            count_movable(b, c, frame, event.pages, number)
+            isolate(b, frame, pages)
+            count_movable(b, c, frame, pages, number)
         elif kind == S_RESTORE:
-            restore(b, frame, event.pages)
+            restore(b, frame, pages)
         elif kind == S_CONTIG:
-            take_range(b, c, frame, event.pages, number)
-        elif not in_one_zone(b, frame, event.pages):
+            take_range(b, c, frame, pages, number)
+        elif not in_one_zone(b, frame, pages):
             continue
         elif kind == S_ALLOC:
-            given(b, c, frame, order, c.want[number], number)
+            given(b, c, frame, order, wide(c.want[number]), number)
         elif kind == S_FREE:
             freed(b, c, frame, order, event.other == 1)
         elif kind == S_DRAIN:
             b.counts[C_DRAINS] += 1
             drop(b, c, frame, order)
         elif kind == S_TAKE or kind == S_FALLBACK:
-            taken(b, c, frame, order, c.want[number], int(c.zone[number]))
+            taken(b, c, frame, order, wide(c.want[number]), wide(c.zone[number]))

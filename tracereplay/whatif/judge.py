@@ -9,6 +9,7 @@ import numpy as np
 
 from tracereplay.layout.layout import Span
 from tracereplay.model.result import Attempt
+from tracereplay.model.whatif import SizeScope
 from tracereplay.whatif.guided import Run
 from tracereplay.whatif.obstacles import Obstacle
 from tracereplay.whatif.policies.spec import Retry
@@ -52,6 +53,10 @@ class Court:
             return Ruling(None, self.scene.change.not_modelled)
         if attempt.outcome == "unfinished":
             return Ruling(None, "not_modelled")
+        if attempt.operation == "kernel_alloc":
+            return self._kernel_alloc()
+        if self.scene.change.movable_pages is not None:
+            return Ruling(None, "not_modelled")
         if attempt.operation == "cma_alloc":
             ruling = self._cma_alloc(attempt)
         elif attempt.operation == "memory_offline":
@@ -76,6 +81,23 @@ class Court:
             start = area.start_pfn if area is not None else 0
             self.held.saved.append(HeldRange(attempt.id, start, start + (attempt.request.pages or 0), at_ns, 1 << 62))
 
+    def _kernel_alloc(self) -> Ruling:
+        """Only a size says what the kernel would have had; other placement leaves it more or less."""
+        change, replay = self.scene.change, self.scene.replay
+        scope: SizeScope | None = None
+        pages = 0
+        if change.movable_pages is not None:
+            scope, pages = "movable", change.movable_pages
+        elif change.area_pages is not None:
+            scope, pages = "cma", change.area_pages
+        if scope is None:
+            placed = self.scene.places or self.scene.asked.any or change.guaranteed
+            return Ruling(None, "needs_closed_loop") if placed else Ruling(False)
+        verdict = replay.asked_size(scope, pages).verdict
+        if verdict == "unknown":
+            return Ruling(None, "needs_closed_loop")
+        return Ruling(verdict == "fits", upper=verdict == "fits")
+
     def _as_recorded(self, attempt: Attempt) -> Ruling:
         if self.scene.places or self.scene.asked.any:
             return Ruling(None, "not_modelled")
@@ -98,6 +120,8 @@ class Court:
         change, area, pages = self.scene.change, self._area(attempt), attempt.request.pages
         if area is None or pages is None:
             return Ruling(None, "not_modelled")
+        if change.pool is not None and change.pool.in_cma and not self._beside_pool(area, pages):
+            return Ruling(None, "needs_closed_loop")
         if change.area_pages is not None:
             return self._other_size(attempt, area, change.area_pages, pages)
         if change.guaranteed:
@@ -110,6 +134,15 @@ class Court:
         if attempt.outcome == "succeeded":
             return self._still_free(attempt, area, pages)
         return self._failed_cma(attempt, area, pages)
+
+    def _beside_pool(self, area: Span, pages: int) -> bool:
+        """Whether the pool leaves room for the request, wherever in the area its blocks are: it may cut every run."""
+        need = self.scene.pool_need
+        pool = self.scene.change.pool
+        if need is None or pool is None:
+            return False
+        taken = need.blocks << pool.order
+        return taken == 0 or (area.pages - taken) // (need.blocks + 1) >= pages
 
     def _other_size(self, attempt: Attempt, area: Span, area_pages: int, pages: int) -> Ruling:
         """A request for nearly the whole area follows its size: what would have been asked for is not known."""

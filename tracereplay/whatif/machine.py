@@ -23,6 +23,18 @@ NOT_MANAGED = ("Reserved", "Kernel")  # spans of /proc/iomem inside System RAM
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneCounts:
+    """Pages of a zone as the snapshot counts them. cached -- free on per-CPU lists (not counted as free)."""
+
+    name: str
+    managed: int
+    free: int
+    lru: int
+    min: int
+    cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """free_pages -- (zone row, migratetype) -> pages, from pagetypeinfo; present -- spans of RAM, None = not told."""
 
@@ -32,6 +44,7 @@ class Machine:
     free_pages: Mapping[tuple[int, int], int]
     present: tuple[tuple[int, int], ...] | None
     reserved: tuple[tuple[int, int], ...] = ()
+    counts: tuple[ZoneCounts, ...] = ()
 
     def spans(self) -> list[tuple[int, int]]:
         """[start_pfn, end_pfn) of the memory that gets rows whether touched or not."""
@@ -53,4 +66,22 @@ def machine_of(layout: Layout, tables: Mapping[str, pa.Table] | None) -> Machine
     spans = tables["memory_spans"].to_pylist() if tables else []
     ram = [(s["start_pfn"], s["start_pfn"] + s["pages"]) for s in spans if s["name"].startswith("System RAM")]
     held = [(s["start_pfn"], s["start_pfn"] + s["pages"]) for s in spans if s["name"].startswith(NOT_MANAGED)]
-    return Machine(zones, layout.cma_areas, pageblock.bit_length() - 1, free, tuple(ram) if ram else None, tuple(held))
+    return Machine(
+        zones, layout.cma_areas, pageblock.bit_length() - 1, free, tuple(ram) if ram else None, tuple(held),
+        _zone_counts(tables),
+    )  # fmt: skip
+
+
+def _zone_counts(tables: Mapping[str, pa.Table] | None) -> tuple[ZoneCounts, ...]:
+    """Counts of every zone; none where one lacks a number."""
+    rows = tables["zones"].to_pylist() if tables else []
+    wanted = ("managed_pages", "free_pages", "lru_pages", "min_pages", "pcp_pages")
+    if not rows or any(row.get(name) is None for row in rows for name in wanted):
+        return ()
+    return tuple(
+        ZoneCounts(
+            name=row["name"], managed=row["managed_pages"], free=row["free_pages"], lru=row["lru_pages"],
+            min=row["min_pages"], cached=row["pcp_pages"],
+        )
+        for row in rows
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import njit
+from tracereplay.compiled import inner, njit
 from tracereplay.whatif.buddy_kernels import (
     CMA,
     FREE,
@@ -27,6 +27,7 @@ from tracereplay.whatif.buddy_kernels import (
     take_block_at,
     take_pages_at,
     type_of,
+    wide,
 )
 from tracereplay.whatif.page_rows import ORDERS, TYPES, Buddy, Count, Frame, Rule, Step
 
@@ -90,7 +91,7 @@ def mark_direct_frees(events: npt.NDArray[Any], last: npt.NDArray[np.int32]) -> 
 def seed_free(b: Buddy, frames: npt.NDArray[np.int32]) -> None:
     """Free these single frames."""
     for number in range(len(frames)):
-        free_pages(b, frames[number], 0)
+        free_pages(b, wide(frames[number]), 0)
 
 
 @njit
@@ -102,7 +103,7 @@ def relist(b: Buddy, heads: npt.NDArray[np.int32]) -> None:
     for number in range(len(heads)):
         page = heads[number]
         row = b.pages[page]
-        free_list = b.lists[list_of(row.zone, row.order, type_of(b, page))]
+        free_list = b.lists[list_of(wide(row.zone), row.order, type_of(b, page))]
         row.prev = free_list.tail
         row.next = -1
         if free_list.tail != -1:
@@ -112,14 +113,14 @@ def relist(b: Buddy, heads: npt.NDArray[np.int32]) -> None:
         free_list.tail = page
 
 
-@njit
+@inner
 def write_counts(b: Buddy, row: npt.NDArray[np.int64]) -> None:
     """Free blocks of each zone, order and migratetype, as rows of [zones * ORDERS * TYPES]."""
     for at in range(len(b.lists)):
         row[at] = b.lists[at].blocks
 
 
-@njit
+@inner
 def take_recorded(b: Buddy, page: int, order: int, state: int) -> None:
     """A block leaves the free lists where the record says; pages that were not free are counted."""
     size = 1 << order
@@ -133,7 +134,7 @@ def take_recorded(b: Buddy, page: int, order: int, state: int) -> None:
         b.pages[at].state = state
 
 
-@njit
+@inner
 def give_recorded(b: Buddy, page: int, order: int) -> None:
     """A block goes to the free lists; one that is free already is counted and left."""
     size = 1 << order
@@ -147,7 +148,7 @@ def give_recorded(b: Buddy, page: int, order: int) -> None:
     free_pages(b, page, order)
 
 
-@njit
+@inner
 def in_one_zone(b: Buddy, page: int, pages: int) -> bool:
     """Whether all these frames are memory of one zone: what a sound record says of every block."""
     zone = b.pages[page].zone
@@ -157,7 +158,7 @@ def in_one_zone(b: Buddy, page: int, pages: int) -> bool:
     return bool(zone >= 0)
 
 
-@njit
+@inner
 def learn_type(b: Buddy, page: int, kind: int) -> None:
     """The record names the list a block came from: its pageblock has that type (6.1 on: list, not request)."""
     have = type_of(b, page)
@@ -165,7 +166,7 @@ def learn_type(b: Buddy, page: int, kind: int) -> None:
         move_block(b, page, kind)
 
 
-@njit
+@inner
 def freed(b: Buddy, page: int, order: int, direct: bool) -> None:
     """mm_page_free: to a per-cpu list, or (other orders, isolated pageblocks, whole ranges) to the buddy at once.
 
@@ -187,7 +188,7 @@ def freed(b: Buddy, page: int, order: int, direct: bool) -> None:
         free_pages(b, page, order)
 
 
-@njit
+@inner
 def allocated(b: Buddy, page: int, order: int, movable: bool) -> None:
     """mm_page_alloc: in use from here on."""
     size = 1 << order
@@ -209,42 +210,43 @@ def replay_recorded(
     row = 0
     for number in range(len(events)):
         event = events[number]
-        kind, page, order = event.kind, event.page, event.order
+        kind, page, order, pages = wide(event.kind), wide(event.page), wide(event.order), wide(event.pages)
+        type_ = wide(event.type)
         if kind == S_COUNT:
             write_counts(b, counts[row])
             row += 1
         elif kind == S_ISOLATE:
-            isolate(b, page, event.pages)
+            isolate(b, page, pages)
         elif kind == S_RESTORE:
-            restore(b, page, event.pages)
+            restore(b, page, pages)
         elif kind == S_CONTIG:
-            take_range(b, page, event.pages)
-        elif not in_one_zone(b, page, event.pages):
+            take_range(b, page, pages)
+        elif not in_one_zone(b, page, pages):
             continue
         elif kind == S_ALLOC:
-            allocated(b, page, order, event.type == 1)
+            allocated(b, page, order, type_ == 1)
         elif kind == S_FREE:
             freed(b, page, order, event.other == 1)
         elif kind == S_DRAIN:
             b.counts[C_DRAINS] += 1
-            learn_type(b, page, event.type)
+            learn_type(b, page, type_)
             give_recorded(b, page, order)
         elif kind == S_TAKE or kind == S_FALLBACK:
-            balance[number] = balance_of(b, page, event.type)
+            balance[number] = balance_of(b, page, type_)
             if kind == S_TAKE:
-                learn_type(b, page, event.type)
+                learn_type(b, page, type_)
             else:
-                b.counts[C_FALLBACKS + 3 * event.type + event.other] += 1
+                b.counts[C_FALLBACKS + 3 * type_ + wide(event.other)] += 1
             take_recorded(b, page, order, PCP)
         elif kind == S_CLAIM:
-            b.counts[C_FALLBACKS + 3 * event.type + event.other] += 1
-            learn_type(b, page, event.type)
+            b.counts[C_FALLBACKS + 3 * type_ + wide(event.other)] += 1
+            learn_type(b, page, type_)
 
 
-@njit
+@inner
 def balance_of(b: Buddy, page: int, kind: int) -> int:
     """What `__rmqueue` compared: only where both a CMA block and a movable one were there to choose from."""
-    zone = int(b.pages[page].zone)
+    zone = wide(b.pages[page].zone)
     movable = False
     cma = False
     for order in range(ORDERS):
@@ -252,11 +254,11 @@ def balance_of(b: Buddy, page: int, kind: int) -> int:
         movable = movable or b.lists[base + 1].head != -1
         cma = cma or b.lists[base + CMA].head != -1
     if (kind == CMA and movable) or (kind == 1 and cma):
-        return int(b.zones[zone, Z_FREE] - 2 * b.zones[zone, Z_CMA])
+        return wide(b.zones[zone, Z_FREE] - 2 * b.zones[zone, Z_CMA])
     return NO_DECISION
 
 
-@njit
+@inner
 def take_range(b: Buddy, page: int, pages: int) -> None:
     """A range was allocated: all its pages had become free (isolate_freepages_range)."""
     b.counts[C_RANGE] += pages

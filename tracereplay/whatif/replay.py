@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tracereplay.layout.layout import Layout
 from tracereplay.model.result import Attempt
-from tracereplay.model.whatif import Fit, Fitness
+from tracereplay.model.whatif import Fit, Fitness, SizeScope, Sizing
 from tracereplay.schema import PageStream
 from tracereplay.whatif.calibrate import Hidden, hidden_pages
 from tracereplay.whatif.fit import measure_fit, verdict_of
@@ -21,11 +21,13 @@ from tracereplay.whatif.machine import Machine, machine_of
 from tracereplay.whatif.obstacles import Obstacle, obstacles_of
 from tracereplay.whatif.page_rows import Count, Rule
 from tracereplay.whatif.policies.spec import PLACING
+from tracereplay.whatif.ranges_held import RangesHeld, ranges_held
 from tracereplay.whatif.recorded import Recorded, replay_record, stock_rules
 from tracereplay.whatif.requests import UNNAMED_DEVICES, Requests, requests_of
 from tracereplay.whatif.rules import BaseRules, base_rules
 from tracereplay.whatif.script import Script, script_of, stretches_of
 from tracereplay.whatif.seed import Seed, seed_of
+from tracereplay.whatif.sizing import KernelNeed, asked_row, held_at_once, kernel_need, size_rows
 
 INCOMPLETE = 0.005  # share of pages taken that were not free: beyond, events are missing
 WAITED = frozenset({"locked_folio", "writeback"})
@@ -131,6 +133,25 @@ class Replay:
     def delays(self) -> list[Obstacle]:
         """Pages that attempts waited for."""
         return obstacles_of(self.facts.attempts, self.script, self.facts.has_page_ref, delaying=True)
+
+    @cached_property
+    def kernel_need(self) -> KernelNeed | None:
+        """What the kernel's own allocations had in use at their peak."""
+        return kernel_need(self.script, self.machine.counts, self.facts.attempts)
+
+    @cached_property
+    def held(self) -> RangesHeld:
+        """The ranges that were allocated."""
+        return ranges_held(self.facts.attempts, self.script)
+
+    def sizing(self, scope: SizeScope) -> list[Sizing]:
+        """How large this kind of memory may be, how small it would do."""
+        held = held_at_once(self.held.ranges, self.facts.attempts)
+        return size_rows(self.facts.input_id, scope, self.kernel_need, held, self.facts.layout)
+
+    def asked_size(self, scope: SizeScope, pages: int) -> Sizing:
+        """Whether so much of this kind of memory would have left the kernel what it had."""
+        return asked_row(self.facts.input_id, scope, pages, self.kernel_need, self.facts.layout)
 
     def _hidden_values(self) -> dict[int, int]:
         return {zone: hidden.pages for zone, hidden in self.hidden.items()}

@@ -15,6 +15,7 @@ from tracereplay.whatif.guided_kernels import CMA_ALLOWED, STUCK
 from tracereplay.whatif.obstacles import Obstacle
 from tracereplay.whatif.page_rows import MigrateType, Rule, Step
 from tracereplay.whatif.policies.spec import Change
+from tracereplay.whatif.pools import PoolNeed, pool_need
 from tracereplay.whatif.question import Asked as Question
 from tracereplay.whatif.replay import Replay, with_rules, without_ranges
 from tracereplay.whatif.requests import Asked, ask
@@ -133,6 +134,16 @@ class Scene:
             if wait.start_pfn is not None
             and any(one.start_pfn <= wait.start_pfn < one.start_pfn + one.pages for one in gone)
         )
+
+    @cached_property
+    def pool_need(self) -> PoolNeed | None:
+        """What the policy's pool of secretmem comes to; None without one."""
+        pool = self.change.pool
+        if pool is None or self.replay.missing:
+            return None
+        chosen = self.replay.requests.secretmem()
+        freed_ns = _freed_at(self.replay, np.flatnonzero(chosen))
+        return pool_need(self.replay.script, chosen, freed_ns, self.replay.recorded, pool)
 
     def costs_unmovable(self) -> int:
         """Pages allocated as unmovable that were movable in the record."""

@@ -15,7 +15,7 @@ def words_of(raw: npt.NDArray[np.uint8]) -> Words:
     return np.ndarray((max(len(raw) - 7, 0),), np.uint64, raw, 0, (1,))
 
 
-class KnownTexts:
+class InternTable:
     """Texts by the space they are in, each with a number that stands for it. room -- the most it holds."""
 
     def __init__(self, room: int) -> None:
@@ -32,13 +32,13 @@ class KnownTexts:
         """Whether half of its room is taken."""
         return bool(2 * self.used[0] > len(self.known) or 2 * self.used[1] > len(self.texts))
 
-    def note(self, text: bytes | bytearray, space: int, value: int | None) -> bool:
+    def insert(self, text: bytes | bytearray, namespace: int, value: int | None) -> bool:
         """Add a text and its value (None: lines with it are left to the patterns); whether there was room for it."""
         words = words_of(np.frombuffer(text + bytes(16), np.uint8))
-        row = int(kernels.note(words, 0, len(text), space, self.slots, self.known, self.texts, self.used))
+        row = int(kernels.insert(words, 0, len(text), namespace, self.slots, self.known, self.texts, self.used))
         if row >= 0:
             self.known[row, kernels.VALUE] = value or 0
-            self.known[row, kernels.LEFT_OUT] = value is None
+            self.known[row, kernels.USE_PATTERNS] = value is None
         return row >= 0
 
     def text(self, row: int) -> str:

@@ -28,13 +28,13 @@ LONGEST = 256
 BEHIND = LONGEST + 16
 # Columns of `known`: where a text lies (in words of eight bytes), its length, the table it is in, what it stands for,
 # and whether lines with it are left to the patterns.
-AT, LENGTH, SPACE, VALUE, LEFT_OUT = range(5)
+AT, LENGTH, NAMESPACE, VALUE, USE_PATTERNS = range(5)
 KNOWN_FIELDS = 5
 
 U0, U1, U7, U29, U32, U56 = (np.uint64(number) for number in (0, 1, 7, 29, 32, 56))
 EACH_LOW, EACH_HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 BLANKS, NEWLINES = (np.uint64(ord(char) * 0x0101010101010101) for char in " \n")
-MIX, MIX_SPACE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+MIX, MIX_NAMESPACE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 @inlined
@@ -108,9 +108,9 @@ def stands(words: U64, begin: Int, length: Int, at: Int, texts: U64) -> Bool:
 
 
 @inlined
-def _key(words: U64, begin: Int, length: Int, space: Int) -> Word:
+def _key(words: U64, begin: Int, length: Int, namespace: Int) -> Word:
     """A number for a text by which it is found."""
-    key = np.uint64(space) * MIX_SPACE
+    key = np.uint64(namespace) * MIX_NAMESPACE
     whole = length // 8
     for i in range(whole):
         key = _mixed(key, word_at(words, begin + 8 * i))
@@ -120,15 +120,15 @@ def _key(words: U64, begin: Int, length: Int, space: Int) -> Word:
 
 
 @inlined
-def find(words: U64, begin: Int, length: Int, space: Int, slots: I32, known: I64, texts: U64) -> Int:
+def find(words: U64, begin: Int, length: Int, namespace: Int, slots: I32, known: I64, texts: U64) -> Int:
     """The row of a text in `known`; -1 = it is not there. slots int32[a power of two] -- row + 1, 0 = free."""
     mask = np.uint64(len(slots) - 1)
-    slot = _key(words, begin, length, space) & mask
+    slot = _key(words, begin, length, namespace) & mask
     while slots[slot] != 0:
         row = np.int64(slots[slot]) - 1
         if (
             known[row, LENGTH] == length
-            and known[row, SPACE] == space
+            and known[row, NAMESPACE] == namespace
             and stands(words, begin, length, known[row, AT], texts)
         ):
             return row
@@ -137,7 +137,7 @@ def find(words: U64, begin: Int, length: Int, space: Int, slots: I32, known: I64
 
 
 @njit
-def note(words: U64, begin: Int, length: Int, space: Int, slots: I32, known: I64, texts: U64, used: I64) -> Int:
+def insert(words: U64, begin: Int, length: Int, namespace: Int, slots: I32, known: I64, texts: U64, used: I64) -> Int:
     """Add a text that is not known; its row, -1 = there is no room. used int64[2] -- rows, words of `texts`.
 
     `slots` are never full.
@@ -151,11 +151,11 @@ def note(words: U64, begin: Int, length: Int, space: Int, slots: I32, known: I64
     if length % 8:
         texts[at + size - 1] = _first_bytes(word_at(words, begin + 8 * (size - 1)), length % 8)
     mask = np.uint64(len(slots) - 1)
-    slot = _key(words, begin, length, space) & mask
+    slot = _key(words, begin, length, namespace) & mask
     while slots[slot] != 0:
         slot = (slot + U1) & mask
     slots[slot] = row + 1
-    known[row, AT], known[row, LENGTH], known[row, SPACE] = at, length, space
-    known[row, VALUE], known[row, LEFT_OUT] = row, 0
+    known[row, AT], known[row, LENGTH], known[row, NAMESPACE] = at, length, namespace
+    known[row, VALUE], known[row, USE_PATTERNS] = row, 0
     used[0], used[1] = row + 1, at + size
     return row

@@ -16,17 +16,17 @@ import numpy.typing as npt
 from tracereplay.compiled import inlined, njit
 from tracereplay.parsers.text.fast.intern_kernels import (
     AT,
-    LEFT_OUT,
     LENGTH,
     LONGEST,
     NEWLINES,
     U0,
+    USE_PATTERNS,
     VALUE,
     bytes_below,
     char_at,
     find,
+    insert,
     line_end,
-    note,
     stands,
     word_at,
     word_end,
@@ -34,7 +34,7 @@ from tracereplay.parsers.text.fast.intern_kernels import (
 )
 from tracereplay.parsers.text.fast.value_kernels import (
     IN_BYTES,
-    UNTOLD,
+    MISSING,
     bracketed_end,
     frame_end,
     pass_word,
@@ -63,17 +63,17 @@ COLONS = np.uint64(COLON * 0x0101010101010101)
 TASKS, EVENTS, WORDS = 0, 1, 2
 # Rows of `rows`: the line's number, codes of its task and event, its flags (UNTOLD = it has none), its time, the
 # program that took its fields (-1 = none), and where its payload lies.
-LINE, TASK, EVENT, FLAGS, TIME, PROGRAM, BEGIN, END = range(8)
+LINE, TASK, EVENT, FLAGS, TIME, TEMPLATE, BEGIN, END = range(8)
 ROW_FIELDS = 8
 # Columns of `steps`: the literal before a value (from, to in `literals`; bytes), what the value is, what of it is
 # allowed (see `read_number`, `read_text`), the space of its words, and its column (-1 = none).
-FIRST_LITERAL, LAST_LITERAL, LITERAL_BYTES, KIND, ALLOWED, WORD_SPACE, COLUMN = range(7)
+FIRST_LITERAL, LAST_LITERAL, LITERAL_BYTES, KIND, ALLOWED, WORD_NAMESPACE, COLUMN = range(7)
 STEP_FIELDS = 7
 # Kinds of values: none; a number; a word, or the rest of the line, that stands for a number; text; one that is passed
 # over; a pointer to a page that is passed over if it is none of those that mean NULL.
 NOTHING, NUMBER, WORD, REST, TEXT, PASSED, PAGE = range(7)
 # Places in `state`: where the text goes on, how much of everything there is, and what was met that is not known.
-PLACE, LINES, TAKEN, OTHERS, FRAMES, TICKS, NEW_BEGIN, NEW_END, NEW_SPACE, NEW_PAYLOAD = range(10)
+PLACE, LINES, TAKEN, OTHERS, FRAMES, TICKS, NEW_BEGIN, NEW_END, NEW_NAMESPACE, NEW_PAYLOAD = range(10)
 STATE_FIELDS = 10
 # What `take_lines` returns: all is done; no room for more rows; a text to read.
 DONE, FULL, NEW = range(3)
@@ -102,7 +102,7 @@ def _literal_stands(words: U64, at: Int, first: Int, behind: Int, literals: U64)
 
 @inlined
 def _known_word(
-    raw: U8, words: U64, begin: Int, is_rest: Bool, guess: Int, space: Int, slots: I32, known: I64, texts: U64
+    raw: U8, words: U64, begin: Int, is_rest: Bool, guess: Int, namespace: Int, slots: I32, known: I64, texts: U64
 ) -> tuple[Int, Int]:
     """(its row in `known`, where it ends) of the word, or the rest of the line, that begins here; row -1 = not known.
 
@@ -115,7 +115,7 @@ def _known_word(
     end = line_end(words, begin) if is_rest else word_end(words, begin)
     if end - begin > LONGEST:
         return np.int64(-1), end
-    return find(words, begin, end - begin, space, slots, known, texts), end
+    return find(words, begin, end - begin, namespace, slots, known, texts), end
 
 
 @njit
@@ -133,8 +133,8 @@ def take_lines(
     known: I64,
     texts: U64,
     rooms: I64,
-    programs: I64,
-    first_program: I64,
+    templates: I64,
+    first_template: I64,
     steps: I64,
     literals: U64,
     state: I64,
@@ -150,7 +150,7 @@ def take_lines(
     Event lines are `comm-tid (tgid) [cpu] flags secs.parts: event: payload`; their order is that of the text.
     stop -- behind a newline; raw goes on for BEHIND bytes. words uint64[bytes - 7].
     letters int16[5, 256] -- bits of the flags column's letters by place, -1 = none of them.
-    task_slots, tasks, task_texts, tasks_used -- the table of tasks (see `find`, `note`), added to here; slots,
+    task_slots, tasks, task_texts, tasks_used -- the table of tasks (see `find`, `insert`), added to here; slots,
     known, texts -- that of events and words, read only; rooms int64[spaces] -- how many more may be asked for.
     programs int64[programs, 4] -- first and behind the last step, the first row of its cells, the next program to try;
     first_program int64[events]; steps, literals (a literal's bytes and which of them count) -- see STEP_FIELDS.
@@ -188,7 +188,7 @@ def take_lines(
                     length = bracket - begin
                     task = find(words, begin, length, TASKS, task_slots, tasks, task_texts)
                     if task < 0:
-                        task = note(words, begin, length, TASKS, task_slots, tasks, task_texts, tasks_used)
+                        task = insert(words, begin, length, TASKS, task_slots, tasks, task_texts, tasks_used)
                         if task < 0:
                             at = begin
                             status = FULL
@@ -211,7 +211,7 @@ def take_lines(
             last_task = task
             last_at, prefix = tasks[task, AT], tasks[task, LENGTH]
             at = begin + prefix
-            flags = np.int64(UNTOLD)
+            flags = np.int64(MISSING)
             time = np.int64(0)
             ticks = np.int64(0)
             plain = char_at(raw, at) == BLANK
@@ -242,21 +242,21 @@ def take_lines(
                     found = find(words, name, length, EVENTS, slots, known, texts)
                     if found < 0 and rooms[EVENTS] > 0:
                         state[NEW_BEGIN], state[NEW_END] = name, at
-                        state[NEW_SPACE], state[NEW_PAYLOAD] = EVENTS, payload
+                        state[NEW_NAMESPACE], state[NEW_PAYLOAD] = EVENTS, payload
                         at = begin
                         status = NEW
                         break
-            if found >= 0 and known[found, LEFT_OUT] == 0:
+            if found >= 0 and known[found, USE_PATTERNS] == 0:
                 # its fields, by the first program that fits
                 event = known[found, VALUE]
-                program = first_program[event]
+                template = first_template[event]
                 asks = False
-                while program >= 0 and not asks:
+                while template >= 0 and not asks:
                     at = payload
                     while char_at(raw, at) == BLANK:
                         at += 1
-                    cell, n = programs[program, 2], filled[program]
-                    for step in range(np.uint64(programs[program, 0]), np.uint64(programs[program, 1])):
+                    cell, n = templates[template, 2], filled[template]
+                    for step in range(np.uint64(templates[template, 0]), np.uint64(templates[template, 1])):
                         if not _literal_stands(
                             words, at, steps[step, FIRST_LITERAL], steps[step, LAST_LITERAL], literals
                         ):
@@ -274,17 +274,17 @@ def take_lines(
                         elif kind == PASSED or kind == PAGE:
                             at = pass_word(raw, words, at, kind == PAGE)
                         elif kind != NOTHING:
-                            space = steps[step, WORD_SPACE]
+                            namespace = steps[step, WORD_NAMESPACE]
                             word, end = _known_word(
-                                raw, words, at, kind == REST, guesses[step], space, slots, known, texts
+                                raw, words, at, kind == REST, guesses[step], namespace, slots, known, texts
                             )
                             if word >= 0:
                                 guesses[step] = word
-                            elif end - at <= LONGEST and rooms[space] > 0:
-                                state[NEW_BEGIN], state[NEW_END], state[NEW_SPACE] = at, end, space
+                            elif end - at <= LONGEST and rooms[namespace] > 0:
+                                state[NEW_BEGIN], state[NEW_END], state[NEW_NAMESPACE] = at, end, namespace
                                 asks = True
                             at = np.int64(-1)
-                            if word >= 0 and known[word, LEFT_OUT] == 0:
+                            if word >= 0 and known[word, USE_PATTERNS] == 0:
                                 at, value = end, known[word, VALUE]
                         if at < 0:
                             break
@@ -295,17 +295,17 @@ def take_lines(
                             at += 1
                         if char_at(raw, at) == NEWLINE:
                             cells[cell, n] = row
-                            filled[program] = n + 1
+                            filled[template] = n + 1
                             break
-                    program = programs[program, 3]
+                    template = templates[template, 3]
                 if asks:
                     at = begin
                     status = NEW
                     break
-                end = at if program >= 0 else payload_end(raw, words, payload)
+                end = at if template >= 0 else payload_end(raw, words, payload)
                 if end >= 0:
                     rows[LINE, row], rows[TASK, row], rows[EVENT, row] = line, task, event
-                    rows[FLAGS, row], rows[TIME, row], rows[PROGRAM, row] = flags, time, program
+                    rows[FLAGS, row], rows[TIME, row], rows[TEMPLATE, row] = flags, time, template
                     rows[BEGIN, row], rows[END, row] = payload, end
                     if row == 0:
                         state[TICKS] = ticks

@@ -1,4 +1,4 @@
-"""Plainly written lines of trace text, taken apart by a compiled loop; the other lines are left to others.
+"""Plainly written lines of trace text, parsed by a compiled loop; all other lines go to the slow path.
 
 The loop asks for every event and word it meets for the first time: what it then goes by is what the patterns say of
 that text (`templates`).
@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from tracereplay.parsers.events.tables import numbers_array
 from tracereplay.parsers.text.fast import line_kernels as kernels
-from tracereplay.parsers.text.fast.intern import KnownTexts, words_of
+from tracereplay.parsers.text.fast.intern import InternTable, words_of
 from tracereplay.parsers.text.fast.intern_kernels import BEHIND
-from tracereplay.parsers.text.fast.templates import Program, programs_of
-from tracereplay.parsers.text.fast.value_kernels import TEXT_BITS, UNTOLD
+from tracereplay.parsers.text.fast.templates import Template, templates_of
+from tracereplay.parsers.text.fast.value_kernels import MISSING, TEXT_BITS
 from tracereplay.parsers.text.line_buffer import LineBuffer
 from tracereplay.parsers.text.payloads import EventText
 from tracereplay.parsers.text.spans import Spans
@@ -30,7 +30,7 @@ Ints = npt.NDArray[np.int64]
 # No power of two: columns would lie in the same few lines of the cache.
 ROWS = (1 << 17) + 72
 # Bounds on what is remembered of one file; what goes beyond is left to the patterns.
-TASKS, TEXTS, EVENTS, WORDS_OF_A_COLUMN, PROGRAMS = 1 << 14, 1 << 13, 1 << 10, 1 << 9, 1 << 8
+TASKS, TEXTS, EVENTS, WORDS_OF_A_COLUMN, TEMPLATES = 1 << 14, 1 << 13, 1 << 10, 1 << 9, 1 << 8
 CELLS = 1 << 8
 
 EVENT = re.compile(r"[A-Za-z_]\w*|<stack trace>|<user stack trace>", re.ASCII)
@@ -49,19 +49,19 @@ LETTERS = (IRQS, RESCHED, CONTEXT, DEPTH, DEPTH)
 class ReadRows:
     """Rows whose fields have been read: their numbers, and a row of `cells` for each column of the program."""
 
-    program: Program
+    template: Template
     rows: Ints
     cells: Ints
     raw: npt.NDArray[np.uint8]
 
     def kept(self, mask: npt.NDArray[np.bool_]) -> ReadRows:
         """Those that `mask` selects."""
-        return ReadRows(self.program, self.rows[mask], self.cells[:, mask], self.raw)
+        return ReadRows(self.template, self.rows[mask], self.cells[:, mask], self.raw)
 
     def fields(self) -> dict[str, pa.Array]:
         """A typed array for each column."""
         arrays: dict[str, pa.Array] = {}
-        for column, values in zip(self.program.columns, self.cells, strict=True):
+        for column, values in zip(self.template.columns, self.cells, strict=True):
             if pa.types.is_string(column.type):
                 begin = values >> TEXT_BITS
                 end = begin + (values & (1 << TEXT_BITS) - 1)
@@ -77,7 +77,7 @@ class PlainLines:
 
     line, task, event, time_ns, flags int64[rows] -- a line's number; indices into `tasks` (without the last bracket)
     and `events`; flags as `flags_of` gives them, UNTOLD where the line has none; payload -- of rows that are not in
-    `read`. others -- (number, text) of all other lines but `frames`, functions of stacks in lines `frame_lines`.
+    `read`. slow_lines -- (number, text) of all other lines but `frames`, functions of stacks in lines `frame_lines`.
     ticks -- whether the first stamp is a bare integer.
     """
 
@@ -91,7 +91,7 @@ class PlainLines:
     tasks: list[str]
     events: list[str]
     read: Mapping[int, list[ReadRows]]
-    others: list[tuple[int, bytearray]]
+    slow_lines: list[tuple[int, bytearray]]
     frame_lines: Ints
     frames: Spans
     ticks: bool
@@ -100,7 +100,7 @@ class PlainLines:
 def flags_of(word: str) -> int:
     """Letters of the flags column: common_flags, and preempt_count above its eight bits; UNTOLD for none."""
     if not word:
-        return UNTOLD
+        return MISSING
     bits = [table[letter] for table, letter in zip(LETTERS, word, strict=False)]
     return bits[0] | bits[1] | bits[2] | bits[3] << 8 | (bits[4] << 12 if len(bits) > 4 else 0)
 
@@ -130,13 +130,13 @@ class PlainReader:
 
     def __init__(self, event_of: Callable[[str], EventText], page_size_bytes: int) -> None:
         self._event_of, self._page_size_bytes = event_of, page_size_bytes
-        self._tasks, self._texts = KnownTexts(TASKS), KnownTexts(TEXTS)
+        self._tasks, self._texts = InternTable(TASKS), InternTable(TEXTS)
         self.events: list[str] = []
-        self._programs: list[Program] = []
+        self._templates: list[Template] = []
         self._rooms = np.full(kernels.WORDS, EVENTS, np.int64)
-        self._learn: list[Callable[[str], int | None]] = []  # by space, from WORDS on
+        self._parse_word: list[Callable[[str], int | None]] = []  # by space, from WORDS on
         self._first_program = np.full(EVENTS, -1, np.int64)
-        self._program_rows = np.zeros((0, 4), np.int64)
+        self._template_rows = np.zeros((0, 4), np.int64)
         self._steps = np.zeros((0, kernels.STEP_FIELDS), np.int64)
         self._literals = np.zeros((0, 2), np.uint64)
         self._rows = np.empty((kernels.ROW_FIELDS, ROWS), np.int64)
@@ -179,21 +179,21 @@ class PlainReader:
             status = kernels.take_lines(
                 raw, words, stop, self._page_size_bytes, _LETTERS,
                 tasks.slots, tasks.known, tasks.texts, tasks.used, texts.slots, texts.known, texts.texts, self._rooms,
-                self._program_rows, self._first_program, self._steps, self._literals,
+                self._template_rows, self._first_program, self._steps, self._literals,
                 state, self._rows, self._cells, self._filled, self._others, self._frames,
                 np.full(len(self._steps), -1, np.int64),
             )  # fmt: skip
             if status != kernels.NEW:
                 return status == kernels.DONE
-            space = int(state[kernels.NEW_SPACE])
+            namespace = int(state[kernels.NEW_NAMESPACE])
             text = block[state[kernels.NEW_BEGIN] : state[kernels.NEW_END]]
-            if space == kernels.EVENTS:
+            if namespace == kernels.EVENTS:
                 payload = block[state[kernels.NEW_PAYLOAD] : block.index(b"\n", int(state[kernels.NEW_PAYLOAD]) - 1)]
                 value = self._new_event(text, payload)
             else:
-                value = self._learn[space - kernels.WORDS](text.decode("utf-8", "replace"))
-            self._rooms[space] -= 1
-            if not self._texts.note(text, space, value):
+                value = self._parse_word[namespace - kernels.WORDS](text.decode("utf-8", "replace"))
+            self._rooms[namespace] -= 1
+            if not self._texts.insert(text, namespace, value):
                 self._rooms[:] = 0
 
     def _new_event(self, name: bytearray, payload: bytearray) -> int | None:
@@ -206,46 +206,48 @@ class PlainReader:
         self.events.append(event.name)
         before = -1
         for shape in event.plain_shapes(payload.decode("utf-8", "replace")):
-            for program in programs_of(event, shape, self._page_size_bytes):
-                if len(self._programs) < PROGRAMS:
-                    number = self._add(program)
+            for template in templates_of(event, shape, self._page_size_bytes):
+                if len(self._templates) < TEMPLATES:
+                    number = self._add(template)
                     if before < 0:
                         self._first_program[code] = number
                     else:
-                        self._program_rows[before, 3] = number
+                        self._template_rows[before, 3] = number
                     before = number
         return code
 
-    def _add(self, program: Program) -> int:
+    def _add(self, template: Template) -> int:
         """Add a program to the tables; its number."""
-        number, first_step = len(self._programs), len(self._steps)
+        number, first_step = len(self._templates), len(self._steps)
         steps: list[tuple[int, ...]] = []
         literals: list[npt.NDArray[np.uint64]] = []
-        for step in program.steps:
+        for step in template.steps:
             first = len(self._literals) + len(literals)
             pieces = [step.literal[at : at + 8] for at in range(0, len(step.literal), 8)]
             literals += [
                 np.frombuffer(part.ljust(8, b"\0") + (b"\xff" * len(part)).ljust(8, b"\0"), np.uint64)
                 for part in pieces
             ]
-            space = 0
-            if step.learn is not None:
-                space = kernels.WORDS + len(self._learn)
-                self._learn.append(step.learn)
+            namespace = 0
+            if step.parse_word is not None:
+                namespace = kernels.WORDS + len(self._parse_word)
+                self._parse_word.append(step.parse_word)
                 self._rooms = np.append(self._rooms, WORDS_OF_A_COLUMN)
-            steps.append((first, first + len(pieces), len(step.literal), step.kind, step.allowed, space, step.column))
+            steps.append(
+                (first, first + len(pieces), len(step.literal), step.kind, step.allowed, namespace, step.column)
+            )
         self._steps = np.concatenate([self._steps, np.array(steps, np.int64)])
         if literals:
             self._literals = np.concatenate([self._literals, np.stack(literals)])
-        first_cell = sum(1 + len(known.columns) for known in self._programs)
+        first_cell = sum(1 + len(known.columns) for known in self._templates)
         entry = np.array([[first_step, len(self._steps), first_cell, -1]], np.int64)
-        self._program_rows = np.concatenate([self._program_rows, entry])
+        self._template_rows = np.concatenate([self._template_rows, entry])
         self._filled = np.append(self._filled, 0)
-        if first_cell + 1 + len(program.columns) > len(self._cells):
-            fresh = _cells(2 * (first_cell + 1 + len(program.columns)))
+        if first_cell + 1 + len(template.columns) > len(self._cells):
+            fresh = _cells(2 * (first_cell + 1 + len(template.columns)))
             fresh[:first_cell, : self._filled.max()] = self._cells[:first_cell, : self._filled.max()]
             self._cells = fresh
-        self._programs.append(program)
+        self._templates.append(template)
         return number
 
     def _last_stack(self, block: bytearray) -> int:
@@ -279,8 +281,8 @@ class PlainReader:
             self._rows[kernels.LINE, taken:rows],
         ]
         state[kernels.LINES] = min(int(lines[0]) for lines in beyond if len(lines))
-        for number, program in enumerate(self._program_rows):
-            self._filled[number] = np.searchsorted(self._cells[program[2], : self._filled[number]], taken)
+        for number, template in enumerate(self._template_rows):
+            self._filled[number] = np.searchsorted(self._cells[template[2], : self._filled[number]], taken)
 
     def _stretch(self, block: bytearray, raw: npt.NDArray[np.uint8]) -> PlainLines:
         """What the loop has taken."""
@@ -292,10 +294,10 @@ class PlainReader:
         renamed[used] = np.arange(len(used))
         read: dict[int, list[ReadRows]] = {}
         for number in np.flatnonzero(self._filled).tolist():
-            program, first = self._programs[number], int(self._program_rows[number, 2])
-            cells = self._cells[first : first + 1 + len(program.columns), : self._filled[number]]
+            template, first = self._templates[number], int(self._template_rows[number, 2])
+            cells = self._cells[first : first + 1 + len(template.columns), : self._filled[number]]
             code = int(rows[kernels.EVENT, cells[0, 0]])
-            read.setdefault(code, []).append(ReadRows(program, cells[0], cells[1:], raw))
+            read.setdefault(code, []).append(ReadRows(template, cells[0], cells[1:], raw))
         return PlainLines(
             int(state[kernels.LINES]),
             rows[kernels.LINE],

@@ -19,7 +19,7 @@ from tracereplay.parsers.catalog.spec import Read, Spelling
 from tracereplay.parsers.text.fast import line_kernels as kernels
 from tracereplay.parsers.text.fast import value_kernels as values
 from tracereplay.parsers.text.fast.intern_kernels import LONGEST
-from tracereplay.parsers.text.payloads import EventText, Shape
+from tracereplay.parsers.text.payloads import EventText, PayloadShape
 from tracereplay.parsers.text.spans import Spans
 from tracereplay.parsers.text.values import read_values
 
@@ -44,7 +44,7 @@ READS = {
 }
 # Classes that let pass any word, also an empty one: what follows it tells where it ends.
 TEXTS = {r"\S*", ".*?", ".*"}
-Learn = Callable[[str], int | None]
+ParseWord = Callable[[str], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +56,21 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Field:
     """A literal and the value behind it. learn -- reads a word: its number, None = leave it to the patterns."""
 
     literal: bytes
     kind: int = kernels.NOTHING
     allowed: int = 0
     column: int = -1
-    learn: Learn | None = None
+    parse_word: ParseWord | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class Template:
     """One spelling of an event as steps, and the columns they fill (a program's first column is the row)."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Field, ...]
     columns: tuple[Column, ...]
 
 
@@ -83,11 +83,11 @@ class _Part:
     kind: str
 
 
-def programs_of(event: EventText, shape: Shape, page_size_bytes: int) -> list[Program]:
+def templates_of(event: EventText, shape: PayloadShape, page_size_bytes: int) -> list[Template]:
     """The programs for a shape of an event; none where only its pattern can tell."""
     spelled = [_words(shape.keys)] if shape.pattern is None else [_parts(text) for text in _spelled_out(shape.pattern)]
     made = [_program(event, parts, shape.pattern is None, page_size_bytes) for parts in spelled if parts]
-    return [program for program in made if program]
+    return [template for template in made if template]
 
 
 def _words(keys: tuple[str, ...]) -> list[_Part]:
@@ -119,9 +119,9 @@ def _parts(pattern: str) -> list[_Part]:
     return [*parts, _Part(literal, None, "")] if literal else parts
 
 
-def _program(event: EventText, parts: list[_Part], words: bool, page_size_bytes: int) -> Program | None:
+def _program(event: EventText, parts: list[_Part], words: bool, page_size_bytes: int) -> Template | None:
     """Steps for these parts. words -- commas behind values are no part of them."""
-    steps: list[Step] = []
+    steps: list[Field] = []
     columns: list[Column] = []
     taken = ""  # what the word before has taken of this part's literal
     for part, behind in zip(parts, [*(part.literal for part in parts[1:]), ""], strict=True):
@@ -137,7 +137,7 @@ def _program(event: EventText, parts: list[_Part], words: bool, page_size_bytes:
     subject = event.subject
     if not steps[0].literal or len(set(names)) < len(names) or (subject is not None and subject not in names):
         return None
-    return Program(tuple(steps), tuple(columns))
+    return Template(tuple(steps), tuple(columns))
 
 
 def _step(
@@ -148,21 +148,21 @@ def _step(
     words: bool,
     columns: list[Column],
     page_size_bytes: int,
-) -> Step | None:
+) -> Field | None:
     """The step for one part; its column is added to `columns`. behind -- the literal that follows."""
     text = literal.encode()
     if not part.kind:
-        return Step(text)
+        return Field(text)
     ends = behind == "" or behind[0] == " "  # where a word may end
     if part.key is None:
         if part.kind == r"\S+":
-            return Step(text, kernels.PASSED) if ends else None
-        return Step(text, kernels.NUMBER, NUMBERS[part.kind] | values.UNSIGNED)
+            return Field(text, kernels.PASSED) if ends else None
+        return Field(text, kernels.NUMBER, NUMBERS[part.kind] | values.UNSIGNED)
     spelling = event.spec.spelling.get(part.key) if event.spec else None
     how = spelling.read if spelling else Read.NUMBER
     if how in (Read.DISPLAY, Read.NULL_PAGE):
         passed = part.kind in (r"\S*", r"\S+") and ends
-        return Step(text, kernels.PAGE if how is Read.NULL_PAGE else kernels.PASSED) if passed else None
+        return Field(text, kernels.PAGE if how is Read.NULL_PAGE else kernels.PASSED) if passed else None
     name = spelling.column if spelling else part.key
     column = event.column(name)
     if column is not None and pa.types.is_integer(column.type) and how in READS:
@@ -173,22 +173,24 @@ def _step(
         allowed |= values.UNSIGNED * (column.type == pa.uint64())
         allowed |= values.IS_PFN * (column.unit == "pfn") | values.IN_BYTES * (how is Read.OFFSET)
         columns.append(Column(name, column.type))
-        return Step(text, kernels.NUMBER, allowed, len(columns))
+        return Field(text, kernels.NUMBER, allowed, len(columns))
     suffix = behind.partition(" ")[0]
     if column is None or pa.types.is_string(column.type):
         if part.kind not in TEXTS:
             return None
         columns.append(Column(event.column_name(name), pa.string()))
-        return Step(text, kernels.TEXT, values.COMMAS_BEHIND if words else len(suffix), len(columns))
+        return Field(text, kernels.TEXT, values.COMMAS_BEHIND if words else len(suffix), len(columns))
     rest = behind == "" and part.kind.startswith("[") and " " in part.kind
     if not rest and part.kind.startswith("["):
         return None
     columns.append(Column(name, column.type))
-    learn = partial(_learned, re.compile(part.kind, re.ASCII), suffix, words, column, spelling, page_size_bytes)
-    return Step(text, kernels.REST if rest else kernels.WORD, 0, len(columns), learn)
+    parse_word = partial(
+        _parsed_word, re.compile(part.kind, re.ASCII), suffix, words, column, spelling, page_size_bytes
+    )
+    return Field(text, kernels.REST if rest else kernels.WORD, 0, len(columns), parse_word)
 
 
-def _learned(
+def _parsed_word(
     kind: re.Pattern[str],
     suffix: str,
     words: bool,

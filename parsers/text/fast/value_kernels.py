@@ -36,7 +36,7 @@ RIGHTS = np.uint64(RIGHT * 0x0101010101010101)
 U4, U10 = np.uint64(4), np.uint64(10)
 COMM_BYTES = 16  # TASK_COMM_LEN
 # Flags of a line that has none.
-UNTOLD = -1
+MISSING = -1
 # A text's cell: where it begins, and its length in the lowest bits. How many bytes at its end belong to what follows,
 # or COMMAS_BEHIND are no part of it.
 TEXT_BITS = 16
@@ -92,7 +92,7 @@ def read_flags(raw: U8, begin: Int, letters: I16) -> tuple[Int, Int]:
     low = letters[0, char_at(raw, begin)] | letters[1, char_at(raw, begin + 1)] | letters[2, char_at(raw, begin + 2)]
     high = letters[3, char_at(raw, begin + 3)]
     if low < 0 or high < 0:
-        return -1, UNTOLD
+        return -1, MISSING
     bits = np.int64(high) << 8 | np.int64(low)
     more = letters[4, char_at(raw, begin + 4)]
     if more < 0:

@@ -19,10 +19,11 @@ from tests.support.attempt_tables import (
     scanned,
 )
 from tracereplay.attempts.cma import find_cma
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import ATTEMPT_EVENTS
-from tracereplay.attempts.find import blocking_key, find_attempts, probed_tries, questions
+from tracereplay.attempts.find import find_attempts, plan_probes, probed_tries
 from tracereplay.attempts.log import Log
+from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.replay.engine import ActionKind
 
 START = AREA.start_pfn
@@ -44,12 +45,12 @@ def retry(ms: float, pfn: int, tid: int = DRIVER) -> Tables:
     return {"cma_alloc_busy_retry": [row(ms, tid, name="reserved", pfn=pfn, page=1, count=64, align=0)]}
 
 
-def found(*parts: Tables, **more: object) -> list[Draft]:
+def found(*parts: Tables, **more: object) -> list[DetectedAttempt]:
     """The allocations."""
     return find_cma(attempt_events(joined(*parts), **more), LAYOUT)  # type: ignore[arg-type]
 
 
-def only(*parts: Tables) -> Draft:
+def only(*parts: Tables) -> DetectedAttempt:
     """The one allocation."""
     (draft,) = found(*parts)
     return draft
@@ -179,10 +180,10 @@ def test_other_errnos(errorno: int, outcome: str, errno: str) -> None:
 
 def test_what_a_success_got_is_taken_in_the_model() -> None:
     events = attempt_events(joined(start(1), finish(3, START, 0xFF, errorno=0)))
-    taken = [a for a in questions(events, find_cma(events, LAYOUT), True) if a.kind == ActionKind.TAKE]
-    assert [(a.time_ns, a.spans, a.attempt) for a in taken] == [(3 * MS, ((START, START + 64),), blocking_key(0))]
+    taken = [a for a in plan_probes(events, find_cma(events, LAYOUT), True) if a.kind == ActionKind.TAKE]
+    assert [(a.time_ns, a.spans, a.attempt) for a in taken] == [(3 * MS, ((START, START + 64),), ProbeKey(0).encode())]
     failed = attempt_events(joined(start(1), checked(2, START, START + 64, START), finish(3, START, 0, errorno=-16)))
-    assert not [a for a in questions(failed, find_cma(failed, LAYOUT), True) if a.kind == ActionKind.TAKE]
+    assert not [a for a in plan_probes(failed, find_cma(failed, LAYOUT), True) if a.kind == ActionKind.TAKE]
 
 
 # -- what was not recorded ------------------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ def test_what_a_success_got_is_taken_in_the_model() -> None:
 SCANS = "mm_compaction_isolate_migratepages"
 
 
-def unheard(*parts: Tables, without: tuple[str, ...]) -> Draft:
+def unheard(*parts: Tables, without: tuple[str, ...]) -> DetectedAttempt:
     """The one allocation of a trace in which these kinds of events were not recorded."""
     kept = {name: rows for name, rows in joined(*parts).items() if name not in without}
     recorded = set(ATTEMPT_EVENTS) - set(without)

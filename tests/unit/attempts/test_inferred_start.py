@@ -24,7 +24,7 @@ from tests.support.attempt_tables import (
 from tests.support.replay_twin import Entry, entry
 from tracereplay.attempts.cma import find_cma
 from tracereplay.attempts.contig import find_contig
-from tracereplay.attempts.draft import REASON_MEMORY_HOTPLUG
+from tracereplay.attempts.detected_attempt import REASON_MEMORY_HOTPLUG
 from tracereplay.attempts.find import find_attempts
 from tracereplay.attempts.inferred_start import inferred_end, inferred_start
 from tracereplay.attempts.log import Log

@@ -21,9 +21,9 @@ from tests.support.attempt_tables import (
     scanned,
 )
 from tests.support.replay_twin import ANON_MAPPING, Entry, entry, flags, run_both, stream
-from tracereplay.attempts.draft import LONG_AGO_NS, REASON_LONGTERM_PIN, Draft
+from tracereplay.attempts.detected_attempt import LONG_AGO_NS, REASON_LONGTERM_PIN, DetectedAttempt
 from tracereplay.attempts.events import enabled_events
-from tracereplay.attempts.find import questions
+from tracereplay.attempts.find import plan_probes
 from tracereplay.attempts.isolation import (
     LOOKED_UP,
     Window,
@@ -31,7 +31,7 @@ from tracereplay.attempts.isolation import (
     isolation_windows,
     merged,
 )
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.replay.state import Mark, RefKind
 from tracereplay.schema import Op, PageStream
 from tracereplay.tasks import isolates_in_background
@@ -52,7 +52,8 @@ def get(ms: float, pfn: int = PAGE, tid: int = USER, mt: int = 1, count: int = 2
 
 
 def windows(
-    tables: Tables, entries: Sequence[Entry] = (), drafts: Sequence[Draft] = (), background: Collection[int] = (),
+    tables: Tables, entries: Sequence[Entry] = (), drafts: Sequence[DetectedAttempt] = (),
+    background: Collection[int] = (),
     recorded: Collection[str] | None = None,
 ) -> list[tuple[int, float, float]]:  # fmt: skip
     """(tid, start, end) in ms."""
@@ -127,9 +128,9 @@ def test_within_a_known_window_no_batch_is_looked_up() -> None:
 
 
 def test_attempts_isolate_but_a_long_term_pin_only_while_it_migrates() -> None:
-    cma = Draft("cma_alloc", DRIVER, 5 * MS, 9 * MS, "failed", "event")
-    running = Draft("memory_offline", OTHER, 5 * MS, None, "unfinished", "inferred")
-    pin = Draft("longterm_pin", USER, 10 * MS, 40 * MS, "succeeded", "inferred")
+    cma = DetectedAttempt("cma_alloc", DRIVER, 5 * MS, 9 * MS, "failed", "event")
+    running = DetectedAttempt("memory_offline", OTHER, 5 * MS, None, "unfinished", "inferred")
+    pin = DetectedAttempt("longterm_pin", USER, 10 * MS, 40 * MS, "succeeded", "inferred")
     calls = joined(*(migration(ms, ms + 1, reason=REASON_LONGTERM_PIN, tid=USER) for ms in (10, 39)))
     assert windows(calls, drafts=[cma, running, pin]) == [
         (OTHER, 5, END_MS), (DRIVER, 5, 9), (USER, 10, 11), (USER, 39, 40),
@@ -154,7 +155,7 @@ def test_user_tasks_with_such_names_are_no_kernel_threads(comm: str) -> None:
 # -- what the replay makes of them ------------------------------------------------------------------------------------
 
 
-def kinds_after(entries: Sequence[Entry], actions: Sequence[Action]) -> list[RefKind]:
+def kinds_after(entries: Sequence[Entry], actions: Sequence[ReplayAction]) -> list[RefKind]:
     """Kinds of the references that are open on PAGE, youngest first; the plain replay agrees."""
     engine, plain = run_both([stream(entries)], actions)
     kinds = [RefKind(int(ref["kind"])) for ref in engine.open_refs(PAGE)]
@@ -172,8 +173,8 @@ def test_gets_within_a_window_are_isolation_and_others_are_not() -> None:
 def test_windows_may_overlap_with_attempts_of_the_same_task() -> None:
     actions = [
         *isolation_actions([Window(USER, 10 * MS, 20 * MS)]),
-        Action(15 * MS, ActionKind.WATCH, 1, ((PAGE, PAGE + 1),), USER),
-        Action(30 * MS, ActionKind.UNWATCH, 1, (), USER),
+        ReplayAction(15 * MS, ActionKind.WATCH, 1, ((PAGE, PAGE + 1),), USER),
+        ReplayAction(30 * MS, ActionKind.UNWATCH, 1, (), USER),
     ]
     assert [kinds_after([get(ms)], actions)[0] for ms in (12, 25, 35)] == [
         RefKind.ISOLATION, RefKind.ISOLATION, RefKind.GET,
@@ -182,19 +183,19 @@ def test_windows_may_overlap_with_attempts_of_the_same_task() -> None:
 
 def test_only_the_task_of_the_attempt_touches_its_pages() -> None:
     span = ((PAGE, PAGE + 1),)
-    watch = [Action(5 * MS, ActionKind.WATCH, 1, span, DRIVER), *isolation_actions([Window(USER, MS, 30 * MS)])]
+    watch = [ReplayAction(5 * MS, ActionKind.WATCH, 1, span, DRIVER), *isolation_actions([Window(USER, MS, 30 * MS)])]
     for tid, touched in ((USER, False), (DRIVER, True)):
         engine, plain = run_both([stream([get(10, tid=tid)])], watch)
-        assert bool(engine.pages(PAGE, PAGE + 1)[0]["marks"] & Mark.TOUCHED) == touched
-        assert plain.pages[PAGE].is_(Mark.TOUCHED) == touched
+        assert bool(engine.pages(PAGE, PAGE + 1)[0]["marks"] & Mark.ISOLATED) == touched
+        assert plain.pages[PAGE].is_(Mark.ISOLATED) == touched
 
 
 def test_a_pin_between_the_migrations_of_a_long_term_pin_is_found() -> None:
-    pin = Draft("longterm_pin", USER, 10 * MS, 40 * MS, "failed", "inferred", spans=((PAGE, PAGE + 1),))
+    pin = DetectedAttempt("longterm_pin", USER, 10 * MS, 40 * MS, "failed", "inferred", spans=((PAGE, PAGE + 1),))
     calls = joined(*(migration(ms, ms + 1, reason=REASON_LONGTERM_PIN, tid=USER) for ms in (10, 39)))
     events = attempt_events(calls, end_ms=END_MS)
     actions = [
-        *questions(events, [pin], has_page_ref=True), *isolation_actions(isolation_windows(events, LAYOUT, [pin])),
+        *plan_probes(events, [pin], has_page_ref=True), *isolation_actions(isolation_windows(events, LAYOUT, [pin])),
     ]  # fmt: skip
     pinning = [get(20), entry(20 * MS + 1, USER, Op.REF_MOD, PAGE, val=1023, count=1025, mapping=ANON_MAPPING)]
     assert kinds_after(pinning, actions) == [RefKind.PIN]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.attempt_tables import AREA, BLOCK, DRIVER, LAYOUT, MS, OTHER
 from tests.support.log_rows import blank, dump, message
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.log import Log, apply_log
 from tracereplay.attempts.log_offline import OFFLINE_REASONS
 from tracereplay.model.result import Try
@@ -17,16 +17,16 @@ BLOCK_2 = ((2 * BLOCK, 3 * BLOCK),)
 
 
 def applied(
-    drafts: list[Draft], *messages: dict[str, Any], dumps: tuple[Any, ...] = (), failed: tuple[Any, ...] = ()
-) -> list[Draft]:
+    drafts: list[DetectedAttempt], *messages: dict[str, Any], dumps: tuple[Any, ...] = (), failed: tuple[Any, ...] = ()
+) -> list[DetectedAttempt]:
     """The drafts after the log."""
     apply_log(drafts, Log(dumps, failed, messages), LAYOUT)
     return drafts
 
 
-def offline(outcome: Any = "interrupted", tid: int = DRIVER) -> Draft:
+def offline(outcome: Any = "interrupted", tid: int = DRIVER) -> DetectedAttempt:
     """An offline of block 2 as the events tell it, 1 to 5 s."""
-    return Draft("memory_offline", tid, 1000 * MS, 5000 * MS, outcome, "inferred", spans=BLOCK_2)
+    return DetectedAttempt("memory_offline", tid, 1000 * MS, 5000 * MS, outcome, "inferred", spans=BLOCK_2)
 
 
 @pytest.mark.parametrize(("reason", "errno", "cause"), [(r, e, c) for r, (e, c) in OFFLINE_REASONS.items()])
@@ -76,10 +76,10 @@ def test_an_unmovable_page_found_while_isolating_is_an_offline_that_failed() -> 
 
 
 def test_the_errno_of_a_cma_allocation_whose_event_has_none() -> None:
-    silent = Draft("cma_alloc", DRIVER, 1000 * MS, 1001 * MS, "failed", "event", area=AREA.name)
+    silent = DetectedAttempt("cma_alloc", DRIVER, 1000 * MS, 1001 * MS, "failed", "event", area=AREA.name)
     (draft,) = applied([silent], message(1002, "cma_failed", area=AREA.name, pages=64, errno=16))
     assert (draft.errno, draft.basis) == ("EBUSY", "event")
-    telling = Draft("cma_alloc", DRIVER, 1000 * MS, 1001 * MS, "failed", "event", errno="ENOMEM")
+    telling = DetectedAttempt("cma_alloc", DRIVER, 1000 * MS, 1001 * MS, "failed", "event", errno="ENOMEM")
     assert applied([telling], message(1002, "cma_failed", pages=64, errno=16))[0].errno == "ENOMEM"
 
 
@@ -116,8 +116,10 @@ def test_a_bitmap_is_full_when_no_run_is_as_long_as_the_request(row: dict[str, A
 
 
 def test_the_bitmap_is_that_of_the_failure_before_it() -> None:
-    def failure(start_ms: int) -> Draft:
-        draft = Draft("cma_alloc", DRIVER, start_ms * MS, (start_ms + 1) * MS, "failed", "event", errno="ENOMEM")
+    def failure(start_ms: int) -> DetectedAttempt:
+        draft = DetectedAttempt(
+            "cma_alloc", DRIVER, start_ms * MS, (start_ms + 1) * MS, "failed", "event", errno="ENOMEM"
+        )
         draft.request.pages = 64
         return draft
 
@@ -132,7 +134,7 @@ def test_a_busy_range_that_only_the_log_knows() -> None:
     (draft,) = applied([], message(7, "contig_busy", start_pfn=4096, pages=512))
     assert (draft.operation, draft.outcome, draft.errno) == ("contig_alloc", "unknown", None)
     assert (draft.spans, draft.request.pages, draft.request.pages_at_most) == (((4096, 4608),), None, 512)
-    cma = Draft("cma_alloc", DRIVER, 1 * MS, 9 * MS, "failed", "event")
+    cma = DetectedAttempt("cma_alloc", DRIVER, 1 * MS, 9 * MS, "failed", "event")
     assert applied([cma], message(7, "contig_busy", start_pfn=4096, pages=512)) == [cma]
 
 

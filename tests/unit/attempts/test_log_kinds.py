@@ -224,6 +224,18 @@ OFFLINES = {
         'dlpar: Could not handle DLPAR request "memory add count 10"\n',
         [],
     ),
+    "tee and zsh": (
+        "$ echo offline | sudo tee /sys/devices/system/memory/memory40/state\noffline\n"
+        "tee: /sys/devices/system/memory/memory40/state: Device or resource busy\n"
+        "# echo 0 > /sys/devices/system/memory/memory41/online\necho: write error: device or resource busy\n"
+        "# echo online > /sys/devices/system/memory/memory42/state\n"
+        "tee: /sys/devices/system/memory/memory42/state: Invalid argument\n",
+        [offline("failed", "EBUSY", "unknown", "memory40"), offline("failed", "EBUSY", "unknown", "memory41")],
+    ),
+    "chmem, wrapped": (
+        "> chmem: Memory Block 27 (0x00000000d8000000-0x00000000dfffffff) disable\n> failed: Invalid argument\n",
+        [offline("failed", "EINVAL", "unknown", "memory27")],
+    ),
     "a command alone": ("Try `echo offline > /sys/devices/system/memory/memory33/state`.\n", []),
     "daxctl": (
         "libdaxctl: offline_one_memblock: dax0.0: Failed to offline /sys/devices/system/node/node2/memory85/state: "
@@ -315,6 +327,38 @@ def test_dumped_pages(blame: Any, text: str, expected: tuple[str, str] | None) -
     assert culprit.verdict == (
         "proved" if culprit.cause == "extra_reference" else "unknown" if culprit.cause == "unknown" else "suggested"
     )
+
+
+def test_a_page_that_linux_next_called_unmovable_for_anybody(blame: Any) -> None:
+    (attempt,) = blame(dump("flags: 0x3ff(slab|head)", "has_unmovable_pages")).attempts
+    (culprit,) = attempt.culprits
+    assert (attempt.operation, attempt.outcome, culprit.cause) == ("unknown", "unknown", "unmovable_allocation")
+
+
+def test_a_page_that_a_patch_dumps_for_test_pages_isolated(blame: Any) -> None:
+    text = dump("flags: 0x3ff(uptodate|lru|head)", "test_pages_isolated: -EBUSY")
+    (attempt,) = blame(text + "[  456.100000] " + FAILED.format(n=512, e=16)).attempts
+    assert [(attempt.operation, c.start_pfn, c.cause) for c in attempt.culprits] == [("cma_alloc", 0x108123, "unknown")]
+
+
+def test_a_page_named_without_a_count_and_dumped_without_a_reason(blame: Any) -> None:
+    text = (
+        "migrating pfn 20005 failed\n"
+        "page:ffffea0000800140 count:6 mapcount:2 mapping:ffff888dff4bdda8 index:0x2\n"
+        'xfs_address_space_operations [xfs]\nname:"a b"\nflags: 0x5fffffc0000004(uptodate)\n'
+    )
+    (attempt,) = blame(text).attempts
+    (culprit,) = attempt.culprits
+    assert (attempt.operation, culprit.start_pfn, culprit.cause) == ("memory_offline", 0x20005, "extra_reference")
+
+
+def test_a_dump_without_its_flags_proves_nothing(blame: Any) -> None:
+    text = (
+        "migrating pfn 20005 failed ret:1\n"
+        "page:000000009e72a120 refcount:3 mapcount:0 mapping:000000003325dda1 index:0x1 pfn:0x20005\n"
+    )
+    (culprit,) = blame(text).attempts[0].culprits
+    assert (culprit.cause, culprit.verdict) == ("unknown", "unknown")
 
 
 def test_a_dump_of_a_failed_cma_allocation(blame: Any) -> None:

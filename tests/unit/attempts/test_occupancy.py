@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
+from collections import Counter
 from itertools import groupby
 
 import pytest
@@ -10,12 +10,12 @@ import pytest
 from tests.support import captures
 from tests.support.replay_twin import entry, replayed, stream
 from tracereplay import open as open_inputs
-from tracereplay.attempts.draft import Draft
-from tracereplay.attempts.occupancy import EDGES, TIMES, counted_ranges, counters_of, occupancy_questions
+from tracereplay.attempts.detected_attempt import DetectedAttempt
+from tracereplay.attempts.occupancy import EDGES, TIMES, counted_ranges, counters_of, plan_occupancy_counts
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.model.result import Result, Try
 from tracereplay.replay import occupancy
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.replay.occupancy import StateCount
 from tracereplay.replay.state import END_PFN, SECTION_BITS, Mark, State
 from tracereplay.schema import Op
@@ -24,13 +24,13 @@ SECTION = 1 << SECTION_BITS
 AREA = Span("reserved", 0, 64)
 
 
-def counting(time_ns: int, *spans: tuple[int, int], taken: tuple[tuple[int, int], ...] = ()) -> Action:
-    return Action(time_ns, ActionKind.COUNT, 7, spans, taken=taken)
+def counting(time_ns: int, *spans: tuple[int, int], taken: tuple[tuple[int, int], ...] = ()) -> ReplayAction:
+    return ReplayAction(time_ns, ActionKind.COUNT, 7, spans, taken=taken)
 
 
 def plain_count(engine: Engine, start_pfn: int, end_pfn: int) -> dict[State, int]:
     """Page by page, in plain Python."""
-    return Tally(State(state) for state in engine.pages(start_pfn, end_pfn)["state"].tolist())
+    return Counter(State(state) for state in engine.pages(start_pfn, end_pfn)["state"].tolist())
 
 
 def test_states_are_counted_as_they_are_at_the_time() -> None:
@@ -54,12 +54,12 @@ def test_over_sections_present_and_absent() -> None:
 def test_what_a_cma_alloc_took_is_told_apart_until_it_is_given_back() -> None:
     entries = [entry(10, 7, Op.ALLOC, 0, order=2), entry(30, 7, Op.FREE, 8, order=2), entry(40, 7, Op.ALLOC, 8)]
     actions = [
-        Action(20, ActionKind.TAKE, 0, ((8, 24),)),
+        ReplayAction(20, ActionKind.TAKE, 0, ((8, 24),)),
         *(counting(ns, (0, 64), taken=((8, 24),)) for ns in (20, 45)),
     ]
     engine = replayed(entries, actions)
     assert engine.counts.rows == [StateCount(7, 20, 0, 4, 16), StateCount(7, 45, 3, 5, 12)]
-    assert not engine.pages(8, 9)["marks"][0] & Mark.COUNTED
+    assert not engine.pages(8, 9)["marks"][0] & Mark.COUNT_KNOWN
 
 
 def test_a_page_older_than_the_trace_is_allocated_not_taken() -> None:
@@ -95,8 +95,8 @@ def test_cutting_the_stream_changes_nothing() -> None:
     assert pieces.counts.rows == replayed(entries, actions).counts.rows
 
 
-def attempt(start_ns: int, end_ns: int | None, span: tuple[int, int], outcome: str = "failed") -> Draft:
-    draft = Draft("cma_alloc", 7, start_ns, end_ns, outcome, "event", spans=(span,))  # type: ignore[arg-type]
+def attempt(start_ns: int, end_ns: int | None, span: tuple[int, int], outcome: str = "failed") -> DetectedAttempt:
+    draft = DetectedAttempt("cma_alloc", 7, start_ns, end_ns, outcome, "event", spans=(span,))  # type: ignore[arg-type]
     draft.tries.append(
         Try(index=0, start_pfn=span[0], end_pfn=span[1], start_ns=start_ns, end_ns=end_ns or 0, result="succeeded")
     )
@@ -105,7 +105,7 @@ def attempt(start_ns: int, end_ns: int | None, span: tuple[int, int], outcome: s
 
 def test_asked_at_even_times_and_at_the_edges_of_attempts() -> None:
     drafts = [attempt(101, 203, (0, 8)), attempt(333, None, (60, 70)), attempt(555, 556, (64, 70))]
-    actions = occupancy_questions([AREA], drafts, 0, 1990)
+    actions = plan_occupancy_counts([AREA], drafts, 0, 1990)
     times = [action.time_ns for action in actions]
     assert times == sorted({*range(0, 2000, 10), 101, 203, 333})
     assert all(action.spans == ((0, 64),) and not action.taken for action in actions)
@@ -113,18 +113,18 @@ def test_asked_at_even_times_and_at_the_edges_of_attempts() -> None:
 
 def test_many_attempts_are_thinned() -> None:
     drafts = [attempt(ns, ns + 1, (0, 8)) for ns in range(0, 100_000, 10)]
-    assert TIMES < len(occupancy_questions([AREA], drafts, 0, 100_000)) <= TIMES + EDGES
+    assert TIMES < len(plan_occupancy_counts([AREA], drafts, 0, 100_000)) <= TIMES + EDGES
 
 
 def test_ranges_taken_so_far_go_with_the_question() -> None:
     drafts = [attempt(100, 200, (0, 8), "succeeded"), attempt(300, 400, (56, 70), "succeeded")]
-    taken = {action.time_ns: action.taken for action in occupancy_questions([AREA], drafts, 0, 1990)}
+    taken = {action.time_ns: action.taken for action in plan_occupancy_counts([AREA], drafts, 0, 1990)}
     assert (taken[190], taken[200], taken[400]) == ((), ((0, 8),), ((0, 8), (56, 64)))
 
 
 def test_no_time_at_all() -> None:
-    assert [action.time_ns for action in occupancy_questions([AREA], [], 5, 5)] == [5]
-    assert occupancy_questions([], [], 0, 9) == []
+    assert [action.time_ns for action in plan_occupancy_counts([AREA], [], 5, 5)] == [5]
+    assert plan_occupancy_counts([], [], 0, 9) == []
 
 
 def test_which_ranges_and_their_names() -> None:

@@ -19,7 +19,7 @@ from tests.support.attempt_tables import (
 from tests.support.replay_twin import Entry, entry, swap_pte
 from tracereplay.attempts.compaction import find_compaction
 from tracereplay.attempts.contig import find_contig
-from tracereplay.attempts.draft import REASON_LONGTERM_PIN, REASON_MEMORY_HOTPLUG, Draft
+from tracereplay.attempts.detected_attempt import REASON_LONGTERM_PIN, REASON_MEMORY_HOTPLUG, DetectedAttempt
 from tracereplay.attempts.longterm import find_longterm
 from tracereplay.attempts.offline import find_offline
 from tracereplay.attempts.waits import add_waits
@@ -47,7 +47,7 @@ def test_a_tested_range_of_no_cma_allocation_is_a_contiguous_one() -> None:
 
 
 def test_tests_of_a_cma_allocation_are_not_taken_twice() -> None:
-    cma = Draft("cma_alloc", DRIVER, 0, 9 * MS, "failed", "event")
+    cma = DetectedAttempt("cma_alloc", DRIVER, 0, 9 * MS, "failed", "event")
     assert find_contig(attempt_events(checked(3, 8192, 8704, 8196)), LAYOUT, [cma]) == []
     assert len(find_contig(attempt_events(checked(30, 8192, 8704, 8196)), LAYOUT, [cma])) == 1
 
@@ -130,7 +130,7 @@ def test_success_without_a_migration() -> None:
 
 def test_a_tested_range_that_is_no_block_is_no_offline() -> None:
     assert find_offline(attempt_events(checked(12, 2 * BLOCK, 2 * BLOCK + 512)), LAYOUT, []) == []
-    busy = Draft("cma_alloc", DRIVER, 0, 20 * MS, "succeeded", "event")
+    busy = DetectedAttempt("cma_alloc", DRIVER, 0, 20 * MS, "succeeded", "event")
     assert find_offline(attempt_events(checked(12, 2 * BLOCK, 3 * BLOCK)), LAYOUT, [busy]) == []
 
 
@@ -291,7 +291,7 @@ def test_a_compaction_that_the_trace_cuts_off() -> None:
 
 
 def waits_of(parts: dict[str, list[dict[str, object]]], entries: list[Entry]) -> list[tuple[str, int, int]]:
-    draft = Draft("cma_alloc", DRIVER, 0, 9000 * MS, "failed", "event")
+    draft = DetectedAttempt("cma_alloc", DRIVER, 0, 9000 * MS, "failed", "event")
     add_waits(attempt_events(parts, entries), draft)
     return [(wait.kind, wait.start_ns // MS, wait.end_ns // MS) for wait in draft.waits]
 

@@ -22,8 +22,8 @@ from tests.support.attempt_tables import (
     scanned,
 )
 from tests.support.replay_twin import ANON_MAPPING, FLAG_BITS, Entry, entry, flags, stream
-from tracereplay.attempts.draft import Draft
-from tracereplay.attempts.find import find_attempts, questions
+from tracereplay.attempts.detected_attempt import DetectedAttempt
+from tracereplay.attempts.find import find_attempts, plan_probes
 from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.log import Log
 from tracereplay.attempts.meetings import Meetings, TryRuns, given_up
@@ -79,7 +79,7 @@ def attempts(rows: Rows, pages: Sequence[Entry], *, has_page_ref: bool = False) 
     events = attempt_events(rows, entries)
     drafts = find_attempts(events, LAYOUT, Log())
     isolating = isolation_actions(isolation_windows(events, LAYOUT, drafts)) if has_page_ref else []
-    engine = Engine(FLAG_BITS, actions=[*questions(events, drafts, has_page_ref), *isolating])
+    engine = Engine(FLAG_BITS, actions=[*plan_probes(events, drafts, has_page_ref), *isolating])
     engine.run([stream(entries)])
     run = AnalysisContext(
         layout=LAYOUT, comm_of={OTHER: "app", DRIVER: "driver"}.get, has_page_ref=has_page_ref, flag_bits=FLAG_BITS,
@@ -160,14 +160,14 @@ def blocked(meetings: Meetings, start_pfn: int, end_pfn: int, until_ns: int) -> 
     ("pfns", "met"), [((START, START + 1), True), ((START + 31, START + 33), True), ((START + 32, START + 33), False)]
 )
 def test_a_try_reaches_what_it_scanned(pfns: tuple[int, int], met: bool) -> None:
-    draft = Draft("cma_alloc", DRIVER, 0, 50 * MS, "failed", "event", try_visited=[START + 32])
+    draft = DetectedAttempt("cma_alloc", DRIVER, 0, 50 * MS, "failed", "event", try_visited=[START + 32])
     one = Try(index=0, start_pfn=START, end_pfn=START + 128, start_ns=0, end_ns=50 * MS, result="EBUSY")
     draft.tries = [one]
     assert blocked(Meetings(attempt_events({}), draft), *pfns, 60 * MS) == (((0, 0),) if met else ())
 
 
 def test_what_was_given_up_is_the_batch_of_the_last_call_only() -> None:
-    draft = Draft("contig_alloc", DRIVER, 0, 50 * MS, "failed", "event")
+    draft = DetectedAttempt("contig_alloc", DRIVER, 0, 50 * MS, "failed", "event")
     one = Try(index=0, start_pfn=START, end_pfn=START + 128, start_ns=0, end_ns=50 * MS, result="EBUSY")
     last = given_up(attempt_events(batch_given_up(20, START, START)), draft, one)
     assert last is not None
@@ -180,9 +180,11 @@ def test_what_was_given_up_is_the_batch_of_the_last_call_only() -> None:
 
 def test_a_pass_of_an_offline_meets_all_of_its_block_and_an_attempt_of_a_log_has_no_times() -> None:
     one = Try(index=0, start_pfn=0, end_pfn=64, start_ns=5 * MS, end_ns=9 * MS, result="EAGAIN")
-    offline = Draft("memory_offline", DRIVER, 5 * MS, None, "unfinished", "inferred", tries=[one], try_visited=[64])
+    offline = DetectedAttempt(
+        "memory_offline", DRIVER, 5 * MS, None, "unfinished", "inferred", tries=[one], try_visited=[64]
+    )
     meetings = Meetings(attempt_events(migration(7, 9, failed=1, reason=2)), offline)
     assert [blocked(meetings, 63, 64, until) for until in (7 * MS - 1, 7 * MS)] == [(), ((0, 0),)]
-    logged = Draft("cma_alloc", None, 5 * MS, None, "failed", "log", tries=[one], try_visited=[0])
+    logged = DetectedAttempt("cma_alloc", None, 5 * MS, None, "failed", "log", tries=[one], try_visited=[0])
     met = Meetings(attempt_events({}), logged)
     assert [blocked(met, 3, 4, until) for until in (5 * MS - 1, 5 * MS)] == [(), ((0, 0),)]

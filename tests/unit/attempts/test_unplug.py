@@ -7,7 +7,7 @@ import pytest
 from tests.support import result_examples as example
 from tests.support.attempt_tables import BLOCK, DRIVER, LAYOUT, MS, OTHER, attempt_events, checked, joined, migration
 from tracereplay.attempts.contig import find_contig
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.find import find_attempts
 from tracereplay.attempts.log import Log
 from tracereplay.attempts.unplug import name_requests
@@ -23,14 +23,14 @@ WORKER = {DRIVER: "kworker/0:1", OTHER: "sh"}
 SUB = 512
 
 
-def part(operation: str, start: int, end: int, ms: float, tid: int = DRIVER) -> Draft:
+def part(operation: str, start: int, end: int, ms: float, tid: int = DRIVER) -> DetectedAttempt:
     """An attempt of 1 ms."""
-    draft = Draft(operation, tid, int(ms * MS), int((ms + 1) * MS), "failed", "inferred")  # type: ignore[arg-type]
+    draft = DetectedAttempt(operation, tid, int(ms * MS), int((ms + 1) * MS), "failed", "inferred")  # type: ignore[arg-type]
     draft.spans = ((start, end),)
     return draft
 
 
-def parents(*drafts: Draft) -> list[str | None]:
+def parents(*drafts: DetectedAttempt) -> list[str | None]:
     """The requests that they were put into."""
     name_requests(drafts, LAYOUT, WORKER.get)
     return [draft.parent_id for draft in drafts]

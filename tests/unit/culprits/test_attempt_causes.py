@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.support.attempt_tables import DRIVER, MS, OTHER, Row, attempt_events, checked, scanned
-from tracereplay.attempts.draft import Draft
+from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.culprits.attempt_causes import attempt_cause
 from tracereplay.model.result import Try
 from tracereplay.replay.state import FAILED_ALLOC
@@ -18,9 +18,9 @@ from tracereplay.replay.state import FAILED_ALLOC
 ONE_TRY = [Try(index=0, start_pfn=0, end_pfn=64, start_ns=MS, end_ns=2 * MS, result="EBUSY")]
 
 
-def draft(**changes: Any) -> Draft:
+def draft(**changes: Any) -> DetectedAttempt:
     """A failed CMA allocation, 1 to 5 ms."""
-    made = Draft("cma_alloc", DRIVER, 1 * MS, 5 * MS, "failed", "event", errno="ENOMEM")
+    made = DetectedAttempt("cma_alloc", DRIVER, 1 * MS, 5 * MS, "failed", "event", errno="ENOMEM")
     for name, value in changes.items():
         setattr(made, name, value)
     return made
@@ -35,7 +35,7 @@ NOBODY = np.empty(0, FAILED_ALLOC)
 
 
 def cause(
-    made: Draft,
+    made: DetectedAttempt,
     failed: npt.NDArray[np.void] = NOBODY,
     tables: dict[str, list[Row]] | None = None,
     recorded: Collection[str] | None = None,

@@ -57,7 +57,7 @@ HOLDING: dict[str, tuple[str, list[Suspect], list[Suspect]]] = {
     "shown": (
         "extra_reference",
         [held(), dumped(page(marks=0), refcount=3, mapcount=1, anon=True)],
-        [page(context=replace(page().context, has_page_ref=False), marks=Mark.BORN, reasons=Reason.VISITED)],
+        [page(context=replace(page().context, has_page_ref=False), marks=Mark.ALLOC_SEEN, reasons=Reason.VISITED)],
     ),
     "recorded": (
         "task_reference",
@@ -172,7 +172,7 @@ def test_a_premise_that_fails_is_named_and_nothing_is_proved(code: str) -> None:
 @pytest.mark.parametrize("code", ["locked_folio", "unmovable_allocation"])
 def test_what_else_refutes_the_nature_of_a_page(code: str) -> None:
     fails = {
-        "locked_folio": [cached(reasons=Reason.LOCKED, awaited=True, locked_rivals=True)],
+        "locked_folio": [cached(reasons=Reason.LOCKED, seen_in_wait=True, locked_rivals=True)],
         "unmovable_allocation": [
             page(reasons=Reason.UNMOVABLE, gfp=0, draft=attempt(isolated_ns=500)),
             page(reasons=Reason.UNMOVABLE, gfp=2),
@@ -202,7 +202,7 @@ EVERY_SUSPECT = [
     *(suspect for hits, misses in CASES.values() for suspect in (*hits, *misses)),
     *(suspect for _, holds, fails in HOLDING.values() for suspect in (*holds, *fails)),
     held(refs=[taken(KERNEL)]),
-    held(marks=CACHED | Mark.TOUCHED | Mark.ON_LRU),
+    held(marks=CACHED | Mark.ISOLATED | Mark.ON_LRU),
 ]
 
 

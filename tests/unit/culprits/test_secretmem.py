@@ -23,10 +23,11 @@ from tests.support.attempt_tables import (
 )
 from tests.support.log_rows import blank
 from tests.support.replay_twin import FLAG_BITS, Entry, entry, stream
-from tracereplay.attempts.draft import Draft
-from tracereplay.attempts.find import blocking_key, find_attempts, questions
-from tracereplay.attempts.inventory import Question, asked, inventory_questions
+from tracereplay.attempts.detected_attempt import DetectedAttempt
+from tracereplay.attempts.find import find_attempts, plan_probes
+from tracereplay.attempts.inventory import Question, asked, plan_inventory_probes
 from tracereplay.attempts.log import Log
+from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.logged import unreplayed
@@ -80,7 +81,7 @@ def culprits(pages: Sequence[Entry], layout: Layout = LAYOUT, **changes: Any) ->
     entries = sorted(pages)
     events = attempt_events(EVENTS, entries)
     drafts = find_attempts(events, layout, Log())
-    engine = Engine(actions=questions(events, drafts, has_page_ref=False))
+    engine = Engine(actions=plan_probes(events, drafts, has_page_ref=False))
     engine.run([stream(entries)])
     (attempt,) = judge(run_of(layout, **changes), engine, events, drafts, "trace-0")
     return attempt.culprits
@@ -163,7 +164,7 @@ def test_a_file_of_which_nothing_was_tried_is_not_blamed() -> None:
 def test_an_inventory_lists_all_of_it() -> None:
     entries = sorted([*page(FIRST), *page(ABOVE), *page(START + 50, AIO_RING, ino=9)])
     drafts = asked(Question(AREA.name), 5 * MS, LAYOUT)
-    engine = Engine(actions=inventory_questions(drafts, [blocking_key(0)]))
+    engine = Engine(actions=plan_inventory_probes(drafts, [ProbeKey(0).encode()]))
     engine.run([stream(entries)])
     (attempt,) = judge(run_of(), engine, attempt_events({}), drafts, "trace-0")
     assert isinstance(attempt, Attempt)
@@ -178,9 +179,9 @@ def test_an_inventory_lists_all_of_it() -> None:
 
 def suspect(**changes: Any) -> Suspect:
     """An unevictable page of an internal file that was isolated and left, allocated before the trace."""
-    draft = Draft("memory_offline", DRIVER, 0, 1000, "interrupted", "inferred", failed_migrations=1)
+    draft = DetectedAttempt("memory_offline", DRIVER, 0, 1000, "interrupted", "inferred", failed_migrations=1)
     values: dict[str, Any] = {
-        "marks": Mark.COUNTED | Mark.FILE | Mark.TOUCHED, "reasons": int(Reason.LEFT), "count": 3, "mapcount": 0,
+        "marks": Mark.COUNT_KNOWN | Mark.FILE | Mark.ISOLATED, "reasons": int(Reason.LEFT), "count": 3, "mapcount": 0,
         "flags": frozenset({"uptodate", "dirty", "unevictable"}), "file": File(dev=ANON_DEV, ino=INO, index=1),
     }  # fmt: skip
     return replace(unreplayed(run_of(has_page_ref=True), draft, FIRST, 0, 900), **{**values, **changes})
@@ -200,11 +201,11 @@ def test_flags_tell_a_page_allocated_before_the_trace() -> None:
         {"flags": frozenset({"unevictable", "swapbacked"})},
         {"flags": frozenset({"unevictable", "private"})},
         {"reasons": Reason.LEFT | Reason.EXCESS, "min_excess": 1, "confirmed": 1},
-        {"draft": Draft("memory_offline", DRIVER, 0, 1000, "interrupted", "inferred")},
+        {"draft": DetectedAttempt("memory_offline", DRIVER, 0, 1000, "interrupted", "inferred")},
         {"order": 4},
-        {"awaited": True},
-        {"marks": Mark.COUNTED | Mark.ANON | Mark.TOUCHED},
-        {"marks": Mark.COUNTED | Mark.FILE | Mark.TOUCHED | Mark.BORN, "gfp": PLAIN},
+        {"seen_in_wait": True},
+        {"marks": Mark.COUNT_KNOWN | Mark.ANON | Mark.ISOLATED},
+        {"marks": Mark.COUNT_KNOWN | Mark.FILE | Mark.ISOLATED | Mark.ALLOC_SEEN, "gfp": PLAIN},
     ],
 )
 def test_near_misses(changes: dict[str, Any]) -> None:
@@ -212,7 +213,7 @@ def test_near_misses(changes: dict[str, Any]) -> None:
 
 
 def test_the_proof_of_a_page_of_a_dumped_file_needs_its_life_without_loss() -> None:
-    born = {"marks": Mark.COUNTED | Mark.FILE | Mark.BORN, "gfp": SECRET, "alloc_ns": 100, "alloc_tid": OTHER}
+    born = {"marks": Mark.COUNT_KNOWN | Mark.FILE | Mark.ALLOC_SEEN, "gfp": SECRET, "alloc_ns": 100, "alloc_tid": OTHER}
     kin = suspect(**born, reasons=int(Reason.ZEROED), secret_file=SecretFile(tried=1, dumped_pfn=SECOND))
     assert [f.verdict for _, f in decide(kin)] == ["proved"]
     lossy = replace(kin.context, losses=[("loss-0", Loss("overrun", 5, start_ns=300, end_ns=400))])
@@ -223,6 +224,6 @@ def test_the_proof_of_a_page_of_a_dumped_file_needs_its_life_without_loss() -> N
 def test_pages_are_noted_however_small_the_tables_are() -> None:
     many = [one for pfn in range(START, START + 2000) for one in page(pfn)]
     drafts = asked(Question(AREA.name), 5 * MS, LAYOUT)
-    engine = Engine(FLAG_BITS, actions=inventory_questions(drafts, [0]))
+    engine = Engine(FLAG_BITS, actions=plan_inventory_probes(drafts, [0]))
     engine.run([stream(sorted(many))])
     assert set(engine.table("suspects")["pfn"].tolist()) == set(range(START, START + 2000))

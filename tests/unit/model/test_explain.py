@@ -18,7 +18,7 @@ ON_A_PAGE = (
 )  # fmt: skip
 ON_THE_ATTEMPT = (
     "destination_enomem", "bitmap_full", "isolation_conflict", "not_isolatable", "notifier_veto", "interrupted",
-    "unfinished",
+    "movable_only_free", "unfinished",
 )  # fmt: skip
 
 

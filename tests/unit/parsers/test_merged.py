@@ -17,8 +17,9 @@ from tracereplay.cli.main import main
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt, Result
 from tracereplay.opening import open_reader
-from tracereplay.parsers.base import TraceReader, Window
+from tracereplay.parsers.base import TraceReader
 from tracereplay.parsers.merged import MergedReader
+from tracereplay.schema import Window
 from tracereplay.session import Session
 
 RANK = {"unknown": 0, "suggested": 1, "proved": 2}

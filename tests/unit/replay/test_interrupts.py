@@ -76,7 +76,7 @@ def test_an_interrupt_isolates_nothing_for_its_task() -> None:
     for irq, kind in ((TASK, RefKind.ISOLATION), (UNKNOWN, RefKind.ISOLATION), (INTERRUPT, RefKind.GET)):
         engine = replayed(during(irq), watched())
         assert takers(engine)[0] == (DRIVER, 1, kind)
-        assert bool(page(engine)["marks"] & Mark.TOUCHED) == (kind is RefKind.ISOLATION)
+        assert bool(page(engine)["marks"] & Mark.ISOLATED) == (kind is RefKind.ISOLATION)
 
 
 def test_an_interrupt_does_not_come_to_a_page_for_an_attempt() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.support.replay_twin import ANON_MAPPING, Entry, entry, flags, run_both, stream
-from tracereplay.replay.engine import Action, ActionKind
+from tracereplay.replay.engine import ActionKind, ReplayAction
 from tracereplay.replay.state import Mark, RefKind
 from tracereplay.schema import Op
 
@@ -19,15 +19,15 @@ def get(ns: int, tid: int = USER) -> Entry:
     return entry(ns, tid, Op.REF_MOD_UNLESS, PAGE, val=1, count=2, mapcount=0, mapping=ANON_MAPPING, flags=word, ret=1)
 
 
-def window(start_ns: int, end_ns: int, tid: int | None = USER) -> list[Action]:
+def window(start_ns: int, end_ns: int, tid: int | None = USER) -> list[ReplayAction]:
     """The task isolates from start_ns to end_ns."""
     return [
-        Action(start_ns, ActionKind.ISOLATE, 0, (), tid),
-        Action(end_ns, ActionKind.ISOLATE_END, 0, (), tid),
+        ReplayAction(start_ns, ActionKind.ISOLATE, 0, (), tid),
+        ReplayAction(end_ns, ActionKind.ISOLATE_END, 0, (), tid),
     ]
 
 
-def kind(ns: int, actions: Sequence[Action], tid: int = USER) -> RefKind:
+def kind(ns: int, actions: Sequence[ReplayAction], tid: int = USER) -> RefKind:
     """What the get at `ns` is; both replays agree."""
     engine, plain = run_both([stream([get(ns, tid)])], actions)
     (ref,) = engine.open_refs(PAGE)
@@ -49,7 +49,7 @@ def test_a_window_is_of_one_task() -> None:
 def test_overlapping_windows_end_with_the_last() -> None:
     actions = [*window(10, 20), *window(15, 40)]
     assert [kind(ns, actions) for ns in (30, 41)] == [RefKind.ISOLATION, RefKind.GET]
-    attempt = [Action(15, ActionKind.WATCH, 1, SPAN, USER), Action(40, ActionKind.UNWATCH, 1, (), USER)]
+    attempt = [ReplayAction(15, ActionKind.WATCH, 1, SPAN, USER), ReplayAction(40, ActionKind.UNWATCH, 1, (), USER)]
     assert [kind(ns, [*window(10, 20), *attempt]) for ns in (12, 30, 41)] == [
         RefKind.ISOLATION, RefKind.ISOLATION, RefKind.GET,
     ]  # fmt: skip
@@ -61,8 +61,8 @@ def test_an_end_without_a_begin_changes_nothing() -> None:
 
 
 def test_only_the_task_of_the_attempt_touches_its_pages() -> None:
-    watch = [Action(5, ActionKind.WATCH, 1, SPAN, DRIVER), *window(1, 30)]
+    watch = [ReplayAction(5, ActionKind.WATCH, 1, SPAN, DRIVER), *window(1, 30)]
     for tid, touched in ((USER, False), (55, False), (DRIVER, True)):
         engine, plain = run_both([stream([get(10, tid)])], watch, background=(55,))
-        assert bool(engine.pages(PAGE, PAGE + 1)[0]["marks"] & Mark.TOUCHED) is touched
-        assert plain.pages[PAGE].is_(Mark.TOUCHED) is touched
+        assert bool(engine.pages(PAGE, PAGE + 1)[0]["marks"] & Mark.ISOLATED) is touched
+        assert plain.pages[PAGE].is_(Mark.ISOLATED) is touched

@@ -25,7 +25,7 @@ from tests.support.hand_made_pages import (
     watched,
 )
 from tests.support.replay_twin import FILE_MAPPING, Entry, entry, replayed
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.replay.state import NO_EXCESS, Mark, RefEnd, RefKind
 from tracereplay.schema import Op
 
@@ -57,7 +57,7 @@ def test_a_refused_get_or_freeze_changes_nothing() -> None:  # [14] [15]
     for op in (UNLESS, Op.REF_FREEZE):
         refused = replayed([*anon(), ref(50, DRIVER, op, 1, 9, 4, ret=0)], watched())
         assert (page(refused)["count"], page(refused)["mapcount"], takers(refused)) == (1, 0, [])
-        assert not page(refused)["marks"] & (Mark.TOUCHED | Mark.FROZEN)
+        assert not page(refused)["marks"] & (Mark.ISOLATED | Mark.FROZEN)
 
 
 def test_the_two_halves_of_a_fast_pin() -> None:  # [13]
@@ -87,7 +87,7 @@ def test_gets_of_the_attempt_s_task_are_isolation_while_it_runs() -> None:  # [8
 def test_the_migrator_s_remaps_are_not_isolation() -> None:  # [6]
     engine = replayed([*anon(), ref(50, DRIVER, MOD, 1, 2, 0)], watched())
     assert takers(engine) == [(DRIVER, 1, RefKind.MOD)]
-    assert not page(engine)["marks"] & Mark.TOUCHED
+    assert not page(engine)["marks"] & Mark.ISOLATED
 
 
 # -- giving back ---------------------------------------------------------------------------------------------------
@@ -192,13 +192,13 @@ def test_the_drain_of_an_lru_batch_shares_nothing() -> None:
 
 
 def test_what_an_isolating_task_drops_shares_nothing() -> None:
-    def shared(ns: int, *actions: Action, background: tuple[int, ...] = ()) -> list[tuple[int, int]]:
+    def shared(ns: int, *actions: ReplayAction, background: tuple[int, ...] = ()) -> list[tuple[int, int]]:
         return opened(replayed([*PLAIN, ref(ns, DRIVER, PUT, -1, 2, 0)], actions, background), "shared_ns")
 
     assert shared(9, *watched()) == [(OTHER, 9)]
     assert shared(50, *watched()) == [(OTHER, NEVER)]
-    assert shared(50, Action(40, ActionKind.ISOLATE, 0, (), DRIVER)) == [(OTHER, NEVER)]
-    assert shared(50, Action(40, ActionKind.ISOLATE, 0, (), WORKER)) == [(OTHER, 50)]
+    assert shared(50, ReplayAction(40, ActionKind.ISOLATE, 0, (), DRIVER)) == [(OTHER, NEVER)]
+    assert shared(50, ReplayAction(40, ActionKind.ISOLATE, 0, (), WORKER)) == [(OTHER, 50)]
     assert shared(50, background=(DRIVER,)) == [(OTHER, NEVER)]
 
 
@@ -409,5 +409,5 @@ def test_an_attempt_that_is_over_meets_nothing() -> None:
     taken = [*anon(), ref(5, OTHER, UNLESS, 1, 2, 0), ref(60, DRIVER, MOD, 1, 3, 0)]
     over = [*watched(50, ActionKind.UNWATCH)]
     assert opened(replayed(taken, over), "met_ns") == [(DRIVER, NEVER), (OTHER, NEVER)]
-    again = [*over, Action(55, ActionKind.WATCH, 1, ((0, 64),), DRIVER)]
+    again = [*over, ReplayAction(55, ActionKind.WATCH, 1, ((0, 64),), DRIVER)]
     assert opened(replayed(taken, again), "met_ns") == [(DRIVER, NEVER), (OTHER, 60)]

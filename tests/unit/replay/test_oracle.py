@@ -7,9 +7,8 @@ import pytest
 from tests.support.blame_engine import blame_engine, open_trace
 from tests.support.captures import capture
 from tests.support.replay_twin import assert_same, part, run_both
-from tracereplay.analysis import REPLAYED
 from tracereplay.replay.engine import ActionKind
-from tracereplay.schema import PageStream
+from tracereplay.schema import REPLAYED, PageStream
 
 EVENTS = 150_000  # the oracle does some 50,000 a second
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.replay_twin import Entry, entry, stream
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.replay.state import Mark, Reason, RefKind, State
 from tracereplay.schema import Op
 
@@ -99,7 +99,7 @@ def test_the_ledger_is_that_of_the_plain_twin(items: list[Entry]) -> None:
         refs = reversed(engine.open_refs(pfn))
         ours = [[int(ref["kind"]), int(ref["tid"]), int(ref["val"]), bool(ref["shared_ns"] >= 0)] for ref in refs]
         assert ours == page.refs
-        assert (int(row["count"]) if row["marks"] & Mark.COUNTED else None) == page.count
+        assert (int(row["count"]) if row["marks"] & Mark.COUNT_KNOWN else None) == page.count
 
 
 def test_a_take_of_many_pages_fits_into_small_tables() -> None:
@@ -109,7 +109,7 @@ def test_a_take_of_many_pages_fits_into_small_tables() -> None:
 
 
 def test_a_held_page_is_a_suspect_without_any_count() -> None:
-    engine = Engine(None, actions=[Action(5, ActionKind.PROBE, 0, ((0, 8),), named_pfn=-1)])
+    engine = Engine(None, actions=[ReplayAction(5, ActionKind.PROBE, 0, ((0, 8),), named_pfn=-1)])
     engine.run([stream([entry(1, 11, Op.PROBE_GET, 3, val=1, count=1)])])
     (suspect,) = engine.table("suspects")
     assert (int(suspect["pfn"]), int(suspect["reasons"])) == (3, Reason.HELD)

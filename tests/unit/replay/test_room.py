@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.replay_twin import FILE_MAPPING, entry, replayed, stream
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.replay.state import END_PFN, SECTION_BITS, SECTION_PAGES, State, blank_pages
 from tracereplay.schema import Op
 
@@ -15,7 +15,7 @@ def test_a_page_with_more_references_than_a_table_has_rows_at_first() -> None:
     takes = [
         entry(10 + at, 1000 + at, Op.REF_MOD_UNLESS, 5, val=1, count=2 + at, mapcount=-1, ret=1) for at in range(900)
     ]
-    probe = Action(5000, ActionKind.PROBE, 1, WHOLE, named_pfn=5)
+    probe = ReplayAction(5000, ActionKind.PROBE, 1, WHOLE, named_pfn=5)
     engine = replayed(takes, [probe])
     assert len(engine.open_refs(5)) == 900
     assert len(engine.table("claims")) == 900
@@ -23,7 +23,9 @@ def test_a_page_with_more_references_than_a_table_has_rows_at_first() -> None:
 
 def test_a_reference_is_claimed_once_by_each_suspect() -> None:
     takes = [entry(10 + pfn, 7, Op.REF_MOD_UNLESS, pfn, val=1, count=2, mapcount=-1, ret=1) for pfn in (4, 5)]
-    probes = [Action(100 + at, ActionKind.PROBE, at % 2, ((4, 5), (5, 6)), named_pfn=4 + at % 2) for at in range(8)]
+    probes = [
+        ReplayAction(100 + at, ActionKind.PROBE, at % 2, ((4, 5), (5, 6)), named_pfn=4 + at % 2) for at in range(8)
+    ]
     engine = replayed(takes, probes)
     assert len(engine.table("suspects")) == len(engine.table("claims")) == 2
 
@@ -50,19 +52,19 @@ def test_many_files_and_failed_allocations() -> None:
 
 
 def test_a_range_taken_where_no_event_was() -> None:
-    engine = replayed([entry(1, 7, Op.FREE, 5)], [Action(2, ActionKind.TAKE, 0, ((1 << 20, (1 << 20) + 3),))])
+    engine = replayed([entry(1, 7, Op.FREE, 5)], [ReplayAction(2, ActionKind.TAKE, 0, ((1 << 20, (1 << 20) + 3),))])
     assert engine.pages(1 << 20, (1 << 20) + 4)["state"].tolist() == [3, 3, 3, 0]
 
 
 def test_a_page_named_where_no_event_was() -> None:
     pfn = 1 << 20
-    probe = Action(2, ActionKind.PROBE, 0, ((pfn, pfn + 3),), named_pfn=pfn + 1)
+    probe = ReplayAction(2, ActionKind.PROBE, 0, ((pfn, pfn + 3),), named_pfn=pfn + 1)
     assert replayed([entry(1, 7, Op.FREE, 5)], [probe]).table("suspects")["pfn"].tolist() == [pfn + 1]
 
 
 def test_absurd_spans_cost_nothing() -> None:
     spans = ((-(1 << 62), -5), (0, 1 << 62), ((1 << 63) - 2, (1 << 63) - 1), (9, 3))
-    actions = [Action(2, kind, 0, spans, named_pfn=1 << 60) for kind in KINDS]
+    actions = [ReplayAction(2, kind, 0, spans, named_pfn=1 << 60) for kind in KINDS]
     engine = Engine(actions=actions)
     engine.run([stream([entry(1, 7, Op.FREE, 5)])])
     assert engine.seen_sections().tolist() == [0]
@@ -73,8 +75,8 @@ def test_an_unaligned_allocation_whose_head_lies_in_a_section_nobody_saw() -> No
     engine = replayed(
         [entry(1, 7, Op.ALLOC, pfn, order=16, flags=0)],
         [
-            Action(0, ActionKind.WATCH, 0, ((pfn, pfn + 2),)),
-            Action(9, ActionKind.PROBE, 0, ((pfn, pfn + 2),), named_pfn=pfn),
+            ReplayAction(0, ActionKind.WATCH, 0, ((pfn, pfn + 2),)),
+            ReplayAction(9, ActionKind.PROBE, 0, ((pfn, pfn + 2),), named_pfn=pfn),
         ],
     )
     assert engine.table("suspects")["pfn"].tolist() == [pfn]

@@ -39,8 +39,8 @@ from tests.support.replay_twin import (
     stream,
     swap_pte,
 )
-from tracereplay.replay.engine import Action, ActionKind
-from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefKind, State, Tally
+from tracereplay.replay.engine import ActionKind, ReplayAction
+from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefKind, ReplayCounter, State
 from tracereplay.schema import Op
 
 # -- lives -------------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_an_order_covers_its_pages_and_no_more() -> None:
 def test_page_ref_set_before_its_allocation_is_the_same_life() -> None:
     engine = replayed(born(5))
     assert (page(engine)["alloc_ns"], page(engine)["alloc_tid"]) == (5, APP)
-    assert page(engine)["marks"] & Mark.COUNTED
+    assert page(engine)["marks"] & Mark.COUNT_KNOWN
     assert not engine.losses()
 
 
@@ -98,7 +98,7 @@ def test_a_failed_allocation_is_kept_apart() -> None:  # [24]
 def test_a_page_in_use_whose_allocation_nobody_saw() -> None:
     engine = replayed([ref(3, APP, MOD, 1, 3, 0)])
     assert page(engine)["state"] == State.ALLOCATED
-    assert not page(engine)["marks"] & Mark.BORN
+    assert not page(engine)["marks"] & Mark.ALLOC_SEEN
     assert takers(engine) == [(APP, 1, RefKind.MOD)]
 
 
@@ -110,7 +110,7 @@ def test_a_split_ends_the_large_folio() -> None:
 
 
 def test_a_cma_allocation_takes_its_range() -> None:
-    take = [Action(50, ActionKind.TAKE, 0, ((PFN, PFN + 2),))]
+    take = [ReplayAction(50, ActionKind.TAKE, 0, ((PFN, PFN + 2),))]
     engine = replayed([entry(1, APP, Op.PCP_DRAIN, PFN, order=2), *anon(2, PFN + 1)], take)
     assert [page(engine, pfn)["state"] for pfn in range(PFN, PFN + 3)] == [
         State.ALLOCATED,
@@ -405,5 +405,5 @@ def test_a_watch_begins_before_the_events_of_its_time_and_a_probe_comes_after_th
 
 def test_every_event_is_counted_and_those_beyond_the_model_apart() -> None:
     engine = replayed([*anon(), entry(5, APP, Op.FREE, 1 << 60)])
-    assert engine._mem.tally[Tally.EVENTS] == 5
+    assert engine._mem.tally[ReplayCounter.EVENTS] == 5
     assert [loss.code for loss in engine.losses()] == ["pfn_out_of_range"]

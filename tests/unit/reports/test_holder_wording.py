@@ -9,8 +9,8 @@ from tracereplay.model.result import Allocation, Result, Task
 from tracereplay.reports import FORMATS
 from tracereplay.reports.html.data import report_data
 from tracereplay.reports.shared.culprit_groups import group_culprits
+from tracereplay.reports.shared.hold_timeline import lanes
 from tracereplay.reports.shared.holder_wording import story, whose
-from tracereplay.reports.shared.holds import lanes
 from tracereplay.reports.shared.style import Style
 
 DEAD, KEEPER, OTHER = Task(tid=148, comm="pin-dead"), Task(tid=147, comm="pipe-keeper"), Task(tid=9, comm="third")

@@ -12,7 +12,7 @@ from tests.support import result_examples as example
 from tracereplay.errors import InputError
 from tracereplay.model.result import Task
 from tracereplay.reports.json import read_json, render_json
-from tracereplay.reports.rows import render_rows_json
+from tracereplay.reports.sql_output import render_rows_json
 
 
 @pytest.mark.parametrize("name", example.EXAMPLES)

@@ -12,7 +12,7 @@ from tests.support import result_examples as example
 from tests.support.result_strategies import RESULTS
 from tests.unit.model.test_summary import four
 from tests.unit.reports.test_reports_to_pass_on import hostile
-from tracereplay.model.confidential import confidential
+from tracereplay.model.redaction import redacted
 from tracereplay.model.result import Result, Task
 from tracereplay.reports import FORMATS
 from tracereplay.reports.mail import WIDTH, fold
@@ -83,7 +83,7 @@ def test_a_long_command_is_broken_where_a_shell_continues_it() -> None:
 def test_confidential_commands_name_inputs_as_the_document_does() -> None:
     result = example.pinned()
     result.tool.argv = ["blame", result.inputs[0].path, "--at", "7", "--fail-on=failed"]
-    assert "  tracereplay blame trace-1 --at VALUE --fail-on=VALUE\n" in mail(confidential(result))
+    assert "  tracereplay blame trace-1 --at VALUE --fail-on=VALUE\n" in mail(redacted(result))
 
 
 def test_github_folds_attempts_below_a_table() -> None:

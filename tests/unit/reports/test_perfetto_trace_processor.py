@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections import Counter as Tally
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from tests.support import captures
 from tests.support import result_examples as example
 from tracereplay.model.result import Result
 from tracereplay.reports.perfetto import render_perfetto
-from tracereplay.reports.shared.holds import lanes
+from tracereplay.reports.shared.hold_timeline import lanes
 
 pytest.importorskip("perfetto", reason="perfetto is not installed (extra `perfetto`)")
 FOLDER = os.environ.get("TRACE_PROCESSOR_WASM")
@@ -70,7 +70,7 @@ def test_trace_processor_reads_what_the_result_says(name: str, tmp_path: Path) -
     assert errors == []
     made = [one for one in slices if one["track"].split()[0] in {a.operation for a in result.attempts}]
     top = [one for one in made if one["depth"] == 0 and not one["track"].endswith(": waits")]
-    assert Tally((one["ts"], one["dur"]) for one in top) == Tally(
+    assert Counter((one["ts"], one["dur"]) for one in top) == Counter(
         (max(a.start_ns or 0, 0), -1 if a.end_ns is None else a.end_ns - (a.start_ns or 0)) for a in result.attempts
     )
     tried = [one for one in made if one["name"].startswith("try ")]
@@ -83,7 +83,7 @@ def test_trace_processor_reads_what_the_result_says(name: str, tmp_path: Path) -
     )
     assert len(slices) == len(result.attempts) + len(tried) + len(waits) + bars
     assert {one["above"] for one in slices} <= {f"tracereplay {source.path}" for source in result.inputs}
-    assert Tally((one["name"], one["unit"], one["ts"], one["value"]) for one in counters) == Tally(
+    assert Counter((one["name"], one["unit"], one["ts"], one["value"]) for one in counters) == Counter(
         (f"{c.scope} {c.name} pages", "pages", c.time_ns, c.pages) for c in result.counters
     )
     assert {one["value"] for one in notes if one["key"] == "debug.id"} == {a.id for a in result.attempts}

@@ -8,8 +8,8 @@ import json
 import pyarrow as pa
 import pytest
 
-from tracereplay.reports.rows import render_csv, render_rows, render_rows_json
 from tracereplay.reports.shared.style import Style
+from tracereplay.reports.sql_output import render_csv, render_rows, render_rows_json
 
 
 @pytest.mark.parametrize("names", [["a", "a", "b"], ["a", "a", "a_1"], ["a_1", "a", "a"], ["a", "a", "a"]])

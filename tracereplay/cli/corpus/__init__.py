@@ -9,6 +9,7 @@ from tracereplay.cli.corpus.gate import gate
 from tracereplay.cli.corpus.report import report
 from tracereplay.cli.corpus.run import run
 from tracereplay.cli.corpus.sql import sql
+from tracereplay.cli.corpus.whatif import whatif
 
 
 @click.group(short_help="Thousands of traces: who is to blame, how often, since which build.")
@@ -19,5 +20,5 @@ def corpus() -> None:
     """
 
 
-for verb in (run, report, diff, gate, sql):
+for verb in (run, report, diff, gate, whatif, sql):
     corpus.add_command(verb)

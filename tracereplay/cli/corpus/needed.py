@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from tracereplay.cli.startup import be_thorough
+from tracereplay.cli.startup import undo_tuning
 from tracereplay.errors import UsageError
 
 LIBRARIES = ("deltalake", "duckdb", "fsspec", "psutil", "scipy")
@@ -12,7 +12,7 @@ LIBRARIES = ("deltalake", "duckdb", "fsspec", "psutil", "scipy")
 
 def need_libraries() -> None:
     """Raises UsageError where a library of the extra is not installed."""
-    be_thorough()
+    undo_tuning()
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise UsageError(f"{', '.join(missing)} not installed: pip install 'tracereplay[corpus]'")

@@ -55,13 +55,13 @@ def run(
     need_libraries()
     limit_bytes = parse_bytes(memory_limit)
     from tracereplay.cli.corpus.progress import RunProgress  # noqa: PLC0415
+    from tracereplay.corpus.analyse_one import analysis_version  # noqa: PLC0415
+    from tracereplay.corpus.batches import Order  # noqa: PLC0415
     from tracereplay.corpus.executors import dask_workers, local_workers  # noqa: PLC0415
-    from tracereplay.corpus.guard import Limits  # noqa: PLC0415
-    from tracereplay.corpus.job import analysis_version  # noqa: PLC0415
     from tracereplay.corpus.metadata import path_pattern as columns_by  # noqa: PLC0415
     from tracereplay.corpus.run import run as run_corpus  # noqa: PLC0415
+    from tracereplay.corpus.sandbox import Limits  # noqa: PLC0415
     from tracereplay.corpus.store import Store  # noqa: PLC0415
-    from tracereplay.corpus.work import Order  # noqa: PLC0415
     from tracereplay.discovery.discover import TRACE_NAMES, absolute, discover  # noqa: PLC0415
     from tracereplay.reports.corpus.run import render_run  # noqa: PLC0415
 

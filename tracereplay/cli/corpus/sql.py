@@ -20,7 +20,7 @@ def sql(place: str, query: str, format_: str, output: str | None) -> int:
     need_libraries()
     from tracereplay.corpus.query import query as ask  # noqa: PLC0415
     from tracereplay.corpus.store import Store  # noqa: PLC0415
-    from tracereplay.reports.rows import render_csv, render_rows, render_rows_json  # noqa: PLC0415
+    from tracereplay.reports.sql_output import render_csv, render_rows, render_rows_json  # noqa: PLC0415
 
     table = ask(Store(place), query)
     if format_ == "csv":

@@ -79,6 +79,26 @@ ATTEMPTS = {
         what_to_do=("Use the driver's own way to shrink memory (virtio-mem: requested-size on the hypervisor).",),
         capture_next=(capture.DUMP_HOTPLUG, capture.KERNEL_LOG),
     ),
+    "movable_only_free": Explanation(
+        title="memory is free, but only for movable pages",
+        says="A kernel allocation found no page, or the OOM killer ran for it, while ZONE_MOVABLE or CMA areas had "
+        "free pages that it may not use.",
+        proves="mm_page_alloc with pfn ~0 and a GFP mask without __GFP_MOVABLE, or mark_victim by a task that reclaims "
+        "for such a mask, while the counters show more free movable-only pages than the request and the watermark.",
+        suggests="'invoked oom-killer' with a GFP_KERNEL mask in the log, and much MemFree in ZONE_MOVABLE or CmaFree.",
+        confused_with="An allocation of high order that falls back to less (__GFP_NORETRY): it is listed, harmless; "
+        "destination_enomem, where a movable page finds no room.",
+        what_to_do=(
+            "Make ZONE_MOVABLE smaller (movablecore=, fewer blocks online_movable): at most 3 to 4 times the rest "
+            "(memory-hotplug.rst).",
+            "Make the CMA area smaller, or let movable pages use it first, so that they leave room elsewhere: "
+            "`tracereplay whatif --policy cma-ratio:first`.",
+            "Find what grows outside: slabtop, /proc/meminfo (SUnreclaim, PageTables, Percpu, Secretmem).",
+        ),
+        capture_next=(
+            "Record -e kmem -e oom -e vmscan from before the pressure, and keep /proc/zoneinfo from then (--layout)",
+        ),
+    ),
     "interrupted": Explanation(
         title="aborted by a signal",
         says="The attempt's task received a signal and the kernel aborted the attempt; the pages that kept it looping "

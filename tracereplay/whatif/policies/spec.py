@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tracereplay.model.whatif import Engine, State
 from tracereplay.whatif.page_rows import Rule
+from tracereplay.whatif.pools import Pool
 from tracereplay.whatif.requests import Bools, Bytes, Requests
 
 KeyKind = Literal["count", "pages", "percent", "duration", "text", "flag"]
@@ -42,7 +43,8 @@ class Change:
     rules -- of the modelled allocator; request -- what allocations ask for; gone -- causes of culprits that no longer
     are in the way, wherever they are; migratable -- allocations whose pages can be migrated after all; retry -- of
     attempts; past_blocker -- the next range begins behind the page that blocked; guaranteed -- nothing in a CMA area
-    can block; area_pages -- size of the CMA area; split_destinations -- single pages do for a large folio;
+    can block; area_pages, movable_pages -- size of the CMA area, of ZONE_MOVABLE;
+    split_destinations -- single pages do for a large folio; pool -- of secretmem;
     not_modelled -- a code.
     """
 
@@ -54,7 +56,9 @@ class Change:
     past_blocker: bool = False
     guaranteed: bool = False
     area_pages: int | None = None
+    movable_pages: int | None = None
     split_destinations: bool = False
+    pool: Pool | None = None
     not_modelled: str | None = None
 
 

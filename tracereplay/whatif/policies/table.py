@@ -17,6 +17,7 @@ from tracereplay.whatif.policies import (
     readahead,
     retry,
     secretmem,
+    secretmem_pool,
     size_cma,
     size_movable,
     split_dirty,
@@ -27,7 +28,7 @@ from tracereplay.whatif.policies.spec import Policy
 
 MODULES = (
     retry, step, pin_retries, cma_ratio, cma_anon_only, cma_off_pcp, gcma, pagecache_nomovable, buffer_heads,
-    indeterminate_mappings, fuse_writeback, readahead, split_dirty, secretmem, nomovable, size_cma, size_movable,
-    superpageblock, none,
+    indeterminate_mappings, fuse_writeback, readahead, split_dirty, secretmem, secretmem_pool, nomovable,
+    size_cma, size_movable, superpageblock, none,
 )  # fmt: skip
 POLICIES: dict[str, Policy] = {module.POLICY.name: module.POLICY for module in MODULES}

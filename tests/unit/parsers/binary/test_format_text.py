@@ -7,7 +7,7 @@ import pytest
 from tests.support.captures import SHARED
 from tests.support.trace_dat_builder import DRAIN, NOTE, format_text
 from tracereplay.errors import InputError
-from tracereplay.parsers.binary.format_text import PageHeader, Shape, parse_format, parse_header_page
+from tracereplay.parsers.binary.format_text import FieldKind, PageHeader, parse_format, parse_header_page
 from tracereplay.parsers.binary.page_flag_bits import page_flag_bits
 
 
@@ -36,14 +36,14 @@ def test_shapes() -> None:
             ("char buf[]", 48, 0, 0),
         ],
     )
-    found = [(f.name, f.shape, f.element_bytes, f.is_text) for f in parse_format(text).fields]
+    found = [(f.name, f.kind, f.element_bytes, f.is_text) for f in parse_format(text).fields]
     assert found == [
-        ("comm", Shape.CHARS, 1, True),
-        ("mac", Shape.INTS, 1, False),
-        ("addrs", Shape.REL_LOC, 8, False),
-        ("mask", Shape.DATA_LOC, 8, False),
-        ("shr", Shape.INT, 8, False),
-        ("buf", Shape.CHARS, 1, True),
+        ("comm", FieldKind.CHARS, 1, True),
+        ("mac", FieldKind.INTS, 1, False),
+        ("addrs", FieldKind.REL_LOC, 8, False),
+        ("mask", FieldKind.DATA_LOC, 8, False),
+        ("shr", FieldKind.INT, 8, False),
+        ("buf", FieldKind.CHARS, 1, True),
     ]
     assert parse_format(NOTE).fields[0].is_text
 

@@ -16,7 +16,7 @@ from tracereplay.opening import open_reader
 from tracereplay.parsers.base import TraceReader
 from tracereplay.parsers.catalog import stream_events
 from tracereplay.parsers.merged import MergedReader
-from tracereplay.replay.engine import Action, ActionKind
+from tracereplay.replay.engine import ActionKind, ReplayAction
 from tracereplay.schema import INTERRUPT_FLAGS, IrqContext, Op, integers, irq_context
 
 TASK, INTERRUPT, UNKNOWN = IrqContext
@@ -108,8 +108,8 @@ def test_the_ledger_keeps_the_context_of_take_and_put() -> None:
         entry(30, app, Op.REF_MOD_AND_TEST, pfn, val=-1, count=1, irq=INTERRUPT, **known),
     ]
     asked = [
-        Action(5, ActionKind.WATCH, 0, ((0, 64),), driver),
-        Action(10, ActionKind.PROBE, 0, ((0, 64),), driver, named_pfn=pfn),
+        ReplayAction(5, ActionKind.WATCH, 0, ((0, 64),), driver),
+        ReplayAction(10, ActionKind.PROBE, 0, ((0, 64),), driver, named_pfn=pfn),
     ]
     engine = replayed(events, asked)
     refs = engine.table("refs")[:2]

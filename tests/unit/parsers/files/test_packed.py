@@ -43,7 +43,7 @@ TEXT = "".join(f"  a-1 [000] ..... {n}.000001: {FREE.format(n)}\n" for n in rang
 
 def contents(path: Path) -> tuple[bytes, list[Loss]]:
     losses: list[Loss] = []
-    return b"".join(packed.plain_pieces(path, losses)), losses
+    return b"".join(packed.read_chunks(path, losses)), losses
 
 
 def mapped_bytes(path: Path) -> bytes:
@@ -124,7 +124,7 @@ def test_bombs(file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch, p
 
 def test_pieces_are_small(file: Callable[[bytes], Path]) -> None:
     for packing, pack in PACK.items():
-        pieces = packed.plain_pieces(file(pack(b"\n" * (48 << 20))), [])
+        pieces = packed.read_chunks(file(pack(b"\n" * (48 << 20))), [])
         assert max(len(piece) for piece in pieces) <= 36 << 20, packing
 
 

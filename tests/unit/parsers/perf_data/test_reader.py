@@ -30,10 +30,10 @@ from tests.support.perf_data_builder import (
 )
 from tests.support.usual_perf_data import check_usual, rows, usual_records
 from tracereplay.errors import InputError
-from tracereplay.inputs import LossBook
+from tracereplay.inputs import LossRegistry
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.perf_data.reader import PerfDataReader
+from tracereplay.schema import Window
 
 
 @pytest.mark.parametrize("big", [False, True])
@@ -122,7 +122,7 @@ def test_call_chains(read: Any) -> None:
     assert tables["kernel_stack"]["seq"].to_pylist() == [1, 4]
     assert tables["mm_page_alloc"]["pfn"].to_pylist() == [1, 2]
     assert rows(reader, "kernel_stack", Window(2500, None))[0]["time_ns"] == 3000
-    assert reader.symbols().name_of(kernel[0]) == "try_get_folio+0x10"
+    assert reader.name_of_address(kernel[0]) == "try_get_folio+0x10"
 
 
 def test_order_of_time_cpu_and_file(read: Any) -> None:
@@ -180,7 +180,7 @@ def test_equal_lost_records_add_up(read: Any) -> None:
     make = Maker()
     records = make.sample(1000, 0, 1, make.alloc(1, 1)) + make.lost_samples(1100, 0, 1) + make.lost_samples(1200, 0, 1)
     reader = read(PerfFile.usual(make, records).file())
-    book = LossBook()
+    book = LossRegistry()
     book.add("trace-0", reader.losses)
     assert [(row.count, row.cpu) for row in book.listed() if row.code == "lost_events"] == [(2, 0)]
 

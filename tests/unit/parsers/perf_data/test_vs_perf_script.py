@@ -13,9 +13,8 @@ from tests.support.perf_data_builder import Maker, PerfFile
 from tests.support.perf_script_compare import PERF, compare, write_script
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.perf_data.reader import PerfDataReader
-from tracereplay.schema import Op
+from tracereplay.schema import Op, Window
 
 REAL = "cma_pin_vmsplice_perf"
 PUBLIC = sorted((SHARED / "cases" / "binary").glob("*perf*.json"))

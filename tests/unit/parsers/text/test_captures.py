@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 import pytest
 
 from tests.support.captures import SHARED, fixture_captures
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.text.ftrace import TextTraceReader
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
-from tracereplay.schema import FLAGS, MAPPING, Op
+from tracereplay.schema import FLAGS, MAPPING, Op, Window
 
 
 def is_report(path: Path) -> bool:

@@ -21,13 +21,13 @@ from tracereplay.parsers.text import line_buffer
 from tracereplay.parsers.text.fast import line_kernels as kernels
 from tracereplay.parsers.text.fast import lines as fast_lines
 from tracereplay.parsers.text.fast.lines import PlainLines, PlainReader
-from tracereplay.parsers.text.fast.templates import Program, programs_of
+from tracereplay.parsers.text.fast.templates import Template, templates_of
 from tracereplay.parsers.text.ftrace import TextTraceReader
 from tracereplay.parsers.text.line_buffer import LineBuffer
 from tracereplay.parsers.text.lines_ftrace import LineBlock, take_lines
 from tracereplay.parsers.text.payloads import EventText
 from tracereplay.parsers.text.spans import Spans
-from tracereplay.parsers.text.tables import TableBuilder, joined
+from tracereplay.parsers.text.tables import TextTableBuilder, joined
 
 HEAD_BYTES = 1 << 18
 unhurried = settings(deadline=None)  # the first call may compile
@@ -55,7 +55,7 @@ def head_of(path: Path) -> bytes:
         return bytes(file.read(HEAD_BYTES))
 
 
-def by_loop(text: bytes, builder: TableBuilder) -> Iterator[LineBlock]:
+def by_loop(text: bytes, builder: TextTableBuilder) -> Iterator[LineBlock]:
     """What the compiled loop takes of a text, and the patterns of the rest."""
     return map(take_lines, PlainReader(builder.event, builder.page_size_bytes).take(iter([text])))
 
@@ -76,7 +76,7 @@ def by_patterns(text: bytes) -> LineBlock:
             tasks=[],
             events=[],
             read={},
-            others=[(number, bytearray(line)) for number, line in enumerate(lines)],
+            slow_lines=[(number, bytearray(line)) for number, line in enumerate(lines)],
             frame_lines=NOTHING,
             frames=nothing,
             ticks=False,
@@ -97,7 +97,7 @@ def told(block: LineBlock) -> dict[str, object]:
     }
 
 
-def tables_of(block: LineBlock, builder: TableBuilder) -> dict[str, dict[str, list[object]]]:
+def tables_of(block: LineBlock, builder: TextTableBuilder) -> dict[str, dict[str, list[object]]]:
     """All values, columns in the order of their names."""
     return {
         name: {column: table.column(column).to_pylist() for column in sorted(table.column_names)}
@@ -107,7 +107,7 @@ def tables_of(block: LineBlock, builder: TableBuilder) -> dict[str, dict[str, li
 
 def same(text: bytes) -> list[LineBlock]:
     """The stretches of a text, after comparing what they say with what the patterns say."""
-    builder, plain_builder = TableBuilder(), TableBuilder()
+    builder, plain_builder = TextTableBuilder(), TextTableBuilder()
     blocks = []
     rows: dict[str, object] = {}
     for block in by_loop(text, builder):
@@ -131,9 +131,9 @@ def test_real_text(path: Path) -> None:
 
 def test_plain_lines_need_no_pattern() -> None:
     text = "".join(f"{HEAD}{payload}\n" for payload in PAYLOADS).encode() * 3
-    reader = PlainReader(TableBuilder().event, 4096)
+    reader = PlainReader(TextTableBuilder().event, 4096)
     (plain,) = reader.take(iter([text]))
-    assert not plain.others
+    assert not plain.slow_lines
     assert plain.time_ns.tolist() == [12_345_678_000] * len(PAYLOADS) * 3
     rows = [row for parts in plain.read.values() for part in parts for row in part.rows.tolist()]
     assert sorted(rows) == list(range(3 * len(PAYLOADS)))
@@ -198,7 +198,7 @@ NUMBER = st.sampled_from(["0", "7", "31", "-1", "0x1f", "1f", "deadbeef", "0xfff
 WORD = st.one_of(NUMBER, st.sampled_from(["", "x", "1:2", "none", "GFP_KERNEL", "a]", "b,", "0x", "é", "locked|x"]))
 
 
-def programs() -> list[tuple[EventText, Program]]:
+def templates() -> list[tuple[EventText, Template]]:
     found = []
     for spec in SPECS.values():
         passed = [key for key, spelling in spec.spelling.items() if spelling.read in (Read.DISPLAY, Read.NULL_PAGE)]
@@ -207,18 +207,18 @@ def programs() -> list[tuple[EventText, Program]]:
         for names in ([*passed, *fields], [by_column.get(name, name) for name in fields]):
             event = EventText(spec.name, spec)
             for shape in event.plain_shapes(" ".join(f"{name}=1" for name in dict.fromkeys(names))):
-                found += [(event, program) for program in programs_of(event, shape, 4096)]
+                found += [(event, template) for template in templates_of(event, shape, 4096)]
     return found
 
 
 @unhurried
 @given(st.data())
 def test_every_program_says_what_its_pattern_says(data: st.DataObject) -> None:
-    event, program = data.draw(st.sampled_from(PROGRAMS))
+    event, template = data.draw(st.sampled_from(TEMPLATES))
     lines = []
     for _ in range(data.draw(st.integers(1, 4))):
         payload = ""
-        for step in program.steps:
+        for step in template.steps:
             payload += step.literal.decode()
             if step.kind != kernels.NOTHING:
                 payload += data.draw(NUMBER if step.kind == kernels.NUMBER else WORD)
@@ -226,11 +226,11 @@ def test_every_program_says_what_its_pattern_says(data: st.DataObject) -> None:
     same("".join(lines).encode())
 
 
-PROGRAMS = programs()
+TEMPLATES = templates()
 
 
 def test_most_spellings_have_a_program() -> None:
-    without = {name for name, spec in SPECS.items() if name not in {event.name for event, _ in PROGRAMS}}
+    without = {name for name, spec in SPECS.items() if name not in {event.name for event, _ in TEMPLATES}}
     assert {name for name in without if not re.match(r"dma_|fuse_request_sen[dt]", name)} <= {"console"}
 
 
@@ -242,7 +242,7 @@ def test_tables_that_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
         for n, payload in enumerate(PAYLOADS * 5)
     ]
     text = "".join(lines).encode()
-    builder, plain_builder = TableBuilder(), TableBuilder()
+    builder, plain_builder = TextTableBuilder(), TextTableBuilder()
     found: dict[str, list[pa.Table]] = {}
     seq = 0
     for block in by_loop(text, builder):
@@ -259,7 +259,7 @@ def test_tasks_far_from_their_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their table is full of bytes long before it is full of tasks."""
     monkeypatch.setattr(fast_lines, "TASKS", 64)
     lines = [f"task-{n}{' ' * 200}[000] 1.{n:06d}: my_event: a=1\n" for n in range(100)]
-    blocks = list(by_loop("".join(lines).encode(), TableBuilder()))
+    blocks = list(by_loop("".join(lines).encode(), TextTableBuilder()))
     assert [block.tasks[code].tid for block in blocks for code in block.task] == list(range(100))
     assert len(blocks) > 1
 

@@ -12,9 +12,8 @@ import pytest
 from tests.support.captures import SHARED
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.text.ftrace import TextTraceReader
-from tracereplay.schema import FLAGS, ORDER, PFN, Op
+from tracereplay.schema import FLAGS, ORDER, PFN, Op, Window
 
 CASES = SHARED / "cases"
 PUBLIC = [path for path in sorted((CASES / "text").glob("[0-9]*.json")) if "perf-script" not in path.name]

@@ -14,11 +14,10 @@ from tests.support.captures import capture
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.opening import open_reader
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.detect import Kind, detect
 from tracereplay.parsers.text import normalize
 from tracereplay.parsers.text.ftrace import TextTraceReader
-from tracereplay.schema import PFN
+from tracereplay.schema import PFN, Window
 
 FREE = "mm_page_free: page=000000004b0a4420 pfn=0x1f order=3"
 

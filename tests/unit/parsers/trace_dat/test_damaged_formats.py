@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.trace_dat_builder import Machine, format_text, trace_dat_v7
 from tracereplay.culprits.stacks import Stacks
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.session import Session
 
 M = Machine()
@@ -58,7 +58,7 @@ def test_a_stack_that_is_none(caller: str, tmp_path: Path) -> None:
 
 def test_a_picture_of_no_range() -> None:
     spans = ((5, 5), (9, 3), (0, 1 << 60), (0, 4))
-    engine = Engine(actions=[Action(0, ActionKind.PICTURE, 0, spans)])
+    engine = Engine(actions=[ReplayAction(0, ActionKind.SNAPSHOT, 0, spans)])
     engine.finish()
-    ((_, drawn),) = engine.pictures.taken[0]
+    ((_, drawn),) = engine.range_snapshots.taken[0]
     assert [(start, len(runs)) for start, runs in drawn] == [(0, 1), (0, 1)]

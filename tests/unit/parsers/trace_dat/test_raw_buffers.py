@@ -16,10 +16,10 @@ from tests.support.raw_capture import cut_raw_capture
 from tests.support.trace_dat_builder import FORMATS, Machine, trace_dat_v6
 from tracereplay.errors import InputError
 from tracereplay.opening import open_reader
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.detect import Kind, detect
 from tracereplay.parsers.trace_dat.raw_buffers import RawBuffersReader
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
+from tracereplay.schema import Window
 
 TRACES = [capture for capture in fixture_captures() if trace_of(capture).name == "trace.dat"][:6]
 
@@ -58,7 +58,7 @@ def test_tables_are_those_of_the_trace(where: Path, tmp_path: Path) -> None:
     assert reader.info.format == "raw ring buffers"
     dat = TraceDatReader(where / "trace.dat")
     assert_same(reader, dat)
-    assert len(reader.symbols()) == len(dat.symbols())
+    assert len(reader.symbols) == len(dat.symbols)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -12,9 +12,8 @@ from tests.support.captures import capture, events_of
 from tests.support.trace_dat_builder import Machine, Sparse, format_text, trace_dat_v6, trace_dat_v7
 from tracereplay.errors import InputError
 from tracereplay.losses import LOSS_KINDS, Loss
-from tracereplay.parsers.base import Window
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
-from tracereplay.schema import ARGS, EVENT_COLUMNS, Op
+from tracereplay.schema import ARGS, EVENT_COLUMNS, Op, Window
 
 M = Machine()
 PAGE = M.page(
@@ -260,7 +259,7 @@ def test_stacks_and_symbols() -> None:
     assert stacks["caller"].type == pa.list_(pa.uint64())
     lengths = np.diff(stacks["caller"].combine_chunks().offsets.to_numpy())
     assert (lengths == stacks["size"].to_numpy()).all()
-    names = {reader.symbols().name_of(frame) for frame in stacks["caller"][0].as_py()}
+    names = {reader.name_of_address(frame) for frame in stacks["caller"][0].as_py()}
     assert None not in names
     assert any(name is not None and name.startswith("__page_ref") for name in names), names
 
