@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tracereplay.model.explain import capture
 from tracereplay.model.result import Attempt, Input, LayoutSummary
@@ -23,8 +23,13 @@ def fit_steps(attempts: Iterable[Attempt], inputs: Sequence[Input], layout: Layo
         own = {word for i in inputs if i.id == attempt.input_id for word in (*i.capabilities, i.role)}
         have = frozenset[str](own | sides)
         values = _values(attempt, layout)
-        for one in (attempt, *attempt.culprits):
-            one.capture_next = [_filled(step, values) for step in one.capture_next if not _is_there(step, have)]
+        attempt.capture_next = _fitted(attempt.capture_next, values, have)
+        for culprit in attempt.culprits:
+            culprit.capture_next = _fitted(culprit.capture_next, values, have)
+
+
+def _fitted(steps: Iterable[str], values: Mapping[str, str], have: frozenset[str]) -> list[str]:
+    return [_filled(step, values) for step in steps if not _is_there(step, have)]
 
 
 def _is_there(step: str, have: frozenset[str]) -> bool:
@@ -33,7 +38,7 @@ def _is_there(step: str, have: frozenset[str]) -> bool:
 
 def _values(attempt: Attempt, layout: LayoutSummary | None) -> dict[str, str]:
     """What stands for START, END and TID; what is not known keeps its word."""
-    values = {}
+    values: dict[str, str] = {}
     span = _span(attempt, layout)
     if span is not None:
         values |= {"START": f"{span[0]:#x}", "END": f"{span[1]:#x}"}
@@ -53,7 +58,7 @@ def _span(attempt: Attempt, layout: LayoutSummary | None) -> tuple[int, int] | N
     return (min(start for start, _ in known), max(end for _, end in known)) if known else None
 
 
-def _filled(step: str, values: dict[str, str]) -> str:
+def _filled(step: str, values: Mapping[str, str]) -> str:
     words = step.replace("/proc/TID/", f"/proc/{values.get('TID', 'TID')}/")
     if "START" in values:
         words = words.replace("pfn >= START && pfn < END", f"pfn >= {values['START']} && pfn < {values['END']}")
