@@ -214,7 +214,7 @@ def replay_all(
     at = start
     while at < stop:
         run = at
-        while run < stop and op[run] < OP_GET:
+        while run < stop and not OP_GET <= op[run] <= OP_MOVED:
             run += 1
         if run > at:
             reached = replay(mem, time_ns, cpu, tid, irq, op, args, at, run)
