@@ -55,7 +55,7 @@ class Decoder:
 
     def _takes(self, rows: ProbeRows) -> Part:
         """References and pins. What FOLL_REMOTE takes without a pin is released inline at once: ptrace, exec's
-        arguments, /proc/PID/cmdline; no probe sees that, and nobody keeps it."""
+        arguments, /proc/PID/cmdline; no probe sees that, and no event keeps it."""
         flags = rows.get(Slot.FLAGS, 0)
         pins = flags & self.foll.pin != 0
         passing = (flags & self.foll.remote != 0) & ~pins

@@ -12,6 +12,7 @@ from tracereplay.model.result import Result
 Stream = Callable[[Path], Result]
 HUGETLB, OFFLINE = 0xF4000000 - (1 << 32), 0xF1000000 - (1 << 32)  # page_type words since 6.12, as _mapcount
 SHELL = Who("sh", 150, 1)
+CAPTURES = Path(__file__).parents[2] / "fixtures" / "captures"
 
 
 def of_log(text: str) -> Stream:
@@ -49,6 +50,12 @@ def dumped(lines: Iterable[str]) -> Stream:
     h.put_back()
     h.cma_end()
     return h.blame
+
+
+def of_capture(name: str) -> Stream:
+    """A trace recorded on a real machine."""
+    folder = CAPTURES / name
+    return lambda _folder: tracereplay.open(folder / "trace.dat", layout=folder / "layout_before").blame()
 
 
 FLAGS = "flags: 0x4000000000000004(uptodate|zone=1)"
@@ -245,6 +252,7 @@ STREAMS: dict[str, Stream] = {
     "isolation_conflict": never_isolated(),
     "not_isolatable": offline("memory holes"),
     "notifier_veto": offline("notifier failure"),
+    "movable_only_free": of_capture("thp_split"),
     "interrupted": failed("-4"),
     "unfinished": begun(),
 }

@@ -24,7 +24,7 @@ from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.model.result import Bitmap, Request, Try
 from tracereplay.units import NS_PER_S
 
-# Lines of one operation follow each other; the log may run this far behind the trace (seen: 0.4 s).
+# Lines of one operation follow each other; the log may run this far after the trace (seen: 0.4 s).
 SAME_OPERATION_NS = 2 * NS_PER_S
 CONTIGUOUS = ("cma_alloc", "contig_alloc")
 

@@ -63,7 +63,7 @@ def write_bytes(data: bytes, output: str | None) -> None:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Put a file in the place of another at once, or leave nothing behind."""
+    """Put a file in the place of another at once, or leave nothing there."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         scratch = Path(file.name)
         try:

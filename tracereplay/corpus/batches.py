@@ -114,7 +114,7 @@ def stop_sandboxes() -> None:
 
 
 def close_sandboxes() -> None:
-    """Let go of all child processes, when no thread asks them any more."""
+    """Release all child processes, when no thread asks them any more."""
     with _lock:
         for sandbox in _sandboxes.values():
             sandbox.close()
