@@ -167,7 +167,7 @@ class Trace:
         return start is not None and end is not None and start <= at_ns <= end
 
     def inventory(self, times_ns: Sequence[int], question: Question) -> list[Attempt]:
-        """What would block migration of these ranges at these times, had anybody asked; by time, then by range."""
+        """What would block migration of these ranges, requested at these times; by time, then by range."""
         drafts = [draft for at_ns in times_ns for draft in asked(question, at_ns, self.layout)]
         for draft in drafts:
             given_out = self.drafts, self.events.of("cma_release"), draft.start_ns, self.layout.cma_taken
@@ -181,7 +181,7 @@ class Trace:
         return judge(context, engine, self.events, drafts, self.input_id)
 
     def _seed(self, engine: Engine, drafts: Sequence[DetectedAttempt]) -> None:
-        """Begin with what the snapshot says of the CMA areas and of the ranges asked about."""
+        """Begin with what the snapshot says of the CMA areas and of the requested ranges."""
         if self.beside.snapshot is not None:
             areas = [(area.start_pfn, area.end_pfn) for area in self.layout.cma_areas]
             seed_before(engine, self.beside.snapshot, [*areas, *(span for draft in drafts for span in draft.spans)])

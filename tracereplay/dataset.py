@@ -284,7 +284,7 @@ class DatasetReader(BaseReader):
 
     @cached_property
     def name_history(self) -> NameHistory:
-        """Names over time, as the trace told them."""
+        """Names over time, as the trace has them."""
         if not (self.path / NAMES).exists():
             return NameHistory()
         table = self._read(NAMES, NAME_COLUMNS)

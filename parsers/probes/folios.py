@@ -52,7 +52,7 @@ def most_common(parts: list[Ints]) -> int | None:
 class Folios:
     """What page pointers of one trace stand for.
 
-    base -- vmemmap_base; tails -- pfn of a tail page -> pfn of its head, as some event told;
+    base -- vmemmap_base; tails -- pfn of a tail page -> pfn of its head, as some event shows;
     extents -- pfn of a head -> how many pages its folio has at least.
     """
 

@@ -37,7 +37,7 @@ def foll_flags(rows: Sequence[ProbeRows], kernel: str | None = None) -> FollFlag
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """What the whole trace told, by which its events are read."""
+    """What is known from the whole trace, by which its events are read."""
 
     folios: Folios
     foll: FollFlags

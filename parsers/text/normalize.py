@@ -1,4 +1,4 @@
-r"""Unusual shapes of trace text, rewritten to the usual one a block at a time; told by the beginning of the file.
+r"""Unusual shapes of trace text, rewritten to the usual one a block at a time; chosen by the beginning of the file.
 
     bash-25306     0..... 966417446us+: event: ...                    latency-format; trace-cmd report -l: seconds
             bash   25306   0 0 00000000 00000000 [2a] 0.042ms (+0.001ms): event: ...     with verbose

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # At most so often: what is left is to be rewritten, and the number lowered with it.
-MOST = {"told": 35, "behind": 12, "lies": 5, "asked": 23, "nobody": 1}
+MOST = {"told": 13, "behind": 12, "lies": 5, "asked": 13, "nobody": 1}
 # Compiled code is found by the digest of these files: their comments change with their code.
 KERNELS = ("*_kernels.py", "schema.py", "state.py", "page_rows.py", "compiled.py")
 ROOMS = ("tracereplay", "parsers", "reports")

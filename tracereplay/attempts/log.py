@@ -44,7 +44,7 @@ class Log:
         return cls(*(tuple(tables[name].to_pylist()) if name in tables else () for name in names))
 
     def without(self, other: Log) -> Log:
-        """The rows `other` does not have (console events repeat the log): told by content, clocks differ."""
+        """The rows `other` does not have (console events repeat the log), compared by content: clocks differ."""
 
         def left(mine: tuple[Row, ...], theirs: tuple[Row, ...], keys: tuple[str, ...]) -> tuple[Row, ...]:
             known: dict[tuple[Any, ...], int] = {}

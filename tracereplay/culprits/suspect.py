@@ -53,7 +53,7 @@ class SnapshotPage:
 
     flags: frozenset[KPF]
     mapcount: int | None = None
-    earlier: bool = False  # the snapshot was taken before the trace: it shows nothing of the moment asked about
+    earlier: bool = False  # the snapshot was taken before the trace: it shows nothing of the requested moment
 
 
 @dataclass(frozen=True, slots=True)

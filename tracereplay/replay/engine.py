@@ -261,7 +261,7 @@ class Engine:
                 self._grow(("suspects",))
 
     def _count_unknown(self, spans: Iterable[tuple[int, int]]) -> int:
-        """Pages of the spans that are or may be in use and whose count no event told; a folio's count is its head's."""
+        """Pages of the spans that are or may be in use whose count no event shows; a folio's count is its head's."""
         unknown = 0
         for start_pfn, end_pfn in spans:
             pages = self.pages(start_pfn, end_pfn)
