@@ -9,5 +9,7 @@ FORMATS: dict[str, Renderer] = {
     "json": loaded_when_used("json", "render_json"),
     "html": loaded_when_used("html.report", "render_html"),
     "md": loaded_when_used("markdown", "render_markdown"),
+    "mail": loaded_when_used("mail", "render_mail"),
+    "github": loaded_when_used("github", "render_github"),
     "junit": loaded_when_used("junit", "render_junit"),
 }

@@ -7,11 +7,10 @@ that could be are escaped. `Style.full` cuts nothing.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 
-from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.shared.advice import advice
 from tracereplay.reports.shared.attempt_wording import (
     ending,
     headline,
@@ -22,6 +21,7 @@ from tracereplay.reports.shared.attempt_wording import (
     pages_of_last_try,
     verdict,
 )
+from tracereplay.reports.shared.command import reproducing_command
 from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
@@ -31,7 +31,6 @@ from tracereplay.reports.shared.premise_wording import failed_premises
 from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
 from tracereplay.reports.shared.selection import (
     by_request,
-    causes_of,
     is_notable,
     next_captures,
     notable_attempts,
@@ -71,8 +70,15 @@ def render_markdown(result: Result, style: Style) -> str:
             f"{count(fine, 'attempt')} succeeded; no page blocked migration." if fine else "No attempt found.",
             "",
         ]
-    lines += [*_what_to_do(notable, style), *_inputs(result, style), *_command(result)]
+    lines += closing_lines(result, style)
     return "\n".join(lines) + "\n"
+
+
+def closing_lines(result: Result, style: Style) -> Iterator[str]:
+    """What to do, what was read, how to reproduce it."""
+    yield from _what_to_do(result, notable_attempts(result), style)
+    yield from _inputs(result, style)
+    yield from _command(result)
 
 
 def escaped(text: str) -> str:
@@ -104,9 +110,14 @@ def _request(request: UnplugRequest, result: Result) -> Iterator[str]:
 
 
 def _attempt(attempt: Attempt, like_it: int, result: Result, style: Style) -> Iterator[str]:
-    unit = clock_unit(result, attempt)
     yield f"## {headline_word(attempt)}: {escaped(headline(attempt, page_size_bytes(result)))}"
     yield ""
+    yield from attempt_lines(attempt, like_it, result, style)
+
+
+def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) -> Iterator[str]:
+    """What is said of an attempt below its headline, ending in an empty line."""
+    unit = clock_unit(result, attempt)
     yield escaped(verdict(attempt, result))
     yield ""
     yield f"- {escaped(ending(attempt, unit))}"
@@ -150,14 +161,12 @@ def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator
     yield ""
 
 
-def _what_to_do(notable: list[Attempt], style: Style) -> Iterator[str]:
-    codes = [code for code in causes_of(notable) if code in EXPLANATIONS]
-    if codes:
+def _what_to_do(result: Result, notable: list[Attempt], style: Style) -> Iterator[str]:
+    todo = advice(result, full=style.full)
+    if todo:
         yield "What to do:"
         yield ""
-        for code in codes:
-            for step in EXPLANATIONS[code].what_to_do[: None if style.full else 1]:
-                yield f"- {code}: {escaped(step)}"
+        yield from (f"- {code}: {escaped(step)}" for code, step in todo)
         yield ""
     steps = next_captures(notable)
     if steps:
@@ -173,12 +182,12 @@ def _inputs(result: Result, style: Style) -> Iterator[str]:
     for source in main_inputs(result.inputs):
         lost = "DATA LOST" if is_lossy(source, result.data_loss) else "no data lost"
         yield f"- {escaped(', '.join([source.path, *input_facts(source), lost]))}"
-    for severity, lacking, advice in loss_sentences(result.inputs, result.data_loss, full=style.full):
-        yield f"- {severity}: {escaped(lacking)}" + (f". {escaped(advice)}" if advice else "")
+    for severity, lacking, step in loss_sentences(result.inputs, result.data_loss, full=style.full):
+        yield f"- {severity}: {escaped(lacking)}" + (f". {escaped(step)}" if step else "")
     yield ""
 
 
 def _command(result: Result) -> list[str]:
     """How to reproduce it, where the command line made it, and what made it."""
-    command = ["To reproduce:", "", f"    tracereplay {shlex.join(result.tool.argv)}", ""] if result.tool.argv else []
+    command = ["To reproduce:", "", f"    {reproducing_command(result.tool.argv)}", ""] if result.tool.argv else []
     return [*command, f"tracereplay {result.tool.version}"]

@@ -11,7 +11,10 @@ import io
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tracereplay.errors import UsageError
 from tracereplay.model.result import Attempt, Blame, Result
@@ -26,7 +29,9 @@ from tracereplay.reports.shared.area import (
     state_runs,
 )
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes
+from tracereplay.reports.shared.cause_order import HUES, cause_order
 from tracereplay.reports.shared.hold_timeline import lanes
+from tracereplay.reports.shared.input_wording import main_inputs
 from tracereplay.reports.shared.occupancy import STATES as OCCUPANCY
 from tracereplay.reports.shared.occupancy import Occupancy, occupancies
 from tracereplay.reports.shared.selection import notable_attempts
@@ -38,11 +43,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
+    from matplotlib.ticker import Locator
 
 SUFFIXES = ("png", "svg", "pdf")
-HUES = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#8c6bb1", "#b8a900")
 HATCHES = ("", "//", "..", "\\\\")
-STATE_COLORS = {"free": "#b5dcc0", "moved": "#a9c6e3", "held": "#8b929b", "mixed": "#cfc4a0", "not_seen": "#eceef1"}
+STATE_COLORS = {"free": "#d9efe1", "moved": "#9db8ea", "held": "#c9d4e6", "mixed": "#cfc4a0", "not_seen": "#eceef1"}
 OCCUPANCY_COLORS = {"cma_alloc": "#0072b2", "allocated": "#e0b878", "free": "#b5dcc0", "not_seen": "#eceef1"}
 OUTCOME_COLORS = {
     "succeeded": "#1b6e3c", "failed": "#b3261e", "interrupted": "#b3261e", "unfinished": "#5b6470",
@@ -56,6 +61,7 @@ MAX_LANES = 24
 MAX_BARS = 20
 MAX_AREAS = 8
 MAX_NAME = 64
+MAX_SOURCE = 150
 TOLERANCE = 1e-9  # of a time: an axis that spans less is none
 PLOT_STYLE: dict[str, Any] = {
     "svg.hashsalt": "tracereplay", "svg.fonttype": "path", "pdf.fonttype": 42, "font.family": "DejaVu Sans",
@@ -64,14 +70,40 @@ PLOT_STYLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def render_plot(result: Result, kind: str, suffix: str, try_index: int | None = None) -> bytes:
+def render_plot(
+    result: Result, kind: str, suffix: str, try_index: int | None = None, *, attempt: str | None = None
+) -> bytes:
     """One picture of KINDS, as one of SUFFIXES. Of the attempts, the map shows the first that reports describe.
 
-    try_index -- the map at this try, with what blocked it; None: at the last, with all culprits.
-    Raises UsageError where matplotlib is not installed, or where the result holds nothing of that kind.
+    try_index -- the map at this try, with what blocked it; None: at the last, with all culprits. attempt -- the only
+    one to draw, by its id or its place, from 0.
+    Raises UsageError where matplotlib is not installed, where the result has nothing of that kind or no such attempt.
     """
+    if attempt is not None:
+        result = msgspec.structs.replace(result, attempts=[_chosen(result, attempt)])
+    result = escape_control_chars(result)
     draw = partial(_area, try_index=try_index) if kind == "map" else KINDS[kind]
-    return drawn(lambda figure: draw(figure, escape_control_chars(result)), suffix)
+
+    def draw_with_source(figure: Figure) -> None:
+        draw(figure, result)
+        figure.suptitle(_source(result), fontsize=8, color="#5b6470", x=0.005, ha="left")
+
+    return drawn(draw_with_source, suffix)
+
+
+def _chosen(result: Result, name: str) -> Attempt:
+    """The attempt of this id or place."""
+    found = [a for place, a in enumerate(result.attempts) if name in (a.id, str(place))]
+    if not found:
+        known = f"0 to {len(result.attempts) - 1}" if result.attempts else "none"
+        raise UsageError(f"--attempt {name}: no such attempt; there are {known} (or their ids)")
+    return found[0]
+
+
+def _source(result: Result) -> str:
+    """The trace and the kernel, for whoever finds the picture later."""
+    parts = [PurePath(i.path).name + (f", Linux {i.kernel}" if i.kernel else "") for i in main_inputs(result.inputs)]
+    return short("; ".join(parts), MAX_SOURCE)
 
 
 def drawn(draw: Callable[[Figure], None], suffix: str) -> bytes:
@@ -201,25 +233,34 @@ def _timeline(figure: Figure, result: Result) -> None:
 
 
 def _blame(figure: Figure, result: Result) -> None:
-    """A bar for each cause and holder: the pages they kept, over all attempts."""
-    rows = sorted(result.blame, key=lambda b: -b.pages)[:MAX_BARS]
+    """A bar for each cause and holder: how many attempts it blocked, pale how many it was found in."""
+    rows = result.blame[:MAX_BARS]
     if not rows:
         raise UsageError("nothing is blamed in this result")
     causes = _causes(result)
     figure.set_size_inches(11, 1.5 + 0.32 * len(rows))
     axes = figure.subplots()
     for place, row in enumerate(rows):
-        axes.barh(place, row.pages, height=0.7, edgecolor="white", **_look(row.cause, causes))
-        says = count(row.attempts, "attempt")
+        look = _look(row.cause, causes)
+        axes.barh(place, row.attempts, height=0.7, edgecolor="white", **(look | {"alpha": FADED}))
+        axes.barh(place, row.blocked, height=0.7, edgecolor="white", **look)
+        says = f"blocked {row.blocked} of {count(row.attempts, 'attempt')}"
         if row.pages:
             sure = f"{row.proved} proved" if row.proved else "suggested" if row.suggested else "unknown"
-            says = f"{count(row.pages, 'page')}, {says}, {sure}"
-        axes.annotate(f" {says}", (row.pages, place), va="center")
-    axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, max(row.pages for row in rows) * 1.7 + 1))
+            says = f"{says}, {count(row.pages, 'page')}, {sure}"
+        axes.annotate(f" {says}", (row.attempts, place), va="center")
+    most = max(row.attempts for row in rows)
+    axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, most * 1.7 + 0.1))
     axes.set_yticklabels([short(f"{row.cause}: {_blamed(row)}") for row in rows])
-    axes.set_xlabel("blocking pages, summed over attempts")
-    axes.xaxis.set_major_formatter(lambda pages, _: f"{pages:,g}")
-    axes.set_title("Causes and holders")
+    axes.set_xlabel("attempts; pale: found there, but it did not make them fail")
+    axes.xaxis.set_major_locator(_whole_numbers())
+    axes.set_title("Causes and holders, by attempts blocked")
+
+
+def _whole_numbers() -> Locator:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    return MaxNLocator(integer=True)
 
 
 def _blamed(row: Blame) -> str:
@@ -310,13 +351,8 @@ KINDS: dict[str, Callable[[Figure, Result], None]] = {
 
 
 def _causes(result: Result) -> dict[str, int]:
-    """The place of each cause in the palette: by pages, as in the HTML report."""
-    pages: dict[str, int] = {}
-    for attempt in result.attempts:
-        for culprit in attempt.culprits:
-            pages[culprit.cause] = pages.get(culprit.cause, 0) + culprit.pages
-    ordered = sorted(pages, key=lambda cause: -pages[cause])
-    ordered += [row.cause for row in result.blame if row.cause not in pages]
+    """The place of each cause in the palette, as in the HTML report."""
+    ordered = [*cause_order(result), *(row.cause for row in result.blame)]
     return {cause: place for place, cause in enumerate(dict.fromkeys(ordered))}
 
 

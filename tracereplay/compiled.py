@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
-import platformdirs
 from numba.core import config as numba_config
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.runtime.nrt import rtsys
@@ -18,6 +16,7 @@ from numba.core.types import unliteral
 
 from tracereplay.baseline_cpu import use_baseline_cpu
 from tracereplay.interpreted import interpreted
+from tracereplay.kernel_cache import CompileLock, cache_folder
 
 config: Any = numba_config  # its settings are made at run time
 TRIED = {(0, 68)}  # versions of numba whose internals are used here; others take their own way
@@ -46,18 +45,6 @@ def _digest_of_sources() -> str:
     return digest.hexdigest()
 
 
-def _cache_folder() -> Path:
-    """A folder for compiled kernels: the user's cache, or a private temporary folder where that is read-only."""
-    chosen = os.environ.get("NUMBA_CACHE_DIR") or Path(platformdirs.user_cache_dir("tracereplay")) / "kernels"
-    folder = Path(chosen) / DIGEST
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="tracereplay-kernels-"))
-
-
 DIGEST = _digest_of_sources()
 # Kernels that a wheel carries, by digest (`make wheel`). A build names here where they are to be kept.
 SHIPPED = Path(os.environ.get("TRACEREPLAY_BUILD_KERNELS") or Path(__file__).parent / "kernels") / DIGEST
@@ -65,7 +52,8 @@ BUILDS = "TRACEREPLAY_BUILD_KERNELS" in os.environ
 if BUILDS:
     SHIPPED.mkdir(parents=True, exist_ok=True)
 # The package may be installed read-only, so compiled code never goes beside its source.
-config.CACHE_DIR = str(_cache_folder())
+config.CACHE_DIR = str(cache_folder(DIGEST))
+COMPILING = CompileLock(Path(config.CACHE_DIR) / "compiling")
 use_baseline_cpu(config)
 
 
@@ -92,7 +80,19 @@ class _KernelCache(FunctionCache):
                 data = self._shipped.load(key)  # type: ignore[no-untyped-call]
                 if data is not None:
                     return self._impl.rebuild(target_context, data)
-            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+            found = self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+            if found is not None:
+                return found
+            COMPILING.take()  # until `save_overload`, unless another process has compiled it meanwhile
+            found = self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+            if found is not None:
+                COMPILING.give_back()
+            return found
+
+    def save_overload(self, sig: object, data: object) -> None:
+        """Keep what was compiled, for this process and for those that wait for it."""
+        super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+        COMPILING.give_back()
 
 
 def _without_literals(dispatcher: Any) -> Any:

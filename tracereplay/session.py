@@ -38,6 +38,7 @@ from tracereplay.losses import Loss
 from tracereplay.model.blame import sum_up
 from tracereplay.model.info import InfoResult
 from tracereplay.model.result import Attempt, Input, Tool
+from tracereplay.model.steps import fit_steps
 from tracereplay.model.summary import summarise
 from tracereplay.model.whatif import SizeScope, WhatIf
 from tracereplay.opening import layout_of, layout_of_log, machines_of, open_reader, owner_files
@@ -281,11 +282,14 @@ class Session:
             for trace in traces:
                 book.add(trace.input_id, missing_events(trace.reader.info.by_event))
             layout = traces[0].layout if traces else self._layout
+            layout_summary = summarise_layout(layout) if layout is not None else None
+            read = inputs()
+            fit_steps(attempts, read, layout_summary)
             return Result(
                 tool=Tool(version=__version__, argv=self.argv),
-                inputs=inputs(),
+                inputs=read,
                 data_loss=book.listed(),
-                layout=summarise_layout(layout) if layout is not None else None,
+                layout=layout_summary,
                 stacks=[stack for trace in traces for stack in trace.stacks.listed()],
                 attempts=attempts,
                 counters=[counter for trace in traces for counter in trace.counters],

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from tracereplay.model.result import Culprit, Result
-from tracereplay.reports.html.first_screen import cause_order
 from tracereplay.reports.shared.area import area_span, mapped_tries, shown_map
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, verdict
+from tracereplay.reports.shared.cause_order import cause_order
 from tracereplay.reports.shared.holder_wording import holder_name, likely, releaser, taker
 from tracereplay.reports.shared.occupancy import STATES, Occupancy, occupancies
 from tracereplay.reports.shared.premise_wording import failed_premises, why

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.shared.advice import advice
 from tracereplay.reports.shared.attempt_wording import headline_word, page_size_bytes, when_of
+from tracereplay.reports.shared.cause_order import HUES, cause_order
 from tracereplay.reports.shared.opening import Ranked, ranking, sentences, title
 from tracereplay.reports.shared.selection import is_notable
 from tracereplay.reports.shared.wording import clock_unit, count
@@ -16,15 +17,13 @@ from tracereplay.units import format_bytes, format_duration
 MAX_CARDS = 24
 MAX_RANKED = 6
 MAX_STEPS = 4
-HUES = 8
 
 
-def first_screen(result: Result, codes: Sequence[str]) -> dict[str, Any]:
-    """What the template draws there. codes -- causes by weight, for what to do."""
+def first_screen(result: Result) -> dict[str, Any]:
+    """What the template draws there."""
     cards = cards_of(result)
     rows = ranking(result)
     order = cause_order(result)
-    steps = [(code, EXPLANATIONS[code].what_to_do[0]) for code in codes if code in EXPLANATIONS]
     return {
         "title_words": title(result),
         "sentences": sentences(result),
@@ -32,19 +31,8 @@ def first_screen(result: Result, codes: Sequence[str]) -> dict[str, Any]:
         "more_cards": sum(not a.inventory for a in result.attempts) - len(cards),
         "ranked": [_row(row, order) for row in rows[:MAX_RANKED]],
         "more_ranked": len(rows) - MAX_RANKED,
-        "steps": steps[:MAX_STEPS],
+        "steps": advice(result)[:MAX_STEPS],
     }
-
-
-def cause_order(result: Result) -> list[str]:
-    """Causes in the order in which they get their colours: as ranked, then the others by pages."""
-    ranked = [blocker.cause for summary in result.summary for blocker in summary.blockers]
-    pages: dict[str, int] = {}
-    for attempt in result.attempts:
-        for c in attempt.culprits:
-            pages[c.cause] = pages.get(c.cause, 0) + c.pages
-    found = [cause for cause in ranked if cause in pages]
-    return list(dict.fromkeys([*found, *sorted(pages, key=lambda cause: -pages[cause])]))
 
 
 def cards_of(result: Result) -> list[dict[str, Any]]:
@@ -89,7 +77,7 @@ def _row(row: Ranked, order: Sequence[str]) -> dict[str, Any]:
         "share": row.share,
         "sure": row.sure,
         "cause": row.cause,
-        "hue": order.index(row.cause) % HUES if row.cause in order else "none",
+        "hue": order.index(row.cause) % len(HUES) if row.cause in order else "none",
         "percent": round(100 * blocked / max(row.of, blocked, 1)),
         "facts": [fact for fact in facts if fact],
     }

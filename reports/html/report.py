@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shlex
 from functools import cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from tracereplay.reports.shared.attempt_wording import (
     pages_of_last_try,
     verdict,
 )
+from tracereplay.reports.shared.command import reproducing_command
 from tracereplay.reports.shared.culprit_groups import group_culprits, sentence
 from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.shared.inventory_wording import inventory_lines
@@ -72,8 +72,8 @@ def render_html(result: Result, style: Style | None = None) -> str:  # noqa: ARG
         script_hash=policy_hash(script),
         data=embedded(report_data(result)),
         version=result.tool.version,
-        command=shlex.join(result.tool.argv),
-        **first_screen(result, codes),
+        command=reproducing_command(result.tool.argv) if result.tool.argv else "",
+        **first_screen(result),
         inputs=[(i.path, input_facts(i), is_lossy(i, result.data_loss)) for i in main_inputs(result.inputs)],
         beside=[(f"{PurePath(i.path).name} ({i.role})", i.path) for i in beside],
         losses=[loss for loss in losses if loss[0] != "info"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from tracereplay.model.explain import Explanation
+from tracereplay.model.explain import EXPLANATIONS, Explanation
 from tracereplay.model.premises import PREMISES, Premise
 from tracereplay.model.result import Verdict
 from tracereplay.reports.shared.style import Style, bullets, render_blocks
@@ -69,6 +69,17 @@ def render_cause(
         if steps:
             blocks += [Text(title, style="bold"), bullets(steps), ""]
     return render_blocks(blocks[:-1], style)
+
+
+def render_meaning(name: str, says: str, causes: Sequence[str], style: Style) -> str:
+    """An errno or a function: what it says, and the causes that are looked for then."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for code in causes:
+        grid.add_row(Text(f"  {code}", style="bold"), Text(EXPLANATIONS[code].title))
+    more = "`tracereplay explain CODE` says what proves each; `tracereplay blame` which one it was."
+    return render_blocks([_head(name, says), "", Text("It points to:"), grid, "", Text(more)], style)
 
 
 def render_premise(premise: Premise, style: Style, *, causes: Sequence[str] = ()) -> str:

@@ -12,11 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
+from tracereplay.reports.shared.advice import advice
 from tracereplay.reports.shared.attempt_wording import more_attempts, page_size_bytes, when_of
 from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
-from tracereplay.reports.shared.selection import by_request, causes_of, next_captures, notable_attempts, representatives
+from tracereplay.reports.shared.selection import by_request, next_captures, notable_attempts, representatives
 from tracereplay.reports.shared.style import Style, bullets, escape_control_chars, hanging, render_blocks
 from tracereplay.reports.shared.wording import clock_unit, count, listing
 from tracereplay.reports.text.attempt import attempt_blocks
@@ -59,7 +59,7 @@ def render_text(result: Result, style: Style) -> str:
     for request in requests.values():
         blocks += _request(requests, request.attempts[0], told, result)
     blocks += _rest(result, notable)
-    blocks += _what_to_do(notable, style)
+    blocks += _what_to_do(result, notable, style)
     blocks += _footer(notable, style)
     return render_blocks(blocks, style)
 
@@ -111,15 +111,14 @@ def _rest(result: Result, notable: list[Attempt]) -> list[RenderableType]:
     return ["", hanging(Text("OK", style="bold green"), said)]
 
 
-def _what_to_do(notable: list[Attempt], style: Style) -> list[RenderableType]:
-    codes = causes_of(notable)
+def _what_to_do(result: Result, notable: list[Attempt], style: Style) -> list[RenderableType]:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for code in codes:
-        explanation = EXPLANATIONS.get(code)
-        for place, step in enumerate(explanation.what_to_do[: None if style.full else 1] if explanation else ()):
-            grid.add_row(Text("" if place else code, style="bold"), Text(step))
+    before = None
+    for code, step in advice(result, full=style.full):
+        grid.add_row(Text("" if code == before else code, style="bold"), Text(step))
+        before = code
     blocks: list[RenderableType] = (
         ["", Text("What to do", style="bold"), Padding(grid, (0, 0, 0, 2))] if grid.row_count else []
     )

@@ -19,13 +19,16 @@ ALL_PREMISES = "premises"
 @click.command(short_help="What a cause means, what proves it, what to do.")
 @click.argument("code", required=False)
 def explain(code: str | None) -> int:
-    """Explain CODE: a cause (what it means, what proves it, what it is confused with, what to do) or a premise of a
-    verdict `proved`. `premises` lists the premises; without CODE the causes are listed."""
+    """Explain CODE: a cause (what it means, what proves it, what it is confused with, what to do), a premise of a
+    verdict `proved`, an errno (EBUSY) or a kernel function (test_pages_isolated), in any case. `premises` lists the
+    premises; without CODE the causes are listed."""
     from tracereplay.model.explain import EXPLANATIONS  # noqa: PLC0415
+    from tracereplay.model.explain.names import ERRNOS  # noqa: PLC0415
     from tracereplay.model.premises import PREMISES  # noqa: PLC0415
-    from tracereplay.reports.text.explain import render_causes, render_premises  # noqa: PLC0415
+    from tracereplay.reports.text.explain import render_causes, render_meaning, render_premises  # noqa: PLC0415
 
     style = style_for(None)
+    code = None if code is None else code.strip().removesuffix("()").lower()
     if code is None:
         text = render_causes(EXPLANATIONS, style)
     elif code == ALL_PREMISES:
@@ -34,12 +37,29 @@ def explain(code: str | None) -> int:
         text = _cause(code, style)
     elif code in PREMISES:
         text = _premise(code, style)
+    elif (causes := _meant_by(code)) is not None:
+        text = render_meaning(code.upper() if code in ERRNOS else code, *causes, style)
     else:
-        near = difflib.get_close_matches(code, [*EXPLANATIONS, *PREMISES, ALL_PREMISES], n=1)
+        near = difflib.get_close_matches(code, [*EXPLANATIONS, *PREMISES, ALL_PREMISES, *ERRNOS], n=1)
         hint = f"did you mean {near[0]}?" if near else "`tracereplay explain` lists the causes"
-        raise UsageError(f"no cause or premise {code!r}; {hint}")
+        raise UsageError(f"no cause, premise, errno or function {code!r}; {hint}")
     write_report(text, None)
     return 0
+
+
+def _meant_by(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """What an errno or a kernel function says, and the causes it points to; None for any other word."""
+    from tracereplay.culprits.mechanisms import MECHANISMS  # noqa: PLC0415
+    from tracereplay.model.explain.names import ERRNOS, FUNCTIONS  # noqa: PLC0415
+
+    found = ERRNOS.get(name) or FUNCTIONS.get(name)
+    if found is not None:
+        return found
+    for one in MECHANISMS:
+        if name in (one.name, *(function.lower() for function in one.functions)):
+            causes = ("pin_longterm",) if one.longterm else ("pin_short", "task_reference")
+            return f"On the stack of a reference it shows how the page was taken: {one.name}.", causes
+    return None
 
 
 def _cause(code: str, style: Style) -> str:

@@ -12,6 +12,7 @@ import click
 
 from tracereplay.errors import UsageError
 from tracereplay.reports.shared.style import Style
+from tracereplay.units import format_bytes, to_valid_utf8
 
 PLAIN_WIDTH = 100  # where the width of the output is not known
 MAX_WIDTH = 120  # longer lines are hard to read
@@ -60,6 +61,13 @@ def write_bytes(data: bytes, output: str | None) -> None:
         _replace(path, data)
     except OSError as error:
         raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from error
+
+
+def say_written(output: str | None, *, quiet: bool = False) -> None:
+    """What was written, on stderr: for verbs that print nothing else. Nothing of stdout, pipes and devices."""
+    if quiet or output is None or output == "-" or not Path(output).is_file():
+        return
+    click.echo(f"tracereplay: wrote {to_valid_utf8(output)} ({format_bytes(Path(output).stat().st_size)})", err=True)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from tracereplay.cli.options import input_options, redact_option, result_of, shown
-from tracereplay.cli.output import write_bytes
+from tracereplay.cli.output import say_written, write_bytes
 from tracereplay.errors import UsageError
 
 # As in reports.plots, which loads numpy and matplotlib; a test holds them equal.
 KINDS = ("map", "timeline", "blame", "hold-times", "occupancy")
 SUFFIXES = ("png", "svg", "pdf")
+OF_ATTEMPTS = ("map", "timeline")
 
 
 @click.command(short_help="A picture of a result: PNG, SVG or PDF.")
@@ -23,8 +24,17 @@ SUFFIXES = ("png", "svg", "pdf")
 @click.option(
     "--try", "try_index", metavar="N", type=click.IntRange(0), help="The map as it was at try N of the attempt."
 )
+@click.option("--attempt", metavar="N|ID", help="Only this attempt (map, timeline): its number from 0, or its id.")
 @redact_option
-def plot(inputs: tuple[str, ...], output: str, kind: str, try_index: int | None, redact: bool, **opening: Any) -> int:
+def plot(
+    inputs: tuple[str, ...],
+    output: str,
+    kind: str,
+    try_index: int | None,
+    attempt: str | None,
+    redact: bool,
+    **opening: Any,
+) -> int:
     """Draw the area of the first failed attempt, who held pages when, who is to blame, how long pages were
     held, or how full CMA areas and Movable zones were over time.
 
@@ -35,8 +45,11 @@ def plot(inputs: tuple[str, ...], output: str, kind: str, try_index: int | None,
         raise UsageError(f"--output {output}: ends in none of .{', .'.join(SUFFIXES)}")
     if try_index is not None and kind != "map":
         raise UsageError("--try goes with --kind map")
+    if attempt is not None and kind not in OF_ATTEMPTS:
+        raise UsageError(f"--attempt goes with --kind {' or '.join(OF_ATTEMPTS)}")
     from tracereplay.reports.plots import render_plot  # noqa: PLC0415
 
     result = shown(result_of(inputs, **opening), redact)
-    write_bytes(render_plot(result, kind, suffix, try_index), output)
+    write_bytes(render_plot(result, kind, suffix, try_index, attempt=attempt), output)
+    say_written(output, quiet=opening["quiet"])
     return 0

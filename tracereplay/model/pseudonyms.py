@@ -31,6 +31,7 @@ class Pseudonymizer:
     def __init__(self, comms: Iterable[str | None]) -> None:
         self.pseudonyms: dict[tuple[str, str], str] = {}
         self.given: Counter[str] = Counter()
+        self.paths: dict[str, str] = {}  # tokens of inputs by their paths
         self.secrets = {comm: self.comm(comm) for comm in comms if comm}
         names = sorted(self.secrets, key=len, reverse=True)
         self.secret = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names)) or '(?!)'})(?!\w)")
@@ -44,7 +45,8 @@ class Pseudonymizer:
 
     def input(self, source: Input) -> None:
         """Replace its path, what identifies the machine, and what only one kernel build has."""
-        source.path = self.token(source.role, source.path)
+        token = self.paths[source.path] = self.token(source.role, source.path)
+        source.path = token
         source.sha256 = source.boot_id = None
         if source.kernel is not None:
             version = _KERNEL_VERSION.match(source.kernel)
@@ -57,13 +59,17 @@ class Pseudonymizer:
         loss.detail = self.text(loss.detail)
 
     def argument(self, argument: str, place: int) -> str:
-        """The verb and the names of options stay; what is given to them does not."""
+        """The verb and the names of options stay, inputs are named as in the document; other values do not stay."""
         if place == 0 and argument in WORDS:
             return argument
         if argument.startswith("--"):
-            name, equals, _ = argument.partition("=")
-            return f"{self.text(name[2:], prefix='--')}{equals}{'VALUE' if equals else ''}"
-        return argument if re.fullmatch(r"-[a-z]", argument) else "VALUE"
+            name, equals, value = argument.partition("=")
+            return f"{self.text(name[2:], prefix='--')}{equals}{self.value(value) if equals else ''}"
+        return argument if re.fullmatch(r"-[a-z]", argument) else self.value(argument)
+
+    def value(self, value: str) -> str:
+        """An input by its token, so that the command can still be read; VALUE for anything else."""
+        return self.paths.get(value, "VALUE")
 
     def task(self, task: NamedT | None) -> NamedT | None:
         """A task, or who allocated a page; its numbers stay."""

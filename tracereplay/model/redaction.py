@@ -159,6 +159,7 @@ def _blocker(blocker: Blocker, pseudonyms: Pseudonymizer) -> None:
     blocker.holder = pseudonyms.task(blocker.holder)
     blocker.allocated_by = pseudonyms.task(blocker.allocated_by)
     blocker.holder_name = None if blocker.holder_name is None else pseudonyms.text(blocker.holder_name)
+    blocker.mechanism = None if blocker.mechanism is None else pseudonyms.text(blocker.mechanism)
     blocker.file = None if blocker.file is None else pseudonyms.file(blocker.file)
 
 

@@ -413,7 +413,8 @@ class Blocker(Struct, kw_only=True):
 
     blocked, delayed -- ids of the attempts that failed with its pages in the way, and of those that it only made wait
     or try again; proved -- in how many of both its cause is proved. pages, start_pfn -- pages of all, each counted
-    once, and the lowest. allocated_by -- who allocated the pages, where no holder is known and it was always the same.
+    once, and the lowest. allocated_by -- who allocated the pages, where no holder is known. mechanism --
+    the call that took the references, where it was always the same.
     held_since_ns, released_ns -- the first taking and the last release that were seen; release -- the worst: held at
     the end of the trace, else not known, else seen. culprit_ids -- empty where the attempts' own cause names no page.
     """
@@ -422,6 +423,7 @@ class Blocker(Struct, kw_only=True):
     holder: Task | None = None
     holder_name: str | None = None
     allocated_by: Task | None = None
+    mechanism: str | None = None
     file: File | None = None
     blocked: list[str] = field(default_factory=list)
     delayed: list[str] = field(default_factory=list)

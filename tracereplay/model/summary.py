@@ -91,6 +91,7 @@ def _blocker(found: Sequence[tuple[Attempt, Culprit]]) -> Blocker:
     first = culprits[0]
     held = first.holder is not None or first.holder_name is not None
     files = {c.file and (c.file.dev, c.file.ino) for c in culprits}
+    mechanisms = {c.mechanism for c in culprits}
     proved = {a.id for a, c in found if c.verdict == "proved"}
     delays: dict[str, int] = {}
     for a, c in found:
@@ -104,6 +105,7 @@ def _blocker(found: Sequence[tuple[Attempt, Culprit]]) -> Blocker:
         holder=first.holder,
         holder_name=first.holder_name,
         allocated_by=None if held else _known_by(first),
+        mechanism=first.mechanism if len(mechanisms) == 1 else None,
         file=first.file if len(files) == 1 else None,
         blocked=list(dict.fromkeys(blocked)),
         delayed=list(dict.fromkeys(a.id for a, _ in found if a.id not in blocked)),

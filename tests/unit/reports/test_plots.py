@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,9 @@ from tracereplay.cli import plot
 from tracereplay.errors import UsageError
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Counter, MapRun, Result
-from tracereplay.reports.plots import HUES, KINDS, SUFFIXES, _look, render_plot
+from tracereplay.reports.html import report as html_report
+from tracereplay.reports.plots import KINDS, SUFFIXES, _look, render_plot
+from tracereplay.reports.shared.cause_order import HUES
 from tracereplay.reports.shared.occupancy import occupancies
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
@@ -135,3 +138,26 @@ def test_many_holders_are_cut() -> None:
     ]
     crowded: Result = example.result(example.attempt(culprits=culprits))
     assert len(render_plot(crowded, "timeline", "png")) < 400_000
+
+
+def test_one_attempt_is_chosen_by_place_or_id() -> None:
+    result = example.mixed()
+    third = result.attempts[2]
+    by_place, by_id = (render_plot(result, "map", "svg", attempt=name) for name in ("2", third.id))
+    assert by_place == by_id != render_plot(result, "map", "svg", attempt="0")
+    with pytest.raises(UsageError, match="--attempt 9: no such attempt; there are 0 to 3"):
+        render_plot(result, "map", "svg", attempt="9")
+
+
+def test_a_picture_names_its_trace_and_kernel() -> None:
+    renamed = example.pinned()
+    renamed.inputs[0].kernel = "7.2.13"
+    assert render_plot(renamed, "map", "svg") != render_plot(example.pinned(), "map", "svg")
+
+
+def test_colours_are_those_of_the_page() -> None:
+    templates = Path(html_report.__file__).parent / "templates"
+    palette = (templates / "palette.js").read_text(encoding="utf-8")
+    style = (templates / "report.css").read_text(encoding="utf-8")
+    assert "const HUES = [" + ", ".join(f'"{hue}"' for hue in HUES) + "];" in palette
+    assert all(f".hue-{place} {{ fill: {hue}; }}" in style for place, hue in enumerate(HUES))

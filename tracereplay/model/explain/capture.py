@@ -8,8 +8,10 @@ PAGE_REF = (
     "-e page_ref -f 'pfn >= START && pfn < END'"
 )
 REF_STACKS = (
-    "Record stacks of the references taken, to name the call: trace-cmd record ... "
-    "-e page_ref:page_ref_mod_unless -f 'pfn >= START && pfn < END' -R stacktrace"
+    "Record stacks of the references taken, to name the call: trace-cmd record -b 65536 "
+    "-e kmem -e cma -e migrate -e page_isolation -e compaction -e filemap "
+    "-e page_ref -f 'pfn >= START && pfn < END' -e page_ref:page_ref_mod_unless "
+    "-f 'pfn >= START && pfn < END' -R stacktrace"
 )
 CALLER_STACK = "While the attempt hangs, read where it sleeps: cat /proc/TID/stack (or echo w > /proc/sysrq-trigger)"
 PAGE_OWNER = (

@@ -57,8 +57,8 @@ REFERENCES = {
         confused_with="lru_batch (a +1 by mod, drained later), isolation by reclaim or compaction (the same event), a "
         "page fault on a file page (its get becomes the mapping), the isolating task's own reference.",
         what_to_do=(
-            "Release what holds the reference. vmsplice and splice: read or close the pipe; the other end may "
-            "belong to another process: ls -l /proc/[0-9]*/fd | grep pipe:",
+            "Have the holder release it: let its call or I/O end, or stop the task. vmsplice and splice: read or "
+            "close the pipe, whose other end may belong to another process: ls -l /proc/[0-9]*/fd | grep pipe:",
             "The reference can outlive the task that took it: a pipe keeps its pages until it is read or closed.",
             "If the reference is brief, retry the allocation after some milliseconds; cma_alloc does not wait between "
             "tries.",

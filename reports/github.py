@@ -1,0 +1,69 @@
+"""The result as a comment on GitHub: the sentence and a table first, every attempt folded below.
+
+What GitHub would take for markup, a mention or a link to an issue is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+from tracereplay.model.result import Result
+from tracereplay.reports.markdown import attempt_lines, closing_lines, escaped
+from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, when_of
+from tracereplay.reports.shared.opening import ranking, sentences, title
+from tracereplay.reports.shared.selection import by_request, is_notable, notable_attempts, representatives
+from tracereplay.reports.shared.style import Style, escape_control_chars
+from tracereplay.reports.shared.wording import clock_unit, count
+
+MAX_RANKED = 10
+MAX_ATTEMPTS = 12
+_MENTIONS = str.maketrans({"@": "&#64;", "#": "&#35;"})
+_REFERENCES = str.maketrans({"@": "&#64;", "#": "&#35;", "|": "\\|"})
+
+
+def render_github(result: Result, style: Style) -> str:
+    """The comment, ending in a newline."""
+    result = escape_control_chars(result)
+    notable = notable_attempts(result)
+    lines = [f"### {_inline(title(result) or 'tracereplay: nothing failed')}", ""]
+    for said in sentences(result):
+        lines += [f"{_inline(said)}.", ""]
+    lines += _table(result)
+    shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
+    for attempt, like_it in shown[: None if style.full else MAX_ATTEMPTS]:
+        when = when_of(attempt, clock_unit(result, attempt))
+        said = f"{headline_word(attempt)} {headline(attempt, page_size_bytes(result))}, at {when}"
+        lines += _folded(said, attempt_lines(attempt, len(like_it), result, style))
+    fine = sum(not is_notable(a) for a in result.attempts)
+    if fine:
+        lines += [f"{count(fine, 'attempt')} succeeded.", ""]
+    lines += _folded("What to do, what was read, how to reproduce it", closing_lines(result, style))
+    return "\n".join(lines) + "\n"
+
+
+def _inline(text: str) -> str:
+    """Text of a line or a cell, in which nothing is markup."""
+    return escaped(text).translate(_REFERENCES)
+
+
+def _table(result: Result) -> Iterator[str]:
+    rows = ranking(result)
+    if not rows:
+        return
+    yield "| blocked | who | cause | verdict | pages | held |"
+    yield "|---|---|---|---|---:|---|"
+    for row in rows[:MAX_RANKED]:
+        cells = (row.share, row.who, row.cause, row.sure, f"{row.pages:,}" if row.pages else "", row.held)
+        yield f"| {' | '.join(map(_inline, cells))} |"
+    yield ""
+
+
+def _folded(summary: str, lines: Iterator[str]) -> Iterator[str]:
+    """Lines of Markdown under a summary; the empty line lets Markdown begin again within the element."""
+    yield "<details>"
+    yield f"<summary>{html.escape(summary).translate(_REFERENCES)}</summary>"
+    yield ""
+    yield from (line if line.startswith("    ") else line.translate(_MENTIONS) for line in lines)
+    yield "</details>"
+    yield ""
