@@ -129,7 +129,7 @@ def _try(read: Read, path: Path, file: Path, data: bytes) -> None:
 
 
 def main() -> None:
-    """Fuzz one decoder until libFuzzer is told to stop."""
+    """Fuzz one decoder until libFuzzer is stopped."""
     decoders = [*FILES, *FOLDERS]
     if len(sys.argv) < 2 or sys.argv[1] not in decoders:
         sys.exit(f"usage: python -m benchmarks.fuzz {'|'.join(decoders)} [FOLDER] [libFuzzer flags]")

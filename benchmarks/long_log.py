@@ -2,7 +2,7 @@
 
     python -m benchmarks.long_log [--lines 1000000] [--attempts 10000] [--kind busy|failed|dumps|offline|all]
 
-The log is made: lines of drivers, and among them attempts of the kind asked for. With twice the attempts the time has
+The log is made: lines of drivers, and among them attempts of the kind chosen. With twice the attempts the time has
 to be twice that of the attempts, no more.
 """
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.loss_lookups [--losses 4000] [--suspects 900]
 
-Half of the losses last to the end of the trace, as those behind a CPU's last event do; each page is judged over an
+Half of the losses last to the end of the trace, as those after a CPU's last event do; each page is judged over an
 interval of its own. Beside it the time of a walk over all losses for each page, whose answers must be the same.
 """
 

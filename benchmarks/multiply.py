@@ -25,7 +25,7 @@ KEPT_OPTIONS = {UNAME, CPUCOUNT, TRACECLOCK, TRACEID}
 
 
 def sized(text: str, code: str) -> bytes:
-    """A text behind its length."""
+    """A text after its length."""
     data = text.encode()
     return struct.pack(f"<{code}", len(data)) + data
 

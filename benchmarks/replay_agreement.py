@@ -61,7 +61,7 @@ def _best_moment(capture: Capture, snapshot: PageSnapshot, moments: npt.NDArray[
         aspects = replay.compare(snapshot).values()
         told = sum(int(np.count_nonzero(a.told)) for a in aspects)
         share = (sum(int(np.count_nonzero(a.differs)) for a in aspects) + 20) / (told + 100)
-        if share <= best:  # where next to nothing is told yet, no disagreement means little
+        if share <= best:  # where next to nothing is known yet, no disagreement means little
             best, chosen = share, int(moment)
     return chosen
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tracereplay.parsers.probes.lookup import ProbeLookup
 
 SAMPLE = 1024  # entries of the page stream between two sampled times
-EXACT_TIME_LIMIT = 1 << 53  # beyond, times are told relative to an origin (DESIGN 4)
+EXACT_TIME_LIMIT = 1 << 53  # beyond, times are known relative to an origin (DESIGN 4)
 
 
 def origin_ns(start_ns: int | None, end_ns: int | None) -> int:

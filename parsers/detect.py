@@ -1,4 +1,4 @@
-"""What an input is, told from its content, never from its name."""
+"""What an input is: from its content, never from its name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """What the input is, the sign that told (or why nothing fits), and how it is packed: gzip, zstd, xz or ""."""
+    """What the input is, the sign that decided (or why nothing fits), and how it is packed: gzip, zstd, xz or ""."""
 
     kind: Kind
     reason: str

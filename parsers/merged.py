@@ -1,7 +1,7 @@
 """Several traces of one machine and one clock, read as one: split files, a file for each CPU or set of events.
 
 Rows and entries come in the order of (time, cpu, trace); `seq` is counted anew. Where a trace has nothing to say while
-another runs, the time is told as lost: for the CPUs and kinds of events of which none of the others tells.
+another runs, the time counts as lost: for the CPUs and kinds of events of which none of the others tells.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ def _blind(start_ns: int, end_ns: int) -> Loss:
 
 
 def _in_time_order(streams: Sequence[Iterator[PageStream]]) -> Iterator[PageStream]:
-    """Streams in time order as one: what lies before the end of every stretch in hand can be given out."""
+    """Streams in time order as one: what is before the end of every stretch in hand can be given out."""
     waiting = [next(stream, None) for stream in streams]
     ended = [chunk is None for chunk in waiting]
     while any(chunk is not None for chunk in waiting):

@@ -47,7 +47,7 @@ def open(  # the verb of the library, as in gzip.open
     same_machine: bool = False,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> Session:
-    """Open one trace or several, told by their content, with what is known beside them.
+    """Open one trace or several, recognised by their content, with what is known beside them.
 
     A folder that holds a trace, as `record` makes it, stands for the trace and the files beside it: kernel log, layout,
     page_owner, page_pinner, and copies of kpageflags and kpagecount from before. What is named here wins.

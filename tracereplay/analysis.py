@@ -1,4 +1,4 @@
-"""One trace, from its events to judged attempts: find them, replay the memory, decide what stood in the way."""
+"""One trace, from its events to judged attempts: find them, replay the memory, decide what blocked migration."""
 
 from __future__ import annotations
 
@@ -162,12 +162,12 @@ class Trace:
         return any(loss.may_hide(()) and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())
 
     def covers(self, at_ns: int) -> bool:
-        """Whether the time lies between the first event and the last."""
+        """Whether the time is between the first event and the last."""
         start, end = self.reader.info.start_ns, self.reader.info.end_ns
         return start is not None and end is not None and start <= at_ns <= end
 
     def inventory(self, times_ns: Sequence[int], question: Question) -> list[Attempt]:
-        """What would stand in the way of these ranges at these times, had anybody asked; by time, then by range."""
+        """What would block migration of these ranges, requested at these times; by time, then by range."""
         drafts = [draft for at_ns in times_ns for draft in asked(question, at_ns, self.layout)]
         for draft in drafts:
             given_out = self.drafts, self.events.of("cma_release"), draft.start_ns, self.layout.cma_taken
@@ -181,7 +181,7 @@ class Trace:
         return judge(context, engine, self.events, drafts, self.input_id)
 
     def _seed(self, engine: Engine, drafts: Sequence[DetectedAttempt]) -> None:
-        """Begin with what the snapshot says of the CMA areas and of the ranges asked about."""
+        """Begin with what the snapshot says of the CMA areas and of the requested ranges."""
         if self.beside.snapshot is not None:
             areas = [(area.start_pfn, area.end_pfn) for area in self.layout.cma_areas]
             seed_before(engine, self.beside.snapshot, [*areas, *(span for draft in drafts for span in draft.spans)])
@@ -222,7 +222,7 @@ class Trace:
         )
 
     def _renamed_ns(self, engine: Engine) -> list[int]:
-        """When tasks that took or gave back references of suspects changed their names."""
+        """When tasks that took or released references of suspects changed their names."""
         suspects, refs = engine.table("suspects"), engine.table("refs")
         columns = suspects["alloc_tid"], suspects["clear_tid"], refs["tid"], refs["close_tid"]
         tids = set(np.unique(np.concatenate(columns)).tolist())

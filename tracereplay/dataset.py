@@ -167,7 +167,7 @@ def _write(reader: TraceReader, folder: Path, progress: Progress) -> None:
 
 @contextmanager
 def _closing(writers: Mapping[str, pq.ParquetWriter]) -> Iterator[None]:
-    """Closes the writers of the body. Where one fails, all are given up: collected while open they would fail aloud."""
+    """Closes the writers of the body. Where one fails, all are discarded: left open they would fail at collection."""
     try:
         yield
         for writer in writers.values():
@@ -259,7 +259,7 @@ def _write_symbols(reader: TraceReader, addresses: list[int], folder: Path) -> N
 
 
 class DatasetReader(BaseReader):
-    """A dataset, opened. Implements `parsers.base.TraceReader`; reads only the files and stretches it is asked for.
+    """A dataset, opened. Implements `parsers.base.TraceReader`; reads only the files and stretches that are requested.
 
     Raises InputError where the folder is no dataset, or a file of it is missing or damaged.
     """
@@ -284,7 +284,7 @@ class DatasetReader(BaseReader):
 
     @cached_property
     def name_history(self) -> NameHistory:
-        """Names over time, as the trace told them."""
+        """Names over time, as the trace has them."""
         if not (self.path / NAMES).exists():
             return NameHistory()
         table = self._read(NAMES, NAME_COLUMNS)

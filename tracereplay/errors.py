@@ -16,7 +16,7 @@ class TraceReplayError(Exception):
 
 
 class UsageError(TraceReplayError):
-    """The question cannot be asked like this."""
+    """The request is not possible with these options."""
 
 
 class InputError(TraceReplayError):

@@ -1,4 +1,4 @@
-"""What would stand in the way of a range, from copies of kpageflags, kpagecount and page_owner: no trace needed."""
+"""What would block migration of a range, from copies of kpageflags, kpagecount and page_owner: no trace needed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def inventory_of_snapshot(
     input_id: str,
     book: LossRegistry,
 ) -> list[Attempt]:
-    """An attempt nobody made for each range asked for, with what would stand in its way.
+    """An attempt that no task made for each range requested, with what would block its migration.
 
     snapshot -- None: only page_owner records are known; input_id -- the snapshot's. Raises UsageError where the
     snapshot has no page of a range.

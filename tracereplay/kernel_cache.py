@@ -54,7 +54,7 @@ def _bases() -> Iterator[Path]:
 
 
 def is_own(folder: Path) -> bool:
-    """Whether it is a folder, made if need be, which this user owns and nobody else can write: code comes from it."""
+    """Whether it is a folder, made if need be, which this user owns and no other can write: code comes from it."""
     try:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
@@ -78,7 +78,7 @@ class CompileLock:
     """Held by the process that compiles; taken again by the functions that a function calls.
 
     Numba compiles in one thread at a time, so that only other processes are kept waiting. A compilation that fails
-    keeps the lock until the process ends; nobody waits for it longer than WAIT_S.
+    keeps the lock until the process ends; no process waits for it longer than WAIT_S.
     """
 
     def __init__(self, path: Path, wait_s: float = WAIT_S) -> None:

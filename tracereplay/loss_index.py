@@ -1,4 +1,4 @@
-"""Losses that are asked again and again which of them touch an interval. Beside `losses`, which loads no numpy."""
+"""An index of losses: which of them touch an interval. Beside `losses`, which loads no numpy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tracereplay.losses import Loss
 
 
 class LossIndex:
-    """Losses that hide events, by (id, loss), to be asked again and again which of them touch an interval.
+    """Losses that hide events, by (id, loss), indexed for looking up which of them touch an interval.
 
     Sorted by start, those that may touch an interval are neighbours. Intervals between the same starts and ends have
     the same answer, which is made once and shared.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def open_reader(path: str | Path) -> TraceReader:
-    """A reader for this file, told by its content; `-` is standard input, packed files are unpacked.
+    """A reader for this file, recognised by its content; `-` is standard input, packed files are unpacked.
 
     Raises InputError where it is no trace or cannot be read.
     """

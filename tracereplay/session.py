@@ -340,7 +340,7 @@ class Session:
         )
 
     def _trace_layout(self, reader: TraceReader) -> Layout:
-        """The layout as the replay of `blame` knows it, without its losses being told twice."""
+        """The layout as the replay of `blame` knows it, without its losses being reported twice."""
         number = next(numbers for one, numbers in self._machines if one is reader)
         return self._trace(reader, number, LossRegistry()).layout
 

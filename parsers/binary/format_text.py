@@ -1,4 +1,4 @@
-"""ftrace `format` texts: which field of an event lies where, and how a ring-buffer page begins.
+"""ftrace `format` texts: which field of an event is where, and how a ring-buffer page begins.
 
     name: page_ref_mod
     ID: 659
@@ -178,7 +178,7 @@ def parse_format(text: str, system: str = "", long_bytes: int = 8) -> EventForma
 
 
 class Formats(Mapping[str, EventFormat]):
-    """Event formats by name, each parsed when first asked for: a file holds thousands, a trace few of them.
+    """Event formats by name, each parsed when first requested: a file holds thousands, a trace few of them.
 
     texts -- (system, text); an event named as another of a different system is `system:name`. `refused` tells of
     texts that are none; asking for a damaged one raises InputError.

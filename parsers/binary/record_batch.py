@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 IDS = 1 << 16  # event ids have 16 bits
-SPARE_WORDS = 2  # kernels read whole words: this many may lie behind the last byte
+SPARE_WORDS = 2  # kernels read whole words: this many may lie after the last byte
 NS_MIN, NS_MAX = -(1 << 63), (1 << 63) - 1
 
 

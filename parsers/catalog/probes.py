@@ -157,7 +157,7 @@ RETURN_ADDRESS = {"x86_64": "$stack0", "aarch64": "%lr"}
 GUP_FAST = "try_grab_folio_fast"  # 6.11: the slow path kept the name try_grab_folio, and takes a folio
 
 PROBES: tuple[Probe, ...] = (
-    # Gives the head page on 6.12, the page asked for on 7.2; refs pages of one folio are one event.
+    # Gives the head page on 6.12, the page requested on 7.2; refs pages of one folio are one event.
     Probe("getf", GUP_FAST, Role.TAKE, (_PAGE, _REFS, _FLAGS, _COUNT, _HEAD), gup=True),
     # The slow path, less often: it also fetches where vmemmap begins.
     Probe("get", "try_grab_folio", Role.TAKE, (_FOLIO, _REFS, _FLAGS, _COUNT, _BASE), only_with=GUP_FAST, gup=True),

@@ -93,7 +93,7 @@ def page_streams(
 
 
 def _cut(streams: Sequence[PageStream], size: int) -> Iterator[PageStream]:
-    """These, one behind the other, in stretches of at most `size`."""
+    """These, one after the other, in stretches of at most `size`."""
     if streams:
         whole = PageStream.concatenate(streams)
         yield from (whole.select(slice(start, start + size)) for start in range(0, len(whole), size))

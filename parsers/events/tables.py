@@ -33,7 +33,7 @@ _RESERVED = frozenset(column.name for column in EVENT_COLUMNS)
 
 
 def column_name(field_name: str) -> str:
-    """Name of a field's column; fields that are named like one of EVENT_COLUMNS get `_field` behind (sched: comm)."""
+    """Name of a field's column; fields that are named like one of EVENT_COLUMNS get `_field` after (sched: comm)."""
     return f"{field_name}_field" if field_name in _RESERVED else field_name
 
 

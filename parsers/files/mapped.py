@@ -1,4 +1,4 @@
-"""Files mapped into memory: read where they lie, and let go of on the way."""
+"""Files mapped into memory: read where they lie, and released on the way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORGET_BYTES = 1 << 25
 
 
 class Mapped(mmap.mmap):
-    """A file's bytes, read-only. What was read is let go of every FORGET_BYTES, or a long trace would count as ours.
+    """A file's bytes, read-only. What was read is released every FORGET_BYTES, or a long trace would count as ours.
 
     It can be read again at any time: it is then mapped once more.
     """

@@ -117,7 +117,7 @@ DECODERS: dict[str, type[_Gzip] | type[_Xz] | type[_Zstd]] = {"gzip": _Gzip, "zs
 
 
 def unpacked_pieces(file: IO[bytes], packing: str) -> Iterator[bytes]:
-    """What a packed file holds, in pieces of at most some MiB; streams one behind the other are one.
+    """What a packed file holds, in pieces of at most some MiB; streams one after the other are one.
 
     Errors: DamagedError where it ends early or cannot be unpacked, after all that could be; InputError for a bomb.
     """
@@ -127,7 +127,7 @@ def unpacked_pieces(file: IO[bytes], packing: str) -> Iterator[bytes]:
     data = b""
     while True:
         if decoder.ended:
-            # Padding of zeros between and behind streams is allowed (gzip, xz); zstd has none.
+            # Padding of zeros between and after streams is allowed (gzip, xz); zstd has none.
             data = (decoder.unused or file.read(FEED_BYTES)).lstrip(b"\0")
             while not data and (more := file.read(FEED_BYTES)):
                 data = more.lstrip(b"\0")

@@ -1,6 +1,6 @@
 """What the kernel prints about CMA, offlining and migration: each message is one row of `MESSAGES`.
 
-A row says how the message is told (a literal that must occur, then a pattern), what it means for the call it belongs
+A row says how the message is recognised (a literal that must occur, then a pattern), what it means for the call it belongs
 to, and where it was seen. Page dumps are blocks of lines: `page_dump`. Patterns are searched within the text of a line,
 so that unknown prefixes do no harm; they are linear. A group's name is the column that its value goes to:
 

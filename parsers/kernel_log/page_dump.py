@@ -29,7 +29,7 @@ POISONED = re.compile(r"page:\S{1,40} is uninitialized and poisoned")
 ORDER = re.compile(r"\border:(\d{1,3})\b")
 PINCOUNT = re.compile(r"pincount: ?(-?\d{1,19})")
 FLAGS = re.compile(r"(?P<anon>(?:anon|ksm) )?(?:page )?flags: ?(?:0x)?[0-9a-f]+\((?P<names>[^)]*)\)")
-# Before 5.8 the operations stand bare or behind `mapping->a_ops:`; module symbols carry ` [module]`.
+# Before 5.8 the operations stand bare or after `mapping->a_ops:`; module symbols carry ` [module]`.
 AOPS = re.compile(
     r"(?:(?:mapping->a_ops|aops):(?P<aops>\S+)|(?P<bare>\w+_(?:aops|operations)))(?: \[\w+\])?"
     r'(?: ino:(?P<ino>[0-9a-f]{1,16}))?(?: (?:dentry )?name(?:\(\?\))?:"(?P<file>.*)")?$'

@@ -33,7 +33,7 @@ LONGEST_LINE = 4096
 # No line has more prefixes than this; a hostile one might.
 MOST_PREFIXES = 12
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x1b\([A-Z0-9]|[\0\r]")
-# The stamp may stand behind anything: a shell's prompt, a syslog prefix, the output of a program on the same console.
+# The stamp may stand after anything: a shell's prompt, a syslog prefix, the output of a program on the same console.
 STAMP_SEARCHED = 200
 UPTIME = re.compile(r"\[ *(?P<s>\d{1,9})\.(?P<frac>\d{3,9})(?:s|@\d|,\d| *<[ +]*-?\d+\.\d+>| */[^\]]{0,40})? *\]")
 MONTHS = {
@@ -42,7 +42,7 @@ MONTHS = {
 
 
 class LogLine(NamedTuple):
-    """One message: uptime in ns and task that printed it (None where not told), text without prefix.
+    """One message: uptime in ns and task that printed it (None where not known), text without prefix.
 
     wall -- the wall clock as the line spells it; wall_ns: the same as a number, good for comparing lines of one log.
     number -- of the line in its file, from 1; 0 where it comes from elsewhere.
@@ -168,7 +168,7 @@ def _tid(found: dict[str, str]) -> int | None:
 
 
 def wall_ns(text: str) -> int | None:
-    """A wall clock as ns since some day: good for differences within one log, and within a year where none is told.
+    """A wall clock as ns since some day: good for differences within one log, and within a year where none is known.
 
     >>> wall_ns("Sep 10 23:14:55") - wall_ns("Sep 10 23:14:40")
     15000000000
@@ -185,7 +185,7 @@ def wall_ns(text: str) -> int | None:
 
 
 def _day(text: str) -> int | None:
-    """Day number of the date in the text; a year that is not told is a leap year."""
+    """Day number of the date in the text; a year that is not known is a leap year."""
     if iso := re.match(r"(?:(\d{4})-)?(\d\d)-(\d\d)", text):
         year, month, day = int(iso[1] or 2000), int(iso[2]), int(iso[3])
     else:

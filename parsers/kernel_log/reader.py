@@ -215,7 +215,7 @@ class LogParser:
             printer.bitmap = None
 
     def _driver(self, line: LogLine) -> None:
-        """A driver's own words beside a failure of ours: the size that it asked for, in bytes."""
+        """A driver's own words beside a failure of ours: the size that it requested, in bytes."""
         if "fail" not in line.text.lower() or not (sizes := BYTES.findall(line.text)):
             return
         self._said_bytes = self.lines, int(sizes[0])

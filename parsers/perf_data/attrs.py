@@ -23,7 +23,7 @@ from tracereplay.parsers.perf_data.header import Attr, PerfHeader
 # enum perf_event_sample_format
 IP, TID, TIME, ADDR, READ, CALLCHAIN, ID, CPU, PERIOD, STREAM_ID, RAW = (1 << bit for bit in range(11))
 IDENTIFIER = 1 << 16
-# The fixed parts of a sample and of the sample_id behind other records, in their order, 8 bytes each.
+# The fixed parts of a sample and of the sample_id after other records, in their order, 8 bytes each.
 SAMPLE_ORDER = (IDENTIFIER, IP, TID, TIME, ADDR, ID, STREAM_ID, CPU, PERIOD)
 TRAILER_ORDER = (TID, TIME, ID, STREAM_ID, CPU, IDENTIFIER)
 # Columns of events that are no tracepoints.
@@ -45,7 +45,7 @@ def sample_place(sample_type: int, part: int) -> int:
 
 
 def trailer_layout(attrs: list[Attr]) -> npt.NDArray[np.int64]:
-    """The sample_id behind records that are no samples: (bytes, offset of the time, offset of the CPU; -1 = absent)."""
+    """The sample_id after records that are no samples: (bytes, offset of the time, offset of the CPU; -1 = absent)."""
     first = next((attr for attr in attrs if attr.sample_id_all), None)
     if first is None:
         return np.array([0, -1, -1], np.int64)

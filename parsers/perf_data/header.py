@@ -77,7 +77,7 @@ class PerfHeader:
     tracing: TracingData | None = None
     memory: MemoryBlocks | None = None
     losses: list[Loss] = field(default_factory=list)
-    cut: str = ""  # what is missing behind all records, at the end of the file
+    cut: str = ""  # what is missing after all records, at the end of the file
 
     @property
     def tracing_bytes(self) -> bytes:
@@ -177,7 +177,7 @@ def _read_attrs(data: mmap, attr_bytes: int, at: int, n_bytes: int, *, big: bool
 
 
 def parse_attr(data: bytes, *, big: bool) -> Attr:
-    """One struct perf_event_attr; fields behind its own `size` are absent."""
+    """One struct perf_event_attr; fields after its own `size` are absent."""
     cursor = Cursor(data, big=big)
     kind, size, config, period, sample_type, read_format, word = (cursor.number(code) for code in "IIQQQQQ")
 
@@ -200,7 +200,7 @@ def read_ids(data: bytes, *, big: bool) -> list[int]:
 
 
 def _take_features(header: PerfHeader, data: mmap, table_at: int, flags: bytes) -> None:
-    """Enter the features whose section lies within the file; they stand behind the records."""
+    """Enter the features whose section is within the file; they stand after the records."""
     numbers = [number for number in range(MAX_FEATURES) if flags[number // 8] >> number % 8 & 1]
     missing = table_at + 16 * len(numbers) - len(data)
     if missing > 0:

@@ -1,8 +1,8 @@
-"""What perf.data says was lost: as the kernel told it while recording, and as each counter told it when it was closed.
+"""What perf.data says was lost: as the kernel reported while recording, and each counter when it was closed.
 
 LOST and LOST_SAMPLES records stand in the buffer of their CPU, between the samples that surround the loss. Since 6.1
 perf also asks every counter for its lost samples at the end (LOST_SAMPLES without a time): the same losses by event,
-and those behind the last sample of a CPU, of which no record could tell.
+and those after the last sample of a CPU, of which no record could tell.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LossTracker:
             self._open.setdefault(cpu, []).append(_Open(count, before if before >= 0 else None))
 
     def resumed(self, cpu: int, time: int) -> None:
-        """The first sample of a CPU behind its losses."""
+        """The first sample of a CPU after its losses."""
         self._losses += [Loss("lost_events", one.count, cpu, one.before_ns, time) for one in self._open.pop(cpu, [])]
 
     def counter_closed(self, count: int, sample_id: int, name: str) -> None:

@@ -20,7 +20,7 @@ from tracereplay.parsers.perf_data import record_kernels as kernels
 
 BLOCK_BYTES = 1 << 20
 MAX_RECORD_BYTES = 1 << 16
-SPARE_BYTES = 12  # kernels read up to two words behind a record's last one
+SPARE_BYTES = 12  # kernels read up to two words after a record's last one
 # What is unpacked at once: a kilobyte of zstd's smallest blocks becomes 32 MB at most.
 PACKED_BYTES = 1 << 10
 
@@ -29,7 +29,7 @@ SPOKEN = b"[ perf record:"
 
 # Records of simpleperf's own: tracing data, and what is larger than a record may be, in parts.
 CUSTOM_SPLIT, CUSTOM_SPLIT_END, CUSTOM_TRACING_DATA = 32772, 32773, 32777
-TRACING_DATA_AT = 12  # behind the record's header and the length
+TRACING_DATA_AT = 12  # after the record's header and the length
 MAX_SPLIT_BYTES = 1 << 28
 # Records that are followed by more than their size says, or hold other records (enum perf_user_event_type).
 HEADER_TRACING_DATA, AUXTRACE, COMPRESSED, COMPRESSED2 = 66, 71, 81, 83
@@ -43,7 +43,7 @@ WITHIN_BREAKS[[COMPRESSED, COMPRESSED2]] = 1  # none may lie within another
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole records: bytes [begin, end) of words (uint32, read-only, two to spare behind the end)."""
+    """Whole records: bytes [begin, end) of words (uint32, read-only, two to spare after the end)."""
 
     words: npt.NDArray[np.uint32]
     begin: int
@@ -89,7 +89,7 @@ class Records:
         return Block(tail, 0, end - begin)
 
     def is_mapped(self, block: Block) -> bool:
-        """Whether a block lies in the mapped file (else it is a copy of its own)."""
+        """Whether a block is in the mapped file (else it is a copy of its own)."""
         return block.words is self._words
 
     def blocks(self) -> Iterator[tuple[int, Block]]:
@@ -111,7 +111,7 @@ class Records:
         unpacker.close()
 
     def header_blocks(self) -> Iterator[Block]:
-        """Blocks as they lie in the file; a HEADER_TRACING_DATA is one with the data behind it.
+        """Blocks as they lie in the file; a HEADER_TRACING_DATA is one with the data after it.
 
         Of simpleperf's own records those that hold tracing data, or may be parts of one, are blocks of their own.
         """
@@ -131,7 +131,7 @@ class Records:
     def _walk(self, with_data: bool = False) -> Iterator[tuple[int, Block]]:
         """Blocks from the beginning, each compressed record as one of its own; up to the end or the first bad size.
 
-        with_data -- each HEADER_TRACING_DATA too, with the data behind it.
+        with_data -- each HEADER_TRACING_DATA too, with the data after it.
         """
         big, at = int(self.big_endian), self.begin
         while at < self.end:
@@ -227,7 +227,7 @@ class _Unpacker:
                 yield from self.finished()
 
     def insert(self, records: bytes) -> Iterator[Block]:
-        """Records that are not compressed, behind the whole ones so far; the blocks that they complete."""
+        """Records that are not compressed, after the whole ones so far; the blocks that they complete."""
         yield from self._cut()
         if self._broken or self._whole % 4 or self._used + len(records) > BLOCK_BYTES:
             yield from self.finished()
@@ -305,6 +305,6 @@ def _room(size: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
 
 
 def _spared(data: bytes) -> npt.NDArray[np.uint32]:
-    """A copy as read-only words with room behind it."""
+    """A copy as read-only words with room after it."""
     padded = data + bytes(SPARE_BYTES + -len(data) % 4)
     return np.frombuffer(padded, np.uint32)

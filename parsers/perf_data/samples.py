@@ -35,9 +35,9 @@ class Wanted:
 
 @dataclass(slots=True)
 class Listed:
-    """Samples as they were read, and where their payload lies: arrays with room to spare, the first `used` are filled.
+    """Samples as they were read, and where their payload is: arrays with room to spare, the first `used` are filled.
 
-    buffer -- number of the words that the payload lies in.
+    buffer -- number of the words that the payload is in.
     """
 
     time_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
@@ -167,7 +167,7 @@ class RowReader:
     def _gathered(
         self, listed: Listed, samples: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-        """A copy of all payloads in one place, and where each of them lies (int64, beside the arrays of `listed`)."""
+        """A copy of all payloads in one place, and where each of them is (int64, beside the arrays of `listed`)."""
         words = np.empty(int(((listed.size[samples].astype(np.int64) + 3) >> 2).sum()) + SPARE_WORDS, np.uint32)
         at = np.empty(listed.used, np.int64)
         used = 0
@@ -198,7 +198,7 @@ class RowReader:
     def _order(self) -> list[tuple[int, int]]:
         """(time from which on it may hold samples, number of the chunk), ascending.
 
-        Compressed files are read front to back: a block counts as early as the earliest behind it.
+        Compressed files are read front to back: a block counts as early as the earliest after it.
         """
         first, last, add_ns = self._window.tolist()
         least_behind: dict[int, int] = {}
@@ -239,7 +239,7 @@ class RowReader:
         listed.buffer[start : listed.used] = buffer
 
     def _forget(self, waiting: Listed) -> None:
-        """Let go of unpacked blocks that no waiting sample lies in."""
+        """Release unpacked blocks that no waiting sample is in."""
         files = len(self._chunks)
         oldest = int(waiting.buffer[: waiting.used].min()) if waiting.used else files
         for number in [number for number in self._buffers if number < min(oldest, files)]:

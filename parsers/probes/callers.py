@@ -11,7 +11,7 @@ from tracereplay.parsers.probes.rows import ProbeRows
 
 
 def from_their_callers(rows: ProbeRows, name_of: Callable[[int], str | None]) -> ProbeRows:
-    """The rows whose return address lies in the caller that the catalogue names; all rows of other probes.
+    """The rows whose return address is in the caller that the catalogue names; all rows of other probes.
 
     name_of -- symbol of an address (`function+0x2a`), None where the trace has no symbols: such rows are dropped.
     """

@@ -22,7 +22,7 @@ POINTER_BITS = np.int64(-1) << np.int64(47)  # kernel addresses have all upper b
 
 
 def paired_base(tables: Mapping[str, pa.Table], page: PageLayout = KNOWN_PAGE) -> int | None:
-    """vmemmap_base (as int64) by the pointer and the pfn that most events agree on; None where none is told."""
+    """vmemmap_base (as int64) by the pointer and the pfn that most events agree on; None where none is known."""
     bases: list[Ints] = []
     for name in PAIRED_EVENTS:
         table = tables.get(name)
@@ -52,7 +52,7 @@ def most_common(parts: list[Ints]) -> int | None:
 class Folios:
     """What page pointers of one trace stand for.
 
-    base -- vmemmap_base; tails -- pfn of a tail page -> pfn of its head, as some event told;
+    base -- vmemmap_base; tails -- pfn of a tail page -> pfn of its head, as some event shows;
     extents -- pfn of a head -> how many pages its folio has at least.
     """
 
@@ -88,7 +88,7 @@ class Folios:
             self.extents[first] = max(self.extents.get(first, 1), reach)
 
     def heads(self, rows: ProbeRows) -> Ints:
-        """The head's page frame of each row; -1 where it cannot be told."""
+        """The head's page frame of each row; -1 where it cannot be known."""
         pointers = rows.pages
         if pointers is None:
             return np.full(len(rows), -1, np.int64)

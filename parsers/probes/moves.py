@@ -99,7 +99,7 @@ def _left_mapped(rows: ProbeRows, folios: Folios) -> Part:
 
 
 def _never_moved(unmaps: Sequence[ProbeRows], moves: Sequence[ProbeRows], folios: Folios) -> list[Part]:
-    """Without the return of try_to_migrate(): folios that it was asked for, and that the task did not move then."""
+    """Without the return of try_to_migrate(): folios that it was to move, and that the task did not move then."""
     if not unmaps:
         return []
     both = [*unmaps, *moves]

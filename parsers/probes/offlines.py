@@ -26,7 +26,7 @@ ROLES_READ = (Role.OFFLINE, Role.OFFLINE_RESULT, Role.ISOLATE_RESULT)
 
 @dataclass(slots=True)
 class _Call:
-    """One call, as far as its events have told."""
+    """One call, as far as its events show it."""
 
     seq: int
     tid: int
@@ -42,7 +42,7 @@ class _Call:
 
 
 def offline_table(rows: Sequence[ProbeRows]) -> pa.Table | None:
-    """The calls in order of their events; None where no probe told of any."""
+    """The calls in order of their events; None where no probe saw any."""
     events = []
     for one in rows:
         if one.role not in ROLES_READ:

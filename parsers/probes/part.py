@@ -41,7 +41,7 @@ class Part:
         )
 
     def kept(self) -> Part:
-        """Without entries whose page could not be told."""
+        """Without entries whose page could not be known."""
         return self.take(self.args[:, PFN] >= 0)
 
     @staticmethod

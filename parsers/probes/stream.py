@@ -37,7 +37,7 @@ def foll_flags(rows: Sequence[ProbeRows], kernel: str | None = None) -> FollFlag
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """What the whole trace told, by which its events are read."""
+    """What is known from the whole trace, by which its events are read."""
 
     folios: Folios
     foll: FollFlags
@@ -55,7 +55,7 @@ class Decoder:
 
     def _takes(self, rows: ProbeRows) -> Part:
         """References and pins. What FOLL_REMOTE takes without a pin is released inline at once: ptrace, exec's
-        arguments, /proc/PID/cmdline; no probe sees that, and nobody keeps it."""
+        arguments, /proc/PID/cmdline; no probe sees that, and no event keeps it."""
         flags = rows.get(Slot.FLAGS, 0)
         pins = flags & self.foll.pin != 0
         passing = (flags & self.foll.remote != 0) & ~pins

@@ -60,7 +60,7 @@ class CpuPages:
 
     load(block) returns the block's `n_bytes` bytes, or raises ValueError.
 
-    tail -- (loss code, detail) of what is missing behind the last block.
+    tail -- (loss code, detail) of what is missing after the last block.
     After `scan`: first, last uint64[blocks] raw times of each block's records (first > last: it has none), events
     uint64[blocks] the set of their events as bits, bit_of_id int64[65537] which bit; damaged blocks are gone.
     """

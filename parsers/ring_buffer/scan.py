@@ -100,7 +100,7 @@ def _load_blocks(pages: CpuPages, at: int, arena: npt.NDArray[np.uint8], watch: 
         try:
             data = pages.load(pages.blocks[at])
         except ValueError as error:
-            if sizes:  # what lies before it is scanned first, to know when it was
+            if sizes:  # what is before it is scanned first, to know when it was
                 break
             watch.lost_chunk(str(error), pages.blocks[at].offset)
             del pages.blocks[at]
@@ -234,7 +234,7 @@ class _Watch:
         self.open.clear()
 
     def finish(self) -> None:
-        """Losses behind the last record have no end."""
+        """Losses after the last record have no end."""
         start = None if self.previous is None else self.clock.ns(self.previous)
         for code, count, detail in self.open:
             self._lose(code, count, start, None, detail)

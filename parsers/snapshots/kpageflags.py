@@ -48,7 +48,7 @@ class PageSnapshot:
 
     @property
     def end_pfn(self) -> int:
-        """First page frame behind the range."""
+        """First page frame after the range."""
         return self.start_pfn + len(self.flags)
 
     def has(self, flag: KPF) -> npt.NDArray[np.bool_]:

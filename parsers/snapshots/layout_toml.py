@@ -1,4 +1,4 @@
-"""A layout written by hand, for machines nobody can copy a snapshot from any more.
+"""A layout written by hand, for machines from which no snapshot can be copied any more.
 
     page_size = 4096                  # bytes; default 4096
     memory_block_size = "128MiB"      # bytes, or with KiB, MiB, GiB; optional

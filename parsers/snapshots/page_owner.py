@@ -148,7 +148,7 @@ def parse_record(text: str, stacks: Stacks | None = None) -> Row | None:
 
 @lru_cache(maxsize=1 << 12)  # a machine's pages share few stacks
 def _further_lines(text: str) -> Row:
-    """The stack, and what stands behind it, up to a blank line. Shared between rows: not to be changed."""
+    """The stack, and what stands after it, up to a blank line. Shared between rows: not to be changed."""
     row: Row = {"slab": False}
     frames: list[str] = []
     for line in text.split("\n"):

@@ -1,4 +1,4 @@
-"""A page_owner dump and the files that belong to it, told apart by their content.
+"""A page_owner dump and the files that belong to it, distinguished by their content.
 
 Since 6.19 a dump may name its stacks by `handle: N`; page_owner_stacks/show_stacks_handles has the frames of each.
 """

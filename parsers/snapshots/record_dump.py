@@ -1,4 +1,4 @@
-"""Text dumps of many pages, tens of GB long: records told apart, filtered by PFN, made into tables in batches.
+"""Text dumps of many pages, tens of GB long: records distinguished, filtered by PFN, made into tables in batches.
 
     Page allocated via order 0, mask 0x...(...), ...     one line that begins a record
     PFN 0x100 ...                                        one that names the page
@@ -58,7 +58,7 @@ class Spans:
         return cls(starts, ends)
 
     def touch(self, start: int, end: int) -> bool:
-        """Whether some page of [start, end) lies in them."""
+        """Whether some page of [start, end) is in them."""
         place = bisect_right(self.starts, end - 1) - 1
         return place >= 0 and self.ends[place] > start
 
@@ -131,7 +131,7 @@ def bounded(text: str | bytes | None, bits: int = 63, base: int = 10) -> int | N
 
 
 def pfn_of(prefix: object, digits: bytes | str) -> int | None:
-    """A PFN: hexadecimal behind `0x`, else decimal (the kernel printed %lu up to 6.x). None where it can be none."""
+    """A PFN: hexadecimal after `0x`, else decimal (the kernel printed %lu up to 6.x). None where it can be none."""
     try:
         value = int(digits, 16 if prefix else 10)
     except ValueError:

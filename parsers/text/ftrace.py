@@ -220,7 +220,7 @@ def _count(scan: Scan, block: lines.LineBlock) -> None:
 
 
 def _is_padded(path: Path, rewrite: Rewrite | None) -> bool:
-    """Whether event names are padded as libtraceevent does it: told by the first lines whose name is shorter."""
+    """Whether event names are padded as libtraceevent does it: decided by the first lines whose name is shorter."""
     for raw in text_blocks(path, []):
         head = raw[:SNIFF_BYTES].rpartition(b"\n")[0] or raw[:SNIFF_BYTES]
         if b"# tracer:" in raw[:SNIFF_BYTES]:

@@ -8,9 +8,9 @@ BUFFER_BYTES = 1 << 23
 
 
 class LineBuffer:
-    """Lines raw[:stop], each of which ends with a newline alone; `raw` goes on for `behind` bytes or more.
+    """Lines raw[:stop], each of which ends with a newline alone; `raw` goes on for BEHIND bytes or more.
 
-    pieces -- of the text; each is done with when the next is asked for.
+    pieces -- of the text; each is done with when the next is requested.
     last -- whether the text ends with them. A line that is longer than the buffer is cut.
     """
 

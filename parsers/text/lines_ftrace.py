@@ -41,7 +41,7 @@ LINE = re.compile(
     rf"(?:(?P<flags>{FLAGS}) +)?(?:(?P<whole>\d{{1,18}})(?:\.(?P<part>\d{{1,9}}))?|\?): +(?P<rest>.*)",
     re.ASCII,
 )
-# An event line inside another: its task stands behind the blanks that pad it.
+# An event line inside another: its task stands after the blanks that pad it.
 INNER = re.compile(
     rf" {{2}}(\S(?:(?! {{2}}).){{0,15}}-\d{{1,9}} +(?:\([ \d-]{{1,9}}\) +)?\[\d{{1,4}}\] +(?:{FLAGS} +)?\d+\.\d+: .*)",
     re.ASCII,
@@ -237,7 +237,7 @@ def read_lines(lines: Iterable[tuple[int, str]]) -> OtherLines:
             continue
         row = event_line(line)
         if row is not None and (inner := _torn(row)):
-            # Two readers of trace_pipe, one file: the second event is whole, the first is given up.
+            # Two readers of trace_pipe, one file: the second event is whole, the first is cut off.
             found.odd.append(number)
             row = event_line(inner)
             if row is None:

@@ -205,13 +205,13 @@ class _Notes:
 
 
 def _assembled(rows: _Rows, notes: _Notes, frame_places: Ints, frames: pa.StringArray) -> LineBlock:
-    """The block; a call chain becomes a row of its own behind its event, as ftrace writes it."""
+    """The block; a call chain becomes a row of its own after its event, as ftrace writes it."""
     owner = np.searchsorted(rows.place, frame_places) - 1
     owned = owner >= 0
     with_chain, counts = np.unique(owner[owned], return_counts=True)
     who, event = rows.who.dictionary_encode(), rows.event.dictionary_encode()
     names = [_event_name(text) or "" for text in event.dictionary.to_pylist()]
-    # rows and chains in one order: each chain behind its event
+    # rows and chains in one order: each chain after its event
     order = np.argsort(np.concatenate([np.arange(len(rows.place)), with_chain]), kind="stable")
     source = np.concatenate([np.arange(len(rows.place)), with_chain])[order]
     is_chain = order >= len(rows.place)

@@ -1,4 +1,4 @@
-r"""Unusual shapes of trace text, rewritten to the usual one a block at a time; told by the beginning of the file.
+r"""Unusual shapes of trace text, rewritten to the usual one a block at a time; chosen by the beginning of the file.
 
     bash-25306     0..... 966417446us+: event: ...                    latency-format; trace-cmd report -l: seconds
             bash   25306   0 0 00000000 00000000 [2a] 0.042ms (+0.001ms): event: ...     with verbose
@@ -68,7 +68,7 @@ LABELLED = re.compile(
 )
 UNLABELLED = re.compile(rb"^ *\S.{0,15}-\d{1,9} +\[\d{1,4}\] .*?: +(?P<event>[A-Za-z_]\w*):", re.MULTILINE)
 PAYLOAD = re.compile(rb"^[ \t>|]*+([a-z]\w{1,60}):(?= +[a-z]\w*[= ])", re.MULTILINE)
-# A line of an ftrace dump behind the kernel log's own stamp (and what syslog puts before it).
+# A line of an ftrace dump after the kernel log's own stamp (and what syslog puts before it).
 LOGGED = re.compile(
     rb"^(?:[^\n\[]{0,100}kernel: ?)?(?:<\d{1,3}>)?\[ *\d{1,9}\.\d{3,9}\](?:\[ *[TC]\d{1,9}\])? ?"
     rb"(?=[^\n\[]{0,40}?\S-\d{1,9} +\d{1,4}" + FLAGS + rb" +[\d.]+(?:us)?[ +!#*@$]?: |CPU:\d{1,4} \[(?:LOST|\d))",

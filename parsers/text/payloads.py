@@ -1,7 +1,7 @@
 """Payloads of one event, as text -> typed columns.
 
 Shapes are regular expressions (RE2's): the catalogue's own first, then inferred from the keys of a `name=value` list,
-so that the text of any kernel, and events nobody declared, come out with a column per key. A shape is tried on all
+so that the text of any kernel, and undeclared events, come out with a column per key. A shape is tried on all
 payloads of a block at once.
 """
 
@@ -25,7 +25,7 @@ from tracereplay.schema import EVENT_COLUMNS, Column
 
 KEY = re.compile(r"(?:^|(?<=[ ,(]))([A-Za-z_]\w*)=", re.ASCII)
 BOTH_NUMBERS = re.compile(r"=0x[0-9a-fA-F]+ \(-?\d+\)")
-# Fields named like one of these get `_field` behind, as in every reader.
+# Fields named like one of these get `_field` after, as in every reader.
 RESERVED = frozenset(column.name for column in EVENT_COLUMNS)
 # Bounds what free text that looks like name=value can cost.
 MAX_KEYS = 40

@@ -17,7 +17,7 @@ from tracereplay.parsers.text.tables import TextTableBuilder
 class PerfScriptReader(TextTraceReader):
     """perf script's text, opened and scanned once. Implements `base.TraceReader`.
 
-    A call chain is a row of `kernel_stack` behind its event, with the functions of kernel and user. Without
+    A call chain is a row of `kernel_stack` after its event, with the functions of kernel and user. Without
     --show-lost-events the text does not tell what was lost.
     """
 

@@ -1,4 +1,4 @@
-"""Texts as stretches of one block of bytes: taken, read and told apart without making strings of them."""
+"""Texts as stretches of one block of bytes: taken, read and distinguished without making strings of them."""
 
 from __future__ import annotations
 

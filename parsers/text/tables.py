@@ -38,7 +38,7 @@ FRAMES = pa.field(
 @dataclass(slots=True)
 class BlockColumns:
     """What every event of a block has. Of a row: task, time_ns, flags; of a task: its cpu, tid, comm (an index into
-    `names`, -1 = not saved). NO_TIME, NO_TID and NO_CPU stand for null, UNTOLD for flags that are not told."""
+    `names`, -1 = not saved). NO_TIME, NO_TID and NO_CPU stand for null, MISSING for flags that are not known."""
 
     task: Ints
     time_ns: Ints

@@ -12,7 +12,7 @@ RAW_BLOCK_BYTES = 1 << 18
 
 
 def cpu_pages(data: Mapped, container: Container, number: int, buffer: Buffer, place: CpuData) -> CpuPages:
-    """The pages of one CPU of buffer `number`; what its place announces beyond the file's end is told in `tail`."""
+    """The pages of one CPU of buffer `number`; what its place announces beyond the file's end is noted in `tail`."""
     tail: list[tuple[str, str]] = []
     end = min(place.offset + place.size, len(data))
     if place.size and place.offset + place.size > len(data):

@@ -1,4 +1,4 @@
-"""A trace.dat file opened: its version told, its container read and checked."""
+"""A trace.dat file opened: its version found, its container read and checked."""
 
 from __future__ import annotations
 

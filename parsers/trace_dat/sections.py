@@ -63,7 +63,7 @@ class Container:
     buffers: list[Buffer] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     options_end: int = 0  # v7: end of the last option section that could be read
-    cut: str = ""  # what is missing behind all events, at the end of the file
+    cut: str = ""  # what is missing after all events, at the end of the file
 
     def option(self, number: int) -> bytes | None:
         """Data of the first option of that number."""

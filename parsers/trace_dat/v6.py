@@ -24,7 +24,7 @@ from tracereplay.parsers.trace_dat.sections import (
 
 
 def read_v6(data: mmap, cursor: Cursor, container: Container) -> None:
-    """The metadata of a version 6 file, behind its magic (man trace-cmd.dat.v6)."""
+    """The metadata of a version 6 file, after its magic (man trace-cmd.dat.v6)."""
     read_header_info(cursor, container.formats)
     read_ftrace_formats(cursor, container.formats)
     read_event_formats(cursor, container.formats)

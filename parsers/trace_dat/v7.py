@@ -133,7 +133,7 @@ def _v7_buffer(data: mmap, option: bytes, container: Container) -> Buffer:
 def salvage(data: mmap, container: Container) -> list[Buffer]:
     """The top buffer of a file whose end, with the place of every CPU's data, is missing; [] where it cannot be found.
 
-    trace-cmd writes the section of the buffer behind the options before it, each CPU's chunks at the next page
+    trace-cmd writes the section of the buffer after the options before it, each CPU's chunks at the next page
     boundary, CPUs in order (lib/trace-cmd/trace-output.c). CPUs are numbered from 0, as they are on most machines.
     """
     try:
@@ -168,7 +168,7 @@ def salvage(data: mmap, container: Container) -> list[Buffer]:
 def _cut_strings(data: mmap, places: Iterable[int], container: Container) -> str:
     """What the file lacks of its last section; "" where it ends with it, or has none.
 
-    trace-cmd ends a file with the names of its sections, behind the last options (append_strings_section()). No reader
+    trace-cmd ends a file with the names of its sections, after the last options (append_strings_section()). No reader
     needs them, so nothing else tells that the end of the file is missing. places -- of sections that may have names.
     """
     left = len(data) - container.options_end
@@ -178,7 +178,7 @@ def _cut_strings(data: mmap, places: Iterable[int], container: Container) -> str
         return f"the last section, at byte {container.options_end}, is missing"
     try:
         number, _, begin, size = _section_header(data, container.options_end, container)
-    except InputError:  # there is no section behind the options
+    except InputError:  # there is no section after the options
         return ""
     missing = begin + size - len(data)
     return f"{missing} bytes of the last section are missing" if number == STRINGS and missing > 0 else ""

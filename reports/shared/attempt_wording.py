@@ -104,7 +104,7 @@ def when_of(attempt: Attempt, unit: str) -> str:
 
 
 def asked_range(attempt: Attempt, page_size: int | None) -> str | None:
-    """The range of an offline, as page frames and as the log and lsmem spell addresses; None where it is not told."""
+    """The range of an offline, as page frames and as the log and lsmem spell addresses; None where it is not known."""
     request = attempt.request
     if attempt.operation != "memory_offline" or attempt.inventory:
         return None
@@ -120,7 +120,7 @@ def asked_range(attempt: Attempt, page_size: int | None) -> str | None:
 
 
 def tried_ranges(attempt: Attempt, limit: int | None) -> str | None:
-    """The ranges that were busy, of a call that only a log shows; None where none is told."""
+    """The ranges that were busy, of a call that only a log shows; None where none is known."""
     if attempt.log_line is None or attempt.operation == "memory_offline":
         return None
     spans = [(t.start_pfn, t.end_pfn - t.start_pfn) for t in attempt.tries if t.start_pfn is not None and t.end_pfn]

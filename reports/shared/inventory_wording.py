@@ -50,7 +50,7 @@ def _blind_spots(attempt: Attempt) -> Iterator[str]:
 
 
 def fit_says(attempt: Attempt) -> str | None:
-    """The answer to --pages in a sentence; None where it was not asked."""
+    """The answer to --pages in a sentence; None without --pages."""
     fit = attempt.fit
     if fit is None:
         return None

@@ -42,7 +42,7 @@ def request_headline(request: UnplugRequest) -> str:
 
 
 def request_ending(request: UnplugRequest, page_size: int | None, unit: str) -> str:
-    """When it began, how long it took, how much of it was not given back."""
+    """When it began, how long it took, how much of it was not released."""
     first, ends = request.attempts[0], [a.end_ns for a in request.attempts]
     said = [f"began at {moment(first.start_ns, unit)}"]
     last = max((end for end in ends if end is not None), default=None)

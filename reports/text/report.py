@@ -94,7 +94,7 @@ def _rest(result: Result, notable: list[Attempt]) -> list[RenderableType]:
             Text(nothing),
             Text("`tracereplay info INPUT` says what it holds and what could be proved with it."),
         ]
-    # Those of a request are told with it.
+    # Those of a request are known with it.
     fine = [a for a in result.attempts if a.outcome == "succeeded" and a.parent_id is None and a not in notable]
     if not fine:
         return []

@@ -1,4 +1,4 @@
-"""Compaction runs, direct and explicit (/proc/sys/vm/compact_memory); kcompactd's belong to nobody's failure."""
+"""Compaction runs, direct and explicit (/proc/sys/vm/compact_memory); kcompactd's belong to no failure."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class DetectedAttempt:
     nothing_tried: bool = False  # the event of its end shows that no range was tried
     movable_free_pages: int | None = None  # of a kernel_alloc: attempts/kernel_alloc.py
     parent_id: str | None = None  # the request that it is a part of (attempts/unplug.py)
-    asked: bool = False  # nobody made it: an inventory of what would stand in the way
+    asked: bool = False  # no task made it: an inventory of what would block migration
     # Of an inventory: parts of a memory block that are no memory, what cma_alloc() has taken of an area, and how many
     # contiguous pages are wanted, aligned to 2^order.
     holes: Spans = ()
@@ -96,5 +96,5 @@ class DetectedAttempt:
         )
 
     def covers(self, time_ns: int, slack_ns: int = 0) -> bool:
-        """Whether the time lies within the attempt."""
+        """Whether the time is within the attempt."""
         return self.start_ns - slack_ns <= time_ns and (self.end_ns is None or time_ns <= self.end_ns + slack_ns)

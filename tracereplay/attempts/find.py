@@ -61,7 +61,7 @@ def _add_extent(events: AttemptEvents, layout: Layout, draft: DetectedAttempt) -
 
 
 def plan_probes(events: AttemptEvents, drafts: list[DetectedAttempt], has_page_ref: bool) -> list[ReplayAction]:
-    """What to ask the replay: who stands in the way at the failing tries and in the middle of each wait."""
+    """What to ask the replay: who blocks migration at the failing tries and in the middle of each wait."""
     actions: list[ReplayAction] = []
     for number, draft in enumerate(drafts):
         if not draft.spans and not draft.waits:
@@ -109,7 +109,7 @@ def probed_tries(draft: DetectedAttempt) -> list[Try]:
 
 
 def tested_spans(draft: DetectedAttempt, one: Try) -> Spans:
-    """What this try wanted to empty, and the page that was named to be in its way, wherever it lies."""
+    """What this try wanted to empty, and the page that was named to be in its way, wherever it is."""
     spans = draft.spans
     if draft.operation in ("cma_alloc", "contig_alloc") and one.start_pfn is not None and one.end_pfn is not None:
         spans = ((one.start_pfn, one.end_pfn),)
@@ -172,7 +172,7 @@ def _try_pictures(events: AttemptEvents, number: int, draft: DetectedAttempt) ->
 
 
 def _test_time(events: AttemptEvents, draft: DetectedAttempt, one: Try) -> int:
-    """The state is asked for when the range was tested, not when the retry was announced."""
+    """The state is requested when the range was tested, not when the retry was announced."""
     if draft.tid is None:
         return one.end_ns or 0
     tests = events.of("test_pages_isolated", draft.tid).between(one.start_ns or 0, one.end_ns or 0)

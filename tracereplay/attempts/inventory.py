@@ -1,4 +1,4 @@
-"""What would stand in the way if a range were asked for at some time: an attempt nobody made."""
+"""What would block migration if a range were requested at some time: an attempt that no task made."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def asked_ranges(layout: Layout, area: str | None, block: int | None) -> list[tu
 
 
 def asked(question: Question, at_ns: int | None, layout: Layout) -> list[DetectedAttempt]:
-    """A draft for each range, at this time; None: at the moment of a snapshot, whose time nobody knows.
+    """A draft for each range, at this time; None: at the moment of a snapshot, whose time is not known.
 
     offline_pages() refuses a block with a hole before it looks at any page: that is the cause then.
     """
@@ -111,7 +111,7 @@ def seconds(time_ns: int) -> str:
 
 
 def given_out_at(drafts: Sequence[DetectedAttempt], releases: Rows, at_ns: int, before: Spans) -> Spans:
-    """What cma_alloc() had taken by then and cma_release() had not given back, as their events tell.
+    """What cma_alloc() had taken by then and cma_release() had not released, as their events tell.
 
     before -- what the area's bitmap says was taken before the trace.
     """

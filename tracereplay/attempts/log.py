@@ -24,7 +24,7 @@ from tracereplay.layout.spans import Spans, merge_spans
 from tracereplay.model.result import Bitmap, Request, Try
 from tracereplay.units import NS_PER_S
 
-# Lines of one operation follow each other; the log may run this far behind the trace (seen: 0.4 s).
+# Lines of one operation follow each other; the log may run this far after the trace (seen: 0.4 s).
 SAME_OPERATION_NS = 2 * NS_PER_S
 CONTIGUOUS = ("cma_alloc", "contig_alloc")
 
@@ -44,7 +44,7 @@ class Log:
         return cls(*(tuple(tables[name].to_pylist()) if name in tables else () for name in names))
 
     def without(self, other: Log) -> Log:
-        """The rows `other` does not have (console events repeat the log): told by content, clocks differ."""
+        """The rows `other` does not have (console events repeat the log), compared by content: clocks differ."""
 
         def left(mine: tuple[Row, ...], theirs: tuple[Row, ...], keys: tuple[str, ...]) -> tuple[Row, ...]:
             known: dict[tuple[Any, ...], int] = {}

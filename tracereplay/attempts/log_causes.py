@@ -16,7 +16,7 @@ IN_A_BLOCK = ("unmovable_allocation", "extra_reference", "hugetlb", "isolation_c
 
 
 def room(bitmap: Row, pages: int, align_order: int | None) -> bool | None:
-    """Whether a free run holds the request: False, none does; True, one does at its alignment; None: not told."""
+    """Whether a free run holds the request: False, none does; True, one does at its alignment; None: not known."""
     free, total = bitmap["free_pages"], bitmap["pages"]
     if (free is not None and free < pages) or (total is not None and total < pages):
         return False

@@ -1,7 +1,7 @@
 """Offlines of memory blocks in a kernel log: who says that they failed, and the pages that they named before.
 
 offline_pages() prints an end (`memory offlining [mem ..] failed due to ..`, `Offlined Pages N`), since 5.11 with
-dynamic debug only. What asked for it tells its own: ACPI, pseries, virtio-mem, a shell, daxctl, chmem.
+dynamic debug only. Whoever requested it adds a line: ACPI, pseries, virtio-mem, a shell, daxctl, chmem.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from tracereplay.units import NS_PER_MS
 
 # __gup_longterm_locked() tries again at once.
 GAP_NS = 100 * NS_PER_MS
-# A caller that retries a failed pin may pause; it migrates only what stayed behind.
+# A caller that retries a failed pin may pause; it migrates only what stayed after.
 RETRY_GAP_NS = 2000 * NS_PER_MS
 
 

@@ -45,7 +45,7 @@ def _is_of(draft: DetectedAttempt, tid: int, start_ns: int, end_ns: int) -> bool
 def _refused_block(
     events: AttemptEvents, layout: Layout, tid: int, start_ns: int, end_ns: int
 ) -> tuple[int, int] | None:
-    """The block, where no probe fetched it: what the task migrated lies in it."""
+    """The block, where no probe fetched it: what the task migrated is in it."""
     stream = events.task_stream(tid, start_ns, end_ns)
     pfns = stream.args[np.isin(stream.op, (Op.PROBE_REFUSED, Op.PROBE_MOVED)), PFN]
     if not len(pfns):

@@ -2,7 +2,7 @@
 
 virtio-mem (drivers/virtio/virtio_mem.c) takes whole memory blocks or sub-blocks by alloc_contig_range(), each up to
 five times, and takes a block offline when all of it is unplugged. A DIMM goes block by block (offline_pages() by an
-ACPI worker). Nothing in the trace names the request, so it is told by its worker, its times and its place.
+ACPI worker). Nothing in the trace names the request, so it is known from its worker, its times and its place.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ EVENT_BEFORE_SLEEP_NS = 5 * NS_PER_MS
 
 
 def add_waits(events: AttemptEvents, draft: DetectedAttempt) -> None:
-    """Find the sleeps within the attempt's migrate_pages() calls; what they were for is told by the culprits."""
+    """Find the sleeps within the attempt's migrate_pages() calls; what they were for is known from the culprits."""
     reason = REASONS.get(draft.operation)
     if reason is None or draft.tid is None:
         return

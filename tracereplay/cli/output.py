@@ -71,7 +71,7 @@ def say_written(output: str | None, *, quiet: bool = False) -> None:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Put a file in the place of another at once, or leave nothing behind."""
+    """Put a file in the place of another at once, or leave nothing there."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         scratch = Path(file.name)
         try:

@@ -1,4 +1,4 @@
-"""`corpus report`: rankings, groups and the trend of the traces of a store, asked of DuckDB."""
+"""`corpus report`: rankings, groups and the trend of the traces of a store, computed by DuckDB."""
 
 from __future__ import annotations
 

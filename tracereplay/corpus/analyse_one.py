@@ -138,7 +138,7 @@ def _packed(table: pa.Table) -> bytes:
 
 
 def _content_digest(url: str) -> str:
-    """As inputs.digest, which it is for local paths: equal content has one key wherever it lies."""
+    """As inputs.digest, which it is for local paths: equal content has one key wherever it is."""
     if "://" not in url:
         return digest(Path(url))
     fs, path = file_system(url)

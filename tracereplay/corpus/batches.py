@@ -26,7 +26,7 @@ PARTITION = "analysis"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What every piece of work of a run needs to know; events_url -- where to keep events, if asked."""
+    """What every piece of work of a run needs to know; events_url -- where to keep events, None: nowhere."""
 
     store: str
     analysis: str
@@ -107,14 +107,14 @@ def _sandbox_of(order: Order) -> Sandbox:
 
 
 def stop_sandboxes() -> None:
-    """End all child processes of this process at once; what they were asked fails."""
+    """End all child processes of this process at once; their requests fail."""
     with _lock:
         for sandbox in _sandboxes.values():
             sandbox.stop()
 
 
 def close_sandboxes() -> None:
-    """Let go of all child processes, when no thread asks them any more."""
+    """Release all child processes, when no thread asks them any more."""
     with _lock:
         for sandbox in _sandboxes.values():
             sandbox.close()

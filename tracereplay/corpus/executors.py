@@ -41,7 +41,7 @@ def local_workers(jobs: int) -> Iterator[Workers]:
 
 @contextmanager
 def dask_workers(address: str) -> Iterator[Workers]:
-    """The workers of a dask.distributed scheduler. Raises UsageError without dask, or where nobody answers."""
+    """The workers of a dask.distributed scheduler. Raises UsageError without dask, or where no scheduler answers."""
     try:
         from distributed import Client  # noqa: PLC0415
     except ImportError:

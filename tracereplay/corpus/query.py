@@ -76,7 +76,7 @@ class Selection:
     chosen     -- the rows of `runs`
     analyses   -- key, path: one row for each analysis among them, its first path
     tried      -- attempts of these analyses
-    incidents  -- what stood in the way of them: one row for each culprit that blocked or delayed an attempt, and for
+    incidents  -- what blocked migration of them: one row for each culprit that blocked or delayed an attempt, and for
                   each cause of an attempt that blames no page
     """
 

@@ -49,7 +49,7 @@ class Summary:
         return self.before + sum(self.by_status.values())
 
 
-Progress = Callable[[Summary], None]  # told where a run stands
+Progress = Callable[[Summary], None]  # called with the state of a run
 
 
 def run(

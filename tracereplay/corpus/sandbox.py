@@ -62,7 +62,7 @@ class Sandbox:
         """The result of a request (child.REQUESTS), or a Failure. Raises StoppedError after `stop`.
 
         What kills a child that has served before is tried once more in a fresh one: only that counts, so that no
-        trace pays for what another left behind.
+        trace pays for what another left over.
         """
         was_used = self._is_used
         answer = self._ask(name, arguments)
@@ -79,7 +79,7 @@ class Sandbox:
             self._child.kill()
 
     def close(self) -> None:
-        """Let go of everything; nobody asks any more."""
+        """Release everything; no request follows."""
         self._stopped.set()
         self._end_child()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -118,7 +118,7 @@ class Sandbox:
         ours, theirs = Pipe()
         with theirs:
             self._child = subprocess.Popen(
-                # -P: what lies in the folder it runs in is not imported
+                # -P: what is in the folder it runs in is not imported
                 [sys.executable, "-P", "-m", "tracereplay.corpus.sandbox_child", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

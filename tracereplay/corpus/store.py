@@ -67,7 +67,7 @@ class Store:
         return DeltaTable(f"{self.url}/{name}")
 
     def rows(self, name: str) -> ds.Dataset:
-        """A table's rows, read when asked for."""
+        """A table's rows, read when requested."""
         return self.table(name).to_pyarrow_dataset(filesystem=self._file_system(name))
 
     def _file_system(self, name: str) -> SubTreeFileSystem | None:
@@ -80,7 +80,7 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Nobody else writes meanwhile. Raises UsageError where another run does (local stores only)."""
+        """No other run writes at the same time. Raises UsageError where another run does (local stores only)."""
         if "://" in self.url:
             yield
             return

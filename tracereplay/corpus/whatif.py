@@ -32,7 +32,7 @@ Z_95 = 1.959963984540054  # of the normal distribution, two-sided
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One analysed trace: its key, where it is, what lies beside it, and the value of the column grouped by."""
+    """One analysed trace: its key, where it is, what is beside it, and the value of the column grouped by."""
 
     key: str
     path: str

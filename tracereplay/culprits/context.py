@@ -44,7 +44,7 @@ class AnalysisContext:
     exit_of: Callable[[int, int, int], Moment | None] = lambda _tid, _since_ns, _until_ns: None
     has_stacks: bool = False  # whether any event has one
     comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
-    renamed_ns: Sequence[int] = ()  # when the names of tasks that took or gave back references changed
+    renamed_ns: Sequence[int] = ()  # when the names of tasks that took or released references changed
     _landmarks_ns: npt.NDArray[np.int64] | None = field(default=None, init=False)
     _loss_indexes: dict[tuple[str, ...], LossIndex] = field(default_factory=dict, init=False)  # by kinds of events
 

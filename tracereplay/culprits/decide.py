@@ -145,7 +145,7 @@ def _effect(draft: DetectedAttempt, suspect: Suspect, cause: Cause, finding: Fin
     reached = (
         suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED | Reason.LOGGED))
     )
-    if draft.asked or (suspect.logged is not None and not reached):  # asked for, or listed and not met
+    if draft.asked or (suspect.logged is not None and not reached):  # requested, or listed and not met
         return "would_block"
     if suspect.snapshot_page is not None and not suspect.named:
         return "would_block" if cause.obstacle == Obstacle.NATURE else None
@@ -159,7 +159,7 @@ def _effect(draft: DetectedAttempt, suspect: Suspect, cause: Cause, finding: Fin
 
 
 def _name_waits(draft: DetectedAttempt, rows: Sequence[PageFinding]) -> None:
-    """What each wait was for, by what stood in the way in its middle."""
+    """What each wait was for, by what blocked migration in its middle."""
     for row in rows:
         for wait in row.waits:
             if wait.start_pfn is None or row.suspect.named:

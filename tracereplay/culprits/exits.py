@@ -1,4 +1,4 @@
-"""When tasks exited: asked for a few takers only, so the events are read when first asked for."""
+"""When tasks exited: of few takers only, so the events are read when first used."""
 
 from __future__ import annotations
 

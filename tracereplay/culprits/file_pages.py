@@ -72,7 +72,7 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
             )
         ]
     # Without page_ref events: a file page of the last batch isolated before a sleep that was not for writeback.
-    # Nobody waits for secret memory: it is never read from a disk.
+    # No task waits for secret memory: it is never read from a disk.
     if looks_secret(suspect):
         return []
     if (
@@ -95,7 +95,7 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
 
 
 def unsplittable_folio(suspect: Suspect) -> list[Finding]:
-    """A large file folio left behind after a destination of its order could not be had."""
+    """A large file folio left in place after a destination of its order could not be had."""
     if suspect.seen_in_wait or suspect.order == 0 or not suspect.marks & Mark.FILE:
         return []
     if not suspect.reasons & (Reason.LEFT | Reason.VISITED) or suspect.draft.errno != "ENOMEM":

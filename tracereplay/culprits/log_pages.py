@@ -48,7 +48,7 @@ def is_anon(row: Row) -> bool:
 
 
 def in_swap_cache(row: Row) -> bool:
-    """PG_swapcache: an alias of PG_owner_priv_1 since 4.10, told by its own name before; of swap-backed pages only."""
+    """PG_swapcache: an alias of PG_owner_priv_1 since 4.10, with its own name before; of swap-backed pages only."""
     flags = row["flags"] or ()
     return "swapcache" in flags or ("owner_priv_1" in flags and "swapbacked" in flags) or row["aops"] == "swap_aops"
 

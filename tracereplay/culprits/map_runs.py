@@ -34,7 +34,7 @@ class Strip(NamedTuple):
         return Strip(self.start[chosen], self.end[chosen], self.state[chosen], self.culprit[chosen])
 
     def within(self, start_pfn: int, end_pfn: int) -> tuple[int, int]:
-        """The part of a span that lies where the strip does: a damaged input may name any number. May be empty."""
+        """The part of a span that is where the strip does: a damaged input may name any number. May be empty."""
         low, high = int(self.start[0]), int(self.end[-1])
         return min(max(start_pfn, low), high), max(min(end_pfn, high), low)
 

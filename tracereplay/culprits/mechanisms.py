@@ -1,4 +1,4 @@
-"""Which call took a reference, told by the functions on its stack."""
+"""Which call took a reference, by the functions on its stack."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def _who(task: Task | None) -> tuple[object, ...] | None:
 
 
 def waits_for(draft: DetectedAttempt, suspect: Suspect) -> tuple[Wait, ...]:
-    """The waits in whose middle the page stood in the way."""
+    """The waits in whose middle the page blocked migration."""
     middles = ((wait, (wait.start_ns + wait.end_ns) // 2) for wait in draft.waits)
     return tuple(wait for wait, middle in middles if suspect.first_ns <= middle <= suspect.last_ns)
 

@@ -1,4 +1,4 @@
-"""What the inputs of an inventory cannot show: without it nobody may conclude that nothing blocks migration."""
+"""What the inputs of an inventory cannot show: without it one may not conclude that nothing blocks migration."""
 
 from __future__ import annotations
 

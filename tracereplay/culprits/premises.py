@@ -81,7 +81,7 @@ def _sum(refs: tuple[Ref, ...]) -> int:
 
 
 def _needed(claim: Claim) -> bool:
-    """No excess before these references, all of the excess theirs, and none left once they are given back."""
+    """No excess before these references, all of the excess theirs, and none left once they are released."""
     suspect, refs = claim.suspect, suspect_refs(claim)
     if claim.finding.accounted is not None:
         return claim.finding.accounted

@@ -29,9 +29,9 @@ MECHANISMS = {"page_cache_pipe_buf_release": "vmsplice", "__bio_release_pages": 
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """The ledger against one count: references that stood in the way, whether they are all of it, and that in words.
+    """The ledger against one count: references that blocked migration, whether they are all of it, and that in words.
 
-    refusal -- the refused migration that told the count; None where no count was read.
+    refusal -- the refused migration whose event has the count; None where no count was read.
     """
 
     refs: Sequence[Ref]

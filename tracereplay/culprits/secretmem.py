@@ -41,14 +41,14 @@ def looks_secret(suspect: Suspect) -> bool:
 def looks_like_aio_ring(suspect: Suspect) -> bool:
     """Whether it was allocated and cached as aio_setup_ring() does, which keeps a reference and knows how to migrate.
 
-    Zeroed is beside it only secret memory, on which nobody can take a reference, and shmem, which is swap-backed.
+    Zeroed is beside it only secret memory, on which no task can take a reference, and shmem, which is swap-backed.
     """
     born = bool(suspect.marks & Mark.ALLOC_SEEN and suspect.gfp & GFP_ZERO)
     return born and suspect.file_known and _on_internal_file(suspect) and "swapbacked" not in suspect.flags
 
 
 def _on_internal_file(suspect: Suspect) -> bool:
-    """Whether its file is on an anonymous super block that nobody mounted, as far as is known."""
+    """Whether its file is on an anonymous super block that is not mounted, as far as is known."""
     file = suspect.file
     if file is None or file.dev is None:
         return not suspect.marks & Mark.ALLOC_SEEN
@@ -56,7 +56,7 @@ def _on_internal_file(suspect: Suspect) -> bool:
 
 
 def _tried(suspect: Suspect) -> bool:
-    """Whether the attempt tried to migrate it in vain, and not for a reference: nobody can take one on its pages."""
+    """Whether the attempt tried to migrate it in vain, and not for a reference: no task can take one on its pages."""
     held = bool(suspect.reasons & Reason.EXCESS) and suspect.excess > 0
     draft = suspect.draft
     failed = draft.failed_migrations > 0 or any(one.result == "EAGAIN" for one in draft.tries)

@@ -1,4 +1,4 @@
-"""Pages of a snapshot (kpageflags, kpagecount, page_owner) that may stand in the way of a range asked for."""
+"""Pages of a snapshot (kpageflags, kpagecount, page_owner) that may block migration of a range requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kernel stacks of single events: found when asked for, numbered once."""
+"""Kernel stacks of single events: found when requested, numbered once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from tracereplay.model.result import Stack
 
-# The stacktrace trigger writes the stack right behind its event, on the same CPU.
+# The stacktrace trigger writes the stack right after its event, on the same CPU.
 BEHIND_NS = 1_000_000
 
 FetchStacks = Callable[[int, int], pa.Table | None]  # kernel_stack events between two times (both included)

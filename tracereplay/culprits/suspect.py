@@ -1,4 +1,4 @@
-"""A page that stood in the way, as the replay saw it: the view every cause is decided on."""
+"""A page that blocked migration, as the replay saw it: the view every cause is decided on."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SnapshotPage:
 
     flags: frozenset[KPF]
     mapcount: int | None = None
-    earlier: bool = False  # the snapshot was taken before the trace: it shows nothing of the moment asked about
+    earlier: bool = False  # the snapshot was taken before the trace: it shows nothing of the requested moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,7 @@ class Suspect:
 
     @property
     def in_cma(self) -> bool:
-        """Whether it lies in a CMA area."""
+        """Whether it is in a CMA area."""
         return self.draft.operation == "cma_alloc" or self.context.layout.area_of(self.pfn) is not None
 
     def releaser(self, refs: Sequence[Ref]) -> Task | None:

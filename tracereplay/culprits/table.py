@@ -29,7 +29,7 @@ from tracereplay.model.result import Verdict
 
 
 class Obstacle(IntEnum):
-    """What kind of thing stands in the way; several kinds may meet on one page."""
+    """What kind of thing blocks migration; several kinds may meet on one page."""
 
     NATURE = 0  # the page is of a kind that is not moved
     STATE = 1  # I/O that has not ended

@@ -1,1 +1,1 @@
-"""Finds traces and what lies beside them, by their names: for folders as INPUT and for corpora."""
+"""Finds traces and what is beside them, by their names: for folders as INPUT and for corpora."""

@@ -1,4 +1,4 @@
-"""Finds traces in paths, globs and URLs, and what lies beside each, by names alone: nothing is opened.
+"""Finds traces in paths, globs and URLs, and what is beside each, by names alone: nothing is opened.
 
 A folder is walked for TRACE_NAMES; a path or a glob is taken whatever its name. Local or not: fsspec lists both.
 """
@@ -80,7 +80,7 @@ class _Walk:
         self.patterns = [f"{name}{end}" for name in names for end in PACKED]
         self.fs, self.root = file_system(place)
         self.is_local = "file" in _protocols(self.fs)
-        # `zip://a.dat::file://b.zip`: the chain behind the first file system is part of every URL
+        # `zip://a.dat::file://b.zip`: the chain after the first file system is part of every URL
         self.chain = "" if "::" not in place else "::" + place.split("::", 1)[1]
 
     def sources(self) -> Iterator[Source]:

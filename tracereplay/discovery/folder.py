@@ -1,4 +1,4 @@
-"""A folder as INPUT that is no trace but holds one, with what lies beside it: as `record` makes it, or by hand."""
+"""A folder as INPUT that is no trace but holds one, with what is beside it: as `record` makes it, or by hand."""
 
 from __future__ import annotations
 

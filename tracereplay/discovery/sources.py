@@ -1,4 +1,4 @@
-"""What a corpus is made of: one source for each trace, with what lies beside it."""
+"""What a corpus is made of: one source for each trace, with what is beside it."""
 
 from __future__ import annotations
 

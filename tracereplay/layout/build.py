@@ -17,7 +17,7 @@ from tracereplay.schema import integers
 # MIGRATE_ISOLATE follows MIGRATE_CMA, which exists iff CONFIG_CMA (include/linux/mmzone.h, 4.19 to 7.2).
 ISOLATE_WITH_CMA = 5
 ISOLATE_WITHOUT_CMA = 4
-# Physical memory ends at 2^52 bytes on all of today's machines; what lies beyond in `pfn` is no page.
+# Physical memory ends at 2^52 bytes on all of today's machines; what is beyond in `pfn` is no page.
 PFN_LIMIT = 1 << 40
 # pageblock_order is HPAGE_PMD_ORDER with huge pages: 9 on x86_64 with its 4 KiB pages.
 ASSUMED_PAGEBLOCK_PAGES = {("x86_64", 4096): 512}
@@ -168,7 +168,7 @@ def isolate_migratetype(has_cma: bool | None) -> int | None:
 
 
 def infer_cma_areas(tables: Mapping[str, pa.Table], align_pages: int) -> tuple[Span, ...]:
-    """CMA areas from the ranges that were tried, taken or given back, rounded out to `align_pages`.
+    """CMA areas from the ranges that were tried, taken or released, rounded out to `align_pages`.
 
     A named area is one span from its lowest to its highest range. Events without a name (`cma_alloc` up to 5.10)
     give one span per cluster of touching ranges, named `cma@<start_pfn>`.

@@ -1,6 +1,6 @@
 """Memory blocks with holes: offline_pages() refuses them with EINVAL, whatever their pages are (mm/memory_hotplug.c).
 
-It counts the pages of System RAM in the block (walk_system_ram_range()). /proc/iomem tells them; without it, what lies
+It counts the pages of System RAM in the block (walk_system_ram_range()). /proc/iomem tells them; without it, what is
 in no zone is no memory either.
 """
 

@@ -16,11 +16,11 @@ class Span:
 
     @property
     def end_pfn(self) -> int:
-        """First page frame behind it."""
+        """First page frame after it."""
         return self.start_pfn + self.pages
 
     def contains(self, pfn: int) -> bool:
-        """Whether the page frame lies in it."""
+        """Whether the page frame is in it."""
         return self.start_pfn <= pfn < self.end_pfn
 
     def overlaps(self, start_pfn: int, end_pfn: int) -> bool:

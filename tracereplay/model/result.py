@@ -114,7 +114,7 @@ class Task(Struct, kw_only=True, frozen=True):
 class Request(Struct, kw_only=True):
     """What was requested; None where the input does not show it.
 
-    pages_at_most -- where only ranges are told whose start may be rounded down; start_address, end_address: physical
+    pages_at_most -- where only ranges are known whose start may be rounded down; start_address, end_address: physical
     addresses [start, end), where a log tells these; gfp -- the mask of a kernel_alloc.
     """
 
@@ -190,7 +190,7 @@ class PageCounts(Struct, kw_only=True):
 
 
 class FitRange(Struct, kw_only=True):
-    """A range that the pages asked for could take: pages = free + to_move + blocked + given_out + not_seen.
+    """A range that the pages requested could take: pages = free + to_move + blocked + given_out + not_seen.
 
     to_move -- in use, and nothing is known to keep them from moving; blocked -- of the culprits in culprit_ids;
     given_out -- allocated from the area by cma_alloc().
@@ -366,7 +366,7 @@ class Attempt(Struct, kw_only=True):
     # Of an inventory:
     not_shown: list[NotShown] = field(default_factory=list)  # what the inputs cannot show of its pages
     uncounted: int | None = None  # pages that may be in use and have no page_ref event: their references do not show
-    given_out: int | None = None  # pages that cma_alloc() has taken from the area and not given back
+    given_out: int | None = None  # pages that cma_alloc() has taken from the area and not released
     holes: list[Hole] = field(default_factory=list)
     fit: Fit | None = None
 

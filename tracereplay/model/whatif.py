@@ -95,7 +95,7 @@ class Model(Struct, kw_only=True):
 
 
 class PolicyRun(Struct, kw_only=True):
-    """A policy as asked for. parameters -- key=value as text; missing -- events it needs that no input has."""
+    """A policy as requested. parameters -- key=value as text; missing -- events it needs that no input has."""
 
     id: str
     name: str
@@ -140,7 +140,7 @@ class Cost(Struct, kw_only=True):
 class Outcome(Struct, kw_only=True):
     """One attempt under one policy.
 
-    recorded -- its outcome in the trace; bound -- upper: what lies behind the first blocking page was not recorded;
+    recorded -- its outcome in the trace; bound -- upper: what comes after the first blocking page was not recorded;
     at_ns -- when it would have succeeded, where later; blocked_by -- culprits that remain; why -- code of the reason.
     """
 

@@ -35,7 +35,7 @@ class ActionKind(IntEnum):
     """What the engine does between two events."""
 
     WATCH = 0  # an attempt begins: watch its spans, its task isolates
-    PROBE = 1  # which pages stand in the way now?
+    PROBE = 1  # which pages block migration now?
     UNWATCH = 2  # the attempt ends
     TAKE = 3  # its spans were allocated as a range (cma_alloc_finish)
     COUNT = 4  # how many pages of its spans are in which state? `attempt` is the asker's own number
@@ -67,7 +67,7 @@ class ReplayAction:
     number: int = 0  # PICTURE: the asker's number for it
     ignore_budget: bool = False  # PICTURE: take it, whatever it costs
     zeroed: bool = False  # PROBE: note what looks like secret memory too, whether or not the attempt came to it
-    taken: Spans = ()  # COUNT: parts that were allocated as ranges before, to be told apart
+    taken: Spans = ()  # COUNT: parts that were allocated as ranges before, to be distinguished
     inventory: bool = False  # PROBE: no attempt has tried the pages, so list what one might meet in the page cache too
 
 
@@ -235,7 +235,7 @@ class Engine:
         self._probe(action)
 
     def _probe(self, action: ReplayAction) -> None:
-        """Which pages stand in the way."""
+        """Which pages block migration."""
         if action.inventory:
             self.uncounted[action.attempt] = self._count_unknown(action.spans)
         named_pfn = action.named_pfn if action.named_file is None else self._find_file(action)
@@ -263,7 +263,7 @@ class Engine:
                 self._grow(("suspects",))
 
     def _count_unknown(self, spans: Iterable[tuple[int, int]]) -> int:
-        """Pages of the spans that are or may be in use and whose count no event told; a folio's count is its head's."""
+        """Pages of the spans that are or may be in use whose count no event shows; a folio's count is its head's."""
         unknown = 0
         for start_pfn, end_pfn in spans:
             pages = self.pages(start_pfn, end_pfn)
@@ -394,7 +394,7 @@ class Engine:
             self._mem.pages[base + low : base + high] = rows[low - start_pfn : high - start_pfn]
 
     def excess(self, pfn: int) -> int | None:
-        """References of the page beyond the expected ones now; None where that cannot be told."""
+        """References of the page beyond the expected ones now; None where that cannot be known."""
         excess = int(excess_at(self._mem, pfn))
         return None if excess == st.NO_EXCESS else excess
 

@@ -1,4 +1,4 @@
-"""How many pages of a range are in which state, at the times asked for: small arrays, within a budget."""
+"""How many pages of a range are in which state, at the times requested: small arrays, within a budget."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class StateCount(NamedTuple):
     time_ns: int
     free_pages: int
     allocated_pages: int  # by mm_page_alloc, or before the trace (as an event or the seeding snapshot says)
-    taken_pages: int  # allocated as a range, and not given back
+    taken_pages: int  # allocated as a range, and not released
 
 
 @dataclass(slots=True)
 class StateCounts:
-    """The counts taken so far. planned -- how many will be asked for; those beyond the budget are left out, evenly."""
+    """The counts taken so far. planned -- how many will be requested; those beyond the budget are left out, evenly."""
 
     planned: int
     rows: list[StateCount] = field(default_factory=list)
@@ -66,7 +66,7 @@ def present_rows(mem: Memory, start_pfn: int, end_pfn: int) -> int:
 
 
 def _counted(mem: Memory, spans: Iterable[tuple[int, int]]) -> npt.NDArray[np.int64]:
-    """Pages by State; behind them those allocated without an allocation seen."""
+    """Pages by State; after them those allocated without an allocation seen."""
     counts = np.zeros(len(st.State) + 1, np.int64)
     for start_pfn, end_pfn in spans:
         count_states(mem, max(start_pfn, 0), min(end_pfn, st.END_PFN), counts)

@@ -1,4 +1,4 @@
-"""The life of one page: its events in order, each with the state it left behind."""
+"""The life of one page: its events in order, each with the state after it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class RangeSnapshot(NamedTuple):
 
 @dataclass(slots=True)
 class RangeSnapshots:
-    """The pictures taken so far, by asker. planned -- how many will be asked for.
+    """The snapshots taken so far, by asker. planned -- how many will be requested.
 
     Those beyond the budget are left out, but for the ones that must be there.
     """

@@ -109,19 +109,9 @@ def change_of(op: int, val: int, ret: int) -> int:
 
 @inlined
 def do_ref(
-    mem: Memory,
-    pages: Rows,
-    refs: Rows,
-    suspects: Rows,
-    masks: I64,
-    tally: I64,
-    row: int,
-    pfn: int,
-    stamp: EventContext,
-    args: I64,
-    isolating: bool,
-    attempting: bool,
-) -> None:
+    mem: Memory, pages: Rows, refs: Rows, suspects: Rows, masks: I64, tally: I64,
+    row: int, pfn: int, stamp: EventContext, args: I64, isolating: bool, attempting: bool,
+) -> None:  # fmt: skip
     """A page_ref event: count, mapcount, flags and mapping as read just after the change, and the ledger."""
     page = pages[row]
     op, val, ret = stamp.op, args[A_VAL], args[A_RET]

@@ -3,7 +3,7 @@
 `seed` takes a copy as the truth of the moment at which it is called. `seed_before` does not: of a page that no event
 names, the copy taken before the trace is all that is known, and its first event says what it really is.
 
-Only pages that no event has named yet are filled in: what the events told stays.
+Only pages that no event has named yet are filled in: what the events showed stays.
 """
 
 from __future__ import annotations

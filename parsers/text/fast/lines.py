@@ -146,7 +146,7 @@ class PlainReader:
         self._state = np.zeros(kernels.STATE_FIELDS, np.int64)
 
     def take(self, pieces: Iterator[bytes | memoryview]) -> Iterator[PlainLines]:
-        """Take a text apart, in stretches of whole lines, each of which is good until the next is asked for.
+        """Take a text apart, in stretches of whole lines, each of which is good until the next is requested.
 
         No stretch ends in the middle of a stack.
         """

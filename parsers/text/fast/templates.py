@@ -2,7 +2,7 @@ r"""Shapes of an event's text -> steps for the compiled loop: a literal, then a 
 
 Words between blanks are steps as they stand. Of the catalogue's patterns those are, whose parts are literals and plain
 classes (`\d+`, `[0-9a-f]+`, `\S*` ...) that end where the next literal begins; alternatives in `(?:a|b)` and `(?:a)?`
-are spelled out. What a step takes, the pattern takes alike; what it does not take, the pattern is asked for.
+are spelled out. What a step takes, the pattern takes alike; what it does not take is left to the pattern.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A literal and the value behind it. learn -- reads a word: its number, None = leave it to the patterns."""
+    """A literal and the value after it. parse_word -- reads a word: its number, None = leave it to the patterns."""
 
     literal: bytes
     kind: int = kernels.NOTHING
@@ -76,7 +76,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A literal and the value behind it: its key (None: of no interest) and its class; "" = no value."""
+    """A literal and the value after it: its key (None: of no interest) and its class; "" = no value."""
 
     literal: str
     key: str | None
@@ -120,18 +120,18 @@ def _parts(pattern: str) -> list[_Part]:
 
 
 def _program(event: EventText, parts: list[_Part], words: bool, page_size_bytes: int) -> Template | None:
-    """Steps for these parts. words -- commas behind values are no part of them."""
+    """Steps for these parts. words -- commas after values are no part of them."""
     steps: list[Field] = []
     columns: list[Column] = []
     taken = ""  # what the word before has taken of this part's literal
-    for part, behind in zip(parts, [*(part.literal for part in parts[1:]), ""], strict=True):
+    for part, following in zip(parts, [*(part.literal for part in parts[1:]), ""], strict=True):
         literal = part.literal.removeprefix(taken)
         taken = ""
-        step = _step(event, part, literal, behind, words, columns, page_size_bytes)
+        step = _step(event, part, literal, following, words, columns, page_size_bytes)
         if step is None or "] " in literal or len(literal) > LONGEST or not literal.isascii():
             return None
         if step.kind == kernels.WORD:  # a text gives it back
-            taken = behind.partition(" ")[0]
+            taken = following.partition(" ")[0]
         steps.append(step)
     names = [column.name for column in columns]
     subject = event.subject
@@ -144,16 +144,16 @@ def _step(
     event: EventText,
     part: _Part,
     literal: str,
-    behind: str,
+    following: str,
     words: bool,
     columns: list[Column],
     page_size_bytes: int,
 ) -> Field | None:
-    """The step for one part; its column is added to `columns`. behind -- the literal that follows."""
+    """The step for one part; its column is added to `columns`. following -- the literal after it."""
     text = literal.encode()
     if not part.kind:
         return Field(text)
-    ends = behind == "" or behind[0] == " "  # where a word may end
+    ends = following == "" or following[0] == " "  # where a word may end
     if part.key is None:
         if part.kind == r"\S+":
             return Field(text, kernels.PASSED) if ends else None
@@ -167,20 +167,20 @@ def _step(
     column = event.column(name)
     if column is not None and pa.types.is_integer(column.type) and how in READS:
         allowed = (READS[how] | values.COMMAS) if words else READS[how] & NUMBERS.get(part.kind, 0)
-        stops = behind == "" or re.fullmatch(part.kind, "1" + behind[0]) is None or " " in behind
+        stops = following == "" or re.fullmatch(part.kind, "1" + following[0]) is None or " " in following
         if not allowed or not stops or column.type not in (pa.int64(), pa.uint64()):
             return None
         allowed |= values.UNSIGNED * (column.type == pa.uint64())
         allowed |= values.IS_PFN * (column.unit == "pfn") | values.IN_BYTES * (how is Read.OFFSET)
         columns.append(Column(name, column.type))
         return Field(text, kernels.NUMBER, allowed, len(columns))
-    suffix = behind.partition(" ")[0]
+    suffix = following.partition(" ")[0]
     if column is None or pa.types.is_string(column.type):
         if part.kind not in TEXTS:
             return None
         columns.append(Column(event.column_name(name), pa.string()))
         return Field(text, kernels.TEXT, values.COMMAS_BEHIND if words else len(suffix), len(columns))
-    rest = behind == "" and part.kind.startswith("[") and " " in part.kind
+    rest = following == "" and part.kind.startswith("[") and " " in part.kind
     if not rest and part.kind.startswith("["):
         return None
     columns.append(Column(name, column.type))
@@ -201,7 +201,7 @@ def _parsed_word(
 ) -> int | None:
     """What a word stands for, as int64; None where the pattern does not find it, or it is no plain number.
 
-    suffix -- of the word, that belongs to the literal behind the value.
+    suffix -- of the word, that belongs to the literal after the value.
     """
     if not word.endswith(suffix) or not (word.isascii() and word.isprintable()) or word.endswith("]") or "] " in word:
         return None

@@ -5,25 +5,15 @@ from __future__ import annotations
 import pytest
 
 from tracereplay.cli.main import main
+from tracereplay.culprits.table import BY_CODE
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.premises import PREMISES
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.text.explain import render_cause, render_causes, render_premise, render_premises
 
-# As the result contract fixes them.
-ON_A_PAGE = (
-    "pin_longterm", "pin_short", "task_reference", "extra_reference", "aio_ring", "writeback", "locked_folio",
-    "unsplittable_folio", "unmovable_allocation", "secretmem", "buffer_head", "lru_batch", "percpu_free", "hugetlb",
-    "no_migration_handler", "nofs_skipped", "offline_or_hwpoison", "preexisting", "unknown",
-)  # fmt: skip
-ON_THE_ATTEMPT = (
-    "destination_enomem", "bitmap_full", "isolation_conflict", "not_isolatable", "notifier_veto", "interrupted",
-    "movable_only_free", "unfinished",
-)  # fmt: skip
-
 
 def test_every_code_and_no_other() -> None:
-    assert set(EXPLANATIONS) == {*ON_A_PAGE, *ON_THE_ATTEMPT}
+    assert set(EXPLANATIONS) == set(BY_CODE)
 
 
 @pytest.mark.parametrize("code", EXPLANATIONS)
