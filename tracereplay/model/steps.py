@@ -23,8 +23,13 @@ def fit_steps(attempts: Iterable[Attempt], inputs: Sequence[Input], layout: Layo
         own = {word for i in inputs if i.id == attempt.input_id for word in (*i.capabilities, i.role)}
         have = frozenset[str](own | sides)
         values = _values(attempt, layout)
-        for one in (attempt, *attempt.culprits):
-            one.capture_next = [_filled(step, values) for step in one.capture_next if not _is_there(step, have)]
+        attempt.capture_next = _fitted(attempt.capture_next, have, values)
+        for culprit in attempt.culprits:
+            culprit.capture_next = _fitted(culprit.capture_next, have, values)
+
+
+def _fitted(steps: Iterable[str], have: frozenset[str], values: dict[str, str]) -> list[str]:
+    return [_filled(step, values) for step in steps if not _is_there(step, have)]
 
 
 def _is_there(step: str, have: frozenset[str]) -> bool:
@@ -33,7 +38,7 @@ def _is_there(step: str, have: frozenset[str]) -> bool:
 
 def _values(attempt: Attempt, layout: LayoutSummary | None) -> dict[str, str]:
     """What stands for START, END and TID; what is not known keeps its word."""
-    values = {}
+    values: dict[str, str] = {}
     span = _span(attempt, layout)
     if span is not None:
         values |= {"START": f"{span[0]:#x}", "END": f"{span[1]:#x}"}
