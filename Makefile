@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := fixtures/captures/cma_pin_vmsplice
 
-.PHONY: help demo test test-guests lint types wheel bench clean
+.PHONY: help demo test test-matrix test-guests lint types wheel bench clean
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -24,6 +24,9 @@ demo: $(VENV)/installed  ## explain a real failed CMA allocation
 
 test: $(VENV)/installed  ## run every test
 	$(BIN)/python -m pytest
+
+test-matrix:  ## Python 3.11 to 3.13 where installed, and the lowest versions promised
+	.ci/matrix
 
 test-guests: $(VENV)/installed  ## install QEMU and Debian's cloud kernel (root), record in guests: some ten minutes
 	apt-get install -y -q qemu-system-x86 busybox-static cpio gcc libc6-dev
@@ -49,4 +52,4 @@ bench: $(VENV)/installed  ## measure against trace-cmd (see benchmarks/README.md
 	$(BIN)/python -m benchmarks.speed
 
 clean:  ## remove what was made
-	rm -rf $(VENV) report.html report.json report.tables build dist
+	rm -rf $(VENV) .venv-* report.html report.json report.tables build dist

@@ -140,6 +140,8 @@ def main() -> None:
     (scratch / "seeds").mkdir()
     for number, seed in enumerate(seeds):
         (scratch / "seeds" / f"{number}").write_bytes(seed)
+    for seed in seeds:  # loops are compiled before libFuzzer watches the time of each input
+        run(seed)
     again = any(Path(name).is_file() for name in sys.argv[1:])  # an input to run once more, nothing to look for
     corpus = [] if again else [scratch / "seeds"]
     options: dict[str, Callable[[bytes, int, int], bytes]] = {}

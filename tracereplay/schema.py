@@ -64,7 +64,7 @@ def integers(column: pa.ChunkedArray, none: int = -1) -> npt.NDArray[np.int64]:
     """
     parts = []
     for chunk in (chunk for chunk in column.chunks if len(chunk)):
-        whole = np.frombuffer(chunk.buffers()[1], chunk.type.to_pandas_dtype())
+        whole = np.frombuffer(chunk.buffers()[1], str(chunk.type))  # its name is numpy's too
         values = whole[chunk.offset : chunk.offset + len(chunk)]
         numbers = values.astype(np.int64)
         if chunk.null_count:

@@ -297,17 +297,21 @@ class Session:
                 summary=summarise(attempts),
             )
 
-    def whatif(self, policies: Sequence[Policy] = (), *, runs: int = 25, sizes: Sequence[SizeScope] = ()) -> WhatIf:
-        """What would have helped: every attempt under each of these policies (whatif.question.parse_policy).
+    def whatif(
+        self, policies: Sequence[Policy | str] = (), *, runs: int = 25, sizes: Sequence[SizeScope] = ()
+    ) -> WhatIf:
+        """What would have helped: every attempt under each of these policies (docs/policies.md).
 
         Without policies: whether the record is consistent, and how well the model reproduces it. runs -- how often a
         policy that moves pages is replayed, each with another order of the free lists at the start. sizes -- kinds of
         memory (movable, cma) to say of how large they may be.
         """
         from tracereplay.whatif.document import make_document  # noqa: PLC0415
+        from tracereplay.whatif.question import parse_policy  # noqa: PLC0415
 
+        wanted = [parse_policy(policy) if isinstance(policy, str) else policy for policy in policies]
         blamed = self.blame()
-        return make_document(blamed, self.whatif_facts(blamed), policies, runs, sizes)
+        return make_document(blamed, self.whatif_facts(blamed), wanted, runs, sizes)
 
     def whatif_facts(self, blamed: Result | None = None) -> list[TraceFacts]:
         """What the models of `whatif` need of each machine's trace. Raises UsageError without one."""

@@ -50,6 +50,7 @@ def _row(kind: str, says: Says, literal: str, pattern: str, seen: str) -> Messag
 
 _HEX = r"[0-9a-f]{1,16}"
 _N = r"\d{1,18}"
+_AREA = r"(?!alloc failed)\S.{0,63}?"  # CMA_MAX_NAME
 _MEM = rf"\[(?:mem )?0x(?P<low>{_HEX})[- ]+(?:0x)?(?P<last>{_HEX})\]"
 _ERROR = (
     r"(?P<error>(?i:Device or resource busy|Invalid argument|Interrupted system call|Cannot allocate memory"
@@ -61,14 +62,14 @@ MESSAGES: tuple[Message, ...] = (
     _row(
         "cma_failed", Says.FAILED, "alloc failed",
         # The area's name is arbitrary text; 5.10 and older print none.
-        rf"(?:\w{{0,24}}cma_alloc\w{{0,24}}(?:\(\))?: (?:(?P<area>\S.*?): )?)?alloc failed, req-size: ?(?P<pages>{_N}) pages?,"
+        rf"(?:\w{{0,24}}cma_alloc\w{{0,24}}(?:\(\))?: (?:(?P<area>{_AREA}): )?)?alloc failed, req-size: ?(?P<pages>{_N}) pages?,"
         r" ret: ?-?(?P<errno>\d{1,4})\b",
         "4.10 to 7.x",
     ),
     # Cut before its errno, as in a sentence that quotes it.
     _row(
         "cma_failed", Says.FAILED, "alloc failed",
-        rf"\w{{0,24}}cma_alloc\w{{0,24}}(?:\(\))?: (?:(?P<area>\S.*?): )?alloc failed, req-size: ?(?P<pages>{_N}) pages?\b",
+        rf"\w{{0,24}}cma_alloc\w{{0,24}}(?:\(\))?: (?:(?P<area>{_AREA}): )?alloc failed, req-size: ?(?P<pages>{_N}) pages?\b",
         "4.10 to 7.x",
     ),
     _row(
@@ -228,11 +229,18 @@ ERRNO_OF_WORDS = {
 LITERALS: tuple[str, ...] = tuple(dict.fromkeys(message.literal for message in MESSAGES))
 
 
+# Of these a line may hold several, where line ends were lost.
+SEVERAL = frozenset({"cma_failed", "contig_busy"})
+
+
 def messages_in(text: str) -> list[tuple[Message, re.Match[str]]]:
-    """The messages in the text of a line, at most one of each kind."""
+    """The messages in the text of a line in their order, at most one of each kind but of SEVERAL."""
     found: list[tuple[Message, re.Match[str]]] = []
     for message in MESSAGES:
-        match = message.pattern.search(text) if message.literal in text else None
-        if match is not None and not any(other.kind == message.kind for other, _ in found):
+        if message.literal not in text or any(other.kind == message.kind for other, _ in found):
+            continue
+        for match in message.pattern.finditer(text):
             found.append((message, match))
-    return found
+            if message.kind not in SEVERAL:
+                break
+    return sorted(found, key=lambda one: one[1].start()) if len(found) > 1 else found

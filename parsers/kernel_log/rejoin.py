@@ -26,7 +26,7 @@ MOST_CONTINUATIONS = 3
 # And a list of free runs.
 MOST_LIST_LINES = 400
 LIST_OPEN = re.compile(r"available pages:[ 0-9@+]*$")
-LIST_PART = re.compile(r"[0-9@+]*(?: ?= ?> ?)?(?:\d+ ?)?(?:free ?)?(?:of ?)?(?:\d+ ?)?(?:total ?)?(?:pages)?$")
+LIST_WORDS = frozenset({"=>", "=", ">", "free", "of", "total", "pages"})
 LIST_END = "total pages"
 # Quoted-printable lines have at most 76 columns; a soft line end stands near there.
 SOFT_BREAK_COLUMNS = 60
@@ -35,6 +35,13 @@ ENTITY = re.compile(r"&(?:gt|lt|amp|quot|#\d{1,3}|nbsp);")
 # `421.504399] text`: the bracket, and maybe digits, ended the line before.
 STAMP_END = re.compile(r"[>|\s]*(\d{0,9}(?:\.\d{0,9})?)\](?=[\s\[])")
 STAMP_BEGIN = re.compile(r"\[ *(\d{0,9}(?:\.\d{0,9})?)$")
+# Where a line of a file holds several of the log: HTML, and what pasting made of line ends.
+LOST_LINE_END = re.compile(r"<br ?/?>|(?<=\S) (?=\[ {0,4}\d{1,6}\.\d{6}\] )")
+DUMP_IN_ONE_LINE = ("page:", " mapcount:", "page dumped because: ")
+DUMP_PART = re.compile(
+    r" (?=(?:anon |ksm )?flags: ?0x|raw: |head: ?order|aops:|memcg:|page_type: |page dumped because: "
+    r"|page_owner tracks|page last (?:allocated|free))"
+)
 WHOLE_STAMP = re.compile(r"\d{1,9}\.\d{3,9}")
 # Beginnings of messages that may be cut, and what tells that one is.
 OPENINGS = re.compile(
@@ -64,7 +71,7 @@ def rejoined(lines: Iterable[RawLine]) -> Iterator[LogLine]:
     Those that are no hit are left out, unless they complete one, may list free runs, or are a driver's that failed.
     """
     ahead: deque[RawLine] = deque()
-    source = iter(_whole_stamps(_decoded(lines)))
+    source = iter(_one_by_one(_whole_stamps(_decoded(lines))))
     while True:
         while len(ahead) <= MOST_CONTINUATIONS:
             item = next(source, None)
@@ -100,7 +107,7 @@ def _whole_list(line: LogLine, following: int, ahead: deque[RawLine], source: It
             ahead.append(item)
         raw = ahead[taken]
         part = split_prefix(raw.text)
-        if raw.number != following or not _bare(part) or not LIST_PART.match(part.text):
+        if raw.number != following or not _bare(part) or not _is_of_list(part.text):
             break
         following = raw.number + raw.lines
         glued = not part.text or (text[-1:] in RUN_CHARACTERS and part.text[0] in RUN_CHARACTERS and ">" not in text)
@@ -110,6 +117,12 @@ def _whole_list(line: LogLine, following: int, ahead: deque[RawLine], source: It
                 ahead.popleft()
             return line._replace(text=text)
     return line
+
+
+def _is_of_list(text: str) -> bool:
+    """Whether the text holds nothing but runs and the words of their sum."""
+    words = text.replace("=>", " => ").split()
+    return all(word in LIST_WORDS or RUN_CHARACTERS.issuperset(word) for word in words)
 
 
 def _bare(line: LogLine) -> bool:
@@ -186,6 +199,29 @@ def _plain(line: str) -> str:
     if QUOTED.search(line):
         line = quopri.decodestring(line.encode()).decode("utf-8", "replace").rstrip("\n")
     return html.unescape(line) if "&" in line and ENTITY.search(line) else line
+
+
+def _one_by_one(lines: Iterable[RawLine]) -> Iterator[RawLine]:
+    """Several lines of the log that are one line of the file, each by itself, with the number of that line."""
+    for line in lines:
+        parts = [line.text]
+        if "<br" in line.text or line.text.count("[") > 1:
+            parts = LOST_LINE_END.split(line.text)
+        if _in_order(line.text, DUMP_IN_ONE_LINE):
+            parts = [one for part in parts for one in DUMP_PART.split(part)]
+        for part in parts[:-1]:
+            yield line._replace(text=part, lines=0)
+        yield line if len(parts) == 1 else line._replace(text=parts[-1])
+
+
+def _in_order(text: str, words: Iterable[str]) -> bool:
+    """Whether the text holds these, one after the other."""
+    at = 0
+    for word in words:
+        at = text.find(word, at)
+        if at < 0:
+            return False
+    return True
 
 
 def _whole_stamps(lines: Iterable[RawLine]) -> Iterator[RawLine]:

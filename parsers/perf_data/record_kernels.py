@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tracereplay.compiled import inlined, njit
 from tracereplay.parsers.binary.load_kernels import load
+from tracereplay.parsers.perf_data.word_kernels import call_chain, half, pair, size_of, whole
 
 if TYPE_CHECKING:
     Int = int | np.int64
@@ -80,34 +81,6 @@ STATE_FIELDS = 4
 SAMPLES, STACKS, BAD = range(3)
 TOTAL_FIELDS = 3
 
-# PERF_CONTEXT_* markers in call chains are the last 4095 addresses.
-CONTEXT_KERNEL = -128
-CONTEXT_MAX = -4095
-
-
-@inlined
-def _half(words: U32, at: Int, big: Int) -> Int:
-    """The unsigned number of 4 bytes at `at`, a multiple of 4."""
-    value = np.uint64(words[np.uint64(at) >> np.uint64(2)])
-    if big:
-        value = (value & np.uint64(0xFF00FF)) << np.uint64(8) | (value >> np.uint64(8)) & np.uint64(0xFF00FF)
-        value = (value & np.uint64(0xFFFF)) << np.uint64(16) | value >> np.uint64(16)
-    return np.int64(value)
-
-
-@inlined
-def _whole(words: U32, at: Int, big: Int) -> Int:
-    """The number of 8 bytes at `at`, a multiple of 4: its bits in an int64."""
-    first = np.uint64(_half(words, at, big))
-    second = np.uint64(_half(words, at + 4, big))
-    return np.int64(first << np.uint64(32) | second if big else second << np.uint64(32) | first)
-
-
-@inlined
-def _size(words: U32, at: Int, big: Int) -> Int:
-    """The size of the record at `at`: the last 2 bytes of its second word."""
-    return _half(words, at + 4, big) & 0xFFFF if big else _half(words, at + 4, big) >> 16
-
 
 @njit
 def cut_block(words: U32, at: Int, end: Int, limit: Int, big: Int, breaks: U8) -> tuple[Int, Int]:
@@ -123,8 +96,8 @@ def cut_block(words: U32, at: Int, end: Int, limit: Int, big: Int, breaks: U8) -
             return at, AT_LIMIT
         if at + HEADER_BYTES > end:
             return at, RECORD_CUT
-        size = _size(words, at, big)
-        kind = _half(words, at, big)
+        size = size_of(words, at, big)
+        kind = half(words, at, big)
         if size < HEADER_BYTES and not (kind >= CUSTOM_TYPES and breaks[CUSTOM]):
             return at, BAD_SIZE
         if (kind < 256 and breaks[kind]) or (kind >= CUSTOM_TYPES and breaks[CUSTOM]):
@@ -141,11 +114,11 @@ def find_records(words: U32, at: Int, end: Int, big: Int, wanted: U8, out: I64) 
     """Places of the records of wanted types (uint8[256]) in a block, into out int64[n]; returns their number."""
     n = 0
     while at < end and n < len(out):
-        kind = _half(words, at, big)
+        kind = half(words, at, big)
         if kind < 256 and wanted[kind]:
             out[n] = at
             n += 1
-        at += _size(words, at, big)
+        at += size_of(words, at, big)
     return n
 
 
@@ -186,7 +159,7 @@ def _behind_values(words: U32, place: Int, end: Int, read: Int, big: Int) -> Int
     if read & READ_GROUP:
         if place + 8 > end:
             return -1
-        members = _whole(words, place, big)
+        members = whole(words, place, big)
         if members < 0 or members > end - place:
             return -1
         values += 1 + members * each
@@ -194,30 +167,6 @@ def _behind_values(words: U32, place: Int, end: Int, read: Int, big: Int) -> Int
         values += each
     place += 8 * values
     return place if place <= end else -1
-
-
-@njit
-def _chain(words: U32, place: Int, end: Int, big: Int) -> tuple[Int, Int, Int]:
-    """(end, first kernel frame's place, kernel frames) of the call chain at `place`; end -1 = behind the record."""
-    if place + 8 > end:
-        return -1, 0, 0
-    count = _whole(words, place, big)
-    place += 8
-    if count < 0 or count > (end - place) >> 3:
-        return -1, 0, 0
-    frames_at = place
-    frames = 0
-    inside = False
-    for i in range(count):
-        address = _whole(words, place + 8 * i, big)
-        if CONTEXT_MAX <= address < 0:
-            if frames:
-                break
-            inside = address == CONTEXT_KERNEL
-            frames_at = place + 8 * (i + 1)
-        elif inside:
-            frames += 1
-    return place + 8 * count, frames_at, frames
 
 
 @njit
@@ -229,7 +178,7 @@ def _sample(words: U32, at: Int, size: Int, tables: I64) -> tuple[Int, Int, Int,
     big = tables[BIG_ENDIAN]
     event = np.int64(-1)
     if tables[ID_AT] >= 0 and tables[ID_AT] + 8 <= size:
-        event = _event_by_id(tables, _whole(words, at + tables[ID_AT], big))
+        event = _event_by_id(tables, whole(words, at + tables[ID_AT], big))
     by_id = event >= 0
     if not by_id:
         event = tables[ONLY]
@@ -247,7 +196,7 @@ def _sample(words: U32, at: Int, size: Int, tables: I64) -> tuple[Int, Int, Int,
     frames_at = place
     frames = np.int64(0)
     if tables[row + HAS_CHAIN]:
-        place, frames_at, frames = _chain(words, place, end, big)
+        place, frames_at, frames = call_chain(words, place, end, big)
         if place < 0:
             return event, -1, 0, 0, 0
     if not tables[row + HAS_RAW]:
@@ -255,7 +204,7 @@ def _sample(words: U32, at: Int, size: Int, tables: I64) -> tuple[Int, Int, Int,
     if place + 4 > end:
         return event, -1, 0, 0, 0
     raw_at = place + 4
-    raw_bytes = _half(words, place, big)
+    raw_bytes = half(words, place, big)
     if raw_at + raw_bytes > end or raw_bytes < 8:
         return event, -1, 0, 0, 0
     if not by_id:  # the trace event in it tells whose sample it is
@@ -269,13 +218,6 @@ def _sample(words: U32, at: Int, size: Int, tables: I64) -> tuple[Int, Int, Int,
 
 
 @inlined
-def _pair(words: U32, at: Int) -> Int:
-    """The number of 8 bytes at `at`, a multiple of 4, of a little-endian machine: its bits in an int64."""
-    i = np.uint64(at) >> np.uint64(2)
-    return np.int64(np.uint64(words[i]) | np.uint64(words[i + np.uint64(1)]) << np.uint64(32))
-
-
-@inlined
 def _plain(
     words: U32, at: Int, size: Int, tables: I64, id_at: Int, fixed_bytes: Int, slots_at: Int, shift: Int
 ) -> tuple[Int, Int]:
@@ -286,7 +228,7 @@ def _plain(
     # call chains are left to `_sample`: with a look for one here, loops over samples without took 1.6 times as long
     if size < fixed_bytes + 4:
         return -1, 0
-    sample_id = _pair(words, at + id_at)
+    sample_id = pair(words, at + id_at)
     slot = (np.uint64(sample_id) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(shift)
     place = np.uint64(slots_at) + np.uint64(2) * slot
     event = tables[place + np.uint64(1)]
@@ -309,6 +251,30 @@ def _end_run(
     span[1] = max(span[1], last)
     cpu_first[cpu] = min(cpu_first[cpu], first)
     cpu_last[cpu] = max(cpu_last[cpu], last)
+
+
+@inlined
+def _note_special(
+    words: U32, at: Int, size: Int, big: Int, how: Int, trailer: I64, cpu_first: I64, cpu_last: I64, open_losses: I64,
+    notes: I64, n: Int,
+) -> None:  # fmt: skip
+    """Write the special record at `at` to notes[n]; how -- 2: a loss, which is open until its CPU's next sample."""
+    cpu = np.int64(-1)
+    time = np.int64(-1)
+    if trailer[0] and HEADER_BYTES + trailer[0] <= size:
+        place = at + size - trailer[0]
+        time = whole(words, place + trailer[1], big) if trailer[1] >= 0 else time
+        cpu = half(words, place + trailer[2], big) if trailer[2] >= 0 else cpu
+    if cpu > MAX_CPU:
+        cpu = np.int64(-1)
+    notes[n, SPECIAL_AT] = at
+    notes[n, SPECIAL_CPU] = cpu
+    notes[n, SPECIAL_TIME] = time
+    notes[n, SPECIAL_BEFORE] = -1
+    if how == 2 and cpu >= 0 and time != 0:
+        if cpu_first[cpu] <= cpu_last[cpu]:
+            notes[n, SPECIAL_BEFORE] = cpu_last[cpu]
+        open_losses[cpu] = 1
 
 
 @njit
@@ -356,8 +322,8 @@ def scan_block(
     last: Int = np.int64(0)
     silence: Int = np.int64(0)
     while at < end and n + 2 <= len(notes):
-        kind = _half(words, at, big)
-        size = _size(words, at, big)
+        kind = half(words, at, big)
+        size = size_of(words, at, big)
         if kind == SAMPLE:
             event = np.int64(-1)
             if plain:
@@ -366,7 +332,7 @@ def scan_block(
                 good = True
                 frames = np.int64(0)
                 cpu = np.int64(words[np.uint64(at + cpu_at) >> np.uint64(2)])
-                time = _pair(words, at + time_at)
+                time = pair(words, at + time_at)
                 tid = np.int64(words[np.uint64(at + tid_at) >> np.uint64(2)])
             else:
                 event, raw_at, _raw_bytes, _frames_at, frames = _sample(words, at, size, tables)
@@ -376,9 +342,9 @@ def scan_block(
                 tid = np.int64(MAX_TID)
                 good = raw_at >= 0
                 if good:
-                    cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else cpu
-                    time = _whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else time
-                    tid = _half(words, at + tables[row + AT_TID] + 4, big) if tables[row + AT_TID] >= 0 else tid
+                    cpu = half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else cpu
+                    time = whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else time
+                    tid = half(words, at + tables[row + AT_TID] + 4, big) if tables[row + AT_TID] >= 0 else tid
             if not good or cpu > MAX_CPU:
                 totals[event, BAD] += 1
                 at += size
@@ -414,22 +380,7 @@ def scan_block(
                 state[ROUND] = max(state[LATEST], span[1])
                 at += size
                 continue
-            cpu = np.int64(-1)
-            time = np.int64(-1)
-            if trailer[0] and HEADER_BYTES + trailer[0] <= size:
-                place = at + size - trailer[0]
-                time = _whole(words, place + trailer[1], big) if trailer[1] >= 0 else time
-                cpu = _half(words, place + trailer[2], big) if trailer[2] >= 0 else cpu
-            if cpu > MAX_CPU:
-                cpu = np.int64(-1)
-            notes[n, SPECIAL_AT] = at
-            notes[n, SPECIAL_CPU] = cpu
-            notes[n, SPECIAL_TIME] = time
-            notes[n, SPECIAL_BEFORE] = -1
-            if special[kind] == 2 and cpu >= 0 and time != 0:
-                if cpu_first[cpu] <= cpu_last[cpu]:
-                    notes[n, SPECIAL_BEFORE] = cpu_last[cpu]
-                open_losses[cpu] = 1
+            _note_special(words, at, size, big, special[kind], trailer, cpu_first, cpu_last, open_losses, notes, n)
             n += 1
         at += size
     if run >= 0:
@@ -474,8 +425,8 @@ def list_samples(
     add_ns = window[2]
     n = np.uint64(0)  # unsigned: no index is looked at twice
     while at < end:
-        size = _size(words, at, 0) if plain else _size(words, at, big)
-        kind = _half(words, at, 0) if plain else _half(words, at, big)
+        size = size_of(words, at, 0) if plain else size_of(words, at, big)
+        kind = half(words, at, 0) if plain else half(words, at, big)
         if kind != SAMPLE:
             at += size
             continue
@@ -487,7 +438,7 @@ def list_samples(
             frames_at = raw_at
             frames = np.int64(0)
             cpu = np.int64(words[np.uint64(at + cpu_at) >> np.uint64(2)])
-            time = _pair(words, at + time_at) + add_ns
+            time = pair(words, at + time_at) + add_ns
             tid = np.int64(words[np.uint64(at + tid_at) >> np.uint64(2)])
             is_event = np.int64(1)
         else:
@@ -496,11 +447,11 @@ def list_samples(
                 at += size
                 continue
             row = EVENTS_AT + event * EVENT_FIELDS
-            cpu = _half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else np.int64(MAX_CPU)
-            time = _whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else np.int64(0)
+            cpu = half(words, at + tables[row + AT_CPU], big) if tables[row + AT_CPU] >= 0 else np.int64(MAX_CPU)
+            time = whole(words, at + tables[row + AT_TIME], big) if tables[row + AT_TIME] >= 0 else np.int64(0)
             time += add_ns
             tid = np.int64(0xFFFFFFFF)
-            tid = _half(words, at + tables[row + AT_TID] + 4, big) if tables[row + AT_TID] >= 0 else tid
+            tid = half(words, at + tables[row + AT_TID] + 4, big) if tables[row + AT_TID] >= 0 else tid
             is_event = tables[row + RAW_IS_EVENT]
         at += size
         if earliest <= time <= latest and cpu <= MAX_CPU:

@@ -73,7 +73,6 @@ class ProbedReader(ReaderAround):
             self._learn(self._decoder.folios)
 
     @property
-    @property
     def unprobed(self) -> TraceReader:
         """The same trace, with its kprobe events in its tables only."""
         return self.inner

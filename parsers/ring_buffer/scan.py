@@ -89,6 +89,29 @@ def scan(
     return found
 
 
+def _load_blocks(pages: CpuPages, at: int, arena: npt.NDArray[np.uint8], watch: _Watch) -> tuple[list[int], int]:
+    """Unpack blocks from `at` on while they fit: pages in each, and bytes of all.
+
+    A block that cannot be unpacked is dropped from `pages`, once, so that later reads need not look.
+    """
+    sizes: list[int] = []
+    used = 0
+    while at < len(pages.blocks) and used + pages.blocks[at].n_bytes <= len(arena):
+        try:
+            data = pages.load(pages.blocks[at])
+        except ValueError as error:
+            if sizes:  # what lies before it is scanned first, to know when it was
+                break
+            watch.lost_chunk(str(error), pages.blocks[at].offset)
+            del pages.blocks[at]
+            continue
+        arena[used : used + len(data)] = np.frombuffer(data, np.uint8)
+        used += len(data)
+        sizes.append(-(-len(data) // pages.page_bytes))
+        at += 1
+    return sizes, used
+
+
 def _scan_cpu(
     pages: CpuPages, layout: npt.NDArray[np.int64], min_bytes: npt.NDArray[np.int64], clock: Clock, found: Scan
 ) -> None:
@@ -102,22 +125,8 @@ def _scan_cpu(
     events: list[npt.NDArray[np.uint64]] = []
     at = 0
     while at < len(pages.blocks):
-        # a block that cannot be unpacked is dropped here, once, so that later reads need not look
-        sizes: list[int] = []
-        used = 0
-        while at < len(pages.blocks) and used + pages.blocks[at].n_bytes <= len(arena):
-            try:
-                data = pages.load(pages.blocks[at])
-            except ValueError as error:
-                if sizes:  # what lies before it is scanned first, to know when it was
-                    break
-                watch.lost_chunk(str(error), pages.blocks[at].offset)
-                del pages.blocks[at]
-                continue
-            arena[used : used + len(data)] = np.frombuffer(data, np.uint8)
-            used += len(data)
-            sizes.append(-(-len(data) // page_bytes))
-            at += 1
+        sizes, used = _load_blocks(pages, at, arena, watch)
+        at += len(sizes)
         if not sizes:
             continue
         n_pages = sum(sizes)

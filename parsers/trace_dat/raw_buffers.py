@@ -161,13 +161,17 @@ def _text(root: Path, *names: str) -> str:
     for name in names:
         for path in (root / name, root / f"{name}.txt", root / f"{name}.gz"):
             if path.is_file():
-                text = b""
-                for piece in read_chunks(path, []):
-                    text += piece
-                    if len(text) > LARGEST_TEXT_BYTES:
-                        raise InputError(f"larger than {LARGEST_TEXT_BYTES} bytes", path=path)
-                return text.decode("utf-8", "replace")
+                return _whole_text(path)
     return ""
+
+
+def _whole_text(path: Path) -> str:
+    text = b""
+    for piece in read_chunks(path, []):
+        text += piece
+        if len(text) > LARGEST_TEXT_BYTES:
+            raise InputError(f"larger than {LARGEST_TEXT_BYTES} bytes", path=path)
+    return text.decode("utf-8", "replace")
 
 
 def _statistics(buffer: str, root: Path, files: Sequence[_CpuFile]) -> list[tuple[int, bytes]]:

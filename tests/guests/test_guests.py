@@ -89,6 +89,18 @@ def test_a_failing_offline_is_blamed_on_its_holder(name: str, work: str, hold: P
     assert_named(attempt, out, "proved")
 
 
+def test_a_block_alone_is_recorded_with_stacks(hold: Path, tmp_path: Path) -> None:
+    """The first block of the DIMM: takes elsewhere are dropped in the kernel, and page flags are known from before."""
+    options = ScriptOptions(block=32, stacks=True, buffer_kib=32768)
+    out, attempts = recorded("debian-6.1", jobs.offline(), hold, tmp_path, options)
+    attempt = next(one for one in attempts if one.operation == "memory_offline" and one.outcome_basis == "event")
+    assert_named(attempt, out, "proved")
+    assert {one.mechanism for one in attempt.culprits} == {"vmsplice"}
+    assert "write error" not in (out / "job.log").read_text()
+    events = tracereplay.open([out / "capture" / "trace"]).reader.info.by_event
+    assert 0 < events["kernel_stack"] <= events["get1"]
+
+
 @pytest.mark.parametrize("name", list(LAB))
 @pytest.mark.parametrize("area", [None, "reserved"])
 def test_a_failing_cma_allocation_is_blamed_on_its_holder(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.captures import ROOT
 
+USED = ("polars", "pandas", "plots", "perfetto")  # extras
 # Tracked folders at the top of the tree, and where the wheel has them.
 ROOMS = {"tracereplay": "tracereplay", "parsers": "tracereplay/parsers", "reports": "tracereplay/reports"}
 
@@ -42,6 +44,17 @@ def tracked(folder: str) -> set[PurePosixPath]:
     if not listing:
         pytest.skip("not a git checkout")
     return {PurePosixPath(name).relative_to(folder) for name in listing if not (ROOT / name).is_symlink()}
+
+
+def test_the_lowest_versions_tried_are_those_promised() -> None:
+    """Of all that one trace takes; the extras `corpus` and `dask` are tried with the pinned versions only."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(one for name in USED for one in extras[name])]
+    tried = [line for line in (ROOT / "constraints-lowest.txt").read_text().splitlines() if "==" in line]
+    wanted += [one for one in extras["dev"] if one.split(">=")[0] in ("hypothesis", "jsonschema", "pytest")]
+    # `X>=1.2` promises 1.2.0.
+    assert tried == sorted(f"{name}=={version}.0" for name, version in (one.split(">=") for one in wanted))
 
 
 def test_tracereplay_is_the_only_top_level_name(in_wheel: set[str]) -> None:

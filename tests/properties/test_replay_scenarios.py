@@ -156,7 +156,9 @@ def test_no_reason_and_no_condition_of_one_can_be_left_out(rules: Rules) -> None
     assert not oracle_agrees(rules)
 
 
-LEDGER_RULES = ("end_stale", "note_visit", "note_other_takers", "confirm", "fault_maps", "one_becomes_mapping")
+LEDGER_RULES = (
+    "end_stale", "note_visit", "note_other_takers", "confirm", "fault_maps", "one_becomes_mapping", "unmap_or_put",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LEDGER_RULES)

@@ -6,7 +6,22 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import tracereplay
-from tests.support.event_histories import AREA, AREA_END, BLOCK, DRIVER, MS, PFN, A, B, C, History, S, Who, held_by
+from tests.support.event_histories import (
+    AREA,
+    AREA_END,
+    BLOCK,
+    DRIVER,
+    LAYOUT,
+    MS,
+    PFN,
+    A,
+    B,
+    C,
+    History,
+    S,
+    Who,
+    held_by,
+)
 from tracereplay.model.result import Result
 
 Stream = Callable[[Path], Result]
@@ -204,6 +219,27 @@ def never_isolated() -> Stream:
     return h.blame
 
 
+def only_movable_free() -> Stream:
+    """An unmovable allocation finds no page, while pages of a CMA area that were freed before are free."""
+    h = History()
+    for pfn in range(AREA, AREA + 64):
+        h.anon(B, pfn)
+        h.freeze(B, pfn)
+    h.wait(MS)
+    h.event(C, "mm_vmscan_direct_reclaim_begin: order=0 gfp_flags=GFP_KERNEL")
+    h.event(C, "mm_page_alloc: page=(null) pfn=0xffffffffffffffff order=0 migratetype=0 gfp_flags=GFP_KERNEL")
+    h.wait(MS)
+    h.chatter((0, 1))
+
+    def blame(folder: Path) -> Result:
+        (folder / "trace.txt").write_text(h.text())
+        area = f'[[cma]]\nname = "reserved"\nstart_pfn = {AREA:#x}\npages = {AREA_END - AREA:#x}\n'
+        (folder / "layout.toml").write_text(LAYOUT + area)
+        return tracereplay.open(folder / "trace.txt", layout=folder / "layout.toml").blame()
+
+    return blame
+
+
 def begun() -> Stream:
     """The trace ends within the attempt."""
     h = History()
@@ -245,6 +281,7 @@ STREAMS: dict[str, Stream] = {
     "isolation_conflict": never_isolated(),
     "not_isolatable": offline("memory holes"),
     "notifier_veto": offline("notifier failure"),
+    "movable_only_free": only_movable_free(),
     "interrupted": failed("-4"),
     "unfinished": begun(),
 }

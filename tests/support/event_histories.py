@@ -155,6 +155,35 @@ class History:
         self.pages[pfn] = Page(2 + extra, 0, ANON_MAPPING, flags)
         self.put(who, pfn)
 
+    def folio(self, who: Who, order: int, count: int = 1, mapcount: int = -1, pfn: int = PFN) -> None:
+        """A large anonymous folio: mapped by a PMD (one reference, _mapcount of the head -1), or by `count` PTEs."""
+        self.pages[pfn] = page = Page(count=1)
+        self.event(who, f"page_ref_set: pfn={pfn:#x} {page} val=1")
+        self.event(
+            who, f"mm_page_alloc: page=00000000deadbeef pfn={pfn:#x} order={order} migratetype=1 "
+            "gfp_flags=GFP_TRANSHUGE",
+        )  # fmt: skip
+        page.mapping, page.mapcount = ANON_MAPPING, mapcount
+        page.flags = {"dirty", "head", "swapbacked", "uptodate"}
+        self.mod(who, pfn, count)  # its PTEs but one, and the LRU batch
+        page.flags.add("lru")
+        self.put(who, pfn)
+
+    def rmap(self, change: int, pfn: int = PFN) -> None:
+        """Mappings come and go without an event of their own."""
+        self.pages[pfn].mapcount += change
+
+    def truncate(self, who: Who, pfn: int = PFN) -> None:
+        """The page leaves the cache of its file, which drops its reference."""
+        self.event(who, f"mm_filemap_delete_from_page_cache: dev 254:0 ino c pfn={pfn:#x} ofs=0 order=0")
+        self.pages[pfn].mapping = 0
+        self.put(who, pfn)
+
+    def pass_over(self, pfn: int = PFN) -> None:
+        """isolate_migratepages_block() gets the page, will not have it, and lets go."""
+        self.get(DRIVER, pfn)
+        self.put(DRIVER, pfn)
+
     def cached(
         self, who: Who, pfn: int = PFN, dev: str = "254:0", ino: int = 12, state: Iterable[str] = ("uptodate",),
         index: int = 0, mapping: int = FILE_MAPPING,
@@ -212,8 +241,10 @@ class History:
         for pfn in pfns:
             page = self.pages[pfn]
             if page.isolated_by == who.tid:
+                self.mod(who, pfn)  # folio_add_lru(), drained at once while lru_cache_disable() holds
                 page.flags.add("lru")
                 page.isolated_by = None
+                self.put(who, pfn)
                 self.put(who, pfn)
 
     def cma_end(self, first: int | None = PFN, passing: Sequence[tuple[Who, int]] = ()) -> None:

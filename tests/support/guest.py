@@ -26,7 +26,7 @@ DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")  # in the section .modinfo
 BOOT_SECONDS = 600
 STARTS = 4
 # Under emulation on a busy machine the timer check fails now and then.
-STOCK = "no_timer_check"
+TIMER = "no_timer_check"
 LAB = {"lab-6.12": "bzImage-6.12.117", "lab-7.2": "bzImage-7.2.13"}
 # Without cmpxchg16b: QEMU 7.2 emulates it wrongly, and Debian's 6.12 dies of that in its slab allocator.
 CPU = "max,cx16=off"
@@ -137,7 +137,7 @@ def _modules(place: Path, names: Sequence[str]) -> dict[str, bytes]:
 def machines() -> dict[str, Machine]:
     """The kernels at hand, by name."""
     found = {
-        name: Machine(SHARED / "lab" / image, append="cma=256M page_owner=on")
+        name: Machine(SHARED / "lab" / image, append=f"cma=256M page_owner=on {TIMER}")
         for name, image in LAB.items()
         if (SHARED / "lab" / image).exists()
     }
@@ -147,5 +147,5 @@ def machines() -> dict[str, Machine]:
             version = re.match(r"\d+\.\d+", release)
             roots = [Path(folder) / place / release for place in ("lib/modules", "usr/lib/modules")]
             modules = next((root for root in roots if root.is_dir()), None)
-            found[f"debian-{version[0] if version else release}"] = Machine(kernel, modules, append=STOCK)
+            found[f"debian-{version[0] if version else release}"] = Machine(kernel, modules, append=TIMER)
     return found

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tests.support.oracle_memory import Event, FlagBits, Page, Ref, int32
 from tracereplay.replay.page_kernels import FlagMask
-from tracereplay.replay.state import NO_EXCESS, Mark, RefEnd, RefKind
+from tracereplay.replay.state import MOST_MAPPINGS, NO_EXCESS, Mark, RefEnd, RefKind
 from tracereplay.schema import Op
 
 PIN_BIAS = 1024  # GUP_PIN_COUNTING_BIAS
@@ -16,14 +16,18 @@ MOD, GET, PIN, ISOLATION = RefKind.MOD, RefKind.GET, RefKind.PIN, RefKind.ISOLAT
 def excess(bits: FlagBits, page: Page, undone: int = 0) -> int:
     """References beyond the expected ones, the isolators' own left out; NO_EXCESS = not known."""
     anon, cached = page.is_(Mark.ANON), page.is_(Mark.FILE)
-    if not (anon or cached) or not page.is_(Mark.COUNT_KNOWN) or page.is_(Mark.TYPED):
+    was_cached = not anon and not cached and page.file is not None
+    if not (anon or cached or was_cached) or not page.is_(Mark.COUNT_KNOWN) or page.is_(Mark.TYPED):
         return NO_EXCESS
+    if page.mapcount == MOST_MAPPINGS:
+        return NO_EXCESS  # or more
     large = bits.is_large(page)
     extra = int32(page.count - undone) - page.held(ISOLATION)
     mappings = page.mapcount + 1
-    if cached:
+    if cached or was_cached:
         private = 1 if bits.has(page.page_flags, FlagMask.PRIVATE) else 0
-        found = NO_EXCESS if large else extra - mappings - 1 - private
+        in_a_cache = 1 if cached or bits.has(page.page_flags, FlagMask.SWAPCACHE) else 0
+        found = NO_EXCESS if large else extra - mappings - in_a_cache - private
     else:
         in_swap = (1 << page.order) if bits.has(page.page_flags, FlagMask.SWAPCACHE) else 0
         if not large:
@@ -60,13 +64,13 @@ def take(bits: FlagBits, page: Page, pfn: int, event: Event, val: int, before: i
     that much cannot be this task's (isolators' own are no part of the excess). A task that isolates a page finds it on
     the LRU and takes it off: a reference taken while the page was off the LRU is none.
     """
-    get = event.op is Op.REF_MOD_UNLESS
-    if not get and val % PIN_BIAS and val % (PIN_BIAS - 1) == 0:
+    get, counts_pins = event.op is Op.REF_MOD_UNLESS, not bits.is_large(page)  # large folios count theirs apart
+    if counts_pins and not get and val % PIN_BIAS and val % (PIN_BIAS - 1) == 0:
         for ref in reversed(page.refs):  # the second half of a fast pin: n, then n * 1023
             if ref.kind is GET and ref.tid == event.tid and ref.val * (PIN_BIAS - 1) == val:
                 ref.val, ref.kind = ref.val + val, PIN
                 return
-    if val % PIN_BIAS == 0:
+    if counts_pins and val % PIN_BIAS == 0:
         kind = PIN
     elif get:
         kind = ISOLATION if event.isolating else GET
@@ -77,13 +81,13 @@ def take(bits: FlagBits, page: Page, pfn: int, event: Event, val: int, before: i
     page.refs.append(new_ref(event, pfn, val, kind, unexplained, off_lru))
 
 
-def give_back(page: Page, event: Event, left: int, drains_batch: bool) -> None:
+def give_back(page: Page, event: Event, left: int, drains_batch: bool, counts_pins: bool) -> None:
     """References are closed until the put is used up, pins by puts of 1024 and more.
 
     drains_batch -- the put moved the page to the LRU: it ends the reference that the LRU batch had, or the isolation of
     its own task, of no one else.
     """
-    pins = left >= PIN_BIAS
+    pins = left >= PIN_BIAS and counts_pins
     while left > 0:
         ref = choose(page, None if event.interrupt else event.tid, pins, drains_batch and not pins)
         if ref is None:
@@ -176,11 +180,25 @@ def end_stale(bits: FlagBits, page: Page, event: Event, before: int) -> None:
 
 
 def note_visit(bits: FlagBits, page: Page, event: Event) -> None:
-    """References that stay open over an event: an attempt met them; the page is on the LRU although they are held."""
+    """References that stay open over an event: an attempt met them; the page is on the LRU although they are held.
+
+    What its own task got from the LRU and holds where it is not on it, it has isolated.
+    """
     for ref in page.refs:
         if event.attempting and ref.met_ns is None:
             ref.met_ns = event.ns
         ref.on_lru = ref.on_lru or bits.has(page.page_flags, FlagMask.LRU)
+        if event.attempting and ref.kind is ISOLATION and ref.tid == event.tid and not ref.on_lru:
+            page.marks |= Mark.TAKEN_OFF_LRU
+
+
+def unmap_or_put(page: Page, event: Event) -> None:
+    """Fewer mappings at a put: of a task that has a get on a page it did not allocate, it may be that which ends."""
+    if page.is_(Mark.ALLOC_SEEN) and page.alloc_tid == event.tid:
+        return
+    for ref in page.refs:
+        if ref.kind is GET and ref.tid == event.tid:
+            share(ref, event.ns)
 
 
 def confirm(page: Page, event: Event, left: int) -> None:

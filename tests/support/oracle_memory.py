@@ -17,7 +17,7 @@ NAMES: Mapping[FlagMask, tuple[str, ...]] = {
     FlagMask.LOCKED: ("locked",),
     FlagMask.UPTODATE: ("uptodate",),
     FlagMask.WRITEBACK: ("writeback",),
-    FlagMask.PRIVATE: ("private",),
+    FlagMask.PRIVATE: ("private", "private_2"),
     FlagMask.SWAPCACHE: ("swapcache", "owner_priv_1"),
     FlagMask.SWAPBACKED: ("swapbacked",),
     FlagMask.HEAD: ("head",),

@@ -54,7 +54,7 @@ BY_REASON: Mapping[Reason, tuple[Condition, ...]] = {
         is_(Mark.ALLOC_SEEN),
         is_not(Mark.ALLOCATED_SINCE_WATCH),
         is_not(Mark.ANON),
-        is_not(Mark.FILE),
+        lambda probed: not probed.page.is_(Mark.FILE) and probed.page.file is None,  # nor was it in a page cache before
         lambda probed: not probed.page.gfp & MOVABLE,
     ),
     Reason.RESTORED: (is_(Mark.RESTORED),),
@@ -67,7 +67,7 @@ BY_REASON: Mapping[Reason, tuple[Condition, ...]] = {
     Reason.LEFT: (is_(Mark.COUNT_KNOWN), is_(Mark.ISOLATED), is_not(Mark.FROZEN)),
     Reason.LOCKED: (
         is_(Mark.COUNT_KNOWN),
-        is_(Mark.FILE),
+        lambda probed: probed.page.is_(Mark.FILE) or probed.flag(FlagMask.SWAPCACHE),
         lambda probed: probed.flag(FlagMask.LOCKED),
         lambda probed: not probed.flag(FlagMask.UPTODATE),
     ),

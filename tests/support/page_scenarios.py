@@ -168,14 +168,18 @@ def pin(machine: Machine, page: TruePage, tid: int, number: int) -> None:
 
 
 def isolate(machine: Machine, page: TruePage, tid: int, number: int) -> None:
-    """Taken off the LRU by a task that isolates, or put back."""
+    """Taken off the LRU by a task that isolates, or put back (in a batch that takes a reference of its own, or not)."""
     isolator = tid if tid in (KSWAPD, *machine.windows) else DRIVER
     if number % 3 == 0:
         page.flags.add("lru")
         machine.change(isolator, Op.REF_MOD_AND_TEST, page, -1)
     else:
+        if number % 3 == 2:
+            page.flags.add("lru")
         machine.change(isolator, Op.REF_MOD_UNLESS, page, 1)
         page.flags.discard("lru")
+        if number % 3 == 2:
+            machine.change(isolator, Op.REF_MOD, page, 1)
 
 
 def map_(machine: Machine, page: TruePage, tid: int, number: int) -> None:

@@ -15,7 +15,7 @@ from tests.support.oracle_reasons import Probed, Rules
 from tracereplay.replay.engine import ActionKind, ReplayAction
 from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.replay_kernels import MAX_ORDER
-from tracereplay.replay.state import END_PFN, LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, Mark, RefKind, State
+from tracereplay.replay.state import END_PFN, LIFE_MARKS, MOST_MAPPINGS, NO_EXCESS, TYPED_MAPCOUNT, Mark, RefKind, State
 from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, PFN, RET, VAL, IrqContext, Op, PageStream
 
 WINDOW = 0xFFFF & ~LIFE_MARKS
@@ -98,8 +98,8 @@ class ReplayOracle:
                 if order:
                     self.pages[pfn + offset].state, self.pages[pfn + offset].order = State.ALLOCATED, order
                 self.add_to_cache(self.pages[pfn + offset], args[RET], args[MAPPING], args[VAL] + offset)
-        elif op is Op.CACHE_DELETE:
-            self.pages[pfn].marks &= ~Mark.FILE
+        elif op is Op.CACHE_DELETE and not self.pages[pfn].is_(Mark.COUNT_KNOWN):
+            self.pages[pfn].marks &= ~Mark.FILE  # else its reference events show it more exactly
 
     # -- lives -----------------------------------------------------------------------------------------------------
 
@@ -200,20 +200,27 @@ class ReplayOracle:
             self.appear(event, page)
         change = args[VAL] if op in CHANGING else 0
         was_counted, was_on_lru = page.is_(Mark.COUNT_KNOWN), self.bits.has(page.page_flags, FlagMask.LRU)
+        was_cached = page.is_(Mark.FILE)
         new_mappings = self.read_page(page, pfn, args, change)
+        uncached = was_cached and was_counted and args[MAPPING] == 0
         if op in (Op.REF_FREEZE, Op.REF_UNFREEZE):
             self.freeze(event, pfn, page)
             return
         if op is Op.REF_MOD_UNLESS and event.attempting:
             page.marks |= Mark.ISOLATED
-        # An unmap takes its mapping away together with its count: the excess before it is the one after.
-        unmap = change < 0 and new_mappings < 0
+        # An unmap takes its mapping away together with its count, truncation the cache's reference: the excess before
+        # is the one after. Neither is done in an interrupt.
+        pins = not self.bits.is_large(page)  # a large folio counts its pins apart
+        pinned = pins and -change >= ledger.PIN_BIAS
+        unmap = change < 0 and (new_mappings < 0 or uncached) and not event.interrupt and not pinned
         self.became_mappings(event, page, new_mappings)
         before = ledger.excess(self.bits, page, 0 if unmap else change)
         ledger.end_stale(self.bits, page, event, before)
         if change < 0 and not unmap:
             now_on_lru = self.bits.has(page.page_flags, FlagMask.LRU)
-            ledger.give_back(page, event, -change, was_counted and now_on_lru and not was_on_lru)
+            ledger.give_back(page, event, -change, was_counted and now_on_lru and not was_on_lru, pins)
+        elif unmap:
+            ledger.unmap_or_put(page, event)
         ledger.note_visit(self.bits, page, event)
         if change > 0:
             ledger.take(self.bits, page, pfn, event, change, before)
@@ -230,7 +237,7 @@ class ReplayOracle:
         elif not just_allocated:
             self.split(pfn, page.order)
         page.count = int32(event.args[COUNT])
-        page.marks |= Mark.COUNT_KNOWN | Mark.HAS_REF_EVENT
+        page.marks |= Mark.COUNT_KNOWN
 
     def appear(self, event: Event, page: Page) -> None:
         """In use although no allocation was seen; an unfrozen one was made by a split or a migration."""
@@ -247,15 +254,17 @@ class ReplayOracle:
         if change:
             conflict = known and args[COUNT] - change != page.count
             page.marks = page.marks | Mark.CONFLICT if conflict else page.marks & ~Mark.CONFLICT
-        typed = not -128 <= args[MAPCOUNT] <= 32766
+        typed = args[MAPCOUNT] < -128
         was_typed = page.mapcount <= TYPED_TOP
-        mapcount = TYPED_MAPCOUNT + page_type(args[MAPCOUNT]) if typed else args[MAPCOUNT]
+        mapcount = TYPED_MAPCOUNT + page_type(args[MAPCOUNT]) if typed else min(args[MAPCOUNT], MOST_MAPPINGS)
         grown = mapcount - page.mapcount if known and not typed and not was_typed else 0
         page.count, page.mapcount, page.page_flags = int32(args[COUNT]), mapcount, args[FLAGS] & 0xFFFFFFFF
         if page.order and (pfn % (1 << page.order) or self.head_is_gone(page)):
             self.split(pfn, page.order)  # only heads have references of their own
         self.learn_mapping(page, args[MAPPING])
-        page.marks |= Mark.COUNT_KNOWN | Mark.HAS_REF_EVENT | (Mark.TYPED if typed else 0)
+        if known and args[MAPPING] == 0:
+            page.marks &= ~Mark.FILE  # taken out of the cache
+        page.marks |= Mark.COUNT_KNOWN | (Mark.TYPED if typed else 0)
         if self.bits.has(page.page_flags, FlagMask.LRU):
             page.marks |= Mark.ON_LRU
         if not typed:

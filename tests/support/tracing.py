@@ -27,7 +27,8 @@ def needs(*tools: str) -> None:
     """Skip without these programs."""
     lacking = [tool for tool in tools if shutil.which(tool) is None]
     if lacking:
-        pytest.skip(f"{', '.join(lacking)} not installed (Debian: apt-get install shellcheck busybox dash trace-cmd)")
+        packages = "shellcheck busybox dash mksh toybox trace-cmd"
+        pytest.skip(f"{', '.join(lacking)} not installed (Debian: apt-get install {packages})")
 
 
 def tracereplay(*arguments: str) -> subprocess.CompletedProcess[str]:

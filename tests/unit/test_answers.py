@@ -112,9 +112,9 @@ def test_repr_is_one_short_line() -> None:
     assert repr(empty) == "<tracereplay.Result: no attempt, no data lost>"
     empty.data_loss = [example.loss()]
     assert repr(empty) == "<tracereplay.Result: no attempt, 1 loss>"
-    asked = answer(example.pinned())
-    asked.attempts[0].inventory = True
-    assert "Result: 2 attempts (2 succeeded), 1 inventory, " in repr(asked)
+    inventory = answer(example.pinned())
+    inventory.attempts[0].inventory = True
+    assert "Result: 2 attempts (2 succeeded), 1 inventory, " in repr(inventory)
     life = PageLife(pfn=0x1E403, lives=[page.Life(start_ns=None, end_ns=None, events=[event()])])
     assert repr(life) == "<tracereplay.PageLife of PFN 0x1e403: 1 life, 1 event>"
 

@@ -121,6 +121,11 @@ def test_times_outside_the_trace_are_refused(session: Session, log_alone: Sessio
             one.inventory(area="reserved")
 
 
+def test_policies_are_named_as_on_the_command_line(session: Session) -> None:
+    with pytest.raises(UsageError, match="no-such-rule"):
+        session.whatif(["no-such-rule"])
+
+
 def test_without_a_trace_there_are_no_events(log_alone: Session) -> None:
     with pytest.raises(UsageError, match="no trace was opened"):
         log_alone.events()

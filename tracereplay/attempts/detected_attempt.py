@@ -64,6 +64,9 @@ class DetectedAttempt:
     # The last failing test of the range by the page it names (fin_pfn); the sleeps for writeback by (ino, page index).
     failed_tests: dict[int, Moment] = field(default_factory=dict)
     writeback_sleeps: dict[tuple[int, int], Moment] = field(default_factory=dict)
+    # When it last scanned its range or came back from migrate_pages(): what was taken later stopped nothing. None: no
+    # event tells.
+    last_call_ns: int | None = None
     nothing_tried: bool = False  # the event of its end shows that no range was tried
     movable_free_pages: int | None = None  # of a kernel_alloc: attempts/kernel_alloc.py
     parent_id: str | None = None  # the request that it is a part of (attempts/unplug.py)

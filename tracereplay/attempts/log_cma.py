@@ -6,6 +6,7 @@ is searched upwards; one that falls back or repeats belongs to another call. A b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tracereplay.attempts.log_calls import TRIES_NS, Call, LoggedTry, Row, call_of, follows
@@ -13,7 +14,10 @@ from tracereplay.attempts.log_causes import USUAL_ALIGN_ORDER
 
 # alloc_contig_range() prints the start rounded down to the free block that holds it: below this order of pages.
 LARGEST_ROUNDING_ORDER = 13
+MOST_WAITING = 64
 NO_PAGE = frozenset({"(null)", "(nil)", "null", "NULL"})
+# Pointers that are not shown (4.15 and later); 5.2 to 5.6 hash a null pointer too.
+HIDDEN = re.compile(r"\(_*ptrval_*\)|0{8}[0-9a-f]{8}")
 
 
 class ContigCalls:
@@ -24,9 +28,16 @@ class ContigCalls:
         self.bitmaps: list[Row] = []  # whose failure no line tells
         self._open: dict[int | None, list[Call]] = {}
         self._failed: dict[int | None, Call] = {}
+        self._latest: dict[int | None, Row] = {}
 
     def take(self, row: Row) -> Call | None:
         """The call that the line belongs to; None where it is of none."""
+        call = self._take(row)
+        if call is not None:
+            self._latest[row["tid"]] = row
+        return call
+
+    def _take(self, row: Row) -> Call | None:
         kind, tid = row["kind"], row["tid"]
         if kind == "cma_begins":
             return self._begins(row)
@@ -54,9 +65,12 @@ class ContigCalls:
     def _begins(self, row: Row) -> Call:
         call = self._new(row, "cma_alloc")
         call.area, call.pages, call.align_order = row["area"], row["pages"], row["align_order"]
-        waiting = [c for c in self._open.get(row["tid"], ()) if _begun(c)]  # others wait for the area's mutex meanwhile
-        self._open[row["tid"]] = [*waiting, call]
+        self._open[row["tid"]] = [*self._waiting(row), call]
         return call
+
+    def _waiting(self, row: Row) -> list[Call]:
+        """Calls that began and may wait for the area's mutex; where no line ends them, the last ones."""
+        return [call for call in self._open.get(row["tid"], ()) if _begun(call)][-MOST_WAITING:]
 
     def _busy(self, row: Row) -> Call:
         start = row["start_pfn"]
@@ -64,7 +78,7 @@ class ContigCalls:
         call = next((c for c in self._open.get(row["tid"], ()) if _goes_on(c, row, start, end)), None)
         if call is None:
             call = self._new(row, "cma_alloc" if row["kind"] == "cma_busy" else "contig_alloc")
-            self._open[row["tid"]] = [c for c in self._open.get(row["tid"], ()) if _begun(c)] + [call]
+            self._open[row["tid"]] = [*self._waiting(row), call]
         else:
             call.take(row)
         if row["kind"] == "cma_busy" and call.tries and call.tries[-1].row["kind"] == "contig_busy":
@@ -92,8 +106,10 @@ class ContigCalls:
         pointer = row["reason"] or ""
         nothing = pointer in NO_PAGE or not pointer.removeprefix("0x").strip("0")
         last = self._failed.get(row["tid"])
+        # The function prints this line at once after the failure and the bitmap.
+        at_once = last is not None and self._latest.get(row["tid"]) is last.last
         if (
-            nothing
+            (nothing or (at_once and HIDDEN.fullmatch(pointer)))
             and last is not None
             and last.last["kind"] in ("cma_failed", "cma_bitmap")
             and follows(last.last, row, TRIES_NS)

@@ -57,6 +57,19 @@ def _calls(events: AttemptEvents, draft: DetectedAttempt, one: Try) -> list[Migr
     return events.migrations(draft.tid, reason, one.start_ns, one.end_ns)
 
 
+def last_call_ns(events: AttemptEvents, draft: DetectedAttempt) -> int | None:
+    """When an attempt last scanned its range or came back from migrate_pages(); None where that is not known."""
+    reason = MIGRATES_FOR.get(draft.operation)
+    if reason is None or draft.tid is None or draft.asked or not events.recorded("mm_migrate_pages"):
+        return None
+    end_ns = events.end_ns if draft.end_ns is None else draft.end_ns
+    calls = events.migrations(draft.tid, reason, draft.start_ns, end_ns)
+    last = [end if end >= 0 else end_ns for _, end, _, _ in calls[-1:]]
+    if draft.operation in SCANNING:
+        last += contig_scans(events, draft.tid, draft.start_ns, end_ns).time_ns[-1:].tolist()
+    return max(last, default=None)
+
+
 @dataclass(slots=True)
 class Meetings:
     """Which failing tries of an attempt met a page, and when."""

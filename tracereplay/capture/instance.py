@@ -146,9 +146,11 @@ class Instance:
             self.tracefs.try_write(place, kept)
             if target is None or base is None:
                 continue
+            fields = self.tracefs.read(f"{self._event(probe.name)}/format")
             for pointer in ("page", "folio"):
-                where = target.filter_by_pointer(pointer, base, page.size)
-                self.tracefs.try_write(place, f"{kept} && {where}")
+                if f" {pointer};" in fields:  # a filter that the kernel refuses disables the one before
+                    where = target.filter_by_pointer(pointer, base, page.size)
+                    self.tracefs.try_write(place, f"{kept} && {where}")
 
     def record_stacks(self, target: Target | None) -> None:
         """Stacks of what takes references, which name the call. A trigger has a filter of its own."""

@@ -269,7 +269,10 @@ filter_range() { # takes of pages outside the range are dropped in the kernel
     [ ${#base} = 18 ] || return
     from=$(moved "$base" "$low" 1); below=$(moved "$base" "$high" 1)
     for event in @TAKES@; do
-        for field in page folio; do keep "$event" "flags & $taking && $field >= $from && $field < $below" 2>/dev/null; done
+        for field in page folio; do # only the one that it has: a refused filter disables the one before
+            grep -q " $field;" "$I/events/$group/$event/format" 2>/dev/null || continue
+            keep "$event" "flags & $taking && $field >= $from && $field < $below"
+        done
     done
 @BY_CALLER@
 }

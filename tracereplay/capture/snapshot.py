@@ -121,18 +121,21 @@ def copy_page_words(folder: Path, target: Target, label: str = "") -> list[str]:
     for name in ("kpageflags", "kpagecount"):
         source = Path("/proc") / name
         try:
-            with source.open("rb", buffering=0) as file:
-                file.seek(target.low * 8)
-                words = bytearray()
-                while len(words) < (target.high - target.low) * 8:
-                    piece = file.read(min(CHUNK_BYTES, (target.high - target.low) * 8 - len(words)))
-                    if not piece:
-                        break
-                    words += piece
+            words = _read_words(source, target)
             (folder / f"{name}{label}.{target.low:#x}-{target.high:#x}.bin").write_bytes(words)
         except OSError:
             lacking.append(str(source))
     return lacking
+
+
+def _read_words(source: Path, target: Target) -> bytes:
+    """The target's part of the file, or as much of it as there is."""
+    size, words = (target.high - target.low) * 8, bytearray()
+    with source.open("rb", buffering=0) as file:
+        file.seek(target.low * 8)
+        while len(words) < size and (piece := file.read(min(CHUNK_BYTES, size - len(words)))):
+            words += piece
+    return bytes(words)
 
 
 def kernel_log(path: Path) -> bool:

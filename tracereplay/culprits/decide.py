@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.find import tested_spans
-from tracereplay.attempts.meetings import Meetings
+from tracereplay.attempts.meetings import Meetings, last_call_ns
 from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.culprits.alike import Alike, group_alike
 from tracereplay.culprits.attempt_causes import attempt_cause
@@ -51,6 +51,7 @@ def judge(
     for number, draft in enumerate(drafts):
         snapshots = engine.range_snapshots.taken.get(ProbeKey(number).encode())
         meetings = Meetings(events, draft)
+        draft.last_call_ns = last_call_ns(events, draft)
         met = _gather(replayed, number, draft, snapshots[-1] if snapshots else None)
         rows = [row for alike in met for row in _rows(meetings, alike)]
         _name_waits(draft, rows)

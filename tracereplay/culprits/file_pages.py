@@ -60,7 +60,7 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
             Finding(
                 shown=suspect.seen_in_wait and suspect.touched,
                 since_ns=suspect.since_alloc_ns,
-                doubt=suspect.locked_rivals,
+                doubt=suspect.locked_rivals or suspect.unlocked_in_wait,
                 holder_name=_file_name(suspect),
                 held_since_ns=suspect.alloc_ns,
                 released_ns=suspect.unlock_ns if suspect.unlock_ns is not None else suspect.end_ns,
@@ -121,7 +121,7 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
     counted = bool(suspect.marks & Mark.COUNT_KNOWN)
     if counted:
         # The count is as expected: cache and private data. Locked pages have a better explanation.
-        tried = suspect.reasons & Reason.LEFT and suspect.draft.failed_migrations > 0
+        tried = suspect.reasons & Reason.LEFT and suspect.taken_off_lru and suspect.draft.failed_migrations > 0
         private = "private" in suspect.flags
         if not tried or not private or suspect.reasons & (Reason.LOCKED | Reason.WRITEBACK):
             return []
@@ -213,7 +213,9 @@ def nofs_skipped(suspect: Suspect) -> list[Finding]:
         or not suspect.marks & Mark.COUNT_KNOWN
     ):
         return []
-    if suspect.touched or suspect.reasons & (Reason.EXCESS | Reason.LOCKED | Reason.WRITEBACK):
+    # Since 6.2 it is got before it is passed over (isolate_migratepages_block()).
+    passed_over = not suspect.touched or (not suspect.taken_off_lru and bool(suspect.marks & Mark.ON_LRU))
+    if not passed_over or suspect.reasons & (Reason.EXCESS | Reason.LOCKED | Reason.WRITEBACK):
         return []
     return [
         Finding(

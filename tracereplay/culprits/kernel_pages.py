@@ -89,7 +89,7 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
     return [
         Finding(
             shown=False,
-            holder=suspect.context.task(users[0].tid) if users else None,
+            holder=suspect.context.task(users[0].tid, users[0].ns) if users else None,
             held_since_ns=users[0].ns if users else None,
             released_ns=suspect.end_ns if not users else users[0].close_ns,
             allocated_by=suspect.dumped_owner,
@@ -115,7 +115,7 @@ def _by_aops(suspect: Suspect, *names: str) -> list[Finding]:
     return [
         Finding(
             shown=False,
-            holder=suspect.context.task(suspect.alloc_tid),
+            holder=suspect.context.task(suspect.alloc_tid, suspect.alloc_ns),
             allocated_by=suspect.dumped_owner,
             holder_name=str(row["aops"]),
             released_ns=suspect.end_ns,

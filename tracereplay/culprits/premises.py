@@ -14,6 +14,8 @@ from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.replay.state import NO_EXCESS, Mark, RefEnd, RefKind
 from tracereplay.schema import IrqContext
 
+SWAP_CACHE = frozenset({"swapcache", "owner_priv_1"})
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -58,8 +60,20 @@ def _counted(claim: Claim) -> bool:
         return True
     if not suspect.marks & Mark.COUNT_KNOWN or suspect.marks & (Mark.CONFLICT | Mark.GUESSED):
         return False
-    # Of a folio mapped as a whole the head's count shows as much as a small page's; of parts of it, less.
-    return not suspect.is_large or (bool(claim.finding.refs) and suspect.excess == _sum(claim.finding.refs))
+    return not suspect.is_large or _counts_up(claim)
+
+
+def _counts_up(claim: Claim) -> bool:
+    """Of a folio that one PMD maps as a whole: the count is that mapping, what isolates it, and these references.
+
+    Under the migrator's lock the mapping may be a migration entry, which has no reference. Of a folio that is mapped in
+    parts, or in the swap cache, no event tells how many references are expected.
+    """
+    suspect = claim.suspect
+    if not claim.finding.refs or suspect.mapcount >= 0 or suspect.flags & SWAP_CACHE:
+        return False
+    others = suspect.count - suspect.isolated - _sum(suspect_refs(claim))
+    return others == 1 or (others == 0 and "locked" in suspect.flags)
 
 
 def _sum(refs: tuple[Ref, ...]) -> int:

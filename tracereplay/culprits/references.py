@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tracereplay.culprits import evidence, probed_references
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.mechanisms import mechanism_of
+from tracereplay.culprits.secretmem import looks_like_aio_ring
 from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.replay.state import NO_EXCESS, Mark, Reason, RefKind, State
 from tracereplay.schema import IrqContext, Op
@@ -33,6 +34,7 @@ def takers(suspect: Suspect) -> list[Ref]:
             and ref.irq != IrqContext.INTERRUPT
             and not is_kernel_task(ref.tid, suspect.context.name_of(ref.tid, ref.ns))
             and (ref.met_by(suspect.last_ns) or not suspect.touched)
+            and (suspect.draft.last_call_ns is None or ref.ns <= suspect.draft.last_call_ns)
             and not 0 < ref.before < NO_EXCESS
             # Of a file page that no task isolated, a lone get may be a fault's, kept as the mapping (7.2).
             and (ref.confirmed or suspect.touched or not suspect.marks & Mark.FILE)
@@ -188,6 +190,7 @@ def _counted_extra(suspect: Suspect) -> list[Finding]:
         Finding(
             shown=True,
             since_ns=suspect.draft.start_ns,
+            doubt=suspect.excess == 1 and looks_like_aio_ring(suspect),
             holder=holder,
             released_by=holder,
             candidates=REFERENCE_CAUSES,

@@ -38,6 +38,15 @@ def looks_secret(suspect: Suspect) -> bool:
     return bool(suspect.gfp & GFP_ZERO) and (bool(suspect.gfp & GFP_HIGHMEM) or unevictable)
 
 
+def looks_like_aio_ring(suspect: Suspect) -> bool:
+    """Whether it was allocated and cached as aio_setup_ring() does, which keeps a reference and knows how to migrate.
+
+    Zeroed is beside it only secret memory, on which nobody can take a reference, and shmem, which is swap-backed.
+    """
+    born = bool(suspect.marks & Mark.ALLOC_SEEN and suspect.gfp & GFP_ZERO)
+    return born and suspect.file_known and _on_internal_file(suspect) and "swapbacked" not in suspect.flags
+
+
 def _on_internal_file(suspect: Suspect) -> bool:
     """Whether its file is on an anonymous super block that nobody mounted, as far as is known."""
     file = suspect.file

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracereplay.attempts.detected_attempt import DetectedAttempt
+from tracereplay.attempts.waits import SLEEP_NS
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.model.result import Allocation, File, Task
 from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefEnd, RefKind, State
 from tracereplay.schema import KPF, IrqContext
 
+PRIVATE = frozenset({"private", "private_2"})  # page_has_private()
 FRESH_NS = 100_000_000  # LRU batches are drained within this time on a busy CPU
 
 
@@ -145,13 +147,29 @@ class Suspect:
         return max(self.confirmed, self.min_excess) if self.no_event_since_probe else self.confirmed
 
     @property
-    def excess_at_test(self) -> int:
-        """The same by its count at the last probe alone; of a small page of a file.
+    def isolated(self) -> int:
+        """References that isolation holds at the last probe: off the LRU somebody has isolated it, and keeps one."""
+        return max(self.isolation_refs, 0 if "lru" in self.flags else 1)
 
-        Off the LRU somebody has isolated it, and keeps a reference for that.
+    @property
+    def excess_at_test(self) -> int:
+        """The same by its count at the last probe alone; of a small page of a file."""
+        return self.count - self.isolated - (self.mapcount + 1) - 1 - bool(self.flags & PRIVATE)
+
+    @property
+    def taken_off_lru(self) -> bool:
+        """Whether the isolating task took it off the LRU; else it only looked at it, and went on."""
+        return bool(self.marks & Mark.TAKEN_OFF_LRU)
+
+    @property
+    def unlocked_in_wait(self) -> bool:
+        """Whether it was seen unlocked while the task slept on: then the task slept for something else.
+
+        folio_lock() wakes the sleeper, which goes on with the page.
         """
-        isolated = max(self.isolation_refs, 0 if "lru" in self.flags else 1)
-        return self.count - isolated - (self.mapcount + 1) - 1 - ("private" in self.flags)
+        middles = ((wait, (wait.start_ns + wait.end_ns) // 2) for wait in self.draft.waits)
+        ends = [wait.end_ns for wait, middle in middles if self.first_ns <= middle <= self.last_ns]
+        return bool(ends) and self.unlock_ns is not None and self.unlock_ns + SLEEP_NS <= min(ends)
 
     @property
     def owner(self) -> Mapping[str, Any] | None:
@@ -176,7 +194,7 @@ class Suspect:
             )
         if not self.marks & Mark.ALLOC_SEEN:
             return None
-        task = self.context.task(self.alloc_tid)
+        task = self.context.task(self.alloc_tid, self.alloc_ns)
         return Allocation(
             tid=self.alloc_tid,
             pid=task.pid if task else None,

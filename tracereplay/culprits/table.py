@@ -46,7 +46,7 @@ class Obstacle(IntEnum):
 PAGE_STATE = ("shown", "recorded", "what")
 COUNTED_STATE = ("shown", "recorded", "counted", "what")
 REFERENCE = ("shown", "recorded", "counted", "needed", "not_isolation", "whose", "when")
-EXCESS = ("shown", "recorded", "counted", "not_isolation", "when")
+EXCESS = ("shown", "recorded", "counted", "not_isolation", "when", "what")
 NOT_ESTABLISHED = ("established", "shown", "recorded", "what")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tracereplay.model.explain import capture
 from tracereplay.model.result import Attempt, Input, LayoutSummary
@@ -23,12 +23,12 @@ def fit_steps(attempts: Iterable[Attempt], inputs: Sequence[Input], layout: Layo
         own = {word for i in inputs if i.id == attempt.input_id for word in (*i.capabilities, i.role)}
         have = frozenset[str](own | sides)
         values = _values(attempt, layout)
-        attempt.capture_next = _fitted(attempt.capture_next, have, values)
+        attempt.capture_next = _fitted(attempt.capture_next, values, have)
         for culprit in attempt.culprits:
-            culprit.capture_next = _fitted(culprit.capture_next, have, values)
+            culprit.capture_next = _fitted(culprit.capture_next, values, have)
 
 
-def _fitted(steps: Iterable[str], have: frozenset[str], values: dict[str, str]) -> list[str]:
+def _fitted(steps: Iterable[str], values: Mapping[str, str], have: frozenset[str]) -> list[str]:
     return [_filled(step, values) for step in steps if not _is_there(step, have)]
 
 
@@ -58,7 +58,7 @@ def _span(attempt: Attempt, layout: LayoutSummary | None) -> tuple[int, int] | N
     return (min(start for start, _ in known), max(end for _, end in known)) if known else None
 
 
-def _filled(step: str, values: dict[str, str]) -> str:
+def _filled(step: str, values: Mapping[str, str]) -> str:
     words = step.replace("/proc/TID/", f"/proc/{values.get('TID', 'TID')}/")
     if "START" in values:
         words = words.replace("pfn >= START && pfn < END", f"pfn >= {values['START']} && pfn < {values['END']}")

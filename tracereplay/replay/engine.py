@@ -84,13 +84,14 @@ FLAG_NAMES: Mapping[FlagMask, str] = {
     FlagMask.LOCKED: "locked",
     FlagMask.UPTODATE: "uptodate",
     FlagMask.WRITEBACK: "writeback",
-    FlagMask.PRIVATE: "private",
     FlagMask.SWAPBACKED: "swapbacked",
     FlagMask.HEAD: "head",
     FlagMask.LRU: "lru",
 }
 # PG_swapcache is an alias of PG_owner_priv_1 (include/linux/page-flags.h, 4.19 to 6.12); other kernels print its name.
 SWAPCACHE_NAMES = ("owner_priv_1", "swapcache")
+# page_has_private(): one of them stands for a reference (PG_private_2: fscache, netfs; of btrfs beside the other).
+PRIVATE_NAMES = ("private", "private_2")
 
 
 def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
@@ -99,9 +100,10 @@ def flag_masks(bits: Mapping[str, int] | None) -> npt.NDArray[np.int64]:
     for flag, name in FLAG_NAMES.items():
         if bits and name in bits:
             masks[flag] = 1 << bits[name]
-    for name in SWAPCACHE_NAMES:
-        if bits and name in bits:
-            masks[FlagMask.SWAPCACHE] |= 1 << bits[name]
+    for flag, names in ((FlagMask.SWAPCACHE, SWAPCACHE_NAMES), (FlagMask.PRIVATE, PRIVATE_NAMES)):
+        for name in names:
+            if bits and name in bits:
+                masks[flag] |= 1 << bits[name]
     return masks
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.compiled import inlined
-from tracereplay.replay.state import RefEnd, RefKind, ReplayCounter
+from tracereplay.replay.state import Mark, RefEnd, RefKind, ReplayCounter
 from tracereplay.schema import IrqContext
 
 # One row, and a table, of a dtype in state.py: numba reads and writes its fields as attributes.
@@ -26,6 +26,7 @@ GUP_PIN_COUNTING_BIAS = 1024  # include/linux/mm.h, since 5.7
 
 MOD, GET, PIN, ISOLATION = int(RefKind.MOD), int(RefKind.GET), int(RefKind.PIN), int(RefKind.ISOLATION)
 BY_PUT, BY_LIFE, BY_MAPPING, BY_COUNT = int(RefEnd.PUT), int(RefEnd.LIFE), int(RefEnd.MAPPING), int(RefEnd.COUNT)
+ALLOC_SEEN = int(Mark.ALLOC_SEEN)
 INTERRUPT, UNKNOWN_CONTEXT = int(IrqContext.INTERRUPT), int(IrqContext.UNKNOWN)
 NO_TASK = -2  # no reference is this task's
 REFS, FREE_REF = int(ReplayCounter.REFS), int(ReplayCounter.FREE_REF)
@@ -127,13 +128,17 @@ def take(
     isolating: bool,
     before: int,
     off_lru: bool,
+    large: bool,
 ) -> None:
-    """A reference of `val` was added by page_ref_mod (unless=False) or page_ref_mod_unless (True)."""
-    if val % GUP_PIN_COUNTING_BIAS == 0:
+    """A reference of `val` was added by page_ref_mod (unless=False) or page_ref_mod_unless (True).
+
+    large -- a large folio counts its pins apart (folio_has_pincount()): there 1024 are as many pages of it.
+    """
+    if val % GUP_PIN_COUNTING_BIAS == 0 and not large:
         push_ref(refs, tally, page, pfn, stamp, val, PIN, before, off_lru)
         return
     # Fast FOLL_PIN of a small page: mod_unless +n, then mod +n*1023 by the same task (mm/gup.c).
-    if not unless and val % (GUP_PIN_COUNTING_BIAS - 1) == 0:
+    if not unless and not large and val % (GUP_PIN_COUNTING_BIAS - 1) == 0:
         row = page.refs
         while row != NONE:
             ref = refs[row]
@@ -212,10 +217,12 @@ def mark_shared(refs: Rows, page: Row, given_back: int, ns: int, rivals_only: bo
 
 
 @inlined
-def give_back(refs: Rows, tally: I64, page: Row, stamp: EventContext, val: int, batch: bool, isolating: bool) -> None:
+def give_back(
+    refs: Rows, tally: I64, page: Row, stamp: EventContext, val: int, batch: bool, isolating: bool, large: bool
+) -> None:
     """A put of `val` (negative): closes what it matches; what was taken unseen leaves nothing to close."""
     left = -val
-    pin = left >= GUP_PIN_COUNTING_BIAS
+    pin = left >= GUP_PIN_COUNTING_BIAS and not large
     while left > 0:
         row = find_to_close(refs, page, stamp, pin, batch)
         if row == NONE:
@@ -276,15 +283,37 @@ def end_stale(refs: Rows, tally: I64, page: Row, stamp: EventContext) -> None:
 
 
 @inlined
-def note_visit(refs: Rows, page: Row, ns: int, attempting: bool, on_lru: bool) -> None:
-    """An event of the page while references are open: whether an attempt came to it, and whether it is on the LRU."""
+def doubt_own(refs: Rows, page: Row, stamp: EventContext) -> None:
+    """A put that finds fewer mappings, by a task that holds a get and did not allocate the page.
+
+    It may be the get that it gives back, and the mapping another's, whose own put is still to come (zap_pte_range()
+    drops mappings at once and references in batches).
+    """
+    row = page.refs if page.marks & ALLOC_SEEN == 0 or page.alloc_tid != stamp.tid else NONE
+    while row != NONE:
+        ref = refs[row]
+        if ref.kind == GET and ref.tid == stamp.tid and ref.shared_ns < 0:
+            ref.shared_ns = stamp.ns
+        row = ref.next
+
+
+@inlined
+def note_visit(refs: Rows, page: Row, stamp: EventContext, attempting: bool, on_lru: bool) -> bool:
+    """An event of the page while references are open: whether an attempt came to it, and whether it is on the LRU.
+
+    Returns whether the attempt's task has taken it off the LRU: it got the page there, and holds it elsewhere.
+    """
+    taken = False
     row = page.refs
     while row != NONE:
-        if attempting and refs[row].met_ns < 0:
-            refs[row].met_ns = ns
+        ref = refs[row]
+        if attempting and ref.met_ns < 0:
+            ref.met_ns = stamp.ns
         if on_lru:
-            refs[row].on_lru = 1
-        row = refs[row].next
+            ref.on_lru = 1
+        taken = taken or (attempting and ref.kind == ISOLATION and ref.tid == stamp.tid and ref.on_lru == 0)
+        row = ref.next
+    return taken
 
 
 @inlined

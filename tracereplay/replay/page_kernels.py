@@ -10,7 +10,15 @@ import numpy.typing as npt
 
 from tracereplay.compiled import inlined
 from tracereplay.replay.ledger_kernels import GET, I64, ISOLATION, NONE, PIN, Memory, Row, Rows, own_refs
-from tracereplay.replay.state import NO_EXCESS, SECTION_BITS, TYPED_MAPCOUNT, Mark, PageType, State
+from tracereplay.replay.state import (
+    MOST_MAPPINGS,
+    NO_EXCESS,
+    SECTION_BITS,
+    TYPED_MAPCOUNT,
+    Mark,
+    PageType,
+    State,
+)
 
 
 class FlagMask(IntEnum):
@@ -38,11 +46,8 @@ UNSEEN, BUDDY, PCP, ALLOCATED = int(State.UNSEEN), int(State.BUDDY), int(State.P
 COUNT_KNOWN, ANON, FILE, ALLOC_SEEN = int(Mark.COUNT_KNOWN), int(Mark.ANON), int(Mark.FILE), int(Mark.ALLOC_SEEN)
 CONFLICT, TYPED, ENTRY, HASHED = int(Mark.CONFLICT), int(Mark.TYPED), int(Mark.MIGRATION_ENTRY), int(Mark.HASHED)
 ISOLATED, FROZEN, RESTORED = int(Mark.ISOLATED), int(Mark.FROZEN), int(Mark.RESTORED)
-HAS_REF_EVENT, ALLOCATED_SINCE_WATCH, MAPPING_KNOWN = (
-    int(Mark.HAS_REF_EVENT),
-    int(Mark.ALLOCATED_SINCE_WATCH),
-    int(Mark.MAPPING_KNOWN),
-)
+TAKEN_OFF_LRU, ALLOCATED_SINCE_WATCH = int(Mark.TAKEN_OFF_LRU), int(Mark.ALLOCATED_SINCE_WATCH)
+MAPPING_KNOWN = int(Mark.MAPPING_KNOWN)
 GUESSED, ON_LRU = int(Mark.GUESSED), int(Mark.ON_LRU)
 
 
@@ -121,16 +126,20 @@ def excess_of(refs: Rows, masks: I64, page: Row) -> int:
 
     Expected (folio_expected_ref_count, include/linux/mm.h): one for each mapping; a page-cache page has one more for
     the cache and one for private data. Only the head's own _mapcount is traced: of a large anonymous folio the
-    excess is at most what the ledger knows to be taken, of a large file folio nothing is said.
+    excess is at most what the ledger knows to be taken, of a large file folio nothing is said. What was taken out of
+    the page cache while somebody held it has lost the cache's reference; it may be in the swap cache now (shmem).
     """
-    if (page.marks & (ANON | FILE)) == 0 or (page.marks & (COUNT_KNOWN | TYPED)) != COUNT_KNOWN:
+    if (page.marks & (ANON | FILE)) == 0 and page.file < 0:
+        return NO_EXCESS
+    if (page.marks & (COUNT_KNOWN | TYPED)) != COUNT_KNOWN or page.mapcount >= MOST_MAPPINGS:
         return NO_EXCESS
     large = is_large(masks, page)
     expected = page.mapcount + 1
-    if page.marks & FILE:
+    if page.marks & ANON == 0:
         if large:
             return NO_EXCESS
-        expected += 1
+        if page.marks & FILE or page.page_flags & masks[SWAPCACHE]:
+            expected += 1
         if page.page_flags & masks[PRIVATE]:
             expected += 1
     elif page.page_flags & masks[SWAPCACHE]:

@@ -25,7 +25,7 @@ from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, Page
 from tracereplay.schema import Op
 
 GFP_MOVABLE = 0x08  # ___GFP_MOVABLE: bit 3 in every kernel seen (4.19 to 7.3)
-UPTODATE = int(FlagMask.UPTODATE)
+UPTODATE, SWAPCACHE = int(FlagMask.UPTODATE), int(FlagMask.SWAPCACHE)
 R_EXCESS, R_LEFT, R_LOCKED, R_WRITEBACK = (
     int(Reason.EXCESS),
     int(Reason.LEFT),
@@ -61,7 +61,7 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
         return reasons
     marks = page.marks
     # Pages on the LRU are migrated whatever they were allocated for.
-    lru = marks & (FILE | ANON) != 0
+    lru = marks & (FILE | ANON) != 0 or page.file >= 0  # truncated while it was held, at the last
     if marks & ALLOC_SEEN and not marks & ALLOCATED_SINCE_WATCH and not lru and (page.gfp & GFP_MOVABLE) == 0:
         reasons |= R_UNMOVABLE
     if marks & RESTORED:
@@ -72,7 +72,8 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
             reasons |= R_EXCESS
         if marks & ISOLATED and not marks & FROZEN:
             reasons |= R_LEFT
-        if marks & FILE and page.page_flags & mem.flag_masks[LOCKED] and not page.page_flags & mem.flag_masks[UPTODATE]:
+        read = marks & FILE != 0 or page.page_flags & mem.flag_masks[SWAPCACHE] != 0  # from a file, or from swap
+        if read and page.page_flags & mem.flag_masks[LOCKED] and not page.page_flags & mem.flag_masks[UPTODATE]:
             reasons |= R_LOCKED
         if page.page_flags & mem.flag_masks[WRITEBACK]:
             reasons |= R_WRITEBACK

@@ -35,9 +35,9 @@ from tracereplay.replay.page_kernels import (
     CONFLICT,
     COUNT_KNOWN,
     FROZEN,
-    HAS_REF_EVENT,
     ISOLATED,
     PCP,
+    TAKEN_OFF_LRU,
     UNSEEN,
     excess_of,
     row_of,
@@ -163,7 +163,7 @@ def do_refused(mem: Memory, page: Row, stamp: EventContext, args: npt.NDArray[np
     page.count = min(max(args[A_COUNT], 0), MOST_COUNTED) + (1 if page.order > 0 else 0)
     page.mapcount = min(max(args[A_MAPCOUNT], -1), NO_EXCESS)
     page.page_flags = np.uint32(args[A_FLAGS] & 0xFFFFFFFF)
-    page.marks = (page.marks | COUNT_KNOWN | ISOLATED | HAS_REF_EVENT) & ~(CONFLICT | FROZEN)
+    page.marks = (page.marks | COUNT_KNOWN | ISOLATED | TAKEN_OFF_LRU) & ~(CONFLICT | FROZEN)
     excess = excess_of(mem.refs, mem.flag_masks, page)
     page.min_excess = min(page.min_excess, excess)
     if 0 < excess < NO_EXCESS:
@@ -214,7 +214,7 @@ def replay_all(
     at = start
     while at < stop:
         run = at
-        while run < stop and op[run] < OP_GET:
+        while run < stop and not OP_GET <= op[run] <= OP_MOVED:
             run += 1
         if run > at:
             reached = replay(mem, time_ns, cpu, tid, irq, op, args, at, run)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tracereplay.compiled import inlined, njit
 from tracereplay.replay.file_kernels import SLOTS_PER_KEY, do_cache_add, learn_mapping
 from tracereplay.replay.ledger_kernels import (
+    GUP_PIN_COUNTING_BIAS,
     I64,
     INTERRUPT,
     MOD,
@@ -21,6 +22,7 @@ from tracereplay.replay.ledger_kernels import (
     become_mappings,
     close_life,
     confirm_refs,
+    doubt_own,
     end_stale,
     fault_maps,
     give_back,
@@ -46,7 +48,6 @@ from tracereplay.replay.page_kernels import (
     ENTRY,
     FILE,
     FROZEN,
-    HAS_REF_EVENT,
     HEAD,
     I32,
     ISOLATED,
@@ -54,6 +55,7 @@ from tracereplay.replay.page_kernels import (
     MAPPING_KNOWN,
     ON_LRU,
     RESTORED,
+    TAKEN_OFF_LRU,
     TYPED,
     TYPED_TOP,
     UNSEEN,
@@ -68,7 +70,7 @@ from tracereplay.replay.page_kernels import (
     row_of,
     split_folio,
 )
-from tracereplay.replay.state import MAX_SECTIONS, NO_EXCESS, SECTION_BITS, TYPED_MAPCOUNT, ReplayCounter
+from tracereplay.replay.state import MAX_SECTIONS, MOST_MAPPINGS, NO_EXCESS, SECTION_BITS, TYPED_MAPCOUNT, ReplayCounter
 from tracereplay.schema import COUNT as A_COUNT
 from tracereplay.schema import FLAGS as A_FLAGS
 from tracereplay.schema import MAPCOUNT as A_MAPCOUNT
@@ -127,8 +129,8 @@ def do_ref(
     if (op == OP_UNLESS or op == OP_FREEZE) and ret == 0:
         return  # nothing happened; on 7.2 failed freezes are everyday noise
     raw_mapcount = args[A_MAPCOUNT]
-    typed = raw_mapcount < -128 or raw_mapcount > 32766
-    mapcount = TYPED_MAPCOUNT + page_type(raw_mapcount) if typed else raw_mapcount
+    typed = raw_mapcount < -128
+    mapcount = TYPED_MAPCOUNT + page_type(raw_mapcount) if typed else min(raw_mapcount, MOST_MAPPINGS)
     if op == OP_SET:
         # Up to 6.12 it comes before mm_page_alloc, since 7.2 after it (post_alloc_hook(), prep_new_page()).
         its_alloc = (
@@ -140,7 +142,7 @@ def do_ref(
             split_folio(pages, mem.sections, page, pfn)  # a split gives every page its own count
         page.state = ALLOCATED
         page.count = args[A_COUNT]
-        page.marks |= COUNT_KNOWN | HAS_REF_EVENT
+        page.marks |= COUNT_KNOWN
         return
     if page.state != ALLOCATED:
         # A page that is in use although its allocation was not seen (before the trace, lost, or not traced).
@@ -167,7 +169,10 @@ def do_ref(
         split_folio(pages, mem.sections, page, pfn)  # only heads have references of their own
     if args[A_MAPPING] != 0 and not page.marks & MAPPING_KNOWN:
         learn_mapping(mem, page, args[A_MAPPING])
-    page.marks |= COUNT_KNOWN | HAS_REF_EVENT
+    uncached = args[A_MAPPING] == 0 and page.marks & FILE != 0 and known != 0
+    if uncached:
+        page.marks &= ~FILE  # truncated: it is in use for as long as somebody holds it
+    page.marks |= COUNT_KNOWN
     on_lru = (page.page_flags & masks[LRU]) != 0
     if on_lru:
         page.marks |= ON_LRU
@@ -193,23 +198,29 @@ def do_ref(
     remapped = mapcount - old_mapcount if known and not typed and old_mapcount > TYPED_TOP else 0
     if remapped > 0:
         become_mappings(refs, tally, page, remapped, stamp)
-    # Just before this change, with the mapcount read after it; an unmap took its mapping away together with its count.
-    undone = 0 if change < 0 and remapped < 0 else change
+    large = is_large(masks, page)
+    # An unmap takes its mapping away together with its count, truncation the page's place in the cache: no get ends.
+    # No interrupt does either, and neither gives a pin back.
+    plain = stamp.irq != INTERRUPT and (large or change > -GUP_PIN_COUNTING_BIAS)
+    unmap = change < 0 and (remapped < 0 or uncached) and plain
+    # Just before this change, with the mapcount read after it.
+    undone = 0 if unmap else change
     page.count -= undone
     before = excess_of(refs, masks, page)
     if page.refs != NONE and leaves_no_excess(refs, masks, page, before):
         end_stale(refs, tally, page, stamp)
     page.count += undone
-    if change < 0 and remapped >= 0:
-        # A put that finds fewer mappings than before is an unmap: it gives no get back.
+    if change < 0 and not unmap:
         batch = bool(known and on_lru and (old_flags & masks[LRU]) == 0)
-        give_back(refs, tally, page, stamp, change, batch, isolating)
-    if page.refs != NONE:
-        note_visit(refs, page, stamp.ns, attempting, on_lru)
+        give_back(refs, tally, page, stamp, change, batch, isolating, large)
+    elif unmap and page.refs != NONE:
+        doubt_own(refs, page, stamp)
+    if page.refs != NONE and note_visit(refs, page, stamp, attempting, on_lru):
+        page.marks |= TAKEN_OFF_LRU
     if change > 0:
         unexplained = NO_EXCESS if before == NO_EXCESS else max(before - known_refs(refs, page), -NO_EXCESS)
         off_lru = masks[LRU] != 0 and not on_lru
-        take(refs, tally, page, pfn, stamp, change, op == OP_UNLESS, isolating, unexplained, off_lru)
+        take(refs, tally, page, pfn, stamp, change, op == OP_UNLESS, isolating, unexplained, off_lru, large)
     if op == OP_MOD and val == 0 and not typed and remapped <= 0:
         fault_maps(refs, tally, page, stamp)
         page.mapcount += 1  # read before the rmap was updated
@@ -303,7 +314,8 @@ def replay(
                     do_cache_add(mem, pages[sub], args[i, A_RET], args[i, A_MAPPING], args[i, A_VAL] + number - pfn)
         elif what == OP_CACHE_DELETE:
             page = pages[row]
-            page.marks &= ~FILE
+            if page.marks & COUNT_KNOWN == 0:  # else its next reference event shows that it has no mapping any more
+                page.marks &= ~FILE
     return stop
 
 

@@ -54,19 +54,20 @@ class Mark(IntEnum):
     ISOLATED = 1024  # the task of a watched attempt took a reference to isolate it
     FROZEN = 2048  # its count was frozen: it was migrated or split
     RESTORED = 4096  # a migration entry was turned back into a mapping of the same pfn: migration failed
-    HAS_REF_EVENT = 8192  # any reference event
+    TAKEN_OFF_LRU = 8192  # the task of a watched attempt took it off the LRU
     ALLOCATED_SINCE_WATCH = 16384  # allocated since
     ON_LRU = 32768  # an event showed PG_lru: no task had isolated the page then
 
 
 WINDOW_MARKS = (
-    Mark.ISOLATED | Mark.FROZEN | Mark.RESTORED | Mark.HAS_REF_EVENT | Mark.ALLOCATED_SINCE_WATCH | Mark.ON_LRU
+    Mark.ISOLATED | Mark.FROZEN | Mark.RESTORED | Mark.TAKEN_OFF_LRU | Mark.ALLOCATED_SINCE_WATCH | Mark.ON_LRU
 )
 LIFE_MARKS = 0xFFFF & ~int(WINDOW_MARKS)
 
 # A _mapcount that holds a page type is kept as TYPED_MAPCOUNT + PageType.
 TYPED_MAPCOUNT = -32768
 NO_EXCESS = 32767  # nothing known yet
+MOST_MAPPINGS = 32766  # a _mapcount is kept up to here: of a page that has more the excess is not known
 
 # 48 bytes a page.
 PAGE = np.dtype(

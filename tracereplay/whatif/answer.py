@@ -25,7 +25,7 @@ from tracereplay.model.whatif import (
 from tracereplay.whatif.fit import cma_frames, cma_share
 from tracereplay.whatif.guided import Run
 from tracereplay.whatif.judge import Court, Ruling
-from tracereplay.whatif.migrations import Ending, own_allocations, predicted_pages, share_with_migrations
+from tracereplay.whatif.migrations import Ending, Placed, own_allocations, placed_with_migrations, predicted_pages
 from tracereplay.whatif.page_rows import Count
 from tracereplay.whatif.question import Asked
 from tracereplay.whatif.ranges_held import RangesHeld, ranges_held
@@ -119,28 +119,28 @@ def answer_policy(replay: Replay, policy: PolicyRun, asked: Asked, runs: int) ->
         results.append(_outcome(policy.id, attempt, [rulings[at] for rulings, _ in judged], scene))
     if not needs_run:
         judged = [(judged[0][0], run) for run in runs_made]
-    shares = _shares(replay, attempts, judged)
+    placed = _placed(replay, attempts, judged)
     if needs_run and verdict == "good":
-        _add_costs(replay, results, shares, [run for _, run in judged if run is not None])
-    return PolicyAnswers(results, _placement(replay, scene, policy, shares))
+        _add_costs(replay, results, placed, [run for _, run in judged if run is not None])
+    return PolicyAnswers(results, _placement(replay, scene, policy, [one.share for one in placed]))
 
 
 Judged = tuple[list[Ruling], Run | None]
 
 
-def _shares(replay: Replay, attempts: Sequence[Attempt], judged: Sequence[Judged]) -> list[float]:
-    """Share of movable allocations in CMA under each run, what the attempts themselves allocate included."""
+def _placed(replay: Replay, attempts: Sequence[Attempt], judged: Sequence[Judged]) -> list[Placed]:
+    """Movable allocations in CMA under each run, what the attempts themselves allocate included."""
     inside = cma_frames(replay.script, replay.machine)
     if not inside.any():
         return []
     own = own_allocations(replay.script, attempts)
-    shares = []
+    found = []
     for number, (rulings, run) in enumerate(judged):
         if run is not None:
             endings = [_ending(attempt, ruling) for attempt, ruling in zip(attempts, rulings, strict=True)]
             predicted = predicted_pages(own, attempts, endings, replay.base(number), run)
-            shares.append(share_with_migrations(replay.script, inside, run, own, predicted))
-    return shares
+            found.append(placed_with_migrations(replay.script, inside, run, own, predicted))
+    return found
 
 
 def _ending(attempt: Attempt, ruling: Ruling) -> Ending:
@@ -240,15 +240,16 @@ def _placement(replay: Replay, scene: Scene, policy: PolicyRun, shares: list[flo
     )  # fmt: skip
 
 
-def _add_costs(replay: Replay, results: Sequence[Outcome], shares: Sequence[float], runs: Sequence[Run]) -> None:
+def _add_costs(replay: Replay, results: Sequence[Outcome], placed: Sequence[Placed], runs: Sequence[Run]) -> None:
     """Costs of the whole trace under a policy, on each of its results: medians over the runs, beyond the base's."""
     base = replay.base()
     kept_out = None
-    if shares:
+    if placed:
         inside = cma_frames(replay.script, replay.machine)
-        record = cma_share(replay.script, inside, replay.script.events["page"], base.want)
-        movable = int(replay.script.events["pages"][replay.requests.movable()].sum())
-        kept_out = round((record - float(np.median(shares))) * movable)
+        events = replay.script.events
+        movable = replay.requests.movable()
+        recorded = int(events["pages"][movable & inside[np.maximum(events["page"], 0)]].sum())
+        kept_out = recorded - round(float(np.median([one.in_cma for one in placed])))
     for result in results:
         result.cost.pages_moved = _median(runs, base, Count.MOVED)
         result.cost.allocations_failed = _median(runs, base, Count.NO_PAGE)

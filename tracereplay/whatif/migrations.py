@@ -114,10 +114,23 @@ def predicted_pages(
     return found
 
 
-def share_with_migrations(
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Pages of movable allocations under a run: of these in CMA, and all."""
+
+    in_cma: float
+    total: float
+
+    @property
+    def share(self) -> float:
+        """The share in CMA."""
+        return self.in_cma / max(self.total, 1)
+
+
+def placed_with_migrations(
     script: Script, inside: Bools, run: Run, own: Sequence[OwnAllocations], predicted: Sequence[int]
-) -> float:
-    """Share of the pages of movable allocations in CMA under a run, attempts' own allocations as predicted."""
+) -> Placed:
+    """Pages of movable allocations in CMA under a run, attempts' own allocations as predicted."""
     movable = (script.events["kind"] == Step.ALLOC) & (run.want & 7 == MigrateType.MOVABLE)
     for mine in own:
         movable[mine.rows] = False
@@ -127,7 +140,7 @@ def share_with_migrations(
         all_pages, cma_pages = _pages_in(script, inside, run, mine.rows)
         total += pages
         in_cma += pages * cma_pages / max(all_pages, 1)
-    return in_cma / max(total, 1)
+    return Placed(in_cma, total)
 
 
 def _pages_in(script: Script, inside: Bools, run: Run, rows: npt.NDArray[np.int64]) -> tuple[float, float]:

@@ -59,14 +59,14 @@ if TYPE_CHECKING:
 BLANK, NEWLINE, COLON, LESS, EQUAL, MORE = (ord(char) for char in " \n:<=>")
 COLONS = np.uint64(COLON * 0x0101010101010101)
 
-# Spaces of known texts; words of a column have one of their own, from WORDS on.
+# Namespaces of interned texts; words of a column have one of their own, from WORDS on.
 TASKS, EVENTS, WORDS = 0, 1, 2
-# Rows of `rows`: the line's number, codes of its task and event, its flags (UNTOLD = it has none), its time, the
-# program that took its fields (-1 = none), and where its payload lies.
+# Rows of `rows`: the line's number, codes of its task and event, its flags (MISSING = it has none), its time, the
+# template that took its fields (-1 = none), and where its payload lies.
 LINE, TASK, EVENT, FLAGS, TIME, TEMPLATE, BEGIN, END = range(8)
 ROW_FIELDS = 8
 # Columns of `steps`: the literal before a value (from, to in `literals`; bytes), what the value is, what of it is
-# allowed (see `read_number`, `read_text`), the space of its words, and its column (-1 = none).
+# allowed (see `read_number`, `read_text`), the namespace of its words, and its column (-1 = none).
 FIRST_LITERAL, LAST_LITERAL, LITERAL_BYTES, KIND, ALLOWED, WORD_NAMESPACE, COLUMN = range(7)
 STEP_FIELDS = 7
 # Kinds of values: none; a number; a word, or the rest of the line, that stands for a number; text; one that is passed
@@ -118,6 +118,124 @@ def _known_word(
     return find(words, begin, end - begin, namespace, slots, known, texts), end
 
 
+@inlined
+def _known_task(words: U64, begin: Int, last: Int, slots: I32, tasks: I64, texts: U64) -> Int:
+    """The task that the line begins with, if it is the last line's or one as long; -1 = another one."""
+    if last < 0:
+        return np.int64(-1)
+    if stands(words, begin, tasks[last, LENGTH], tasks[last, AT], texts):
+        return last
+    return find(words, begin, tasks[last, LENGTH], TASKS, slots, tasks, texts)
+
+
+@inlined
+def _interned_task(raw: U8, words: U64, begin: Int, at: Int, slots: I32, tasks: I64, texts: U64, used: I64) -> Int:
+    """The task whose name begins at `at`, interned; -1 = none stands there, -2 = no room for it."""
+    bracket = task_end(raw, at)
+    if not 0 <= bracket <= begin + LONGEST:
+        return np.int64(-1)
+    task = find(words, begin, bracket - begin, TASKS, slots, tasks, texts)
+    if task >= 0:
+        return task
+    task = insert(words, begin, bracket - begin, TASKS, slots, tasks, texts, used)
+    return task if task >= 0 else np.int64(-2)
+
+
+@inlined
+def _read_head(raw: U8, at: Int, letters: I16) -> tuple[Int, Int, Int, Int]:
+    """(place of the event's name, flags, time, ticks) of a line after its task; place -1 = left to the slow path."""
+    flags, time, ticks = np.int64(MISSING), np.int64(0), np.int64(0)
+    plain = char_at(raw, at) == BLANK
+    while char_at(raw, at) == BLANK:
+        at += 1
+    if not is_digit(char_at(raw, at)):
+        at, flags = read_flags(raw, at, letters)
+        plain = plain and at >= 0 and char_at(raw, at) == BLANK
+        while plain and char_at(raw, at) == BLANK:
+            at += 1
+    if plain:
+        at, time, ticks = read_stamp(raw, at)
+        plain = at >= 0 and char_at(raw, at) == COLON and char_at(raw, at + 1) == BLANK
+    return (at + 2 if plain else np.int64(-1)), flags, time, ticks
+
+
+@inlined
+def _name_and_payload(raw: U8, words: U64, name: Int) -> tuple[Int, Int]:
+    """(end of the event's name, begin of its payload); the latter -1 = left to the slow path."""
+    at = bracketed_end(raw, words, name) if char_at(raw, name) == LESS else _name_end(words, name)
+    if char_at(raw, at) == COLON:
+        payload = at + 2
+        plain = char_at(raw, at + 1) == BLANK
+    else:
+        payload = at
+        plain = char_at(raw, at) == NEWLINE and char_at(raw, at - 1) == MORE
+    return at, (payload if plain and 0 < at - name <= LONGEST else np.int64(-1))
+
+
+@inlined
+def _read_value(
+    raw: U8, words: U64, at: Int, step: Int, page_size_bytes: Int, steps: I64, slots: I32, known: I64, texts: U64,
+    rooms: I64, state: I64, guesses: I64,
+) -> tuple[Int, Int, Bool]:  # fmt: skip
+    """(its end, the value, whether it is a new word) of a field; end -1 = the field is spelled in another way."""
+    kind, allowed = steps[step, KIND], steps[step, ALLOWED]
+    value = np.int64(0)
+    is_new = False
+    if kind == NUMBER:
+        at, value = read_number(raw, at, allowed)
+        if allowed & IN_BYTES:
+            value //= page_size_bytes
+    elif kind == TEXT:
+        at, value = read_text(raw, at, allowed)
+    elif kind == PASSED or kind == PAGE:
+        at = pass_word(raw, words, at, kind == PAGE)
+    elif kind != NOTHING:
+        namespace = steps[step, WORD_NAMESPACE]
+        word, end = _known_word(raw, words, at, kind == REST, guesses[step], namespace, slots, known, texts)
+        if word >= 0:
+            guesses[step] = word
+        elif end - at <= LONGEST and rooms[namespace] > 0:
+            state[NEW_BEGIN], state[NEW_END], state[NEW_NAMESPACE] = at, end, namespace
+            is_new = True
+        at = np.int64(-1)
+        if word >= 0 and known[word, USE_PATTERNS] == 0:
+            at, value = end, known[word, VALUE]
+    return at, value, is_new
+
+
+@inlined
+def _fill_template(
+    raw: U8, words: U64, payload: Int, row: Int, template: Int, page_size_bytes: Int, templates: I64, steps: I64,
+    literals: U64, slots: I32, known: I64, texts: U64, rooms: I64, state: I64, cells: I64, filled: I64, guesses: I64,
+) -> tuple[Int, Bool]:  # fmt: skip
+    """(place of the newline, whether a word of it is new) if the template fits the payload, whose values are kept then.
+
+    Place -1 = it does not fit.
+    """
+    at = payload
+    while char_at(raw, at) == BLANK:
+        at += 1
+    cell, n = templates[template, 2], filled[template]
+    for step in range(np.uint64(templates[template, 0]), np.uint64(templates[template, 1])):
+        if not _literal_stands(words, at, steps[step, FIRST_LITERAL], steps[step, LAST_LITERAL], literals):
+            return np.int64(-1), False
+        at += steps[step, LITERAL_BYTES]
+        at, value, is_new = _read_value(
+            raw, words, at, step, page_size_bytes, steps, slots, known, texts, rooms, state, guesses
+        )
+        if at < 0:
+            return np.int64(-1), is_new
+        if steps[step, COLUMN] >= 0:
+            cells[cell + steps[step, COLUMN], n] = value
+    while char_at(raw, at) == BLANK:
+        at += 1
+    if char_at(raw, at) != NEWLINE:
+        return np.int64(-1), False
+    cells[cell, n] = row
+    filled[template] = n + 1
+    return at, False
+
+
 @njit
 def take_lines(
     raw: U8,
@@ -145,54 +263,39 @@ def take_lines(
     frames: I64,
     guesses: I64,
 ) -> Int:
-    """Take the lines of raw[:stop] apart from state[PLACE] on; returns DONE, FULL or NEW (the line is begun anew).
+    """Parse the lines of raw[:stop] from state[PLACE] on; returns DONE, FULL or NEW (the line is read again).
 
     Event lines are `comm-tid (tgid) [cpu] flags secs.parts: event: payload`; their order is that of the text.
     stop -- behind a newline; raw goes on for BEHIND bytes. words uint64[bytes - 7].
     letters int16[5, 256] -- bits of the flags column's letters by place, -1 = none of them.
     task_slots, tasks, task_texts, tasks_used -- the table of tasks (see `find`, `insert`), added to here; slots,
     known, texts -- that of events and words, read only; rooms int64[spaces] -- how many more may be asked for.
-    programs int64[programs, 4] -- first and behind the last step, the first row of its cells, the next program to try;
-    first_program int64[events]; steps, literals (a literal's bytes and which of them count) -- see STEP_FIELDS.
-    rows int64[ROW_FIELDS, rows]; cells int64[columns, rows] -- of each program: row, then its values, a column each;
-    filled int64[programs] -- how many of these. others, frames int64[lines, 3] -- number, begin and end of lines that
+    templates int64[templates, 4] -- its first step, the end of its steps, its first row of cells, the next template to
+    try; first_template int64[events]; steps, literals (a literal's bytes and which of them count) -- see STEP_FIELDS.
+    rows int64[ROW_FIELDS, rows]; cells int64[columns, rows] -- of each template: row, then its values, a column each;
+    filled int64[templates] -- how many of these. others, frames int64[lines, 3] -- number, begin and end of lines that
     are no plain events, and of functions in stacks. guesses int64[steps] -- the word that each step met last, or -1.
     """
     at = state[PLACE]
-    line, row = state[LINES], state[TAKEN]
-    other, frame = state[OTHERS], state[FRAMES]
+    line, row, other, frame = state[LINES], state[TAKEN], state[OTHERS], state[FRAMES]
     room, other_room = rows.shape[1], len(others)
-    status = DONE
-    last_task = np.int64(-1)
-    last_at = prefix = np.int64(0)
+    status, last_task = DONE, np.int64(-1)
     while at < stop:
         if row >= room or other >= other_room or frame >= other_room:
             status = FULL
             break
         begin = at
-        # the task: that of the line before, or as long as that one at least
-        task = np.int64(-1)
-        if last_task >= 0:
-            if stands(words, begin, prefix, last_at, task_texts):
-                task = last_task
-            else:
-                task = find(words, begin, prefix, TASKS, task_slots, tasks, task_texts)
+        task = _known_task(words, begin, last_task, task_slots, tasks, task_texts)
         if task < 0:
-            at = begin
             while char_at(raw, at) == BLANK:
                 at += 1
             first = char_at(raw, at)
             if is_word(first) or first == LESS:
-                bracket = task_end(raw, at)
-                if 0 <= bracket <= begin + LONGEST:
-                    length = bracket - begin
-                    task = find(words, begin, length, TASKS, task_slots, tasks, task_texts)
-                    if task < 0:
-                        task = insert(words, begin, length, TASKS, task_slots, tasks, task_texts, tasks_used)
-                        if task < 0:
-                            at = begin
-                            status = FULL
-                            break
+                task = _interned_task(raw, words, begin, at, task_slots, tasks, task_texts, tasks_used)
+                if task == -2:
+                    at = begin
+                    status = FULL
+                    break
             elif first == NEWLINE:
                 line += 1
                 at += 1
@@ -205,119 +308,52 @@ def take_lines(
                     line += 1
                     at = line_end(words, end) + 1
                     continue
-        # flags, time, the event's name
-        end = np.int64(-1)
+        found = payload = np.int64(-1)
+        flags = time = ticks = np.int64(0)
         if task >= 0:
             last_task = task
-            last_at, prefix = tasks[task, AT], tasks[task, LENGTH]
-            at = begin + prefix
-            flags = np.int64(MISSING)
-            time = np.int64(0)
-            ticks = np.int64(0)
-            plain = char_at(raw, at) == BLANK
-            while char_at(raw, at) == BLANK:
-                at += 1
-            if not is_digit(char_at(raw, at)):
-                at, flags = read_flags(raw, at, letters)
-                plain = plain and at >= 0 and char_at(raw, at) == BLANK
-                while plain and char_at(raw, at) == BLANK:
-                    at += 1
-            if plain:
-                at, time, ticks = read_stamp(raw, at)
-                plain = at >= 0 and char_at(raw, at) == COLON and char_at(raw, at + 1) == BLANK
-            found = np.int64(-1)
-            payload = np.int64(0)
-            if plain:
-                name = at + 2
-                at = bracketed_end(raw, words, name) if char_at(raw, name) == LESS else _name_end(words, name)
-                behind = char_at(raw, at + 1)
-                if char_at(raw, at) == COLON:
-                    payload = at + 2
-                    plain = behind == BLANK
-                else:
-                    payload = at
-                    plain = char_at(raw, at) == NEWLINE and char_at(raw, at - 1) == MORE
-                length = at - name
-                if plain and 0 < length <= LONGEST:
-                    found = find(words, name, length, EVENTS, slots, known, texts)
-                    if found < 0 and rooms[EVENTS] > 0:
-                        state[NEW_BEGIN], state[NEW_END] = name, at
-                        state[NEW_NAMESPACE], state[NEW_PAYLOAD] = EVENTS, payload
-                        at = begin
-                        status = NEW
-                        break
-            if found >= 0 and known[found, USE_PATTERNS] == 0:
-                # its fields, by the first program that fits
-                event = known[found, VALUE]
-                template = first_template[event]
-                asks = False
-                while template >= 0 and not asks:
-                    at = payload
-                    while char_at(raw, at) == BLANK:
-                        at += 1
-                    cell, n = templates[template, 2], filled[template]
-                    for step in range(np.uint64(templates[template, 0]), np.uint64(templates[template, 1])):
-                        if not _literal_stands(
-                            words, at, steps[step, FIRST_LITERAL], steps[step, LAST_LITERAL], literals
-                        ):
-                            at = np.int64(-1)
-                            break
-                        at += steps[step, LITERAL_BYTES]
-                        kind, allowed = steps[step, KIND], steps[step, ALLOWED]
-                        value = np.int64(0)
-                        if kind == NUMBER:
-                            at, value = read_number(raw, at, allowed)
-                            if allowed & IN_BYTES:
-                                value //= page_size_bytes
-                        elif kind == TEXT:
-                            at, value = read_text(raw, at, allowed)
-                        elif kind == PASSED or kind == PAGE:
-                            at = pass_word(raw, words, at, kind == PAGE)
-                        elif kind != NOTHING:
-                            namespace = steps[step, WORD_NAMESPACE]
-                            word, end = _known_word(
-                                raw, words, at, kind == REST, guesses[step], namespace, slots, known, texts
-                            )
-                            if word >= 0:
-                                guesses[step] = word
-                            elif end - at <= LONGEST and rooms[namespace] > 0:
-                                state[NEW_BEGIN], state[NEW_END], state[NEW_NAMESPACE] = at, end, namespace
-                                asks = True
-                            at = np.int64(-1)
-                            if word >= 0 and known[word, USE_PATTERNS] == 0:
-                                at, value = end, known[word, VALUE]
-                        if at < 0:
-                            break
-                        if steps[step, COLUMN] >= 0:
-                            cells[cell + steps[step, COLUMN], n] = value
-                    if at >= 0:
-                        while char_at(raw, at) == BLANK:
-                            at += 1
-                        if char_at(raw, at) == NEWLINE:
-                            cells[cell, n] = row
-                            filled[template] = n + 1
-                            break
-                    template = templates[template, 3]
-                if asks:
+            name, flags, time, ticks = _read_head(raw, begin + tasks[task, LENGTH], letters)
+            if name >= 0:
+                name_end, payload = _name_and_payload(raw, words, name)
+            if payload >= 0:
+                found = find(words, name, name_end - name, EVENTS, slots, known, texts)
+                if found < 0 and rooms[EVENTS] > 0:
+                    state[NEW_BEGIN], state[NEW_END] = name, name_end
+                    state[NEW_NAMESPACE], state[NEW_PAYLOAD] = EVENTS, payload
                     at = begin
                     status = NEW
                     break
-                end = at if template >= 0 else payload_end(raw, words, payload)
-                if end >= 0:
-                    rows[LINE, row], rows[TASK, row], rows[EVENT, row] = line, task, event
-                    rows[FLAGS, row], rows[TIME, row], rows[TEMPLATE, row] = flags, time, template
-                    rows[BEGIN, row], rows[END, row] = payload, end
-                    if row == 0:
-                        state[TICKS] = ticks
-                    row += 1
-                    line += 1
-                    at = end + 1
-                    continue
+        if found >= 0 and known[found, USE_PATTERNS] == 0:
+            event = known[found, VALUE]
+            template = first_template[event]
+            end = np.int64(-1)
+            is_new = False
+            while template >= 0 and end < 0 and not is_new:
+                end, is_new = _fill_template(
+                    raw, words, payload, row, template, page_size_bytes, templates, steps, literals, slots, known,
+                    texts, rooms, state, cells, filled, guesses,
+                )  # fmt: skip
+                template = template if end >= 0 else templates[template, 3]
+            if is_new:
+                at = begin
+                status = NEW
+                break
+            if template < 0:
+                end = payload_end(raw, words, payload)
+            if end >= 0:
+                rows[LINE, row], rows[TASK, row], rows[EVENT, row] = line, task, event
+                rows[FLAGS, row], rows[TIME, row], rows[TEMPLATE, row] = flags, time, template
+                rows[BEGIN, row], rows[END, row] = payload, end
+                if row == 0:
+                    state[TICKS] = ticks
+                row += 1
+                line += 1
+                at = end + 1
+                continue
         end = line_end(words, begin)
         others[other, 0], others[other, 1], others[other, 2] = line, begin, end
         other += 1
         line += 1
         at = end + 1
-    state[PLACE], state[LINES], state[TAKEN] = at, line, row
-    state[OTHERS], state[FRAMES] = other, frame
+    state[PLACE], state[LINES], state[TAKEN], state[OTHERS], state[FRAMES] = at, line, row, other, frame
     return status

@@ -116,6 +116,27 @@ CMA = {
         "cma: cma_alloc(): returned c7654321\n",
         [("cma_alloc", "succeeded", None, None, 16, None, [(0x2F2A0, 0x2F2B0), (0x2F2B0, 0x2F2C0)])],
     ),
+    "a null pointer that is not shown": (
+        "cma: cma_alloc(cma (____ptrval____), count 64, align 6)\n" + FAILED.format(n=64, e=12)
+        + "cma: number of available pages: => 3 free of 4096 total pages\ncma: cma_alloc(): returned (____ptrval____)\n"
+        "cma: cma_alloc(cma (____ptrval____), count 1, align 0)\ncma: cma_alloc(): returned (____ptrval____)\n",
+        [failed(64, "ENOMEM", "bitmap_full"), ("cma_alloc", "succeeded", None, None, 1, None, [])],
+    ),
+    "line ends lost": (
+        "It says [   10.000001] alloc_contig_range: [100, 140) PFNs busy [   10.000002] "
+        + FAILED.format(n=64, e=16).strip()
+        + " [   10.000003] x: failed [   20.000004] " + FAILED.format(n=32, e=12).strip() + " what now?\n",
+        [failed(64, "EBUSY", "unknown", ranges=[(0x100, 0x140)]), failed(32, "ENOMEM", "bitmap_full")],
+    ),
+    "line ends and stamps lost": (
+        FAILED.format(n=64, e=16).strip() + " " + FAILED.format(n=32, e=12).strip() + "\n",
+        [failed(64, "EBUSY", "unknown"), failed(32, "ENOMEM", "bitmap_full")],
+    ),
+    "line ends of HTML": (
+        "<pre>[   10.000001] alloc_contig_range: [100, 140) PFNs busy<br>[   10.000002] "
+        + FAILED.format(n=64, e=16).strip() + "<br/></pre>\n",
+        [failed(64, "EBUSY", "unknown", ranges=[(0x100, 0x140)])],
+    ),
     "cut before the errno": (
         "It says `cma: __cma_alloc_frozen: reserved: alloc failed, req-size: 16 pages` and no more.\n",
         [failed(16, None, "unknown")],
@@ -365,6 +386,12 @@ def test_a_dump_of_a_failed_cma_allocation(blame: Any) -> None:
     text = dump(ANON.format(""), "migration failure", counts="refcount:2 mapcount:0")
     (attempt,) = blame(text + "[  456.100000] " + FAILED.format(n=512, e=16)).attempts
     assert (attempt.operation, attempt.errno, attempt.cause) == ("cma_alloc", "EBUSY", "extra_reference")
+
+
+def test_a_dump_in_one_line(blame: Any) -> None:
+    text = dump("flags: 0x17(reserved|node=0)", "unmovable page", "raw: 00ff 00ff", "page_type: 0xffffffff()")
+    (attempt,) = blame(" ".join(line.split("] ")[1] for line in text.splitlines())).attempts
+    assert [(c.start_pfn, c.cause) for c in attempt.culprits] == [(0x108123, "unmovable_allocation")]
 
 
 def test_a_page_without_its_frame(blame: Any) -> None:

@@ -108,6 +108,7 @@ def test_probes_are_defined_for_the_functions_of_the_kernel(tmp_path: Path) -> N
         place.mkdir(parents=True)
         (place / "enable").write_text("")
         (place / "filter").write_text("")
+        (place / "format").write_text("\tfield:u64 page;\toffset:16;\n" if name == "getf" else "\tfield:u64 folio;\n")
     instance.enable_probes(KNOWN_PAGE)
     assert instance.probes == ["getf", "get", "mig", "mig_r"]
     lines = (tmp_path / "kprobe_events").read_text().splitlines()
@@ -116,6 +117,7 @@ def test_probes_are_defined_for_the_functions_of_the_kernel(tmp_path: Path) -> N
     instance.filter_takes(Target(1, 2), 0x1000, KNOWN_PAGE)
     written = (tmp_path / instance.place / "events" / instance.name / "getf" / "filter").read_text()
     assert "flags & 0x" in written
+    assert "folio" not in written  # no field of it: the kernel would refuse that, and disable the filter before
     (tmp_path / instance.place / "events" / instance.name / "getf" / "trigger").write_text("")
     instance.record_stacks(Target(1, 2))
     trigger = (tmp_path / instance.place / "events" / instance.name / "getf" / "trigger").read_text()

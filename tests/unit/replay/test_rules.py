@@ -279,7 +279,12 @@ def test_pages_of_one_mapping_are_pages_of_one_file() -> None:
 
 def test_a_page_taken_out_of_the_cache() -> None:
     engine = replayed([*cached(), entry(5, APP, Op.CACHE_DELETE, PFN, mapping=12, ret=5)])
-    assert not page(engine)["marks"] & Mark.FILE
+    assert page(engine)["marks"] & Mark.FILE  # the cache's own reference is still counted
+    gone = replayed([*cached(), ref(6, APP, PUT, -1, 0, -1, mapping=0)])
+    assert not page(gone)["marks"] & Mark.FILE
+    uncounted = [entry(1, APP, Op.ALLOC, PFN), entry(2, APP, Op.CACHE_ADD, PFN, mapping=12, ret=5)]
+    deleted = replayed([*uncounted, entry(5, APP, Op.CACHE_DELETE, PFN, mapping=12, ret=5)])
+    assert not page(deleted)["marks"] & Mark.FILE
 
 
 # -- what stands in the way ------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def test_tables_have_what_the_document_has(tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("form", ["text", "json", "md", "html"])
 def test_no_name_is_left(form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(command("--confidential", "--format", form, "--runs", "1")) == 0
+    assert main(command("--redact", "--format", form, "--runs", "1")) == 0
     said = capsys.readouterr().out
     for word in ("acme", NAME, str(capture(NAME))):
         assert word not in said

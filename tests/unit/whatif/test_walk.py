@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tracereplay.whatif.walk import Walk, first_fit, gaps_between
@@ -21,6 +21,7 @@ def plain(blockers: list[int], gaps: list[tuple[int, int]], pages: int, align: i
     return Walk(None, tries, first)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a loaded machine draws slowly
 @given(
     st.lists(st.integers(0, 60), max_size=6).map(lambda pfns: sorted(set(pfns))),
     st.lists(st.tuples(st.integers(0, 50), st.integers(1, 10)), max_size=3),

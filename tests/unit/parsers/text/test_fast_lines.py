@@ -235,7 +235,7 @@ def test_most_spellings_have_a_program() -> None:
 
 
 def test_tables_that_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, size in {"TASKS": 4, "TEXTS": 6, "EVENTS": 3, "WORDS_OF_A_COLUMN": 2, "PROGRAMS": 2, "ROWS": 3}.items():
+    for name, size in {"TASKS": 4, "TEXTS": 6, "EVENTS": 3, "WORDS_OF_A_COLUMN": 2, "TEMPLATES": 2, "ROWS": 3}.items():
         monkeypatch.setattr(fast_lines, name, size)
     lines = [
         f"   task-{n % 7} [000] 1.{n:06d}: {payload.replace('GFP_KERNEL', '|'.join(['__GFP_IO'] * (n % 4 + 1)))}\n"
