@@ -19,6 +19,7 @@ with KilledByInterrupt():
     from tracereplay import __version__
     from tracereplay.cli.blame import blame
     from tracereplay.cli.check import check
+    from tracereplay.cli.completion import complete, completion, man
     from tracereplay.cli.corpus import corpus
     from tracereplay.cli.explain import explain
     from tracereplay.cli.export import export
@@ -48,7 +49,23 @@ def cli(debug: bool) -> None:
     """
 
 
-for verb in (blame, info, page, explain, ingest, report, plot, export, whatif, corpus, record, snapshot, check):
+for verb in (
+    blame,
+    info,
+    page,
+    explain,
+    ingest,
+    report,
+    plot,
+    export,
+    whatif,
+    corpus,
+    record,
+    snapshot,
+    check,
+    completion,
+    man,
+):
     cli.add_command(verb)
 
 
@@ -67,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> int:
     debug = "--debug" in args or os.environ.get("TRACEREPLAY_DEBUG", "") not in ("", "0")
     try:
+        if (answered := complete(cli)) is not None:
+            return answered
         # Not cli.main(): it turns Ctrl-C and broken pipes into statuses and words of its own.
         with cli.make_context("tracereplay", args, obj=args) as context:
             status = cli.invoke(context)
