@@ -72,7 +72,7 @@ def test_columns(seed: int, rows: int, columns: list[tuple[int, int, bool, int]]
         return [int(value) for value in views[SIZES.index(width)][begin + used : begin + used + n]]
 
     assert here.tolist() == at[samples].tolist()
-    assert column(kernels.SEQ) == [1000 + number for number in seq[:n].tolist()]
+    assert column(kernels.SEQ) == [1000 + place for place in seq[:n].tolist()]
     assert column(kernels.TIME) == [value % (1 << 64) for value in time[samples].tolist()]
     assert column(kernels.CPU) == cpu[samples].tolist()
     assert column(kernels.TID) == [value % (1 << 32) for value in tid[samples].tolist()]
