@@ -134,9 +134,14 @@ class BaseReader:
         """See `TraceReader.comms`."""
         raise NotImplementedError
 
-    @cached_property
+    @property
     def name_history(self) -> NameHistory:
         """See `TraceReader.name_history`."""
+        return self._name_history
+
+    @cached_property
+    def _name_history(self) -> NameHistory:
+        """What readers whose traces have names over time replace."""
         return NameHistory()
 
     def stream(

@@ -135,13 +135,17 @@ class MergedReader(BaseReader):
             if mine is None or not any(other.fills(loss.shifted(-shift), mine) for other in others)
         ]
 
-    @cached_property
+    @property
     def comms(self) -> Mapping[int, str]:
         """Names of all tasks; the first trace that names one is believed."""
+        return self._comms
+
+    @cached_property
+    def _comms(self) -> Mapping[int, str]:
         return {tid: comm for reader in reversed(self._readers) for tid, comm in reader.comms.items()}
 
     @cached_property
-    def name_history(self) -> NameHistory:
+    def _name_history(self) -> NameHistory:
         """The changes that any of the traces tells of; where two tell of one time the first is believed."""
         return NameHistory.of(
             (tid, time_ns if time_ns == BEGIN_NS else time_ns + shift, name)

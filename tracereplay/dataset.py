@@ -276,14 +276,18 @@ class DatasetReader(BaseReader):
             if row.code in LOSS_KINDS
         ]
 
-    @cached_property
-    def comms(self) -> dict[int, str]:
+    @property
+    def comms(self) -> Mapping[int, str]:
         """Names of all tasks that the trace saved, by tid."""
+        return self._comms
+
+    @cached_property
+    def _comms(self) -> dict[int, str]:
         table = self._read("tasks.parquet", TASK_COLUMNS)
         return dict(zip(table["tid"].to_pylist(), table["comm"].to_pylist(), strict=True))
 
     @cached_property
-    def name_history(self) -> NameHistory:
+    def _name_history(self) -> NameHistory:
         """Names over time, as the trace has them."""
         if not (self.path / NAMES).exists():
             return NameHistory()

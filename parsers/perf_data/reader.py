@@ -94,7 +94,7 @@ class PerfDataReader(BaseReader):
         return self._names.last
 
     @cached_property
-    def name_history(self) -> NameHistory:
+    def _name_history(self) -> NameHistory:
         """Names over time, from COMM and FORK records."""
         return self._names.history()
 

@@ -94,9 +94,13 @@ class ProbedReader(ReaderAround):
         chunks = self.inner.stream(COUNTING_OPS)
         return np.unique(np.concatenate([np.empty(0, np.int64), *(np.unique(chunk.args[:, PFN]) for chunk in chunks)]))
 
-    @cached_property
+    @property
     def probe_events(self) -> ProbeLookup:
         """The events behind the entries of probes."""
+        return self._probe_events
+
+    @cached_property
+    def _probe_events(self) -> ProbeLookup:
         return ProbeLookup(self._rows, lambda w: self._probed(self._decoder, w) if self._decoder else iter(()))
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:

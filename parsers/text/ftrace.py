@@ -88,7 +88,7 @@ class TextTraceReader(BaseReader):
         return self._scan.names.last
 
     @cached_property
-    def name_history(self) -> NameHistory:
+    def _name_history(self) -> NameHistory:
         """Names over time, as the lines give them."""
         return self._scan.names.history()
 

@@ -115,7 +115,7 @@ class TraceDatReader(BaseReader):
         return self._comms
 
     @cached_property
-    def name_history(self) -> NameHistory:
+    def _name_history(self) -> NameHistory:
         """Names over time, where events tell of them; read when first used."""
         recorded = TASK_EVENTS & self.info.by_event.keys()
         return names_from_events(self.tables(recorded), self._comms) if recorded else NameHistory()

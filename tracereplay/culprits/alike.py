@@ -119,7 +119,7 @@ def _facts(source: ReplayedSuspects, rows: Ints, landmarks: Landmarks) -> Sequen
             ranks,
             landmarks.time_places(times),
             landmarks.pfn_places(np.column_stack([pfns, last_pfns])),
-            fresh,
+            fresh.astype(np.int64),
         ]
     )
     taken = np.column_stack(

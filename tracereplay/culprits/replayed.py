@@ -67,8 +67,10 @@ class ReplayedSuspects:
         """The suspect in this row, with the references claimed for it."""
         values = dict(zip(self._names, self.rows[row].item(), strict=True))
         key = ProbeKey.decode(values["attempt"])
-        held = self.claimed[self.claim_starts[row] : self.claim_starts[row + 1]].tolist()
-        return self._suspect(self.drafts[key.attempt], key.in_wait, values, [_ref(self.refs[at]) for at in held])
+        held = self.refs[self.claimed[self.claim_starts[row] : self.claim_starts[row + 1]]]
+        names = held.dtype.names or ()
+        refs = [_ref(dict(zip(names, one, strict=True))) for one in held.tolist()]
+        return self._suspect(self.drafts[key.attempt], key.in_wait, values, refs)
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
@@ -126,8 +128,7 @@ def _known(value: int) -> int | None:
     return None if value < 0 else value
 
 
-def _ref(record: np.void) -> Ref:
-    row = dict(zip(record.dtype.names or (), record.item(), strict=True))
+def _ref(row: dict[str, Any]) -> Ref:
     return Ref(
         ns=row["ns"],
         close_ns=_known(row["close_ns"]),
