@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from tracereplay.errors import UsageError
 from tracereplay.model import page, result
-from tracereplay.reports.shared.culprit_groups import Group
-from tracereplay.reports.shared.wording import count
 from tracereplay.units import format_pfn
 
 if TYPE_CHECKING:
@@ -58,6 +56,9 @@ class Result(result.Result, kw_only=True):
     __hash__ = None  # type: ignore[assignment]  # its fields can be changed
 
     def __repr__(self) -> str:
+        from tracereplay.reports.shared.culprit_groups import Group  # noqa: PLC0415
+        from tracereplay.reports.shared.wording import count  # noqa: PLC0415
+
         outcomes = Counter(attempt.outcome for attempt in self.attempts if not attempt.inventory)
         said = ", ".join(f"{number:,} {word}" for word, number in outcomes.items())
         parts = [f"{count(outcomes.total(), 'attempt')} ({said})"] if outcomes else []
@@ -82,6 +83,8 @@ class PageLife(page.PageLife, kw_only=True):
     """The life of one page, as `page` found it."""
 
     def __repr__(self) -> str:
+        from tracereplay.reports.shared.wording import count  # noqa: PLC0415
+
         events = sum(len(life.events) for life in self.lives)
         lives = count(len(self.lives), "life", "lives")
         return f"<tracereplay.PageLife of PFN {format_pfn(self.pfn)}: {lives}, {count(events, 'event')}>"

@@ -130,8 +130,11 @@ def inner(function: Callable[P, R]) -> Callable[P, R]:
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit`, for helpers of a hot loop: their callers take them in whole, so passing tables costs nothing."""
-    dispatcher = numba.njit(cache=True, nogil=True, forceinline=True, **BARE)(function)
-    return cast("Callable[P, R]", _without_literals(dispatcher))
+    if config.DISABLE_JIT:
+        return function
+    return cast(
+        "Callable[P, R]", _without_literals(numba.njit(cache=True, nogil=True, forceinline=True, **BARE)(function))
+    )
 
 
 def kernels_are_compiled() -> bool:

@@ -205,7 +205,7 @@ from tests.support.blame_engine import blame_engine, open_trace
 from pathlib import Path
 from tests.support.replay_twin import FLAG_BITS, part
 from tracereplay.schema import REPLAYED
-from tracereplay.replay.engine import Action, ActionKind, Engine
+from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.schema import ARGS, Op, PageStream
 
 trace = open_trace(Path(sys.argv[1]))
@@ -230,7 +230,7 @@ for _ in range(12):
     )
     chunk.args[np.isin(chunk.op, (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE)), 4] = ~(5 << 9)
     actions = [
-        Action(int(random.integers(0, 10_000)), ActionKind(int(random.choice([0, 1, 2, 3, 6, 7]))),
+        ReplayAction(int(random.integers(0, 10_000)), ActionKind(int(random.choice([0, 1, 2, 3, 6, 7]))),
                int(random.integers(0, 3)),
                tuple(tuple(int(x) for x in random.choice(extremes, 2)) for _ in range(2)) + ((0, 70000),),
                int(random.integers(-3, 4)), int(random.choice(extremes)), int(random.choice(extremes)))

@@ -53,14 +53,16 @@ def test_lines_that_do_not_tell(text: str) -> None:
 
 
 @pytest.mark.parametrize("size", [56, 64])
-def test_probes_of_a_machine_without_the_symbol_are_read(size: int, tmp_path: Path) -> None:
+def test_probes_of_a_machine_without_the_symbol_are_read(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = ARM64 - 0x40000 * size
     text = KprobeText()
     for pfn in (0x40010, 0x9FFFF):
         text.add("holder-21", "getf", f"page={base + pfn * size:#x} refs=1 flags=0x2 rc=1 ch=0x0")
     bare = tracereplay.open([text.write(tmp_path)]).reader.unprobed  # type: ignore[attr-defined]
     assert [loss.code for loss in with_probes(bare).losses].count("vmemmap_base_unknown") == 1
-    bare.page_pointers = lines(base, size, [0x40000, 0x50123])
+    monkeypatch.setattr(type(bare), "page_pointers", lines(base, size, [0x40000, 0x50123]))
     (chunk,) = with_probes(bare).stream()
     assert chunk.op.tolist() == [Op.PROBE_GET] * 2
     assert chunk.args[:, PFN].tolist() == [0x40010, 0x9FFFF]
