@@ -366,7 +366,7 @@ class Engine:
         """A table's rows: refs, suspects, claims, files or failed_allocs (dtypes in state.TABLE_DTYPES)."""
         rows: npt.NDArray[np.void] = getattr(self._mem, name)
         rows = rows[: int(self._mem.tally[st.TABLE_COUNTS[name]])]
-        return np.unique(rows) if name == "claims" else rows  # noted anew at each probe
+        return _distinct(rows) if name == "claims" else rows  # noted anew at each probe
 
     def pages(self, start_pfn: int, end_pfn: int) -> npt.NDArray[np.void]:
         """A copy of the rows (state.PAGE) of [start_pfn, end_pfn) as they are now; unseen pages are blank."""
@@ -425,6 +425,14 @@ class Engine:
         }
         tally = self._mem.tally
         return [Loss(code, int(tally[counter])) for counter, code in codes.items() if tally[counter]]
+
+
+def _distinct(claims: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """Each claim once, by suspect and reference: sorted as numbers, which is much quicker than as records."""
+    keys = np.unique(claims["suspect"].astype(np.int64) << 32 | claims["ref"].astype(np.int64))
+    found = np.empty(len(keys), claims.dtype)
+    found["suspect"], found["ref"] = keys >> 32, keys & 0xFFFFFFFF
+    return found
 
 
 def _rehash(slots: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
