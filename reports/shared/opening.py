@@ -108,8 +108,10 @@ def _sentence(summary: Summary) -> str | None:
 
 
 def _blocked(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
-    """A part for each number of attempts blocked, most first; the first one names the operation."""
+    """A part for each number of attempts blocked, most first, then what blames no page; the first names the operation."""
     by_number: dict[int, dict[str, None]] = {}
+    without_pages = [blocker for blocker in blockers if not blocker.culprit_ids]
+    blockers = [blocker for blocker in blockers if blocker.culprit_ids]
     for blocker in blockers[:MAX_SUBJECTS]:
         by_number.setdefault(len(blocker.blocked), {})[_named(blocker, each=each)] = None
     share = f" of {summary.failed:,}"
@@ -122,6 +124,9 @@ def _blocked(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> It
             yield f"{listing(names)} blocked {number:,}{share} failed {summary.operation}"
     if len(blockers) > MAX_SUBJECTS:
         yield f"{len(blockers) - MAX_SUBJECTS} more blocked {'fewer' if len(by_number) > 1 else 'some'}"
+    for blocker in without_pages:
+        which = "the" if summary.failed == 1 else f"{len(blocker.blocked):,}{share}"
+        yield f"{which} failed {summary.operation}: {subject(blocker)}"
 
 
 def _delayed(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
