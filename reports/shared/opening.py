@@ -108,7 +108,7 @@ def _sentence(summary: Summary) -> str | None:
 
 
 def _blocked(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
-    """A part for each number of attempts blocked, most first, then what blames no page; the first names the operation."""
+    """A part for each number of attempts blocked, most first, then what blames no page; the first names the call."""
     by_number: dict[int, dict[str, None]] = {}
     without_pages = [blocker for blocker in blockers if not blocker.culprit_ids]
     blockers = [blocker for blocker in blockers if blocker.culprit_ids]
