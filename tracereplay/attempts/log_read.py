@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from tracereplay.attempts.log_calls import LOOP_NS, Call, Row, call_of, follows, in_print_order
 from tracereplay.attempts.log_cma import ContigCalls, aligned, possible_pages
@@ -126,8 +126,9 @@ def calls_of(
     rows = in_print_order((named, page_dumps, messages))
     for row in rows:
         reader.take(row)
-    place: Mapping[int, int] = {id(row): number for number, row in enumerate(rows)}
-    return sorted(reader.calls(), key=lambda call: place[id(call.first)]), reader.contig.bitmaps
+    newest_first = bool(rows) and rows[0]["line"] > rows[-1]["line"]
+    calls = sorted(reader.calls(), key=lambda call: -call.first["line"] if newest_first else call.first["line"])
+    return calls, reader.contig.bitmaps
 
 
 def located(row: Row, page_size_bytes: int | None) -> Row:

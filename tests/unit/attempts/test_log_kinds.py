@@ -558,3 +558,14 @@ def test_page_owner_beside_a_log(tmp_path: Path, blame: Any) -> None:
     assert culprit.allocated_by.comm == "mount"
     assert "ext4_sb_bread" in culprit.evidence[0].text
     assert attempt.cause == "unknown"
+
+
+def test_a_dump_printed_after_the_end_of_its_offline_is_no_bug(blame: Any) -> None:
+    """Lines of several CPUs may be shuffled: the dump, cut before its reason, then begins an attempt of its own."""
+    found = blame(
+        "[    9.000001] migrating pfn 100 failed ret:1\n"
+        "[    9.000002] memory offlining [mem 0x200000000-0x20fffffff] failed due to failure to isolate range\n"
+        "[    9.000003] page:00000000aa refcount:3 mapcount:1 mapping:00000000aa index:0x7f pfn:0x100\n"
+        "[    9.000004] flags: 0x17fffe0000000(uptodate|lru|swapbacked|node=0|zone=2)\n"
+    )
+    assert {c.start_pfn for attempt in found.attempts for c in attempt.culprits} == {0x100}
