@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.attempts.detected_attempt import DetectedAttempt
+from tracereplay.attempts.waits import SLEEP_NS
 from tracereplay.culprits.context import AnalysisContext
 
 Ints = npt.NDArray[np.int64]
@@ -27,11 +28,11 @@ class Landmarks:
 
     @classmethod
     def of(cls, context: AnalysisContext, draft: DetectedAttempt) -> Landmarks:
-        """What is compared with a suspect of this attempt: its begin and end, its waits, losses, names, CMA areas."""
+        """What its suspects are compared with: begin, last call, end and waits of the attempt, losses, names, areas."""
         times = [NEVER_NS, 0, draft.start_ns, context.end_ns]
-        times += [draft.end_ns] if draft.end_ns is not None else []
+        times += [time_ns for time_ns in (draft.last_call_ns, draft.end_ns) if time_ns is not None]
         for wait in draft.waits:
-            times += [wait.start_ns, (wait.start_ns + wait.end_ns) // 2, wait.end_ns]
+            times += [wait.start_ns, (wait.start_ns + wait.end_ns) // 2, wait.end_ns - SLEEP_NS, wait.end_ns]
         areas = [pfn for area in context.layout.cma_areas for pfn in (area.start_pfn, area.end_pfn)]
         known = np.array(times, np.int64)
         return cls(np.unique(np.concatenate([known, context.landmarks_ns])), np.unique(np.array(areas, np.int64)))
