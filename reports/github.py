@@ -12,7 +12,11 @@ from tracereplay.model.result import Result
 from tracereplay.reports.markdown import attempt_lines, closing_lines, escaped
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, when_of
 from tracereplay.reports.shared.opening import ranking, sentences, title
-from tracereplay.reports.shared.selection import by_request, is_notable, notable_attempts, representatives
+from tracereplay.reports.shared.selection import (
+    is_notable,
+    notable_attempts,
+    shown_attempts,
+)
 from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 
@@ -30,7 +34,7 @@ def render_github(result: Result, style: Style) -> str:
     for said in sentences(result):
         lines += [f"{_inline(said)}.", ""]
     lines += _table(result)
-    shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
+    shown = shown_attempts(notable, each=style.full)
     for attempt, like_it in shown[: None if style.full else MAX_ATTEMPTS]:
         when = when_of(attempt, clock_unit(result, attempt))
         said = f"{headline_word(attempt)} {headline(attempt, page_size_bytes(result))}, at {when}"

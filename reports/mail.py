@@ -93,8 +93,7 @@ def _ranking(result: Result) -> Iterator[str]:
     yield "By attempts blocked:"
     for row in rows[:MAX_RANKED]:
         yield from fold(f"{row.who}", f"  {row.share:<10} ")
-        facts = [row.cause, row.sure, count(row.pages, "page") if row.pages else "", row.held]
-        yield from fold(", ".join(fact for fact in facts if fact), " " * 13)
+        yield from fold(", ".join(row.facts), " " * 13)
     if len(rows) > MAX_RANKED:
         yield f"  and {count(len(rows) - MAX_RANKED, 'more row')}"
     yield ""

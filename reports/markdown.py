@@ -30,11 +30,10 @@ from tracereplay.reports.shared.opening import is_worth_a_ranking, ranking, sent
 from tracereplay.reports.shared.premise_wording import failed_premises
 from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
 from tracereplay.reports.shared.selection import (
-    by_request,
     is_notable,
     next_captures,
     notable_attempts,
-    representatives,
+    shown_attempts,
 )
 from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
@@ -52,7 +51,7 @@ def render_markdown(result: Result, style: Style) -> str:
     """The report, ending in a newline."""
     result = escape_control_chars(result)
     notable = notable_attempts(result)
-    shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
+    shown = shown_attempts(notable, each=style.full)
     limit = None if style.full else MAX_ATTEMPTS
     lines: list[str] = _opening(result)
     requests = requests_of(result)
@@ -92,9 +91,7 @@ def _opening(result: Result) -> list[str]:
     rows = ranking(result)
     if not is_worth_a_ranking(result, rows):
         return lines
-    for row in rows[:MAX_RANKED]:
-        facts = [f for f in (row.cause, row.sure, count(row.pages, "page") if row.pages else "", row.held) if f]
-        lines.append(f"- {row.share}: {escaped(row.who)} ({escaped(', '.join(facts))})")
+    lines += [f"- {row.share}: {escaped(row.who)} ({escaped(', '.join(row.facts))})" for row in rows[:MAX_RANKED]]
     if len(rows) > MAX_RANKED:
         lines.append(f"- and {count(len(rows) - MAX_RANKED, 'more row')}")
     return [*lines, ""]

@@ -19,7 +19,11 @@ from tracereplay.reports.shared.culprit_groups import group_culprits, sentence
 from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.shared.opening import sentences
 from tracereplay.reports.shared.page_wording import life_sentence
-from tracereplay.reports.shared.selection import by_request, is_notable, notable_attempts, representatives
+from tracereplay.reports.shared.selection import (
+    is_notable,
+    notable_attempts,
+    shown_attempts,
+)
 from tracereplay.reports.shared.style import escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count, moment, task_name
 from tracereplay.units import format_pfn
@@ -33,7 +37,7 @@ MAX_EVENTS = 60
 def result_cell(result: Result) -> str:
     """Inputs, losses, and the attempts that reports describe with their culprits."""
     result = escape_control_chars(result)
-    shown = by_request(representatives(notable_attempts(result)))
+    shown = shown_attempts(notable_attempts(result))
     fine = sum(not is_notable(attempt) for attempt in result.attempts)
     return environment().get_template("cell_result.html").render(
         sentences=sentences(result),

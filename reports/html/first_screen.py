@@ -7,12 +7,12 @@ from typing import Any
 
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.shared.advice import advice
-from tracereplay.reports.shared.attempt_wording import headline_word, page_size_bytes, when_of
+from tracereplay.reports.shared.attempt_wording import headline_word, page_size_bytes, took_words, when_of
 from tracereplay.reports.shared.cause_order import HUES, cause_order
 from tracereplay.reports.shared.opening import Ranked, ranking, sentences, title
 from tracereplay.reports.shared.selection import is_notable
 from tracereplay.reports.shared.wording import clock_unit, count
-from tracereplay.units import format_bytes, format_duration
+from tracereplay.units import format_bytes
 
 MAX_CARDS = 24
 MAX_RANKED = 6
@@ -48,12 +48,6 @@ def _card(number: int, attempt: Attempt, result: Result) -> dict[str, Any]:
     unit = clock_unit(result, attempt)
     page_size = page_size_bytes(result)
     pages = attempt.request.pages
-    took = []
-    start_ns, end_ns = attempt.start_ns, attempt.end_ns
-    if start_ns is not None and end_ns is not None and end_ns > start_ns and unit == "ns":
-        took.append(format_duration(end_ns - start_ns))
-    if len(attempt.tries) > 1:
-        took.append(count(len(attempt.tries), "try", "tries"))
     size = count(pages, "page") if pages is not None else attempt.area or ""
     if pages is not None and page_size:
         size = f"{size}, {format_bytes(pages * page_size)}"
@@ -64,7 +58,7 @@ def _card(number: int, attempt: Attempt, result: Result) -> dict[str, Any]:
         "word": attempt.errno if word == "FAILED" and attempt.errno else word,
         "size": size,
         "short": format_bytes(pages * page_size) if pages is not None and page_size else size,
-        "when": ", ".join([when_of(attempt, unit), *took]),
+        "when": ", ".join([when_of(attempt, unit), *took_words(attempt, unit)]),
         "tone": "good" if word == "OK" else "warn" if attempt.outcome == "succeeded" else "bad",
     }
 

@@ -32,12 +32,11 @@ from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss
 from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
 from tracereplay.reports.shared.selection import (
-    by_request,
     causes_of,
     is_notable,
     next_captures,
     notable_attempts,
-    representatives,
+    shown_attempts,
 )
 from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
@@ -61,7 +60,7 @@ def render_html(result: Result, style: Style | None = None) -> str:  # noqa: ARG
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     losses = loss_sentences(result.inputs, result.data_loss, full=True)
     notable = notable_attempts(result)
-    shown = by_request(representatives(notable))
+    shown = shown_attempts(notable)
     codes = causes_of(notable)
     beside = [i for i in result.inputs if i not in main_inputs(result.inputs)]
     return environment().get_template("report.html").render(

@@ -64,17 +64,23 @@ def headline(attempt: Attempt, page_size: int | None) -> str:
     return f"{what}{requested}" + ("" if attempt.inventory else f", by {task_name(attempt.task)}")
 
 
-def ending(attempt: Attempt, unit: str) -> str:
-    """When it began, how and after how long it ended, and what it waited for."""
-    if attempt.inventory:
-        when = f"at {moment(attempt.start_ns, unit)}" if attempt.end_ns is not None else "when the snapshot was taken"
-        return f"what would block migration, were the range requested {when}"
+def took_words(attempt: Attempt, unit: str) -> list[str]:
+    """How long it took and how many tries, where known: `837 ms`, `17 tries`."""
     took = []
     start_ns, end_ns = attempt.start_ns, attempt.end_ns
     if start_ns is not None and end_ns is not None and end_ns > start_ns and unit == "ns":
         took.append(format_duration(end_ns - start_ns))
     if len(attempt.tries) > 1:
         took.append(count(len(attempt.tries), "try", "tries"))
+    return took
+
+
+def ending(attempt: Attempt, unit: str) -> str:
+    """When it began, how and after how long it ended, and what it waited for."""
+    if attempt.inventory:
+        when = f"at {moment(attempt.start_ns, unit)}" if attempt.end_ns is not None else "when the snapshot was taken"
+        return f"what would block migration, were the range requested {when}"
+    took = took_words(attempt, unit)
     after = f" after {listing(took)}" if took else ""
     errno = attempt.errno or ""
     if errno:

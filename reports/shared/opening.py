@@ -29,6 +29,12 @@ class Ranked:
     blocker: Blocker
     of: int
 
+    @property
+    def facts(self) -> list[str]:
+        """`task_reference`, `proved`, `512 pages`, `from 5.049 s, still held`: what there is of it."""
+        found = (self.cause, self.sure, count(self.pages, "page") if self.pages else "", self.held)
+        return [fact for fact in found if fact]
+
 
 def sentences(result: Result) -> list[str]:
     """`pin-thp (148) blocked 4 of 4 failed cma_alloc; pin-shm (145) 2 of 4`: one for each operation, worst first."""

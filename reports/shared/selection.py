@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tracereplay.model.result import Attempt, Result
 
@@ -36,7 +36,12 @@ def representatives(notable: Iterable[Attempt]) -> list[tuple[Attempt, list[Atte
     return shown
 
 
-def by_request(shown: Iterable[tuple[Attempt, list[Attempt]]]) -> list[tuple[Attempt, list[Attempt]]]:
+def shown_attempts(notable: Sequence[Attempt], *, each: bool = False) -> list[tuple[Attempt, list[Attempt]]]:
+    """What a report describes: each attempt with those like it, unless `each` stands for itself; requests together."""
+    return _by_request([(attempt, []) for attempt in notable] if each else representatives(notable))
+
+
+def _by_request(shown: Iterable[tuple[Attempt, list[Attempt]]]) -> list[tuple[Attempt, list[Attempt]]]:
     """The same, those of one request beside the first of them."""
     order: dict[str, list[tuple[Attempt, list[Attempt]]]] = {}
     for attempt, like_it in shown:

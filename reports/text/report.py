@@ -16,7 +16,11 @@ from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.shared.advice import advice
 from tracereplay.reports.shared.attempt_wording import more_attempts, page_size_bytes, when_of
 from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
-from tracereplay.reports.shared.selection import by_request, next_captures, notable_attempts, representatives
+from tracereplay.reports.shared.selection import (
+    next_captures,
+    notable_attempts,
+    shown_attempts,
+)
 from tracereplay.reports.shared.style import Style, bullets, escape_control_chars, hanging, render_blocks
 from tracereplay.reports.shared.wording import clock_unit, count, listing
 from tracereplay.reports.text.attempt import attempt_blocks
@@ -40,7 +44,7 @@ def render_text(result: Result, style: Style) -> str:
     """The report."""
     result = escape_control_chars(result)
     notable = notable_attempts(result)
-    shown = by_request(representatives(notable) if not style.full else [(attempt, []) for attempt in notable])
+    shown = shown_attempts(notable, each=style.full)
     limit = None if style.full else MAX_ATTEMPTS
     blocks: list[RenderableType] = [
         *opening_blocks(result),

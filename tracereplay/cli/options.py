@@ -172,8 +172,10 @@ def open_session(
 
 
 def copies_beside(trace: str, kpagecount: str | None, quiet: bool) -> tuple[str | None, str | None]:
-    """kpageflags.before* beside the trace, and the kpagecount of the same name; damaged ones, which
-    the user did not name, are     left out with a note."""
+    """kpageflags.before* beside the trace, and the kpagecount of the same name.
+
+    Damaged ones, which the user did not name, are left out with a note.
+    """
     from tracereplay.opening import find_copies  # noqa: PLC0415
 
     try:
