@@ -194,7 +194,7 @@ def _wait_probes(events: AttemptEvents, number: int, draft: DetectedAttempt, has
             spans = draft.spans
         actions.append(
             ReplayAction(
-                (wait.start_ns + wait.end_ns) // 2,
+                wait.middle_ns,
                 ActionKind.PROBE,
                 ProbeKey(number, in_wait=True).encode(),
                 spans,

@@ -21,7 +21,7 @@ from tracereplay.culprits.fit import find_fit, pages_within
 from tracereplay.culprits.landmarks import Landmarks
 from tracereplay.culprits.logged import logged_suspects
 from tracereplay.culprits.map_runs import attempt_map, count_pages, pages_in, spans_in, strip_of
-from tracereplay.culprits.merge import PageFinding, merge, waits_for, weakened_by
+from tracereplay.culprits.merge import PageFinding, merge, weakened_by
 from tracereplay.culprits.not_shown import not_shown
 from tracereplay.culprits.replayed import ReplayedSuspects
 from tracereplay.culprits.secretmem import name_secret_files
@@ -125,7 +125,7 @@ def _rows(meetings: Meetings, alike: Alike) -> list[PageFinding]:
         if effect is None:
             continue
         place = sum(cause is before for before, _ in found[:at])
-        waits = waits_for(draft, suspect) if effect == "delayed" else ()
+        waits = suspect.waits if effect == "delayed" else ()
         one = PageFinding(alike, np.arange(len(alike)), cause, place, finding, effect, (), waits)
         rows += _by_tries(meetings, one) if effect == "blocked" else [one]
     return rows

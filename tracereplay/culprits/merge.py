@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.meetings import TryRuns
 from tracereplay.culprits.alike import Alike
 from tracereplay.culprits.finding import Finding
@@ -94,12 +93,6 @@ class PageFinding:
 
 def _who(task: Task | None) -> tuple[object, ...] | None:
     return (task.tid, task.pid, task.comm) if task else None
-
-
-def waits_for(draft: DetectedAttempt, suspect: Suspect) -> tuple[Wait, ...]:
-    """The waits in whose middle the page blocked migration."""
-    middles = ((wait, (wait.start_ns + wait.end_ns) // 2) for wait in draft.waits)
-    return tuple(wait for wait, middle in middles if suspect.first_ns <= middle <= suspect.last_ns)
 
 
 def merge(attempt_id: str, findings: Iterable[PageFinding]) -> list[Culprit]:

@@ -9,7 +9,7 @@ from typing import Any
 from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.waits import SLEEP_NS
 from tracereplay.culprits.context import AnalysisContext
-from tracereplay.model.result import Allocation, File, Task
+from tracereplay.model.result import Allocation, File, Task, Wait
 from tracereplay.replay.state import TYPED_MAPCOUNT, Mark, PageType, Reason, RefEnd, RefKind, State
 from tracereplay.schema import KPF, IrqContext
 
@@ -162,13 +162,17 @@ class Suspect:
         return bool(self.marks & Mark.TAKEN_OFF_LRU)
 
     @property
+    def waits(self) -> tuple[Wait, ...]:
+        """The waits in whose middle it blocked migration."""
+        return tuple(wait for wait in self.draft.waits if self.first_ns <= wait.middle_ns <= self.last_ns)
+
+    @property
     def unlocked_in_wait(self) -> bool:
         """Whether it was seen unlocked while the task slept on: then the task slept for something else.
 
         folio_lock() wakes the sleeper, which goes on with the page.
         """
-        middles = ((wait, (wait.start_ns + wait.end_ns) // 2) for wait in self.draft.waits)
-        ends = [wait.end_ns for wait, middle in middles if self.first_ns <= middle <= self.last_ns]
+        ends = [wait.end_ns for wait in self.waits]
         return bool(ends) and self.unlock_ns is not None and self.unlock_ns + SLEEP_NS <= min(ends)
 
     @property

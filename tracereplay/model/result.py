@@ -173,6 +173,11 @@ class Wait(Struct, kw_only=True):
     start_pfn: int | None = None
     pages: int | None = None
 
+    @property
+    def middle_ns(self) -> int:
+        """When the replay is asked what it was for."""
+        return (self.start_ns + self.end_ns) // 2
+
 
 class PageCounts(Struct, kw_only=True):
     """What became of the pages of the last try: requested = free + moved + held + not_seen.
