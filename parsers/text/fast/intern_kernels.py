@@ -63,26 +63,27 @@ def bytes_below(mark: Word) -> Int:
 
 
 @inlined
-def line_end(words: U64, begin: Int) -> Int:
-    """Where the line that goes on here ends (at its newline)."""
+def end_at(words: U64, begin: Int, stops: Word) -> Int:
+    """The first byte from here on that is a newline, or the one that `stops` is eight of."""
     at = begin
     while True:
-        mark = zeros(word_at(words, at) ^ NEWLINES)
+        word = word_at(words, at)
+        mark = zeros(word ^ stops) | zeros(word ^ NEWLINES)
         if mark != U0:
             return at + bytes_below(mark)
         at += 8
 
 
 @inlined
+def line_end(words: U64, begin: Int) -> Int:
+    """Where the line that goes on here ends (at its newline)."""
+    return end_at(words, begin, NEWLINES)
+
+
+@inlined
 def word_end(words: U64, begin: Int) -> Int:
     """The first blank or newline from here on."""
-    at = begin
-    while True:
-        word = word_at(words, at)
-        mark = zeros(word ^ BLANKS) | zeros(word ^ NEWLINES)
-        if mark != U0:
-            return at + bytes_below(mark)
-        at += 8
+    return end_at(words, begin, BLANKS)
 
 
 @inlined

@@ -18,19 +18,16 @@ from tracereplay.parsers.text.fast.intern_kernels import (
     AT,
     LENGTH,
     LONGEST,
-    NEWLINES,
-    U0,
     USE_PATTERNS,
     VALUE,
-    bytes_below,
     char_at,
+    end_at,
     find,
     insert,
     line_end,
     stands,
     word_at,
     word_end,
-    zeros,
 )
 from tracereplay.parsers.text.fast.value_kernels import (
     IN_BYTES,
@@ -82,13 +79,7 @@ DONE, FULL, NEW = range(3)
 @inlined
 def _name_end(words: U64, begin: Int) -> Int:
     """Where the name of an event ends that begins here: at a colon, or with the line."""
-    at = begin
-    while True:
-        eight = word_at(words, at)
-        mark = zeros(eight ^ COLONS) | zeros(eight ^ NEWLINES)
-        if mark != U0:
-            return at + bytes_below(mark)
-        at += 8
+    return end_at(words, begin, COLONS)
 
 
 @inlined
