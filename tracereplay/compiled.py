@@ -51,6 +51,7 @@ SHIPPED = Path(os.environ.get("TRACEREPLAY_BUILD_KERNELS") or Path(__file__).par
 BUILDS = "TRACEREPLAY_BUILD_KERNELS" in os.environ
 if BUILDS:
     SHIPPED.mkdir(parents=True, exist_ok=True)
+SHIPS = SHIPPED.is_dir()
 # The package may be installed read-only, so compiled code never goes beside its source.
 config.CACHE_DIR = str(cache_folder(DIGEST))
 COMPILING = CompileLock(Path(config.CACHE_DIR) / "compiling")
@@ -75,7 +76,7 @@ class _KernelCache(FunctionCache):
         """The compiled code for this signature; None where it has to be compiled (numba gets ready for that itself)."""
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
-            if SHIPPED.is_dir():
+            if SHIPS:
                 key = self._index_key(sig, target_context.codegen())  # type: ignore[no-untyped-call]
                 data = self._shipped.load(key)  # type: ignore[no-untyped-call]
                 if data is not None:
@@ -121,8 +122,10 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def inner(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `njit`, for functions that only compiled ones call: without the ways in from Python, which take time to
-    compile. Called from Python it is the plain function's business: `.py_func`."""
+    """Like `njit`, for functions that only compiled ones call.
+
+    They have no ways in from Python, which take time to compile; called from there, use the plain `.py_func`.
+    """
     if config.DISABLE_JIT:
         return interpreted(function)
     return cast("Callable[P, R]", _without_literals(numba.njit(cache=True, nogil=True, **NO_WAYS_IN, **BARE)(function)))
