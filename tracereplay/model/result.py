@@ -175,7 +175,7 @@ class Wait(Struct, kw_only=True):
 
     @property
     def middle_ns(self) -> int:
-        """When the replay is asked what it was for."""
+        """The time of the question that the replay answers."""
         return (self.start_ns + self.end_ns) // 2
 
 
