@@ -43,20 +43,52 @@ echo "status $?"
 {_TAIL}"""
 
 
+def flight() -> str:
+    """A flight recorder runs while two offlines fail, each held up by another task; it is ended by SIGINT.
+
+    /out/held-1.txt, /out/held-2.txt: the tasks.
+    """
+    return f"""{_HEAD}{_MOVABLE}
+setsid sh record.sh -o capture --until-failure & recording=$!
+until grep -q . capture/layout_before/commands.txt; do sleep 1; done
+sleep 3
+for number in 1 2; do
+    ./hold vmsplice 15 8 > held-$number.txt &
+    sleep 2
+    (echo offline > $B/memory$block/state) & offline=$!
+    sleep 4
+    kill $offline
+    dumps=$number
+    until grep -q "^dump-$dumps is complete" capture/record.log; do sleep 1; done
+    until grep -q "^released" held-$number.txt; do sleep 1; done
+    sleep 8 # a second dump of the same attempt, if there is one
+done
+kill -TERM $recording
+wait $recording
+echo "status $?"
+{_TAIL}"""
+
+
 def direct(arguments: str = "") -> str:
     """The same under O_DIRECT: the pages are held while a slow disk is read."""
     return offline(arguments, "direct 3 8 /dev/vdb")
 
 
 def cma(arguments: str = "") -> str:
-    """All of a CMA area is asked for while a task holds some of its pages."""
+    """All of a CMA area is allocated, three times, while a task holds some of its pages.
+
+    More than once: a page of busybox itself that another task just then faults in is a blocker as well.
+    """
     return f"""{_HEAD}
 cat > work.sh <<'END'
 echo 3 > /proc/sys/vm/drop_caches
 ./hold vmsplice 20 256 > held.txt &
 sleep 4
 read -r pages < /sys/kernel/debug/cma/reserved/count
-echo $pages > /sys/kernel/debug/cma/reserved/alloc
+for try in 1 2 3; do
+    echo $pages > /sys/kernel/debug/cma/reserved/alloc
+    sleep 1
+done
 wait
 END
 sh record.sh -o capture {arguments} -- sh work.sh
@@ -98,6 +130,19 @@ wait $first
 echo "first $?"
 state > /out/after.txt
 cp -r first second /out/
+"""
+
+
+def locked_down() -> str:
+    """Recording and checking where lockdown=confidentiality closes tracefs; /out/record.txt: the recording's answer."""
+    return """
+mount -t securityfs securityfs /sys/kernel/security
+cat /sys/kernel/security/lockdown
+sh record.sh -o capture --for 1 2> /out/record.txt
+echo "status $?"
+sh record.sh --check -o /out/check
+grep tracereplay /proc/mounts
+ls -d /tmp/tracereplay.*
 """
 
 

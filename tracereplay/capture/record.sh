@@ -58,9 +58,10 @@ if [ -z "$T" ]; then
     mkdir -p "$mounted"
     if ! mount -t tracefs nodev "$mounted" 2>/dev/null; then
         rmdir "$mounted"
-        fail "no tracefs: $no_tracing"
+        [ $how = check ] || fail "no tracefs: $no_tracing"
+        mounted=; T=/nowhere
     fi
-    T=$mounted
+    T=${T:-$mounted}
 fi
 D=
 mounted_debug=
@@ -122,12 +123,15 @@ functions() {
 copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
 
 check() { # FOLDER: files at their own paths below it; of some only that they exist
-    mkdir -p "$1/proc" "$1/boot" "$1/sys/kernel/security" "$1/sys/kernel/btf" "$1/sys/kernel/tracing" "$1/sys/kernel/debug"
+    mkdir -p "$1/proc" "$1/boot" "$1/sys/kernel/security" "$1/sys/kernel/btf" "$1/sys/kernel/debug"
     echo "$(uname -r) $(uname -m)" > "$1/kernel.txt"
     for file in @CHECK_FILES@ "/boot/config-$(uname -r)"; do copy "$file" "$1$file"; done
-    copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
-    functions > "$1/sys/kernel/tracing/available_filter_functions"
-    [ ! -e "$T/kprobe_events" ] || : > "$1/sys/kernel/tracing/kprobe_events"
+    if [ -e "$T/instances" ]; then
+        mkdir "$1/sys/kernel/tracing"
+        copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
+        functions > "$1/sys/kernel/tracing/available_filter_functions"
+        [ ! -e "$T/kprobe_events" ] || : > "$1/sys/kernel/tracing/kprobe_events"
+    fi
     [ ! -e "$D/page_owner" ] || : > "$1/sys/kernel/debug/page_owner"
     for place in "$D"/cma/*; do [ ! -d "$place" ] || mkdir -p "$1/sys/kernel/debug/cma/${place##*/}"; done
     for place in /sys/devices/system/memory/memory[0-9]*; do [ ! -d "$place" ] || mkdir -p "$1$place"; done
@@ -383,16 +387,19 @@ take_full() { # FOLDER: of every CPU whose buffer is filled to an eighth; false 
 
 has_room() { df -Pk "$out" 2>/dev/null | awk 'NR == 2 && $4 < 65536 { full = 1 } END { exit full }'; } # KiB
 
-stream() { # FOLDER: until told by the file `streaming`; ends with this shell, however that ends
+stream() { # FOLDER: while there is a file `streaming`; ends with this shell, however that ends
     while [ -e "$out/streaming" ] && [ -d "$I" ] && kill -0 $$ 2>/dev/null; do
         if ! take_full "$1"; then
             sleep 1
         elif ! has_room; then
             echo 0 > "$I/tracing_on"
             note "the disk is nearly full: the recording ends here"
-            return
+            break
         fi
     done
+    times > "$out/streaming" # in a pipeline it would be the times of another shell
+    note "CPU of writing events while recording (user system, of the shell and of its commands): $(tr '\n' ' ' < "$out/streaming")"
+    rm -f "$out/streaming"
 }
 
 start_streaming() { # FOLDER
@@ -482,6 +489,22 @@ await() { # the child last started, or a signal
     child=
 }
 
+ring() { awk '/^(entries|overrun):/ { printf "%s ", $2 }' "$I"/per_cpu/cpu[0-9]*/stats; }
+
+is_overwritten() { # what `ring` said before: whether half of what a CPU had then is gone
+    awk -v before="$1" 'BEGIN { split(before, was, " ") } FNR == 1 { at += 2 }
+        /^overrun:/ && ($2 - was[at]) * 2 > was[at - 1] { gone = 1 } END { exit !gone }' "$I"/per_cpu/cpu[0-9]*/stats
+}
+
+# Some seconds more, which show how the attempt went on, but what came before the failure must stay in the ring.
+linger() {
+    before=$(ring); steps=5 # a second
+    sleep 0.2 2>/dev/null || steps=1
+    steps=$((steps * after_s)); step=1
+    [ $steps = "$after_s" ] || step=0.2
+    while [ $steps -gt 0 ] && ! is_overwritten "$before"; do sleep $step; steps=$((steps - 1)); done
+}
+
 await_failure() { # into failure.txt: the event that says so
     mkdir "$W" || fail "no tracing instance: $W"
     signs=' '
@@ -512,7 +535,7 @@ filter_range
 snapshot "$out/layout_before"
 say "recording; Ctrl-C ends it"
 status=0
-trap 'status=130' INT TERM
+trap 'status=130' INT TERM HUP
 case $how in
     duration) sleep "$seconds" & await ;;
     command) "$@"; status=$? ;;
@@ -520,7 +543,7 @@ case $how in
         number=1
         while await_failure; [ $status = 0 ]; do
             note "failed: $(cat "$out/failure.txt")"
-            sleep "$after_s"
+            linger
             [ "$dumps" != 1 ] || break
             save "$out/dump-$number"; note "dump-$number is complete"
             rm -rf "$out/dump-$((number - dumps))"
@@ -529,7 +552,7 @@ case $how in
         done ;;
     *) while [ $status = 0 ]; do sleep 3600 & await; done ;;
 esac
-trap '' INT TERM
+trap '' INT TERM HUP
 if [ "$how" != failure ] || [ "$dumps" = 1 ] || [ $status != 0 ]; then save "$out"; fi
 rm -f "$out/functions" "$out/page_pointers"
 note "saved to $out"
