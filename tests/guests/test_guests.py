@@ -144,9 +144,7 @@ def test_after_kill_9_nothing_is_left_and_two_recordings_are_separate(name: str,
     moments = random.Random(name)
     path, out = tmp_path / "record.sh", tmp_path / "out"
     path.write_text(script(ScriptOptions(buffer_kib=16384)))
-    log = machine(name).run(
-        jobs.killed([moments.uniform(0.2, 12) for _ in range(10)]), [hold, path], out, KILLED_SECONDS
-    )
+    log = machine(name).run(jobs.killed(moments.sample(range(20, 1000), 10)), [hold, path], out, KILLED_SECONDS)
     assert (out / "after.txt").exists(), log[-3000:]
     assert (out / "after.txt").read_text() == (out / "before.txt").read_text()
     left = [int(line) for line in (out / "probes-left.txt").read_text().split()]

@@ -113,11 +113,11 @@ done < /proc/mounts
 
 # Of the functions that are probed those that the kernel has; without dynamic ftrace its symbols tell.
 functions() {
-    if [ -s "$T/available_filter_functions" ]; then
-        sed 's/[[:space:]].*//' "$T/available_filter_functions"
+    if [ -e "$T/available_filter_functions" ]; then
+        grep -E '^(@FUNCTIONS@)([[:space:]]|$)' "$T/available_filter_functions" | sed 's/[[:space:]].*//'
     else
-        sed -n 's/^[0-9a-f]* [tT] \([^[:space:]]*\).*/\1/p' /proc/kallsyms
-    fi 2>/dev/null | grep -E '^(@FUNCTIONS@)$' | sort -u
+        grep -E ' [tT] (@FUNCTIONS@)([[:space:]]|$)' /proc/kallsyms | sed 's/[^ ]* . \([^[:space:]]*\).*/\1/'
+    fi 2>/dev/null | sort -u
 }
 
 copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
@@ -346,9 +346,7 @@ snapshot() { # FOLDER
         echo "${place##*/} state=$state valid_zones=\"$zones\"$node"
     done > "$1/memory_blocks.txt" 2>/dev/null
     tasks > "$1/ps.txt" 2>/dev/null
-    for place in /proc/[0-9]*; do
-        printf '%s\t%s\t%s\n' "${place##*/}" "$(tr '\000\n' '  ' < "$place/cmdline")" "$(tr '\n' ' ' < "$place/cgroup")"
-    done > "$1/commands.txt" 2>/dev/null
+    commands > "$1/commands.txt" 2>/dev/null
 }
 
 page_words() { # FOLDER LABEL: kpageflags and kpagecount of the range, eight bytes a page
@@ -416,6 +414,16 @@ stop_streaming() {
     streamer=
 }
 
+commands() { # of every process its number, command line and control groups; most are of the kernel and have no words
+    for place in /proc/[0-9]*; do
+        words=; groups=; line=
+        read -r words < "$place/cmdline"
+        [ -z "$words" ] || words=$(tr '\000\t\n' '   ' < "$place/cmdline")
+        while read -r line; do groups="$groups$line "; done < "$place/cgroup"
+        printf '%s\t%s\t%s\n' "${place##*/}" "$words" "$groups"
+    done
+}
+
 drain() { # FOLDER: the raw pages of every CPU; reads of an empty buffer wait, so their readers are ended
     readers=
     for place in "$I"/per_cpu/cpu[0-9]*; do
@@ -456,13 +464,11 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
     mkdir -p "$1/trace/events"
     drain "$1/trace"
     for what in header_page header_event; do copy "$I/events/$what" "$1/trace/events/$what"; done
-    for event in @BUILT_IN@ $recorded; do
-        mkdir -p "$1/trace/events/$event"; copy "$T/events/$event/format" "$1/trace/events/$event/format"
-    done
-    for event in $probed; do
-        mkdir -p "$1/trace/events/$group/$event"
-        copy "$I/events/$group/$event/format" "$1/trace/events/$group/$event/format"
-    done
+    all="@BUILT_IN@ $recorded"
+    for event in $probed; do all="$all $group/$event"; done
+    # shellcheck disable=SC2086 # one word for each event
+    (cd "$1/trace/events" && mkdir -p $all)
+    for event in $all; do copy "$T/events/$event/format" "$1/trace/events/$event/format"; done
     for what in @TRACE_FILES@; do copy "$T/$what" "$1/trace/$what"; done
     copy "$I/trace_clock" "$1/trace/trace_clock"
     [ ! -s "$out/page_pointers" ] || copy "$out/page_pointers" "$1/trace/page_pointers"
@@ -517,6 +523,7 @@ await_failure() { # into failure.txt: the event that says so
 $group/off_r ret != 0
 END
     [ "$signs" != ' ' ] || fail "no event of this kernel tells a failure"
+    say "recording until an attempt fails; Ctrl-C ends it"
     head -n 1 "$W/trace_pipe" > "$out/failure.txt" &
     await
     forget_instance "${W##*/}"
@@ -533,7 +540,7 @@ filter_range
 [ -z "$stacks" ] || record_stacks
 [ "$how" = failure ] || start_streaming "$out/trace"
 snapshot "$out/layout_before"
-say "recording; Ctrl-C ends it"
+[ "$how" = failure ] || say "recording; Ctrl-C ends it"
 status=0
 trap 'status=130' INT TERM HUP
 case $how in

@@ -95,7 +95,7 @@ LINGER = """
 import sys
 from pathlib import Path
 from tracereplay.capture import recording
-recording.record(recording.Request(Path(sys.argv[1]), buffer_kib=2048, until_failure=True, after_seconds=60), print)
+recording.record(recording.Request(Path(sys.argv[1]), buffer_kib=16384, until_failure=True, after_seconds=60), print)
 """
 FAILED = "tracereplay's test says cma: __cma_alloc: nothing: alloc failed, req-size: 0 pages"
 
@@ -109,9 +109,9 @@ def test_a_line_of_the_log_is_a_failure_and_stays_in_the_ring(shell: str, tmp_pa
         command = [sys.executable, "-u", "-c", LINGER, str(out)]
     else:
         needs(shell)
-        path.write_text(script(ScriptOptions(buffer_kib=2048, after_s=60)))
+        path.write_text(script(ScriptOptions(buffer_kib=16384, after_s=60)))
         command = [shell, *(["sh"] if shell == "busybox" else []), str(path), "-o", str(out), "--until-failure"]
-    allocate = ["sh", "-c", "while sleep 0.05; do cat /proc/meminfo; done"]
+    allocate = ["sh", "-c", "while sleep 0.02; do cat /proc/meminfo; done"]
     with (
         subprocess.Popen(allocate, stdout=subprocess.DEVNULL) as load,
         subprocess.Popen(
