@@ -123,6 +123,8 @@ def mounted() -> Iterator[tuple[Tracefs, Path | None]]:
     """
     if os.geteuid() != 0:
         raise CaptureError("tracing needs root")
+    if is_locked_down(Path("/")):
+        raise CaptureError("lockdown=confidentiality closes tracefs", advice="boot with lockdown=integrity or none")
     _unmount_left_behind()
     place = next((one for one in PLACES if (one / "instances").is_dir()), None)
     if place is None or not _is_filled(DEBUGFS):
@@ -134,6 +136,19 @@ def mounted() -> Iterator[tuple[Tracefs, Path | None]]:
         if not _mount("tracefs", place):
             raise CaptureError("no tracefs", advice="CONFIG_FTRACE, and no lockdown=confidentiality, are needed")
     yield Tracefs(place), DEBUGFS if _is_filled(DEBUGFS) else None
+
+
+def is_locked_down(root: Path) -> bool:
+    """Whether the machine whose files lie below `root` has lockdown=confidentiality, so that tracefs is empty.
+
+    Then it must not be mounted: 6.12 oopses in its last unmount (tracefs_destroy_inode).
+    """
+    for name, sign in (("sys/kernel/security/lockdown", "[confidentiality]"), ("proc/cmdline", "=confidentiality")):
+        with contextlib.suppress(OSError):
+            words = (root / name).read_text(errors="replace").split()
+            if sign in words or f"lockdown{sign}" in words:
+                return True
+    return False
 
 
 def _unmount_left_behind() -> None:

@@ -20,7 +20,7 @@ from tracereplay.capture.instance import FUNCTIONS, Instance, probed_functions
 from tracereplay.capture.script import ScriptOptions, script
 from tracereplay.capture.selftest import _direct, _vmsplice
 from tracereplay.capture.target import Target
-from tracereplay.capture.tracefs import Tracefs
+from tracereplay.capture.tracefs import Tracefs, is_locked_down
 from tracereplay.parsers.catalog.probes import GUP_FAST, KNOWN_PAGE
 
 STAND_IN = wanted.Sign("kmem/mm_page_alloc", "order == 0")
@@ -204,6 +204,22 @@ def test_without_dynamic_ftrace_symbols_say_which_functions_there_are(tmp_path: 
     (tmp_path / "available_filter_functions").write_text("dump_page\n")
     assert probed_functions(Tracefs(tmp_path), symbols) == {"dump_page"}
     assert probed_functions(Tracefs(tmp_path / "none"), tmp_path / "none") == FUNCTIONS
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "locked"),
+    [
+        ("sys/kernel/security/lockdown", "none integrity [confidentiality]\n", True),
+        ("sys/kernel/security/lockdown", "none [integrity] confidentiality\n", False),
+        ("proc/cmdline", "root=/dev/vda lockdown=confidentiality quiet\n", True),
+        ("proc/cmdline", "lockdown=integrity xlockdown=confidentiality\n", False),
+    ],
+)
+def test_a_kernel_that_is_locked_down_is_known(file: str, text: str, locked: bool, tmp_path: Path) -> None:
+    assert not is_locked_down(tmp_path)
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(text)
+    assert is_locked_down(tmp_path) == locked
 
 
 def test_what_a_killed_recording_left_is_told_by_its_key(tmp_path: Path) -> None:
