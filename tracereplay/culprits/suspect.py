@@ -238,6 +238,13 @@ class Suspect:
         return PageType(self.mapcount - TYPED_MAPCOUNT)
 
     @property
+    def page_types(self) -> frozenset[PageType]:
+        """The page types that reference events or the kernel's dump show at the test; not those met in a wait."""
+        seen = self.page_type if not self.seen_in_wait else None
+        word = "" if self.dump is None else str(self.dump["page_type"] or "")
+        return frozenset(kind for kind in PageType if kind == seen or kind.word in word)
+
+    @property
     def file_known(self) -> bool:
         """Whether device and inode of its file are known."""
         return self.file is not None and self.file.dev is not None and self.file.ino is not None

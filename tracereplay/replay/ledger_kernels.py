@@ -46,6 +46,7 @@ class Memory(NamedTuple):
     tally: npt.NDArray[np.int64]  # by ReplayCounter
     isolators: npt.NDArray[np.int32]  # [n, 2]: tasks that isolate pages just now, 1 = for an attempt that is watched
     flag_masks: npt.NDArray[np.int64]  # by FlagMask
+    blocking_types: npt.NDArray[np.bool_]  # by PageType: whether a page of this type is a suspect by that alone
 
 
 class EventContext(NamedTuple):
