@@ -46,7 +46,7 @@ from tracereplay.parsers.base import TraceInfo, TraceReader
 from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
 from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.replay.kpage_flags import PageWords
-from tracereplay.replay.page_life import lives_of
+from tracereplay.replay.page_life import PageNames, lives_of
 from tracereplay.schema import REPLAYED, Window
 from tracereplay.units import NS_PER_S
 
@@ -399,7 +399,9 @@ class Session:
         """The life of one page: every event on it, and the state each left."""
         book = self._loss_book()
         trace = self._trace(*self._machines[0], book)
-        lives = lives_of(pfn, self.reader.stream(REPLAYED), trace.page_engine(), trace.comm_of)
+        lives = lives_of(
+            pfn, self.reader.stream(REPLAYED), trace.page_engine(), PageNames(trace.comm_of, trace.gfp_words)
+        )
         zone, block, area = trace.layout.zone_of(pfn), trace.layout.block_of(pfn), trace.layout.area_of(pfn)
         places = [f"zone {zone.name}" if zone else None, block.name if block else None]
         places += [f'CMA area "{area.name}"' if area else None]
