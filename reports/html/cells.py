@@ -18,7 +18,7 @@ from tracereplay.reports.shared.attempt_wording import (
 from tracereplay.reports.shared.culprit_groups import group_culprits, sentence
 from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.shared.opening import sentences
-from tracereplay.reports.shared.page_wording import life_sentence
+from tracereplay.reports.shared.page_wording import life_sentence, page_place
 from tracereplay.reports.shared.selection import (
     is_notable,
     notable_attempts,
@@ -56,7 +56,7 @@ def page_cell(life: PageLife) -> str:
     unit = next((source.clock_unit for source in life.inputs), "ns")
     return environment().get_template("cell_page.html").render(
         pfn=format_pfn(life.pfn),
-        where=life.where,
+        where=page_place(life),
         losses=loss_sentences(life.inputs, life.data_loss, full=False),
         lives=[_life(number, one, unit) for number, one in enumerate(life.lives, 1)],
     )  # fmt: skip

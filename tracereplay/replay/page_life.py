@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 
+from tracereplay.gfp import GFP_BITS
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageState, PageStateName
 from tracereplay.model.result import Allocation, File
 from tracereplay.replay.engine import Engine
@@ -15,6 +17,7 @@ from tracereplay.replay.state import Mark, State
 from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, MT, OP_INFO, ORDER, PFN, RET, VAL, Op, PageStream
 
 Args = npt.NDArray[np.int64]  # of one event
+GFP_COMP = GFP_BITS["__GFP_COMP"]
 COVERING = [op for op, info in OP_INFO.items() if info.covers_order]
 STATE_NAMES: dict[int, PageStateName] = {
     State.UNSEEN: "unknown",
@@ -53,9 +56,37 @@ def lives_of(pfn: int, stream: Iterable[PageStream], engine: Engine, names: Page
                     )
                     lives[-1].events += waiting
                     waiting = []
-                _add(lives[-1], event, chunk.args[at], names)
+                _add(pfn, lives[-1], event, chunk.args[at], names)
             before = event.after.state
     return lives
+
+
+def with_heads(lives: list[Life], lives_of_page: Callable[[int], Sequence[Life]]) -> list[Life]:
+    """The lives of a page; of those that it spent as a tail of a folio the head's, which references and flags are of.
+
+    A tail that was counted for itself is none any more: its folio was split, and its own events are its story.
+    """
+    heads = {life.head_pfn: lives_of_page(life.head_pfn) for life in lives if life.head_pfn is not None}
+    return [life if life.head_pfn is None else _as_head(life, heads[life.head_pfn]) for life in lives]
+
+
+def _as_head(life: Life, lives_of_head: Sequence[Life]) -> Life:
+    split = any((event.after.count or 0) > 0 for event in life.events)
+    same = next((one for one in lives_of_head if one.allocated_by == life.allocated_by), None)
+    if split or same is None:
+        return structs.replace(life, head_pfn=None)
+    return structs.replace(same, head_pfn=life.head_pfn, tail_events=sum(map(_is_own, life.events)))
+
+
+def _is_own(event: PageEvent) -> bool:
+    """Whether the event names this page: those of an allocation and of the free lists cover a folio."""
+    return event.event.startswith(("page_ref", "tracereplay"))
+
+
+def _head_of(pfn: int, args: Args) -> int | None:
+    """The first page of the allocation, where it is a folio and this page another of it."""
+    first = int(args[PFN])
+    return first if first != pfn and _gfp(args) & GFP_COMP else None
 
 
 def _born(event: PageEvent) -> bool:
@@ -147,10 +178,11 @@ def _gfp(args: Args) -> int:
     return int(args[FLAGS]) & 0xFFFFFFFF
 
 
-def _add(life: Life, event: PageEvent, args: Args, names: PageNames) -> None:
+def _add(pfn: int, life: Life, event: PageEvent, args: Args, names: PageNames) -> None:
     """Append the event to its life; an allocation tells who began it, a free ends it."""
     life.events.append(event)
     if event.event == "mm_page_alloc":
+        life.head_pfn = _head_of(pfn, args)
         life.allocated_by = Allocation(
             tid=event.tid,
             comm=event.comm,
