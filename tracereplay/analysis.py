@@ -27,6 +27,7 @@ from tracereplay.culprits.exits import EXIT_EVENT, Exits
 from tracereplay.culprits.snapshot_suspects import telling_owner
 from tracereplay.culprits.stacks import Stacks
 from tracereplay.culprits.table import events_not_recorded
+from tracereplay.gfp import gfp_words, kernel_of_masks
 from tracereplay.inputs import PAGE_REF_EVENTS, LossRegistry
 from tracereplay.layout.build import complete_layout, infer_layout
 from tracereplay.layout.layout import Layout
@@ -118,6 +119,11 @@ class Trace:
     def comm_of(self, tid: int) -> str | None:
         """Name of a task, from the trace or the snapshot's task list."""
         return self.reader.comm_of(tid) or self.layout.comms.get(tid)
+
+    def gfp_words(self, mask: int) -> str:
+        """A GFP mask of its events by names."""
+        info = self.reader.info
+        return gfp_words(mask, kernel_of_masks(info.format, info.kernel))
 
     def page_engine(self) -> Engine:
         """A fresh model that knows whose gets are isolation, and when."""
@@ -228,6 +234,7 @@ class Trace:
             stack_id_of=self.stacks.id_of,
             has_stacks=self.reader.info.has_stacks,
             comm_at=self.reader.comm_at,
+            gfp_words=self.gfp_words,
             renamed_ns=self._renamed_ns(engine),
             exit_of=Exits(self._exit_events).of,
             snapshot=self.beside.snapshot,
