@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tracereplay.model.page_runs import join_runs
 from tracereplay.gfp import gfp_words, kernel_of_masks
+from tracereplay.model.page_runs import join_runs
 from tracereplay.model.result import Allocation, Attempt, File, Result, Task
 from tracereplay.units import format_pfn, format_seconds
 
