@@ -82,7 +82,7 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
     stacks = stack_frames(result)
     lines = [f"{headline_word(attempt)} {headline(attempt, page_size_bytes(result))}", ending(attempt, unit)]
     lines += [*filter(None, [pages_of_last_try(attempt)]), *inventory_lines(attempt)]
-    lines += log_facts(attempt, page_size_bytes(result), None)
+    lines += log_facts(attempt, result, None)
     for group in group_culprits(attempt.culprits):
         c = group.first
         lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {where_words(group, None)}"]

@@ -108,7 +108,7 @@ def _attempt(number: int, attempt: Attempt, result: Result, style: Style, quoted
     page_size = page_size_bytes(result)
     yield from fold(f"{headline_word(attempt)} {headline(attempt, page_size)}", f"{number}. ")
     facts = [ending(attempt, unit), *filter(None, [pages_of_last_try(attempt)]), *inventory_lines(attempt)]
-    for fact in (*facts, *log_facts(attempt, page_size, None if style.full else MAX_RUNS)):
+    for fact in (*facts, *log_facts(attempt, result, None if style.full else MAX_RUNS)):
         yield from fold(fact, "   ")
     groups = group_culprits(attempt.culprits, each=style.full)
     if not groups or all(g.first.effect == "would_block" for g in groups):

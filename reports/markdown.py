@@ -120,7 +120,7 @@ def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) 
     if (pages := pages_of_last_try(attempt)) is not None:
         yield f"- {pages}"
     yield from (f"- {escaped(line)}" for line in inventory_lines(attempt))
-    for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS):
+    for fact in log_facts(attempt, result, None if style.full else MAX_RUNS):
         yield f"- {escaped(fact)}"
     if like_it:
         yield f"- {count(like_it, 'more attempt')} like it"

@@ -22,7 +22,7 @@ from tracereplay.reports.shared.attempt_wording import (
 from tracereplay.reports.shared.culprit_wording import sentence, where_words
 from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
 from tracereplay.reports.shared.opening import sentences
-from tracereplay.reports.shared.page_wording import life_sentence
+from tracereplay.reports.shared.page_wording import life_sentence, page_place
 from tracereplay.reports.shared.style import escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count, moment, task_name
 from tracereplay.units import format_pfn
@@ -55,7 +55,7 @@ def page_cell(life: PageLife) -> str:
     unit = next((source.clock_unit for source in life.inputs), "ns")
     return environment().get_template("cell_page.html").render(
         pfn=format_pfn(life.pfn),
-        where=life.where,
+        where=page_place(life),
         losses=loss_sentences(life.inputs, life.data_loss, full=False),
         lives=[_life(number, one, unit) for number, one in enumerate(life.lives, 1)],
     )  # fmt: skip

@@ -132,7 +132,7 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
             ending(attempt, unit),
             *filter(None, [pages_of_last_try(attempt)]),
             *inventory_lines(attempt),
-            *log_facts(attempt, page_size_bytes(result), MAX_RUNS),
+            *log_facts(attempt, result, MAX_RUNS),
         ],
         "groups": [
             (g, count(g.pages, "page"), where_words(g, MAX_RUNS), sentence(g, attempt, result))

@@ -11,7 +11,7 @@ from tracereplay.model.result import Attempt, Culprit, Effect, Result
 from tracereplay.reports.shared.holder_wording import whose
 from tracereplay.reports.shared.inventory_wording import fit_says, nothing_found
 from tracereplay.reports.shared.premise_wording import why
-from tracereplay.reports.shared.wording import count, listing, moment, pfn_span, task_name
+from tracereplay.reports.shared.wording import count, gfp_mask, listing, moment, pfn_span, task_name
 from tracereplay.units import format_bytes, format_duration
 
 VERDICT_GROUPS = 3
@@ -142,11 +142,11 @@ def bitmap_says(attempt: Attempt) -> str | None:
     return f"of {count(bitmap.total_pages, 'page')} of the area {bitmap.free_pages:,} were free{longest}{fits}"
 
 
-def movable_free_says(attempt: Attempt) -> str | None:
+def movable_free_says(attempt: Attempt, result: Result) -> str | None:
     """How much memory was free that only movable allocations may use, and what was wanted."""
     if attempt.movable_free_pages is None:
         return None
-    gfp = f" (GFP mask {attempt.request.gfp:#x})" if attempt.request.gfp is not None else ""
+    gfp = f" ({gfp_mask(attempt.request.gfp, attempt, result)})" if attempt.request.gfp is not None else ""
     return f"not movable{gfp}, while at least {count(attempt.movable_free_pages, 'movable-only page')} were free"
 
 
@@ -155,13 +155,13 @@ def not_excluded(attempt: Attempt) -> str | None:
     return f"not excluded: {', '.join(attempt.candidates)}" if attempt.candidates else None
 
 
-def log_facts(attempt: Attempt, page_size: int | None, limit: int | None) -> list[str]:
+def log_facts(attempt: Attempt, result: Result, limit: int | None) -> list[str]:
     """What a log tells of an attempt beyond its outcome, a line each."""
     facts = (
-        asked_range(attempt, page_size),
+        asked_range(attempt, page_size_bytes(result)),
         tried_ranges(attempt, limit),
         bitmap_says(attempt),
-        movable_free_says(attempt),
+        movable_free_says(attempt, result),
         not_excluded(attempt),
     )
     return [fact for fact in facts if fact is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tracereplay.gfp import gfp_words, kernel_of_masks
 from tracereplay.model.page_runs import join_runs
 from tracereplay.model.result import Allocation, Attempt, File, Result, Task
 from tracereplay.units import format_pfn, format_seconds
@@ -63,6 +64,12 @@ def pfn_spans(runs: Iterable[tuple[int, int]], limit: int | None) -> str:
 def clock_unit(result: Result, attempt: Attempt) -> str:
     """`ns` or `tick`: what the times of this attempt are in."""
     return next((i.clock_unit for i in result.inputs if i.id == attempt.input_id), "ns")
+
+
+def gfp_mask(mask: int, attempt: Attempt, result: Result) -> str:
+    """A GFP mask of an attempt by names: `GFP_KERNEL|__GFP_ZERO`."""
+    source = next((i for i in result.inputs if i.id == attempt.input_id), None)
+    return gfp_words(mask, kernel_of_masks(source.format, source.kernel) if source is not None else None)
 
 
 def moment(ns: int | None, unit: str = "ns", digits: int = 3) -> str:

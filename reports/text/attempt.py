@@ -54,7 +54,7 @@ def attempt_blocks(
     body += [Text(line) for line in inventory_lines(attempt)]
     if (fit := fit_says(attempt)) is not None:
         body.append(Text(fit, style="bold"))
-    body += [Text(fact) for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS)]
+    body += [Text(fact) for fact in log_facts(attempt, result, None if style.full else MAX_RUNS)]
     if (decided := _decision(attempt)) is not None:
         body.append(decided)
     room = min(style.width - _INDENT, MAP_WIDTH)
