@@ -82,6 +82,12 @@ CMA = {
         "cma: dma_alloc_from_contiguous(): returned 00000000\n",
         [("cma_alloc", "failed", None, None, 8, "unknown", [])],
     ),
+    "begins with the pages used, as posted in 2024": (
+        "cma: cma_alloc(cma (____ptrval____), name: a, total pages: 16384, used pages: 64, request pages: 8, align 3)\n"
+        "cma: cma_alloc(): returned 0000000012345678\n"
+        "cma: cma_alloc(cma (____ptrval____), name: a, total count 16384, used count: 64, request count 1, align 0)\n",
+        [("cma_alloc", "succeeded", None, "a", 8, None, []), ("cma_alloc", "unknown", None, "a", 1, "unknown", [])],
+    ),
     "killed": (FAILED.format(n=4, e=4), [("cma_alloc", "interrupted", "EINTR", "reserved", 4, "interrupted", [])]),
     "a name with a colon": (
         "cma: cma_alloc: heap: a: alloc failed, req-size: 4 pages, ret: -12\n",
