@@ -24,7 +24,7 @@ from tracereplay.reports.shared.attempt_wording import (
 from tracereplay.reports.shared.command import reproducing_words
 from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
-from tracereplay.reports.shared.holder_wording import NOT_SEEN, whose
+from tracereplay.reports.shared.holder_wording import NOT_SEEN, process_lines, whose
 from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.opening import is_worth_a_ranking, ranking, sentences, title
@@ -127,7 +127,8 @@ def _group(group: Group, attempt: Attempt, result: Result, style: Style, before:
         yield from fold(f"{whose(first) or NOT_SEEN}: the same as in {before}.", "     ")
         return
     yield from fold(sentence(group, attempt, result), "     ")
-    lines = evidence_lines(first, stack_frames(result), clock_unit(result, attempt))
+    about = process_lines(first, result) if style.full else []
+    lines = [*about, *evidence_lines(first, stack_frames(result), clock_unit(result, attempt))]
     shown = lines if style.full else lines[:MAX_EVIDENCE]
     for line in shown:
         yield from fold(line, "     > ", "     >   ")

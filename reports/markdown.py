@@ -24,6 +24,7 @@ from tracereplay.reports.shared.attempt_wording import (
 from tracereplay.reports.shared.command import reproducing_command
 from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
+from tracereplay.reports.shared.holder_wording import process_lines
 from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
 from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.opening import is_worth_a_ranking, ranking, sentences
@@ -145,8 +146,8 @@ def _culprit(group: Group, says: str, style: Style) -> str:
 
 def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator[str]:
     culprit = group.first
-    premises = failed_premises(culprit) if style.full else []
-    lines = [*premises, *evidence_lines(culprit, stack_frames(result), unit)]
+    about = [*process_lines(culprit, result), *failed_premises(culprit)] if style.full else []
+    lines = [*about, *evidence_lines(culprit, stack_frames(result), unit)]
     if not lines:
         return
     shown = lines if style.full else lines[:MAX_EVIDENCE]

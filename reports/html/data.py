@@ -16,7 +16,7 @@ from tracereplay.model.result import Culprit, Result
 from tracereplay.reports.shared.area import area_span, mapped_tries, shown_map
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, verdict
 from tracereplay.reports.shared.cause_order import cause_order
-from tracereplay.reports.shared.holder_wording import holder_name, likely, releaser, taker
+from tracereplay.reports.shared.holder_wording import holder_name, likely, process_lines, releaser, taker
 from tracereplay.reports.shared.occupancy import STATES, Occupancy, occupancies
 from tracereplay.reports.shared.premise_wording import failed_premises, why
 from tracereplay.reports.shared.wording import clock_unit, file_name, task_name
@@ -139,7 +139,7 @@ def _culprits(result: Result, texts: Texts) -> Columns:
     columns = _rows(
         rows, "attempt", "start_pfn", "pages", "cause", "verdict", "effect", "primary", "holder", "taken_by",
         "released_by", "mechanism", "allocated_by", "file", "held_since_ns", "released_ns", "release", "delay_ns",
-        "blocked_tries", "candidates", "why", "premises", "capture_next", "order",
+        "blocked_tries", "candidates", "why", "premises", "capture_next", "order", "processes",
     )  # fmt: skip
     columns["evidence_at"] = _starts(len(c.evidence) for a in result.attempts for c in a.culprits)
     return columns
@@ -157,6 +157,7 @@ def _culprit(attempt: int, c: Culprit, result: Result, texts: Texts) -> tuple[An
         put(", ".join(c.candidates) or None), put(why([c], result)),
         [put(line) for line in failed_premises(c)], [put(step) for step in c.capture_next],
         c.allocated_by.order if c.allocated_by else None,
+        put("; ".join(process_lines(c, result)) or None),
     )  # fmt: skip
 
 

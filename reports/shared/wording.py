@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tracereplay.gfp import gfp_words, kernel_of_masks
+from tracereplay.model.file_words import device_number, named_file
 from tracereplay.model.result import Allocation, Attempt, File, Result, Task
 from tracereplay.units import format_pfn, format_seconds
-
-MINOR_BITS = 20  # of dev_t within the kernel (include/linux/kdev_t.h)
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -28,19 +27,19 @@ def task_name(task: Task | Allocation | None) -> str:
         return "an unknown task"
     if task.comm is None:
         return "an unknown task" if task.tid is None else f"task {task.tid}"
-    return task.comm if task.tid is None else f"{task.comm} ({task.tid})"
-
-
-def device(dev: int) -> str:
-    """`254:16`, from a device number as the kernel keeps it."""
-    return f"{dev >> MINOR_BITS}:{dev & ((1 << MINOR_BITS) - 1)}"
+    if task.tid is None:
+        return task.comm
+    return f"{task.comm} ({task.tid}{f': {task.part_of}' if task.part_of else ''})"
 
 
 def file_name(file: File) -> str:
-    """`ext4 254:16 inode 12 (0xc)`: whatever of it is known."""
+    """`/mnt/a (ext4 on /dev/vdb)`, or `ext4 dev 254:16 inode 12 (0xc)`: whatever of it is known."""
+    named = named_file(file)
+    if named is not None:
+        return named
     parts = [file.fs] if file.fs else []
     if file.dev is not None:
-        parts.append(f"dev {device(file.dev)}")
+        parts.append(f"dev {device_number(file.dev)}")
     if file.ino is not None:
         parts.append(f"inode {file.ino}" + (f" ({file.ino:#x})" if file.ino > 9 else ""))
     return " ".join(parts) or "a file"

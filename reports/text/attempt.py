@@ -23,7 +23,7 @@ from tracereplay.reports.shared.attempt_wording import (
 )
 from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
-from tracereplay.reports.shared.holder_wording import NOT_SEEN, whose
+from tracereplay.reports.shared.holder_wording import NOT_SEEN, process_lines, whose
 from tracereplay.reports.shared.inventory_wording import fit_says, inventory_lines, nothing_found
 from tracereplay.reports.shared.premise_wording import failed_premises
 from tracereplay.reports.shared.style import Style, hanging
@@ -133,7 +133,11 @@ def _story(group: Group, attempt: Attempt, result: Result, stories: set[str]) ->
 
 
 def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
-    lines = [*failed_premises(culprit), *evidence_lines(culprit, stack_frames(result), unit)]
+    lines = [
+        *process_lines(culprit, result),
+        *failed_premises(culprit),
+        *evidence_lines(culprit, stack_frames(result), unit),
+    ]
     return "".join(f"\n{line}" for line in lines)
 
 

@@ -203,6 +203,7 @@ class Suspect:
             tid=self.alloc_tid,
             pid=task.pid if task else None,
             comm=task.comm if task else None,
+            part_of=task.part_of if task else None,
             gfp=self.gfp_words,
             order=self.order,
             time_ns=self.alloc_ns,
@@ -254,8 +255,7 @@ class Suspect:
             self.file is not None
             and self.file.dev is not None
             and self.file.ino is not None
-            and self.file.dev >> 20 == 0
-            and self.file.ino >> 20 > 0
+            and self.context.layout.names.is_block_device(self.file.dev, self.file.ino)
         )
 
     @property

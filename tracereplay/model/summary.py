@@ -69,7 +69,7 @@ def _known_by(c: Culprit) -> Task | None:
     if c.taken_by is not None:
         return c.taken_by
     by = c.allocated_by
-    return None if by is None else Task(tid=by.tid, pid=by.pid, comm=by.comm)
+    return None if by is None else Task(tid=by.tid, pid=by.pid, comm=by.comm, part_of=by.part_of)
 
 
 def _task_key(task: Task | None) -> _Key | None:
