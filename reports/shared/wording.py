@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from tracereplay.gfp import gfp_words, kernel_of_masks
 from tracereplay.model.file_words import device_number, named_file
+from tracereplay.model.page_runs import join_runs
 from tracereplay.model.result import Allocation, Attempt, File, Result, Task
 from tracereplay.units import format_pfn, format_seconds
 
@@ -49,18 +50,6 @@ def pfn_span(start_pfn: int, pages: int) -> str:
     """`0x1e403`, or first-last, both included, as `/proc/iomem` writes ranges."""
     last = start_pfn + max(pages, 1) - 1
     return format_pfn(start_pfn) if last == start_pfn else f"{format_pfn(start_pfn)}-{format_pfn(last)}"
-
-
-def join_runs(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """(start_pfn, pages) in order, neighbours and overlaps joined."""
-    joined: list[tuple[int, int]] = []
-    for start, pages in sorted(set(runs)):
-        if joined and start <= sum(joined[-1]):
-            first = joined[-1][0]
-            joined[-1] = (first, max(sum(joined[-1]), start + pages) - first)
-        else:
-            joined.append((start, pages))
-    return joined
 
 
 def pfn_spans(runs: Iterable[tuple[int, int]], limit: int | None) -> str:
