@@ -21,7 +21,6 @@ from tracereplay.reports.shared.attempt_wording import (
     headline,
     headline_word,
     log_facts,
-    page_size_bytes,
     pages_of_last_try,
     verdict,
 )
@@ -34,7 +33,7 @@ from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.opening import is_worth_a_ranking, ranking, sentences, title
 from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style, escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes, size_words
 
 WIDTH = 72
 MAX_EVIDENCE = 6
@@ -125,7 +124,9 @@ def _group(group: Group, attempt: Attempt, result: Result, style: Style, before:
     """What and where, who and when, then the events that show it, quoted."""
     first = group.first
     where = where_words(group, None if style.full else MAX_RUNS)
-    yield from fold(f"{count(group.pages, 'page')}, {first.cause} ({first.verdict}), {where}", "   * ")
+    yield from fold(
+        f"{size_words(group.culprits, page_size_bytes(result))}, {first.cause} ({first.verdict}), {where}", "   * "
+    )
     if before is not None and not style.full:
         yield from fold(f"{whose(first) or NOT_SEEN}: the same as in {before}.", "     ")
         return

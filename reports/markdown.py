@@ -22,7 +22,6 @@ from tracereplay.reports.shared.attempt_wording import (
     headline_word,
     log_facts,
     more_attempts,
-    page_size_bytes,
     pages_of_last_try,
     verdict,
 )
@@ -36,7 +35,7 @@ from tracereplay.reports.shared.opening import is_worth_a_ranking, ranking, sent
 from tracereplay.reports.shared.premise_wording import failed_premises
 from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style, escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes, size_words
 
 MAX_ATTEMPTS = 3
 MAX_GROUPS = 6
@@ -129,7 +128,8 @@ def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) 
     shown = groups if style.full else groups[:MAX_GROUPS]
     for group in shown:
         says = sentence(group, attempt, result)
-        yield f"- {_culprit(group, says, style)}"
+        size = size_words(group.culprits, page_size_bytes(result))
+        yield f"- {_culprit(group, size, says, style)}"
     if len(shown) < len(groups):
         yield f"- and {count(len(groups) - len(shown), 'more row')} of culprits"
     yield ""
@@ -137,10 +137,10 @@ def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) 
         yield from _evidence(group, result, unit, style)
 
 
-def _culprit(group: Group, says: str, style: Style) -> str:
+def _culprit(group: Group, size: str, says: str, style: Style) -> str:
     pfns = where_words(group, None if style.full else MAX_RUNS)
     c = group.first
-    return f"{count(group.pages, 'page')}, {escaped(c.cause)} ({c.verdict}), {pfns}: {escaped(says)}"
+    return f"{size}, {escaped(c.cause)} ({c.verdict}), {pfns}: {escaped(says)}"
 
 
 def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator[str]:

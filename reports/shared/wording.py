@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tracereplay.gfp import gfp_words, kernel_of_masks
+from tracereplay.model.derived.folios import counts_by_order
 from tracereplay.model.file_words import device_number, named_file
 from tracereplay.model.page_runs import join_runs
-from tracereplay.model.result import Allocation, Attempt, File, Result, Task
-from tracereplay.units import format_pfn, format_seconds
+from tracereplay.model.result import Allocation, Attempt, Culprit, File, Result, Task
+from tracereplay.units import format_bytes, format_pfn, format_seconds
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -44,6 +45,27 @@ def file_name(file: File) -> str:
     if file.ino is not None:
         parts.append(f"inode {file.ino}" + (f" ({file.ino:#x})" if file.ino > 9 else ""))
     return " ".join(parts) or "a file"
+
+
+def folio_words(number: int, order: int, page_size: int | None, *, brief: bool = False) -> str:
+    """`1 folio of 2 MiB (order 9)`; `brief`: without its order; single pages where the order is 0."""
+    if not order:
+        return count(number, "page")
+    if page_size is None:
+        return f"{count(number, 'folio')} of {1 << order:,} pages (order {order})"
+    size = format_bytes(page_size << order).replace(".0 ", " ")
+    return f"{count(number, 'folio')} of {size}" + ("" if brief else f" (order {order})")
+
+
+def size_words(culprits: Iterable[Culprit], page_size: int | None, *, brief: bool = False) -> str:
+    """`1 folio of 2 MiB (order 9) and 3 pages`; `brief`: without orders. Each page is counted once."""
+    counts = counts_by_order(culprits) or [(0, 0)]
+    return listing([folio_words(number, order, page_size, brief=brief) for order, number in counts])
+
+
+def page_size_bytes(result: Result) -> int | None:
+    """None where no layout tells."""
+    return result.layout.page_size if result.layout else None
 
 
 def pfn_span(start_pfn: int, pages: int) -> str:

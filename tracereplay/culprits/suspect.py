@@ -210,6 +210,17 @@ class Suspect:
         )
 
     @property
+    def is_folio(self) -> bool:
+        """Whether its pages are one folio; pages allocated together without __GFP_COMP are not."""
+        if self.pages == 1:
+            return False
+        made = self.allocation or self.dumped_owner
+        if made is not None and made.gfp is not None:
+            return "__GFP_COMP" in made.gfp or "GFP_TRANSHUGE" in made.gfp
+        said = self.snapshot_page.flags if self.snapshot_page is not None else frozenset()
+        return "head" in self.flags or bool({KPF.COMPOUND_HEAD, KPF.COMPOUND_TAIL} & said)
+
+    @property
     def gfp_words(self) -> str:
         """The mask of its allocation by names."""
         return self.context.gfp_words(self.gfp)

@@ -309,6 +309,7 @@ class Culprit(Struct, kw_only=True):
     holder -- who keeps the page at the test; taken_by, released_by -- the tasks that took the reference and gave it
     back; premises_failed -- codes of the premises (model/premises.py) that keep a verdict from being `proved`.
     start_pfn -- None where a log dumps the page without it; page_address: of its struct page then, as printed.
+    order -- of the folios that its pages make up; None for single pages, and where that is not known.
     """
 
     id: str
@@ -337,6 +338,7 @@ class Culprit(Struct, kw_only=True):
     evidence: list[Evidence] = field(default_factory=list)
     capture_next: list[str] = field(default_factory=list)
     page_address: str | None = None
+    order: int | None = None
 
     def covers(self, pfn: int) -> bool:
         """Whether the page is one of its run; False where a log names no page frame."""
@@ -491,8 +493,8 @@ class Result(Struct, kw_only=True):
     data_loss: list[DataLoss] = field(default_factory=list)
     layout: LayoutSummary | None = None
     stacks: list[Stack] = field(default_factory=list)
-    processes: list[Process] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     counters: list[Counter] = field(default_factory=list)
     blame: list[Blame] = field(default_factory=list)
     summary: list[Summary] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
