@@ -84,9 +84,8 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
     lines += log_facts(attempt, result, None)
     for group in group_culprits(attempt.culprits):
         c = group.first
-        lines += [
-            f"{size_words(group.culprits, page_size_bytes(result))} {c.cause} ({c.verdict}) {where_words(group, None)}"
-        ]
+        size = size_words(group.culprits, page_size_bytes(result))
+        lines += [f"{size} {c.cause} ({c.verdict}) {where_words(group, None, result)}"]
         lines += [f"  {sentence(group, attempt, result)}"]
         lines += [f"    {line}" for line in evidence_lines(c, stacks, unit)[:MAX_EVIDENCE]]
     return lines

@@ -114,7 +114,7 @@ def _attempt(number: int, attempt: Attempt, result: Result, style: Style, quoted
         yield from fold(verdict(attempt, result), "   ")
     for group in groups:
         yield ""
-        said = f"{where_words(group, None)}: {sentence(group, attempt, result)}"
+        said = f"{where_words(group, None, result)}: {sentence(group, attempt, result)}"
         yield from _group(group, attempt, result, style, quoted.get(said))
         quoted.setdefault(said, number)
     yield ""
@@ -123,7 +123,7 @@ def _attempt(number: int, attempt: Attempt, result: Result, style: Style, quoted
 def _group(group: Group, attempt: Attempt, result: Result, style: Style, before: int | None) -> Iterator[str]:
     """What and where, who and when, then the events that show it, quoted."""
     first = group.first
-    where = where_words(group, None if style.full else MAX_RUNS)
+    where = where_words(group, None if style.full else MAX_RUNS, result)
     yield from fold(
         f"{size_words(group.culprits, page_size_bytes(result))}, {first.cause} ({first.verdict}), {where}", "   * "
     )

@@ -128,8 +128,9 @@ def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) 
     shown = groups if style.full else groups[:MAX_GROUPS]
     for group in shown:
         says = sentence(group, attempt, result)
+        where = where_words(group, None if style.full else MAX_RUNS, result)
         size = size_words(group.culprits, page_size_bytes(result))
-        yield f"- {_culprit(group, size, says, style)}"
+        yield f"- {_culprit(group, size, where, says)}"
     if len(shown) < len(groups):
         yield f"- and {count(len(groups) - len(shown), 'more row')} of culprits"
     yield ""
@@ -137,10 +138,9 @@ def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) 
         yield from _evidence(group, result, unit, style)
 
 
-def _culprit(group: Group, size: str, says: str, style: Style) -> str:
-    pfns = where_words(group, None if style.full else MAX_RUNS)
+def _culprit(group: Group, size: str, where: str, says: str) -> str:
     c = group.first
-    return f"{size}, {escaped(c.cause)} ({c.verdict}), {pfns}: {escaped(says)}"
+    return f"{size}, {escaped(c.cause)} ({c.verdict}), {where}: {escaped(says)}"
 
 
 def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator[str]:
@@ -150,7 +150,7 @@ def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator
     if not lines:
         return
     shown = lines if style.full else lines[:MAX_EVIDENCE]
-    yield f"Evidence for {where_words(Group([culprit]), None)}:"
+    yield f"Evidence for {where_words(Group([culprit]), None, result)}:"
     yield ""
     yield from (f"    {line}" for line in shown)
     if len(shown) < len(lines):

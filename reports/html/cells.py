@@ -83,7 +83,7 @@ def _attempt(attempt: Attempt, like_it: Sequence[Attempt], result: Result) -> di
             size_words(g.culprits, page_size_bytes(result)),
             g.first.cause,
             g.first.verdict,
-            where_words(g, MAX_RUNS),
+            where_words(g, MAX_RUNS, result),
             sentence(g, attempt, result),
         )
         for g in groups[:MAX_GROUPS]

@@ -134,7 +134,12 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
             *log_facts(attempt, result, MAX_RUNS),
         ],
         "groups": [
-            (g, size_words(g.culprits, page_size_bytes(result)), where_words(g, MAX_RUNS), sentence(g, attempt, result))
+            (
+                g,
+                size_words(g.culprits, page_size_bytes(result)),
+                where_words(g, MAX_RUNS, result),
+                sentence(g, attempt, result),
+            )
             for g in groups[:MAX_GROUPS]
         ],
         "more_groups": len(groups) - MAX_GROUPS,

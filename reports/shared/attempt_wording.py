@@ -96,7 +96,8 @@ def _began(attempt: Attempt, unit: str) -> str:
     """When it began: since boot, else by the wall clock of the log, else by the line."""
     if attempt.start_ns is not None:
         began = f"began at {moment(attempt.start_ns, unit)}"
-        return began + (f" ({attempt.wall_clock})" if attempt.wall_clock else "")
+        said = "" if attempt.log_line is not None else "in the log at "  # a line is printed some time after that
+        return began + (f" ({said}{attempt.wall_clock})" if attempt.wall_clock else "")
     line = f"line {attempt.log_line} of the log" if attempt.log_line is not None else "at an unknown time"
     return f"{attempt.wall_clock}, {line}" if attempt.wall_clock else line
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tracereplay.gfp import gfp_words, kernel_of_masks
 from tracereplay.model.derived.folios import counts_by_order
@@ -45,6 +45,20 @@ def file_name(file: File) -> str:
     if file.ino is not None:
         parts.append(f"inode {file.ino}" + (f" ({file.ino:#x})" if file.ino > 9 else ""))
     return " ".join(parts) or "a file"
+
+
+def address_page_size(result: Result) -> int | None:
+    """The size of a page, where it is known so surely that page frames may be told as addresses."""
+    return result.layout.page_size if result.layout is not None and result.layout.page_size_known else None
+
+
+def address_words(runs: Sequence[tuple[int, int]], page_size: int | None) -> str:
+    """`[mem 0x1e403000-0x1e403fff]`, as the kernel prints resources; of several runs all that lies between them."""
+    if page_size is None or not runs:
+        return ""
+    low, high = min(start for start, _ in runs), max(start + pages for start, pages in runs)
+    span = f"[mem {low * page_size:#x}-{high * page_size - 1:#x}]"
+    return span if sum(pages for _, pages in join_runs(runs)) == high - low else f"within {span}"
 
 
 def folio_words(number: int, order: int, page_size: int | None, *, brief: bool = False) -> str:

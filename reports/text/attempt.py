@@ -108,7 +108,7 @@ def _culprit_blocks(
         grid.add_column(overflow="fold")
         cause = Text(culprit.cause, style="bold")
         sure = Text(culprit.verdict, style=_COLORS[culprit.verdict])
-        grid.add_row(number, cause, sure, _where(group, style))
+        grid.add_row(number, cause, sure, _where(group, style, result))
         text = Text(_story(group, attempt, result, stories if not style.full else set()))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
@@ -122,17 +122,17 @@ def _culprit_blocks(
     return blocks
 
 
-def _where(group: Group, style: Style) -> str:
+def _where(group: Group, style: Style, result: Result) -> str:
     """Page frames, and the order of folios."""
     orders = sorted({c.order for c in group.culprits if c.order}, reverse=True)
     order = f", order {listing(map(str, orders))}" if orders else ""
-    return where_words(group, None if style.full else MAX_RUNS) + order
+    return where_words(group, None if style.full else MAX_RUNS, result) + order
 
 
 def _story(group: Group, attempt: Attempt, result: Result, stories: set[str]) -> str:
     """What is said of the culprits; where an earlier attempt said the same of the same pages, only who it is."""
     says = sentence(group, attempt, result)
-    key = f"{where_words(group, None)}: {says}"
+    key = f"{where_words(group, None, result)}: {says}"
     if key in stories:
         return f"{whose(group.first) or NOT_SEEN}: the same as above"
     stories.add(key)

@@ -86,7 +86,7 @@ class CmaArea(Struct, kw_only=True):
 
 
 class LayoutSummary(Struct, kw_only=True):
-    """The machine's memory as the run knew it."""
+    """The machine's memory as the run knew it; page_size_known -- False where the architecture's usual one is taken."""
 
     page_size: int
     source: str
@@ -94,6 +94,7 @@ class LayoutSummary(Struct, kw_only=True):
     memory_block_pages: int | None = None
     pageblock_pages: int | None = None
     cma_areas: list[CmaArea] = field(default_factory=list)
+    page_size_known: bool = True
 
 
 class Stack(Struct, kw_only=True):
@@ -362,8 +363,9 @@ class Attempt(Struct, kw_only=True):
 
     parent_id -- the same for all attempts of one request to unplug memory (virtio-mem, a DIMM), `unplug-TID-START`;
     None for an attempt that stands alone. The request itself is no attempt.
-    start_ns -- None where a kernel log tells no time since boot; wall_clock: the time as it spells it; log_line: the
-    line of the log that shows the attempt first. candidates: causes not excluded, most likely first.
+    start_ns -- None where a kernel log tells no time since boot; wall_clock: the time as its first line of the attempt
+    spells it; log_line: that line, where only the log shows the attempt. candidates: causes not excluded, most likely
+    first.
     movable_free_pages -- of a kernel_alloc: pages free, at least, that only movable allocations may use.
     """
 
