@@ -15,8 +15,8 @@ from tracereplay.model.derived.ranking import (
     worst_operation,
 )
 from tracereplay.model.explain import EXPLANATIONS
-from tracereplay.model.result import Blocker, Result, Summary
-from tracereplay.reports.shared.wording import count, listing, moment, task_name
+from tracereplay.model.result import Blocker, Culprit, Result, Summary
+from tracereplay.reports.shared.wording import count, listing, moment, page_size_bytes, size_words, task_name
 from tracereplay.units import format_duration
 
 MAX_SUBJECTS = 3
@@ -26,13 +26,17 @@ MAX_SENTENCES = 3
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A row of the ranking in words: `4 of 4`, `pin-thp (148)`, `task_reference`, `proved`, `512`, `from 5.049 s`."""
+    """A row of the ranking in words: `4 of 4`, `pin-thp (148)`, `task_reference`, `proved`, `from 5.049 s`.
+
+    size, brief_size -- `1 folio of 2 MiB (order 9)`, `1 folio of 2 MiB`; empty where the cause names no page.
+    """
 
     share: str
     who: str
     cause: str
     sure: str
-    pages: int
+    size: str
+    brief_size: str
     held: str
     waited: str
     blocker: Blocker
@@ -40,8 +44,8 @@ class Ranked:
 
     @property
     def facts(self) -> list[str]:
-        """`task_reference`, `proved`, `512 pages`, `from 5.049 s, still held`: what there is of it."""
-        found = (self.cause, self.sure, count(self.pages, "page") if self.pages else "", self.held)
+        """`task_reference`, `proved`, `1 folio of 2 MiB (order 9)`, `from 5.049 s, still held`: what there is of it."""
+        found = (self.cause, self.sure, self.size, self.held)
         return [fact for fact in found if fact]
 
 
@@ -68,7 +72,19 @@ def title(result: Result) -> str | None:
 def ranking(result: Result) -> list[Ranked]:
     """Who blocked or delayed attempts, by attempts blocked; the operation that failed most comes first."""
     unit = next((i.clock_unit for i in result.inputs), "ns")
-    return [_ranked(blocker, summary, unit) for summary in result.summary for blocker in summary.blockers]
+    culprits = {culprit.id: culprit for attempt in result.attempts for culprit in attempt.culprits}
+    page_size = page_size_bytes(result)
+    rows = []
+    for summary in result.summary:
+        for blocker in summary.blockers:
+            of = [culprits[name] for name in blocker.culprit_ids if name in culprits]
+            rows.append(_ranked(blocker, summary, unit, of, page_size))
+    return rows
+
+
+def pages_cell(size: str) -> str:
+    """A size below a heading that says pages: `3`, `1 folio of 2 MiB`."""
+    return size.removesuffix("s").removesuffix(" page")
 
 
 def subject(blocker: Blocker) -> str:
@@ -158,7 +174,9 @@ def _named(blocker: Blocker, *, each: bool) -> str:
     return subject(blocker) + (f" ({sure})" if each and sure not in ("proved", "") else "")
 
 
-def _ranked(blocker: Blocker, summary: Summary, unit: str) -> Ranked:
+def _ranked(
+    blocker: Blocker, summary: Summary, unit: str, culprits: Sequence[Culprit], page_size: int | None
+) -> Ranked:
     of = summary.failed if blocker.blocked else summary.attempts
     share = f"{len(blocker.blocked):,} of {of:,}" if blocker.blocked else f"delayed {len(blocker.delayed):,}"
     return Ranked(
@@ -166,7 +184,8 @@ def _ranked(blocker: Blocker, summary: Summary, unit: str) -> Ranked:
         who=subject(blocker),
         cause=blocker.cause,
         sure=sureness(blocker),
-        pages=blocker.pages,
+        size=size_words(culprits, page_size) if culprits else "",
+        brief_size=size_words(culprits, page_size, brief=True) if culprits else "",
         held=held_words(blocker, unit),
         waited=format_duration(blocker.delay_ns) if blocker.delay_ns and unit == "ns" else "",
         blocker=blocker,

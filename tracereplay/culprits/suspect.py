@@ -209,10 +209,22 @@ class Suspect:
             tid=self.alloc_tid,
             pid=task.pid if task else None,
             comm=task.comm if task else None,
+            part_of=task.part_of if task else None,
             gfp=self.gfp_words,
             order=self.order,
             time_ns=self.alloc_ns,
         )
+
+    @property
+    def is_folio(self) -> bool:
+        """Whether its pages are one folio; pages allocated together without __GFP_COMP are not."""
+        if self.pages == 1:
+            return False
+        made = self.allocation or self.dumped_owner
+        if made is not None and made.gfp is not None:
+            return "__GFP_COMP" in made.gfp or "GFP_TRANSHUGE" in made.gfp
+        said = self.snapshot_page.flags if self.snapshot_page is not None else frozenset()
+        return "head" in self.flags or bool({KPF.COMPOUND_HEAD, KPF.COMPOUND_TAIL} & said)
 
     @property
     def gfp_words(self) -> str:
@@ -267,8 +279,7 @@ class Suspect:
             self.file is not None
             and self.file.dev is not None
             and self.file.ino is not None
-            and self.file.dev >> 20 == 0
-            and self.file.ino >> 20 > 0
+            and self.context.layout.names.is_block_device(self.file.dev, self.file.ino)
         )
 
     @property
