@@ -364,6 +364,22 @@ snapshot() { # FOLDER
     done > "$1/memory_blocks.txt" 2>/dev/null
     tasks > "$1/ps.txt" 2>/dev/null
     commands > "$1/commands.txt" 2>/dev/null
+    open_files 2>/dev/null | sort -u | head -n @MOST_OPEN_FILES@ > "$1/open_files.txt"
+}
+
+# Files that tasks map or have open: device as maps prints it, or mount, then inode and path. A stat of the files would
+# wait for their servers.
+open_files() {
+    cat /proc/[0-9]*/maps | sed -n 's|^[^ ]* [^ ]* [^ ]* \([^ ]*\) \([1-9][0-9]*\) *\(/.*\)$|\1 \2 \3|p'
+    { ls -l /proc/[0-9]*/fd; grep -r -e '^mnt_id:' -e '^ino:' /proc/[0-9]*/fdinfo; } | awk '
+        /^\/proc\/[0-9]+\/fd:$/ { place = substr($0, 1, length($0) - 1) "info/"; next }
+        /^\/proc\/[0-9]+\/fdinfo\// {
+            at = index($0, ":"); file = substr($0, 1, at - 1); split(substr($0, at + 1), word, /[: \t]+/)
+            if (word[1] == "mnt_id") mount[file] = word[2]
+            else if (file in path) print "mnt:" mount[file], word[2], path[file]
+            next
+        }
+        index($0, " -> /") { at = index($0, " -> /"); n = split(substr($0, 1, at - 1), word, " "); path[place word[n]] = substr($0, at + 4) }'
 }
 
 page_words() { # FOLDER LABEL: kpageflags and kpagecount of the range, eight bytes a page

@@ -77,6 +77,7 @@ SNAPSHOT_FILES = (
     Copied("/proc/modules", "modules"),
     Copied("/proc/swaps", "swaps"),
     Copied("/proc/self/mountinfo", "mountinfo"),
+    Copied("/proc/partitions", "partitions"),
     Copied("/sys/devices/system/memory/block_size_bytes", "block_size_bytes"),
     Copied("/sys/devices/system/memory/auto_online_blocks", "auto_online_blocks"),
 )
