@@ -33,6 +33,7 @@ from tracereplay.given_twice import given_twice, open_each_once
 from tracereplay.inputs import PAGE_REF_EVENTS, LossRegistry
 from tracereplay.inventory import inventory_of_snapshot, inventory_of_traces
 from tracereplay.layout.layout import Layout
+from tracereplay.layout.names import processes_named
 from tracereplay.layout.summary import summarise_layout
 from tracereplay.losses import Loss
 from tracereplay.model.blame import sum_up
@@ -292,6 +293,7 @@ class Session:
                 data_loss=book.listed(),
                 layout=layout_summary,
                 stacks=[stack for trace in traces for stack in trace.stacks.listed()],
+                processes=processes_named(layout.names, attempts) if layout is not None else [],
                 attempts=attempts,
                 counters=[counter for trace in traces for counter in trace.counters],
                 blame=sum_up(attempts),
@@ -400,7 +402,7 @@ class Session:
         """The life of one page: every event on it, and the state each left."""
         book = self._loss_book()
         trace = self._trace(*self._machines[0], book)
-        names = PageNames(trace.comm_of, trace.gfp_words)
+        names = PageNames(trace.comm_of, trace.gfp_words, trace.layout.names)
 
         def own(one: int) -> list[Life]:
             return lives_of(one, self.reader.stream(REPLAYED), trace.page_engine(), names)

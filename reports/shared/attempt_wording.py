@@ -11,7 +11,16 @@ from tracereplay.model.result import Attempt, Culprit, Effect, Result
 from tracereplay.reports.shared.holder_wording import whose
 from tracereplay.reports.shared.inventory_wording import fit_says, nothing_found
 from tracereplay.reports.shared.premise_wording import why
-from tracereplay.reports.shared.wording import count, gfp_mask, listing, moment, pfn_span, task_name
+from tracereplay.reports.shared.wording import (
+    count,
+    gfp_mask,
+    listing,
+    moment,
+    page_size_bytes,
+    pfn_span,
+    size_words,
+    task_name,
+)
 from tracereplay.units import format_bytes, format_duration
 
 VERDICT_GROUPS = 3
@@ -29,11 +38,6 @@ _ENDINGS = {
     "unfinished": "no end seen",
     "unknown": "outcome not recorded",
 }
-
-
-def page_size_bytes(result: Result) -> int | None:
-    """None where no layout tells."""
-    return result.layout.page_size if result.layout else None
 
 
 def headline_word(attempt: Attempt) -> str:
@@ -92,7 +96,8 @@ def _began(attempt: Attempt, unit: str) -> str:
     """When it began: since boot, else by the wall clock of the log, else by the line."""
     if attempt.start_ns is not None:
         began = f"began at {moment(attempt.start_ns, unit)}"
-        return began + (f" ({attempt.wall_clock})" if attempt.wall_clock else "")
+        said = "" if attempt.log_line is not None else "in the log at "  # a line is printed some time after that
+        return began + (f" ({said}{attempt.wall_clock})" if attempt.wall_clock else "")
     line = f"line {attempt.log_line} of the log" if attempt.log_line is not None else "at an unknown time"
     return f"{attempt.wall_clock}, {line}" if attempt.wall_clock else line
 
@@ -197,9 +202,9 @@ def cause_says(code: str) -> str:
     return explanation.says if explanation else ""
 
 
-def pages_by_effect(attempt: Attempt) -> str:
+def pages_by_effect(attempt: Attempt, page_size: int | None) -> str:
     """How many pages did what; each page is counted once per effect."""
-    said = [f"{count(g.pages, 'page')} {_did(g.first.effect, attempt)}" for g in effects(attempt) if g.pages]
+    said = [f"{size_words(g.culprits, page_size)} {_did(g.first.effect, attempt)}" for g in effects(attempt) if g.pages]
     return listing(said) if said else ""
 
 
@@ -232,7 +237,9 @@ def _decided(attempt: Attempt, result: Result) -> str:
 
 def _summary(groups: list[Group], result: Result) -> str:
     """The first few of them, and how many more there are."""
-    shown = [f"{count(g.pages, 'page')} {words}" for words, g in _distinct(groups, result).items()]
+    shown = [
+        f"{size_words(g.culprits, page_size_bytes(result))} {words}" for words, g in _distinct(groups, result).items()
+    ]
     if len(shown) > VERDICT_GROUPS:
         shown = [*shown[:VERDICT_GROUPS], f"{len(shown) - VERDICT_GROUPS} more"]
     return listing(shown)

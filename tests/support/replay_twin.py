@@ -184,8 +184,8 @@ def _alloc(marks: int, alloc_ns: int, alloc_tid: int, gfp: int) -> tuple[int, in
 
 
 REF_NAMES = (
-    "pfn", "ns", "cpu", "tid", "op", "val", "kind", "confirmed", "before", "met_ns", "on_lru", "shared_ns", "end",
-    "irq",
+    "pfn", "ns", "cpu", "tid", "op", "val", "kind", "confirmed", "before", "met_ns", "on_lru", "shared_ns", "unmap_ns",
+    "end", "irq",
 )  # fmt: skip
 # Of an open reference only close_ns means something.
 CLOSE_NAMES = ("close_ns", "close_tid", "close_cpu", "close_op", "close_irq")

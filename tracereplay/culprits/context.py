@@ -67,7 +67,9 @@ class AnalysisContext:
         """The task with its name, at a time where one is given; pid only where a listing has it."""
         if tid is None or tid < 0:
             return None
-        return Task(tid=tid, pid=self.layout.pids.get(tid), comm=self.name_of(tid, time_ns))
+        comm = self.name_of(tid, time_ns)
+        part_of = self.layout.names.part_of(tid, comm)
+        return Task(tid=tid, pid=self.layout.pids.get(tid), comm=comm, part_of=part_of)
 
     def name_of(self, tid: int, time_ns: int | None = None) -> str | None:
         """A task's name; a thread id can be used again, so the time matters where names have times."""

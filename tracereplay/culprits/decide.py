@@ -29,7 +29,8 @@ from tracereplay.culprits.snapshot_suspects import join_snapshot_suspects, snaps
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.culprits.table import RANK, Cause, Obstacle, decide
 from tracereplay.layout.spans import without
-from tracereplay.model.result import Attempt, Culprit, Effect, Hole
+from tracereplay.model.inventory import Hole
+from tracereplay.model.result import Attempt, Culprit, Effect
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.range_snapshots import RangeSnapshot
 from tracereplay.replay.state import Reason, State
