@@ -20,7 +20,7 @@ from tracereplay.model.result import Culprit, Result
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, verdict
 from tracereplay.reports.shared.holder_wording import holder_name, likely, process_lines
 from tracereplay.reports.shared.premise_wording import failed_premises, why
-from tracereplay.reports.shared.state_wording import OCCUPANCY_WORDS
+from tracereplay.reports.shared.state_wording import OCCUPANCY_WORDS, USE_WORDS
 from tracereplay.reports.shared.wording import clock_unit, file_name, page_size_bytes, task_name
 
 Column = list[Any]
@@ -63,6 +63,10 @@ def report_data(result: Result) -> dict[str, Any]:
             ((m.try_index, m.start_pfn, m.pages, texts.put(m.state)) for a in result.attempts for m in a.map),
             "try", "start_pfn", "pages", "state",
         ),
+        "uses": _rows(
+            ((u.start_pfn, u.pages, texts.put(u.use)) for a in result.attempts for u in a.uses),
+            "start_pfn", "pages", "use",
+        ),
         "culprits": _culprits(result, texts),
         "evidence": _rows(
             ((texts.put(e.event), e.time_ns, e.tid, e.cpu, texts.put(e.text), stacks.get(e.stack_id or ""))
@@ -90,6 +94,7 @@ def report_data(result: Result) -> dict[str, Any]:
         "stacks": [stack.frames for stack in result.stacks],
         "page_size": page_size,
         "cause_order": order,
+        "use_words": list(USE_WORDS.items()),
         "pageblock_pages": result.layout.pageblock_pages if result.layout else None,
     }
 
@@ -131,7 +136,7 @@ def _attempts(result: Result, page_size: int | None, texts: Texts) -> Columns:
         rows, "id", "outcome", "operation", "area", "headline", "task", "errno", "cause", "verdict", "start_ns",
         "end_ns", "pages", "start_pfn", "end_pfn", "clock_unit",
     )  # fmt: skip
-    for name in ("tries", "waits", "map", "culprits"):
+    for name in ("tries", "waits", "map", "uses", "culprits"):
         columns[f"{name}_at"] = _starts(len(getattr(a, name)) for a in result.attempts)
     return columns
 
