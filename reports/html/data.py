@@ -146,7 +146,7 @@ def _culprits(result: Result, texts: Texts) -> Columns:
     columns = _rows(
         rows, "attempt", "start_pfn", "pages", "cause", "verdict", "effect", "primary", "holder", "taken_by",
         "released_by", "mechanism", "allocated_by", "file", "held_since_ns", "released_ns", "release", "delay_ns",
-        "blocked_tries", "candidates", "why", "premises", "capture_next", "order", "processes",
+        "blocked_tries", "candidates", "why", "premises", "capture_next", "order", "processes", "gfp",
     )  # fmt: skip
     columns["evidence_at"] = _starts(len(c.evidence) for a in result.attempts for c in a.culprits)
     return columns
@@ -165,15 +165,16 @@ def _culprit(attempt: int, c: Culprit, result: Result, texts: Texts) -> tuple[An
         [put(line) for line in failed_premises(c)], [put(step) for step in c.capture_next],
         c.order,
         put("; ".join(process_lines(c, result)) or None),
+        put(c.allocated_by.gfp if c.allocated_by else None),
     )  # fmt: skip
 
 
 def _allocated_by(c: Culprit) -> str | None:
-    """The task, the order and the gfp flags."""
+    """The task and the order."""
     if c.allocated_by is None:
         return None
     order = f", order {c.allocated_by.order}" if c.allocated_by.order is not None else ""
-    return task_name(c.allocated_by) + order + (f", {c.allocated_by.gfp}" if c.allocated_by.gfp else "")
+    return task_name(c.allocated_by) + order
 
 
 def _starts(lengths: Iterable[int]) -> list[int]:

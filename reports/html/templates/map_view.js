@@ -24,7 +24,10 @@ class MapView {
     this.canvas.addEventListener("dblclick", () => this.zoom(1 / 8));
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     onNewWidth(this.canvas.parentElement, () => this.redraw());
-    redraws.push(() => this.redraw());
+    redraws.push(() => {
+      if (this.area) this.legend();
+      this.redraw();
+    });
   }
 
   show(attempt) {
