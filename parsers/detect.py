@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tracereplay.errors import InputError
 from tracereplay.parsers.files.packed import packing_of, read_chunks, seekable_copy
+from tracereplay.parsers.perfetto.signs import looks_like_trace
 from tracereplay.parsers.trace_dat.raw_files import RAW_CPU_FILES, RAW_INSTANCE_FILES
 
 SNIFF_BYTES = 1 << 16
@@ -19,6 +20,7 @@ class Kind(StrEnum):
 
     TRACE_DAT = "trace.dat"
     PERF_DATA = "perf.data"
+    PERFETTO = "Perfetto trace"
     RAW_BUFFERS = "raw ring buffers"
     TRACE_CMD_REPORT = "trace-cmd report"
     FTRACE_TEXT = "ftrace text"
@@ -115,6 +117,8 @@ def _content(head: bytes) -> Detected:
         return Detected(Kind.TRACE_DAT, f"trace.dat magic, version {version}")
     if head.startswith(PERF_MAGICS):
         return Detected(Kind.PERF_DATA, "perf.data magic")
+    if looks_like_trace(head):
+        return Detected(Kind.PERFETTO, "packets of a Perfetto trace")
     if head.startswith(b"PK\x03\x04"):
         return Detected(Kind.UNKNOWN, "a zip archive: unpack it, and pass the file in it")
     if b"\0" in head[:4096] and not head.startswith(b"# tracer:"):

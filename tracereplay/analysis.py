@@ -26,7 +26,7 @@ from tracereplay.culprits.decide import judge
 from tracereplay.culprits.exits import EXIT_EVENT, Exits
 from tracereplay.culprits.snapshot_suspects import telling_owner
 from tracereplay.culprits.stacks import Stacks
-from tracereplay.culprits.table import events_not_recorded
+from tracereplay.culprits.table import BLOCKING_TYPES, events_not_recorded
 from tracereplay.gfp import gfp_words, kernel_of_masks
 from tracereplay.inputs import PAGE_REF_EVENTS, LossRegistry
 from tracereplay.layout.build import complete_layout, infer_layout
@@ -143,7 +143,7 @@ class Trace:
     def _engine(self, actions: Sequence[ReplayAction]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
         machine = self.reader.info.machine or self.layout.machine
-        return Engine(self.reader.page_flag_bits(), machine, self._background(), actions)
+        return Engine(self.reader.page_flag_bits(), machine, self._background(), actions, blocking_types=BLOCKING_TYPES)
 
     def attempts(self) -> list[Attempt]:
         """Replay the trace and judge every attempt."""

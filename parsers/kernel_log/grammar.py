@@ -77,9 +77,10 @@ MESSAGES: tuple[Message, ...] = (
         "4.10 to 7.x",
     ),
     _row(
-        "cma_begins", Says.BEGINS, "count ",
+        "cma_begins", Says.BEGINS, "(cma ",
         rf"\w{{0,24}}(?:cma_alloc|dma_alloc_from_contiguous)\w{{0,24}}\(cma [^,]{{1,40}},(?: name: ?(?P<area>[^,]{{1,64}}),)?"
-        rf" count (?P<pages>{_N}), align (?P<align>\d{{1,2}})\)",
+        # As posted in 2024: `total pages: 16384, used pages: 64, request pages: 1`, or `request count 1`.
+        rf"(?: total \w{{1,8}}:? {_N}, used \w{{1,8}}:? {_N}, request)? (?:count|pages:?) (?P<pages>{_N}), align (?P<align>\d{{1,2}})\)",
         "3.5 to 7.x, debug",
     ),
     _row(

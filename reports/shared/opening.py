@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tracereplay.model.derived.judgement import is_known_to_fail
 from tracereplay.model.derived.ranking import (
     attempts_met,
     blocking,
@@ -50,7 +51,9 @@ class Ranked:
 
 def sentences(result: Result) -> list[str]:
     """`pin-thp (148) blocked 4 of 4 failed cma_alloc; pin-shm (145) 2 of 4`: one for each operation, worst first."""
-    said = [sentence for summary in result.summary if (sentence := _sentence(summary)) is not None]
+    called = {summary.operation: _called(summary, result) for summary in result.summary}
+    found = (_sentence(summary, called[summary.operation]) for summary in result.summary)
+    said = [sentence for sentence in found if sentence is not None]
     return said[:MAX_SENTENCES]
 
 
@@ -61,7 +64,8 @@ def title(result: Result) -> str | None:
         return None
     area = f' from "{summary.area}"' if summary.area is not None and summary.operation == "cma_alloc" else ""
     if summary.failed:
-        return f"{summary.failed:,} of {summary.attempts:,} {summary.operation}{area} failed"
+        end = "failed" if is_known_to_fail(summary.operation, result.attempts) else "may have failed"
+        return f"{summary.failed:,} of {summary.attempts:,} {summary.operation}{area} {end}"
     return f"{summary.delayed:,} of {summary.attempts:,} {summary.operation}{area} had to wait or try again"
 
 
@@ -117,19 +121,24 @@ def held_words(blocker: Blocker, unit: str) -> str:
     return f"from {since}" if since else ""
 
 
-def _sentence(summary: Summary) -> str | None:
+def _called(summary: Summary, result: Result) -> str:
+    """`failed cma_alloc`; `contig_alloc of unknown outcome` where none is known to have failed."""
+    known = is_known_to_fail(summary.operation, result.attempts)
+    return f"failed {summary.operation}" if known else f"{summary.operation} of unknown outcome"
+
+
+def _sentence(summary: Summary, called: str) -> str | None:
     blocked, waits = blocking(summary), only_delaying(summary)[:MAX_WAITS]
     unsure = {sureness(b) for b in (*blocked[:MAX_SUBJECTS], *waits)} == {"suggested"}
-    parts = [*_blocked(summary, blocked, each=not unsure), *_delayed(summary, waits, each=not unsure)]
+    parts = [*_blocked(summary, called, blocked, each=not unsure), *_delayed(summary, waits, each=not unsure)]
     if summary.unexplained:
-        failed = f"failed {summary.operation}"
-        of = f"{len(summary.unexplained):,} of {count(summary.failed, failed, failed)}"
+        of = f"{len(summary.unexplained):,} of {count(summary.failed, called, called)}"
         parts.append(f"{len(summary.unexplained):,} not explained" if parts else f"what blocked {of} is not known")
     said = "; ".join(parts)
     return f"{said} ({'all ' if len(parts) > 1 else ''}suggested)" if unsure else said or None
 
 
-def _blocked(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
+def _blocked(summary: Summary, called: str, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
     """A part for each number of attempts blocked, most first, then what blames no page; the first names the call."""
     by_number: dict[int, dict[str, None]] = {}
     without_pages = [blocker for blocker in blockers if not blocker.culprit_ids]
@@ -141,14 +150,14 @@ def _blocked(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> It
         if place:
             yield f"{listing(names)} {number:,}{share}"
         elif summary.failed == 1:
-            yield f"{listing(names)} blocked the failed {summary.operation}"
+            yield f"{listing(names)} blocked the {called}"
         else:
-            yield f"{listing(names)} blocked {number:,}{share} failed {summary.operation}"
+            yield f"{listing(names)} blocked {number:,}{share} {called}"
     if len(blockers) > MAX_SUBJECTS:
         yield f"{len(blockers) - MAX_SUBJECTS} more blocked {'fewer' if len(by_number) > 1 else 'some'}"
     for blocker in without_pages:
         which = "the" if summary.failed == 1 else f"{len(blocker.blocked):,}{share}"
-        yield f"{which} failed {summary.operation}: {subject(blocker)}"
+        yield f"{which} {called}: {subject(blocker)}"
 
 
 def _delayed(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:

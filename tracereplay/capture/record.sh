@@ -58,9 +58,10 @@ if [ -z "$T" ]; then
     mkdir -p "$mounted"
     if ! mount -t tracefs nodev "$mounted" 2>/dev/null; then
         rmdir "$mounted"
-        fail "no tracefs: $no_tracing"
+        [ $how = check ] || fail "no tracefs: $no_tracing"
+        mounted=; T=/nowhere
     fi
-    T=$mounted
+    T=${T:-$mounted}
 fi
 D=
 mounted_debug=
@@ -112,22 +113,25 @@ done < /proc/mounts
 
 # Of the functions that are probed those that the kernel has; without dynamic ftrace its symbols tell.
 functions() {
-    if [ -s "$T/available_filter_functions" ]; then
-        sed 's/[[:space:]].*//' "$T/available_filter_functions"
+    if [ -e "$T/available_filter_functions" ]; then
+        grep -E '^(@FUNCTIONS@)([[:space:]]|$)' "$T/available_filter_functions" | sed 's/[[:space:]].*//'
     else
-        sed -n 's/^[0-9a-f]* [tT] \([^[:space:]]*\).*/\1/p' /proc/kallsyms
-    fi 2>/dev/null | grep -E '^(@FUNCTIONS@)$' | sort -u
+        grep -E ' [tT] (@FUNCTIONS@)([[:space:]]|$)' /proc/kallsyms | sed 's/[^ ]* . \([^[:space:]]*\).*/\1/'
+    fi 2>/dev/null | sort -u
 }
 
 copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
 
 check() { # FOLDER: files at their own paths below it; of some only that they exist
-    mkdir -p "$1/proc" "$1/boot" "$1/sys/kernel/security" "$1/sys/kernel/btf" "$1/sys/kernel/tracing" "$1/sys/kernel/debug"
+    mkdir -p "$1/proc" "$1/boot" "$1/sys/kernel/security" "$1/sys/kernel/btf" "$1/sys/kernel/debug"
     echo "$(uname -r) $(uname -m)" > "$1/kernel.txt"
     for file in @CHECK_FILES@ "/boot/config-$(uname -r)"; do copy "$file" "$1$file"; done
-    copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
-    functions > "$1/sys/kernel/tracing/available_filter_functions"
-    [ ! -e "$T/kprobe_events" ] || : > "$1/sys/kernel/tracing/kprobe_events"
+    if [ -e "$T/instances" ]; then
+        mkdir "$1/sys/kernel/tracing"
+        copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
+        functions > "$1/sys/kernel/tracing/available_filter_functions"
+        [ ! -e "$T/kprobe_events" ] || : > "$1/sys/kernel/tracing/kprobe_events"
+    fi
     [ ! -e "$D/page_owner" ] || : > "$1/sys/kernel/debug/page_owner"
     for place in "$D"/cma/*; do [ ! -d "$place" ] || mkdir -p "$1/sys/kernel/debug/cma/${place##*/}"; done
     for place in /sys/devices/system/memory/memory[0-9]*; do [ ! -d "$place" ] || mkdir -p "$1$place"; done
@@ -342,9 +346,7 @@ snapshot() { # FOLDER
         echo "${place##*/} state=$state valid_zones=\"$zones\"$node"
     done > "$1/memory_blocks.txt" 2>/dev/null
     tasks > "$1/ps.txt" 2>/dev/null
-    for place in /proc/[0-9]*; do
-        printf '%s\t%s\t%s\n' "${place##*/}" "$(tr '\000\n' '  ' < "$place/cmdline")" "$(tr '\n' ' ' < "$place/cgroup")"
-    done > "$1/commands.txt" 2>/dev/null
+    commands > "$1/commands.txt" 2>/dev/null
     open_files 2>/dev/null | sort -u | head -n @MOST_OPEN_FILES@ > "$1/open_files.txt"
 }
 
@@ -399,16 +401,19 @@ take_full() { # FOLDER: of every CPU whose buffer is filled to an eighth; false 
 
 has_room() { df -Pk "$out" 2>/dev/null | awk 'NR == 2 && $4 < 65536 { full = 1 } END { exit full }'; } # KiB
 
-stream() { # FOLDER: until told by the file `streaming`; ends with this shell, however that ends
+stream() { # FOLDER: while there is a file `streaming`; ends with this shell, however that ends
     while [ -e "$out/streaming" ] && [ -d "$I" ] && kill -0 $$ 2>/dev/null; do
         if ! take_full "$1"; then
             sleep 1
         elif ! has_room; then
             echo 0 > "$I/tracing_on"
             note "the disk is nearly full: the recording ends here"
-            return
+            break
         fi
     done
+    times > "$out/streaming" # in a pipeline it would be the times of another shell
+    note "CPU of writing events while recording (user system, of the shell and of its commands): $(tr '\n' ' ' < "$out/streaming")"
+    rm -f "$out/streaming"
 }
 
 start_streaming() { # FOLDER
@@ -423,6 +428,16 @@ stop_streaming() {
     rm -f "$out/streaming"
     [ -z "$streamer" ] || wait "$streamer"
     streamer=
+}
+
+commands() { # of every process its number, command line and control groups; most are of the kernel and have no words
+    for place in /proc/[0-9]*; do
+        words=; groups=; line=
+        read -r words < "$place/cmdline"
+        [ -z "$words" ] || words=$(tr '\000\t\n' '   ' < "$place/cmdline")
+        while read -r line; do groups="$groups$line "; done < "$place/cgroup"
+        printf '%s\t%s\t%s\n' "${place##*/}" "$words" "$groups"
+    done
 }
 
 drain() { # FOLDER: the raw pages of every CPU; reads of an empty buffer wait, so their readers are ended
@@ -465,13 +480,11 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
     mkdir -p "$1/trace/events"
     drain "$1/trace"
     for what in header_page header_event; do copy "$I/events/$what" "$1/trace/events/$what"; done
-    for event in @BUILT_IN@ $recorded; do
-        mkdir -p "$1/trace/events/$event"; copy "$T/events/$event/format" "$1/trace/events/$event/format"
-    done
-    for event in $probed; do
-        mkdir -p "$1/trace/events/$group/$event"
-        copy "$I/events/$group/$event/format" "$1/trace/events/$group/$event/format"
-    done
+    all="@BUILT_IN@ $recorded"
+    for event in $probed; do all="$all $group/$event"; done
+    # shellcheck disable=SC2086 # one word for each event
+    (cd "$1/trace/events" && mkdir -p $all)
+    for event in $all; do copy "$T/events/$event/format" "$1/trace/events/$event/format"; done
     for what in @TRACE_FILES@; do copy "$T/$what" "$1/trace/$what"; done
     copy "$I/trace_clock" "$1/trace/trace_clock"
     [ ! -s "$out/page_pointers" ] || copy "$out/page_pointers" "$1/trace/page_pointers"
@@ -498,6 +511,22 @@ await() { # the child last started, or a signal
     child=
 }
 
+ring() { awk '/^(entries|overrun):/ { printf "%s ", $2 }' "$I"/per_cpu/cpu[0-9]*/stats; }
+
+is_overwritten() { # what `ring` said before: whether half of what a CPU had then is gone
+    awk -v before="$1" 'BEGIN { split(before, was, " ") } FNR == 1 { at += 2 }
+        /^overrun:/ && ($2 - was[at]) * 2 > was[at - 1] { gone = 1 } END { exit !gone }' "$I"/per_cpu/cpu[0-9]*/stats
+}
+
+# Some seconds more, which show how the attempt went on, but what came before the failure must stay in the ring.
+linger() {
+    before=$(ring); steps=5 # a second
+    sleep 0.2 2>/dev/null || steps=1
+    steps=$((steps * after_s)); step=1
+    [ $steps = "$after_s" ] || step=0.2
+    while [ $steps -gt 0 ] && ! is_overwritten "$before"; do sleep $step; steps=$((steps - 1)); done
+}
+
 await_failure() { # into failure.txt: the event that says so
     mkdir "$W" || fail "no tracing instance: $W"
     signs=' '
@@ -510,6 +539,7 @@ await_failure() { # into failure.txt: the event that says so
 $group/off_r ret != 0
 END
     [ "$signs" != ' ' ] || fail "no event of this kernel tells a failure"
+    say "recording until an attempt fails; Ctrl-C ends it"
     head -n 1 "$W/trace_pipe" > "$out/failure.txt" &
     await
     forget_instance "${W##*/}"
@@ -526,9 +556,9 @@ filter_range
 [ -z "$stacks" ] || record_stacks
 [ "$how" = failure ] || start_streaming "$out/trace"
 snapshot "$out/layout_before"
-say "recording; Ctrl-C ends it"
+[ "$how" = failure ] || say "recording; Ctrl-C ends it"
 status=0
-trap 'status=130' INT TERM
+trap 'status=130' INT TERM HUP
 case $how in
     duration) sleep "$seconds" & await ;;
     command) "$@"; status=$? ;;
@@ -536,7 +566,7 @@ case $how in
         number=1
         while await_failure; [ $status = 0 ]; do
             note "failed: $(cat "$out/failure.txt")"
-            sleep "$after_s"
+            linger
             [ "$dumps" != 1 ] || break
             save "$out/dump-$number"; note "dump-$number is complete"
             rm -rf "$out/dump-$((number - dumps))"
@@ -545,7 +575,7 @@ case $how in
         done ;;
     *) while [ $status = 0 ]; do sleep 3600 & await; done ;;
 esac
-trap '' INT TERM
+trap '' INT TERM HUP
 if [ "$how" != failure ] || [ "$dumps" = 1 ] || [ $status != 0 ]; then save "$out"; fi
 rm -f "$out/functions" "$out/page_pointers"
 note "saved to $out"

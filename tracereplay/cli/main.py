@@ -45,7 +45,7 @@ ISSUES = "please report it with the command and, if you can, the trace"
 def cli(debug: bool) -> None:
     """Tell which pages made a CMA allocation or a memory offline fail, why, and who holds them.
 
-    INPUT is a trace.dat, a perf.data or an ftrace text; what it is, is read from its content.
+    INPUT is a trace.dat, a perf.data, a Perfetto trace or an ftrace text; what it is, is read from its content.
     """
 
 

@@ -146,6 +146,7 @@ def _ref(row: dict[str, Any]) -> Ref:
         met_ns=_known(row["met_ns"]),
         on_lru=bool(row["on_lru"]),
         shared_ns=_known(row["shared_ns"]),
+        unmap_ns=_known(row["unmap_ns"]),
         irq=CONTEXTS[row["irq"]],
         close_irq=CONTEXTS[row["close_irq"]],
         close_cpu=None if row["close_ns"] < 0 else row["close_cpu"],

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.selection import next_captures
 from tracereplay.model.result import Attempt, Result
 from tracereplay.session import Session
 
@@ -81,6 +83,12 @@ CMA = {
         "cma: dma_alloc_from_contiguous(cma c1234567, count 8, align 3)\n"
         "cma: dma_alloc_from_contiguous(): returned 00000000\n",
         [("cma_alloc", "failed", None, None, 8, "unknown", [])],
+    ),
+    "begins with the pages used, as posted in 2024": (
+        "cma: cma_alloc(cma (____ptrval____), name: a, total pages: 16384, used pages: 64, request pages: 8, align 3)\n"
+        "cma: cma_alloc(): returned 0000000012345678\n"
+        "cma: cma_alloc(cma (____ptrval____), name: a, total count 16384, used count: 64, request count 1, align 0)\n",
+        [("cma_alloc", "succeeded", None, "a", 8, None, []), ("cma_alloc", "unknown", None, "a", 1, "unknown", [])],
     ),
     "killed": (FAILED.format(n=4, e=4), [("cma_alloc", "interrupted", "EINTR", "reserved", 4, "interrupted", [])]),
     "a name with a colon": (
@@ -700,3 +708,9 @@ def test_a_dump_printed_after_the_end_of_its_offline_is_no_bug(blame: Any) -> No
         "[    9.000004] flags: 0x17fffe0000000(uptodate|lru|swapbacked|node=0|zone=2)\n"
     )
     assert {c.start_pfn for attempt in found.attempts for c in attempt.culprits} == {0x100}
+
+
+def test_a_failure_that_nothing_explains_gets_the_steps_of_its_own_only(blame: Any) -> None:
+    result = blame(FAILED.format(n=4, e=16))
+    assert advice(result) == []
+    assert any("alloc_contig_dump_pages" in step for step in next_captures(result.attempts))

@@ -91,6 +91,46 @@ def test_the_script_ends_at_a_failure(shell: list[str], tmp_path: Path, monkeypa
     assert tracereplay.open([tmp_path / "out" / "trace"]).reader.info.events
 
 
+LINGER = """
+import sys
+from pathlib import Path
+from tracereplay.capture import recording
+recording.record(recording.Request(Path(sys.argv[1]), buffer_kib=16384, until_failure=True, after_seconds=60), print)
+"""
+FAILED = "tracereplay's test says cma: __cma_alloc: nothing: alloc failed, req-size: 0 pages"
+
+
+@pytest.mark.parametrize("shell", ["python", "dash", "busybox", "mksh"])
+def test_a_line_of_the_log_is_a_failure_and_stays_in_the_ring(shell: str, tmp_path: Path) -> None:
+    """Recording goes on for a minute, in which the ring is overwritten many times: it ends before that."""
+    needs_tracing()
+    out, path = tmp_path / "out", tmp_path / "record.sh"
+    if shell == "python":
+        command = [sys.executable, "-u", "-c", LINGER, str(out)]
+    else:
+        needs(shell)
+        path.write_text(script(ScriptOptions(buffer_kib=16384, after_s=60)))
+        command = [shell, *(["sh"] if shell == "busybox" else []), str(path), "-o", str(out), "--until-failure"]
+    allocate = ["sh", "-c", "while sleep 0.02; do cat /proc/meminfo; done"]
+    with (
+        subprocess.Popen(allocate, stdout=subprocess.DEVNULL) as load,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        ) as child,
+    ):  # fmt: skip
+        assert child.stdout is not None
+        said = next(line for line in child.stdout if "recording" in line and "Ctrl-C" in line)
+        time.sleep(4)
+        Path("/dev/kmsg").write_text(FAILED)
+        said += child.communicate(timeout=120)[0]
+        load.kill()
+    assert "failed: " in said
+    assert child.returncode == 0
+    console = tracereplay.open([out / "trace"]).reader.tables(("console",))["console"]
+    assert any(FAILED in str(row) for row in console.to_pylist())
+
+
 def test_references_of_our_own_are_taken_at_known_page_frames(tmp_path: Path) -> None:
     needs_tracing()
     assert _vmsplice()

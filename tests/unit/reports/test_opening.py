@@ -53,6 +53,12 @@ def test_waits_and_unexplained_failures_are_said() -> None:
     assert sentences(example.result()) == []
 
 
+def test_an_attempt_whose_end_is_not_known_is_no_failure() -> None:
+    open_end = example.result(example.attempt(outcome="unknown", cause=None, culprits=[]))
+    assert sentences(open_end) == ["what blocked 1 of 1 cma_alloc of unknown outcome is not known"]
+    assert str(title(open_end)).endswith("may have failed")
+
+
 def test_holders_that_are_not_known_are_named_by_what_is() -> None:
     assert subject(Blocker(cause="unknown")) == "an unknown holder"
     assert subject(Blocker(cause="bitmap_full")) == "no free run in the CMA bitmap"
