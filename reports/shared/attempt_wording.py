@@ -11,6 +11,7 @@ from tracereplay.model.result import Attempt, Culprit, Effect, Result
 from tracereplay.reports.shared.holder_wording import whose
 from tracereplay.reports.shared.inventory_wording import fit_says, nothing_found
 from tracereplay.reports.shared.premise_wording import why
+from tracereplay.reports.shared.state_wording import USE_WORDS
 from tracereplay.reports.shared.wording import (
     count,
     gfp_mask,
@@ -192,7 +193,9 @@ def pages_of_last_try(attempt: Attempt) -> str | None:
     last = "last failing try" if attempt.outcome == "succeeded" else "last try"
     which = f"in the {last}, " if len(attempt.tries) > 1 else ""
     numbers = ", ".join(f"{number:,} {what}" for number, what in parts if number)
+    uses = ", ".join(f"{one.pages:,} {USE_WORDS.get(one.use, one.use)}" for one in pages.uses)
     copied = f"; {pages.from_snapshot:,} of them by kpageflags alone" if pages.from_snapshot else ""
+    copied += f": {uses}" if copied and uses else ""
     return f"{which}of {count(pages.requested, 'page')}: {numbers}{copied}"
 
 

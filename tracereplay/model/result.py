@@ -25,6 +25,10 @@ Effect = Literal["blocked", "delayed", "would_block"]
 Release = Literal["seen", "held_at_end", "unknown"]
 Role = Literal["trace", "log", "layout", "page_owner", "page_pinner", "kpageflags", "dataset"]
 NotShown = Literal["references", "allocations", "page_cache"]
+# What kpageflags says a page is; shmem and tmpfs are `shmem`, other: in use, and none of these.
+USES = (
+    "free", "anon", "file", "shmem", "slab", "page_table", "hugetlb", "reserved", "offline", "no_page", "other",
+)  # fmt: skip
 Severity = Literal["info", "notice", "loss", "error"]
 
 
@@ -187,11 +191,18 @@ class Wait(Struct, kw_only=True):
         return (self.start_ns + self.end_ns) // 2
 
 
+class UseCount(Struct, kw_only=True):
+    """How many pages kpageflags says are this (a word of USES)."""
+
+    use: str
+    pages: int
+
+
 class PageCounts(Struct, kw_only=True):
     """What became of the pages of the last try: requested = free + moved + held + not_seen.
 
     from_snapshot -- of those free and held, pages without an event, of which only the copy of kpageflags taken before
-    the trace tells; None without such a copy.
+    the trace tells; None without such a copy. uses -- the same by what that copy says they are (a word of USES).
     """
 
     requested: int
@@ -200,6 +211,15 @@ class PageCounts(Struct, kw_only=True):
     held: int
     not_seen: int
     from_snapshot: int | None = None
+    uses: list[UseCount] = field(default_factory=list)
+
+
+class UseRun(Struct, kw_only=True):
+    """A run of pages without an event, and what the copy of kpageflags says they are (a word of USES)."""
+
+    start_pfn: int
+    pages: int
+    use: str
 
 
 class MapRun(Struct, kw_only=True):
@@ -355,6 +375,7 @@ class Attempt(Struct, kw_only=True):
     waits: list[Wait] = field(default_factory=list)
     pages: PageCounts | None = None
     map: list[MapRun] = field(default_factory=list)
+    uses: list[UseRun] = field(default_factory=list)
     culprits: list[Culprit] = field(default_factory=list)
     weakened_by: list[str] = field(default_factory=list)  # every loss that weakens a culprit, once
     capture_next: list[str] = field(default_factory=list)

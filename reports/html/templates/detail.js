@@ -60,7 +60,7 @@ const factsOf = (culprit) => {
     ["held", heldText(culprit)],
     ["taken by", of("taken_by")],
     ["released by", of("released_by")],
-    ["allocated by", of("allocated_by")],
+    ["allocated by", joined([of("allocated_by"), of("gfp")])],
     ["file", of("file")],
     ["not excluded", of("candidates")],
     ["why not proved", of("why")],
