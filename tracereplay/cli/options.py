@@ -145,6 +145,7 @@ def open_session(
         from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
 
         inputs, sides = opened_folders(inputs, sides, same_machine=same_machine)
+    inputs, sides = from_archives(inputs, sides, quiet)
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
@@ -169,6 +170,18 @@ def open_session(
     finally:
         if progress is not None:
             progress.close()
+
+
+def from_archives(
+    inputs: tuple[str, ...], sides: dict[str, Any], quiet: bool
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """What is in zip archives among the inputs, in their places; which files were taken is said on stderr."""
+    from tracereplay.discovery.archive import opened_archives  # noqa: PLC0415
+
+    opened = opened_archives(inputs, sides)
+    for note in opened.notes if not quiet else ():
+        click.echo(f"tracereplay: {to_valid_utf8(note)}", err=True)
+    return opened.inputs, opened.options
 
 
 def copies_beside(trace: str, kpagecount: str | None, quiet: bool) -> tuple[str | None, str | None]:
