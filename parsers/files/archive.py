@@ -131,17 +131,14 @@ def _lines(archive: str | Path, member: str) -> Iterator[bytes]:
 def _pieces(archive: str | Path, member: str) -> Iterator[bytes]:
     made = 0
     try:
-        with _opened(archive) as file:
-            info = file.getinfo(member)
-            with file.open(info) as data:
-                while piece := data.read(PIECE_BYTES):
-                    made += len(piece)
-                    if made > FREE_BYTES and made > LARGEST_RATIO * max(info.compress_size, 1):
-                        raise InputError(
-                            f"{member} unpacks to more than {LARGEST_RATIO} times its size, as no trace does",
-                            path=archive, advice="unpack it by hand",
-                        )  # fmt: skip
-                    yield piece
+        with _opened(archive) as file, file.open(member) as data:
+            packed_bytes = max(file.getinfo(member).compress_size, 1)
+            while piece := data.read(PIECE_BYTES):
+                made += len(piece)
+                if made > FREE_BYTES and made > LARGEST_RATIO * packed_bytes:
+                    what = f"{member} unpacks to more than {LARGEST_RATIO} times its size, as no trace does"
+                    raise InputError(what, path=archive, advice="unpack it by hand")
+                yield piece
     except KeyError:
         raise InputError(f"it holds no file {member!r}", path=archive) from None
     except _DAMAGED as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tracereplay.cli.options import combine, from_archives, quiet_options
+from tracereplay.cli.output import say_written
 from tracereplay.errors import UsageError
 
 
@@ -34,4 +35,5 @@ def ingest(trace: str, target: str, quiet: bool, no_progress: bool) -> int:
     finally:
         if progress is not None:
             progress.close()
+    say_written(target)
     return 0

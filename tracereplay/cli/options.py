@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tracereplay.model.result import Result
     from tracereplay.session import Session
 
+QUIET = "tracereplay.quiet"  # in a context: what `quiet_option` was given
 Decorator = Callable[[Any], Any]
 
 
@@ -58,6 +59,16 @@ def quiet_options() -> tuple[Decorator, ...]:
         click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr."),
         click.option("--no-progress", is_flag=True, help="No progress on stderr."),
     )
+
+
+def quiet_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--quiet`, of verbs that show no progress: what was written is not said. The verb itself need not know."""
+
+    def note(context: click.Context, _option: click.Parameter, value: bool) -> None:
+        context.meta[QUIET] = value
+
+    words = "No notes on stderr."
+    return click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=note, help=words)(function)
 
 
 def output_options(*formats: str) -> Decorator:

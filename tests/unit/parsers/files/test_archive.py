@@ -35,7 +35,11 @@ def bugreport(path: Path, sections: dict[str, str], files: dict[str, str | bytes
     for title, body in sections.items():
         text += f"------ {title} ------\n{body}------ 0.072s was the duration of {title!r} ------\n\n"
     text += "------ SYSTEM LOG (logcat) ------\n05-01 cma_alloc: alloc failed\n"
-    inner = {"main_entry.txt": "bugreport-x.txt", "bugreport-x.txt": text, "FS/proc/1/mountinfo": "1 2 0:1 / /\n"}
+    inner: dict[str, str | bytes] = {
+        "main_entry.txt": "bugreport-x.txt",
+        "bugreport-x.txt": text,
+        "FS/proc/1/mountinfo": "1 2 0:1 / /\n",
+    }
     return zipped(path, inner | (files or {}))
 
 
