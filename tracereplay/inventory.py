@@ -13,6 +13,7 @@ from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.snapshot_suspects import telling_owner, telling_pages, unread_pages
+from tracereplay.culprits.table import BLOCKING_TYPES
 from tracereplay.errors import UsageError
 from tracereplay.inputs import LossRegistry
 from tracereplay.layout.layout import Layout
@@ -43,7 +44,8 @@ def inventory_of_snapshot(
     snapshot has no page of a range.
     """
     drafts = asked(question, None, layout)
-    engine = Engine(actions=plan_inventory_probes(drafts, [ProbeKey(number).encode() for number in range(len(drafts))]))
+    probes = plan_inventory_probes(drafts, [ProbeKey(number).encode() for number in range(len(drafts))])
+    engine = Engine(actions=probes, blocking_types=BLOCKING_TYPES)
     owners: dict[int, Row] = {}
     for draft in drafts:
         pages = sum(end - start for start, end in draft.spans)

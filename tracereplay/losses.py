@@ -41,6 +41,7 @@ class LossKind:
     reason: str = ""
 
 
+UNSEEN_CHANGES = "unseen_changes"
 EVENTS_NOT_RECORDED = "events_not_recorded"  # its detail is the event's name
 
 LOSS_KINDS: dict[str, LossKind] = {
@@ -228,6 +229,15 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Enable kmem:mm_page_free; a high count points to lost events.",
         ),
         LossKind(
+            UNSEEN_CHANGES,
+            Severity.LOSS,
+            "Reference counts changed in this interval where no event says so, though no loss was recorded",
+            "Record all tasks and all CPUs from start to end: no set_event_pid, no -P or -p, no filter by task; enable "
+            "every event before the workload begins.",
+            hides_events=True,
+            reason="reference counts changed unseen in this interval",
+        ),
+        LossKind(
             "count_resynchronised",
             Severity.INFO,
             "The reference count in an event contradicted the ledger, which was set anew from it",
@@ -257,6 +267,14 @@ LOSS_KINDS: dict[str, LossKind] = {
             Severity.NOTICE,
             "Lines of the log name CMA or offlining in words that are not known",
             "Please report the lines: a kernel or vendor may word them otherwise.",
+        ),
+        LossKind(
+            "log_driver_failures",
+            Severity.NOTICE,
+            "Drivers say that they got no memory for DMA, and no line of the kernel is beside it: whether CMA was "
+            "used, and why it failed, is not known",
+            "Pass the log unfiltered: since 4.10 `cma: cma_alloc: alloc failed` comes first. Without that line see "
+            "whether the device has CMA (CmaTotal in /proc/meminfo, `memory-region`), an IOMMU or swiotlb.",
         ),
         LossKind(
             "log_without_attempt",

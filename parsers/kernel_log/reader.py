@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.kernel_log import bitmap
+from tracereplay.parsers.kernel_log.copies import REPEATABLE, Copies, is_title, without_repetitions
 from tracereplay.parsers.kernel_log.grammar import ERRNO_OF_WORDS, Message, messages_in
 from tracereplay.parsers.kernel_log.machine import Machine, possible_page_sizes
 from tracereplay.parsers.kernel_log.numbers import unsigned
@@ -41,13 +42,16 @@ MOST_REPEATED = 10_000
 DUMP_COLUMNS = [item.name for item in fields(PageDump) if not item.name.startswith("_")]
 # Sizes in bytes that a driver names beside a failure; page sizes follow from them.
 BYTES = re.compile(r"(?<![\w.:])(\d{4,12})(?![\w.:])")
-OURS = re.compile(r"cma_alloc\w{0,24}[:(]|alloc_contig\w{0,24}: |memory offlining \[|: Offline failed|migrating pfn ")
+OURS = re.compile(
+    r"cma_alloc\w{0,24}[:(]|alloc_contig\w{0,24}(?:: | test_pages_isolated\()|memory offlining \[|: Offline failed"
+    r"|migrating pfn "
+)
 OURS_PART = re.compile(r"cma_|contig|emory o|ffline|migrating")
 # Frames and registers of a stack, source, the lines of callers that were read otherwise.
 NOT_OURS = re.compile(r"\+0x[0-9a-f]+/0x|\bpc : |\blr : |RIP:|;\s*$|%[#0-9.*l]*[a-z]")
 LINES_TO_DRIVER = 2
 BITMAP_KINDS = {"cma_bitmap", "bitmap_begins", "bitmap_part", "bitmap_range"}
-MESSAGE_KINDS = {"migrate", "isolate", "soft_offline"}
+MESSAGE_KINDS = {"migrate", "isolate", "unmovable", "soft_offline"}
 
 
 @dataclass(slots=True)
@@ -87,6 +91,9 @@ class LogParser:
         self._dumps: list[PageDump] = []
         self._failures: list[Row] = []
         self._messages: list[Row] = []
+        self._latest: Row | None = None  # of them, that is not a driver's
+        self._titles: set[int] = set()  # places of those that stand in a heading or in quotation marks
+        self._copies = Copies()
         self._printers: dict[int | None, _Printer] = {}
         self._last_ns: int | None = None
         self._clock_ns = 0  # wall clock of the last line that has one, and what lines after it add to that
@@ -98,6 +105,8 @@ class LogParser:
     def feed(self, line: LogLine) -> None:
         """Take the next line."""
         self.lines = line.number or self.lines + 1
+        if self._copies.is_copy(line):
+            return
         self._watch_uptime(line)
         line = self._clocked(line)
         self.machine.look(line.text)
@@ -120,6 +129,8 @@ class LogParser:
             return
         printer = self._printers.setdefault(line.tid, _Printer())
         for message, match in found:
+            if len(found) == 1 and message.kind in REPEATABLE and is_title(line.text, *match.span()):
+                self._titles.add(len(self._messages))
             self._take(message, match, line, printer)
         self._repeatable = self.lines, found
 
@@ -192,11 +203,15 @@ class LogParser:
 
     def _message(self, kind: str, told: dict[str, str | None], line: LogLine) -> None:
         row: Row = self._row(line) | {"kind": kind, "text": line.text} | _values(told)
+        if kind == "driver_failed":
+            self._driver(line)
         if kind == "suppressed" and OUR_FUNCTIONS.search(str(row.get("reason"))):
             detail = str(row["reason"])
             self.losses.append(Loss("log_lines_suppressed", row["count"], None, line.time_ns, line.time_ns, detail))
         self._messages.append(row)
-        self._size_request(row)
+        if kind != "driver_failed":
+            self._latest = row
+            self._size_request(row)
 
     def _bitmap(self, kind: str, told: dict[str, str | None], line: LogLine, printer: _Printer) -> None:
         """A bitmap, or a part of one that is printed in several; the part with the sum completes it."""
@@ -212,14 +227,14 @@ class LogParser:
             begun |= _values({"pages": told["pages"], "free": told["free"]})
             begun["largest_run"] = bitmap.largest_run(begun["reason"])
             self._messages.append(begun)
-            printer.bitmap = None
+            self._latest, printer.bitmap = begun, None
 
     def _driver(self, line: LogLine) -> None:
         """A driver's own words beside a failure of ours: the size that it requested, in bytes."""
         if "fail" not in line.text.lower() or not (sizes := BYTES.findall(line.text)):
             return
         self._said_bytes = self.lines, int(sizes[0])
-        self._size_request(self._messages[-1] if self._messages else None)
+        self._size_request(self._latest)
 
     def _odd(self, line: LogLine) -> None:
         """Count a line that looks like a message of ours and is none of the grammar."""
@@ -238,6 +253,7 @@ class LogParser:
     def result(self) -> KernelLog:
         """What was read so far, as tables."""
         name_by_address(self._dumps, self._failures)
+        self._messages, self._titles = without_repetitions(self._messages, self._titles), set()
         named = [row["pfn"] for row in self._failures if row["pfn"] is not None]
         named += [dump.pfn for dump in self._dumps if dump.pfn is not None]
         self.machine.deduce(self._messages, named)

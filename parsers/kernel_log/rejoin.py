@@ -47,7 +47,7 @@ WHOLE_STAMP = re.compile(r"\d{1,9}\.\d{3,9}")
 OPENINGS = re.compile(
     r"cma_alloc|alloc failed|alloc_contig|PFNs$|available pages|memory offlining|migrating|failed to isolate"
     r"|removing pfn|Offlined|soft offline|\bpage:|flags: 0x|head:|aops:|page last allocated|dumped because"
-    r"|hot-remove|Offline|Memory Block \d|to offline|write error|free of \d"
+    r"|hot-remove|Offline|Memory Block \d|to offline|write error|free of \d|\bof size \d+$"
 )
 TAIL_WANTED = re.compile(
     r"(?:memory offlining \[[^\]]*\](?: failed(?: due(?: to)?)?)?"

@@ -57,7 +57,9 @@ CPUS = re.compile(r"cpus=(\d{1,5})\s*$", re.ASCII)
 # What people paste around a trace: prompts, fences, lines of a kernel log, words. Damage keeps signs of an event.
 PROSE = re.compile(r"\s*(?:[>|] ?)*(?:\S*[\w~/\])][#$] |[#$] |```|(?:<\d{1,3}>)?\[ *\d+\.\d+\]|\[\.\.\.\])", re.ASCII)
 SIGNS = re.compile(
-    r"\s*\w+=\S|.*\w=\S.* \w+=\S|.*(?:\[\d{3,4}\]|\d\.\d{6}|EVENTS|[^\x20-\x7e\t]|\b[a-z]+_[a-z_]+: |<-)", re.ASCII
+    r"\s*\w+=\S|.*\w=\S.* \w+=\S"
+    r"|.*(?:\[\d{3,4}\]|\d\.\d{6}|EVENTS|[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]|\b[a-z]+_[a-z_]+: |<-)",
+    re.ASCII,
 )
 EMPTY = re.compile(r"CPU (\d{1,4}) is empty\s*$", re.ASCII)
 NO_EVENT = re.compile(r"\s*$|\s*#|version = |CPU \d+ is empty|cpus=")

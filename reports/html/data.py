@@ -12,14 +12,16 @@ from typing import Any
 
 import msgspec
 
+from tracereplay.model.derived.area import area_span, mapped_tries, shown_map
+from tracereplay.model.derived.holding import releaser, taker
+from tracereplay.model.derived.occupancy import Occupancy, occupancies
+from tracereplay.model.derived.ranking import cause_order
 from tracereplay.model.result import Culprit, Result
-from tracereplay.reports.shared.area import area_span, mapped_tries, shown_map
-from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, verdict
-from tracereplay.reports.shared.cause_order import cause_order
-from tracereplay.reports.shared.holder_wording import holder_name, likely, releaser, taker
-from tracereplay.reports.shared.occupancy import STATES, Occupancy, occupancies
+from tracereplay.reports.shared.attempt_wording import headline, headline_word, verdict
+from tracereplay.reports.shared.holder_wording import holder_name, likely, process_lines
 from tracereplay.reports.shared.premise_wording import failed_premises, why
-from tracereplay.reports.shared.wording import clock_unit, file_name, task_name
+from tracereplay.reports.shared.state_wording import OCCUPANCY_WORDS
+from tracereplay.reports.shared.wording import clock_unit, file_name, page_size_bytes, task_name
 
 Column = list[Any]
 Columns = dict[str, Column]
@@ -105,7 +107,7 @@ def _occupancy(area: Occupancy, result: Result, texts: Texts) -> dict[str, Any]:
     return {
         "scope": texts.put(area.scope), "unit": units.get(area.input_id or "", "ns"), "total": area.total,
         "top": area.top, "never_seen": area.never_seen, "times": area.times,
-        "states": [(name, texts.put(STATES[name]), pages) for name, pages in area.pages.items()],
+        "states": [(name, texts.put(OCCUPANCY_WORDS[name]), pages) for name, pages in area.pages.items()],
         "attempts": [numbers[id(attempt)] for attempt in area.attempts],
     }  # fmt: skip
 
@@ -139,7 +141,7 @@ def _culprits(result: Result, texts: Texts) -> Columns:
     columns = _rows(
         rows, "attempt", "start_pfn", "pages", "cause", "verdict", "effect", "primary", "holder", "taken_by",
         "released_by", "mechanism", "allocated_by", "file", "held_since_ns", "released_ns", "release", "delay_ns",
-        "blocked_tries", "candidates", "why", "premises", "capture_next", "order",
+        "blocked_tries", "candidates", "why", "premises", "capture_next", "order", "processes",
     )  # fmt: skip
     columns["evidence_at"] = _starts(len(c.evidence) for a in result.attempts for c in a.culprits)
     return columns
@@ -156,7 +158,8 @@ def _culprit(attempt: int, c: Culprit, result: Result, texts: Texts) -> tuple[An
         [number for tries in c.blocked_tries for number in tries],
         put(", ".join(c.candidates) or None), put(why([c], result)),
         [put(line) for line in failed_premises(c)], [put(step) for step in c.capture_next],
-        c.allocated_by.order if c.allocated_by else None,
+        c.order,
+        put("; ".join(process_lines(c, result)) or None),
     )  # fmt: skip
 
 

@@ -54,7 +54,9 @@ class LogCalls:
             and named["pfn"] == row["pfn"]
             and 0 <= abs(row["line"] - named["line"]) <= ANNOUNCED_LINES
         )
-        if row["reason"] is None and announced and named is not None and named["kind"] == "migrate":
+        if announced and named is not None and named["kind"] == "unmovable":
+            row = {**row, "reason": f"{BY_ANYBODY[0]}: {row['reason'] or 'a patch'}"}
+        elif row["reason"] is None and announced and named is not None and named["kind"] == "migrate":
             row = {**row, "reason": MIGRATION}  # the dump is cut, or of 2018
         if (
             row["reason"] == UNMOVABLE
@@ -76,6 +78,9 @@ class LogCalls:
 
     def _named_page(self, row: Row) -> None:
         """`migrating pfn X failed`: only an offline says so, and dumps just before are its own."""
+        if row["kind"] == "unmovable":  # whoever isolates a range
+            self._named[row["tid"]] = row
+            return
         call = self._loose.pop(row["tid"], None)
         if call is not None and follows(call.last, row, LOOP_NS):
             self.unclaimed.remove(call)

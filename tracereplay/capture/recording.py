@@ -214,7 +214,7 @@ def _until_failure(run: _Run, instance: Instance) -> int:
                 line = watch.wait(1.0)
             if line is not None:
                 run.note(f"failed: {line}")
-                _sleep(run, request.after_seconds)
+                _linger(run, instance)
             number += 1
             single = request.dumps == 1 or (number == 1 and line is None)
             folder = request.out if single else request.out / f"dump-{number}"
@@ -238,9 +238,11 @@ def _dump(run: _Run, instance: Instance, folder: Path) -> int:
         return pages.bytes_written
 
 
-def _sleep(run: _Run, seconds: float) -> None:
+def _linger(run: _Run, instance: Instance) -> None:
+    """Record on for after_seconds, but not until what came before the failure is overwritten."""
+    seconds, before = run.request.after_seconds, instance.cpu_stats()
     deadline = time.monotonic() + seconds
-    while not run.stopped and time.monotonic() < deadline:
+    while not run.stopped and time.monotonic() < deadline and not instance.is_overwritten(before):
         time.sleep(min(POLL_SECONDS, seconds))
 
 

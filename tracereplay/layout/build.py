@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.layout.layout import Layout, Span
+from tracereplay.layout.names import Names
 from tracereplay.layout.spans import merge_spans
 from tracereplay.schema import integers
 
@@ -71,6 +72,13 @@ def layout_from_tables(
         file_systems={row["dev"]: row["fs"] for row in mounts},
         pids={row["tid"]: row["pid"] for row in tasks if row["pid"] is not None},
         comms={row["tid"]: row["comm"] for row in tasks if row["comm"]},
+        names=Names.of(
+            mounts=mounts,
+            block_devices=_rows(tables, "block_devices"),
+            open_files=_rows(tables, "open_files"),
+            processes=_rows(tables, "processes"),
+            tasks=tasks,
+        ),
         assumed=_names(page_size_bytes=assumed_page_size, pageblock_pages=assumed_pageblock),
     )
 

@@ -96,6 +96,7 @@ SPECS: dict[str, Spec[Result]] = {
     "counters": Spec(model.Counter, _top("counters")),
     "blame": Spec(model.Blame, _top("blame")),
     "data_loss": Spec(model.DataLoss, _top("data_loss"), renamed={"id": "loss_id"}),
+    "processes": Spec(model.Process, _top("processes")),
     "stacks": Spec(model.Stack, _top("stacks"), renamed={"id": "stack_id"}),
 }
 

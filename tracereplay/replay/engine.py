@@ -28,6 +28,7 @@ from tracereplay.replay.zeroed_kernels import probe_zeroed
 from tracereplay.schema import PageStream
 
 RANGE_PAGES_LIMIT = 1 << 22  # 16 GiB of 4 KiB pages: no CMA allocation is larger
+MOST_CONFLICTS = 1 << 12  # pages kept whose counts contradict each other
 Spans = tuple[tuple[int, int], ...]  # [start_pfn, end_pfn) each
 
 
@@ -118,7 +119,8 @@ class Engine:
     """The modelled memory of one machine. Feed it streams in time order; ask `pages`, or read the tables at the end.
 
     page_flag_bits -- bit numbers of page flags by name; machine -- uname machine, for page table entries;
-    background_isolators -- tasks that isolate pages all the time (kcompactd, kswapd).
+    background_isolators -- tasks that isolate pages all the time (kcompactd, kswapd); blocking_types -- a page of such
+    a type is a suspect by that alone.
     """
 
     page_flag_bits: Mapping[str, int] | None = None
@@ -126,6 +128,7 @@ class Engine:
     background_isolators: Sequence[int] = ()
     actions: Sequence[ReplayAction] = ()
     sections_limit: int = field(default_factory=_sections_limit)
+    blocking_types: Collection[st.PageType] = ()
     time_ns: int | None = None
     uncounted: dict[int, int] = field(default_factory=dict, init=False)  # by attempt of an inventory's probe
     counts: StateCounts = field(init=False)
@@ -155,8 +158,10 @@ class Engine:
             file_slots=np.zeros((1024, 3), np.int64),
             failed_allocs=tables["failed_allocs"],
             tally=np.zeros(len(st.ReplayCounter), np.int64),
+            conflicts=np.zeros(MOST_CONFLICTS, np.int64),
             isolators=_isolators(self.background_isolators, ()),
             flag_masks=flag_masks(self.page_flag_bits),
+            blocking_types=np.isin(np.arange(max(st.PageType) + 1), list(self.blocking_types)),
         )
 
     # -- feeding -------------------------------------------------------------------------------------------------
@@ -414,6 +419,10 @@ class Engine:
             out.append(self._mem.refs[row].copy())
             row = int(self._mem.refs[row]["next"])
         return out
+
+    def conflicted_pfns(self) -> npt.NDArray[np.int64]:
+        """int64[n], ascending: the first pages of which an event's count contradicted the event before."""
+        return np.unique(self._mem.conflicts[: int(self._mem.tally[st.ReplayCounter.RESYNCS])])
 
     def losses(self) -> list[Loss]:
         """What the replay found the trace to lack."""

@@ -21,7 +21,7 @@ from tracereplay.replay.page_kernels import (
     excess_of,
     find_row,
 )
-from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, PageType, Reason, ReplayCounter
+from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, Reason, ReplayCounter
 from tracereplay.schema import Op
 
 GFP_MOVABLE = 0x08  # ___GFP_MOVABLE: bit 3 in every kernel seen (4.19 to 7.3)
@@ -33,8 +33,6 @@ R_EXCESS, R_LEFT, R_LOCKED, R_WRITEBACK = (
     int(Reason.WRITEBACK),
 )
 R_UNMOVABLE, R_VISITED, R_RESTORED = int(Reason.UNMOVABLE), int(Reason.VISITED), int(Reason.RESTORED)
-TYPED_HUGETLB = TYPED_MAPCOUNT + int(PageType.HUGETLB)
-TYPED_OFFLINE = TYPED_MAPCOUNT + int(PageType.OFFLINE)
 R_NAMED, R_TYPED, R_HELD = int(Reason.NAMED), int(Reason.TYPED), int(Reason.HELD)
 OP_PROBE_GET, OP_PROBE_PIN = int(Op.PROBE_GET), int(Op.PROBE_PIN)
 T_SUSPECTS, T_CLAIMS = int(ReplayCounter.SUSPECTS), int(ReplayCounter.CLAIMS)
@@ -81,7 +79,8 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
         reasons |= R_VISITED
     if page.refs != NONE and (mem.refs[page.refs].op == OP_PROBE_GET or mem.refs[page.refs].op == OP_PROBE_PIN):
         reasons |= R_HELD
-    if marks & TYPED and page.count > 0 and (page.mapcount == TYPED_HUGETLB or page.mapcount == TYPED_OFFLINE):
+    kind = int(page.mapcount) - TYPED_MAPCOUNT
+    if marks & TYPED and page.count > 0 and kind < len(mem.blocking_types) and mem.blocking_types[kind]:
         reasons |= R_TYPED
     return reasons
 

@@ -36,6 +36,11 @@ class PageType(IntEnum):
     LARGE_KMALLOC = 8
     OTHER = 15
 
+    @property
+    def word(self) -> str:
+        """As dump_page() prints it since 6.9 (DEF_PAGETYPE_NAME, include/trace/events/mmflags.h)."""
+        return self.name.lower()
+
 
 class Mark(IntEnum):
     """Facts about a page frame, each a bit; those above WINDOW hold since the last watch of its range began."""
@@ -116,6 +121,10 @@ REF = np.dtype(
         ("close_ns", np.int64),  # -1 = open
         ("met_ns", np.int64),  # first time that the task of an attempt came to the page while it was open, -1 = never
         ("shared_ns", np.int64),  # first time that a put may have meant this one or another taker's, -1 = never
+        (
+            "unmap_ns",
+            np.int64,
+        ),  # first time that a put which seemed to be a mapping's may have been this one's, -1 = never
         ("pfn", np.int64),
         ("tid", np.int32),
         ("close_tid", np.int32),  # task of the event that ended it
@@ -148,7 +157,7 @@ class Reason(IntEnum):
     VISITED = 32  # no page_ref events: allocated before, not freed, within the part already scanned
     RESTORED = 64  # its migration entry was restored: migration failed
     NAMED = 128  # the kernel named it (fin_pfn)
-    TYPED = 256  # a page type that is not migrated like others: hugetlb, offline
+    TYPED = 256  # a page type that some cause names: it is not migrated like others
     LOGGED = 512  # the kernel log dumped it
     ZEROED = 1024  # zeroed for the page cache of a kernel-internal file, as secret memory is
     CACHED = 2048  # an inventory: a page-cache page that may be of a kind that is not migrated

@@ -56,6 +56,7 @@ const factsOf = (culprit) => {
     ["effect", joined([effectText(culprit), delay === null ? null : `for ${durationText(delay)}`], " ")],
     ["tries", triesText(cell("culprits", "blocked_tries", culprit))],
     ["holder", joined([holderText(culprit), of("mechanism") === null ? null : `through ${of("mechanism")}`], " ")],
+    ["process", of("processes")],
     ["held", heldText(culprit)],
     ["taken by", of("taken_by")],
     ["released by", of("released_by")],

@@ -16,7 +16,7 @@ import tracereplay
 from tests.support.captures import ROOT
 from tests.support.tracing import mounted_tracefs, needs, needs_tracing, state_of
 from tracereplay.capture import wanted
-from tracereplay.capture.instance import Instance
+from tracereplay.capture.instance import FUNCTIONS, Instance, probed_functions
 from tracereplay.capture.script import ScriptOptions, script
 from tracereplay.capture.selftest import _direct, _vmsplice
 from tracereplay.capture.target import Target
@@ -91,6 +91,46 @@ def test_the_script_ends_at_a_failure(shell: list[str], tmp_path: Path, monkeypa
     assert tracereplay.open([tmp_path / "out" / "trace"]).reader.info.events
 
 
+LINGER = """
+import sys
+from pathlib import Path
+from tracereplay.capture import recording
+recording.record(recording.Request(Path(sys.argv[1]), buffer_kib=16384, until_failure=True, after_seconds=60), print)
+"""
+FAILED = "tracereplay's test says cma: __cma_alloc: nothing: alloc failed, req-size: 0 pages"
+
+
+@pytest.mark.parametrize("shell", ["python", "dash", "busybox", "mksh"])
+def test_a_line_of_the_log_is_a_failure_and_stays_in_the_ring(shell: str, tmp_path: Path) -> None:
+    """Recording goes on for a minute, in which the ring is overwritten many times: it ends before that."""
+    needs_tracing()
+    out, path = tmp_path / "out", tmp_path / "record.sh"
+    if shell == "python":
+        command = [sys.executable, "-u", "-c", LINGER, str(out)]
+    else:
+        needs(shell)
+        path.write_text(script(ScriptOptions(buffer_kib=16384, after_s=60)))
+        command = [shell, *(["sh"] if shell == "busybox" else []), str(path), "-o", str(out), "--until-failure"]
+    allocate = ["sh", "-c", "while sleep 0.02; do cat /proc/meminfo; done"]
+    with (
+        subprocess.Popen(allocate, stdout=subprocess.DEVNULL) as load,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        ) as child,
+    ):  # fmt: skip
+        assert child.stdout is not None
+        said = next(line for line in child.stdout if "recording" in line and "Ctrl-C" in line)
+        time.sleep(4)
+        Path("/dev/kmsg").write_text(FAILED)
+        said += child.communicate(timeout=120)[0]
+        load.kill()
+    assert "failed: " in said
+    assert child.returncode == 0
+    console = tracereplay.open([out / "trace"]).reader.tables(("console",))["console"]
+    assert any(FAILED in str(row) for row in console.to_pylist())
+
+
 def test_references_of_our_own_are_taken_at_known_page_frames(tmp_path: Path) -> None:
     needs_tracing()
     assert _vmsplice()
@@ -125,6 +165,16 @@ def test_probes_are_defined_for_the_functions_of_the_kernel(tmp_path: Path) -> N
     assert trigger.strip().endswith(written.strip().splitlines()[-1])
     assert ">= 0x1040" in written
     assert "< 0x1080" in written
+
+
+def test_without_dynamic_ftrace_symbols_say_which_functions_there_are(tmp_path: Path) -> None:
+    """Else both rows of one event would be tried, and the one of another kernel's arguments be taken."""
+    symbols = tmp_path / "kallsyms"
+    symbols.write_text("0 T try_grab_folio\n0 t try_grab_page\t[mod]\n0 D dump_page\n0 T something\n\n0 T\n")
+    assert probed_functions(Tracefs(tmp_path), symbols) == {"try_grab_folio", "try_grab_page"}
+    (tmp_path / "available_filter_functions").write_text("dump_page\n")
+    assert probed_functions(Tracefs(tmp_path), symbols) == {"dump_page"}
+    assert probed_functions(Tracefs(tmp_path / "none"), tmp_path / "none") == FUNCTIONS
 
 
 def test_what_a_killed_recording_left_is_told_by_its_key(tmp_path: Path) -> None:
