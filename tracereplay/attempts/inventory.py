@@ -9,7 +9,7 @@ from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import Rows
 from tracereplay.attempts.find import taken_spans
 from tracereplay.attempts.probe_key import ProbeKey
-from tracereplay.errors import UsageError
+from tracereplay.errors import UsageError, did_you_mean
 from tracereplay.layout.holes import holes_of
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.layout.spans import Spans, merge_spans, without
@@ -58,7 +58,8 @@ def requested_ranges(layout: Layout, area: str | None, block: int | None) -> lis
     if area is not None:
         span = layout.area_named(area)
         if span is None:
-            raise UsageError(f"no CMA area {area!r}; known: {known}")
+            near = did_you_mean(area, [one.name for one in layout.cma_areas])
+            raise UsageError(f"no CMA area {area!r}{near}; known: {known}")
         return [(span, True)]
     if not layout.cma_areas:
         raise UsageError("no CMA area is known: name a memory block with --block N, or pass --layout")
