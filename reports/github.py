@@ -8,15 +8,12 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
+from tracereplay.model.derived.judgement import is_notable
+from tracereplay.model.derived.selection import notable_attempts, shown_attempts
 from tracereplay.model.result import Result
 from tracereplay.reports.markdown import attempt_lines, closing_lines, escaped
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, when_of
 from tracereplay.reports.shared.opening import ranking, sentences, title
-from tracereplay.reports.shared.selection import (
-    is_notable,
-    notable_attempts,
-    shown_attempts,
-)
 from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 

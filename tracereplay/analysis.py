@@ -27,6 +27,7 @@ from tracereplay.culprits.exits import EXIT_EVENT, Exits
 from tracereplay.culprits.snapshot_suspects import telling_owner
 from tracereplay.culprits.stacks import Stacks
 from tracereplay.culprits.table import events_not_recorded
+from tracereplay.gfp import gfp_words, kernel_of_masks
 from tracereplay.inputs import PAGE_REF_EVENTS, LossRegistry
 from tracereplay.layout.build import complete_layout, infer_layout
 from tracereplay.layout.layout import Layout
@@ -36,6 +37,7 @@ from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.seed import seed_before
+from tracereplay.replay.unseen_changes import LOOKED_AT, losses_of, unseen_changes
 from tracereplay.schema import REPLAYED, PageStream, Window
 from tracereplay.tasks import isolates_in_background
 
@@ -118,6 +120,11 @@ class Trace:
         """Name of a task, from the trace or the snapshot's task list."""
         return self.reader.comm_of(tid) or self.layout.comms.get(tid)
 
+    def gfp_words(self, mask: int) -> str:
+        """A GFP mask of its events by names."""
+        info = self.reader.info
+        return gfp_words(mask, kernel_of_masks(info.format, info.kernel))
+
     def page_engine(self) -> Engine:
         """A fresh model that knows whose gets are isolation, and when."""
         return self._engine(self._isolations())
@@ -149,7 +156,7 @@ class Trace:
         in_need = may_be_any(self.reader.info.by_event)
         if self.drafts or in_need:
             engine.run(self._watched(prefetch(self.reader.stream(REPLAYED))))
-        self.losses.add(self.input_id, engine.losses())
+        self._note_losses(engine)
         self.counters = counters_of(engine.counts.rows, ranges, self.input_id)
         drafts = self.drafts
         if in_need:
@@ -157,6 +164,18 @@ class Trace:
             drafts = [*drafts, *find_kernel_allocs(self.events, engine.table("failed_allocs"), free)]
         attempts = judge(self._context(engine), engine, self.events, drafts, self.input_id)
         return sorted(attempts, key=lambda one: (one.begin_ns, one.id))
+
+    def _note_losses(self, engine: Engine) -> None:
+        """What the replay found the trace to lack."""
+        self.losses.add(self.input_id, engine.losses())
+        pfns = engine.conflicted_pfns()
+        if not len(pfns):
+            return
+        recorded = recorded_events(self.reader.info)
+        known = [loss for _, loss in self._known_losses() if loss.may_hide(PAGE_REF_EVENTS)]
+        found = unseen_changes(self.reader.stream(LOOKED_AT), pfns, freezes_recorded="page_ref_freeze" in recorded)
+        left = (one for one in found if not any(loss.touches(*one) for loss in known))
+        self.losses.add(self.input_id, losses_of(left))
 
     def _hides(self, start_ns: int, end_ns: int) -> bool:
         return any(loss.may_hide(()) and loss.touches(start_ns, end_ns) for _, loss in self._known_losses())
@@ -176,7 +195,7 @@ class Trace:
         engine = self._engine([*self._isolations(), *takes(self.drafts, len(drafts)), *asking])
         self._seed(engine, drafts)
         engine.run(self._watched(prefetch(self.reader.stream(REPLAYED))))
-        self.losses.add(self.input_id, engine.losses())
+        self._note_losses(engine)
         context = self._context(engine, tuple(span for draft in drafts for span in draft.spans))
         return judge(context, engine, self.events, drafts, self.input_id)
 
@@ -215,6 +234,7 @@ class Trace:
             stack_id_of=self.stacks.id_of,
             has_stacks=self.reader.info.has_stacks,
             comm_at=self.reader.comm_at,
+            gfp_words=self.gfp_words,
             renamed_ns=self._renamed_ns(engine),
             exit_of=Exits(self._exit_events).of,
             snapshot=self.beside.snapshot,

@@ -41,6 +41,7 @@ class LossKind:
     reason: str = ""
 
 
+UNSEEN_CHANGES = "unseen_changes"
 EVENTS_NOT_RECORDED = "events_not_recorded"  # its detail is the event's name
 
 LOSS_KINDS: dict[str, LossKind] = {
@@ -226,6 +227,15 @@ LOSS_KINDS: dict[str, LossKind] = {
             Severity.INFO,
             "Pages allocated that the model held to be allocated: their free was not seen",
             "Enable kmem:mm_page_free; a high count points to lost events.",
+        ),
+        LossKind(
+            UNSEEN_CHANGES,
+            Severity.LOSS,
+            "Reference counts changed in this interval where no event says so, though no loss was recorded",
+            "Record all tasks and all CPUs from start to end: no set_event_pid, no -P or -p, no filter by task; enable "
+            "every event before the workload begins.",
+            hides_events=True,
+            reason="reference counts changed unseen in this interval",
         ),
         LossKind(
             "count_resynchronised",

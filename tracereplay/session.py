@@ -37,6 +37,7 @@ from tracereplay.layout.summary import summarise_layout
 from tracereplay.losses import Loss
 from tracereplay.model.blame import sum_up
 from tracereplay.model.info import InfoResult
+from tracereplay.model.page import Life
 from tracereplay.model.result import Attempt, Input, Tool
 from tracereplay.model.steps import fit_steps
 from tracereplay.model.summary import summarise
@@ -46,7 +47,7 @@ from tracereplay.parsers.base import TraceInfo, TraceReader
 from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
 from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.replay.kpage_flags import PageWords
-from tracereplay.replay.page_life import lives_of
+from tracereplay.replay.page_life import PageNames, lives_of, with_heads
 from tracereplay.schema import REPLAYED, Window
 from tracereplay.units import NS_PER_S
 
@@ -399,17 +400,22 @@ class Session:
         """The life of one page: every event on it, and the state each left."""
         book = self._loss_book()
         trace = self._trace(*self._machines[0], book)
-        lives = lives_of(pfn, self.reader.stream(REPLAYED), trace.page_engine(), trace.comm_of)
+        names = PageNames(trace.comm_of, trace.gfp_words)
+
+        def own(one: int) -> list[Life]:
+            return lives_of(one, self.reader.stream(REPLAYED), trace.page_engine(), names)
+
         zone, block, area = trace.layout.zone_of(pfn), trace.layout.block_of(pfn), trace.layout.area_of(pfn)
         places = [f"zone {zone.name}" if zone else None, block.name if block else None]
         places += [f'CMA area "{area.name}"' if area else None]
         return PageLife(
             tool=Tool(version=__version__, argv=self.argv),
             pfn=pfn,
+            address=pfn * trace.layout.page_size_bytes if trace.layout.page_size_known else None,
             inputs=self.inputs,
             data_loss=book.listed(),
             where=", ".join(filter(None, places)) or None,
-            lives=lives,
+            lives=with_heads(own(pfn), own),
         )
 
     def __repr__(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tracereplay.parsers.catalog.enums import COMPACT_RESULTS, GFP, SYNC_MODES
+from tracereplay.gfp import GFP
+from tracereplay.parsers.catalog.enums import COMPACT_RESULTS, SYNC_MODES
 from tracereplay.parsers.catalog.spec import EventSpec, Read, Spelling, bits, count, pfn, text
 from tracereplay.schema import Column
 

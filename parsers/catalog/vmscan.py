@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracereplay.parsers.catalog.enums import GFP
+from tracereplay.gfp import GFP
 from tracereplay.parsers.catalog.spec import EventSpec, Read, Spelling, bits, count, pfn, text
 from tracereplay.schema import Column
 

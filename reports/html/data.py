@@ -12,13 +12,15 @@ from typing import Any
 
 import msgspec
 
+from tracereplay.model.derived.area import area_span, mapped_tries, shown_map
+from tracereplay.model.derived.holding import releaser, taker
+from tracereplay.model.derived.occupancy import Occupancy, occupancies
+from tracereplay.model.derived.ranking import cause_order
 from tracereplay.model.result import Culprit, Result
-from tracereplay.reports.shared.area import area_span, mapped_tries, shown_map
 from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, verdict
-from tracereplay.reports.shared.cause_order import cause_order
-from tracereplay.reports.shared.holder_wording import holder_name, likely, releaser, taker
-from tracereplay.reports.shared.occupancy import STATES, Occupancy, occupancies
+from tracereplay.reports.shared.holder_wording import holder_name, likely
 from tracereplay.reports.shared.premise_wording import failed_premises, why
+from tracereplay.reports.shared.state_wording import OCCUPANCY_WORDS
 from tracereplay.reports.shared.wording import clock_unit, file_name, task_name
 
 Column = list[Any]
@@ -105,7 +107,7 @@ def _occupancy(area: Occupancy, result: Result, texts: Texts) -> dict[str, Any]:
     return {
         "scope": texts.put(area.scope), "unit": units.get(area.input_id or "", "ns"), "total": area.total,
         "top": area.top, "never_seen": area.never_seen, "times": area.times,
-        "states": [(name, texts.put(STATES[name]), pages) for name, pages in area.pages.items()],
+        "states": [(name, texts.put(OCCUPANCY_WORDS[name]), pages) for name, pages in area.pages.items()],
         "attempts": [numbers[id(attempt)] for attempt in area.attempts],
     }  # fmt: skip
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.judgement import is_notable
+from tracereplay.model.derived.ranking import cause_order
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.shared.advice import advice
 from tracereplay.reports.shared.attempt_wording import headline_word, page_size_bytes, took_words, when_of
-from tracereplay.reports.shared.cause_order import HUES, cause_order
 from tracereplay.reports.shared.opening import Ranked, ranking, sentences, title
-from tracereplay.reports.shared.selection import is_notable
+from tracereplay.reports.shared.palette import HUES
 from tracereplay.reports.shared.wording import clock_unit, count
 from tracereplay.units import format_bytes
 

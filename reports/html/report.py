@@ -12,6 +12,11 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from tracereplay.model.derived.culprit_groups import group_culprits
+from tracereplay.model.derived.inputs import is_lossy, main_inputs
+from tracereplay.model.derived.judgement import is_notable
+from tracereplay.model.derived.requests import UnplugRequest, requests_of
+from tracereplay.model.derived.selection import causes_of, next_captures, notable_attempts, shown_attempts
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.html.data import embedded, report_data
@@ -27,17 +32,10 @@ from tracereplay.reports.shared.attempt_wording import (
     verdict,
 )
 from tracereplay.reports.shared.command import reproducing_command
-from tracereplay.reports.shared.culprit_groups import group_culprits, sentence
-from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.shared.culprit_wording import sentence, where_words
+from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
 from tracereplay.reports.shared.inventory_wording import inventory_lines
-from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
-from tracereplay.reports.shared.selection import (
-    causes_of,
-    is_notable,
-    next_captures,
-    notable_attempts,
-    shown_attempts,
-)
+from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style, escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count
 
@@ -134,10 +132,11 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
             ending(attempt, unit),
             *filter(None, [pages_of_last_try(attempt)]),
             *inventory_lines(attempt),
-            *log_facts(attempt, page_size_bytes(result), MAX_RUNS),
+            *log_facts(attempt, result, MAX_RUNS),
         ],
         "groups": [
-            (g, count(g.pages, "page"), g.where(MAX_RUNS), sentence(g, attempt, result)) for g in groups[:MAX_GROUPS]
+            (g, count(g.pages, "page"), where_words(g, MAX_RUNS), sentence(g, attempt, result))
+            for g in groups[:MAX_GROUPS]
         ],
         "more_groups": len(groups) - MAX_GROUPS,
         "like_it": len(like_it),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracereplay.model.derived.culprit_groups import Group, effects, group_culprits, is_only_listed
+from tracereplay.model.derived.judgement import cause_beside_culprits, has_acted, judgement
 from tracereplay.model.explain import EXPLANATIONS
-from tracereplay.model.result import Attempt, Culprit, Result
-from tracereplay.reports.shared.culprit_groups import Group, group_culprits, is_only_listed
+from tracereplay.model.result import Attempt, Culprit, Effect, Result
 from tracereplay.reports.shared.holder_wording import whose
 from tracereplay.reports.shared.inventory_wording import fit_says, nothing_found
 from tracereplay.reports.shared.premise_wording import why
-from tracereplay.reports.shared.wording import count, listing, moment, pfn_span, task_name
+from tracereplay.reports.shared.wording import count, gfp_mask, listing, moment, pfn_span, task_name
 from tracereplay.units import format_bytes, format_duration
 
 VERDICT_GROUPS = 3
 _BASIS = {"event": "", "log": " (from the kernel log)", "inferred": " (inferred: no event says so)"}
-_EFFECTS = {
+_EFFECTS: dict[Effect, str] = {
     "blocked": "blocked migration",
     "delayed": "delayed the attempt",
     "would_block": "were not reached (above the first blocking page)",
@@ -36,15 +37,9 @@ def page_size_bytes(result: Result) -> int | None:
 
 
 def headline_word(attempt: Attempt) -> str:
-    """FAILED and the like; a success with something in its way is DELAYED, or IMPEDED if it only got less."""
-    if attempt.inventory:
-        return "INVENTORY"
-    if attempt.outcome != "succeeded":
-        return attempt.outcome.upper()
-    if not any(c.effect != "would_block" for c in attempt.culprits):
-        return "OK"
-    waited = attempt.waits or len(attempt.tries) > 1 or any(c.effect == "delayed" for c in attempt.culprits)
-    return "DELAYED" if waited and attempt.operation != "compaction" else "IMPEDED"
+    """What became of it, in capitals: FAILED, DELAYED and the like."""
+    word = judgement(attempt)
+    return "OK" if word == "succeeded" else word.upper()
 
 
 def headline(attempt: Attempt, page_size: int | None) -> str:
@@ -147,11 +142,11 @@ def bitmap_says(attempt: Attempt) -> str | None:
     return f"of {count(bitmap.total_pages, 'page')} of the area {bitmap.free_pages:,} were free{longest}{fits}"
 
 
-def movable_free_says(attempt: Attempt) -> str | None:
+def movable_free_says(attempt: Attempt, result: Result) -> str | None:
     """How much memory was free that only movable allocations may use, and what was wanted."""
     if attempt.movable_free_pages is None:
         return None
-    gfp = f" (GFP mask {attempt.request.gfp:#x})" if attempt.request.gfp is not None else ""
+    gfp = f" ({gfp_mask(attempt.request.gfp, attempt, result)})" if attempt.request.gfp is not None else ""
     return f"not movable{gfp}, while at least {count(attempt.movable_free_pages, 'movable-only page')} were free"
 
 
@@ -160,13 +155,13 @@ def not_excluded(attempt: Attempt) -> str | None:
     return f"not excluded: {', '.join(attempt.candidates)}" if attempt.candidates else None
 
 
-def log_facts(attempt: Attempt, page_size: int | None, limit: int | None) -> list[str]:
+def log_facts(attempt: Attempt, result: Result, limit: int | None) -> list[str]:
     """What a log tells of an attempt beyond its outcome, a line each."""
     facts = (
-        asked_range(attempt, page_size),
+        asked_range(attempt, page_size_bytes(result)),
         tried_ranges(attempt, limit),
         bitmap_says(attempt),
-        movable_free_says(attempt),
+        movable_free_says(attempt, result),
         not_excluded(attempt),
     )
     return [fact for fact in facts if fact is not None]
@@ -202,22 +197,13 @@ def cause_says(code: str) -> str:
     return explanation.says if explanation else ""
 
 
-def decided_otherwise(attempt: Attempt) -> bool:
-    """Whether a cause decided that no culprit already names."""
-    return attempt.cause is not None and not any(c.cause == attempt.cause for c in attempt.culprits)
-
-
 def pages_by_effect(attempt: Attempt) -> str:
     """How many pages did what; each page is counted once per effect."""
-    said = []
-    for effect in _EFFECTS:
-        pages = Group([c for c in attempt.culprits if c.effect == effect]).pages
-        if pages:
-            said.append(f"{count(pages, 'page')} {_did(effect, attempt)}")
+    said = [f"{count(g.pages, 'page')} {_did(g.first.effect, attempt)}" for g in effects(attempt) if g.pages]
     return listing(said) if said else ""
 
 
-def _did(effect: str, attempt: Attempt) -> str:
+def _did(effect: Effect, attempt: Attempt) -> str:
     if effect == "would_block" and all(is_only_listed(c) for c in attempt.culprits if c.effect == effect):
         return "of the range were in use when page_owner was read"
     return "would block migration" if attempt.inventory else _EFFECTS[effect]
@@ -229,11 +215,10 @@ def verdict(attempt: Attempt, result: Result) -> str:
 
 
 def _decided(attempt: Attempt, result: Result) -> str:
-    groups = [g for g in group_culprits(attempt.culprits) if attempt.inventory or g.first.effect != "would_block"]
-    if decided_otherwise(attempt):
-        assert attempt.cause is not None
-        says = cause_says(attempt.cause)
-        return f"{attempt.cause}: {says}" if says else attempt.cause
+    if (cause := cause_beside_culprits(attempt)) is not None:
+        says = cause_says(cause)
+        return f"{cause}: {says}" if says else cause
+    groups = [g for g in group_culprits(attempt.culprits) if attempt.inventory or has_acted(g.first)]
     if not groups:
         if attempt.inventory:
             return nothing_found(attempt)

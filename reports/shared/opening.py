@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tracereplay.model.derived.ranking import (
+    attempts_met,
+    blocking,
+    has_several_to_rank,
+    only_delaying,
+    verdict_of,
+    worst_operation,
+)
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Blocker, Result, Summary
 from tracereplay.reports.shared.wording import count, listing, moment, task_name
@@ -46,7 +54,7 @@ def sentences(result: Result) -> list[str]:
 
 def title(result: Result) -> str | None:
     """`4 of 7 cma_alloc from "reserved" failed`, of the operation that failed most; None where none failed."""
-    summary = next((s for s in result.summary if s.failed or s.delayed), None)
+    summary = worst_operation(result)
     if summary is None:
         return None
     area = f' from "{summary.area}"' if summary.area is not None and summary.operation == "cma_alloc" else ""
@@ -81,14 +89,8 @@ def subject(blocker: Blocker) -> str:
 
 def sureness(blocker: Blocker) -> str:
     """`proved`, `proved in 2 of 4`, `suggested` or `unknown`: over the attempts that it blocked or delayed."""
-    met = len({*blocker.blocked, *blocker.delayed})
-    if blocker.cause == "unknown":
-        return "unknown"
-    if not blocker.culprit_ids:
-        return ""
-    if not blocker.proved:
-        return "suggested"
-    return "proved" if blocker.proved == met else f"proved in {blocker.proved} of {met}"
+    sure, met = verdict_of(blocker), attempts_met(blocker)
+    return f"proved in {blocker.proved} of {met}" if sure == "proved" and blocker.proved != met else sure or ""
 
 
 def held_words(blocker: Blocker, unit: str) -> str:
@@ -115,9 +117,7 @@ def _called(summary: Summary, result: Result) -> str:
 
 
 def _sentence(summary: Summary, called: str) -> str | None:
-    blocked = [b for b in summary.blockers if b.blocked and b.cause != "unknown"]
-    waits = [b for b in summary.blockers if b.delayed and not b.blocked and b.cause != "unknown"]
-    waits = sorted(waits, key=lambda b: -b.delay_ns)[:MAX_WAITS]
+    blocked, waits = blocking(summary), only_delaying(summary)[:MAX_WAITS]
     unsure = {sureness(b) for b in (*blocked[:MAX_SUBJECTS], *waits)} == {"suggested"}
     parts = [*_blocked(summary, called, blocked, each=not unsure), *_delayed(summary, waits, each=not unsure)]
     if summary.unexplained:
@@ -181,4 +181,4 @@ def _ranked(blocker: Blocker, summary: Summary, unit: str) -> Ranked:
 
 def is_worth_a_ranking(result: Result, rows: Sequence[Ranked]) -> bool:
     """Whether there are several attempts to sum up."""
-    return bool(rows) and sum(s.failed + s.delayed for s in result.summary) > 1
+    return bool(rows) and has_several_to_rank(result)

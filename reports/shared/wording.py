@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tracereplay.gfp import gfp_words, kernel_of_masks
+from tracereplay.model.page_runs import join_runs
 from tracereplay.model.result import Allocation, Attempt, File, Result, Task
 from tracereplay.units import format_pfn, format_seconds
 
@@ -51,18 +53,6 @@ def pfn_span(start_pfn: int, pages: int) -> str:
     return format_pfn(start_pfn) if last == start_pfn else f"{format_pfn(start_pfn)}-{format_pfn(last)}"
 
 
-def join_runs(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """(start_pfn, pages) in order, neighbours and overlaps joined."""
-    joined: list[tuple[int, int]] = []
-    for start, pages in sorted(set(runs)):
-        if joined and start <= sum(joined[-1]):
-            first = joined[-1][0]
-            joined[-1] = (first, max(sum(joined[-1]), start + pages) - first)
-        else:
-            joined.append((start, pages))
-    return joined
-
-
 def pfn_spans(runs: Iterable[tuple[int, int]], limit: int | None) -> str:
     """The runs joined, at most `limit` of them (None: all)."""
     joined = join_runs(runs)
@@ -74,6 +64,12 @@ def pfn_spans(runs: Iterable[tuple[int, int]], limit: int | None) -> str:
 def clock_unit(result: Result, attempt: Attempt) -> str:
     """`ns` or `tick`: what the times of this attempt are in."""
     return next((i.clock_unit for i in result.inputs if i.id == attempt.input_id), "ns")
+
+
+def gfp_mask(mask: int, attempt: Attempt, result: Result) -> str:
+    """A GFP mask of an attempt by names: `GFP_KERNEL|__GFP_ZERO`."""
+    source = next((i for i in result.inputs if i.id == attempt.input_id), None)
+    return gfp_words(mask, kernel_of_masks(source.format, source.kernel) if source is not None else None)
 
 
 def moment(ns: int | None, unit: str = "ns", digits: int = 3) -> str:

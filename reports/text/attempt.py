@@ -9,10 +9,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tracereplay.model.derived.culprit_groups import Group, group_culprits
+from tracereplay.model.derived.judgement import cause_beside_culprits
 from tracereplay.model.result import Attempt, Culprit, Result, Try
 from tracereplay.reports.shared.attempt_wording import (
     cause_says,
-    decided_otherwise,
     ending,
     headline,
     headline_word,
@@ -21,7 +22,7 @@ from tracereplay.reports.shared.attempt_wording import (
     pages_by_effect,
     pages_of_last_try,
 )
-from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
+from tracereplay.reports.shared.culprit_wording import sentence, where_words
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.shared.holder_wording import NOT_SEEN, whose
 from tracereplay.reports.shared.inventory_wording import fit_says, inventory_lines, nothing_found
@@ -53,7 +54,7 @@ def attempt_blocks(
     body += [Text(line) for line in inventory_lines(attempt)]
     if (fit := fit_says(attempt)) is not None:
         body.append(Text(fit, style="bold"))
-    body += [Text(fact) for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS)]
+    body += [Text(fact) for fact in log_facts(attempt, result, None if style.full else MAX_RUNS)]
     if (decided := _decision(attempt)) is not None:
         body.append(decided)
     room = min(style.width - _INDENT, MAP_WIDTH)
@@ -82,10 +83,10 @@ def _decision(attempt: Attempt) -> Text | None:
         if attempt.inventory and not attempt.culprits:
             return Text(nothing_found(attempt))
         return Text("what decided is not known", style="yellow") if attempt.outcome == "failed" else None
-    if not decided_otherwise(attempt):
+    if (cause := cause_beside_culprits(attempt)) is None:
         return None
-    says = cause_says(attempt.cause)
-    return Text(attempt.cause, style="bold").append(f": {says}" if says else "", style="default not bold")
+    says = cause_says(cause)
+    return Text(cause, style="bold").append(f": {says}" if says else "", style="default not bold")
 
 
 def _culprit_blocks(
@@ -108,7 +109,7 @@ def _culprit_blocks(
         grid.add_column(overflow="fold")
         cause = Text(culprit.cause, style="bold")
         sure = Text(culprit.verdict, style=_COLORS[culprit.verdict])
-        grid.add_row(number, cause, sure, group.where(None if style.full else MAX_RUNS))
+        grid.add_row(number, cause, sure, where_words(group, None if style.full else MAX_RUNS))
         text = Text(_story(group, attempt, result, stories if not style.full else set()))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
@@ -125,7 +126,7 @@ def _culprit_blocks(
 def _story(group: Group, attempt: Attempt, result: Result, stories: set[str]) -> str:
     """What is said of the culprits; where an earlier attempt said the same of the same pages, only who it is."""
     says = sentence(group, attempt, result)
-    key = f"{group.where(None)}: {says}"
+    key = f"{where_words(group, None)}: {says}"
     if key in stories:
         return f"{whose(group.first) or NOT_SEEN}: the same as above"
     stories.add(key)

@@ -12,15 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.requests import UnplugRequest, requests_of
+from tracereplay.model.derived.selection import next_captures, notable_attempts, shown_attempts
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.shared.advice import advice
 from tracereplay.reports.shared.attempt_wording import more_attempts, page_size_bytes, when_of
-from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
-from tracereplay.reports.shared.selection import (
-    next_captures,
-    notable_attempts,
-    shown_attempts,
-)
+from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style, bullets, escape_control_chars, hanging, render_blocks
 from tracereplay.reports.shared.wording import clock_unit, count, listing
 from tracereplay.reports.text.attempt import attempt_blocks

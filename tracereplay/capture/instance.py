@@ -88,8 +88,8 @@ class Instance:
         return self.tracefs.read(f"{self.place}/{name}")
 
     def set_buffer(self, kib: int) -> None:
-        """Size of the ring, all CPUs together."""
-        self.set("buffer_size_kb", str(max(kib // max(len(self.cpus), 1), 8)))
+        """Size of the ring, all CPUs together: those that are online get one, not all that are possible."""
+        self.set("buffer_size_kb", str(max(kib // os.sysconf("SC_NPROCESSORS_ONLN"), 8)))
 
     def set_clock(self) -> str:
         """The kernel log's clock: `local`, where it is the same on all CPUs, else `global`."""
@@ -176,9 +176,8 @@ class Instance:
                 os.sched_setaffinity(0, allowed)
 
     def _functions(self) -> frozenset[str]:
-        """Of those that are probed, the ones that the kernel can; all, where it does not tell."""
-        lines = self.tracefs.read("available_filter_functions").splitlines()
-        return frozenset(line.partition(" ")[0] for line in lines) & FUNCTIONS if lines else FUNCTIONS
+        """Of those that are probed, the ones that the kernel has."""
+        return probed_functions(self.tracefs, KALLSYMS)
 
     def stats(self) -> dict[str, int]:
         """Entries, overrun and dropped events, of all CPUs."""
@@ -189,6 +188,15 @@ class Instance:
                 if name in sums and value.strip().isdigit():
                     sums[name] += int(value)
         return sums
+
+
+def probed_functions(tracefs: Tracefs, kallsyms: Path) -> frozenset[str]:
+    """Of those that are probed, the ones that ftrace can trace; without it, that are symbols; all, if neither tells."""
+    names = {line.partition(" ")[0] for line in tracefs.read("available_filter_functions").splitlines()}
+    if not names and kallsyms.exists():
+        with kallsyms.open(encoding="ascii", errors="replace") as lines:
+            names = {words[2] for line in lines if len(words := line.split()) > 2 and words[1] in "tT"}
+    return frozenset(names) & FUNCTIONS if names else FUNCTIONS
 
 
 def _is_from_6_3() -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tracereplay.capture import wanted
 from tracereplay.capture.btf import VMLINUX, page_layout
 from tracereplay.capture.definitions import probes_for
-from tracereplay.capture.instance import FUNCTIONS, Instance
+from tracereplay.capture.instance import Instance, probed_functions
 from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import SelfTest, self_test
 from tracereplay.capture.tracefs import DEBUGFS, PLACES, Tracefs, mounted
@@ -90,8 +90,7 @@ def kernel_in(folder: Path) -> Kernel:
         kernel.tracefs = str(place)
         kernel.events = frozenset(tracefs.read("available_events").replace(":", "/").split()) & frozenset(_EVENTS)
         kernel.kprobes = tracefs.has("kprobe_events")
-        functions = {line.partition(" ")[0] for line in tracefs.read("available_filter_functions").splitlines()}
-        found = probes_for(functions & FUNCTIONS if functions else FUNCTIONS) if kernel.kprobes else []
+        found = probes_for(probed_functions(tracefs, folder / "proc/kallsyms")) if kernel.kprobes else []
         kernel.probes = [one.name for one in found if not one.caller or kernel.machine in RETURN_ADDRESS]
     if (btf := folder / VMLINUX.relative_to(ROOT)).exists():
         kernel.page = page_layout(btf)

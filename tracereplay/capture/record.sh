@@ -42,17 +42,23 @@ key_of() { # PID: that number and the time it was started at, which no later pro
 runs() { [ "$(key_of "${1%%_*}")" = "$1" ]; }
 
 key=$(key_of $$)
+[ -n "$key" ] || fail "/proc/$$/stat cannot be read: is proc mounted?"
+temporary=/tmp # Android has none
+for place in "${TMPDIR:-/tmp}" /tmp /data/local/tmp "$PWD"; do
+    if [ -d "$place" ] && [ -w "$place" ]; then temporary=$place; break; fi
+done
+no_tracing="CONFIG_FTRACE, and no lockdown=confidentiality (or policy of SELinux) against it, are needed"
 T=
 mounted=
 for place in /sys/kernel/tracing /sys/kernel/debug/tracing; do
     [ -z "$T" ] && [ -e $place/instances ] && T=$place
 done
 if [ -z "$T" ]; then
-    mounted=/tmp/tracereplay.tracefs.$key
+    mounted=$temporary/tracereplay.tracefs.$key
     mkdir -p "$mounted"
     if ! mount -t tracefs nodev "$mounted" 2>/dev/null; then
         rmdir "$mounted"
-        fail "no tracefs: is CONFIG_FTRACE set, and the kernel not locked down (lockdown=confidentiality)?"
+        fail "no tracefs: $no_tracing"
     fi
     T=$mounted
 fi
@@ -60,7 +66,7 @@ D=
 mounted_debug=
 [ -d /sys/kernel/debug/cma ] || [ -e /sys/kernel/debug/page_owner ] && D=/sys/kernel/debug
 if [ -z "$D" ]; then
-    mounted_debug=/tmp/tracereplay.debugfs.$key
+    mounted_debug=$temporary/tracereplay.debugfs.$key
     mkdir -p "$mounted_debug"
     if mount -t debugfs nodev "$mounted_debug" 2>/dev/null; then
         D=$mounted_debug
@@ -98,11 +104,20 @@ ours() { # keys of all recordings that left or use something
 for other in $(ours | sort -u); do runs "$other" || clean_up_after "$other"; done
 while read -r _ place _; do
     case $place in
-        /tmp/tracereplay.*fs.*) runs "${place##*.}" || { umount "$place" && rmdir "$place"; } ;;
+        */tracereplay.*fs.[0-9]*_[0-9]*) runs "${place##*.}" || { umount "$place" && rmdir "$place"; } ;;
     esac
 done < /proc/mounts
 
 # ---------------------------------------------------------------- what this kernel has
+
+# Of the functions that are probed those that the kernel has; without dynamic ftrace its symbols tell.
+functions() {
+    if [ -s "$T/available_filter_functions" ]; then
+        sed 's/[[:space:]].*//' "$T/available_filter_functions"
+    else
+        sed -n 's/^[0-9a-f]* [tT] \([^[:space:]]*\).*/\1/p' /proc/kallsyms
+    fi 2>/dev/null | grep -E '^(@FUNCTIONS@)$' | sort -u
+}
 
 copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
 
@@ -111,7 +126,7 @@ check() { # FOLDER: files at their own paths below it; of some only that they ex
     echo "$(uname -r) $(uname -m)" > "$1/kernel.txt"
     for file in @CHECK_FILES@ "/boot/config-$(uname -r)"; do copy "$file" "$1$file"; done
     copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
-    grep -E '^(@FUNCTIONS@)( |$)' "$T/available_filter_functions" > "$1/sys/kernel/tracing/available_filter_functions" 2>/dev/null
+    functions > "$1/sys/kernel/tracing/available_filter_functions"
     [ ! -e "$T/kprobe_events" ] || : > "$1/sys/kernel/tracing/kprobe_events"
     [ ! -e "$D/page_owner" ] || : > "$1/sys/kernel/debug/page_owner"
     for place in "$D"/cma/*; do [ ! -d "$place" ] || mkdir -p "$1/sys/kernel/debug/cma/${place##*/}"; done
@@ -120,10 +135,11 @@ check() { # FOLDER: files at their own paths below it; of some only that they ex
 
 group=tracereplay_$key
 I=$T/instances/$group; W=$T/instances/${group}_watch
-child=
+child=; streamer=
 # shellcheck disable=SC2317,SC2329 # called by traps
 end() {
     trap '' INT TERM HUP
+    rm -f "$out/streaming"
     [ -z "$child" ] || kill "$child" 2>/dev/null
     clean_up_after "$key"
     for place in $mounted_debug $mounted; do umount "$place" && rmdir "$place"; done
@@ -134,29 +150,38 @@ trap 'exit 130' INT TERM HUP
 mkdir -p "$out" || fail "$out cannot be made"
 out=$(cd "$out" && pwd)
 if [ $how = check ]; then check "$out"; say "read it by: tracereplay check $out"; exit 0; fi
-mkdir "$I" || fail "no tracing instance: $I"
+mkdir "$I" 2>/dev/null
+[ -e "$I/tracing_on" ] || fail "no tracing instance $I: $no_tracing"
 log=$out/record.log
 note() { say "$*"; printf '%s\n' "$*" >> "$log"; }
 
+# A ring's page is one of the machine: 4096 bytes, on arm64 also 16384 or 65536. busybox has no getconf.
+page_bytes=$(sed -n 's/.*char data;[^0-9]*\([0-9]*\);[^0-9]*\([0-9]*\);.*/\1 + \2/p' "$I/events/header_page")
+page_bytes=$((${page_bytes:-4096}))
+
 # ---------------------------------------------------------------- the range asked for, as page frames
 
-low=; high=
+low=; high=; pages=; size=
 if [ -n "$area" ]; then
     [ -d "$D/cma/$area" ] || fail "no CMA area $area in $D/cma (CONFIG_CMA_DEBUGFS)"
     if [ -e "$D/cma/$area/base_pfn" ]; then read -r low < "$D/cma/$area/base_pfn"; else read -r low < "$D/cma/$area/ranges/0/base_pfn"; fi
     read -r pages < "$D/cma/$area/count"
+    case $low.$pages in .*|*.) fail "$D/cma/$area does not say where the area lies" ;; esac
     high=$((low + pages))
 elif [ -n "$block" ]; then
+    [ -d "/sys/devices/system/memory/memory$block" ] || fail "no memory block $block: the blocks are /sys/devices/system/memory/memory*"
     read -r size < /sys/devices/system/memory/block_size_bytes || fail "no memory blocks (CONFIG_MEMORY_HOTPLUG)"
-    page_bytes=$(getconf PAGESIZE 2>/dev/null || echo 4096)
     pages=$((0x${size%???} / (page_bytes / 4096))) # a size may be above 2^31
     low=$((block * pages)); high=$((low + pages))
 fi
 
 # ---------------------------------------------------------------- events and probes
 
-cpus=0
-for place in "$I"/per_cpu/cpu[0-9]*; do [ ! -d "$place" ] || cpus=$((cpus + 1)); done
+# Only CPUs that are online get a buffer: a machine may have many more that are possible.
+cpus=0; online=; source=
+read -r online < /sys/devices/system/cpu/online
+for range in $(echo "$online" | tr ',' ' '); do cpus=$((cpus + ${range#*-} - ${range%-*} + 1)); done # 0-3,6
+[ $cpus -gt 0 ] || for place in "$I"/per_cpu/cpu[0-9]*; do cpus=$((cpus + 1)); done
 echo $((buffer_kb / cpus)) > "$I/buffer_size_kb"
 clock=local
 read -r source < /sys/devices/system/clocksource/clocksource0/current_clocksource
@@ -246,9 +271,8 @@ if [ "$level" -ge 2 ] && [ -z "$with_page_ref" ]; then
     if ! is_known_struct "$out/page_pointers"; then
         note "struct page has not @PAGE_STRUCT_BYTES@ bytes here: no probes are set; tracereplay record reads BTF instead"
     elif [ -e "$T/kprobe_events" ]; then
-        if [ -e "$T/available_filter_functions" ]; then
-            grep -E '^(@FUNCTIONS@)( |$)' "$T/available_filter_functions" | sed 's/ .*//' | sort -u > "$out/functions"
-        fi
+        functions > "$out/functions"
+        [ -s "$out/functions" ] || rm -f "$out/functions" # not told: all are tried
         case $(uname -m) in @RETURN_ADDRESSES@ *) return_address= ;; esac
         case $(uname -r) in [1-5].*|6.[012].*) taking=@TAKING_OLD@ ;; *) taking=@TAKING_NEW@ ;; esac # FOLL_GET | FOLL_PIN
 @PROBES@
@@ -298,7 +322,7 @@ snapshot() { # FOLDER
     mkdir -p "$1/cma"
 @SNAPSHOT@
     uname -a > "$1/uname"
-    getconf PAGESIZE > "$1/page_size" 2>/dev/null || echo 4096 > "$1/page_size"
+    echo "$page_bytes" > "$1/page_size"
     for place in "$D"/cma/*; do
         [ -d "$place" ] || continue
         target=$1/cma/${place##*/}; mkdir -p "$target"
@@ -323,11 +347,15 @@ snapshot() { # FOLDER
     done > "$1/commands.txt" 2>/dev/null
 }
 
-page_words() { # FOLDER LABEL: kpageflags and kpagecount of the range
-    [ -z "$low" ] || for what in flags count; do
+page_words() { # FOLDER LABEL: kpageflags and kpagecount of the range, eight bytes a page
+    [ -n "$low" ] || return 0
+    at_once=512
+    while [ $((low % at_once + high % at_once)) != 0 ]; do at_once=$((at_once / 2)); done
+    for what in flags count; do
         name=kpage$what$2.$(printf '0x%x-0x%x' "$low" "$high").bin
-        dd if=/proc/kpage$what bs=8 skip="$low" count=$((high - low)) of="$1/$name" 2>/dev/null
-    done
+        dd if=/proc/kpage$what bs=$((8 * at_once)) skip=$((low / at_once)) count=$(((high - low) / at_once)) of="$1/$name"
+        [ -s "$1/$name" ] || rm -f "$1/$name"
+    done 2>/dev/null
 }
 
 tasks() {
@@ -338,12 +366,55 @@ tasks() {
     done
 }
 
+# Raw pages that are full, as they come: a failing offline tries again all the time, and soon overwrites a ring. What lies
+# in the buffer is counted before it is read, since reads of an empty buffer wait.
+take_full() { # FOLDER: of every CPU whose buffer is filled to an eighth; false where none is
+    took=
+    for place in "$I"/per_cpu/cpu[0-9]*; do
+        unread=0
+        while read -r name value; do [ "$name" != bytes: ] || unread=$value; done < "$place/stats"
+        full=$((unread / page_bytes - 1))
+        [ $full -ge $batch ] || continue
+        dd if="$place/trace_pipe_raw" bs="$page_bytes" count=$full >> "$1/per_cpu/${place##*/}/trace_pipe_raw"
+        took=1
+    done 2>/dev/null
+    [ -n "$took" ]
+}
+
+has_room() { df -Pk "$out" 2>/dev/null | awk 'NR == 2 && $4 < 65536 { full = 1 } END { exit full }'; } # KiB
+
+stream() { # FOLDER: until told by the file `streaming`; ends with this shell, however that ends
+    while [ -e "$out/streaming" ] && [ -d "$I" ] && kill -0 $$ 2>/dev/null; do
+        if ! take_full "$1"; then
+            sleep 1
+        elif ! has_room; then
+            echo 0 > "$I/tracing_on"
+            note "the disk is nearly full: the recording ends here"
+            return
+        fi
+    done
+}
+
+start_streaming() { # FOLDER
+    batch=$((buffer_kb * 128 / cpus / page_bytes)); [ $batch -gt 0 ] || batch=1
+    for place in "$I"/per_cpu/cpu[0-9]*; do mkdir -p "$1/per_cpu/${place##*/}"; done
+    : > "$out/streaming"
+    stream "$1" &
+    streamer=$!
+}
+
+stop_streaming() {
+    rm -f "$out/streaming"
+    [ -z "$streamer" ] || wait "$streamer"
+    streamer=
+}
+
 drain() { # FOLDER: the raw pages of every CPU; reads of an empty buffer wait, so their readers are ended
     readers=
     for place in "$I"/per_cpu/cpu[0-9]*; do
         target=$1/per_cpu/${place##*/}; mkdir -p "$target"
         cat "$place/stats" > "$target/stats"
-        dd if="$place/trace_pipe_raw" of="$target/trace_pipe_raw" bs=4096 2>/dev/null &
+        dd if="$place/trace_pipe_raw" bs="$page_bytes" 2>/dev/null >> "$target/trace_pipe_raw" &
         readers="$readers $!"
     done
     waited=0
@@ -374,9 +445,10 @@ mark_cpus() {
 save() { # FOLDER: stop, copy, and what belongs to the copies
     touch_a_page; mark_cpus
     echo 0 > "$I/tracing_on"
+    stop_streaming
     mkdir -p "$1/trace/events"
     drain "$1/trace"
-    for what in header_page header_event; do copy "$T/events/$what" "$1/trace/events/$what"; done
+    for what in header_page header_event; do copy "$I/events/$what" "$1/trace/events/$what"; done
     for event in @BUILT_IN@ $recorded; do
         mkdir -p "$1/trace/events/$event"; copy "$T/events/$event/format" "$1/trace/events/$event/format"
     done
@@ -393,9 +465,10 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
     [ ! -e "$T/kprobe_events" ] || grep ":$group/" "$T/kprobe_events" > "$1/trace/kprobe_events"
     snapshot "$1/layout_after"; page_words "$1/layout_after" ""
     dmesg > "$1/dmesg.txt" 2>/dev/null
+    [ -s "$1/dmesg.txt" ] || rm -f "$1/dmesg.txt"
     if [ -z "$low" ]; then copy "$D/page_owner" "$1/page_owner.txt"; fi
     copy "$D/page_pinner/buffer" "$1/page_pinner.txt"
-    grep -h -e '^entries' -e '^overrun' -e '^dropped' "$1"/trace/per_cpu/*/stats | sed 's/^/    /' >> "$log"
+    grep -h -e '^entries' -e '^read events' -e '^overrun' -e '^dropped' "$1"/trace/per_cpu/*/stats | sed 's/^/    /' >> "$log"
     lost=$(sed -n -e 's/^overrun: *//p' -e 's/^dropped events: *//p' "$1"/trace/per_cpu/*/stats | awk '{n += $1} END {print n + 0}')
     [ "$lost" = 0 ] || note "$lost events were overwritten or lost: a larger buffer keeps more"
 }
@@ -435,6 +508,7 @@ if [ -n "$probed" ]; then
 fi
 filter_range
 [ -z "$stacks" ] || record_stacks
+[ "$how" = failure ] || start_streaming "$out/trace"
 snapshot "$out/layout_before"
 say "recording; Ctrl-C ends it"
 status=0

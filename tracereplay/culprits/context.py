@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tracereplay.attempts.detected_attempt import DetectedAttempt, Moment
 from tracereplay.culprits.probe_events import ProbeEvents
+from tracereplay.gfp import gfp_names
 from tracereplay.layout.layout import Layout
 from tracereplay.loss_index import LossIndex
 from tracereplay.losses import Loss
@@ -44,6 +45,7 @@ class AnalysisContext:
     exit_of: Callable[[int, int, int], Moment | None] = lambda _tid, _since_ns, _until_ns: None
     has_stacks: bool = False  # whether any event has one
     comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
+    gfp_words: Callable[[int], str] = gfp_names  # a mask of an event of this trace by names
     renamed_ns: Sequence[int] = ()  # when the names of tasks that took or released references changed
     _landmarks_ns: npt.NDArray[np.int64] | None = field(default=None, init=False)
     _loss_indexes: dict[tuple[str, ...], LossIndex] = field(default_factory=dict, init=False)  # by kinds of events

@@ -182,7 +182,8 @@ def _allocation(suspect: Suspect) -> Allocation | None:
     record = suspect.owner
     if record is None:
         return None
-    gfp = record["gfp_flags"] or (None if record["gfp_mask"] is None else f"{record['gfp_mask']:#x}")
+    mask = record["gfp_mask"]
+    gfp = record["gfp_flags"] or (None if mask is None else suspect.context.gfp_words(mask))
     return Allocation(
         tid=record["tid"],
         pid=record["pid"],

@@ -192,7 +192,7 @@ class Suspect:
                 tid=row["tid"],
                 pid=row["pid"],
                 comm=row["comm"],
-                gfp=row["gfp_flags"] or (None if row["gfp_mask"] is None else f"{row['gfp_mask']:#x}"),
+                gfp=row["gfp_flags"] or (None if row["gfp_mask"] is None else self.context.gfp_words(row["gfp_mask"])),
                 order=row["order"],
                 time_ns=row["time_ns"],
             )
@@ -203,10 +203,15 @@ class Suspect:
             tid=self.alloc_tid,
             pid=task.pid if task else None,
             comm=task.comm if task else None,
-            gfp=f"{self.gfp:#x}",
+            gfp=self.gfp_words,
             order=self.order,
             time_ns=self.alloc_ns,
         )
+
+    @property
+    def gfp_words(self) -> str:
+        """The mask of its allocation by names."""
+        return self.context.gfp_words(self.gfp)
 
     @property
     def dump(self) -> Mapping[str, Any] | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# uname -m of machines whose base pages have 4 KiB in every kernel (PAGE_SHIFT 12 in arch/x86, arch/s390, arch/riscv).
+ONE_PAGE_SIZE = ("x86_64", "i386", "i486", "i586", "i686", "s390x", "riscv64", "riscv32")
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -61,6 +64,11 @@ class Layout:
     pids: dict[int, int] = field(default_factory=dict)
     comms: dict[int, str] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
+
+    @property
+    def page_size_known(self) -> bool:
+        """Whether PFNs give addresses: the size of a page was seen, or the architecture has one only."""
+        return "page_size_bytes" not in self.assumed or self.machine in ONE_PAGE_SIZE
 
     def zone_of(self, pfn: int) -> Span | None:
         """The zone spanning this page frame (zones may interleave: the smallest span wins)."""

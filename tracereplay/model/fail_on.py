@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 
 from tracereplay.errors import UsageError
 from tracereplay.losses import Severity
+from tracereplay.model.derived.judgement import FAILURES, has_acted
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
 
 RULES = "failed, cause=CODE, holder=GLOB, proved, loss>=info|notice|loss|error, unexplained>N"
-_FAILED = ("failed", "interrupted")
 _UNEXPLAINED = (None, "unknown", "preexisting")
 
 
@@ -66,7 +66,7 @@ def _parse(word: str) -> Callable[[Result], str | None]:
 
 
 def _failed(result: Result) -> str | None:
-    failed = [attempt for attempt in result.attempts if attempt.outcome in _FAILED]
+    failed = [attempt for attempt in result.attempts if attempt.outcome in FAILURES]
     return f"{_count(len(failed), 'attempt')}, first {failed[0].id}" if failed else None
 
 
@@ -102,7 +102,7 @@ def _loss(rank: int) -> Callable[[Result], str | None]:
 
 def _unexplained(limit: int) -> Callable[[Result], str | None]:
     def find(result: Result) -> str | None:
-        found = [a for a in result.attempts if a.outcome in _FAILED and a.cause in _UNEXPLAINED]
+        found = [a for a in result.attempts if a.outcome in FAILURES and a.cause in _UNEXPLAINED]
         return f"{_count(len(found), 'attempt')}, first {found[0].id}" if len(found) > limit else None
 
     return find
@@ -111,7 +111,7 @@ def _unexplained(limit: int) -> Callable[[Result], str | None]:
 def _blocking(result: Result) -> Iterator[tuple[Attempt, Culprit]]:
     for attempt in result.attempts:
         for culprit in attempt.culprits:
-            if culprit.effect != "would_block":
+            if has_acted(culprit):
                 yield attempt, culprit
 
 

@@ -28,6 +28,7 @@ from tracereplay.replay.zeroed_kernels import probe_zeroed
 from tracereplay.schema import PageStream
 
 RANGE_PAGES_LIMIT = 1 << 22  # 16 GiB of 4 KiB pages: no CMA allocation is larger
+MOST_CONFLICTS = 1 << 12  # pages kept whose counts contradict each other
 Spans = tuple[tuple[int, int], ...]  # [start_pfn, end_pfn) each
 
 
@@ -155,6 +156,7 @@ class Engine:
             file_slots=np.zeros((1024, 3), np.int64),
             failed_allocs=tables["failed_allocs"],
             tally=np.zeros(len(st.ReplayCounter), np.int64),
+            conflicts=np.zeros(MOST_CONFLICTS, np.int64),
             isolators=_isolators(self.background_isolators, ()),
             flag_masks=flag_masks(self.page_flag_bits),
         )
@@ -414,6 +416,10 @@ class Engine:
             out.append(self._mem.refs[row].copy())
             row = int(self._mem.refs[row]["next"])
         return out
+
+    def conflicted_pfns(self) -> npt.NDArray[np.int64]:
+        """int64[n], ascending: the first pages of which an event's count contradicted the event before."""
+        return np.unique(self._mem.conflicts[: int(self._mem.tally[st.ReplayCounter.RESYNCS])])
 
     def losses(self) -> list[Loss]:
         """What the replay found the trace to lack."""

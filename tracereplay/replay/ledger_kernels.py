@@ -44,6 +44,7 @@ class Memory(NamedTuple):
     file_slots: npt.NDArray[np.int64]  # open addressing: [slot, (key a, key b, row + 1)]
     failed_allocs: Rows
     tally: npt.NDArray[np.int64]  # by ReplayCounter
+    conflicts: npt.NDArray[np.int64]  # pfns whose count contradicted the one before; tally RESYNCS counts all
     isolators: npt.NDArray[np.int32]  # [n, 2]: tasks that isolate pages just now, 1 = for an attempt that is watched
     flag_masks: npt.NDArray[np.int64]  # by FlagMask
 

@@ -146,6 +146,8 @@ def do_ref(
     change = change_of(op, val, ret)
     old_mapcount, old_flags = page.mapcount, page.page_flags
     if known and change != 0 and args[A_COUNT] - change != page.count:
+        if tally[T_RESYNCS] < len(mem.conflicts):
+            mem.conflicts[tally[T_RESYNCS]] = pfn
         tally[T_RESYNCS] += 1
         page.marks |= CONFLICT
     elif change != 0:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.selection import next_captures
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.shared.advice import advice
-from tracereplay.reports.shared.selection import next_captures
 from tracereplay.session import Session
 
 UNMOVABLE = "page dumped because: unmovable page\n"

@@ -16,7 +16,7 @@ import tracereplay
 from tests.support.captures import ROOT
 from tests.support.tracing import mounted_tracefs, needs, needs_tracing, state_of
 from tracereplay.capture import wanted
-from tracereplay.capture.instance import Instance
+from tracereplay.capture.instance import FUNCTIONS, Instance, probed_functions
 from tracereplay.capture.script import ScriptOptions, script
 from tracereplay.capture.selftest import _direct, _vmsplice
 from tracereplay.capture.target import Target
@@ -125,6 +125,16 @@ def test_probes_are_defined_for_the_functions_of_the_kernel(tmp_path: Path) -> N
     assert trigger.strip().endswith(written.strip().splitlines()[-1])
     assert ">= 0x1040" in written
     assert "< 0x1080" in written
+
+
+def test_without_dynamic_ftrace_symbols_say_which_functions_there_are(tmp_path: Path) -> None:
+    """Else both rows of one event would be tried, and the one of another kernel's arguments be taken."""
+    symbols = tmp_path / "kallsyms"
+    symbols.write_text("0 T try_grab_folio\n0 t try_grab_page\t[mod]\n0 D dump_page\n0 T something\n\n0 T\n")
+    assert probed_functions(Tracefs(tmp_path), symbols) == {"try_grab_folio", "try_grab_page"}
+    (tmp_path / "available_filter_functions").write_text("dump_page\n")
+    assert probed_functions(Tracefs(tmp_path), symbols) == {"dump_page"}
+    assert probed_functions(Tracefs(tmp_path / "none"), tmp_path / "none") == FUNCTIONS
 
 
 def test_what_a_killed_recording_left_is_told_by_its_key(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_an_excess_that_remains_after_the_put_is_somebody_elses(tmp_path: Path) 
     h.put(A)
     h.wait(MS)
     h.put(C)
-    assert told(h.blame(tmp_path)) == ["task_reference suggested (needed), task-a suggested"]
+    assert told(h.blame(tmp_path)) == ["task_reference suggested (recorded, needed), task-a suggested"]
 
 
 def test_an_excess_from_before_the_get_is_somebody_elses(tmp_path: Path) -> None:

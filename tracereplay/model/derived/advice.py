@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tracereplay.model.derived.selection import causes_of, notable_attempts
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.explain.mechanism_steps import MECHANISM_STEPS
 from tracereplay.model.result import Result
-from tracereplay.reports.shared.selection import causes_of, notable_attempts
 
 
 def advice(result: Result, *, full: bool = False) -> list[tuple[str, str]]:
