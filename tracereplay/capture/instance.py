@@ -63,7 +63,7 @@ class Instance:
         return sorted(int(path.name[3:]) for path in (self.root / "per_cpu").glob("cpu[0-9]*"))
 
     def __enter__(self) -> Instance:
-        for key in self.tracefs.left_behind():
+        for key in self.tracefs.leftovers():
             self.tracefs.clean_up(key)
         try:
             self.root.mkdir()

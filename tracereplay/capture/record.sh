@@ -7,7 +7,7 @@
 #   sh record.sh --check [-o DIR]        copies what `tracereplay check DIR` reads: what this kernel can record and prove
 #
 # DIR is then read by `tracereplay blame DIR` on any machine. Ctrl-C ends the recording as well, and nothing is left
-# behind; after a kill -9 the next run removes what was left.
+# over; after a kill -9 the next run removes what was left.
 
 set -u
 out=tracereplay-capture; how=interrupt; seconds=0
@@ -177,14 +177,14 @@ note() { say "$*"; printf '%s\n' "$*" >> "$log"; }
 page_bytes=$(sed -n 's/.*char data;[^0-9]*\([0-9]*\);[^0-9]*\([0-9]*\);.*/\1 + \2/p' "$I/events/header_page")
 page_bytes=$((${page_bytes:-4096}))
 
-# ---------------------------------------------------------------- the range asked for, as page frames
+# ---------------------------------------------------------------- the requested range, as page frames
 
 low=; high=; pages=; size=
 if [ -n "$area" ]; then
     [ -d "$D/cma/$area" ] || fail "no CMA area $area in $D/cma (CONFIG_CMA_DEBUGFS)"
     if [ -e "$D/cma/$area/base_pfn" ]; then read -r low < "$D/cma/$area/base_pfn"; else read -r low < "$D/cma/$area/ranges/0/base_pfn"; fi
     read -r pages < "$D/cma/$area/count"
-    case $low.$pages in .*|*.) fail "$D/cma/$area does not say where the area lies" ;; esac
+    case $low.$pages in .*|*.) fail "$D/cma/$area does not say where the area is" ;; esac
     high=$((low + pages))
 elif [ -n "$block" ]; then
     [ -d "/sys/devices/system/memory/memory$block" ] || fail "no memory block $block: the blocks are /sys/devices/system/memory/memory*"
@@ -237,7 +237,7 @@ page_pointers() { # FILE
 is_known_struct() { # FILE
     one=; two=
     [ ! -s "$1" ] || { read -r one; while read -r two; do [ "$one" = "$two" ] || break; done; } < "$1"
-    [ -n "$one" ] && [ -n "$two" ] || return 0 # not told
+    [ -n "$one" ] && [ -n "$two" ] || return 0 # not known
     [ "$(base_of "$one")" = "$(base_of "$two")" ]
 }
 
@@ -293,15 +293,15 @@ if [ "$level" -ge 2 ] && [ -z "$with_page_ref" ]; then
         note "struct page has not @PAGE_STRUCT_BYTES@ bytes here: no probes are set; tracereplay record reads BTF instead"
     elif [ -e "$T/kprobe_events" ]; then
         functions > "$out/functions"
-        [ -s "$out/functions" ] || rm -f "$out/functions" # not told: all are tried
+        [ -s "$out/functions" ] || rm -f "$out/functions" # not known: all are tried
         case $(uname -m) in @RETURN_ADDRESSES@ *) return_address= ;; esac
         case $(uname -r) in [1-5].*|6.[012].*) taking=@TAKING_OLD@ ;; *) taking=@TAKING_NEW@ ;; esac # FOLL_GET | FOLL_PIN
 @PROBES@
 @KEEPS@
-        [ -n "$probed" ] || note "no probe could be set: who holds a page cannot be told"
+        [ -n "$probed" ] || note "no probe could be set: who holds a page will not be known"
         [ -z "$refused" ] || note "the kernel refused probes:$refused"
     else
-        note "no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref events of a range: who holds a page cannot be told"
+        note "no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref events of a range: who holds a page will not be known"
     fi
 fi
 [ -z "$missing" ] || note "this kernel has no:$missing"

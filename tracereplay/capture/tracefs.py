@@ -1,6 +1,6 @@
 """Files of tracefs: read, written, and an instance of one's own made and removed.
 
-What a recording makes there carries its key, PID_STARTTIME: by it the next run tells what a killed one left behind.
+What a recording makes there carries its key, PID_STARTTIME: by it the next run recognises what a killed one left.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Tracefs:
             if name.startswith(f"{group}/"):
                 self.try_write("kprobe_events", f"-:{name}", append=True)
 
-    def left_behind(self) -> list[str]:
+    def leftovers(self) -> list[str]:
         """Keys of recordings that are gone, and of which instances or probes are there."""
         names = " ".join(entry.name for entry in self._instances()) + self.read("kprobe_events")
         return sorted(key for key in set(OURS.findall(names)) if key_of(int(key.partition("_")[0])) != key)

@@ -38,7 +38,7 @@ REFERENCES = (
     "page_ref/page_ref_mod_and_return", "page_ref/page_ref_mod_unless", "page_ref/page_ref_freeze",
     "page_ref/page_ref_unfreeze",
 )  # fmt: skip
-# Events whose field `pfn` a filter on the range asked for goes to.
+# Events whose field `pfn` a filter on the requested range goes to.
 FILTERED_BY_PFN = ("kmem/", "filemap/", "page_ref/")
 
 

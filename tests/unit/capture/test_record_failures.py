@@ -228,4 +228,4 @@ def test_what_a_killed_recording_left_is_told_by_its_key(tmp_path: Path) -> None
         f"p:tracereplay_{mine}/get try_grab_folio\np:tracereplay_99999999_5/get try_grab_folio\np:other/get x\n"
     )
     (tmp_path / "instances" / "tracereplay_99999998_7_watch").mkdir(parents=True)
-    assert Tracefs(tmp_path).left_behind() == ["99999998_7", "99999999_5"]
+    assert Tracefs(tmp_path).leftovers() == ["99999998_7", "99999999_5"]
