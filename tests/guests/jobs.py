@@ -162,7 +162,7 @@ mount -t securityfs securityfs /sys/kernel/security
 cat /sys/kernel/security/lockdown
 sh record.sh --check -o /out/check
 grep tracereplay /proc/mounts
-ls -d /tmp/tracereplay.*
+ls /tmp | grep '^tracereplay[.]'
 """
 
 
