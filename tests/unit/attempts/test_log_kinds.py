@@ -203,6 +203,20 @@ CMA = {
         ("[    0.000000] Linux version 5.10.1\n[    0.080000] " + FAILED.format(n=4, e=12)) * 2,
         [failed(4, "ENOMEM", "bitmap_full")] * 2,
     ),
+    "quoted again, without stamps": (
+        FAILED.format(n=64, e=16) * 2 + "Why?\n" + ("> " + FAILED.format(n=64, e=16)) * 2
+        + "Because.\n>> " + FAILED.format(n=64, e=16) + "And mine:\n" + FAILED.format(n=8, e=12),
+        [failed(64, "EBUSY", "unknown")] * 2 + [failed(8, "ENOMEM", "bitmap_full")],
+    ),
+    "wrapped twice": (
+        "> [   10.000001] cma: cma_alloc: reserved: alloc failed, req-size: 64\n> pages,\n> ret: -16\n",
+        [failed(64, "EBUSY", "unknown")],
+    ),
+    "the beginning of a call before 3.17, wrapped": (
+        "> [    0.26] cma: dma_alloc_from_contiguous(cma db474f80, count\n> 64, align 6)\n"
+        "> [    0.28] cma: dma_alloc_from_contiguous(): memory range at\n> c09d7000 is busy, retrying\n",
+        [("cma_alloc", "unknown", None, None, 64, "unknown", [(None, None)])],
+    ),
     "two boots by their wall clocks": (
         "Nov 20 12:00:00 host kernel: [   10.000001] " + FAILED.format(n=4, e=12)
         + "Nov 20 13:00:00 host kernel: [   10.000001] " + FAILED.format(n=4, e=12),
@@ -708,6 +722,17 @@ def test_a_dump_printed_after_the_end_of_its_offline_is_no_bug(blame: Any) -> No
         "[    9.000004] flags: 0x17fffe0000000(uptodate|lru|swapbacked|node=0|zone=2)\n"
     )
     assert {c.start_pfn for attempt in found.attempts for c in attempt.culprits} == {0x100}
+
+
+def test_a_dump_that_is_quoted_again_and_wrapped(blame: Any) -> None:
+    once = dump("flags: 0x17(locked|node=0|zone=2)", "unmovable page", "aops:0x0 ino:1", counts="refcount:1 mapcount:0")
+    other = once.replace("0x108123", "0x108124")
+    text = once + "Why?\n" + "".join(f"> {line}\n" for line in once.replace("flags: ", "flags:\n").splitlines())
+    (attempt,) = blame(text).attempts
+    assert [(culprit.start_pfn, culprit.cause) for culprit in attempt.culprits] == [(0x108123, "unknown")]
+    bare = "\n".join(line.partition("] ")[2] for line in (once + other).splitlines())
+    found = blame(once.replace("[  456.0", "[  456.1") + "> " + bare.replace("\n", "\n> ") + "\n").attempts
+    assert [(c.start_pfn, c.cause) for a in found for c in a.culprits][-1] == (0x108124, "unknown")
 
 
 def test_a_failure_that_nothing_explains_gets_the_steps_of_its_own_only(blame: Any) -> None:
