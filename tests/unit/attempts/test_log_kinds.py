@@ -90,6 +90,11 @@ CMA = {
         "cma: cma_alloc(cma (____ptrval____), name: a, total count 16384, used count: 64, request count 1, align 0)\n",
         [("cma_alloc", "succeeded", None, "a", 8, None, []), ("cma_alloc", "unknown", None, "a", 1, "unknown", [])],
     ),
+    "begins in a vendor's words": (
+        "cma_alloc([1][init]:cma(ffffffff00b50000:total 8192) a,b(ffffffe89d084cf0), count 2, align 1 gfp_mask 0xcc0)\n"
+        "cma_alloc(): memory range at ffffffff00b62880 is busy, retrying\n",
+        [("cma_alloc", "unknown", None, "a,b", 2, "unknown", [(None, None)])],
+    ),
     "killed": (FAILED.format(n=4, e=4), [("cma_alloc", "interrupted", "EINTR", "reserved", 4, "interrupted", [])]),
     "a name with a colon": (
         "cma: cma_alloc: heap: a: alloc failed, req-size: 4 pages, ret: -12\n",
