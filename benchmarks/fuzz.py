@@ -83,6 +83,7 @@ def page_flags(path: Path) -> None:
 FILES: dict[str, tuple[Callable[[], Iterator[bytes]], Read, str]] = {
     "trace_dat": (fuzz_seeds.trace_dats, trace, "trace.dat"),
     "perf_data": (fuzz_seeds.perf_datas, trace, "perf.data"),
+    "perfetto": (fuzz_seeds.perfetto_traces, trace, "trace.pftrace"),
     "trace_text": (fuzz_seeds.trace_texts, trace, "trace.txt"),
     "perf_script": (fuzz_seeds.perf_scripts, trace, "perf.txt"),
     "kernel_log": (fuzz_seeds.kernel_logs, log, "dmesg.txt"),

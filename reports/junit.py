@@ -17,7 +17,6 @@ from tracereplay.reports.shared.attempt_wording import (
     headline,
     headline_word,
     log_facts,
-    page_size_bytes,
     pages_of_last_try,
     verdict,
 )
@@ -26,7 +25,7 @@ from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_fr
 from tracereplay.reports.shared.input_wording import loss_sentences
 from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.style import Style, escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, page_size_bytes, size_words
 from tracereplay.units import NS_PER_S
 
 MAX_EVIDENCE = 12  # lines quoted for each row of culprits
@@ -85,7 +84,8 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
     lines += log_facts(attempt, result, None)
     for group in group_culprits(attempt.culprits):
         c = group.first
-        lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {where_words(group, None)}"]
+        size = size_words(group.culprits, page_size_bytes(result))
+        lines += [f"{size} {c.cause} ({c.verdict}) {where_words(group, None, result)}"]
         lines += [f"  {sentence(group, attempt, result)}"]
         lines += [f"    {line}" for line in evidence_lines(c, stacks, unit)[:MAX_EVIDENCE]]
     return lines

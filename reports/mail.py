@@ -21,20 +21,19 @@ from tracereplay.reports.shared.attempt_wording import (
     headline,
     headline_word,
     log_facts,
-    page_size_bytes,
     pages_of_last_try,
     verdict,
 )
 from tracereplay.reports.shared.command import reproducing_words
 from tracereplay.reports.shared.culprit_wording import sentence, where_words
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
-from tracereplay.reports.shared.holder_wording import NOT_SEEN, whose
+from tracereplay.reports.shared.holder_wording import NOT_SEEN, process_lines, whose
 from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
 from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.opening import is_worth_a_ranking, ranking, sentences, title
 from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style, escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes, size_words
 
 WIDTH = 72
 MAX_EVIDENCE = 6
@@ -115,7 +114,7 @@ def _attempt(number: int, attempt: Attempt, result: Result, style: Style, quoted
         yield from fold(verdict(attempt, result), "   ")
     for group in groups:
         yield ""
-        said = f"{where_words(group, None)}: {sentence(group, attempt, result)}"
+        said = f"{where_words(group, None, result)}: {sentence(group, attempt, result)}"
         yield from _group(group, attempt, result, style, quoted.get(said))
         quoted.setdefault(said, number)
     yield ""
@@ -124,13 +123,16 @@ def _attempt(number: int, attempt: Attempt, result: Result, style: Style, quoted
 def _group(group: Group, attempt: Attempt, result: Result, style: Style, before: int | None) -> Iterator[str]:
     """What and where, who and when, then the events that show it, quoted."""
     first = group.first
-    where = where_words(group, None if style.full else MAX_RUNS)
-    yield from fold(f"{count(group.pages, 'page')}, {first.cause} ({first.verdict}), {where}", "   * ")
+    where = where_words(group, None if style.full else MAX_RUNS, result)
+    yield from fold(
+        f"{size_words(group.culprits, page_size_bytes(result))}, {first.cause} ({first.verdict}), {where}", "   * "
+    )
     if before is not None and not style.full:
         yield from fold(f"{whose(first) or NOT_SEEN}: the same as in {before}.", "     ")
         return
     yield from fold(sentence(group, attempt, result), "     ")
-    lines = evidence_lines(first, stack_frames(result), clock_unit(result, attempt))
+    about = process_lines(first, result) if style.full else []
+    lines = [*about, *evidence_lines(first, stack_frames(result), clock_unit(result, attempt))]
     shown = lines if style.full else lines[:MAX_EVIDENCE]
     for line in shown:
         yield from fold(line, "     > ", "     >   ")

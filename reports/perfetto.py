@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from tracereplay.errors import UsageError
 from tracereplay.model.derived.hold_timeline import Lane, lanes
 from tracereplay.model.result import Attempt, Result, Task, Try
-from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, verdict
+from tracereplay.reports.shared.attempt_wording import headline, headline_word, verdict
 from tracereplay.reports.shared.holder_wording import lane_holder, lane_label
 from tracereplay.reports.shared.premise_wording import why
-from tracereplay.reports.shared.wording import task_name
+from tracereplay.reports.shared.wording import page_size_bytes, task_name
 from tracereplay.units import format_pfn
 
 if TYPE_CHECKING:

@@ -32,12 +32,12 @@ from tracereplay.model.derived.occupancy import Occupancy, occupancies
 from tracereplay.model.derived.ranking import cause_order
 from tracereplay.model.derived.selection import notable_attempts
 from tracereplay.model.result import Attempt, Blame, Result
-from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes
+from tracereplay.reports.shared.attempt_wording import headline, headline_word
 from tracereplay.reports.shared.holder_wording import lane_label
 from tracereplay.reports.shared.palette import HUES
 from tracereplay.reports.shared.state_wording import OCCUPANCY_WORDS, STATE_WORDS
 from tracereplay.reports.shared.style import escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes
 from tracereplay.units import NS_PER_S, format_pfn
 
 if TYPE_CHECKING:

@@ -34,6 +34,9 @@ PLACES: dict[str, tuple[str, ...]] = {
     "mountinfo": ("mountinfo", "proc/self/mountinfo", "proc/1/mountinfo"),
     "mounts": ("mounts", "proc/mounts"),
     "ps": ("ps.txt", "ps"),
+    "commands": ("commands.txt",),
+    "partitions": ("partitions", "proc/partitions"),
+    "open_files": ("open_files.txt",),
     "memory_blocks": ("memory_blocks.txt",),
     "block_size_bytes": (
         "block_size_bytes",
@@ -92,6 +95,8 @@ class _Snapshot:
         free_lists, pageblock_order, has_cma_list = texts.parse_pagetypeinfo(self._lines("pagetypeinfo"), odd)
         self._report("pagetypeinfo", odd)
         areas = self._cma_areas()
+        mounts = self._parse("mountinfo", texts.parse_mountinfo) or self._parse("mounts", texts.parse_mounts)
+        by_mount = {row["mount_id"]: row["dev"] for row in mounts if row.get("mount_id") is not None}
         rows = {
             "zones": zones,
             "memory_blocks": self._parse("memory_blocks", texts.parse_memory_blocks) or self._memory_directory(),
@@ -101,7 +106,10 @@ class _Snapshot:
                 "iomem", lambda lines, odd: texts.parse_iomem(lines, odd, page_size_bytes or 4096)
             ),
             "tasks": self._parse("ps", texts.parse_tasks),
-            "mounts": self._parse("mountinfo", texts.parse_mountinfo) or self._parse("mounts", texts.parse_mounts),
+            "processes": self._parse("commands", texts.parse_commands),
+            "block_devices": self._parse("partitions", texts.parse_partitions),
+            "mounts": mounts,
+            "open_files": self._parse("open_files", lambda lines, odd: texts.parse_open_files(lines, odd, by_mount)),
         }
         has_cma = True if areas else has_cma_list
         if has_cma is None and meminfo:

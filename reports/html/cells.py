@@ -16,7 +16,6 @@ from tracereplay.reports.shared.attempt_wording import (
     headline,
     headline_word,
     more_attempts,
-    page_size_bytes,
     verdict,
 )
 from tracereplay.reports.shared.culprit_wording import sentence, where_words
@@ -24,7 +23,7 @@ from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
 from tracereplay.reports.shared.opening import sentences
 from tracereplay.reports.shared.page_wording import life_sentence, page_place
 from tracereplay.reports.shared.style import escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count, moment, task_name
+from tracereplay.reports.shared.wording import clock_unit, count, moment, page_size_bytes, size_words, task_name
 from tracereplay.units import format_pfn
 
 MAX_ATTEMPTS = 6
@@ -80,7 +79,13 @@ def _inputs(inputs: Sequence[Input], data_loss: Sequence[DataLoss]) -> list[tupl
 def _attempt(attempt: Attempt, like_it: Sequence[Attempt], result: Result) -> dict[str, object]:
     groups = group_culprits(attempt.culprits)
     rows = [
-        (f"{g.pages:,}", g.first.cause, g.first.verdict, where_words(g, MAX_RUNS), sentence(g, attempt, result))
+        (
+            size_words(g.culprits, page_size_bytes(result)),
+            g.first.cause,
+            g.first.verdict,
+            where_words(g, MAX_RUNS, result),
+            sentence(g, attempt, result),
+        )
         for g in groups[:MAX_GROUPS]
     ]
     return {

@@ -27,7 +27,6 @@ from tracereplay.reports.shared.attempt_wording import (
     headline_word,
     log_facts,
     more_attempts,
-    page_size_bytes,
     pages_of_last_try,
     verdict,
 )
@@ -37,7 +36,7 @@ from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
 from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style, escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes, size_words
 
 if TYPE_CHECKING:
     import jinja2
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("data.js", "format.js", "theme.js", "palette.js", "map.js", "overview.js",
            "map_view.js", "cards.js", "timeline.js", "occupancy.js",
-           "table.js", "tables.js", "detail.js", "main.js")  # fmt: skip
+           "table.js", "fold.js", "tables.js", "detail.js", "main.js")  # fmt: skip
 MAX_ATTEMPTS = 6
 MAX_GROUPS = 12
 MAX_RUNS = 6
@@ -135,7 +134,12 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
             *log_facts(attempt, result, MAX_RUNS),
         ],
         "groups": [
-            (g, count(g.pages, "page"), where_words(g, MAX_RUNS), sentence(g, attempt, result))
+            (
+                g,
+                size_words(g.culprits, page_size_bytes(result)),
+                where_words(g, MAX_RUNS, result),
+                sentence(g, attempt, result),
+            )
             for g in groups[:MAX_GROUPS]
         ],
         "more_groups": len(groups) - MAX_GROUPS,

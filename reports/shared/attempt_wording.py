@@ -11,7 +11,17 @@ from tracereplay.model.result import Attempt, Culprit, Effect, Result
 from tracereplay.reports.shared.holder_wording import whose
 from tracereplay.reports.shared.inventory_wording import fit_says, nothing_found
 from tracereplay.reports.shared.premise_wording import why
-from tracereplay.reports.shared.wording import count, gfp_mask, listing, moment, pfn_span, task_name
+from tracereplay.reports.shared.state_wording import USE_WORDS
+from tracereplay.reports.shared.wording import (
+    count,
+    gfp_mask,
+    listing,
+    moment,
+    page_size_bytes,
+    pfn_span,
+    size_words,
+    task_name,
+)
 from tracereplay.units import format_bytes, format_duration
 
 VERDICT_GROUPS = 3
@@ -29,11 +39,6 @@ _ENDINGS = {
     "unfinished": "no end seen",
     "unknown": "outcome not recorded",
 }
-
-
-def page_size_bytes(result: Result) -> int | None:
-    """None where no layout tells."""
-    return result.layout.page_size if result.layout else None
 
 
 def headline_word(attempt: Attempt) -> str:
@@ -92,7 +97,8 @@ def _began(attempt: Attempt, unit: str) -> str:
     """When it began: since boot, else by the wall clock of the log, else by the line."""
     if attempt.start_ns is not None:
         began = f"began at {moment(attempt.start_ns, unit)}"
-        return began + (f" ({attempt.wall_clock})" if attempt.wall_clock else "")
+        said = "" if attempt.log_line is not None else "in the log at "  # a line is printed some time after that
+        return began + (f" ({said}{attempt.wall_clock})" if attempt.wall_clock else "")
     line = f"line {attempt.log_line} of the log" if attempt.log_line is not None else "at an unknown time"
     return f"{attempt.wall_clock}, {line}" if attempt.wall_clock else line
 
@@ -104,20 +110,20 @@ def when_of(attempt: Attempt, unit: str) -> str:
     return moment(attempt.start_ns, unit)
 
 
-def asked_range(attempt: Attempt, page_size: int | None) -> str | None:
+def offline_range(attempt: Attempt, page_size: int | None) -> str | None:
     """The range of an offline, as page frames and as the log and lsmem spell addresses; None where it is not known."""
     request = attempt.request
     if attempt.operation != "memory_offline" or attempt.inventory:
         return None
-    told = []
+    named = []
     low, high = request.start_address, request.end_address
     if request.start_pfn is not None and request.end_pfn is not None:
-        told.append(f"PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}")
+        named.append(f"PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}")
         if low is None and page_size is not None:
             low, high = request.start_pfn * page_size, request.end_pfn * page_size
     if low is not None:
-        told.append(f"[mem {low:#x}-{high - 1:#x}]" if high is not None else f"memory at {low:#x}")
-    return f"range {', '.join(told)}" if told else None
+        named.append(f"[mem {low:#x}-{high - 1:#x}]" if high is not None else f"memory at {low:#x}")
+    return f"range {', '.join(named)}" if named else None
 
 
 def tried_ranges(attempt: Attempt, limit: int | None) -> str | None:
@@ -158,7 +164,7 @@ def not_excluded(attempt: Attempt) -> str | None:
 def log_facts(attempt: Attempt, result: Result, limit: int | None) -> list[str]:
     """What a log tells of an attempt beyond its outcome, a line each."""
     facts = (
-        asked_range(attempt, page_size_bytes(result)),
+        offline_range(attempt, page_size_bytes(result)),
         tried_ranges(attempt, limit),
         bitmap_says(attempt),
         movable_free_says(attempt, result),
@@ -187,7 +193,9 @@ def pages_of_last_try(attempt: Attempt) -> str | None:
     last = "last failing try" if attempt.outcome == "succeeded" else "last try"
     which = f"in the {last}, " if len(attempt.tries) > 1 else ""
     numbers = ", ".join(f"{number:,} {what}" for number, what in parts if number)
+    uses = ", ".join(f"{one.pages:,} {USE_WORDS.get(one.use, one.use)}" for one in pages.uses)
     copied = f"; {pages.from_snapshot:,} of them by kpageflags alone" if pages.from_snapshot else ""
+    copied += f": {uses}" if copied and uses else ""
     return f"{which}of {count(pages.requested, 'page')}: {numbers}{copied}"
 
 
@@ -197,9 +205,9 @@ def cause_says(code: str) -> str:
     return explanation.says if explanation else ""
 
 
-def pages_by_effect(attempt: Attempt) -> str:
+def pages_by_effect(attempt: Attempt, page_size: int | None) -> str:
     """How many pages did what; each page is counted once per effect."""
-    said = [f"{count(g.pages, 'page')} {_did(g.first.effect, attempt)}" for g in effects(attempt) if g.pages]
+    said = [f"{size_words(g.culprits, page_size)} {_did(g.first.effect, attempt)}" for g in effects(attempt) if g.pages]
     return listing(said) if said else ""
 
 
@@ -232,7 +240,9 @@ def _decided(attempt: Attempt, result: Result) -> str:
 
 def _summary(groups: list[Group], result: Result) -> str:
     """The first few of them, and how many more there are."""
-    shown = [f"{count(g.pages, 'page')} {words}" for words, g in _distinct(groups, result).items()]
+    shown = [
+        f"{size_words(g.culprits, page_size_bytes(result))} {words}" for words, g in _distinct(groups, result).items()
+    ]
     if len(shown) > VERDICT_GROUPS:
         shown = [*shown[:VERDICT_GROUPS], f"{len(shown) - VERDICT_GROUPS} more"]
     return listing(shown)

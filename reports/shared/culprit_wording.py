@@ -8,18 +8,30 @@ from tracereplay.model.page_runs import join_runs
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.shared.holder_wording import holder_name, story
 from tracereplay.reports.shared.premise_wording import why
-from tracereplay.reports.shared.wording import clock_unit, count, file_name, pfn_spans, task_name
+from tracereplay.reports.shared.wording import (
+    address_page_size,
+    address_words,
+    clock_unit,
+    count,
+    file_name,
+    pfn_spans,
+    task_name,
+)
 from tracereplay.units import format_duration
 
 
-def where_words(group: Group, limit: int | None) -> str:
-    """Page frames, at most `limit` runs (None: all); addresses of struct pages where a log shows only these."""
+def where_words(group: Group, limit: int | None, result: Result) -> str:
+    """Page frames, at most `limit` runs (None: all), and their physical addresses.
+
+    Addresses of struct pages where a log shows only these.
+    """
     addresses = [c.page_address for c in group.culprits if c.start_pfn is None and c.page_address is not None]
-    named = [pfn_spans(group.runs, limit)] if group.runs else []
+    physical = address_words(group.runs, address_page_size(result))
+    named = [" ".join(filter(None, [pfn_spans(group.runs, limit), physical]))] if group.runs else []
     if addresses:
         more = f" and {count(len(addresses[limit:]), 'more')}" if limit is not None and addresses[limit:] else ""
         named.append("struct page " + ", ".join(addresses[:limit]) + more)
-    return ", ".join(named) if named else "PFN not told"
+    return ", ".join(named) if named else "PFN not known"
 
 
 def sentence(group: Group, attempt: Attempt, result: Result) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from tracereplay.model.derived.hold_timeline import Lane
 from tracereplay.model.derived.holding import has_holder, known_by_allocator, outlived, releaser, taker
-from tracereplay.model.result import Culprit, Task
+from tracereplay.model.result import Culprit, Process, Result, Task
 from tracereplay.reports.shared.wording import count, listing, moment, task_name
 
 NOT_SEEN = "holder not seen"
+LONGEST_COMMAND = 240  # characters
 
 
 def holder_name(c: Culprit) -> str | None:
@@ -49,6 +50,23 @@ def lane_holder(lane: Lane) -> str:
 def lane_label(lane: Lane) -> str:
     """`pin-vmsplice (145), 8 pages`."""
     return f"{lane_holder(lane)}, {count(lane.pages, 'page')}"
+
+
+def process_lines(c: Culprit, result: Result) -> list[str]:
+    """Command and control group of the processes of its holder, or of who took the reference, where listed."""
+    pids = {task.pid or task.tid for task in (c.holder, c.taken_by) if task is not None}
+    return [_process_line(process) for process in result.processes if process.pid in pids]
+
+
+def _process_line(process: Process) -> str:
+    facts = [("command", process.cmdline), ("control group", process.cgroup)]
+    said = "; ".join(f"{name} {shorten(text)}" for name, text in facts if text)
+    return f"process {process.pid}: {said or 'a kernel thread, or one without a command'}"
+
+
+def shorten(text: str) -> str:
+    """At most LONGEST_COMMAND characters of a text."""
+    return text if len(text) <= LONGEST_COMMAND else f"{text[:LONGEST_COMMAND]}..."
 
 
 def story(culprits: Sequence[Culprit], unit: str) -> str:

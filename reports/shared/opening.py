@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tracereplay.model.derived.judgement import is_known_to_fail
 from tracereplay.model.derived.ranking import (
     attempts_met,
     blocking,
@@ -14,8 +15,8 @@ from tracereplay.model.derived.ranking import (
     worst_operation,
 )
 from tracereplay.model.explain import EXPLANATIONS
-from tracereplay.model.result import Blocker, Result, Summary
-from tracereplay.reports.shared.wording import count, listing, moment, task_name
+from tracereplay.model.result import Blocker, Culprit, Result, Summary
+from tracereplay.reports.shared.wording import count, listing, moment, page_size_bytes, size_words, task_name
 from tracereplay.units import format_duration
 
 MAX_SUBJECTS = 3
@@ -25,13 +26,17 @@ MAX_SENTENCES = 3
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A row of the ranking in words: `4 of 4`, `pin-thp (148)`, `task_reference`, `proved`, `512`, `from 5.049 s`."""
+    """A row of the ranking in words: `4 of 4`, `pin-thp (148)`, `task_reference`, `proved`, `from 5.049 s`.
+
+    size, brief_size -- `1 folio of 2 MiB (order 9)`, `1 folio of 2 MiB`; empty where the cause names no page.
+    """
 
     share: str
     who: str
     cause: str
     sure: str
-    pages: int
+    size: str
+    brief_size: str
     held: str
     waited: str
     blocker: Blocker
@@ -39,8 +44,8 @@ class Ranked:
 
     @property
     def facts(self) -> list[str]:
-        """`task_reference`, `proved`, `512 pages`, `from 5.049 s, still held`: what there is of it."""
-        found = (self.cause, self.sure, count(self.pages, "page") if self.pages else "", self.held)
+        """`task_reference`, `proved`, `1 folio of 2 MiB (order 9)`, `from 5.049 s, still held`: what there is of it."""
+        found = (self.cause, self.sure, self.size, self.held)
         return [fact for fact in found if fact]
 
 
@@ -59,7 +64,7 @@ def title(result: Result) -> str | None:
         return None
     area = f' from "{summary.area}"' if summary.area is not None and summary.operation == "cma_alloc" else ""
     if summary.failed:
-        end = "failed" if _is_known_to_fail(summary, result) else "may have failed"
+        end = "failed" if is_known_to_fail(summary.operation, result.attempts) else "may have failed"
         return f"{summary.failed:,} of {summary.attempts:,} {summary.operation}{area} {end}"
     return f"{summary.delayed:,} of {summary.attempts:,} {summary.operation}{area} had to wait or try again"
 
@@ -67,7 +72,19 @@ def title(result: Result) -> str | None:
 def ranking(result: Result) -> list[Ranked]:
     """Who blocked or delayed attempts, by attempts blocked; the operation that failed most comes first."""
     unit = next((i.clock_unit for i in result.inputs), "ns")
-    return [_ranked(blocker, summary, unit) for summary in result.summary for blocker in summary.blockers]
+    culprits = {culprit.id: culprit for attempt in result.attempts for culprit in attempt.culprits}
+    page_size = page_size_bytes(result)
+    rows = []
+    for summary in result.summary:
+        for blocker in summary.blockers:
+            of = [culprits[name] for name in blocker.culprit_ids if name in culprits]
+            rows.append(_ranked(blocker, summary, unit, of, page_size))
+    return rows
+
+
+def pages_cell(size: str) -> str:
+    """A size below a heading that says pages: `3`, `1 folio of 2 MiB`."""
+    return size.removesuffix("s").removesuffix(" page")
 
 
 def subject(blocker: Blocker) -> str:
@@ -104,15 +121,9 @@ def held_words(blocker: Blocker, unit: str) -> str:
     return f"from {since}" if since else ""
 
 
-def _is_known_to_fail(summary: Summary, result: Result) -> bool:
-    """Whether one did not merely end in a way that nothing tells: a busy range in a log is no failure."""
-    outcomes = {a.outcome for a in result.attempts if a.operation == summary.operation and not a.inventory}
-    return not outcomes or not outcomes <= {"succeeded", "unknown"}
-
-
 def _called(summary: Summary, result: Result) -> str:
     """`failed cma_alloc`; `contig_alloc of unknown outcome` where none is known to have failed."""
-    known = _is_known_to_fail(summary, result)
+    known = is_known_to_fail(summary.operation, result.attempts)
     return f"failed {summary.operation}" if known else f"{summary.operation} of unknown outcome"
 
 
@@ -163,7 +174,9 @@ def _named(blocker: Blocker, *, each: bool) -> str:
     return subject(blocker) + (f" ({sure})" if each and sure not in ("proved", "") else "")
 
 
-def _ranked(blocker: Blocker, summary: Summary, unit: str) -> Ranked:
+def _ranked(
+    blocker: Blocker, summary: Summary, unit: str, culprits: Sequence[Culprit], page_size: int | None
+) -> Ranked:
     of = summary.failed if blocker.blocked else summary.attempts
     share = f"{len(blocker.blocked):,} of {of:,}" if blocker.blocked else f"delayed {len(blocker.delayed):,}"
     return Ranked(
@@ -171,7 +184,8 @@ def _ranked(blocker: Blocker, summary: Summary, unit: str) -> Ranked:
         who=subject(blocker),
         cause=blocker.cause,
         sure=sureness(blocker),
-        pages=blocker.pages,
+        size=size_words(culprits, page_size) if culprits else "",
+        brief_size=size_words(culprits, page_size, brief=True) if culprits else "",
         held=held_words(blocker, unit),
         waited=format_duration(blocker.delay_ns) if blocker.delay_ns and unit == "ns" else "",
         blocker=blocker,

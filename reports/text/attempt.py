@@ -18,17 +18,16 @@ from tracereplay.reports.shared.attempt_wording import (
     headline,
     headline_word,
     log_facts,
-    page_size_bytes,
     pages_by_effect,
     pages_of_last_try,
 )
 from tracereplay.reports.shared.culprit_wording import sentence, where_words
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
-from tracereplay.reports.shared.holder_wording import NOT_SEEN, whose
+from tracereplay.reports.shared.holder_wording import NOT_SEEN, process_lines, whose
 from tracereplay.reports.shared.inventory_wording import fit_says, inventory_lines, nothing_found
 from tracereplay.reports.shared.premise_wording import failed_premises
 from tracereplay.reports.shared.style import Style, hanging
-from tracereplay.reports.shared.wording import clock_unit, count, listing, moment, pfn_span
+from tracereplay.reports.shared.wording import clock_unit, count, listing, moment, page_size_bytes, pfn_span, size_words
 from tracereplay.reports.text.map import map_lines
 from tracereplay.units import format_duration, format_pfn
 
@@ -65,7 +64,7 @@ def attempt_blocks(
         Padding(Lines(*body), (0, 0, 0, _INDENT)),
     ]
     if groups:
-        blocks += [Padding(Text(f"{pages_by_effect(attempt)}:"), (1, 0, 0, 2))]
+        blocks += [Padding(Text(f"{pages_by_effect(attempt, page_size_bytes(result))}:"), (1, 0, 0, 2))]
         blocks += _culprit_blocks(groups, attempt, result, style, set() if stories is None else stories)
     if style.full and attempt.tries:
         blocks.append(_tries(attempt, unit))
@@ -95,7 +94,7 @@ def _culprit_blocks(
     """For each group one line that says what and where, then who and when below it."""
     unit = clock_unit(result, attempt)
     shown = groups if style.full else groups[:MAX_GROUPS]
-    pages = [count(group.pages, "page") for group in shown]
+    pages = [size_words(group.culprits, page_size_bytes(result), brief=True) for group in shown]
     widths = [
         max(map(len, column)) for column in (pages, [g.first.cause for g in shown], [g.first.verdict for g in shown])
     ]
@@ -109,7 +108,7 @@ def _culprit_blocks(
         grid.add_column(overflow="fold")
         cause = Text(culprit.cause, style="bold")
         sure = Text(culprit.verdict, style=_COLORS[culprit.verdict])
-        grid.add_row(number, cause, sure, where_words(group, None if style.full else MAX_RUNS))
+        grid.add_row(number, cause, sure, _where(group, style, result))
         text = Text(_story(group, attempt, result, stories if not style.full else set()))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
@@ -123,10 +122,17 @@ def _culprit_blocks(
     return blocks
 
 
+def _where(group: Group, style: Style, result: Result) -> str:
+    """Page frames, and the order of folios."""
+    orders = sorted({c.order for c in group.culprits if c.order}, reverse=True)
+    order = f", order {listing(map(str, orders))}" if orders else ""
+    return where_words(group, None if style.full else MAX_RUNS, result) + order
+
+
 def _story(group: Group, attempt: Attempt, result: Result, stories: set[str]) -> str:
     """What is said of the culprits; where an earlier attempt said the same of the same pages, only who it is."""
     says = sentence(group, attempt, result)
-    key = f"{where_words(group, None)}: {says}"
+    key = f"{where_words(group, None, result)}: {says}"
     if key in stories:
         return f"{whose(group.first) or NOT_SEEN}: the same as above"
     stories.add(key)
@@ -134,7 +140,11 @@ def _story(group: Group, attempt: Attempt, result: Result, stories: set[str]) ->
 
 
 def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
-    lines = [*failed_premises(culprit), *evidence_lines(culprit, stack_frames(result), unit)]
+    lines = [
+        *process_lines(culprit, result),
+        *failed_premises(culprit),
+        *evidence_lines(culprit, stack_frames(result), unit),
+    ]
     return "".join(f"\n{line}" for line in lines)
 
 

@@ -125,7 +125,7 @@ def test_everything_occurs() -> None:
     assert [value for value in map(repr, wanted) if value not in seen] == []
 
 
-@pytest.mark.parametrize("field", ["met_ns", "on_lru", "shared_ns", "confirmed"])
+@pytest.mark.parametrize("field", ["met_ns", "on_lru", "shared_ns", "unmap_ns", "confirmed"])
 def test_both_values_of_each_fact_about_a_reference_occur(field: str) -> None:
     never = -1 if field.endswith("_ns") else 0
     values = {int(row[field]) != never for one in batch() for row in claimed(one.engine)}
@@ -133,7 +133,7 @@ def test_both_values_of_each_fact_about_a_reference_occur(field: str) -> None:
 
 
 def test_a_reference_is_met_and_shared_after_it_was_taken_and_not_only_at_once() -> None:
-    for field in ("met_ns", "shared_ns"):
+    for field in ("met_ns", "shared_ns", "unmap_ns"):
         later = {int(row[field]) - int(row["ns"]) for one in batch() for row in claimed(one.engine) if row[field] >= 0}
         assert min(later) >= 0
         assert max(later) > 0

@@ -192,13 +192,17 @@ def note_visit(bits: FlagBits, page: Page, event: Event) -> None:
             page.marks |= Mark.TAKEN_OFF_LRU
 
 
-def unmap_or_put(page: Page, event: Event) -> None:
-    """Fewer mappings at a put: of a task that has a get on a page it did not allocate, it may be that which ends."""
-    if page.is_(Mark.ALLOC_SEEN) and page.alloc_tid == event.tid:
+def unmap_or_put(page: Page, event: Event, old_mapcount: int, new_mappings: int) -> None:
+    """Fewer mappings at a put, or no file: unless its allocator drops the only mapping, a get may be what ends.
+
+    Of the same task where the page left its file, or was unmapped by who isolates it.
+    """
+    if page.is_(Mark.ALLOC_SEEN) and page.alloc_tid == event.tid and old_mapcount <= 0:
         return
+    any_task = new_mappings < 0 and not event.isolating
     for ref in page.refs:
-        if ref.kind is GET and ref.tid == event.tid:
-            share(ref, event.ns)
+        if ref.kind is GET and (any_task or ref.tid == event.tid) and ref.unmap_ns is None:
+            ref.unmap_ns = event.ns
 
 
 def confirm(page: Page, event: Event, left: int) -> None:

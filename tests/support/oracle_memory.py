@@ -40,6 +40,7 @@ class Ref:
     before: int = NO_EXCESS
     on_lru: bool = False
     met_ns: int | None = None  # the first time that the task of an attempt came to the page
+    unmap_ns: int | None = None  # the first time that a put which went with a mapping may have meant it
     shared_ns: int | None = None  # the first time that a put may have meant it although another's was ended
     confirmed: bool = False
     end: RefEnd = RefEnd.OPEN

@@ -200,7 +200,7 @@ class ReplayOracle:
             self.appear(event, page)
         change = args[VAL] if op in CHANGING else 0
         was_counted, was_on_lru = page.is_(Mark.COUNT_KNOWN), self.bits.has(page.page_flags, FlagMask.LRU)
-        was_cached = page.is_(Mark.FILE)
+        was_cached, old_mapcount = page.is_(Mark.FILE), page.mapcount
         new_mappings = self.read_page(page, pfn, args, change)
         uncached = was_cached and was_counted and args[MAPPING] == 0
         if op in (Op.REF_FREEZE, Op.REF_UNFREEZE):
@@ -220,7 +220,7 @@ class ReplayOracle:
             now_on_lru = self.bits.has(page.page_flags, FlagMask.LRU)
             ledger.give_back(page, event, -change, was_counted and now_on_lru and not was_on_lru, pins)
         elif unmap:
-            ledger.unmap_or_put(page, event)
+            ledger.unmap_or_put(page, event, old_mapcount, new_mappings)
         ledger.note_visit(self.bits, page, event)
         if change > 0:
             ledger.take(self.bits, page, pfn, event, change, before)

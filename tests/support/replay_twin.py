@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.support.oracle_memory import FileId, Page, Ref, Suspect
-from tests.support.oracle_reasons import Rules
+from tests.support.oracle_reasons import HELD_TYPES, Rules
 from tests.support.replay_oracle import ReplayOracle
 from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.state import SECTION_BITS, Mark, RefEnd, State, blank_pages
@@ -84,7 +84,7 @@ def run_both(
 
     seeded -- what is known of pages before the stream: columns of state.PAGE by pfn.
     """
-    engine = Engine(flag_bits, "x86_64", background, actions)
+    engine = Engine(flag_bits, "x86_64", background, actions, blocking_types=HELD_TYPES)
     for pfn, values in seeded.items():
         rows = blank_pages(1)
         for name, value in values.items():
@@ -184,8 +184,8 @@ def _alloc(marks: int, alloc_ns: int, alloc_tid: int, gfp: int) -> tuple[int, in
 
 
 REF_NAMES = (
-    "pfn", "ns", "cpu", "tid", "op", "val", "kind", "confirmed", "before", "met_ns", "on_lru", "shared_ns", "end",
-    "irq",
+    "pfn", "ns", "cpu", "tid", "op", "val", "kind", "confirmed", "before", "met_ns", "on_lru", "shared_ns", "unmap_ns",
+    "end", "irq",
 )  # fmt: skip
 # Of an open reference only close_ns means something.
 CLOSE_NAMES = ("close_ns", "close_tid", "close_cpu", "close_op", "close_irq")

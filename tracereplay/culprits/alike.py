@@ -19,7 +19,7 @@ from tracereplay.culprits.suspect import FRESH_NS, Suspect
 from tracereplay.replay.state import REF, SUSPECT
 
 SUSPECT_TIMES = ("alloc_ns", "post_ns", "clear_ns", "unlock_ns", "written_ns", "end_ns")
-REF_TIMES = ("ns", "close_ns", "met_ns", "shared_ns")
+REF_TIMES = ("ns", "close_ns", "met_ns", "shared_ns", "unmap_ns")
 # Details of one page, which no decision rests on. The CPU of a reference finds its stack, which is a fact.
 SUSPECT_OWN = (*SUSPECT_TIMES, "pfn", "index", "next")
 REF_OWN = (*REF_TIMES, "pfn", "next", "kept", "cpu", "close_cpu")

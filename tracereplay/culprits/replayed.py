@@ -119,8 +119,9 @@ class ReplayedSuspects:
         dev, ino = (_known(value) for value in self._files[number].item())
         if dev is None and ino is None:
             return None
-        fs = self.context.layout.file_systems.get(dev) if dev is not None else None
-        return File(dev=dev, ino=ino, index=_known(index), fs=fs)
+        layout = self.context.layout
+        fs = layout.file_systems.get(dev) if dev is not None else None
+        return layout.names.file(dev, ino, _known(index), fs)
 
 
 def _known(value: int) -> int | None:
@@ -145,6 +146,7 @@ def _ref(row: dict[str, Any]) -> Ref:
         met_ns=_known(row["met_ns"]),
         on_lru=bool(row["on_lru"]),
         shared_ns=_known(row["shared_ns"]),
+        unmap_ns=_known(row["unmap_ns"]),
         irq=CONTEXTS[row["irq"]],
         close_irq=CONTEXTS[row["close_irq"]],
         close_cpu=None if row["close_ns"] < 0 else row["close_cpu"],

@@ -36,6 +36,7 @@ class Ref:
     met_ns: int | None = 0
     on_lru: bool = True
     shared_ns: int | None = None
+    unmap_ns: int | None = None
     irq: IrqContext = IrqContext.TASK
     close_irq: IrqContext = IrqContext.TASK
     close_cpu: int | None = None
@@ -45,8 +46,13 @@ class Ref:
         return self.met_ns is not None and self.met_ns <= time_ns
 
     def shared_by(self, time_ns: int) -> bool:
-        """Whether a put up to then may have given this one back in place of another taker's."""
-        return self.shared_ns is not None and self.shared_ns <= time_ns
+        """Whether a put up to then may have given this one back in place of another taker's, or of a mapping's.
+
+        A mapping's reference is only put by the task that unmapped: what the taker gives back later was its own.
+        """
+        given_back = self.end == RefEnd.PUT and self.close_tid == self.tid and self.close_irq == IrqContext.TASK
+        unmapped = self.unmap_ns is not None and self.unmap_ns <= time_ns and not given_back
+        return unmapped or (self.shared_ns is not None and self.shared_ns <= time_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +209,22 @@ class Suspect:
             tid=self.alloc_tid,
             pid=task.pid if task else None,
             comm=task.comm if task else None,
+            part_of=task.part_of if task else None,
             gfp=self.gfp_words,
             order=self.order,
             time_ns=self.alloc_ns,
         )
+
+    @property
+    def is_folio(self) -> bool:
+        """Whether its pages are one folio; pages allocated together without __GFP_COMP are not."""
+        if self.pages == 1:
+            return False
+        made = self.allocation or self.dumped_owner
+        if made is not None and made.gfp is not None:
+            return "__GFP_COMP" in made.gfp or "GFP_TRANSHUGE" in made.gfp
+        said = self.snapshot_page.flags if self.snapshot_page is not None else frozenset()
+        return "head" in self.flags or bool({KPF.COMPOUND_HEAD, KPF.COMPOUND_TAIL} & said)
 
     @property
     def gfp_words(self) -> str:
@@ -243,6 +261,13 @@ class Suspect:
         return PageType(self.mapcount - TYPED_MAPCOUNT)
 
     @property
+    def page_types(self) -> frozenset[PageType]:
+        """The page types that reference events or the kernel's dump show at the test; not those met in a wait."""
+        seen = self.page_type if not self.seen_in_wait else None
+        word = "" if self.dump is None else str(self.dump["page_type"] or "")
+        return frozenset(kind for kind in PageType if kind == seen or kind.word in word)
+
+    @property
     def file_known(self) -> bool:
         """Whether device and inode of its file are known."""
         return self.file is not None and self.file.dev is not None and self.file.ino is not None
@@ -254,8 +279,7 @@ class Suspect:
             self.file is not None
             and self.file.dev is not None
             and self.file.ino is not None
-            and self.file.dev >> 20 == 0
-            and self.file.ino >> 20 > 0
+            and self.context.layout.names.is_block_device(self.file.dev, self.file.ino)
         )
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tracereplay.layout.names import Names
+
 # uname -m of machines whose base pages have 4 KiB in every kernel (PAGE_SHIFT 12 in arch/x86, arch/s390, arch/riscv).
 ONE_PAGE_SIZE = ("x86_64", "i386", "i486", "i586", "i686", "s390x", "riscv64", "riscv32")
 
@@ -42,7 +44,7 @@ class Layout:
     ram -- spans of System RAM in whole pages (/proc/iomem), merged.
     free_movable_pages, free_cma_pages -- free in all Movable zones, and in CMA areas elsewhere, when the snapshot was
     taken; movable_min_pages -- min watermarks of the zones these lie in.
-    pids, comms -- tid -> process id and name, from a task listing.
+    pids, comms -- tid -> process id and name, from a task listing; names -- of devices, files and processes.
     assumed -- names of the attributes above that are the architecture's usual value, not seen on this machine.
     """
 
@@ -63,6 +65,7 @@ class Layout:
     file_systems: dict[int, str] = field(default_factory=dict)
     pids: dict[int, int] = field(default_factory=dict)
     comms: dict[int, str] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
     assumed: tuple[str, ...] = ()
 
     @property

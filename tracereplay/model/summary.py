@@ -67,7 +67,7 @@ def _known_by(c: Culprit) -> Task | None:
     if c.taken_by is not None:
         return c.taken_by
     by = c.allocated_by
-    return None if by is None else Task(tid=by.tid, pid=by.pid, comm=by.comm)
+    return None if by is None else Task(tid=by.tid, pid=by.pid, comm=by.comm, part_of=by.part_of)
 
 
 def _deciding_causes(failed: Sequence[Attempt]) -> Iterator[Blocker]:

@@ -47,6 +47,7 @@ class Memory(NamedTuple):
     conflicts: npt.NDArray[np.int64]  # pfns whose count contradicted the one before; tally RESYNCS counts all
     isolators: npt.NDArray[np.int32]  # [n, 2]: tasks that isolate pages just now, 1 = for an attempt that is watched
     flag_masks: npt.NDArray[np.int64]  # by FlagMask
+    blocking_types: npt.NDArray[np.bool_]  # by PageType: whether a page of this type is a suspect by that alone
 
 
 class EventContext(NamedTuple):
@@ -75,7 +76,7 @@ def push_ref(
     ref.tid, ref.close_tid, ref.val, ref.next = stamp.tid, NONE, val, page.refs
     ref.cpu, ref.op, ref.kind, ref.kept, ref.confirmed = stamp.cpu, stamp.op, kind, 0, 0
     ref.end, ref.before, ref.on_lru = 0, before, off_lru
-    ref.met_ns, ref.shared_ns = NONE, NONE
+    ref.met_ns, ref.shared_ns, ref.unmap_ns = NONE, NONE, NONE
     ref.irq, ref.close_irq = stamp.irq, UNKNOWN_CONTEXT
     page.refs = row
 
@@ -284,17 +285,21 @@ def end_stale(refs: Rows, tally: I64, page: Row, stamp: EventContext) -> None:
 
 
 @inlined
-def doubt_own(refs: Rows, page: Row, stamp: EventContext) -> None:
-    """A put that finds fewer mappings, by a task that holds a get and did not allocate the page.
+def doubt_unmap(refs: Rows, page: Row, stamp: EventContext, unmapped: bool, only_mapping: bool) -> None:
+    """A put that finds fewer mappings, or the page out of its file, and is not known to be that of the mapping.
 
-    It may be the get that it gives back, and the mapping another's, whose own put is still to come (zap_pte_range()
-    drops mappings at once and references in batches).
+    It may be a get that it gives back, and the mapping another task's, whose own put is still to come (zap_pte_range()
+    drops mappings at once and references in batches). It is the mapping's where the task that allocated the page
+    was the only one to map it.
+
+    unmapped -- mappings went: then the get may be that of any task, as a pipe is read by another.
     """
-    row = page.refs if page.marks & ALLOC_SEEN == 0 or page.alloc_tid != stamp.tid else NONE
+    known = page.marks & ALLOC_SEEN != 0 and page.alloc_tid == stamp.tid and only_mapping
+    row = NONE if known else page.refs
     while row != NONE:
         ref = refs[row]
-        if ref.kind == GET and ref.tid == stamp.tid and ref.shared_ns < 0:
-            ref.shared_ns = stamp.ns
+        if ref.kind == GET and (unmapped or ref.tid == stamp.tid) and ref.unmap_ns < 0:
+            ref.unmap_ns = stamp.ns
         row = ref.next
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import structs
 
 from tracereplay.gfp import GFP_BITS
+from tracereplay.layout.names import Names
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageState, PageStateName
 from tracereplay.model.result import Allocation, File
 from tracereplay.replay.engine import Engine
@@ -31,10 +32,11 @@ STATE_NAMES: dict[int, PageStateName] = {
 
 @dataclass(frozen=True, slots=True)
 class PageNames:
-    """Names for the numbers of events: of a task by its tid, of a GFP mask."""
+    """Names for the numbers of events: of a task by its tid, of a GFP mask, of files."""
 
     comm_of: Callable[[int], str | None]
     gfp_words: Callable[[int], str]
+    listed: Names = field(default_factory=Names)
 
 
 def lives_of(pfn: int, stream: Iterable[PageStream], engine: Engine, names: PageNames) -> list[Life]:
@@ -159,18 +161,18 @@ def _state(pfn: int, engine: Engine, names: PageNames) -> PageState:
             )
             for ref in engine.open_refs(pfn)
         ],
-        file=file_of(engine, int(row["file"]), int(row["index"])),
+        file=_file_of(engine, int(row["file"]), int(row["index"]), names.listed),
     )
 
 
-def file_of(engine: Engine, number: int, index: int) -> File | None:
+def _file_of(engine: Engine, number: int, index: int, names: Names) -> File | None:
     """The file of this row of the file table; None for pages without one, or known by their pointer only."""
     if number < 0:
         return None
     row = engine.table("files")[number]
     if row["dev"] < 0:
         return None
-    return File(dev=int(row["dev"]), ino=int(row["ino"]), index=index if index >= 0 else None)
+    return names.file(int(row["dev"]), int(row["ino"]), index if index >= 0 else None)
 
 
 def _gfp(args: Args) -> int:

@@ -22,7 +22,7 @@ from tracereplay.replay.ledger_kernels import (
     become_mappings,
     close_life,
     confirm_refs,
-    doubt_own,
+    doubt_unmap,
     end_stale,
     fault_maps,
     give_back,
@@ -201,7 +201,7 @@ def do_ref(
         batch = bool(known and on_lru and (old_flags & masks[LRU]) == 0)
         give_back(refs, tally, page, stamp, change, batch, isolating, large)
     elif unmap and page.refs != NONE:
-        doubt_own(refs, page, stamp)
+        doubt_unmap(refs, page, stamp, remapped < 0 and not isolating, old_mapcount <= 0)
     if page.refs != NONE and note_visit(refs, page, stamp, attempting, on_lru):
         page.marks |= TAKEN_OFF_LRU
     if change > 0:

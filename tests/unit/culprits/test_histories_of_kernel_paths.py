@@ -58,6 +58,50 @@ def test_a_get_given_back_while_another_unmaps(tmp_path: Path) -> None:
     assert told(h.blame(tmp_path)) == ["task_reference suggested (whose), task-a suggested"]
 
 
+@pytest.mark.parametrize("putter", [C, Who("kworker/0:1", 60)])
+def test_a_get_given_back_by_a_third_while_another_unmaps(putter: Who, tmp_path: Path) -> None:
+    """B's mapping has gone, its reference not yet: the end of A's get, by who drains the pipe, looks like an unmap."""
+    h = History()
+    h.anon(B)
+    h.get(A)
+    h.wait(MS)
+    h.rmap(-1)
+    h.put(putter)
+    h.failing_cma()
+    h.put(B)
+    assert told(h.blame(tmp_path)) == ["task_reference suggested (whose), task-a suggested"]
+
+
+def test_a_get_given_back_while_a_child_unmaps(tmp_path: Path) -> None:
+    """A has a mapping of its own, but it is that of its child C which goes."""
+    h = History()
+    h.anon(A)
+    h.mod(A)
+    h.rmap(1)
+    h.get(A)
+    h.wait(MS)
+    h.rmap(-1)
+    h.put(A)
+    h.failing_cma()
+    h.put(C)
+    assert told(h.blame(tmp_path)) == ["task_reference suggested (whose), task-a suggested"]
+
+
+def test_a_get_that_outlives_another_s_mapping(tmp_path: Path) -> None:
+    """C unmaps its share of the page; what A gives back after the attempt can only have been A's."""
+    h = History()
+    h.anon(B)
+    h.mod(B)
+    h.rmap(1)
+    h.get(A)
+    h.wait(MS)
+    h.rmap(-1)
+    h.put(C)
+    h.failing_cma()
+    h.put(A)
+    assert told(h.blame(tmp_path)) == PROVED
+
+
 def test_a_task_that_unmaps_its_own_page_keeps_its_get(tmp_path: Path) -> None:
     """munmap() after vmsplice(): the put that takes the mapping along is the mapping's."""
     h = History()

@@ -109,8 +109,17 @@ HOLDING: dict[str, tuple[str, list[Suspect], list[Suspect]]] = {
     ),
     "whose": (
         "task_reference",
-        [held(refs=[taken()]), held(refs=[taken(shared_ns=950)])],
-        [held(refs=[taken(tid=77)]), held(refs=[taken(shared_ns=800)])],
+        [
+            held(refs=[taken()]),
+            held(refs=[taken(shared_ns=950)]),
+            held(refs=[taken(unmap_ns=800, **GIVEN_BACK)], clear_ns=2000),
+        ],
+        [
+            held(refs=[taken(tid=77)]),
+            held(refs=[taken(shared_ns=800)]),
+            held(refs=[taken(unmap_ns=800)]),
+            held(refs=[taken(unmap_ns=800, **{**GIVEN_BACK, "close_tid": 77})], clear_ns=2000),
+        ],
     ),
     "when": (
         "task_reference",

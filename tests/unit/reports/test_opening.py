@@ -18,8 +18,8 @@ def test_several_attempts_in_one_sentence() -> None:
     result = example.result(*four())
     assert sentences(result) == [FOUR]
     assert title(result) == '4 of 5 cma_alloc from "reserved" failed'
-    assert [(row.share, row.who, row.pages) for row in ranking(result)] == [
-        ("4 of 4", "file system metadata of 254:16", 14), ("2 of 4", "pin-thp (148)", 512),
+    assert [(row.share, row.who, row.size) for row in ranking(result)] == [
+        ("4 of 4", "file system metadata of 254:16", "14 pages"), ("2 of 4", "pin-thp (148)", "512 pages"),
     ]  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
-from tracereplay.model.result import Attempt, Culprit
+from tracereplay.model.result import Attempt, Culprit, Operation
 
 Judgement = Literal[
     "inventory", "succeeded", "delayed", "impeded", "failed", "interrupted", "unfinished", "unknown"
@@ -33,6 +34,12 @@ def has_acted(culprit: Culprit) -> bool:
 def is_notable(attempt: Attempt) -> bool:
     """Whether it is worth more than a count: it did not succeed, or something made it wait."""
     return attempt.outcome != "succeeded" or any(map(has_acted, attempt.culprits))
+
+
+def is_known_to_fail(operation: Operation, attempts: Iterable[Attempt]) -> bool:
+    """Whether one of these did not merely end in a way that nothing tells: a busy range in a log is no failure."""
+    outcomes = {a.outcome for a in attempts if a.operation == operation and not a.inventory}
+    return not outcomes or not outcomes <= {"succeeded", "unknown"}
 
 
 def cause_beside_culprits(attempt: Attempt) -> str | None:
