@@ -292,6 +292,13 @@ OFFLINES = {
         "[  456.789013] flags: 0x17ffffc0000000(node=0|zone=2)\n[  456.789014] " + UNMOVABLE,
         [offline("failed", "EBUSY", "unmovable_allocation", "memory33")],
     ),
+    "a shell, its page in the log, and who says it again": (
+        "# echo offline > /sys/devices/system/memory/memory33/state\nbash: echo: write error: Device or resource busy\n"
+        "[  456.789012] page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x108123\n"
+        "[  456.789013] flags: 0x17ffffc0000000(node=0|zone=2)\n[  456.789014] " + UNMOVABLE
+        + "tee: /sys/devices/system/memory/memory33/state: Device or resource busy\n",
+        [offline("failed", "EBUSY", "unmovable_allocation", "memory33")],
+    ),
     "a shell in the folder of the block": (
         "root@vm:/sys/devices/system/memory/memory33# time echo 0 > online\n"
         "-bash: echo: write error: Device or resource busy\n",
