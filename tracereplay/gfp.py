@@ -106,7 +106,7 @@ GFP_BITS_4_16: Mapping[str, int] = {
     "__GFP_KSWAPD_RECLAIM": 1 << 22,
 }
 _OLDEST, _RENUMBERED = (4, 16), (5, 4)
-_BINARY_FORMATS = ("trace.dat", "perf.data", "raw ring buffers")  # as readers call themselves
+_BINARY_FORMATS = ("trace.dat", "perf.data", "raw ring buffers", "Perfetto trace")  # as readers call themselves
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
 
 

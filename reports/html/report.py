@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("data.js", "format.js", "theme.js", "palette.js", "map.js", "overview.js",
            "map_view.js", "cards.js", "timeline.js", "occupancy.js",
-           "table.js", "tables.js", "detail.js", "main.js")  # fmt: skip
+           "table.js", "fold.js", "tables.js", "detail.js", "main.js")  # fmt: skip
 MAX_ATTEMPTS = 6
 MAX_GROUPS = 12
 MAX_RUNS = 6

@@ -17,3 +17,17 @@ OCCUPANCY_WORDS = {
     "free": "free",
     "not_seen": "not seen yet",
 }
+# What kpageflags says that pages without events are, in the order of the legend.
+USE_WORDS = {
+    "free": "free",
+    "anon": "anonymous memory",
+    "file": "page cache",
+    "shmem": "shared memory",
+    "slab": "slab",
+    "page_table": "page tables",
+    "hugetlb": "hugetlb",
+    "reserved": "reserved",
+    "offline": "offline or poisoned",
+    "no_page": "no page",
+    "other": "other use of the kernel",
+}

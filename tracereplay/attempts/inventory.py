@@ -42,7 +42,7 @@ class Question:
         return self.pages, usual if self.align_order is None else self.align_order
 
 
-def asked_ranges(layout: Layout, area: str | None, block: int | None) -> list[tuple[Span, bool]]:
+def requested_ranges(layout: Layout, area: str | None, block: int | None) -> list[tuple[Span, bool]]:
     """The ranges meant, and whether each is a CMA area: the one named, or all areas.
 
     Raises UsageError where the layout knows no such area or block; the sentence names those it knows.
@@ -66,12 +66,12 @@ def asked_ranges(layout: Layout, area: str | None, block: int | None) -> list[tu
     return [(span, True) for span in layout.cma_areas]
 
 
-def asked(question: Question, at_ns: int | None, layout: Layout) -> list[DetectedAttempt]:
+def inventory_attempts(question: Question, at_ns: int | None, layout: Layout) -> list[DetectedAttempt]:
     """A draft for each range, at this time; None: at the moment of a snapshot, whose time is not known.
 
     offline_pages() refuses a block with a hole before it looks at any page: that is the cause then.
     """
-    ranges = asked_ranges(layout, question.area, question.block)
+    ranges = requested_ranges(layout, question.area, question.block)
     holes = {span: () if is_area else holes_of(layout, span.start_pfn, span.end_pfn) for span, is_area in ranges}
     return [
         DetectedAttempt(
@@ -84,7 +84,7 @@ def asked(question: Question, at_ns: int | None, layout: Layout) -> list[Detecte
             span.name,
             request=Request(pages=span.pages, start_pfn=span.start_pfn, end_pfn=span.end_pfn),
             spans=((span.start_pfn, span.end_pfn),),
-            asked=True,
+            inventory=True,
             cause="not_isolatable" if holes[span] else None,
             holes=holes[span],
             wanted=question.wanted(span),

@@ -60,9 +60,9 @@ def whatif(
         write_report(render_policies(list(POLICIES.values()), style_for(output, full=full)), output)
         return 0
     rules = _rules(fail_on)
-    asked = [*(every_policy() if every else []), *(parse_policy(text) for text in policies)]
+    chosen = [*(every_policy() if every else []), *(parse_policy(text) for text in policies)]
     with open_session(inputs, **opening) as session:
-        document = session.whatif(asked, runs=runs, sizes=sizes)
+        document = session.whatif(chosen, runs=runs, sizes=sizes)
     if redact:
         from tracereplay.model.redaction import redacted_whatif  # noqa: PLC0415
 

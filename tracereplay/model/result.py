@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from tracereplay.model.inventory import Fit, Hole
+
 SCHEMA = "tracereplay.blame/1"
 
 Verdict = Literal["proved", "suggested", "unknown"]
@@ -23,6 +25,10 @@ Effect = Literal["blocked", "delayed", "would_block"]
 Release = Literal["seen", "held_at_end", "unknown"]
 Role = Literal["trace", "log", "layout", "page_owner", "page_pinner", "kpageflags", "dataset"]
 NotShown = Literal["references", "allocations", "page_cache"]
+# What kpageflags says a page is; shmem and tmpfs are `shmem`, other: in use, and none of these.
+USES = (
+    "free", "anon", "file", "shmem", "slab", "page_table", "hugetlb", "reserved", "offline", "no_page", "other",
+)  # fmt: skip
 Severity = Literal["info", "notice", "loss", "error"]
 
 
@@ -185,11 +191,18 @@ class Wait(Struct, kw_only=True):
         return (self.start_ns + self.end_ns) // 2
 
 
+class UseCount(Struct, kw_only=True):
+    """How many pages kpageflags says are this (a word of USES)."""
+
+    use: str
+    pages: int
+
+
 class PageCounts(Struct, kw_only=True):
     """What became of the pages of the last try: requested = free + moved + held + not_seen.
 
     from_snapshot -- of those free and held, pages without an event, of which only the copy of kpageflags taken before
-    the trace tells; None without such a copy.
+    the trace tells; None without such a copy. uses -- the same by what that copy says they are (a word of USES).
     """
 
     requested: int
@@ -198,44 +211,15 @@ class PageCounts(Struct, kw_only=True):
     held: int
     not_seen: int
     from_snapshot: int | None = None
+    uses: list[UseCount] = field(default_factory=list)
 
 
-class FitRange(Struct, kw_only=True):
-    """A range that the pages requested could take: pages = free + to_move + blocked + given_out + not_seen.
-
-    to_move -- in use, and nothing is known to keep them from moving; blocked -- of the culprits in culprit_ids;
-    given_out -- allocated from the area by cma_alloc().
-    """
+class UseRun(Struct, kw_only=True):
+    """A run of pages without an event, and what the copy of kpageflags says they are (a word of USES)."""
 
     start_pfn: int
     pages: int
-    free: int
-    to_move: int
-    blocked: int
-    given_out: int
-    not_seen: int
-    culprit_ids: list[str] = field(default_factory=list)
-
-
-class Fit(Struct, kw_only=True):
-    """Whether so many contiguous pages would fit (--pages).
-
-    ranges -- where they fit, lowest first; if nowhere, the candidates with the fewest pages in the way, those first.
-    candidates -- aligned ranges of this size that were looked at.
-    """
-
-    pages: int
-    align_order: int
-    fits: bool
-    candidates: int
-    ranges: list[FitRange] = field(default_factory=list)
-
-
-class Hole(Struct, kw_only=True):
-    """A part of a memory block that is no memory."""
-
-    start_pfn: int
-    pages: int
+    use: str
 
 
 class MapRun(Struct, kw_only=True):
@@ -391,6 +375,7 @@ class Attempt(Struct, kw_only=True):
     waits: list[Wait] = field(default_factory=list)
     pages: PageCounts | None = None
     map: list[MapRun] = field(default_factory=list)
+    uses: list[UseRun] = field(default_factory=list)
     culprits: list[Culprit] = field(default_factory=list)
     weakened_by: list[str] = field(default_factory=list)  # every loss that weakens a culprit, once
     capture_next: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What is asked on the command line: `NAME[:key=value,...]`, several joined by `+`, as one change."""
+"""Policies requested on the command line: `NAME[:key=value,...]`, several joined by `+`, as one change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENGINES: tuple[Engine, ...] = ("record", "blockers", "guided")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedPolicy:
     """One `--policy`: its text, the policies in it with their keys, and the change they make together."""
 
     text: str
@@ -50,13 +50,13 @@ class Asked:
         }
 
 
-def parse_policy(text: str) -> Asked:
+def parse_policy(text: str) -> RequestedPolicy:
     """Raises UsageError for a policy or key that does not exist, a value that cannot be, or rules that conflict."""
     parts = [_parse_one(part.strip()) for part in text.split("+")]
-    return Asked(text, parts, _merge(text, [policy.change(values) for policy, values in parts]))
+    return RequestedPolicy(text, parts, _merge(text, [policy.change(values) for policy, values in parts]))
 
 
-def every_policy() -> list[Asked]:
+def every_policy() -> list[RequestedPolicy]:
     """`--all`: each policy that does something without keys of its own."""
     found = []
     for name in POLICIES:

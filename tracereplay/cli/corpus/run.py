@@ -79,11 +79,11 @@ def run(
         summary = run_corpus(store, discover(*wanted), ready, order, progress, retry=retry)
     if not summary.found:
         raise UsageError(f"no trace in {' '.join(places)}; --match GLOB says which names are traces")
-    told = store.outcome()
-    write_report(render_run(summary.found, summary.before, told, place, style_for(None, full=full)), None)
+    outcome = store.outcome()
+    write_report(render_run(summary.found, summary.before, outcome, place, style_for(None, full=full)), None)
     if os.path.isdir(place):
         say_written(place)
-    if not told.analysed:
+    if not outcome.analysed:
         raise InputError("none of the traces could be read", advice="see their reasons above")
     return 0
 
