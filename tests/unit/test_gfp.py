@@ -35,5 +35,11 @@ def test_every_bit_of_4_19_is_the_same_name_by_the_bits_of_today(name: str) -> N
 
 def test_text_names_its_masks_whatever_its_kernel() -> None:
     assert kernel_of_masks("ftrace text", "4.19.152") is None
-    for format_ in ("trace.dat v6", "perf.data (pipe)", "raw ring buffers", "dataset of trace.dat v7 (zstd)", "Perfetto trace"):
+    for format_ in (
+        "trace.dat v6",
+        "perf.data (pipe)",
+        "raw ring buffers",
+        "dataset of trace.dat v7 (zstd)",
+        "Perfetto trace",
+    ):
         assert kernel_of_masks(format_, "4.19.152") == "4.19.152"

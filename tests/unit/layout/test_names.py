@@ -98,6 +98,21 @@ def test_another_task_that_has_the_number_later_is_not_named(names: Names) -> No
     assert names.part_of(200, None) is None
 
 
+def test_names_from_the_end_of_a_recording_come_after_those_before_it(tmp_path: Path) -> None:
+    late = tmp_path / "at_end"
+    late.mkdir()
+    (late / "mountinfo").write_text(MOUNTINFO)
+    (late / "ps.txt").write_text("PID TID COMMAND\n200 200 another\n300 300 qemu-system-x86\n")
+    (late / "commands.txt").write_text("200\tanother\t0::/\n300\tqemu-system-x86_64 -name db-1\t0::/\n")
+    (late / "open_files.txt").write_text("mnt:31 12 /tmp/wb/renamed\nmnt:31 14 /tmp/wb/new\n")
+    names = names_of(tmp_path, mountinfo=MOUNTINFO, ps_txt=PS, commands_txt=COMMANDS, open_files_txt=OPEN_FILES)
+    assert names.part_of(300, "qemu-system-x86") == "VM db-1"
+    assert names.part_of(200, "postgres") == "postgresql.service"
+    assert (names.paths[VDB, 12], names.paths[VDB, 14]) == ("/tmp/wb/table", "/tmp/wb/new")
+    layout = layout_from_tables(read_layout_snapshot(tmp_path).tables)
+    assert 300 not in layout.comms  # what decides rests on the listing from before
+
+
 @pytest.mark.parametrize(
     ("cgroup", "says"),
     [
