@@ -1,8 +1,8 @@
 """What recording costs in a guest, with probes: python -m benchmarks.record_overhead_guest [KERNEL...].
 
 Two loops of one task: `alloc` maps, touches and unmaps pages, `gup` gives pages to a pipe with vmsplice and drains it.
-Each runs unrecorded and under the printed script at each level, ROUNDS times in turns. QEMU emulates: ratios hold,
-times do not.
+Each runs unrecorded and under the printed script at each level. The guest has one CPU whose clock counts instructions,
+so that what else the machine does changes nothing: the figures are instructions, not time.
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, fields
-from itertools import product
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
-from tests.support.guest import Machine, machines
+from tests.support.guest import INSTRUCTION_NS, Machine, machines
 from tracereplay.capture.script import ScriptOptions, script
 
-SECONDS = 5
-ROUNDS = 3
+SECONDS = 5  # of the guest: 1.25 G instructions
 GUEST_SECONDS = 3600
 BUFFER_KIB = 16384
 LOADS = {"alloc": 64, "gup": 16}  # pages of a loop
@@ -37,34 +34,45 @@ OPTIONS = {
 EVENTS = re.compile(r"^\s*(?:entries|read events|overrun): (\d+)", re.MULTILINE)
 CPU = re.compile(r"^CPU of .*: (.*)$", re.MULTILINE)
 TIME = re.compile(r"(\d+)m([\d.]+)s")
+HEAD = (
+    "| recorded | CPU of a loop | events of a loop | instructions of an event | events/s | recorder, of the CPU |\n"
+    "|---|---|---|---|---|---|"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Loops a second, events a second, and the recorder's share of a CPU while it recorded."""
+    """One workload: its loops, seconds and CPU seconds; events of the recording, and the recorder's CPU seconds."""
 
     loops: float
+    seconds: float
+    cpu: float
     events: float = 0.0
-    cpu: float = 0.0
+    recorder: float = 0.0
+
+    @property
+    def loop_ns(self) -> float:
+        """CPU of a loop."""
+        return self.cpu / self.loops * 1e9
 
 
 def job() -> str:
-    """Every load, unrecorded first, then at each level; and all of that again."""
+    """Recordings of nothing, then every load, unrecorded first, then at each level."""
     lines = ["chmod +x workload"]
-    for turn, (load, pages) in product(range(ROUNDS), LOADS.items()):
-        command, name = f"./workload {load} {SECONDS} {pages}", f"/out/{turn}-{load}"
-        lines.append(f"{command} > {name}-none.txt")
+    loads = {"nothing": "./workload alloc 0 1", **{k: f"./workload {k} {SECONDS} {n}" for k, n in LOADS.items()}}
+    for load, command in loads.items():
+        lines.append(f"{command} > /out/{load}-none.txt")
         for number in range(len(OPTIONS)):
             lines += [
-                f"sh record-{number}.sh -o c -- {command} > {name}-{number}.txt",
-                f"cp c/record.log {name}-{number}.log",
+                f"sh record-{number}.sh -o c -- {command} > /out/{load}-{number}.txt",
+                f"cp c/record.log /out/{load}-{number}.log",
                 "rm -rf c",
             ]
     return "\n".join(lines) + "\n"
 
 
 def measured(machine: Machine) -> dict[str, list[Run]]:
-    """By load: the run without recording, then one for each of OPTIONS; medians of the rounds."""
+    """By load: the run without recording, then one for each of OPTIONS."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = [folder / "workload", *(folder / f"record-{number}.sh" for number in range(len(OPTIONS)))]
@@ -72,27 +80,27 @@ def measured(machine: Machine) -> dict[str, list[Run]]:
         subprocess.run(["gcc", "-O1", "-static", "-o", str(files[0]), str(source)], check=True)
         for file, options in zip(files[1:], OPTIONS.values(), strict=True):
             file.write_text(script(options))
-        log = machine.run(job(), files, folder / "out", seconds=GUEST_SECONDS)
+        log = replace(machine, counted=True).run(job(), files, folder / "out", seconds=GUEST_SECONDS)
         try:
-            return {load: [_median(folder / "out", f"{load}-{what}") for what in ("none", *range(len(OPTIONS)))]
+            return {load: [_run(folder / "out", load, what) for what in ("none", *map(str, range(len(OPTIONS))))]
                     for load in LOADS}  # fmt: skip
         except (OSError, ValueError) as error:
             sys.exit(f"the guest did not measure: {error}\n{log[-2000:]}")
 
 
-def _median(out: Path, name: str) -> Run:
-    runs = [_run(out, f"{turn}-{name}") for turn in range(ROUNDS)]
-    return Run(*(median(getattr(run, field.name) for run in runs) for field in fields(Run)))
+def _run(out: Path, load: str, what: str) -> Run:
+    """What one file says; events and CPU of a recording of nothing are taken off: snapshots, the tasks started."""
+    loops, seconds, cpu = (float(word) for word in (out / f"{load}-{what}.txt").read_text().split())
+    if what == "none":
+        return Run(loops, seconds, cpu)
+    taken, idle = _recorder(out / f"{load}-{what}.log"), _recorder(out / f"nothing-{what}.log")
+    return Run(loops, seconds, cpu, max(taken[0] - idle[0], 0), max(taken[1] - idle[1], 0))
 
 
-def _run(out: Path, name: str) -> Run:
-    loops, seconds, _ = (float(word) for word in (out / f"{name}.txt").read_text().split())
-    if not (out / f"{name}.log").exists():
-        return Run(loops / seconds)
-    log = (out / f"{name}.log").read_text()
+def _recorder(path: Path) -> tuple[float, float]:
+    log = path.read_text()
     events = sum(map(int, EVENTS.findall(log)))
-    cpu = sum(int(minutes) * 60 + float(rest) for line in CPU.findall(log) for minutes, rest in TIME.findall(line))
-    return Run(loops / seconds, events / seconds, cpu / seconds)
+    return events, sum(int(m) * 60 + float(rest) for line in CPU.findall(log) for m, rest in TIME.findall(line))
 
 
 def main(names: list[str]) -> None:
@@ -103,13 +111,13 @@ def main(names: list[str]) -> None:
             sys.exit(f"no kernel {name}: there are {', '.join(known) or 'none (make test-guests)'}")
         print(f"## {name}\n")
         for load, (base, *runs) in measured(known[name]).items():
-            print(f"`{load}`: {base.loops:,.0f} loops/s of {LOADS[load]} pages unrecorded\n")
-            print("| recorded | loops | events/s | us/event | recorder, of a CPU |\n|---|---|---|---|---|")
+            print(f"`{load}`, {LOADS[load]} pages a loop: {base.loop_ns / INSTRUCTION_NS:,.0f} instructions\n\n{HEAD}")
             for what, run in zip(OPTIONS, runs, strict=True):
-                lost = (1 / run.loops - 1 / base.loops) * 1e6  # us a loop
-                each = f"{lost / (run.events / run.loops):.1f}" if run.events > run.loops else "-"
-                print(f"| {what} | {run.loops / base.loops:.1%} | {run.events:,.0f} | {each} | {run.cpu:.1%} |")
-            print()
+                a_loop = run.events / run.loops
+                each = f"{(run.loop_ns - base.loop_ns) / a_loop / INSTRUCTION_NS:,.0f}" if a_loop > 1 else "-"
+                print(f"| {what} | x{run.loop_ns / base.loop_ns:.2f} | {a_loop:,.1f} | {each} "
+                      f"| {run.events / run.seconds:,.0f} | {run.recorder / run.seconds:.1%} |")  # fmt: skip
+            print(flush=True)
 
 
 if __name__ == "__main__":

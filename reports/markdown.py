@@ -54,10 +54,10 @@ def render_markdown(result: Result, style: Style) -> str:
     limit = None if style.full else MAX_ATTEMPTS
     lines: list[str] = _opening(result)
     requests = requests_of(result)
-    told: set[str] = set()
+    written: set[str] = set()
     for attempt, like_it in shown[:limit]:
-        if attempt.parent_id is not None and attempt.parent_id not in told:
-            told.add(attempt.parent_id)
+        if attempt.parent_id is not None and attempt.parent_id not in written:
+            written.add(attempt.parent_id)
             lines += _request(requests[attempt.parent_id], result)
         lines += _attempt(attempt, len(like_it), result, style)
     if limit is not None and shown[limit:]:

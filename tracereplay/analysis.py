@@ -13,7 +13,7 @@ import pyarrow as pa
 from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_events
 from tracereplay.attempts.find import find_attempts, plan_probes
-from tracereplay.attempts.inventory import Question, asked, given_out_at, plan_inventory_probes, takes
+from tracereplay.attempts.inventory import Question, given_out_at, inventory_attempts, plan_inventory_probes, takes
 from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.kernel_alloc import find_kernel_allocs, may_be_any, movable_only
 from tracereplay.attempts.log import Log, apply_log, named_spans
@@ -187,7 +187,7 @@ class Trace:
 
     def inventory(self, times_ns: Sequence[int], question: Question) -> list[Attempt]:
         """What would block migration of these ranges, requested at these times; by time, then by range."""
-        drafts = [draft for at_ns in times_ns for draft in asked(question, at_ns, self.layout)]
+        drafts = [draft for at_ns in times_ns for draft in inventory_attempts(question, at_ns, self.layout)]
         for draft in drafts:
             given_out = self.drafts, self.events.of("cma_release"), draft.start_ns, self.layout.cma_taken
             draft.given_out = given_out_at(*given_out)
@@ -212,10 +212,10 @@ class Trace:
             yield chunk
             self.progress("replaying", (int(chunk.time_ns[-1]) - start) / max(end - start, 1))
 
-    def _context(self, engine: Engine, asked_spans: Spans = ()) -> AnalysisContext:
+    def _context(self, engine: Engine, requested_spans: Spans = ()) -> AnalysisContext:
         log = self._logs()
         pfns = np.unique(engine.table("suspects")["pfn"]).tolist()
-        spans = merge_spans([*asked_spans, *((pfn, pfn + 1) for pfn in pfns)])
+        spans = merge_spans([*requested_spans, *((pfn, pfn + 1) for pfn in pfns)])
         dumped = self.beside.read_dumps(spans) if spans else ((), ())
         owners = list(dumped[0])
         return AnalysisContext(

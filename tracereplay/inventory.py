@@ -8,7 +8,7 @@ import numpy as np
 
 from tracereplay.analysis import Row, Trace, no_events, owners_by_pfn
 from tracereplay.attempts.detected_attempt import DetectedAttempt
-from tracereplay.attempts.inventory import Question, asked, plan_inventory_probes, refuse_outside
+from tracereplay.attempts.inventory import Question, inventory_attempts, plan_inventory_probes, refuse_outside
 from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
@@ -43,7 +43,7 @@ def inventory_of_snapshot(
     snapshot -- None: only page_owner records are known; input_id -- the snapshot's. Raises UsageError where the
     snapshot has no page of a range.
     """
-    drafts = asked(question, None, layout)
+    drafts = inventory_attempts(question, None, layout)
     probes = plan_inventory_probes(drafts, [ProbeKey(number).encode() for number in range(len(drafts))])
     engine = Engine(actions=probes, blocking_types=BLOCKING_TYPES)
     owners: dict[int, Row] = {}

@@ -410,7 +410,7 @@ LOG_TABLES: dict[str, tuple[Column, ...]] = {
         Column("start_pfn", pa.int64(), "pfn", "First page frame of the range, where printed"),
         Column("pages", pa.int64(), "pages", "Pages of the range or request, where printed"),
         Column("errno", pa.int32(), None, "Positive errno, where printed"),
-        Column("align_order", pa.int32(), None, "Alignment asked for, an order of pages, where printed"),
+        Column("align_order", pa.int32(), None, "Alignment requested, an order of pages, where printed"),
         Column("address", pa.uint64(), "bytes", "First physical address of the range, where addresses are printed"),
         Column(
             "bytes", pa.int64(), "bytes", "Length of that range; of an allocation: the size its driver named beside it"

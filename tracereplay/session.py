@@ -53,7 +53,7 @@ from tracereplay.schema import REPLAYED, Window
 from tracereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from tracereplay.whatif.question import Asked as Policy
+    from tracereplay.whatif.question import RequestedPolicy as Policy
     from tracereplay.whatif.replay import TraceFacts
 
 # A time of the trace's clock: ns where it is an integer, as in documents; seconds, as reports print them, where not.
@@ -356,7 +356,7 @@ class Session:
     ) -> list[Attempt]:
         if not traces and self._log is None:
             if at_ns is not None:
-                raise UsageError("a time is asked of a trace: copies of kpageflags and page_owner tell one moment")
+                raise UsageError("--at needs a trace: copies of kpageflags and page_owner show one moment")
             return self._inventory(question, book)
         if at_ns is not None:
             return inventory_of_traces(traces, at_ns, question)
@@ -373,7 +373,7 @@ class Session:
     def _inventory(self, question: Question, book: LossRegistry) -> list[Attempt]:
         """From copies of kpageflags and page_owner alone."""
         if self._layout is None:
-            raise UsageError("which pages an area or block has is told by a layout: pass --layout")
+            raise UsageError("the pages of an area or block are known from a layout only: pass --layout")
         words = self._page_words if self._kpageflags else None
         input_id = "page_owner-0" if words is None else "kpageflags-0"
         return inventory_of_snapshot(

@@ -65,5 +65,5 @@ EVENTS = (
     event("defer_reset", "It succeeded: no more putting off", DEFER, DEFER_SPELLING),
     event("kcompactd_sleep", "kcompactd has nothing to do", (NID,), {}),
     event("kcompactd_wake", "kcompactd begins", WAKE, WAKE_SPELLING),
-    event("wakeup_kcompactd", "kcompactd is asked for", WAKE, WAKE_SPELLING),
+    event("wakeup_kcompactd", "kcompactd is requested", WAKE, WAKE_SPELLING),
 )  # fmt: skip

@@ -177,17 +177,17 @@ class LogParser:
         return True
 
     def _take(self, message: Message, match: re.Match[str], line: LogLine, printer: _Printer) -> None:
-        told = match.groupdict()
+        groups = match.groupdict()
         if message.kind in MESSAGE_KINDS:
-            self._failure(message.kind, told, line, printer)
+            self._failure(message.kind, groups, line, printer)
         elif message.kind in BITMAP_KINDS:
-            self._bitmap(message.kind, told, line, printer)
+            self._bitmap(message.kind, groups, line, printer)
         else:
-            self._message(message.kind, told, line)
+            self._message(message.kind, groups, line)
 
-    def _failure(self, kind: str, told: dict[str, str | None], line: LogLine, printer: _Printer) -> None:
-        pfn = unsigned(told["pfn"])
-        count = int(told.get("count") or -1)  # a negative one is an errno, no count of folios
+    def _failure(self, kind: str, groups: dict[str, str | None], line: LogLine, printer: _Printer) -> None:
+        pfn = unsigned(groups["pfn"])
+        count = int(groups.get("count") or -1)  # a negative one is an errno, no count of folios
         row = self._row(line) | {"pfn": pfn, "failed_folios": count if count >= 0 else None, "kind": kind}
         self._failures.append(row)
         printer.dump, printer.announced_pfn = None, None if kind == "soft_offline" else pfn
@@ -201,8 +201,8 @@ class LogParser:
             "wall_ns": line.wall_ns,
         }
 
-    def _message(self, kind: str, told: dict[str, str | None], line: LogLine) -> None:
-        row: Row = self._row(line) | {"kind": kind, "text": line.text} | _values(told)
+    def _message(self, kind: str, groups: dict[str, str | None], line: LogLine) -> None:
+        row: Row = self._row(line) | {"kind": kind, "text": line.text} | _values(groups)
         if kind == "driver_failed":
             self._driver(line)
         if kind == "suppressed" and OUR_FUNCTIONS.search(str(row.get("reason"))):
@@ -213,9 +213,9 @@ class LogParser:
             self._latest = row
             self._size_request(row)
 
-    def _bitmap(self, kind: str, told: dict[str, str | None], line: LogLine, printer: _Printer) -> None:
+    def _bitmap(self, kind: str, groups: dict[str, str | None], line: LogLine, printer: _Printer) -> None:
         """A bitmap, or a part of one that is printed in several; the part with the sum completes it."""
-        begun, part = printer.bitmap, told["reason"] or ""
+        begun, part = printer.bitmap, groups["reason"] or ""
         if kind == "bitmap_begins" or (begun is None and kind == "cma_bitmap"):
             begun = printer.bitmap = self._row(line) | {"kind": "cma_bitmap", "text": line.text}
             printer.runs.clear()
@@ -224,7 +224,7 @@ class LogParser:
         printer.runs.append(part.strip("+"))
         if kind == "cma_bitmap":
             begun["reason"] = "+".join(filter(None, printer.runs))
-            begun |= _values({"pages": told["pages"], "free": told["free"]})
+            begun |= _values({"pages": groups["pages"], "free": groups["free"]})
             begun["largest_run"] = bitmap.largest_run(begun["reason"])
             self._messages.append(begun)
             self._latest, printer.bitmap = begun, None
@@ -277,9 +277,9 @@ class LogParser:
         )
 
 
-def _values(told: dict[str, str | None]) -> Row:
+def _values(groups: dict[str, str | None]) -> Row:
     """The groups of a pattern as the columns of operation_messages."""
-    named = {"reason": told.get("reason"), "area": told.get("area") or told.get("block")}
+    named = {"reason": groups.get("reason"), "area": groups.get("area") or groups.get("block")}
     row: Row = {column: text for column, text in named.items() if text}
     for group, column in (
         ("pages", "pages"),
@@ -288,23 +288,23 @@ def _values(told: dict[str, str | None]) -> Row:
         ("count", "count"),
         ("errno", "errno"),
     ):
-        if told.get(group) is not None:
-            row[column] = int(told[group] or 0)
-    if told.get("blocks"):  # chmem: `Memory Block 32`
-        row["area"] = "memory" + str(told["blocks"]).rsplit(" ", 1)[-1]
-    if told.get("error"):
-        row["errno"] = ERRNO_OF_WORDS[str(told["error"]).capitalize()]
-    start, end = unsigned(told.get("start")), unsigned(told.get("end"))
+        if groups.get(group) is not None:
+            row[column] = int(groups[group] or 0)
+    if groups.get("blocks"):  # chmem: `Memory Block 32`
+        row["area"] = "memory" + str(groups["blocks"]).rsplit(" ", 1)[-1]
+    if groups.get("error"):
+        row["errno"] = ERRNO_OF_WORDS[str(groups["error"]).capitalize()]
+    start, end = unsigned(groups.get("start")), unsigned(groups.get("end"))
     if start is not None:
         row["start_pfn"] = start
         if end is not None and end >= start:
             row["pages"] = end - start
-    low, last = unsigned(told.get("low")), unsigned(told.get("last"))
-    if last is None and (beyond := unsigned(told.get("end_address"))):
+    low, last = unsigned(groups.get("low")), unsigned(groups.get("last"))
+    if last is None and (beyond := unsigned(groups.get("end_address"))):
         last = beyond - 1
     if low is not None and last is not None and last >= low:
         row |= {"address": low, "bytes": last + 1 - low}
-    if (address := unsigned(told.get("address"))) is not None:
+    if (address := unsigned(groups.get("address"))) is not None:
         row["address"] = address
     return row
 

@@ -69,7 +69,7 @@ class PerfettoReader(BaseReader):
         placed = {loss.cpu for loss in found.losses if loss.code == "lost_events" and loss.cpu is not None}
         self.losses += stats_losses(packets, placed)
         activity = found.activity()
-        self.losses += coverage_losses(activity, activity.keys(), machine.cpus, told=self.losses)
+        self.losses += coverage_losses(activity, activity.keys(), machine.cpus, known_losses=self.losses)
         self.losses = [loss.shifted(self._origin) for loss in self.losses]
         self.info = TraceInfo(
             path=self.path,

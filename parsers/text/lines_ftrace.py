@@ -174,7 +174,7 @@ def _merged(plain: LineBlock, plain_places: Ints, other: LineBlock, other_places
         flags=np.concatenate([plain.flags, other.flags])[order],
         events=plain.events + other.events,
         event=np.concatenate([plain.event, other.event + len(plain.events)])[order],
-        payload=other.payload.behind(plain.payload).take(order),
+        payload=other.payload.after(plain.payload).take(order),
         stack_rows=plain.stack_rows,
         frames=plain.frames,
         read={code: [replace(part, rows=place[part.rows]) for part in parts] for code, parts in plain.read.items()},

@@ -74,7 +74,7 @@ def _section_header(data: mmap, at: int, container: Container) -> tuple[int, boo
     """(id, compressed, begin, size) of the section at byte `at`."""
     cursor = Cursor(data, at, big=container.big_endian)
     if not 0 <= at <= len(data) - _SECTION_HEADER_BYTES:
-        raise InputError("a section lies beyond the end of the file", offset_bytes=at, advice=RECORD_AGAIN)
+        raise InputError("a section is beyond the end of the file", offset_bytes=at, advice=RECORD_AGAIN)
     number, flags = cursor.number("H"), cursor.number("H")
     cursor.number("I")  # its description
     return number, bool(flags & 1), at + _SECTION_HEADER_BYTES, cursor.number("Q")

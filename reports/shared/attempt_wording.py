@@ -110,20 +110,20 @@ def when_of(attempt: Attempt, unit: str) -> str:
     return moment(attempt.start_ns, unit)
 
 
-def asked_range(attempt: Attempt, page_size: int | None) -> str | None:
+def offline_range(attempt: Attempt, page_size: int | None) -> str | None:
     """The range of an offline, as page frames and as the log and lsmem spell addresses; None where it is not known."""
     request = attempt.request
     if attempt.operation != "memory_offline" or attempt.inventory:
         return None
-    told = []
+    named = []
     low, high = request.start_address, request.end_address
     if request.start_pfn is not None and request.end_pfn is not None:
-        told.append(f"PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}")
+        named.append(f"PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}")
         if low is None and page_size is not None:
             low, high = request.start_pfn * page_size, request.end_pfn * page_size
     if low is not None:
-        told.append(f"[mem {low:#x}-{high - 1:#x}]" if high is not None else f"memory at {low:#x}")
-    return f"range {', '.join(told)}" if told else None
+        named.append(f"[mem {low:#x}-{high - 1:#x}]" if high is not None else f"memory at {low:#x}")
+    return f"range {', '.join(named)}" if named else None
 
 
 def tried_ranges(attempt: Attempt, limit: int | None) -> str | None:
@@ -164,7 +164,7 @@ def not_excluded(attempt: Attempt) -> str | None:
 def log_facts(attempt: Attempt, result: Result, limit: int | None) -> list[str]:
     """What a log tells of an attempt beyond its outcome, a line each."""
     facts = (
-        asked_range(attempt, page_size_bytes(result)),
+        offline_range(attempt, page_size_bytes(result)),
         tried_ranges(attempt, limit),
         bitmap_says(attempt),
         movable_free_says(attempt, result),

@@ -31,7 +31,7 @@ def where_words(group: Group, limit: int | None, result: Result) -> str:
     if addresses:
         more = f" and {count(len(addresses[limit:]), 'more')}" if limit is not None and addresses[limit:] else ""
         named.append("struct page " + ", ".join(addresses[:limit]) + more)
-    return ", ".join(named) if named else "PFN not told"
+    return ", ".join(named) if named else "PFN not known"
 
 
 def sentence(group: Group, attempt: Attempt, result: Result) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracereplay.model.derived.judgement import has_blind_spots
-from tracereplay.model.result import Attempt, FitRange
+from tracereplay.model.inventory import FitRange
+from tracereplay.model.result import Attempt
 from tracereplay.reports.shared.wording import count, listing, pfn_span, pfn_spans
 
 _NOT_SHOWN = {

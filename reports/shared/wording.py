@@ -48,12 +48,12 @@ def file_name(file: File) -> str:
 
 
 def address_page_size(result: Result) -> int | None:
-    """The size of a page, where it is known so surely that page frames may be told as addresses."""
+    """The size of a page, where it is known so surely that page frames may be written as addresses."""
     return result.layout.page_size if result.layout is not None and result.layout.page_size_known else None
 
 
 def address_words(runs: Sequence[tuple[int, int]], page_size: int | None) -> str:
-    """`[mem 0x1e403000-0x1e403fff]`, as the kernel prints resources; of several runs all that lies between them."""
+    """`[mem 0x1e403000-0x1e403fff]`, as the kernel prints resources; several runs give the span of all."""
     if page_size is None or not runs:
         return ""
     low, high = min(start for start, _ in runs), max(start + pages for start, pages in runs)

@@ -49,16 +49,16 @@ def render_text(result: Result, style: Style) -> str:
         *loss_blocks(result.inputs, result.data_loss, style),
     ]
     requests = requests_of(result)
-    told: set[str] = set()
+    written: set[str] = set()
     stories: set[str] = set()
     for attempt, like_it in shown[:limit]:
-        blocks += _request(requests, attempt, told, result)
+        blocks += _request(requests, attempt, written, result)
         blocks += ["", *attempt_blocks(attempt, result, style, stories)]
         blocks += _like_it(like_it, clock_unit(result, attempt))
     if limit is not None and shown[limit:]:
         blocks += ["", Text(f"and {more_attempts(shown[limit:])}: --full")]
     for request in requests.values():
-        blocks += _request(requests, request.attempts[0], told, result)
+        blocks += _request(requests, request.attempts[0], written, result)
     blocks += _rest(result, notable)
     blocks += _what_to_do(result, notable, style)
     blocks += _footer(notable, style)
@@ -66,12 +66,12 @@ def render_text(result: Result, style: Style) -> str:
 
 
 def _request(
-    requests: Mapping[str, UnplugRequest], attempt: Attempt, told: set[str], result: Result
+    requests: Mapping[str, UnplugRequest], attempt: Attempt, written: set[str], result: Result
 ) -> list[RenderableType]:
     """The request that an attempt is a part of, said once."""
-    if attempt.parent_id is None or attempt.parent_id in told:
+    if attempt.parent_id is None or attempt.parent_id in written:
         return []
-    told.add(attempt.parent_id)
+    written.add(attempt.parent_id)
     request = requests[attempt.parent_id]
     head = hanging(Text("UNPLUG", style="bold"), Text(request_headline(request), style="bold"))
     when = Text(request_ending(request, page_size_bytes(result), clock_unit(result, attempt)))

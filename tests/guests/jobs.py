@@ -116,7 +116,7 @@ mkdir t && mount -t tracefs t t
 state() {{
     ls t/instances
     for file in kprobe_events tracing_on buffer_size_kb trace_clock set_event current_tracer; do
-        echo $file; cat t/$file
+        echo $file; sed 's/.*(expanded: \\(.*\\))/\\1/' t/$file # the size of the global buffer, once it is used
     done
     cat /sys/kernel/debug/kprobes/list
     grep tracereplay /proc/mounts
@@ -154,10 +154,10 @@ cp -r first second /out/
 def locked_down() -> str:
     """Recording and checking where lockdown=confidentiality closes tracefs; /out/record.txt: the recording's answer."""
     return """
+sh record.sh -o capture --for 1 2> /out/record.txt # known by the command line alone
+echo "status $?"
 mount -t securityfs securityfs /sys/kernel/security
 cat /sys/kernel/security/lockdown
-sh record.sh -o capture --for 1 2> /out/record.txt
-echo "status $?"
 sh record.sh --check -o /out/check
 grep tracereplay /proc/mounts
 ls -d /tmp/tracereplay.*

@@ -1,6 +1,6 @@
 """The printed script, run by busybox in guests of kernels with and without page_ref: `blame` names who held the pages.
 
-`make test-guests` installs what this needs and runs it (some ten minutes: QEMU emulates). Without QEMU, and in other
+`make test-guests` installs what this needs and runs it (some twenty minutes: QEMU emulates). Without QEMU, and in other
 test runs, these tests are skipped. Kernels: those of ../shared/lab; Debian's cloud kernels, from their packages, in
 folders named by TRACEREPLAY_GUEST_KERNELS (colon-separated, as `dpkg -x` leaves them).
 """

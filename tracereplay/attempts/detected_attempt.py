@@ -71,7 +71,7 @@ class DetectedAttempt:
     nothing_tried: bool = False  # the event of its end shows that no range was tried
     movable_free_pages: int | None = None  # of a kernel_alloc: attempts/kernel_alloc.py
     parent_id: str | None = None  # the request that it is a part of (attempts/unplug.py)
-    asked: bool = False  # no task made it: an inventory of what would block migration
+    inventory: bool = False  # no task made it: an inventory of what would block migration
     # Of an inventory: parts of a memory block that are no memory, what cma_alloc() has taken of an area, and how many
     # contiguous pages are wanted, aligned to 2^order.
     holes: Spans = ()
@@ -89,7 +89,7 @@ class DetectedAttempt:
 
         Without a time the line of the log stands for it; of text without times, nothing does.
         """
-        if self.asked:
+        if self.inventory:
             return f"{self.operation}-{self.spans[0][0]:#x}-{self.start_ns}"
         place = "x" if self.log_line is None else f"line{self.log_line}"
         when = place if self.timeless else f"{self.start_ns}"

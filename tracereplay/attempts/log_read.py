@@ -107,13 +107,13 @@ class LogCalls:
         least, most = fitting
         sizes = {row["bytes"] for row in call.rows if row.get("bytes")}
         page_sizes = (self._page_size_bytes,) if self._page_size_bytes else PAGE_SIZES
-        asked = {pages for size in sizes for one in page_sizes if least <= (pages := -(-size // one)) <= most}
-        if len(asked) > 1:
-            asked = {pages for pages in asked if aligned(call.tries, pages)}
+        page_counts = {pages for size in sizes for one in page_sizes if least <= (pages := -(-size // one)) <= most}
+        if len(page_counts) > 1:
+            page_counts = {pages for pages in page_counts if aligned(call.tries, pages)}
         if least == most:
             call.pages = most
-        elif len(asked) == 1:
-            (call.pages,) = asked
+        elif len(page_counts) == 1:
+            (call.pages,) = page_counts
         else:
             call.pages_at_most = most
 

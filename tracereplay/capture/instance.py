@@ -63,7 +63,7 @@ class Instance:
         return sorted(int(path.name[3:]) for path in (self.root / "per_cpu").glob("cpu[0-9]*"))
 
     def __enter__(self) -> Instance:
-        for key in self.tracefs.left_behind():
+        for key in self.tracefs.leftovers():
             self.tracefs.clean_up(key)
         try:
             self.root.mkdir()
@@ -89,7 +89,12 @@ class Instance:
         return self.tracefs.read(f"{self.place}/{name}")
 
     def set_buffer(self, kib: int) -> None:
-        """Size of the ring, all CPUs together: those that are online get one, not all that are possible."""
+        """Size of the ring, all CPUs together: those that are online get one, not all that are possible.
+
+        Up to 6.6 whether the global buffer has the size that it gets at first use is one mark for all: a size set here
+        first would leave it at 7 KiB.
+        """
+        self.tracefs.try_write(f"{self.place}/events/enable", "0")
         self.set("buffer_size_kb", str(max(kib // os.sysconf("SC_NPROCESSORS_ONLN"), 8)))
 
     def set_clock(self) -> str:

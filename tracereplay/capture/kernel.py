@@ -20,13 +20,12 @@ from tracereplay.capture.definitions import probes_for
 from tracereplay.capture.instance import Instance, probed_functions
 from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import SelfTest, self_test
-from tracereplay.capture.tracefs import DEBUGFS, PLACES, Tracefs, mounted
+from tracereplay.capture.tracefs import DEBUGFS, PLACES, Tracefs, is_locked_down, mounted
 from tracereplay.errors import CaptureError, InputError
 from tracereplay.parsers.catalog.probes import RETURN_ADDRESS, PageLayout
 from tracereplay.parsers.probes.pointers import struct_pages
 
 ROOT = Path("/")
-LOCKDOWN = "sys/kernel/security/lockdown"
 MEMORY = "sys/devices/system/memory"
 CONFIG_BYTES = 1 << 22
 
@@ -61,7 +60,7 @@ class Kernel:
 def kernel_here() -> Kernel:
     """Of this machine; without root, that alone."""
     uname = os.uname()
-    kernel = Kernel(uname.release, uname.machine, privileged=os.geteuid() == 0, locked_down=_locked_down(ROOT))
+    kernel = Kernel(uname.release, uname.machine, privileged=os.geteuid() == 0, locked_down=is_locked_down(ROOT))
     if not kernel.privileged or kernel.locked_down:
         return kernel
     try:
@@ -81,7 +80,7 @@ def kernel_in(folder: Path) -> Kernel:
     words = _text(folder / "kernel.txt").split()
     if len(words) < 2:
         raise InputError("it has no kernel.txt", path=folder, advice="copy it by: sh record.sh --check -o DIR")
-    kernel = Kernel(words[0], words[1], tried=False, locked_down=_locked_down(folder))
+    kernel = Kernel(words[0], words[1], tried=False, locked_down=is_locked_down(folder))
     place = next((one for one in PLACES if (folder / one.relative_to(ROOT)).is_dir()), None)
     if place is None:
         kernel.no_tracefs = "no tracefs"
@@ -113,8 +112,8 @@ def _try(tracefs: Tracefs, kernel: Kernel) -> None:
         kernel.page = page_layout()
         instance.enable_probes(kernel.page[0])
         kernel.probes, kernel.refused = list(instance.probes), list(instance.refused)
-        told = struct_pages(page_pointers(tracefs, f"{instance.name}_watch"))
-        base = None if told is None or told.size_bytes != kernel.page[0].size else told.base
+        mapped = struct_pages(page_pointers(tracefs, f"{instance.name}_watch"))
+        base = None if mapped is None or mapped.size_bytes != kernel.page[0].size else mapped.base
         kernel.self_test = self_test(instance, kernel.page[0], Path(folder), base)
 
 
@@ -126,10 +125,6 @@ def _look_at_debugfs(debug: Path, kernel: Kernel) -> None:
 def _look_at_files(root: Path, kernel: Kernel) -> None:
     kernel.memory_blocks = len(list((root / MEMORY).glob("memory[0-9]*")))
     kernel.config = _configuration(root, kernel.release)
-
-
-def _locked_down(root: Path) -> bool:
-    return "[confidentiality]" in _text(root / LOCKDOWN)
 
 
 def _text(path: Path) -> str:

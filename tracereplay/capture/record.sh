@@ -7,7 +7,7 @@
 #   sh record.sh --check [-o DIR]        copies what `tracereplay check DIR` reads: what this kernel can record and prove
 #
 # DIR is then read by `tracereplay blame DIR` on any machine. Ctrl-C ends the recording as well, and nothing is left
-# behind; after a kill -9 the next run removes what was left.
+# over; after a kill -9 the next run removes what was left.
 
 set -u
 out=tracereplay-capture; how=interrupt; seconds=0
@@ -53,10 +53,16 @@ mounted=
 for place in /sys/kernel/tracing /sys/kernel/debug/tracing; do
     [ -z "$T" ] && [ -e $place/instances ] && T=$place
 done
+# A locked-down kernel has an empty tracefs, and 6.12 oopses in its last unmount: then it is not mounted at all.
+is_locked_down() {
+    grep -q '\[confidentiality\]' /sys/kernel/security/lockdown 2>/dev/null && return
+    grep -q -e '^lockdown=confidentiality' -e ' lockdown=confidentiality' /proc/cmdline 2>/dev/null
+}
+
 if [ -z "$T" ]; then
     mounted=$temporary/tracereplay.tracefs.$key
     mkdir -p "$mounted"
-    if ! mount -t tracefs nodev "$mounted" 2>/dev/null; then
+    if is_locked_down || ! mount -t tracefs nodev "$mounted" 2>/dev/null; then
         rmdir "$mounted"
         [ $how = check ] || fail "no tracefs: $no_tracing"
         mounted=; T=/nowhere
@@ -80,8 +86,11 @@ forget_instance() { # NAME of an instance, whose events use its probes
     echo 0 > "$T/instances/$1/tracing_on"
     echo 0 > "$T/instances/$1/events/enable"
     tries=0
-    until rmdir "$T/instances/$1" 2>/dev/null; do # a reader may still have it open
+    until rmdir "$T/instances/$1" 2>/dev/null; do # a reader has it open: one that waits for a line gets one
         tries=$((tries + 1)); [ $tries -lt 10 ] || return 1
+        echo 1 > "$T/instances/$1/tracing_on"
+        echo "tracereplay: ended" > "$T/instances/$1/trace_marker"
+        echo 0 > "$T/instances/$1/tracing_on"
         sleep 1
     done
 }
@@ -97,6 +106,11 @@ clean_up_after() { # KEY of a recording
     fi
 }
 
+unmount() { # a process that a killed recording started may have it open still
+    { umount "$1" || umount -l "$1"; } 2>/dev/null
+    rmdir "$1"
+}
+
 ours() { # keys of all recordings that left or use something
     for place in "$T"/instances/tracereplay_*; do echo "$place"; done | sed -n 's/.*tracereplay_\([0-9]*_[0-9]*\).*/\1/p'
     [ ! -e "$T/kprobe_events" ] || sed -n 's|.*:tracereplay_\([0-9]*_[0-9]*\)/.*|\1|p' "$T/kprobe_events"
@@ -105,7 +119,7 @@ ours() { # keys of all recordings that left or use something
 for other in $(ours | sort -u); do runs "$other" || clean_up_after "$other"; done
 while read -r _ place _; do
     case $place in
-        */tracereplay.*fs.[0-9]*_[0-9]*) runs "${place##*.}" || { umount "$place" && rmdir "$place"; } ;;
+        */tracereplay.*fs.[0-9]*_[0-9]*) runs "${place##*.}" || unmount "$place" ;;
     esac
 done < /proc/mounts
 
@@ -146,7 +160,7 @@ end() {
     rm -f "$out/streaming"
     [ -z "$child" ] || kill "$child" 2>/dev/null
     clean_up_after "$key"
-    for place in $mounted_debug $mounted; do umount "$place" && rmdir "$place"; done
+    for place in "$mounted_debug" "$mounted"; do [ -z "$place" ] || unmount "$place"; done
 }
 trap end EXIT
 trap 'exit 130' INT TERM HUP
@@ -163,14 +177,14 @@ note() { say "$*"; printf '%s\n' "$*" >> "$log"; }
 page_bytes=$(sed -n 's/.*char data;[^0-9]*\([0-9]*\);[^0-9]*\([0-9]*\);.*/\1 + \2/p' "$I/events/header_page")
 page_bytes=$((${page_bytes:-4096}))
 
-# ---------------------------------------------------------------- the range asked for, as page frames
+# ---------------------------------------------------------------- the requested range, as page frames
 
 low=; high=; pages=; size=
 if [ -n "$area" ]; then
     [ -d "$D/cma/$area" ] || fail "no CMA area $area in $D/cma (CONFIG_CMA_DEBUGFS)"
     if [ -e "$D/cma/$area/base_pfn" ]; then read -r low < "$D/cma/$area/base_pfn"; else read -r low < "$D/cma/$area/ranges/0/base_pfn"; fi
     read -r pages < "$D/cma/$area/count"
-    case $low.$pages in .*|*.) fail "$D/cma/$area does not say where the area lies" ;; esac
+    case $low.$pages in .*|*.) fail "$D/cma/$area does not say where the area is" ;; esac
     high=$((low + pages))
 elif [ -n "$block" ]; then
     [ -d "/sys/devices/system/memory/memory$block" ] || fail "no memory block $block: the blocks are /sys/devices/system/memory/memory*"
@@ -186,6 +200,9 @@ cpus=0; online=; source=
 read -r online < /sys/devices/system/cpu/online
 for range in $(echo "$online" | tr ',' ' '); do cpus=$((cpus + ${range#*-} - ${range%-*} + 1)); done # 0-3,6
 [ $cpus -gt 0 ] || for place in "$I"/per_cpu/cpu[0-9]*; do cpus=$((cpus + 1)); done
+# Up to 6.6 whether the global buffer has the size that it gets at first use is one mark for all: a size set here first
+# would leave it at 7 KiB.
+echo 0 > "$I/events/enable"
 echo $((buffer_kb / cpus)) > "$I/buffer_size_kb"
 clock=local
 read -r source < /sys/devices/system/clocksource/clocksource0/current_clocksource
@@ -220,7 +237,7 @@ page_pointers() { # FILE
 is_known_struct() { # FILE
     one=; two=
     [ ! -s "$1" ] || { read -r one; while read -r two; do [ "$one" = "$two" ] || break; done; } < "$1"
-    [ -n "$one" ] && [ -n "$two" ] || return 0 # not told
+    [ -n "$one" ] && [ -n "$two" ] || return 0 # not known
     [ "$(base_of "$one")" = "$(base_of "$two")" ]
 }
 
@@ -276,15 +293,15 @@ if [ "$level" -ge 2 ] && [ -z "$with_page_ref" ]; then
         note "struct page has not @PAGE_STRUCT_BYTES@ bytes here: no probes are set; tracereplay record reads BTF instead"
     elif [ -e "$T/kprobe_events" ]; then
         functions > "$out/functions"
-        [ -s "$out/functions" ] || rm -f "$out/functions" # not told: all are tried
+        [ -s "$out/functions" ] || rm -f "$out/functions" # not known: all are tried
         case $(uname -m) in @RETURN_ADDRESSES@ *) return_address= ;; esac
         case $(uname -r) in [1-5].*|6.[012].*) taking=@TAKING_OLD@ ;; *) taking=@TAKING_NEW@ ;; esac # FOLL_GET | FOLL_PIN
 @PROBES@
 @KEEPS@
-        [ -n "$probed" ] || note "no probe could be set: who holds a page cannot be told"
+        [ -n "$probed" ] || note "no probe could be set: who holds a page will not be known"
         [ -z "$refused" ] || note "the kernel refused probes:$refused"
     else
-        note "no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref events of a range: who holds a page cannot be told"
+        note "no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref events of a range: who holds a page will not be known"
     fi
 fi
 [ -z "$missing" ] || note "this kernel has no:$missing"
@@ -390,16 +407,25 @@ tasks() {
     done
 }
 
-# Raw pages that are full, as they come: a failing offline tries again all the time, and soon overwrites a ring. What lies
-# in the buffer is counted before it is read, since reads of an empty buffer wait.
-take_full() { # FOLDER: of every CPU whose buffer is filled to an eighth; false where none is
+# Reads of an empty buffer wait (on 6.1 for ever, and then the instance stays): so many pages are read as there are at
+# least, an event of this recording having 16 bytes or more. `bytes` of the statistics do not shrink up to 6.5.
+count_unread() { # CPU's folder: sets `entries` and `pages`
+    entries=0
+    while read -r name value; do [ "$name" != entries: ] || entries=$value; done < "$1/stats"
+    pages=$((entries / (page_bytes / 16)))
+}
+
+take() { # CPU's folder, FOLDER, pages
+    dd if="$1/trace_pipe_raw" bs="$page_bytes" count="$3" >> "$2/per_cpu/${1##*/}/trace_pipe_raw" 2>/dev/null
+}
+
+# Pages that are full, as they come: a failing offline tries again all the time, and soon overwrites a ring.
+take_full() { # FOLDER: of every CPU whose buffer is filled to an eighth or so; false where none is
     took=
     for place in "$I"/per_cpu/cpu[0-9]*; do
-        unread=0
-        while read -r name value; do [ "$name" != bytes: ] || unread=$value; done < "$place/stats"
-        full=$((unread / page_bytes - 1))
-        [ $full -ge $batch ] || continue
-        dd if="$place/trace_pipe_raw" bs="$page_bytes" count=$full >> "$1/per_cpu/${place##*/}/trace_pipe_raw"
+        count_unread "$place"
+        [ $pages -gt $batch ] || continue
+        take "$place" "$1" $((pages - 1))
         took=1
     done 2>/dev/null
     [ -n "$took" ]
@@ -423,7 +449,8 @@ stream() { # FOLDER: while there is a file `streaming`; ends with this shell, ho
 }
 
 start_streaming() { # FOLDER
-    batch=$((buffer_kb * 128 / cpus / page_bytes)); [ $batch -gt 0 ] || batch=1
+    batch=$((buffer_kb * 32 / cpus / page_bytes)) # events of 64 bytes
+    [ $batch -gt 0 ] || batch=1
     for place in "$I"/per_cpu/cpu[0-9]*; do mkdir -p "$1/per_cpu/${place##*/}"; done
     : > "$out/streaming"
     stream "$1" &
@@ -446,24 +473,16 @@ commands() { # of every process its number, command line and control groups; mos
     done
 }
 
-drain() { # FOLDER: the raw pages of every CPU; reads of an empty buffer wait, so their readers are ended
-    readers=
+drain() { # FOLDER: what is left in the buffers, after tracing was stopped
     for place in "$I"/per_cpu/cpu[0-9]*; do
         target=$1/per_cpu/${place##*/}; mkdir -p "$target"
         cat "$place/stats" > "$target/stats"
-        dd if="$place/trace_pipe_raw" bs="$page_bytes" 2>/dev/null >> "$target/trace_pipe_raw" &
-        readers="$readers $!"
+        before=0
+        while count_unread "$place"; [ "$entries" -gt 0 ] && [ "$entries" != "$before" ]; do
+            before=$entries
+            take "$place" "$1" $((pages > 0 ? pages : 1))
+        done
     done
-    waited=0
-    while [ $waited -lt 600 ] && grep -q '^entries: [1-9]' "$I"/per_cpu/cpu[0-9]*/stats; do
-        sleep 1; waited=$((waited + 1))
-    done
-    sleep 1
-    # They inherit that TERM is ignored here, and on 6.1 a read of an empty buffer waits for ever.
-    # shellcheck disable=SC2086 # one word for each reader
-    kill -KILL $readers 2>/dev/null
-    # shellcheck disable=SC2086
-    wait $readers 2>/dev/null
 }
 
 # Takes a reference of its own (get_user_pages_remote): whether the probes fire, and where vmemmap begins.

@@ -146,18 +146,18 @@ def _enable(run: _Run, instance: Instance) -> None:
     if request.level < 2 or any(event.startswith("page_ref/") for event in instance.events):
         return
     if not instance.tracefs.has("kprobe_events"):
-        run.note("no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref: who holds a page cannot be told")
+        run.note("no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref: who holds a page cannot be mapped")
         return
     page, source = page_layout()
-    told = struct_pages(run.pointers)
-    if told is not None and told.size_bytes != page.size:
-        run.note(f"struct page has {told.size_bytes} bytes here, which no BTF describes: no probes are set")
+    mapped = struct_pages(run.pointers)
+    if mapped is not None and mapped.size_bytes != page.size:
+        run.note(f"struct page has {mapped.size_bytes} bytes here, which no BTF describes: no probes are set")
         return
     run.note(f"struct page has {page.size} bytes, its count at {page.refcount:#x} ({source})")
     instance.enable_probes(page)
     if instance.refused:
         run.note(f"the kernel refused probes: {', '.join(instance.refused)}")
-    result = self_test(instance, page, request.out, None if told is None else told.base)
+    result = self_test(instance, page, request.out, None if mapped is None else mapped.base)
     for text in result.notes:
         run.note(text)
     if run.target is not None:
@@ -172,7 +172,7 @@ def _mark_end(instance: Instance) -> None:
 
 
 def _streamed(run: _Run, instance: Instance) -> tuple[int, int]:
-    """Write pages as they fill, until the end that was asked for: nothing is overwritten. (status, bytes)"""
+    """Write pages as they fill, until the requested end: nothing is overwritten. (status, bytes)"""
     request = run.request
     trace = request.out / "trace"
     child = None

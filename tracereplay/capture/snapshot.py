@@ -150,11 +150,11 @@ def _files_by_descriptor(process: Path) -> Iterator[str]:
         for number in os.listdir(process / "fd"):
             with contextlib.suppress(OSError):
                 path = os.readlink(process / "fd" / number).encode("utf-8", "replace").decode().replace("\n", "\\012")
-                told = dict(
+                fields = dict(
                     line.split(":", 1) for line in _text(process / "fdinfo" / number).splitlines() if ":" in line
                 )
-                if path.startswith("/") and "ino" in told and "mnt_id" in told:
-                    yield f"mnt:{told['mnt_id'].strip()} {told['ino'].strip()} {path}"
+                if path.startswith("/") and "ino" in fields and "mnt_id" in fields:
+                    yield f"mnt:{fields['mnt_id'].strip()} {fields['ino'].strip()} {path}"
 
 
 def copy_page_words(folder: Path, target: Target, label: str = "") -> list[str]:

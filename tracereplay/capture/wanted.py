@@ -38,7 +38,7 @@ REFERENCES = (
     "page_ref/page_ref_mod_and_return", "page_ref/page_ref_mod_unless", "page_ref/page_ref_freeze",
     "page_ref/page_ref_unfreeze",
 )  # fmt: skip
-# Events whose field `pfn` a filter on the range asked for goes to.
+# Events whose field `pfn` a filter on the requested range goes to.
 FILTERED_BY_PFN = ("kmem/", "filemap/", "page_ref/")
 
 
@@ -87,4 +87,4 @@ TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profil
 DEBUG_FILES = (Copied("page_owner", "page_owner.txt"), Copied("page_pinner/buffer", "page_pinner.txt"))
 CMA_FILES = ("base_pfn", "count", "order_per_bit", "bitmap", "used", "maxchunk")
 # For `check` of another machine: copied to the same path below a folder. Others are only looked for, see record.sh.
-CHECK_FILES = ("/proc/config.gz", "/sys/kernel/security/lockdown", "/sys/kernel/btf/vmlinux")
+CHECK_FILES = ("/proc/config.gz", "/proc/cmdline", "/sys/kernel/security/lockdown", "/sys/kernel/btf/vmlinux")

@@ -20,7 +20,7 @@ from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.tasks import is_user_task
 from tracereplay.units import NS_PER_S
 
-LOG_BEHIND_NS = 2 * NS_PER_S
+LOG_DELAY_NS = 2 * NS_PER_S
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class AnalysisContext:
         """
         for row in self.dumps.get(pfn, ()):
             mine = row["tid"] is None or draft.tid is None or row["tid"] == draft.tid
-            slack_ns = LOG_BEHIND_NS if row["tid"] is None or draft.basis == "log" else 0
+            slack_ns = LOG_DELAY_NS if row["tid"] is None or draft.basis == "log" else 0
             if mine and (row["time_ns"] is None or draft.covers(row["time_ns"], slack_ns)):
                 return row
         return None

@@ -30,7 +30,8 @@ from tracereplay.culprits.snapshot_uses import count_uses, use_runs
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.culprits.table import RANK, Cause, Obstacle, decide
 from tracereplay.layout.spans import Spans, merge_spans, overlap, without
-from tracereplay.model.result import Attempt, Culprit, Effect, Hole
+from tracereplay.model.inventory import Hole
+from tracereplay.model.result import Attempt, Culprit, Effect
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.range_snapshots import RangeSnapshot
 from tracereplay.replay.state import Reason, State
@@ -64,7 +65,7 @@ def judge(
             seeded = context.has_trace and context.snapshot is not None
             _draw(attempt, draft, snapshots, context.layout.pageblock_pages, seeded)
             _draw_uses(attempt, context, draft, snapshots[-1])
-        if draft.asked and snapshots:
+        if draft.inventory and snapshots:
             attempt.not_shown = not_shown(context, events)
             attempt.uncounted = engine.uncounted.get(ProbeKey(number).encode()) if context.has_page_ref else None
             _answer(attempt, draft, snapshots[-1])
@@ -162,7 +163,7 @@ def _effect(draft: DetectedAttempt, suspect: Suspect, cause: Cause, finding: Fin
     reached = (
         suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED | Reason.LOGGED))
     )
-    if draft.asked or (suspect.logged is not None and not reached):  # requested, or listed and not met
+    if draft.inventory or (suspect.logged is not None and not reached):  # requested, or listed and not met
         return "would_block"
     if suspect.snapshot_page is not None and not suspect.named:
         return "would_block" if cause.obstacle == Obstacle.NATURE else None
@@ -213,7 +214,7 @@ def _attempt(context: AnalysisContext, draft: DetectedAttempt, input_id: str, cu
         phases_ns=draft.phases,
         waits=draft.waits,
         culprits=culprits,
-        inventory=draft.asked,
+        inventory=draft.inventory,
     )
 
 
@@ -232,7 +233,7 @@ def _decide_cause(
     attempt: Attempt, draft: DetectedAttempt, events: AttemptEvents, failed: npt.NDArray[np.void]
 ) -> None:
     """The cause of the attempt: its own, else that of the page that stood first in the way."""
-    if draft.asked:
+    if draft.inventory:
         attempt.cause = draft.cause
         return
     primary = _primary(attempt)

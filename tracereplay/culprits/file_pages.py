@@ -117,7 +117,7 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
     """A block device's page, or one with private data, that was tried and stayed without extra references."""
     if suspect.seen_in_wait or not suspect.marks & Mark.FILE:
         return _dumped_buffers(suspect)
-    if suspect.draft.asked:
+    if suspect.draft.inventory:
         return _untried_buffers(suspect)
     counted = bool(suspect.marks & Mark.COUNT_KNOWN)
     if counted:

@@ -100,8 +100,8 @@ def merge(attempt_id: str, findings: Iterable[PageFinding]) -> list[Culprit]:
     stories: dict[tuple[object, ...], list[PageFinding]] = {}
     for one in findings:
         stories.setdefault(one.merge_key(), []).append(one)
-    told_apart = sorted(stories.items(), key=lambda one: str(one[0]))
-    culprits = [culprit for _, same in told_apart for culprit in _culprits(Story.of(same))]
+    distinct = sorted(stories.items(), key=lambda one: str(one[0]))
+    culprits = [culprit for _, same in distinct for culprit in _culprits(Story.of(same))]
     culprits.sort(key=lambda c: (c.start_pfn is None, c.start_pfn or 0, c.page_address or "", c.cause, str(c.holder)))
     for number, culprit in enumerate(culprits):
         culprit.id = f"{attempt_id}/{number}"

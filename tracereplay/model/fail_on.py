@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from tracereplay.errors import UsageError
+from tracereplay.errors import UsageError, did_you_mean
 from tracereplay.losses import Severity
 from tracereplay.model.derived.judgement import FAILURES, has_acted
 from tracereplay.model.explain import EXPLANATIONS
@@ -61,8 +62,10 @@ def _parse(word: str) -> Callable[[Result], str | None]:
         case ("unexplained", ">", number) if number.isdecimal():
             return _unexplained(int(number))
         case ("cause", "=", code):
-            raise UsageError(f"--fail-on {word!r}: no cause {code!r}; `tracereplay explain` lists them")
-    raise UsageError(f"--fail-on: unknown rule {word!r}; valid: {RULES}")
+            near = did_you_mean(code, EXPLANATIONS)
+            raise UsageError(f"--fail-on {word!r}: no cause {code!r}{near}; `tracereplay explain` lists them")
+    near = did_you_mean(re.split("[=>]", word)[0], ("failed", "cause", "holder", "proved", "loss", "unexplained"))
+    raise UsageError(f"--fail-on: unknown rule {word!r}{near}; valid: {RULES}")
 
 
 def _failed(result: Result) -> str | None:

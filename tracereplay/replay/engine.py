@@ -273,9 +273,9 @@ class Engine:
         for start_pfn, end_pfn in spans:
             pages = self.pages(start_pfn, end_pfn)
             heads = (np.arange(start_pfn, end_pfn) & ((1 << pages["order"].astype(np.int64)) - 1)) == 0
-            told = (pages["marks"] & np.uint16(st.Mark.COUNT_KNOWN)) != 0
+            counted = (pages["marks"] & np.uint16(st.Mark.COUNT_KNOWN)) != 0
             free = np.isin(pages["state"], (st.State.BUDDY, st.State.PCP, st.State.SEEDED_FREE))
-            unknown += int(np.count_nonzero(heads & ~told & ~free))
+            unknown += int(np.count_nonzero(heads & ~counted & ~free))
         return unknown
 
     def _find_file(self, action: ReplayAction) -> int:

@@ -1,4 +1,4 @@
-"""Questions asked of the state: begin to watch a range, and which of its pages stand in the way now."""
+"""Queries of the state: begin to watch a range, and which of its pages stand in the way now."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
     if marks & RESTORED:
         reasons |= R_RESTORED
     if marks & COUNT_KNOWN:
-        # Under the migrator's lock a large folio tells nothing (NO_EXCESS): what it told before holds on.
+        # Under the migrator's lock the excess of a large folio is not known (NO_EXCESS): the last one known holds.
         if 0 < page.min_excess < NO_EXCESS and excess_of(mem.refs, mem.flag_masks, page) > 0:
             reasons |= R_EXCESS
         if marks & ISOLATED and not marks & FROZEN:
@@ -195,6 +195,6 @@ def probe(mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn
 
 @njit
 def excess_at(mem: Memory, pfn: int) -> int:
-    """Excess of this page now; NO_EXCESS where it cannot be told."""
+    """Excess of this page now; NO_EXCESS where it is not known."""
     row = find_row(mem, pfn)
     return NO_EXCESS if row < 0 else excess_of(mem.refs, mem.flag_masks, mem.pages[row])

@@ -45,7 +45,7 @@ class PageType(IntEnum):
 class Mark(IntEnum):
     """Facts about a page frame, each a bit; those above WINDOW hold since the last watch of its range began."""
 
-    COUNT_KNOWN = 1  # a page_ref event told its count in this life
+    COUNT_KNOWN = 1  # a page_ref event showed its count in this life
     ANON = 2  # mapping says anonymous
     FILE = 4  # mapping or page cache says file
     ALLOC_SEEN = 8  # its allocation was seen (alloc_ns, alloc_tid, gfp are valid)
@@ -53,7 +53,7 @@ class Mark(IntEnum):
     GUESSED = 32  # anonymous or file is inferred, not printed: the mapping pointer is hashed
     TYPED = 64  # _mapcount holds a page type: not an LRU page
     MIGRATION_ENTRY = 128  # a migration entry holds its pfn
-    HASHED = 256  # mapping is a hashed pointer (kernel text): anonymous or file is not told
+    HASHED = 256  # mapping is a hashed pointer (kernel text): anonymous or file is not known
     MAPPING_KNOWN = 512  # the file its mapping pointer stands for is known
     # since the watch began
     ISOLATED = 1024  # the task of a watched attempt took a reference to isolate it

@@ -50,7 +50,7 @@ const factsOf = (culprit) => {
   const of = (name) => cellText("culprits", name, culprit);
   const delay = unitOf(cell("culprits", "attempt", culprit)) === "ns" ? cell("culprits", "delay_ns", culprit) : null;
   return [
-    ["pages", `${pagesText(cell("culprits", "pages", culprit))}, ${cell("culprits", "start_pfn", culprit) === null ? "PFN not told" : "PFN " + spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
+    ["pages", `${pagesText(cell("culprits", "pages", culprit))}, ${cell("culprits", "start_pfn", culprit) === null ? "PFN not known" : "PFN " + spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
     ["folio", folioText(culprit)],
     ["address", addressText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))],
     ["effect", joined([effectText(culprit), delay === null ? null : `for ${durationText(delay)}`], " ")],

@@ -20,7 +20,7 @@ from tracereplay.capture.instance import FUNCTIONS, Instance, probed_functions
 from tracereplay.capture.script import ScriptOptions, script
 from tracereplay.capture.selftest import _direct, _vmsplice
 from tracereplay.capture.target import Target
-from tracereplay.capture.tracefs import Tracefs
+from tracereplay.capture.tracefs import Tracefs, is_locked_down
 from tracereplay.parsers.catalog.probes import GUP_FAST, KNOWN_PAGE
 
 STAND_IN = wanted.Sign("kmem/mm_page_alloc", "order == 0")
@@ -131,6 +131,35 @@ def test_a_line_of_the_log_is_a_failure_and_stays_in_the_ring(shell: str, tmp_pa
     assert any(FAILED in str(row) for row in console.to_pylist())
 
 
+@pytest.mark.parametrize("next_one", ["script", "python"])
+def test_a_recorder_killed_while_it_waits_for_a_failure_is_cleaned_up(
+    next_one: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it started to wait lives on, and has the instance open."""
+    needs_tracing()
+    needs("dash")
+    monkeypatch.setattr(wanted, "FAILURES", (wanted.Sign("kmem/mm_page_alloc", "order == 77"),))
+    path = tmp_path / "record.sh"
+    path.write_text(script(ScriptOptions(buffer_kib=4096)))
+    with mounted_tracefs(tmp_path) as tracefs:
+        before = state_of(tracefs)
+        with subprocess.Popen(
+            ["dash", str(path), "-o", str(tmp_path / "killed"), "--until-failure"], stderr=subprocess.PIPE, text=True
+        ) as child:
+            assert child.stderr is not None
+            assert any("until an attempt fails" in line for line in child.stderr)
+            time.sleep(1)
+            child.kill()
+        assert state_of(tracefs) != before
+        last = ["dash", str(path)] if next_one == "script" else [sys.executable, "-m", "tracereplay", "record"]
+        done = subprocess.run(
+            [*last, "-o", str(tmp_path / "last"), "--for", "0"],
+            capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert state_of(tracefs) == before
+
+
 def test_references_of_our_own_are_taken_at_known_page_frames(tmp_path: Path) -> None:
     needs_tracing()
     assert _vmsplice()
@@ -177,10 +206,26 @@ def test_without_dynamic_ftrace_symbols_say_which_functions_there_are(tmp_path: 
     assert probed_functions(Tracefs(tmp_path / "none"), tmp_path / "none") == FUNCTIONS
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "locked"),
+    [
+        ("sys/kernel/security/lockdown", "none integrity [confidentiality]\n", True),
+        ("sys/kernel/security/lockdown", "none [integrity] confidentiality\n", False),
+        ("proc/cmdline", "root=/dev/vda lockdown=confidentiality quiet\n", True),
+        ("proc/cmdline", "lockdown=integrity xlockdown=confidentiality\n", False),
+    ],
+)
+def test_a_kernel_that_is_locked_down_is_known(file: str, text: str, locked: bool, tmp_path: Path) -> None:
+    assert not is_locked_down(tmp_path)
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(text)
+    assert is_locked_down(tmp_path) == locked
+
+
 def test_what_a_killed_recording_left_is_told_by_its_key(tmp_path: Path) -> None:
     mine = Instance(Tracefs(tmp_path)).key
     (tmp_path / "kprobe_events").write_text(
         f"p:tracereplay_{mine}/get try_grab_folio\np:tracereplay_99999999_5/get try_grab_folio\np:other/get x\n"
     )
     (tmp_path / "instances" / "tracereplay_99999998_7_watch").mkdir(parents=True)
-    assert Tracefs(tmp_path).left_behind() == ["99999998_7", "99999999_5"]
+    assert Tracefs(tmp_path).leftovers() == ["99999998_7", "99999999_5"]

@@ -8,7 +8,7 @@ import click
 
 from tracereplay.cli.corpus.needed import need_libraries
 from tracereplay.cli.options import combine, quiet_options
-from tracereplay.cli.output import style_for, write_report
+from tracereplay.cli.output import say_written, style_for, write_report
 from tracereplay.errors import InputError, UsageError
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -79,9 +79,11 @@ def run(
         summary = run_corpus(store, discover(*wanted), ready, order, progress, retry=retry)
     if not summary.found:
         raise UsageError(f"no trace in {' '.join(places)}; --match GLOB says which names are traces")
-    told = store.outcome()
-    write_report(render_run(summary.found, summary.before, told, place, style_for(None, full=full)), None)
-    if not told.analysed:
+    outcome = store.outcome()
+    write_report(render_run(summary.found, summary.before, outcome, place, style_for(None, full=full)), None)
+    if os.path.isdir(place):
+        say_written(place)
+    if not outcome.analysed:
         raise InputError("none of the traces could be read", advice="see their reasons above")
     return 0
 
