@@ -48,7 +48,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 }
 ADVICE = (
     "make one, as root: mkdir L; cp /proc/zoneinfo /proc/iomem /proc/pagetypeinfo /proc/buddyinfo /proc/meminfo "
-    "/proc/version /proc/self/mountinfo /sys/devices/system/memory/block_size_bytes L; "
+    "/proc/version /proc/self/mountinfo /proc/partitions /sys/devices/system/memory/block_size_bytes L; "
     "cp -r /sys/kernel/debug/cma L; ps -eLo pid,tid,comm > L/ps.txt; uname -m > L/uname; getconf PAGESIZE > L/page_size"
 )
 # No such text is anywhere near this long; what is longer is not what its name says.
