@@ -328,6 +328,11 @@ LAYOUT_TABLES: dict[str, tuple[Column, ...]] = {
         Column("pid", pa.int32(), None, "Process id, where the listing tells"),
         Column("comm", pa.string(), None, "Name"),
     ),
+    "tasks_at_end": (
+        Column("tid", pa.int32(), None, "Thread id"),
+        Column("pid", pa.int32(), None, "Process id"),
+        Column("comm", pa.string(), None, "Name at the end of the recording"),
+    ),
     "processes": (
         Column("pid", pa.int32(), None, "Process id"),
         Column("cmdline", pa.string(), None, "Command line, blanks between its words"),

@@ -193,7 +193,8 @@ def pages_of_last_try(attempt: Attempt) -> str | None:
     last = "last failing try" if attempt.outcome == "succeeded" else "last try"
     which = f"in the {last}, " if len(attempt.tries) > 1 else ""
     numbers = ", ".join(f"{number:,} {what}" for number, what in parts if number)
-    uses = ", ".join(f"{one.pages:,} {USE_WORDS.get(one.use, one.use)}" for one in pages.uses)
+    words = [(f"{one.pages:,}", USE_WORDS.get(one.use, one.use)) for one in pages.uses]
+    uses = f"all {words[0][1]}" if len(words) == 1 else ", ".join(" ".join(one) for one in words)
     copied = f"; {pages.from_snapshot:,} of them by kpageflags alone" if pages.from_snapshot else ""
     copied += f": {uses}" if copied and uses else ""
     return f"{which}of {count(pages.requested, 'page')}: {numbers}{copied}"

@@ -362,6 +362,12 @@ snapshot() { # FOLDER
         for link in "$place"/node[0-9]*; do [ ! -e "$link" ] || node=" node=${link##*node}"; done
         echo "${place##*/} state=$state valid_zones=\"$zones\"$node"
     done > "$1/memory_blocks.txt" 2>/dev/null
+    copy_names "$1"
+}
+
+copy_names() { # FOLDER: what names tasks, files and mounts
+    mkdir -p "$1"
+    copy @MOUNTS@ "$1/mountinfo"
     tasks > "$1/ps.txt" 2>/dev/null
     commands > "$1/commands.txt" 2>/dev/null
     open_files 2>/dev/null | sort -u | head -n @MOST_OPEN_FILES@ > "$1/open_files.txt"
@@ -512,6 +518,7 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
     uname -a > "$1/trace/uname"
     [ ! -e "$T/kprobe_events" ] || grep ":$group/" "$T/kprobe_events" > "$1/trace/kprobe_events"
     snapshot "$1/layout_after"; page_words "$1/layout_after" ""
+    copy_names "$out/layout_before/@NAMES_AT_END@" # of tasks and files that came meanwhile
     dmesg > "$1/dmesg.txt" 2>/dev/null
     [ -s "$1/dmesg.txt" ] || rm -f "$1/dmesg.txt"
     if [ -z "$low" ]; then copy "$D/page_owner" "$1/page_owner.txt"; fi

@@ -20,7 +20,7 @@ from tracereplay.capture.buffers import Pages, save_formats, save_stats
 from tracereplay.capture.instance import Instance
 from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import self_test
-from tracereplay.capture.snapshot import copy_debug_files, copy_page_words, free_bytes, kernel_log, snapshot
+from tracereplay.capture.snapshot import copy_debug_files, copy_names, copy_page_words, free_bytes, kernel_log, snapshot
 from tracereplay.capture.target import Target, target_of
 from tracereplay.capture.tracefs import Tracefs, mounted
 from tracereplay.capture.watch import FailureWatch
@@ -252,6 +252,7 @@ def _save(run: _Run, instance: Instance, folder: Path) -> None:
     if run.pointers:
         (folder / "trace" / "page_pointers").write_text(run.pointers)
     snapshot(folder / "layout_after", run.debug, run.target)
+    copy_names(run.request.out / "layout_before" / wanted.NAMES_AT_END)
     copy_debug_files(folder, run.debug)
     kernel_log(folder / "dmesg.txt")
     lost = instance.stats()

@@ -73,6 +73,8 @@ def script(options: ScriptOptions) -> str:
             " " * 8, " " * 4
         ),
         "CHECK_FILES": " ".join(wanted.CHECK_FILES),
+        "MOUNTS": wanted.MOUNTS.source,
+        "NAMES_AT_END": wanted.NAMES_AT_END,
         "MOST_OPEN_FILES": str(MOST_OPEN_FILES),
         "CMA_FILES": " ".join(wanted.CMA_FILES),
         "TRACE_FILES": " ".join(wanted.TRACE_FILES),

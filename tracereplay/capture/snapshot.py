@@ -27,12 +27,19 @@ def snapshot(folder: Path, debug: Path | None, target: Target | None = None) -> 
     if debug is not None:
         _copy_areas(debug / "cma", folder / "cma")
     _write(folder / "memory_blocks.txt", _blocks())
-    _write(folder / "ps.txt", ["PID TID COMMAND", *_tasks()])
-    _write(folder / "commands.txt", _commands())
-    _write(folder / "open_files.txt", [line for line, _ in zip(_open_files(), range(MOST_OPEN_FILES), strict=False)])
+    copy_names(folder)
     if target is not None:
         lacking += copy_page_words(folder, target)
     return lacking
+
+
+def copy_names(folder: Path) -> None:
+    """Write what names tasks, files and mounts: again at the end of a recording, for those that came meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy(Path(wanted.MOUNTS.source), folder / wanted.MOUNTS.target)
+    _write(folder / "ps.txt", ["PID TID COMMAND", *_tasks()])
+    _write(folder / "commands.txt", _commands())
+    _write(folder / "open_files.txt", [line for line, _ in zip(_open_files(), range(MOST_OPEN_FILES), strict=False)])
 
 
 def copy_debug_files(folder: Path, debug: Path | None) -> None:

@@ -76,11 +76,12 @@ SNAPSHOT_FILES = (
     Copied("/proc/cmdline", "cmdline"),
     Copied("/proc/modules", "modules"),
     Copied("/proc/swaps", "swaps"),
-    Copied("/proc/self/mountinfo", "mountinfo"),
     Copied("/proc/partitions", "partitions"),
     Copied("/sys/devices/system/memory/block_size_bytes", "block_size_bytes"),
     Copied("/sys/devices/system/memory/auto_online_blocks", "auto_online_blocks"),
 )
+MOUNTS = Copied("/proc/self/mountinfo", "mountinfo")
+NAMES_AT_END = "at_end"  # below layout_before: names of tasks, files and mounts at the end of a recording
 # Of tracefs, beside the raw pages: names as `parsers/trace_dat/raw_buffers.py` looks for them.
 TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profile")
 DEBUG_FILES = (Copied("page_owner", "page_owner.txt"), Copied("page_pinner/buffer", "page_pinner.txt"))

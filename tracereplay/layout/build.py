@@ -77,7 +77,7 @@ def layout_from_tables(
             block_devices=_rows(tables, "block_devices"),
             open_files=_rows(tables, "open_files"),
             processes=_rows(tables, "processes"),
-            tasks=tasks,
+            tasks=[*tasks, *_rows(tables, "tasks_at_end")],
         ),
         assumed=_names(page_size_bytes=assumed_page_size, pageblock_pages=assumed_pageblock),
     )

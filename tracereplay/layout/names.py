@@ -45,14 +45,20 @@ class Names:
         processes: Iterable[Mapping[str, Any]] = (),
         tasks: Iterable[Mapping[str, Any]] = (),
     ) -> Names:
-        """From rows of `schema.LAYOUT_TABLES`."""
+        """From rows of `schema.LAYOUT_TABLES`; of several rows of one task or process the first counts."""
         blocks = list(block_devices)
-        listed = {row["tid"]: (row["pid"], row["comm"]) for row in tasks if row["comm"] and row["pid"] is not None}
+        listed: dict[int, tuple[int, str]] = {}
+        for row in tasks:
+            if row["comm"] and row["pid"] is not None:
+                listed.setdefault(row["tid"], (row["pid"], row["comm"]))
+        found: dict[int, Process] = {}
+        for row in processes:
+            found.setdefault(row["pid"], _process(row, listed.get(row["pid"], (0, None))[1]))
         return cls(
             devices=_devices(mounts, blocks),
             block_devices=frozenset(row["dev"] for row in blocks),
             paths=_paths(open_files),
-            processes={row["pid"]: _process(row, listed.get(row["pid"], (0, None))[1]) for row in processes},
+            processes=found,
             tasks=listed,
         )
 

@@ -19,15 +19,15 @@ VDB, FUSE, BDEV = 254 << 20 | 16, 24, 3
 MOUNTINFO = """\
 22 1 0:2 / / rw - rootfs rootfs rw
 30 22 254:16 /sub /srv rw - ext4 /dev/vdb rw
-31 22 254:16 / /tmp/wb rw,relatime shared:7 - ext4 /dev/vdb rw
-32 22 0:24 / /tmp/fuse\\0400 rw,relatime - fuse labfuse rw,user_id=0
+31 22 254:16 / /mnt/wb rw,relatime shared:7 - ext4 /dev/vdb rw
+32 22 0:24 / /mnt/fuse\\0400 rw,relatime - fuse labfuse rw,user_id=0
 33 22 0:25 / /run rw - tmpfs run rw
 """
 PARTITIONS = "major minor  #blocks  name\n\n 254        0     131072 vda\n 254       16     131072 vdb\n"
 OPEN_FILES = """\
-fe:10 12 /tmp/wb/table (deleted)
-mnt:31 12 /tmp/wb/table
-mnt:32 2 /tmp/fuse\\0400/data
+fe:10 12 /mnt/wb/table (deleted)
+mnt:31 12 /mnt/wb/table
+mnt:32 2 /mnt/fuse\\0400/data
 mnt:99 5 /of/another/namespace
 00:01 7 /memfd:guest-ram (deleted)
 """
@@ -61,8 +61,8 @@ def test_a_file_has_its_path_else_its_mount(names: Names) -> None:
         for number in ((VDB, 12), (VDB, 13), (FUSE, 2), (FUSE, 3), (25, 9), (1, 7), (77, 1))
     ]
     assert said == [
-        "/tmp/wb/table (ext4 on /dev/vdb)", "inode 13 of /dev/vdb (ext4, /tmp/wb)", "/tmp/fuse 0/data (fuse)",
-        "inode 3 of fuse mount /tmp/fuse 0", "inode 9 of tmpfs mount /run", "/memfd:guest-ram (deleted)", None,
+        "/mnt/wb/table (ext4 on /dev/vdb)", "inode 13 of /dev/vdb (ext4, /mnt/wb)", "/mnt/fuse 0/data (fuse)",
+        "inode 3 of fuse mount /mnt/fuse 0", "inode 9 of tmpfs mount /run", "/memfd:guest-ram (deleted)", None,
     ]  # fmt: skip
 
 
@@ -73,8 +73,8 @@ def test_a_block_device_is_known_by_the_list_of_block_devices(names: Names) -> N
     assert not names.is_block_device(BDEV, 12)
     file = names.file(BDEV, VDB, 7)
     assert file.block_dev == VDB
-    assert named_device(VDB, file) == "254:16 (/dev/vdb, ext4, /tmp/wb)"
-    assert named_file(file) == "block device 254:16 (/dev/vdb, ext4, /tmp/wb)"
+    assert named_device(VDB, file) == "254:16 (/dev/vdb, ext4, /mnt/wb)"
+    assert named_file(file) == "block device 254:16 (/dev/vdb, ext4, /mnt/wb)"
 
 
 def test_without_a_snapshot_numbers_stay() -> None:
@@ -96,6 +96,21 @@ def test_a_task_belongs_to_its_machine_or_unit(names: Names) -> None:
 def test_another_task_that_has_the_number_later_is_not_named(names: Names) -> None:
     assert names.part_of(200, "nginx") is None
     assert names.part_of(200, None) is None
+
+
+def test_names_from_the_end_of_a_recording_come_after_those_before_it(tmp_path: Path) -> None:
+    late = tmp_path / "at_end"
+    late.mkdir()
+    (late / "mountinfo").write_text(MOUNTINFO)
+    (late / "ps.txt").write_text("PID TID COMMAND\n200 200 another\n300 300 qemu-system-x86\n")
+    (late / "commands.txt").write_text("200\tanother\t0::/\n300\tqemu-system-x86_64 -name db-1\t0::/\n")
+    (late / "open_files.txt").write_text("mnt:31 12 /mnt/wb/renamed\nmnt:31 14 /mnt/wb/new\n")
+    names = names_of(tmp_path, mountinfo=MOUNTINFO, ps_txt=PS, commands_txt=COMMANDS, open_files_txt=OPEN_FILES)
+    assert names.part_of(300, "qemu-system-x86") == "VM db-1"
+    assert names.part_of(200, "postgres") == "postgresql.service"
+    assert (names.paths[VDB, 12], names.paths[VDB, 14]) == ("/mnt/wb/table", "/mnt/wb/new")
+    layout = layout_from_tables(read_layout_snapshot(tmp_path).tables)
+    assert 300 not in layout.comms  # what decides rests on the listing from before
 
 
 @pytest.mark.parametrize(
@@ -150,14 +165,14 @@ def test_odd_lines_are_a_loss_and_the_others_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_capture_with_mountinfo_names_its_device_and_mount(tmp_path: Path) -> None:
-    """The capture's own mounts lists `/dev/vdb /tmp/wb ext4`; 254:16 is that disk (truth.json)."""
+    """The capture's own mounts lists /dev/vdb with ext4; 254:16 is that disk (truth.json)."""
     folder = captures.capture("cma_bufferhead")
     layout = tmp_path / "layout"
     shutil.copytree(folder / "layout_before", layout)
     (layout / "mountinfo").write_text(MOUNTINFO)
     result = Session([folder / "trace.dat"], layout=layout).blame()
     holders = {c.holder_name for a in result.attempts for c in a.culprits if c.cause == "buffer_head"}
-    assert holders == {"file system metadata of 254:16 (/dev/vdb, ext4, /tmp/wb)"}
+    assert holders == {"file system metadata of 254:16 (/dev/vdb, ext4, /mnt/wb)"}
     plain = Session([folder / "trace.dat"], layout=folder / "layout_before").blame()
     assert {c.holder_name for a in plain.attempts for c in a.culprits if c.cause == "buffer_head"} == {
         "file system metadata of 254:16"
