@@ -568,6 +568,7 @@ END
     say "recording until an attempt fails; Ctrl-C ends it"
     head -n 1 "$W/trace_pipe" > "$out/failure.txt" &
     await
+    [ $status != 0 ] || linger # first: removing an instance takes time, in which the ring runs on
     forget_instance "${W##*/}"
 }
 
@@ -592,7 +593,6 @@ case $how in
         number=1
         while await_failure; [ $status = 0 ]; do
             note "failed: $(cat "$out/failure.txt")"
-            linger
             [ "$dumps" != 1 ] || break
             save "$out/dump-$number"; note "dump-$number is complete"
             rm -rf "$out/dump-$((number - dumps))"
