@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import itertools
 import struct
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +89,23 @@ def _cut_perf(data: bytes, count: int) -> bytes:
         table += struct.pack("<QQ", at + len(sections), size)
         sections += data[place : place + size]
     return data[:48] + struct.pack("<Q", len(kept)) + data[56:begin] + kept + table + sections
+
+
+def archives() -> Iterator[bytes]:
+    """A trace in a zip archive, stored and packed, and a bugreport with a kernel log."""
+    text = _lines("cma_bufferhead/trace.head.txt.gz")
+    log = next(kernel_logs()).decode("utf-8", "replace")
+    dumpstate = f"------ KERNEL LOG (dmesg) ------\n{log}\n------ MEMORY INFO ------\nx\n"
+    for method, files in (
+        (zipfile.ZIP_STORED, {"trace.txt": text, "readme": b"x"}),
+        (zipfile.ZIP_DEFLATED, {"a/trace.txt": text}),
+        (zipfile.ZIP_DEFLATED, {"main_entry.txt": b"dump.txt", "dump.txt": dumpstate.encode()}),
+    ):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", method) as file:
+            for name, content in files.items():
+                file.writestr(name, content)
+        yield packed.getvalue()
 
 
 def perfetto_traces() -> Iterator[bytes]:

@@ -21,7 +21,8 @@ SECONDS = 5  # of the guest: 1.25 G instructions
 GUEST_SECONDS = 3600
 BUFFER_KIB = 16384
 LOADS = {"alloc": 64, "gup": 16}  # pages of a loop
-# A block of the DIMM, which is not online: the range filters drop every take.
+# The blocks of the DIMM are offline: with one of them as the range, filters drop every take.
+OFFLINE = "for n in 32 33; do echo offline > /sys/devices/system/memory/memory$n/state; done"
 ELSEWHERE = 32
 OPTIONS = {
     "attempts only": ScriptOptions(level=0, pages=False, buffer_kib=BUFFER_KIB),
@@ -58,7 +59,7 @@ class Run:
 
 def job() -> str:
     """Recordings of nothing, then every load, unrecorded first, then at each level."""
-    lines = ["chmod +x workload"]
+    lines = ["chmod +x workload", OFFLINE]
     loads = {"nothing": "./workload alloc 0 1", **{k: f"./workload {k} {SECONDS} {n}" for k, n in LOADS.items()}}
     for load, command in loads.items():
         lines.append(f"{command} > /out/{load}-none.txt")

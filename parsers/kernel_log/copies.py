@@ -3,8 +3,9 @@
     [  392.132392] cma: cma_alloc: alloc failed, req-size: 200 pages, ret: -16
     > [  392.132392] cma: cma_alloc: alloc failed, req-size: 200 pages, ret: -16        a copy: one failure
 
-A kernel prints no two equal messages within a microsecond. Where stamps are coarser (jiffies, wall clocks of seconds),
-equal lines may be two events; a copy is then known by its clock, which falls back to a line that was there before.
+A kernel prints no two equal messages within a microsecond. Where stamps are coarser (jiffies, wall clocks of seconds)
+or missing, equal lines may be two events; a copy is then known by how often it is quoted, or by its clock, which falls
+back to a line that was there before.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ Row = dict[str, Any]
 
 # Stamps that are a whole number of these may come from jiffies (100 to 1000 Hz).
 COARSE_NS = 1_000_000
+DEEPEST = 16
 BOOT = re.compile(r"Linux version \d|Booting Linux on ")
 # A heading, or a message in quotation marks.
 TITLE = re.compile(r"#|(?:Subject|Title): ", re.IGNORECASE)
@@ -39,20 +41,32 @@ class Copies:
         self._keys: list[int] = []
         self._next: int | None = None  # the place of the line that a copy goes on with
         self._latest_ns: dict[bool, int] = {}  # by clock: uptime, wall
-        self._bare: set[int] = set()  # lines without a stamp
+        self._quoted: dict[int, int] = {}  # how many lines of this text are quoted so often
+        self._depths: set[int] = set()
+        self._depth = 0
         self._in_copy = False
 
-    def is_copy(self, line: LogLine) -> bool:
-        """Whether the line is one that was taken before."""
+    def is_copy(self, line: LogLine, *, leads: bool) -> bool:
+        """Whether the line is one that was taken before. leads -- whether it is a message, or the first of a dump."""
         if line.time_ns is not None and line.time_ns % COARSE_NS:
             self._in_copy = self._again_at_once(line)
         elif line.time_ns is not None or line.wall_ns is not None:
-            self._in_copy = self._again_later(line)
-        else:  # it completes a line with a stamp, or stands between two
-            key = hash(line.text)
-            self._in_copy = self._in_copy and key in self._bare
-            self._bare.add(key)
+            self._in_copy = self._again_at_other_depth(line) or self._again_later(line)
+        else:
+            again = self._again_at_other_depth(line)
+            # Lines of a dump look like those of any other: they go with its first, unless a quotation begins with them.
+            if leads or line.depth != self._depth:
+                self._in_copy = again
+        self._depth = line.depth
         return self._in_copy
+
+    def _again_at_other_depth(self, line: LogLine) -> bool:
+        """Of equal lines there are as many as in the part of the text that has most, by how often it is quoted."""
+        depth = min(line.depth, DEEPEST)
+        self._depths.add(depth)
+        key = hash((line.time_ns, line.wall, line.tid, line.text))
+        number = self._quoted[hash((key, depth))] = self._quoted.get(hash((key, depth)), 0) + 1
+        return any(self._quoted.get(hash((key, other)), 0) >= number for other in self._depths if other != depth)
 
     def _again_at_once(self, line: LogLine) -> bool:
         key, wall = hash((line.time_ns, line.tid, line.text)), hash(line.wall) if line.wall else 0

@@ -84,6 +84,13 @@ MESSAGES: tuple[Message, ...] = (
         "3.5 to 7.x, debug",
     ),
     _row(
+        "cma_begins", Says.BEGINS, "count ",
+        # A vendor's of 5.10: task, address and size of the area come first.
+        rf"\bcma_alloc\w{{0,24}}\([^()]{{0,40}}\bcma\([^()]{{1,60}}\) (?P<area>[^\s()]{{1,64}})\({_HEX}\),"
+        rf" count (?P<pages>{_N}), align (?P<align>\d{{1,2}})\b",
+        "5.10, vendors",
+    ),
+    _row(
         "cma_busy", Says.TRY, "is busy, retrying",
         rf"\w{{1,40}}\(\): memory range at (?:pfn 0x(?P<start>{_HEX})(?: \S+)?|\S+) is busy, retrying",
         "3.5 to 7.x, debug; with the pfn since 6.2; vendors print it alone",

@@ -105,7 +105,8 @@ class LogParser:
     def feed(self, line: LogLine) -> None:
         """Take the next line."""
         self.lines = line.number or self.lines + 1
-        if self._copies.is_copy(line):
+        found = messages_in(line.text)
+        if self._copies.is_copy(line, leads=bool(found) or "page:" in line.text):
             return
         self._watch_uptime(line)
         line = self._clocked(line)
@@ -113,7 +114,6 @@ class LogParser:
         printer = self._printers.get(line.tid)
         if "page:" in line.text and self._begin_dump(line):
             return
-        found = messages_in(line.text)
         if found:
             self._take_all(found, line)
         elif printer is not None and printer.dump is not None:

@@ -273,6 +273,8 @@ def read_piece(
         begin, stop = event[PAYLOAD_AT], event[PAYLOAD_END]
         if _seen_fields(data, begin, stop, is_generic) < 0:
             continue
+        if n == len(time_out):  # the scan has counted them; this keeps to the arrays whatever the file is
+            break
         chosen = wanted[kind]
         columns = n_columns[chosen]
         for column in range(out.shape[1]):

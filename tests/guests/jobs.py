@@ -115,9 +115,11 @@ def killed(moments: Sequence[int]) -> str:
 mkdir t && mount -t tracefs t t
 state() {{
     ls t/instances
-    for file in kprobe_events tracing_on buffer_size_kb trace_clock set_event current_tracer; do
-        echo $file; sed 's/.*(expanded: \\(.*\\))/\\1/' t/$file # the size of the global buffer, once it is used
+    for file in kprobe_events tracing_on trace_clock set_event current_tracer; do
+        echo $file; cat t/$file
     done
+    # Of the global buffer: the size that it has once it is used, in whole pages or as set.
+    size=$(sed 's/.*(expanded: \\(.*\\))/\\1/' t/buffer_size_kb); echo $((size / 8 * 8))
     cat /sys/kernel/debug/kprobes/list
     grep tracereplay /proc/mounts
     ls -d /tmp/tracereplay.* 2> /dev/null
@@ -160,7 +162,7 @@ mount -t securityfs securityfs /sys/kernel/security
 cat /sys/kernel/security/lockdown
 sh record.sh --check -o /out/check
 grep tracereplay /proc/mounts
-ls -d /tmp/tracereplay.*
+ls /tmp | grep '^tracereplay[.]'
 """
 
 

@@ -124,7 +124,7 @@ class OfflineCalls:
         if call is not None and follows(call.last, row, LOOP_NS) and _may_be(call, row):
             return call
         ended = self._ended.get(row["tid"])
-        said_twice = ended is not None and row["kind"] != ended.last["kind"] and follows(ended.last, row, TRIES_NS)
+        said_twice = ended is not None and row["kind"] != ended.last.get("kind") and follows(ended.last, row, TRIES_NS)
         if ended is not None and said_twice and ended.outcome != "succeeded" and _may_be(ended, row):
             return ended
         return None

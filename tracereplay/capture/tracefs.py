@@ -125,7 +125,7 @@ def mounted() -> Iterator[tuple[Tracefs, Path | None]]:
         raise CaptureError("tracing needs root")
     if is_locked_down(Path("/")):
         raise CaptureError("lockdown=confidentiality closes tracefs", advice="boot with lockdown=integrity or none")
-    _unmount_left_behind()
+    _unmount_leftovers()
     place = next((one for one in PLACES if (one / "instances").is_dir()), None)
     if place is None or not _is_filled(DEBUGFS):
         _own_namespace()
@@ -151,7 +151,7 @@ def is_locked_down(root: Path) -> bool:
     return False
 
 
-def _unmount_left_behind() -> None:
+def _unmount_leftovers() -> None:
     """What scripts mounted that are gone: they have no namespace of their own."""
     for line in MOUNTS.read_text(errors="replace").splitlines():
         place = line.split()[1] if line.count(" ") else ""

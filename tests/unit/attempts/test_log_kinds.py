@@ -90,6 +90,11 @@ CMA = {
         "cma: cma_alloc(cma (____ptrval____), name: a, total count 16384, used count: 64, request count 1, align 0)\n",
         [("cma_alloc", "succeeded", None, "a", 8, None, []), ("cma_alloc", "unknown", None, "a", 1, "unknown", [])],
     ),
+    "begins in a vendor's words": (
+        "cma_alloc([1][init]:cma(ffffffff00b50000:total 8192) a,b(ffffffe89d084cf0), count 2, align 1 gfp_mask 0xcc0)\n"
+        "cma_alloc(): memory range at ffffffff00b62880 is busy, retrying\n",
+        [("cma_alloc", "unknown", None, "a,b", 2, "unknown", [(None, None)])],
+    ),
     "killed": (FAILED.format(n=4, e=4), [("cma_alloc", "interrupted", "EINTR", "reserved", 4, "interrupted", [])]),
     "a name with a colon": (
         "cma: cma_alloc: heap: a: alloc failed, req-size: 4 pages, ret: -12\n",
@@ -203,6 +208,20 @@ CMA = {
         ("[    0.000000] Linux version 5.10.1\n[    0.080000] " + FAILED.format(n=4, e=12)) * 2,
         [failed(4, "ENOMEM", "bitmap_full")] * 2,
     ),
+    "quoted again, without stamps": (
+        FAILED.format(n=64, e=16) * 2 + "Why?\n" + ("> " + FAILED.format(n=64, e=16)) * 2
+        + "Because.\n>> " + FAILED.format(n=64, e=16) + "And mine:\n" + FAILED.format(n=8, e=12),
+        [failed(64, "EBUSY", "unknown")] * 2 + [failed(8, "ENOMEM", "bitmap_full")],
+    ),
+    "wrapped twice": (
+        "> [   10.000001] cma: cma_alloc: reserved: alloc failed, req-size: 64\n> pages,\n> ret: -16\n",
+        [failed(64, "EBUSY", "unknown")],
+    ),
+    "the beginning of a call before 3.17, wrapped": (
+        "> [    0.26] cma: dma_alloc_from_contiguous(cma db474f80, count\n> 64, align 6)\n"
+        "> [    0.28] cma: dma_alloc_from_contiguous(): memory range at\n> c09d7000 is busy, retrying\n",
+        [("cma_alloc", "unknown", None, None, 64, "unknown", [(None, None)])],
+    ),
     "two boots by their wall clocks": (
         "Nov 20 12:00:00 host kernel: [   10.000001] " + FAILED.format(n=4, e=12)
         + "Nov 20 13:00:00 host kernel: [   10.000001] " + FAILED.format(n=4, e=12),
@@ -271,6 +290,13 @@ OFFLINES = {
         "-bash: echo: write error: Device or resource busy\nroot@vm:~# dmesg | tail -3\n"
         "[  456.789012] page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x108123\n"
         "[  456.789013] flags: 0x17ffffc0000000(node=0|zone=2)\n[  456.789014] " + UNMOVABLE,
+        [offline("failed", "EBUSY", "unmovable_allocation", "memory33")],
+    ),
+    "a shell, its page in the log, and who says it again": (
+        "# echo offline > /sys/devices/system/memory/memory33/state\nbash: echo: write error: Device or resource busy\n"
+        "[  456.789012] page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x108123\n"
+        "[  456.789013] flags: 0x17ffffc0000000(node=0|zone=2)\n[  456.789014] " + UNMOVABLE
+        + "tee: /sys/devices/system/memory/memory33/state: Device or resource busy\n",
         [offline("failed", "EBUSY", "unmovable_allocation", "memory33")],
     ),
     "a shell in the folder of the block": (
@@ -708,6 +734,17 @@ def test_a_dump_printed_after_the_end_of_its_offline_is_no_bug(blame: Any) -> No
         "[    9.000004] flags: 0x17fffe0000000(uptodate|lru|swapbacked|node=0|zone=2)\n"
     )
     assert {c.start_pfn for attempt in found.attempts for c in attempt.culprits} == {0x100}
+
+
+def test_a_dump_that_is_quoted_again_and_wrapped(blame: Any) -> None:
+    once = dump("flags: 0x17(locked|node=0|zone=2)", "unmovable page", "aops:0x0 ino:1", counts="refcount:1 mapcount:0")
+    other = once.replace("0x108123", "0x108124")
+    text = once + "Why?\n" + "".join(f"> {line}\n" for line in once.replace("flags: ", "flags:\n").splitlines())
+    (attempt,) = blame(text).attempts
+    assert [(culprit.start_pfn, culprit.cause) for culprit in attempt.culprits] == [(0x108123, "unknown")]
+    bare = "\n".join(line.partition("] ")[2] for line in (once + other).splitlines())
+    found = blame(once.replace("[  456.0", "[  456.1") + "> " + bare.replace("\n", "\n> ") + "\n").attempts
+    assert [(c.start_pfn, c.cause) for a in found for c in a.culprits][-1] == (0x108124, "unknown")
 
 
 def test_a_failure_that_nothing_explains_gets_the_steps_of_its_own_only(blame: Any) -> None:

@@ -23,7 +23,7 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
               help="Wall time a trace may take.")  # fmt: skip
 @click.option("--memory-limit", default="4G", show_default=True, metavar="BYTES", help="Memory a trace may take.")
 @click.option("--match", "names", metavar="GLOB", multiple=True, help="Names that are traces, within folders "
-              "(default: *.dat *.data *.perf *.trace *.ftrace, also packed).")  # fmt: skip
+              "(default: *.dat *.data *.perf *.trace *.ftrace *.pftrace *.perfetto-trace, also packed).")  # fmt: skip
 @click.option("--path-pattern", metavar="PATTERN", help="Columns from the path: '{build}/{device}/*.dat'.")
 @click.option("--retry", is_flag=True, help="Also what broke a limit or crashed in an earlier run.")
 @click.option("--keep-events", is_flag=True, help="Keep the events of what is analysed, as datasets in STORE/events.")
