@@ -99,9 +99,13 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
 
 
 def offline_or_hwpoison(suspect: Suspect) -> list[Finding]:
-    """The kernel's dump says hwpoison, or a page type offline (balloon, virtio-mem)."""
+    """Its flags or the kernel's dump say hwpoison, or a page type offline (balloon, virtio-mem).
+
+    memory_failure() keeps the reference that it took, in whose task it ever ran: that is no task's.
+    """
     row = suspect.dump
-    if suspect.page_type == PageType.OFFLINE and not suspect.seen_in_wait:
+    typed = suspect.page_type == PageType.OFFLINE or "hwpoison" in suspect.flags
+    if typed and not suspect.seen_in_wait:
         return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.tried(suspect))]
     if row is None or not ("hwpoison" in (row["flags"] or ()) or "offline" in str(row["page_type"] or "")):
         return []
