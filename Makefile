@@ -28,7 +28,7 @@ test: $(VENV)/installed  ## run every test
 test-matrix:  ## Python 3.11 to 3.13 where installed, and the lowest versions promised
 	.ci/matrix
 
-test-guests: $(VENV)/installed  ## install QEMU and Debian's cloud kernel (root), record in guests: some ten minutes
+test-guests: $(VENV)/installed  ## install QEMU and Debian's cloud kernel (root), record in guests: some twenty minutes
 	apt-get install -y -q qemu-system-x86 busybox-static cpio gcc libc6-dev
 	tests/guests/kernels.sh $(VENV)/guest-kernels
 	TRACEREPLAY_GUESTS=1 TRACEREPLAY_GUEST_KERNELS=$$(echo $(CURDIR)/$(VENV)/guest-kernels/* | tr ' ' :) \

@@ -56,8 +56,8 @@ def main(paths: list[str]) -> int:
             f"{theirs / ours:6.1f}",
             flush=True,
         )
-        for told in result.differences:
-            print(f"    {told}")
+        for difference in result.differences:
+            print(f"    {difference}")
         differing += result.differing
     return 1 if differing else 0
 

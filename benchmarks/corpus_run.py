@@ -64,8 +64,8 @@ def main() -> int:
     print(f"run with {args.jobs} jobs: {summary.done} traces, {summary.by_status}, {wall:.0f} s")
     print(f"  {each:.4f} CPU s a trace, {each / single - 1:+.1%} to single-trace analysis; {summary.done / wall:.1f}/s")
     tenths = [sizes[place * (len(sizes) - 1) // 10] for place in range(11)]
-    told = ", ".join(f"{done}: {mib}" for done, mib in tenths)
-    print(f"  driver's own memory (without mapped files), MiB, after so many traces: {told}")
+    memory = ", ".join(f"{done}: {mib}" for done, mib in tenths)
+    print(f"  driver's own memory (without mapped files), MiB, after so many traces: {memory}")
     if args.same_as is not None:
         same = {name: _rows(store, name) == _rows(Store(str(args.same_as)), name) for name in ("runs", *FOUND)}
         print(f"  equal to {args.same_as}: {same}")

@@ -4,7 +4,7 @@
 
 Every trace is a variant (tests.support.trace_variants) of one of USUAL: its page frames, tids, task names and times are
 moved, so no two are equal. They belong to BUILDS builds, one a day, and lie in FOLDER/BUILD/DEVICE/, each with its
-layout, kernel log and a sidecar of metadata beside it. Planted, and told in FOLDER/planted.json:
+layout, kernel log and a sidecar of metadata beside it. Planted, and recorded in FOLDER/planted.json:
 
 - from build TURN on, the task PLANTED pins pages in SHARE_SINCE of the traces, before in SHARE_BEFORE;
 - every BROKEN_EVERY-th file is broken: cut, empty, garbage or no trace at all.
@@ -71,8 +71,11 @@ def main() -> int:
             broken.append(str(path.relative_to(args.folder)))
         else:
             _write(path, originals, build, number, chance)
-    told = {"traces": args.traces, "planted": {"cause": "task_reference", "holder": PLANTED, "since": f"build-{TURN}"}}
-    (args.folder / "planted.json").write_text(json.dumps(told | {"broken": broken}, indent=2) + "\n")
+    made = {
+        "traces": args.traces,
+        "planted": {"cause": "task_reference", "holder": PLANTED, "since": f"build-{TURN}"},
+    }
+    (args.folder / "planted.json").write_text(json.dumps(made | {"broken": broken}, indent=2) + "\n")
     print(
         f"{args.traces} traces in {args.folder}, {len(broken)} of them broken; {time.process_time() - began:.0f} CPU s"
     )

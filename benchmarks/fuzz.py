@@ -63,6 +63,12 @@ def log(path: Path) -> None:
     read_kernel_log(path)
 
 
+def archive(path: Path) -> None:
+    """A zip archive: the trace or the log that is found in it."""
+    with tracereplay.open(path) as session:
+        session.blame()
+
+
 def page_owner(path: Path) -> None:
     """Records, and stacks by handle."""
     with suppress(InputError):
@@ -83,6 +89,8 @@ def page_flags(path: Path) -> None:
 FILES: dict[str, tuple[Callable[[], Iterator[bytes]], Read, str]] = {
     "trace_dat": (fuzz_seeds.trace_dats, trace, "trace.dat"),
     "perf_data": (fuzz_seeds.perf_datas, trace, "perf.data"),
+    "archive": (fuzz_seeds.archives, archive, "trace.zip"),
+    "perfetto": (fuzz_seeds.perfetto_traces, trace, "trace.pftrace"),
     "trace_text": (fuzz_seeds.trace_texts, trace, "trace.txt"),
     "perf_script": (fuzz_seeds.perf_scripts, trace, "perf.txt"),
     "kernel_log": (fuzz_seeds.kernel_logs, log, "dmesg.txt"),

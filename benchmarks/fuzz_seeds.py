@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import io
 import itertools
 import struct
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.captures import FIXTURES, SHARED
 from tests.support.pack_perf_data import records
 from tests.support.perf_data_builder import PerfFile
+from tests.support.perfetto_trace import Writer, rows_of
 from tests.support.trace_dat_builder import Machine, trace_dat_v6, trace_dat_v7
 from tracereplay.dataset import write_dataset
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
@@ -86,6 +89,45 @@ def _cut_perf(data: bytes, count: int) -> bytes:
         table += struct.pack("<QQ", at + len(sections), size)
         sections += data[place : place + size]
     return data[:48] + struct.pack("<Q", len(kept)) + data[56:begin] + kept + table + sections
+
+
+def archives() -> Iterator[bytes]:
+    """A trace in a zip archive, stored and packed, and a bugreport with a kernel log."""
+    text = _lines("cma_bufferhead/trace.head.txt.gz")
+    log = next(kernel_logs()).decode("utf-8", "replace")
+    dumpstate = f"------ KERNEL LOG (dmesg) ------\n{log}\n------ MEMORY INFO ------\nx\n"
+    for method, files in (
+        (zipfile.ZIP_STORED, {"trace.txt": text, "readme": b"x"}),
+        (zipfile.ZIP_DEFLATED, {"a/trace.txt": text}),
+        (zipfile.ZIP_DEFLATED, {"main_entry.txt": b"dump.txt", "dump.txt": dumpstate.encode()}),
+    ):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", method) as file:
+            for name, content in files.items():
+                file.writestr(name, content)
+        yield packed.getvalue()
+
+
+def perfetto_traces() -> Iterator[bytes]:
+    """The first events of a real capture in each encoding, with all that a trace says beside them."""
+    reader = TraceDatReader(TRACE)
+    rows = list(itertools.islice(rows_of(reader), 400))
+    for described, compressed in ((False, False), (True, False), (False, True)):
+        writer = Writer(described, flags=described)
+        writer.machine(reader)
+        config = writer.packet().trace_config.data_sources.add().config.ftrace_config
+        config.ftrace_events.extend(["kmem/mm_page_alloc", "cma/*"])
+        writer.bundles(rows, size=60)
+        bundle = writer.trace.packet[-1].ftrace_events
+        bundle.lost_events = True
+        bundle.error.add(timestamp=5, status=8)
+        bundle.compact_sched.intern_table.extend(["pin-a", "pin-b"])
+        bundle.compact_sched.switch_next_pid.extend([13, 14])
+        bundle.compact_sched.switch_next_comm_index.extend([1, 9])
+        stats = writer.packet().ftrace_stats
+        stats.phase = 2
+        stats.cpu_stats.add(cpu=1, overrun=7)
+        yield writer.written(compressed=compressed)
 
 
 def _lines(name: str, start: int = 0, lines: int = LINES) -> bytes:

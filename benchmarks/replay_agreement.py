@@ -59,8 +59,8 @@ def _best_moment(capture: Capture, snapshot: PageSnapshot, moments: npt.NDArray[
     for moment in moments:
         replay.run_to(int(moment))
         aspects = replay.compare(snapshot).values()
-        told = sum(int(np.count_nonzero(a.told)) for a in aspects)
-        share = (sum(int(np.count_nonzero(a.differs)) for a in aspects) + 20) / (told + 100)
+        known = sum(int(np.count_nonzero(a.known)) for a in aspects)
+        share = (sum(int(np.count_nonzero(a.differs)) for a in aspects) + 20) / (known + 100)
         if share <= best:  # where next to nothing is known yet, no disagreement means little
             best, chosen = share, int(moment)
     return chosen
@@ -96,17 +96,17 @@ Written by `python -m benchmarks.replay_agreement`. `tests/accuracy/test_replay_
 captures in `fixtures/` to be current and at 98 % or more.
 
 Each capture has a copy of /proc/kpageflags and /proc/kpagecount of one range (its CMA area or memory block) from before
-and after what was asked of it, both taken *while the trace ran*, at moments that no file tells. The moment given is the
+and after its run, both taken *while the trace ran*, at moments that no file tells. The moment given is the
 one at which the replay disagrees least. The replay is seeded with the copy before (pages that no event had named), runs
 to the moment of the copy after, and is compared; then it runs to the end and is compared with the same copy again.
 
 - *touched PFNs*: pages of the range that an event named up to then, or that cma_alloc got, and that both sides tell.
-  *agree*: in every aspect told. *not comparable*: the block was offline by then (KPF_NOPAGE), or lies in a hole.
-- The aspects count *agreeing/told*. *free*: KPF_BUDDY needs a page free in the model; a word of 0 (per-cpu list, or
+  *agree*: in every aspect known. *not comparable*: the block was offline by then (KPF_NOPAGE), or is in a hole.
+- The aspects count *agreeing/known*. *free*: KPF_BUDDY needs a page free in the model; a word of 0 (per-cpu list, or
   plain kernel memory) any page that is not on the buddy lists there; any other word a page in use.
   *anon*, *file*, *compound*: of pages in use on both sides and known as anonymous or file on both.
   *mapped* (kpagecount), *locked*, *writeback*: of those with page_ref events since their allocation. *locked* means
-  locked and not up to date (a read under way), as PG_locked of a page's last event is stale otherwise; *mapped* is told
+  locked and not up to date (a read under way), as PG_locked of a page's last event is stale otherwise; *mapped*: only
   of small pages. A dash: the trace or the copy does not tell it.
 - *unseeded, at before*: the replay from nothing, at the moment of the copy before, of the pages it had then.
 - *at the end*: the copy is older than the trace's end in most captures, and much of the range changed hands in between.

@@ -106,8 +106,8 @@ def main() -> int:
     for name, pairs in seen.items():
         values, wall = [cpu for cpu, _ in pairs], statistics.median(wall for _, wall in pairs)
         middle = statistics.median(values)
-        told = f"{wall:7.2f}" if wall else ""
-        print(f"{name:24} {middle:14.2f} {min(values):7.2f} {max(values):7.2f} {base / middle:7.1f} {told}".rstrip())
+        wall_s = f"{wall:7.2f}" if wall else ""
+        print(f"{name:24} {middle:14.2f} {min(values):7.2f} {max(values):7.2f} {base / middle:7.1f} {wall_s}".rstrip())
     return 0
 
 

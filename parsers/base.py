@@ -84,7 +84,7 @@ class TraceReader(Protocol):
 
     @property
     def name_history(self) -> NameHistory:
-        """The changes behind `comm_at`; tasks without entry have one name, that of `comms`."""
+        """The changes that `comm_at` reads; tasks without entry have one name, that of `comms`."""
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event name (all events when names is None); events without rows are absent.

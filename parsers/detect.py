@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from tracereplay.errors import InputError
-from tracereplay.parsers.files.packed import packing_of, read_chunks, seekable_copy
+from tracereplay.parsers.files.packed import DamagedError, packing_of, read_chunks, seekable_copy, unpacked_pieces
+from tracereplay.parsers.perfetto.signs import looks_like_trace
 from tracereplay.parsers.trace_dat.raw_files import RAW_CPU_FILES, RAW_INSTANCE_FILES
 
 SNIFF_BYTES = 1 << 16
@@ -19,6 +21,7 @@ class Kind(StrEnum):
 
     TRACE_DAT = "trace.dat"
     PERF_DATA = "perf.data"
+    PERFETTO = "Perfetto trace"
     RAW_BUFFERS = "raw ring buffers"
     TRACE_CMD_REPORT = "trace-cmd report"
     FTRACE_TEXT = "ftrace text"
@@ -87,6 +90,18 @@ def detect(path: str | Path) -> Detected:
     return _content(head)
 
 
+def detect_head(head: bytes) -> Detected:
+    """The same from a file's first bytes alone."""
+    packing = packing_of(head)
+    if packing:
+        try:
+            head = next(unpacked_pieces(io.BytesIO(head), packing), b"")[:SNIFF_BYTES]
+        except (DamagedError, InputError):
+            head = b""
+    found = _content(head) if head else Detected(Kind.UNKNOWN, "the file is empty, or damaged")
+    return Detected(found.kind, found.reason, packing)
+
+
 def _directory(path: Path) -> Detected:
     names = {entry.name.removesuffix(".txt").removesuffix(".gz") for entry in path.iterdir()}
     if "_dataset.json" in names or "dataset.json" in names:
@@ -115,8 +130,10 @@ def _content(head: bytes) -> Detected:
         return Detected(Kind.TRACE_DAT, f"trace.dat magic, version {version}")
     if head.startswith(PERF_MAGICS):
         return Detected(Kind.PERF_DATA, "perf.data magic")
+    if looks_like_trace(head):
+        return Detected(Kind.PERFETTO, "packets of a Perfetto trace")
     if head.startswith(b"PK\x03\x04"):
-        return Detected(Kind.UNKNOWN, "a zip archive: unpack it, and pass the file in it")
+        return Detected(Kind.UNKNOWN, "a zip archive in which neither a trace nor a kernel log was found")
     if b"\0" in head[:4096] and not head.startswith(b"# tracer:"):
         return Detected(Kind.UNKNOWN, f"binary data that begins with {head[:8].hex(' ')}")
     return _text(head.decode("utf-8", "replace"))

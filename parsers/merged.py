@@ -85,9 +85,9 @@ class MergedReader(BaseReader):
         self._readers = list(readers)
         infos = [reader.info for reader in readers]
         for what in ("kernel", "machine", "clock", "clock_unit", "page_size_bytes"):
-            told = sorted({str(value) for info in infos if (value := getattr(info, what)) is not None})
-            if len(told) > 1:
-                raise UsageError(f"the traces are not of one machine and clock: {what} is {' and '.join(told)}")
+            values = sorted({str(value) for info in infos if (value := getattr(info, what)) is not None})
+            if len(values) > 1:
+                raise UsageError(f"the traces are not of one machine and clock: {what} is {' and '.join(values)}")
         if len({tuple(sorted(bits.items())) for reader in readers if (bits := reader.page_flag_bits())}) > 1:
             raise UsageError("the traces number page flags differently: pass all of them as text, or none")
         self._shifts = [info.origin_ns - infos[0].origin_ns for info in infos]
@@ -262,9 +262,9 @@ def _blind_times(coverage: Sequence[Coverage]) -> list[Loss]:
     """Intervals of the merged span in which no trace covers the CPUs and subsystems that one covers elsewhere."""
     begin, end = min((c.times[0] for c in coverage), default=0), max((c.times[1] for c in coverage), default=0)
     losses: list[Loss] = []
-    for told in (one for one in coverage if one.systems):
+    for covered in (one for one in coverage if one.systems):
         at = begin
-        for first, last in sorted(other.times for other in coverage if other.tells(told)):
+        for first, last in sorted(other.times for other in coverage if other.tells(covered)):
             if first > at:
                 losses.append(_blind(at, first))
             at = max(at, last)

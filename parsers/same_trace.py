@@ -32,8 +32,8 @@ def _counts(info: TraceInfo) -> dict[str, int]:
 def _may_be_one(a: TraceInfo, b: TraceInfo) -> bool:
     """Whether nothing that both tell of the machine and its clock differs, and both cover the same time."""
     for what in ("kernel", "machine", "boot_id", "clock"):
-        told, also = getattr(a, what), getattr(b, what)
-        if told is not None and also is not None and told != also:
+        first, second = getattr(a, what), getattr(b, what)
+        if first is not None and second is not None and first != second:
             return False
     if a.clock_unit != b.clock_unit or None in (a.start_ns, a.end_ns, b.start_ns, b.end_ns):
         return False

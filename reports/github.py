@@ -8,17 +8,14 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
+from tracereplay.model.derived.judgement import is_notable
+from tracereplay.model.derived.selection import notable_attempts, shown_attempts
 from tracereplay.model.result import Result
 from tracereplay.reports.markdown import attempt_lines, closing_lines, escaped
-from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, when_of
-from tracereplay.reports.shared.opening import ranking, sentences, title
-from tracereplay.reports.shared.selection import (
-    is_notable,
-    notable_attempts,
-    shown_attempts,
-)
+from tracereplay.reports.shared.attempt_wording import headline, headline_word, when_of
+from tracereplay.reports.shared.opening import pages_cell, ranking, sentences, title
 from tracereplay.reports.shared.style import Style, escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes
 
 MAX_RANKED = 10
 MAX_ATTEMPTS = 12
@@ -58,7 +55,7 @@ def _table(result: Result) -> Iterator[str]:
     yield "| blocked | who | cause | verdict | pages | held |"
     yield "|---|---|---|---|---:|---|"
     for row in rows[:MAX_RANKED]:
-        cells = (row.share, row.who, row.cause, row.sure, f"{row.pages:,}" if row.pages else "", row.held)
+        cells = (row.share, row.who, row.cause, row.sure, pages_cell(row.size), row.held)
         yield f"| {' | '.join(map(_inline, cells))} |"
     yield ""
 

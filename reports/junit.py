@@ -9,26 +9,25 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from tracereplay.model.derived.culprit_groups import group_culprits
+from tracereplay.model.derived.judgement import FAILURES, is_notable
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.shared.attempt_wording import (
     ending,
     headline,
     headline_word,
     log_facts,
-    page_size_bytes,
     pages_of_last_try,
     verdict,
 )
-from tracereplay.reports.shared.culprit_groups import group_culprits, sentence
+from tracereplay.reports.shared.culprit_wording import sentence, where_words
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.shared.input_wording import loss_sentences
 from tracereplay.reports.shared.inventory_wording import inventory_lines
-from tracereplay.reports.shared.selection import is_notable
 from tracereplay.reports.shared.style import Style, escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, page_size_bytes, size_words
 from tracereplay.units import NS_PER_S
 
-_FAILURES = ("failed", "interrupted")
 MAX_EVIDENCE = 12  # lines quoted for each row of culprits
 
 
@@ -50,7 +49,7 @@ def _suite(root: ET.Element, input_id: str, result: Result) -> None:
         "testsuite",
         name=path,
         tests=str(len(attempts)),
-        failures=str(sum(a.outcome in _FAILURES for a in attempts)),
+        failures=str(sum(a.outcome in FAILURES for a in attempts)),
         errors="0",
         skipped=str(sum(map(_is_skipped, attempts))),
         time=_seconds(sum(_took_ns(a, result) for a in attempts)),
@@ -67,7 +66,7 @@ def _case(suite: ET.Element, attempt: Attempt, result: Result) -> None:
     where = f"{attempt.operation}.{attempt.area}" if attempt.area else attempt.operation
     case = ET.SubElement(suite, "testcase", classname=where, name=attempt.id, time=_seconds(_took_ns(attempt, result)))
     summary = verdict(attempt, result)
-    if attempt.outcome in _FAILURES:
+    if attempt.outcome in FAILURES:
         failure = ET.SubElement(case, "failure", message=summary, type=attempt.cause or "unknown")
         failure.text = "\n".join(_story(attempt, result))
     elif _is_skipped(attempt):
@@ -82,10 +81,11 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
     stacks = stack_frames(result)
     lines = [f"{headline_word(attempt)} {headline(attempt, page_size_bytes(result))}", ending(attempt, unit)]
     lines += [*filter(None, [pages_of_last_try(attempt)]), *inventory_lines(attempt)]
-    lines += log_facts(attempt, page_size_bytes(result), None)
+    lines += log_facts(attempt, result, None)
     for group in group_culprits(attempt.culprits):
         c = group.first
-        lines += [f"{count(group.pages, 'page')} {c.cause} ({c.verdict}) {group.where(None)}"]
+        size = size_words(group.culprits, page_size_bytes(result))
+        lines += [f"{size} {c.cause} ({c.verdict}) {where_words(group, None, result)}"]
         lines += [f"  {sentence(group, attempt, result)}"]
         lines += [f"    {line}" for line in evidence_lines(c, stacks, unit)[:MAX_EVIDENCE]]
     return lines

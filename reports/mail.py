@@ -10,28 +10,30 @@ from collections.abc import Iterable, Iterator
 
 from rich.cells import cell_len, chop_cells
 
+from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.culprit_groups import Group, group_culprits
+from tracereplay.model.derived.inputs import is_lossy, main_inputs
+from tracereplay.model.derived.requests import requests_of
+from tracereplay.model.derived.selection import next_captures, notable_attempts
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.shared.advice import advice
 from tracereplay.reports.shared.attempt_wording import (
     ending,
     headline,
     headline_word,
     log_facts,
-    page_size_bytes,
     pages_of_last_try,
     verdict,
 )
 from tracereplay.reports.shared.command import reproducing_words
-from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
+from tracereplay.reports.shared.culprit_wording import sentence, where_words
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
-from tracereplay.reports.shared.holder_wording import NOT_SEEN, whose
-from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.shared.holder_wording import NOT_SEEN, process_lines, whose
+from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
 from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.opening import is_worth_a_ranking, ranking, sentences, title
-from tracereplay.reports.shared.requests import request_ending, request_headline, requests_of
-from tracereplay.reports.shared.selection import next_captures, notable_attempts
+from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style, escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes, size_words
 
 WIDTH = 72
 MAX_EVIDENCE = 6
@@ -105,14 +107,14 @@ def _attempt(number: int, attempt: Attempt, result: Result, style: Style, quoted
     page_size = page_size_bytes(result)
     yield from fold(f"{headline_word(attempt)} {headline(attempt, page_size)}", f"{number}. ")
     facts = [ending(attempt, unit), *filter(None, [pages_of_last_try(attempt)]), *inventory_lines(attempt)]
-    for fact in (*facts, *log_facts(attempt, page_size, None if style.full else MAX_RUNS)):
+    for fact in (*facts, *log_facts(attempt, result, None if style.full else MAX_RUNS)):
         yield from fold(fact, "   ")
     groups = group_culprits(attempt.culprits, each=style.full)
     if not groups or all(g.first.effect == "would_block" for g in groups):
         yield from fold(verdict(attempt, result), "   ")
     for group in groups:
         yield ""
-        said = f"{group.where(None)}: {sentence(group, attempt, result)}"
+        said = f"{where_words(group, None, result)}: {sentence(group, attempt, result)}"
         yield from _group(group, attempt, result, style, quoted.get(said))
         quoted.setdefault(said, number)
     yield ""
@@ -121,13 +123,16 @@ def _attempt(number: int, attempt: Attempt, result: Result, style: Style, quoted
 def _group(group: Group, attempt: Attempt, result: Result, style: Style, before: int | None) -> Iterator[str]:
     """What and where, who and when, then the events that show it, quoted."""
     first = group.first
-    where = group.where(None if style.full else MAX_RUNS)
-    yield from fold(f"{count(group.pages, 'page')}, {first.cause} ({first.verdict}), {where}", "   * ")
+    where = where_words(group, None if style.full else MAX_RUNS, result)
+    yield from fold(
+        f"{size_words(group.culprits, page_size_bytes(result))}, {first.cause} ({first.verdict}), {where}", "   * "
+    )
     if before is not None and not style.full:
         yield from fold(f"{whose(first) or NOT_SEEN}: the same as in {before}.", "     ")
         return
     yield from fold(sentence(group, attempt, result), "     ")
-    lines = evidence_lines(first, stack_frames(result), clock_unit(result, attempt))
+    about = process_lines(first, result) if style.full else []
+    lines = [*about, *evidence_lines(first, stack_frames(result), clock_unit(result, attempt))]
     shown = lines if style.full else lines[:MAX_EVIDENCE]
     for line in shown:
         yield from fold(line, "     > ", "     >   ")

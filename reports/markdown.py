@@ -9,34 +9,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.culprit_groups import Group, group_culprits
+from tracereplay.model.derived.inputs import is_lossy, main_inputs
+from tracereplay.model.derived.judgement import is_notable
+from tracereplay.model.derived.requests import UnplugRequest, requests_of
+from tracereplay.model.derived.selection import next_captures, notable_attempts, shown_attempts
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.shared.advice import advice
 from tracereplay.reports.shared.attempt_wording import (
     ending,
     headline,
     headline_word,
     log_facts,
     more_attempts,
-    page_size_bytes,
     pages_of_last_try,
     verdict,
 )
 from tracereplay.reports.shared.command import reproducing_command
-from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
+from tracereplay.reports.shared.culprit_wording import sentence, where_words
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
-from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.shared.holder_wording import process_lines
+from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
 from tracereplay.reports.shared.inventory_wording import inventory_lines
 from tracereplay.reports.shared.opening import is_worth_a_ranking, ranking, sentences
 from tracereplay.reports.shared.premise_wording import failed_premises
-from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
-from tracereplay.reports.shared.selection import (
-    is_notable,
-    next_captures,
-    notable_attempts,
-    shown_attempts,
-)
+from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style, escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes, size_words
 
 MAX_ATTEMPTS = 3
 MAX_GROUPS = 6
@@ -55,10 +54,10 @@ def render_markdown(result: Result, style: Style) -> str:
     limit = None if style.full else MAX_ATTEMPTS
     lines: list[str] = _opening(result)
     requests = requests_of(result)
-    told: set[str] = set()
+    written: set[str] = set()
     for attempt, like_it in shown[:limit]:
-        if attempt.parent_id is not None and attempt.parent_id not in told:
-            told.add(attempt.parent_id)
+        if attempt.parent_id is not None and attempt.parent_id not in written:
+            written.add(attempt.parent_id)
             lines += _request(requests[attempt.parent_id], result)
         lines += _attempt(attempt, len(like_it), result, style)
     if limit is not None and shown[limit:]:
@@ -121,7 +120,7 @@ def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) 
     if (pages := pages_of_last_try(attempt)) is not None:
         yield f"- {pages}"
     yield from (f"- {escaped(line)}" for line in inventory_lines(attempt))
-    for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS):
+    for fact in log_facts(attempt, result, None if style.full else MAX_RUNS):
         yield f"- {escaped(fact)}"
     if like_it:
         yield f"- {count(like_it, 'more attempt')} like it"
@@ -129,7 +128,9 @@ def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) 
     shown = groups if style.full else groups[:MAX_GROUPS]
     for group in shown:
         says = sentence(group, attempt, result)
-        yield f"- {_culprit(group, says, style)}"
+        where = where_words(group, None if style.full else MAX_RUNS, result)
+        size = size_words(group.culprits, page_size_bytes(result))
+        yield f"- {_culprit(group, size, where, says)}"
     if len(shown) < len(groups):
         yield f"- and {count(len(groups) - len(shown), 'more row')} of culprits"
     yield ""
@@ -137,20 +138,19 @@ def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) 
         yield from _evidence(group, result, unit, style)
 
 
-def _culprit(group: Group, says: str, style: Style) -> str:
-    pfns = group.where(None if style.full else MAX_RUNS)
+def _culprit(group: Group, size: str, where: str, says: str) -> str:
     c = group.first
-    return f"{count(group.pages, 'page')}, {escaped(c.cause)} ({c.verdict}), {pfns}: {escaped(says)}"
+    return f"{size}, {escaped(c.cause)} ({c.verdict}), {where}: {escaped(says)}"
 
 
 def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator[str]:
     culprit = group.first
-    premises = failed_premises(culprit) if style.full else []
-    lines = [*premises, *evidence_lines(culprit, stack_frames(result), unit)]
+    about = [*process_lines(culprit, result), *failed_premises(culprit)] if style.full else []
+    lines = [*about, *evidence_lines(culprit, stack_frames(result), unit)]
     if not lines:
         return
     shown = lines if style.full else lines[:MAX_EVIDENCE]
-    yield f"Evidence for {Group([culprit]).where(None)}:"
+    yield f"Evidence for {where_words(Group([culprit]), None, result)}:"
     yield ""
     yield from (f"    {line}" for line in shown)
     if len(shown) < len(lines):

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from tracereplay.errors import UsageError
+from tracereplay.model.derived.hold_timeline import Lane, lanes
 from tracereplay.model.result import Attempt, Result, Task, Try
-from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, verdict
-from tracereplay.reports.shared.hold_timeline import Lane, lanes
+from tracereplay.reports.shared.attempt_wording import headline, headline_word, verdict
+from tracereplay.reports.shared.holder_wording import lane_holder, lane_label
 from tracereplay.reports.shared.premise_wording import why
-from tracereplay.reports.shared.wording import task_name
+from tracereplay.reports.shared.wording import page_size_bytes, task_name
 from tracereplay.units import format_pfn
 
 if TYPE_CHECKING:
@@ -107,11 +108,11 @@ class _Writer:
     def holds(self, attempts: list[Attempt], root: int, trace_start_ns: int) -> None:
         known_until = max(a.end_ns if a.end_ns is not None else _start(a) for a in attempts)
         for lane in lanes(attempts):
-            track = self.track(f"{lane.cause}: {lane.label}", root)
+            track = self.track(f"{lane.first.cause}: {lane_label(lane)}", root)
             for bar in lane.bars:
                 start = trace_start_ns if bar.start_ns is None else bar.start_ns
                 unseen = " (taking not seen)" if bar.start_ns is None else ""
-                self.begin(track, start, f"{lane.holder}{unseen}", _annotations(lane, self.result))
+                self.begin(track, start, f"{lane_holder(lane)}{unseen}", _annotations(lane, self.result))
                 if not bar.still_held:  # else it lasts to the end of the trace
                     self.end(track, max(start, known_until if bar.end_ns is None else bar.end_ns))
 
@@ -187,11 +188,11 @@ def _rows(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
 
 
 def _annotations(lane: Lane, result: Result) -> Annotations:
-    first = lane.culprits[0]
+    first = lane.first
     verdicts = dict.fromkeys(c.verdict for c in lane.culprits)
     whys = dict.fromkeys(filter(None, (why([c], result) for c in lane.culprits)))
     return {
-        "cause": lane.cause, "pages": lane.pages, "verdict": ", ".join(verdicts), "first pfn": _pfn(first.start_pfn),
+        "cause": first.cause, "pages": lane.pages, "verdict": ", ".join(verdicts), "first pfn": _pfn(first.start_pfn),
         "mechanism": first.mechanism, "not proved": "; ".join(whys) or None,
         "taken by": _names(c.taken_by for c in lane.culprits),
         "released by": _names(c.released_by for c in lane.culprits),

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tracereplay.errors import UsageError
-from tracereplay.model.result import Attempt, Blame, Result
-from tracereplay.reports.shared.area import (
-    STATES,
+from tracereplay.model.derived.area import (
     area_span,
     culprit_runs,
     main_state,
@@ -28,15 +26,18 @@ from tracereplay.reports.shared.area import (
     spread,
     state_runs,
 )
-from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes
-from tracereplay.reports.shared.cause_order import HUES, cause_order
-from tracereplay.reports.shared.hold_timeline import lanes
-from tracereplay.reports.shared.input_wording import main_inputs
-from tracereplay.reports.shared.occupancy import STATES as OCCUPANCY
-from tracereplay.reports.shared.occupancy import Occupancy, occupancies
-from tracereplay.reports.shared.selection import notable_attempts
+from tracereplay.model.derived.hold_timeline import hold_times, lanes
+from tracereplay.model.derived.inputs import main_inputs
+from tracereplay.model.derived.occupancy import Occupancy, occupancies
+from tracereplay.model.derived.ranking import cause_order
+from tracereplay.model.derived.selection import notable_attempts
+from tracereplay.model.result import Attempt, Blame, Result
+from tracereplay.reports.shared.attempt_wording import headline, headline_word
+from tracereplay.reports.shared.holder_wording import lane_label
+from tracereplay.reports.shared.palette import HUES
+from tracereplay.reports.shared.state_wording import OCCUPANCY_WORDS, STATE_WORDS
 from tracereplay.reports.shared.style import escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes
 from tracereplay.units import NS_PER_S, format_pfn
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def _timeline(figure: Figure, result: Result) -> None:
         for bar in lane.bars:
             start, end = (low if bar.start_ns is None else bar.start_ns), (high if bar.end_ns is None else bar.end_ns)
             faded = bar.start_ns is None or (bar.end_ns is None and not bar.still_held)
-            look = _look(lane.cause, causes)
+            look = _look(lane.first.cause, causes)
             look["alpha"] = FADED if faded else 1.0
             some_faded |= faded
             # A white edge would be all that is seen of a narrow bar.
@@ -223,13 +224,13 @@ def _timeline(figure: Figure, result: Result) -> None:
             width = max(end - start, (high - low) / 1000)
             axes.broken_barh([(start / scale, width / scale)], (row - 0.32, 0.64), **look)
     axes.set(xlim=(low / scale, high / scale), ylim=(len(shown) + 0.6, -0.6), yticks=range(len(shown) + 1))
-    axes.set_yticklabels(["attempts", *(short(lane.label) for lane in shown)])
+    axes.set_yticklabels(["attempts", *(short(lane_label(lane)) for lane in shown)])
     axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
     most = f", the {len(shown)} of {len(found):,} holders with the most pages" if len(found) > len(shown) else ""
     axes.set_title(f"When pages were held: {count(len(attempts), 'attempt')}{most}")
     others = _outcomes(attempts)
     others += [_patch("faded: taking or letting go not seen", facecolor="#5b6470", alpha=FADED)] if some_faded else []
-    _legend(figure, {lane.cause for lane in shown}, causes, others)
+    _legend(figure, {lane.first.cause for lane in shown}, causes, others)
 
 
 def _blame(figure: Figure, result: Result) -> None:
@@ -270,11 +271,8 @@ def _blamed(row: Blame) -> str:
 def _hold_times(figure: Figure, result: Result) -> None:
     """How many pages were held for how long, by cause; only pages whose taking and release were both seen."""
     held: dict[str, list[tuple[int, int]]] = {}
-    for culprit in (c for a in result.attempts for c in a.culprits):
-        if culprit.held_since_ns is not None and culprit.released_ns is not None and culprit.release == "seen":
-            took = culprit.released_ns - culprit.held_since_ns
-            if took > 0:
-                held.setdefault(culprit.cause, []).append((took, culprit.pages))
+    for culprit, took_ns in hold_times(result.attempts):
+        held.setdefault(culprit.cause, []).append((took_ns, culprit.pages))
     if not held:
         raise UsageError("no page of this result was seen being taken and released")
     import numpy as np  # noqa: PLC0415
@@ -314,8 +312,8 @@ def _occupancy(figure: Figure, result: Result) -> None:
         _draw_occupancy(axes, area, units.get(area.input_id or "", "ns"))
     more = f"; {count(len(found) - len(shown), 'more area')} left out" if len(found) > len(shown) else ""
     figure.suptitle(f"Pages over time{more}", x=0.01, ha="left", fontsize=10)
-    names = [name for name in OCCUPANCY if any(name in area.pages for area in shown)]
-    handles = [_patch(OCCUPANCY[name], facecolor=OCCUPANCY_COLORS[name]) for name in names]
+    names = [name for name in OCCUPANCY_WORDS if any(name in area.pages for area in shown)]
+    handles = [_patch(OCCUPANCY_WORDS[name], facecolor=OCCUPANCY_COLORS[name]) for name in names]
     handles += _outcomes([a for area in shown for a in area.attempts], alpha=0.5)
     figure.legend(handles=handles, loc="outside lower left", ncols=6, frameon=False)
 
@@ -382,8 +380,8 @@ def _outcomes(attempts: Iterable[Attempt], **look: Any) -> list[Patch]:
 def _legend(
     figure: Figure, names: Collection[str | None], causes: dict[str, int], others: Sequence[Patch] = ()
 ) -> None:
-    ordered = [n for n in causes if n in names] + [n for n in STATES if n in names and n not in causes]
-    handles = [*(_patch(STATES.get(n, n), edgecolor="white", **_look(n, causes)) for n in ordered), *others]
+    ordered = [n for n in causes if n in names] + [n for n in STATE_WORDS if n in names and n not in causes]
+    handles = [*(_patch(STATE_WORDS.get(n, n), edgecolor="white", **_look(n, causes)) for n in ordered), *others]
     if handles:
         figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False)
 

@@ -49,8 +49,10 @@ def open(  # the verb of the library, as in gzip.open
 ) -> Session:
     """Open one trace or several, recognised by their content, with what is known beside them.
 
-    A folder that holds a trace, as `record` makes it, stands for the trace and the files beside it: kernel log, layout,
-    page_owner, page_pinner, and copies of kpageflags and kpagecount from before. What is named here wins.
+    A zip archive stands for the largest trace in it, or for the kernel log of an Android bugreport; `zip!member` names
+    one file of it. A folder that holds a trace, as `record` makes it, stands for the trace and the files beside it:
+    kernel log, layout, page_owner, page_pinner, and copies of kpageflags and kpagecount from before. What is named here
+    wins.
     layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot, page_size_bytes -- of its
     machine, where the log does not say; page_owner, page_pinner -- the debugfs files (who allocated pages older than
     the trace, with the file of its stacks where that is another; Android: who put pinned ones); kpageflags, kpagecount
@@ -74,6 +76,10 @@ def open(  # the verb of the library, as in gzip.open
         from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
 
         names, sides = opened_folders(names, sides, same_machine=same_machine)
+    from tracereplay.discovery.archive import opened_archives  # noqa: PLC0415
+
+    opened = opened_archives(names, sides)
+    names, sides = opened.inputs, opened.options
     return Session(
         names,
         **sides,

@@ -13,7 +13,7 @@ import pyarrow as pa
 from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_events
 from tracereplay.attempts.find import find_attempts, plan_probes
-from tracereplay.attempts.inventory import Question, asked, given_out_at, plan_inventory_probes, takes
+from tracereplay.attempts.inventory import Question, given_out_at, inventory_attempts, plan_inventory_probes, takes
 from tracereplay.attempts.isolation import isolation_actions, isolation_windows
 from tracereplay.attempts.kernel_alloc import find_kernel_allocs, may_be_any, movable_only
 from tracereplay.attempts.log import Log, apply_log, named_spans
@@ -26,7 +26,8 @@ from tracereplay.culprits.decide import judge
 from tracereplay.culprits.exits import EXIT_EVENT, Exits
 from tracereplay.culprits.snapshot_suspects import telling_owner
 from tracereplay.culprits.stacks import Stacks
-from tracereplay.culprits.table import events_not_recorded
+from tracereplay.culprits.table import BLOCKING_TYPES, events_not_recorded
+from tracereplay.gfp import gfp_words, kernel_of_masks
 from tracereplay.inputs import PAGE_REF_EVENTS, LossRegistry
 from tracereplay.layout.build import complete_layout, infer_layout
 from tracereplay.layout.layout import Layout
@@ -119,6 +120,11 @@ class Trace:
         """Name of a task, from the trace or the snapshot's task list."""
         return self.reader.comm_of(tid) or self.layout.comms.get(tid)
 
+    def gfp_words(self, mask: int) -> str:
+        """A GFP mask of its events by names."""
+        info = self.reader.info
+        return gfp_words(mask, kernel_of_masks(info.format, info.kernel))
+
     def page_engine(self) -> Engine:
         """A fresh model that knows whose gets are isolation, and when."""
         return self._engine(self._isolations())
@@ -137,7 +143,7 @@ class Trace:
     def _engine(self, actions: Sequence[ReplayAction]) -> Engine:
         """A fresh model of this machine's memory, with questions."""
         machine = self.reader.info.machine or self.layout.machine
-        return Engine(self.reader.page_flag_bits(), machine, self._background(), actions)
+        return Engine(self.reader.page_flag_bits(), machine, self._background(), actions, blocking_types=BLOCKING_TYPES)
 
     def attempts(self) -> list[Attempt]:
         """Replay the trace and judge every attempt."""
@@ -181,7 +187,7 @@ class Trace:
 
     def inventory(self, times_ns: Sequence[int], question: Question) -> list[Attempt]:
         """What would block migration of these ranges, requested at these times; by time, then by range."""
-        drafts = [draft for at_ns in times_ns for draft in asked(question, at_ns, self.layout)]
+        drafts = [draft for at_ns in times_ns for draft in inventory_attempts(question, at_ns, self.layout)]
         for draft in drafts:
             given_out = self.drafts, self.events.of("cma_release"), draft.start_ns, self.layout.cma_taken
             draft.given_out = given_out_at(*given_out)
@@ -206,10 +212,10 @@ class Trace:
             yield chunk
             self.progress("replaying", (int(chunk.time_ns[-1]) - start) / max(end - start, 1))
 
-    def _context(self, engine: Engine, asked_spans: Spans = ()) -> AnalysisContext:
+    def _context(self, engine: Engine, requested_spans: Spans = ()) -> AnalysisContext:
         log = self._logs()
         pfns = np.unique(engine.table("suspects")["pfn"]).tolist()
-        spans = merge_spans([*asked_spans, *((pfn, pfn + 1) for pfn in pfns)])
+        spans = merge_spans([*requested_spans, *((pfn, pfn + 1) for pfn in pfns)])
         dumped = self.beside.read_dumps(spans) if spans else ((), ())
         owners = list(dumped[0])
         return AnalysisContext(
@@ -228,6 +234,7 @@ class Trace:
             stack_id_of=self.stacks.id_of,
             has_stacks=self.reader.info.has_stacks,
             comm_at=self.reader.comm_at,
+            gfp_words=self.gfp_words,
             renamed_ns=self._renamed_ns(engine),
             exit_of=Exits(self._exit_events).of,
             snapshot=self.beside.snapshot,

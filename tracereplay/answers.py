@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from tracereplay.errors import UsageError
 from tracereplay.model import page, result
+from tracereplay.model.derived.inputs import LOSSES
+from tracereplay.model.page_runs import distinct_pages
 from tracereplay.units import format_pfn
 
 if TYPE_CHECKING:
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     import polars
 
     from tracereplay.model.tables import Tables
-
-LOSSES = ("loss", "error")  # severities of what was recorded and lost, or cannot be read
 
 
 class Result(result.Result, kw_only=True):
@@ -56,7 +56,6 @@ class Result(result.Result, kw_only=True):
     __hash__ = None  # type: ignore[assignment]  # its fields can be changed
 
     def __repr__(self) -> str:
-        from tracereplay.reports.shared.culprit_groups import Group  # noqa: PLC0415
         from tracereplay.reports.shared.wording import count  # noqa: PLC0415
 
         outcomes = Counter(attempt.outcome for attempt in self.attempts if not attempt.inventory)
@@ -66,8 +65,8 @@ class Result(result.Result, kw_only=True):
             parts.append(count(inventories, "inventory", "inventories"))
         parts += [] if self.attempts else ["no attempt"]
         for effect, words in (("blocked", "blocked migration"), ("would_block", "would block migration")):
-            groups = [Group([c for c in attempt.culprits if c.effect == effect]) for attempt in self.attempts]
-            if pages := sum(group.pages for group in groups):
+            of_effect = ([c for c in attempt.culprits if c.effect == effect] for attempt in self.attempts)
+            if pages := sum(map(distinct_pages, of_effect)):
                 parts.append(f"{count(pages, 'page')} {words}")
         lost = sum(loss.severity in LOSSES for loss in self.data_loss)
         parts.append(count(lost, "loss", "losses") if lost else "no data lost")

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from pathlib import Path
 
 # The disk is full, or this user's or process' share of it.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean X or Y?`: the known name most like the word, and those it begins; "" where none is like it."""
+    import difflib  # noqa: PLC0415 (for errors alone)
+
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    begun = sorted(name for name in by_lower if len(word) > 2 and name.startswith(word.lower()))
+    names = [by_lower[name] for name in dict.fromkeys([*near, *begun])][:3]
+    return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 class TraceReplayError(Exception):

@@ -8,11 +8,12 @@ import numpy as np
 
 from tracereplay.analysis import Row, Trace, no_events, owners_by_pfn
 from tracereplay.attempts.detected_attempt import DetectedAttempt
-from tracereplay.attempts.inventory import Question, asked, plan_inventory_probes, refuse_outside
+from tracereplay.attempts.inventory import Question, inventory_attempts, plan_inventory_probes, refuse_outside
 from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.culprits.context import AnalysisContext
 from tracereplay.culprits.decide import judge
 from tracereplay.culprits.snapshot_suspects import telling_owner, telling_pages, unread_pages
+from tracereplay.culprits.table import BLOCKING_TYPES
 from tracereplay.errors import UsageError
 from tracereplay.inputs import LossRegistry
 from tracereplay.layout.layout import Layout
@@ -42,8 +43,9 @@ def inventory_of_snapshot(
     snapshot -- None: only page_owner records are known; input_id -- the snapshot's. Raises UsageError where the
     snapshot has no page of a range.
     """
-    drafts = asked(question, None, layout)
-    engine = Engine(actions=plan_inventory_probes(drafts, [ProbeKey(number).encode() for number in range(len(drafts))]))
+    drafts = inventory_attempts(question, None, layout)
+    probes = plan_inventory_probes(drafts, [ProbeKey(number).encode() for number in range(len(drafts))])
+    engine = Engine(actions=probes, blocking_types=BLOCKING_TYPES)
     owners: dict[int, Row] = {}
     for draft in drafts:
         pages = sum(end - start for start, end in draft.spans)

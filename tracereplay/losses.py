@@ -277,6 +277,14 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Please report the lines: a kernel or vendor may word them otherwise.",
         ),
         LossKind(
+            "log_driver_failures",
+            Severity.NOTICE,
+            "Drivers say that they got no memory for DMA, and no line of the kernel is beside it: whether CMA was "
+            "used, and why it failed, is not known",
+            "Pass the log unfiltered: since 4.10 `cma: cma_alloc: alloc failed` comes first. Without that line see "
+            "whether the device has CMA (CmaTotal in /proc/meminfo, `memory-region`), an IOMMU or swiotlb.",
+        ),
+        LossKind(
             "log_without_attempt",
             Severity.NOTICE,
             "The log holds lines that concern memory, but none that shows a CMA allocation or an offline",

@@ -44,6 +44,10 @@ def _open_container(path: str | Path) -> TraceReader:
         from tracereplay.parsers.perf_data.reader import PerfDataReader  # noqa: PLC0415
 
         return open_unpacked(PerfDataReader, path, mapped=True)
+    if found.kind is Kind.PERFETTO:
+        from tracereplay.parsers.perfetto.reader import PerfettoReader  # noqa: PLC0415
+
+        return open_unpacked(PerfettoReader, path, mapped=True)
     if found.kind is Kind.RAW_BUFFERS:
         from tracereplay.parsers.trace_dat.raw_buffers import RawBuffersReader  # noqa: PLC0415
 

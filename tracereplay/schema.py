@@ -328,7 +328,28 @@ LAYOUT_TABLES: dict[str, tuple[Column, ...]] = {
         Column("pid", pa.int32(), None, "Process id, where the listing tells"),
         Column("comm", pa.string(), None, "Name"),
     ),
+    "tasks_at_end": (
+        Column("tid", pa.int32(), None, "Thread id"),
+        Column("pid", pa.int32(), None, "Process id"),
+        Column("comm", pa.string(), None, "Name at the end of the recording"),
+    ),
+    "processes": (
+        Column("pid", pa.int32(), None, "Process id"),
+        Column("cmdline", pa.string(), None, "Command line, blanks between its words"),
+        Column("cgroup", pa.string(), None, "/proc/PID/cgroup, its lines joined"),
+    ),
+    "block_devices": (
+        Column("dev", pa.int64(), None, "Device number as the kernel keeps it (major << 20 | minor)"),
+        Column("name", pa.string(), None, "Name in /proc/partitions"),
+    ),
+    "open_files": (
+        Column("dev", pa.int64(), None, "Device number of its file system, as the kernel keeps it"),
+        Column("ino", pa.int64(), None, "Inode number"),
+        Column("path", pa.string(), None, "Path as the task that had it open sees it"),
+    ),
     "mounts": (
+        Column("mount_id", pa.int64(), None, "Number of the mount, or null"),
+        Column("root", pa.string(), None, "What of the file system is mounted there, or null"),
         Column("dev", pa.int64(), None, "Device number as the kernel keeps it (major << 20 | minor), or null"),
         Column("source", pa.string(), None, "Mounted device or name"),
         Column("path", pa.string(), None, "Mount point"),
@@ -389,7 +410,7 @@ LOG_TABLES: dict[str, tuple[Column, ...]] = {
         Column("start_pfn", pa.int64(), "pfn", "First page frame of the range, where printed"),
         Column("pages", pa.int64(), "pages", "Pages of the range or request, where printed"),
         Column("errno", pa.int32(), None, "Positive errno, where printed"),
-        Column("align_order", pa.int32(), None, "Alignment asked for, an order of pages, where printed"),
+        Column("align_order", pa.int32(), None, "Alignment requested, an order of pages, where printed"),
         Column("address", pa.uint64(), "bytes", "First physical address of the range, where addresses are printed"),
         Column(
             "bytes", pa.int64(), "bytes", "Length of that range; of an allocation: the size its driver named beside it"

@@ -33,10 +33,12 @@ from tracereplay.given_twice import given_twice, open_each_once
 from tracereplay.inputs import PAGE_REF_EVENTS, LossRegistry
 from tracereplay.inventory import inventory_of_snapshot, inventory_of_traces
 from tracereplay.layout.layout import Layout
+from tracereplay.layout.names import processes_named
 from tracereplay.layout.summary import summarise_layout
 from tracereplay.losses import Loss
 from tracereplay.model.blame import sum_up
 from tracereplay.model.info import InfoResult
+from tracereplay.model.page import Life
 from tracereplay.model.result import Attempt, Input, Tool
 from tracereplay.model.steps import fit_steps
 from tracereplay.model.summary import summarise
@@ -46,12 +48,12 @@ from tracereplay.parsers.base import TraceInfo, TraceReader
 from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
 from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.replay.kpage_flags import PageWords
-from tracereplay.replay.page_life import lives_of
+from tracereplay.replay.page_life import PageNames, lives_of, with_heads
 from tracereplay.schema import REPLAYED, Window
 from tracereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from tracereplay.whatif.question import Asked as Policy
+    from tracereplay.whatif.question import RequestedPolicy as Policy
     from tracereplay.whatif.replay import TraceFacts
 
 # A time of the trace's clock: ns where it is an integer, as in documents; seconds, as reports print them, where not.
@@ -291,6 +293,7 @@ class Session:
                 data_loss=book.listed(),
                 layout=layout_summary,
                 stacks=[stack for trace in traces for stack in trace.stacks.listed()],
+                processes=processes_named(layout.names, attempts) if layout is not None else [],
                 attempts=attempts,
                 counters=[counter for trace in traces for counter in trace.counters],
                 blame=sum_up(attempts),
@@ -353,7 +356,7 @@ class Session:
     ) -> list[Attempt]:
         if not traces and self._log is None:
             if at_ns is not None:
-                raise UsageError("a time is asked of a trace: copies of kpageflags and page_owner tell one moment")
+                raise UsageError("--at needs a trace: copies of kpageflags and page_owner show one moment")
             return self._inventory(question, book)
         if at_ns is not None:
             return inventory_of_traces(traces, at_ns, question)
@@ -370,7 +373,7 @@ class Session:
     def _inventory(self, question: Question, book: LossRegistry) -> list[Attempt]:
         """From copies of kpageflags and page_owner alone."""
         if self._layout is None:
-            raise UsageError("which pages an area or block has is told by a layout: pass --layout")
+            raise UsageError("the pages of an area or block are known from a layout only: pass --layout")
         words = self._page_words if self._kpageflags else None
         input_id = "page_owner-0" if words is None else "kpageflags-0"
         return inventory_of_snapshot(
@@ -399,17 +402,22 @@ class Session:
         """The life of one page: every event on it, and the state each left."""
         book = self._loss_book()
         trace = self._trace(*self._machines[0], book)
-        lives = lives_of(pfn, self.reader.stream(REPLAYED), trace.page_engine(), trace.comm_of)
+        names = PageNames(trace.comm_of, trace.gfp_words, trace.layout.names)
+
+        def own(one: int) -> list[Life]:
+            return lives_of(one, self.reader.stream(REPLAYED), trace.page_engine(), names)
+
         zone, block, area = trace.layout.zone_of(pfn), trace.layout.block_of(pfn), trace.layout.area_of(pfn)
         places = [f"zone {zone.name}" if zone else None, block.name if block else None]
         places += [f'CMA area "{area.name}"' if area else None]
         return PageLife(
             tool=Tool(version=__version__, argv=self.argv),
             pfn=pfn,
+            address=pfn * trace.layout.page_size_bytes if trace.layout.page_size_known else None,
             inputs=self.inputs,
             data_loss=book.listed(),
             where=", ".join(filter(None, places)) or None,
-            lives=lives,
+            lives=with_heads(own(pfn), own),
         )
 
     def __repr__(self) -> str:

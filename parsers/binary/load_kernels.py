@@ -1,6 +1,6 @@
 """Compiled: numbers of any size at any place of binary records.
 
-Bytes are handed over as the uint32 words they lie in, with two words to spare behind the last byte, so that one
+Bytes are handed over as uint32 words, with two words to spare after the last byte, so that one
 expression reads a number of any size at any place.
 """
 

@@ -105,6 +105,26 @@ _V7_3 = [*V6_12, "dropbehind"]
 _CONFIGURED = ("mlocked", "uncached", "hwpoison", "young", "idle", "arch_2", "arch_3", "skip_kasan_poison")
 
 
+# Tables by release, first and last, for traces without print formats; of releases between them none is known.
+_RELEASES = (
+    ((4, 19), (4, 19), _V4_19),
+    ((5, 0), (6, 1), V5_4),
+    ((6, 6), (6, 6), _V6_6),
+    ((6, 12), (6, 12), V6_12),
+    ((7, 2), (7, 3), _V7_3),
+)
+
+
+def page_flag_bits_of_release(release: str | None) -> dict[str, int] | None:
+    """Bit numbers of the flags that every configuration of this release has, `6.12.117`; None where not known."""
+    version = re.match(r"(\d{1,3})\.(\d{1,3})", release or "")
+    if version is None:
+        return None
+    number = int(version[1]), int(version[2])
+    table = next((table for first, last, table in _RELEASES if first <= number <= last), None)
+    return None if table is None else {name: bit for bit, name in enumerate(table)}
+
+
 def page_flag_bits(print_fmt: str) -> dict[str, int] | None:
     """Bit numbers by name for the flags a page_ref print format names; None where its shape is unknown."""
     named = [(expression.strip(), name) for expression, name in _NAMED.findall(print_fmt)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tracereplay.parsers.catalog.enums import COMPACT_RESULTS, GFP, SYNC_MODES
+from tracereplay.gfp import GFP
+from tracereplay.parsers.catalog.enums import COMPACT_RESULTS, SYNC_MODES
 from tracereplay.parsers.catalog.spec import EventSpec, Read, Spelling, bits, count, pfn, text
 from tracereplay.schema import Column
 
@@ -64,5 +65,5 @@ EVENTS = (
     event("defer_reset", "It succeeded: no more putting off", DEFER, DEFER_SPELLING),
     event("kcompactd_sleep", "kcompactd has nothing to do", (NID,), {}),
     event("kcompactd_wake", "kcompactd begins", WAKE, WAKE_SPELLING),
-    event("wakeup_kcompactd", "kcompactd is asked for", WAKE, WAKE_SPELLING),
+    event("wakeup_kcompactd", "kcompactd is requested", WAKE, WAKE_SPELLING),
 )  # fmt: skip

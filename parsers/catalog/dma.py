@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tracereplay.parsers.catalog.enums import DMA_ATTRS, DMA_DIRECTIONS, GFP
+from tracereplay.gfp import GFP
+from tracereplay.parsers.catalog.enums import DMA_ATTRS, DMA_DIRECTIONS
 from tracereplay.parsers.catalog.spec import EventSpec, Read, Spelling, bits, count, text
 
 DEVICE = text("device", "Name of the device")

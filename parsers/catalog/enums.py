@@ -1,4 +1,4 @@
-"""Numbers the kernel prints as names, and back: GFP masks, page flags, migration and compaction enums.
+"""Numbers the kernel prints as names, and back: page flags, migration and compaction enums. GFP masks: `gfp.py`.
 
 Tables are those of 6.12 unless said otherwise; where a number moved between kernels, what the trace says by name
 comes out as the number given here, whatever its kernel's own was.
@@ -9,99 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tracereplay.parsers.binary.page_flag_bits import V6_12
-
-# include/linux/gfp_types.h since 5.4. 4.19 had other bits 8-22 under the same names. Bits from 24 on are packed by
-# the kernel's configuration and are left to their hexadecimal residue; none of them bears on mobility.
-GFP_BITS: Mapping[str, int] = {
-    "__GFP_DMA": 1 << 0,
-    "__GFP_HIGHMEM": 1 << 1,
-    "__GFP_DMA32": 1 << 2,
-    "__GFP_MOVABLE": 1 << 3,
-    "__GFP_RECLAIMABLE": 1 << 4,
-    "__GFP_HIGH": 1 << 5,
-    "__GFP_IO": 1 << 6,
-    "__GFP_FS": 1 << 7,
-    "__GFP_ZERO": 1 << 8,
-    "__GFP_ATOMIC": 1 << 9,  # up to 6.2
-    "__GFP_DIRECT_RECLAIM": 1 << 10,
-    "__GFP_KSWAPD_RECLAIM": 1 << 11,
-    "__GFP_WRITE": 1 << 12,
-    "__GFP_NOWARN": 1 << 13,
-    "__GFP_RETRY_MAYFAIL": 1 << 14,
-    "__GFP_NOFAIL": 1 << 15,
-    "__GFP_NORETRY": 1 << 16,
-    "__GFP_MEMALLOC": 1 << 17,
-    "__GFP_COMP": 1 << 18,
-    "__GFP_NOMEMALLOC": 1 << 19,
-    "__GFP_HARDWALL": 1 << 20,
-    "__GFP_THISNODE": 1 << 21,
-    "__GFP_ACCOUNT": 1 << 22,
-    "__GFP_ZEROTAGS": 1 << 23,
-}
-_RECLAIM = GFP_BITS["__GFP_DIRECT_RECLAIM"] | GFP_BITS["__GFP_KSWAPD_RECLAIM"]
-_KERNEL = _RECLAIM | GFP_BITS["__GFP_IO"] | GFP_BITS["__GFP_FS"]
-_USER = _KERNEL | GFP_BITS["__GFP_HARDWALL"]
-_HIGHUSER_MOVABLE = _USER | GFP_BITS["__GFP_HIGHMEM"] | GFP_BITS["__GFP_MOVABLE"]
-_TRANSHUGE_LIGHT = (
-    _HIGHUSER_MOVABLE | GFP_BITS["__GFP_COMP"] | GFP_BITS["__GFP_NOMEMALLOC"] | GFP_BITS["__GFP_NOWARN"]
-) & ~_RECLAIM
-# In the order of the kernel's __def_gfpflag_names: it prints the first that fits, and takes its bits away.
-GFP_COMPOSITES: Mapping[str, int] = {
-    "GFP_TRANSHUGE": _TRANSHUGE_LIGHT | GFP_BITS["__GFP_DIRECT_RECLAIM"],
-    "GFP_TRANSHUGE_LIGHT": _TRANSHUGE_LIGHT,
-    "GFP_HIGHUSER_MOVABLE": _HIGHUSER_MOVABLE,
-    "GFP_HIGHUSER": _USER | GFP_BITS["__GFP_HIGHMEM"],
-    "GFP_USER": _USER,
-    "GFP_KERNEL_ACCOUNT": _KERNEL | GFP_BITS["__GFP_ACCOUNT"],
-    "GFP_KERNEL": _KERNEL,
-    "GFP_NOFS": _RECLAIM | GFP_BITS["__GFP_IO"],
-    "GFP_ATOMIC": GFP_BITS["__GFP_HIGH"] | GFP_BITS["__GFP_KSWAPD_RECLAIM"],
-    "GFP_NOIO": _RECLAIM,
-    # 6.6 put __GFP_NOWARN into it. Text of older kernels gets that bit too: it only silences a warning.
-    "GFP_NOWAIT": GFP_BITS["__GFP_KSWAPD_RECLAIM"] | GFP_BITS["__GFP_NOWARN"],
-    "GFP_DMA": GFP_BITS["__GFP_DMA"],
-    "GFP_DMA32": GFP_BITS["__GFP_DMA32"],
-    "__GFP_RECLAIM": _RECLAIM,
-}
-# What older kernels called them. Names of bits that no longer exist stand for nothing.
-GFP_OLD_NAMES: Mapping[str, int] = {
-    "GFP_TEMPORARY": _KERNEL | GFP_BITS["__GFP_RECLAIMABLE"],
-    "__GFP_WAIT": GFP_BITS["__GFP_DIRECT_RECLAIM"],
-    "__GFP_REPEAT": GFP_BITS["__GFP_RETRY_MAYFAIL"],
-    "__GFP_COLD": 0,
-    "__GFP_NOTRACK": 0,
-    "__GFP_OTHER_NODE": 0,
-    "__GFP_NOLOCKDEP": 0,
-    "__GFP_NO_OBJ_EXT": 0,
-    "__GFP_SKIP_ZERO": 0,
-    "__GFP_SKIP_KASAN": 0,
-    "__GFP_SKIP_KASAN_POISON": 0,
-    "__GFP_SKIP_KASAN_UNPOISON": 0,
-} | {
-    # 3.x printed single bits with one underscore less: GFP_KERNEL|GFP_ZERO.
-    name[2:]: bit
-    for name, bit in GFP_BITS.items()
-    if name[2:] not in GFP_COMPOSITES
-}
-GFP: Mapping[str, int] = {**GFP_OLD_NAMES, **GFP_BITS, **GFP_COMPOSITES}
-
-
-def gfp_names(value: int) -> str:
-    """A GFP mask as 7.x prints it: `GFP_HIGHUSER_MOVABLE|__GFP_ZERO`; `none` for 0, unknown bits as hex.
-
-    >>> gfp_names(0x104CC8)
-    'GFP_USER|__GFP_MOVABLE|__GFP_RETRY_MAYFAIL'
-    """
-    names = []
-    rest = value
-    for name, mask in (*GFP_COMPOSITES.items(), *GFP_BITS.items()):
-        if rest & mask == mask:
-            names.append(name)
-            rest &= ~mask
-    if rest:
-        names.append(f"{rest:#x}")
-    return "|".join(names) or "none"
-
 
 # enum pageflags of 6.12. Up to unevictable the numbers are fixed; what follows depends on the configuration (here:
 # with CONFIG_MMU and CONFIG_MEMORY_FAILURE). Flags of other kernels have numbers from 40 on, which no kernel uses.

@@ -17,7 +17,7 @@ SPELLING = {"dev": Spelling("dev", Read.DEV)}
 
 EVENTS = (
     EventSpec(
-        "iomap", "iomap_release_folio", "Private data of a folio was asked to go: by reclaim, truncation or a split",
+        "iomap", "iomap_release_folio", "Private data of a folio is to be released: by reclaim, truncation or a split",
         RANGE, text=TEXT, spelling=SPELLING,
     ),
     EventSpec("iomap", "iomap_invalidate_folio", "A folio was cut off", RANGE, text=TEXT, spelling=SPELLING),

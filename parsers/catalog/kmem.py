@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tracereplay.parsers.catalog.enums import GFP, RSS_MEMBERS
+from tracereplay.gfp import GFP
+from tracereplay.parsers.catalog.enums import RSS_MEMBERS
 from tracereplay.parsers.catalog.spec import EventSpec, Read, Spelling, bits, count, pfn
 from tracereplay.schema import Op
 

@@ -10,6 +10,6 @@ EVENTS = (
         "console",
         "One line of the kernel log",
         (text("msg", "The line"),),
-        text=(r"msg=(?P<msg>.*)", r"(?P<msg>.*)"),
+        text=(r"msg=(?P<msg>.*?)", r"(?P<msg>.*)"),
     ),
 )

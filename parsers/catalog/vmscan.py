@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracereplay.parsers.catalog.enums import GFP
+from tracereplay.gfp import GFP
 from tracereplay.parsers.catalog.spec import EventSpec, Read, Spelling, bits, count, pfn, text
 from tracereplay.schema import Column
 
@@ -47,7 +47,7 @@ EVENTS = (
           patterns=(rf"nr_reclaimed=(?P<nr_reclaimed>\d+) {CALLER}",)),
     event("kswapd_sleep", "kswapd has nothing to do", NID),
     event("kswapd_wake", "kswapd begins", NID, ZID, ORDER),
-    event("wakeup_kswapd", "kswapd is asked for", NID, ZID, ORDER, GFP_FLAGS, spelling=GFP_SPELLING),
+    event("wakeup_kswapd", "kswapd is requested", NID, ZID, ORDER, GFP_FLAGS, spelling=GFP_SPELLING),
     event("throttled", "A task waits for reclaim to make progress (6.1+)",
           NID, count("usec_timeout", "Longest wait", "us"), count("usec_delayed", "Time waited", "us"),
           bits("reason", "1 << enum vmscan_throttle_state (not in text)"), text("reason_name", "Its name (text only)"),

@@ -39,13 +39,13 @@ def coverage_losses(
     cpus: Collection[int],
     count: int | None = None,
     *,
-    told: Sequence[Loss] = (),
+    known_losses: Sequence[Loss] = (),
     ticks: bool = False,
 ) -> list[Loss]:
     """Losses `cpu_silent`, `cpu_starts_late` and `cpu_ends_early`.
 
     active -- the CPUs with events; cpus -- those known to have been recorded; count -- how many there were, where only
-    that is known. told -- losses that are known: an end of a CPU that one of them covers is not noted again.
+    that is known. known_losses -- losses that are known: an end of a CPU that one of them covers is not noted again.
     """
     if not active:
         return []
@@ -60,12 +60,12 @@ def coverage_losses(
         least_after_ns = tenth_ns if short else least_ns
         if before_ns <= least_ns and after_ns <= least_after_ns:
             continue
-        mine = [loss for loss in told if loss.cpu in (number, None) and loss.kind.hides_events]
-        begin_told, end_told = (any(getattr(loss, end) is None for loss in mine) for end in ("start_ns", "end_ns"))
-        if not begin_told and _stands_out(before_ns, max(cpu.silence_ns, after_ns), least_ns):
+        mine = [loss for loss in known_losses if loss.cpu in (number, None) and loss.kind.hides_events]
+        begin_known, end_known = (any(getattr(loss, end) is None for loss in mine) for end in ("start_ns", "end_ns"))
+        if not begin_known and _stands_out(before_ns, max(cpu.silence_ns, after_ns), least_ns):
             losses.append(Loss("cpu_starts_late", None, number, start_ns, cpu.first_ns))
         measured = not short or cpu.silence_ns > 0  # one event alone shows no pace
-        if not end_told and measured and _stands_out(after_ns, max(cpu.silence_ns, before_ns), least_after_ns):
+        if not end_known and measured and _stands_out(after_ns, max(cpu.silence_ns, before_ns), least_after_ns):
             losses.append(Loss("cpu_ends_early", None, number, cpu.last_ns, end_ns))
     return losses
 

@@ -1,6 +1,6 @@
 """Compiled loops between rows of raw fields and columns: grouping by event, taking columns, texts, arrays and names.
 
-Plain loops also where numpy has a word for it (copy, searchsorted): the parts of numba behind those words take longer
+Plain loops also where numpy has a word for it (copy, searchsorted): the parts of numba that implement these take longer
 to import than a short trace to read.
 """
 
@@ -90,7 +90,7 @@ def take_arrays(
     offsets: npt.NDArray[np.int32],
     out: I64,
 ) -> int:
-    """Arrays of `element`-byte numbers at blob[starts[i]:starts[i] + sizes[i]], one behind the other in `out`.
+    """Arrays of `element`-byte numbers at blob[starts[i]:starts[i] + sizes[i]], one after the other in `out`.
 
     offsets int32[n + 1] is written; is_stack: an element of all ones or zeros ends its array. Returns their number.
     """
@@ -112,7 +112,7 @@ def take_arrays(
 
 @njit
 def take_texts(blob: U8, starts: I64, sizes: I64, offsets: npt.NDArray[np.int32], out: U8) -> int:
-    """Texts at blob[starts[i]:starts[i] + sizes[i]] up to a NUL, one behind the other in `out`; returns their bytes."""
+    """Texts at blob[starts[i]:starts[i] + sizes[i]] up to a NUL, one after the other in `out`; returns their bytes."""
     total = 0
     for i in range(len(starts)):
         offsets[i] = total

@@ -1,4 +1,5 @@
-"""Files as they come: plain or packed with gzip, zstd or xz, regular files, pipes, standard input (`-`).
+"""Files as they come: plain or packed with gzip, zstd or xz, regular files, pipes, standard input (`-`), files in
+zip archives (`archive.zip!member`).
 
 Text is unpacked as it is read; what must be mapped (trace.dat, perf.data) is unpacked once into a temporary file that
 has no name and is gone with its last user. A file that unpacks to far more than data ever does is refused.
@@ -25,6 +26,7 @@ import zstandard
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo
+from tracereplay.parsers.files.archive import pieces_of, split_path
 
 STANDARD_INPUT = "-"
 PIECE_BYTES = 1 << 20
@@ -206,8 +208,8 @@ def seekable_copy(path: Path) -> Path:
         return _spooled(path)
     try:
         mode = path.stat().st_mode
-    except OSError:
-        return path  # opening it says why
+    except (OSError, ValueError):
+        return path if split_path(path) is None else _spooled(path)  # opening it says why
     return path if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else _spooled(path)
 
 
@@ -215,7 +217,10 @@ def seekable_copy(path: Path) -> Path:
 def _spooled(path: Path) -> Path:
     """A copy of what can be read only once; kept until the process ends."""
     try:
-        if str(path) == STANDARD_INPUT:
+        inside = None if path.exists() else split_path(path)
+        if inside is not None:
+            copy = _copied(pieces_of(*inside), path)
+        elif str(path) == STANDARD_INPUT:
             copy = _copied(iter(lambda: sys.stdin.buffer.read(PIECE_BYTES), b""), path)
         else:
             with path.open("rb") as file:

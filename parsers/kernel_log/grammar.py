@@ -52,6 +52,9 @@ _HEX = r"[0-9a-f]{1,16}"
 _N = r"\d{1,18}"
 _AREA = r"(?!alloc failed)\S.{0,63}?"  # CMA_MAX_NAME
 _MEM = rf"\[(?:mem )?0x(?P<low>{_HEX})[- ]+(?:0x)?(?P<last>{_HEX})\]"
+# A block's folder is under `memory`, and linked under its node.
+_BLOCKS = r"/sys/devices/system/(?:memory|node/node\d{1,4})"
+_OFF = r"(?:\boffline|\b0)[\"']?"
 _ERROR = (
     r"(?P<error>(?i:Device or resource busy|Invalid argument|Interrupted system call|Cannot allocate memory"
     r"|Resource temporarily unavailable|Operation not permitted|Input/output error|No such device))"
@@ -62,21 +65,30 @@ MESSAGES: tuple[Message, ...] = (
     _row(
         "cma_failed", Says.FAILED, "alloc failed",
         # The area's name is arbitrary text; 5.10 and older print none.
-        rf"(?:\w{{0,24}}cma_alloc\w{{0,24}}(?:\(\))?: (?:(?P<area>{_AREA}): )?)?alloc failed, req-size: ?(?P<pages>{_N}) pages?,"
-        r" ret: ?-?(?P<errno>\d{1,4})\b",
+        # Blanks may be missing, and `ret` be misspelt, where a line is typed from a picture.
+        rf"(?:\w{{0,24}}cma_alloc\w{{0,24}}(?:\(\))?: ?(?:(?P<area>{_AREA}): ?)?)?alloc failed, ?req-size: ?(?P<pages>{_N}) pages?,"
+        r" ?(?:ret: ?-?|\w{1,4}: ?-)(?P<errno>\d{1,4})\b",
         "4.10 to 7.x",
     ),
     # Cut before its errno, as in a sentence that quotes it.
     _row(
         "cma_failed", Says.FAILED, "alloc failed",
-        rf"\w{{0,24}}cma_alloc\w{{0,24}}(?:\(\))?: (?:(?P<area>{_AREA}): )?alloc failed, req-size: ?(?P<pages>{_N}) pages?\b",
+        rf"\w{{0,24}}cma_alloc\w{{0,24}}(?:\(\))?(?:: (?:(?P<area>{_AREA}): )?alloc)? failed, req-size: ?(?P<pages>{_N}) pages?\b",
         "4.10 to 7.x",
     ),
     _row(
-        "cma_begins", Says.BEGINS, "count ",
+        "cma_begins", Says.BEGINS, "(cma ",
         rf"\w{{0,24}}(?:cma_alloc|dma_alloc_from_contiguous)\w{{0,24}}\(cma [^,]{{1,40}},(?: name: ?(?P<area>[^,]{{1,64}}),)?"
-        rf" count (?P<pages>{_N}), align (?P<align>\d{{1,2}})\)",
+        # As posted in 2024: `total pages: 16384, used pages: 64, request pages: 1`, or `request count 1`.
+        rf"(?: total \w{{1,8}}:? {_N}, used \w{{1,8}}:? {_N}, request)? (?:count|pages:?) (?P<pages>{_N}), align (?P<align>\d{{1,2}})\)",
         "3.5 to 7.x, debug",
+    ),
+    _row(
+        "cma_begins", Says.BEGINS, "count ",
+        # A vendor's of 5.10: task, address and size of the area come first.
+        rf"\bcma_alloc\w{{0,24}}\([^()]{{0,40}}\bcma\([^()]{{1,60}}\) (?P<area>[^\s()]{{1,64}})\({_HEX}\),"
+        rf" count (?P<pages>{_N}), align (?P<align>\d{{1,2}})\b",
+        "5.10, vendors",
     ),
     _row(
         "cma_busy", Says.TRY, "is busy, retrying",
@@ -132,6 +144,11 @@ MESSAGES: tuple[Message, ...] = (
         rf"(?:failed to isolate pfn|removing pfn) (?:0x)?(?P<pfn>{_HEX})\b(?: from LRU failed)?",
         "2.6.34 to 7.x; `removing` up to 4.8, CONFIG_DEBUG_VM up to 4.20",
     ),
+    _row(
+        "unmovable", Says.PAGE, "has_unmovable_pages: pfn",
+        rf"has_unmovable_pages: pfn:0x(?P<pfn>{_HEX}), found\b",
+        "a patch posted in 2018 for debugging; the dump follows",
+    ),
     _row("isolate", Says.PAGE, "LRU failed", rf"removing from LRU failed (?P<pfn>{_HEX})/\d+/{_HEX}", "2.6.24 to 2.6.33"),
     # Who asks for it: ACPI (drivers/acpi/scan.c), pseries, virtio-mem, drivers/base/memory.c, tools.
     _row(
@@ -176,20 +193,26 @@ MESSAGES: tuple[Message, ...] = (
         rf"(?P<blocks>Memory Block \d{{1,9}})\b[^:]{{0,80}} disable failed: {_ERROR}",
         "chmem of util-linux",
     ),
+    _row("tool_failed", Says.FAILED, "unable to hot-unplug", r"unable to hot-unplug (?P<block>memory\d{1,9}) block\b", "avocado"),
     _row(
-        "tool_begins", Says.BEGINS, "/sys/devices/system/memory/",
-        r"(?:\boffline|\b0)[\"']? *(?:>|\| *(?:sudo )?tee) *\S*/sys/devices/system/memory/(?P<block>memory\d{1,9})/(?:state|online)",
+        "tool_begins", Says.BEGINS, "/sys/devices/system/",
+        rf"{_OFF} *(?:>|\| *(?:sudo )?tee) *\S*{_BLOCKS}/(?P<block>memory\d{{1,9}})/(?:state|online)",
+        "a shell",
+    ),
+    # In the block's own folder, or in the one above: the prompt names it.
+    _row(
+        "tool_begins", Says.BEGINS, "/sys/devices/system/",
+        rf"{_BLOCKS}/(?P<block>memory\d{{1,9}})[#$] .{{0,40}}?\becho +[\"']?{_OFF} *> *(?:state|online)\b",
         "a shell",
     ),
     _row(
-        "tool_begins", Says.BEGINS, "/sys/devices/system/memory/",
-        # In the block's own folder: the prompt names it.
-        r"/sys/devices/system/memory/(?P<block>memory\d{1,9})[#$] .{0,40}?\becho +[\"']?(?:offline|0)[\"']? *> *(?:state|online)\b",
+        "tool_begins", Says.BEGINS, "/sys/devices/system/",
+        rf"{_BLOCKS}[#$] .{{0,40}}?\becho +[\"']?{_OFF} *> *(?:\./)?(?P<block>memory\d{{1,9}})/(?:state|online)\b",
         "a shell",
     ),
     _row("tool_begins", Says.BEGINS, "online->offline ", r"\bonline->offline (?P<block>memory\d{1,9})\b", "selftests/memory-hotplug"),
-    _row("tool_succeeded", Says.SUCCEEDED, "-> Success", r"^(?:# *)?-> Success$", "selftests/memory-hotplug, 6.10 to 7.x"),
-    _row("shell_failed", Says.FAILED, "-> Failure", r"^(?:# *)?-> Failure$", "selftests/memory-hotplug, 6.10 to 7.x"),
+    _row("tool_succeeded", Says.SUCCEEDED, "-> Success", r"(?:^|[#\]>|] *)-> Success$", "selftests/memory-hotplug, 6.10 to 7.x"),
+    _row("shell_failed", Says.FAILED, "-> Failure", r"(?:^|[#\]>|] *)-> Failure$", "selftests/memory-hotplug, 6.10 to 7.x"),
     _row("shell_failed", Says.FAILED, "write error", rf"write error: {_ERROR}", "a shell"),
     _row("shell_failed", Says.FAILED, "/sys/devices/system/", rf"/(?P<block>memory\d{{1,9}})/(?:state|online): {_ERROR}", "tee"),
     _row("shell_failed", Says.FAILED, "echo: I/O error", r"\becho: I/O error", "dash, whatever the errno"),
@@ -201,12 +224,29 @@ MESSAGES: tuple[Message, ...] = (
         "5.10 to 7.x, arm64",
     ),
     # A page that an administrator or mcelog retires: no range is emptied, no attempt.
-    _row("soft_offline", Says.PAGE, "soft", rf"soft[ _]offline: ?0x(?P<pfn>{_HEX}): .*?(?:migration|isolation) failed:? ?(?P<count>-?\d{{1,9}})", "2.6.33 to 7.x"),
+    _row("soft_offline", Says.PAGE, "oft offline", rf"[Ss]oft offline: ?0x(?P<pfn>{_HEX}): .*?(?:migration|isolation) failed:? ?(?P<count>-?\d{{1,9}})", "2.6.33 to 7.x"),
+    _row("soft_offline", Says.PAGE, "oft offline", rf"[Ss]oft offline: ?0x(?P<pfn>{_HEX})\b.*?(?:fail|poison|isolate|unhandlable)", "2.6.33 to 7.x"),
     # Memory that is taken away without having been offlined; nothing was tried.
     _row("not_offline", Says.FACT, "removing memory fails", rf"removing memory fails, because memory \[(?:mem )?0x{_HEX}-0x{_HEX}\] is onlined", "3.9 to 7.x"),
     _row("not_offline", Says.FACT, "hotremoved until the next reboot", r"\bkmem \S{1,40}: .{1,80} cannot be hotremoved until the next reboot", "5.1 to 6.x"),
     _row("not_offline", Says.FACT, "stuck online until reboot", r"\bkmem \S{1,40}: .{1,80} stuck online until reboot", "7.x"),
+    # A driver's own words for a buffer that it did not get: of CMA, of the buddy allocator, of an IOMMU or of swiotlb.
+    _row("driver_failed", Says.FACT, "ailed to allocate from CMA", r"[Ff]ailed to allocate from CMA\b", "vc4"),
+    _row("driver_failed", Says.FACT, "dma alloc of size", r"dma alloc of size \d{1,20} failed", "videobuf2"),
+    _row("driver_failed", Says.FACT, "dma_alloc_", r"\bdma_alloc_\w{1,30}\b(?=[^%;]{0,60}\d{3})[^%;]{0,60}?\bfailed\b", "videobuf2, remoteproc"),
+    _row("driver_failed", Says.FACT, "allocate buffer with size", r"failed to allocate buffer with size \d{1,20}", "drm_gem_dma"),
+    _row("driver_failed", Says.FACT, "allocate dma memory", r"failed to allocate dma memory\b", "remoteproc"),
+    _row("driver_failed", Says.FACT, "coherent allocation failed", r"coherent allocation failed, size=\d", "swiotlb, 3.x to 4.20"),
+    _row("driver_failed", Says.FACT, "atomic coherent allocation", r"failed to allocate \d{1,9} KiB.{0,20} pool for atomic", "dma-mapping, at boot"),
+    _row("driver_failed", Says.FACT, "cma_alloc fail", r"\w{0,30}cma_alloc failed(?:, size|!|:| for )", "vendors"),
+    _row("driver_failed", Says.FACT, "CMA alloc", r"\bCMA alloc(?:ation)? failed[^%;]{0,60}\d", "vendors"),
+    _row("driver_failed", Says.FACT, "from DMA-BUF heap", r"Unable to allocate from DMA-BUF heap", "libdmabufheap"),
     # About the machine, and about the log.
+    _row("not_reserved", Says.FACT, "cma: Failed to reserve", r"\bcma: Failed to reserve \d{1,9} MiB", "3.5 to 7.x, at boot"),
+    _row("not_reserved", Says.FACT, "hugetlb_cma: reservation failed", r"hugetlb_cma: reservation failed: err", "5.7 to 7.x, at boot"),
+    _row("not_reserved", Says.FACT, "alignment of CMA region", r"incorrect alignment of CMA region", "3.17 to 7.x, at boot"),
+    _row("owner_record", Says.FACT, "PFN ", r"^PFN (?:0x)?[0-9a-f]{1,16} type \w{1,20} Block \d{1,12} type \w", "page_owner, 4.7 to 7.x"),
+    _row("tool_refused", Says.FACT, "to offline memory", r"\bdax\d{1,4}\.\d{1,4}: (?:failed|unable) to offline memory\b", "daxctl"),
     _row("suppressed", Says.FACT, "callbacks suppressed", r"\b(?P<reason>\w{1,60}): (?P<count>\d{1,18}) (?:output lines|callbacks) suppressed", "2.6.x to 7.x"),
     _row("repeated", Says.FACT, "message repeated", r"message repeated (?P<count>\d{1,9}) times?(?P<whole>: \[)?", "syslogd; with the message itself: rsyslogd"),
     _row("onlined", Says.FACT, "online", rf"\bonline(?:_pages)? {_MEM}", "2.6.x to 7.x"),

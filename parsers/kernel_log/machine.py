@@ -52,7 +52,7 @@ class Machine:
         if match := RELEASE.search(text):
             self.kernel = next(filter(None, match.groups()))
         if self.page_size_bytes is None:
-            self.page_size_bytes = _told(text)
+            self.page_size_bytes = _page_size_in(text)
         if match := BLOCK_SIZE.search(text):
             self.memory_block_bytes = int(match[1]) * UNITS[match[2][0]]
 
@@ -70,7 +70,7 @@ class Machine:
             if row.get("address") is not None and row.get("bytes")
         ]
         spans += self._blocks(rows)
-        asked = [
+        possible = [
             possible_page_sizes(row["bytes"], row["pages"])
             for row in rows
             if row["kind"] == "cma_failed" and row.get("bytes")
@@ -82,8 +82,8 @@ class Machine:
             (self.page_size_bytes,) = inside
         elif not inside and len(whole) == 1 and whole <= {*PAGE_SIZES}:
             self.page_size_bytes = int(whole.pop())
-        elif asked and len(asked[0]) == 1 and all(sizes == asked[0] for sizes in asked):
-            (self.page_size_bytes,) = asked[0]
+        elif possible and len(possible[0]) == 1 and all(sizes == possible[0] for sizes in possible):
+            (self.page_size_bytes,) = possible[0]
 
     def _blocks(self, rows: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
         """Address ranges of the memory blocks that are named, where their size is known."""
@@ -97,7 +97,7 @@ def possible_page_sizes(size_bytes: int, pages: int | None) -> set[int]:
     return {size for size in PAGE_SIZES if pages is None or -(-size_bytes // size) == pages}
 
 
-def _told(text: str) -> int | None:
+def _page_size_in(text: str) -> int | None:
     if ONE_PAGE_SIZE.search(text):
         return SMALLEST_PAGE
     if match := PGTABLE.search(text):

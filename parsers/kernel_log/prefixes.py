@@ -47,6 +47,7 @@ class LogLine(NamedTuple):
     wall -- the wall clock as the line spells it; wall_ns: the same as a number, good for comparing lines of one log.
     number -- of the line in its file, from 1; 0 where it comes from elsewhere.
     since_ns -- time since the line before, where that is all that the line shows.
+    depth -- how often the line is quoted (`> > `).
     """
 
     time_ns: int | None
@@ -56,6 +57,7 @@ class LogLine(NamedTuple):
     wall_ns: int | None = None
     number: int = 0
     since_ns: int | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ PREFIXES: tuple[Prefix, ...] = (
 USUAL = re.compile(
     r"\s*(?:<\d{1,3}>)?\[ *(\d{1,9})\.(\d{3,9})\](?:\[ *(?:T(\d{1,9})|C\d{1,4})\])?\s+(?=[A-Za-z_][^\[])(.*)", re.DOTALL
 )
+QUOTED = re.compile(r"\s*(?:(?:>|&gt;) ?)+")
 EPOCH = datetime(2000, 1, 1).toordinal()
 FARTHEST_DAYS = 100_000  # from 2000: what is beyond is no date, and would not fit into 64 bits as ns
 
@@ -133,7 +136,17 @@ def split_prefix(line: str, number: int = 0) -> LogLine:
         text = text if tag == "kernel" else f"{tag.rstrip()}: {text}"
     wall = found.get("wall")
     since = _nanoseconds(found["since"], found["since_frac"]) if "since" in found else None
-    return LogLine(_uptime(found), _tid(found), text, wall, None if wall is None else wall_ns(wall), number, since)
+    quoted = QUOTED.match(line)
+    return LogLine(
+        _uptime(found),
+        _tid(found),
+        text,
+        wall,
+        None if wall is None else wall_ns(wall),
+        number,
+        since,
+        quoted[0].count(">") + quoted[0].count("&gt;") if quoted else 0,
+    )
 
 
 def _take(line: str, at: int, found: dict[str, str]) -> int:

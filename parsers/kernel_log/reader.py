@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.kernel_log import bitmap
+from tracereplay.parsers.kernel_log.copies import REPEATABLE, Copies, is_title, without_repetitions
 from tracereplay.parsers.kernel_log.grammar import ERRNO_OF_WORDS, Message, messages_in
 from tracereplay.parsers.kernel_log.machine import Machine, possible_page_sizes
 from tracereplay.parsers.kernel_log.numbers import unsigned
@@ -41,13 +42,16 @@ MOST_REPEATED = 10_000
 DUMP_COLUMNS = [item.name for item in fields(PageDump) if not item.name.startswith("_")]
 # Sizes in bytes that a driver names beside a failure; page sizes follow from them.
 BYTES = re.compile(r"(?<![\w.:])(\d{4,12})(?![\w.:])")
-OURS = re.compile(r"cma_alloc\w{0,24}[:(]|alloc_contig\w{0,24}: |memory offlining \[|: Offline failed|migrating pfn ")
+OURS = re.compile(
+    r"cma_alloc\w{0,24}[:(]|alloc_contig\w{0,24}(?:: | test_pages_isolated\()|memory offlining \[|: Offline failed"
+    r"|migrating pfn "
+)
 OURS_PART = re.compile(r"cma_|contig|emory o|ffline|migrating")
 # Frames and registers of a stack, source, the lines of callers that were read otherwise.
 NOT_OURS = re.compile(r"\+0x[0-9a-f]+/0x|\bpc : |\blr : |RIP:|;\s*$|%[#0-9.*l]*[a-z]")
 LINES_TO_DRIVER = 2
 BITMAP_KINDS = {"cma_bitmap", "bitmap_begins", "bitmap_part", "bitmap_range"}
-MESSAGE_KINDS = {"migrate", "isolate", "soft_offline"}
+MESSAGE_KINDS = {"migrate", "isolate", "unmovable", "soft_offline"}
 
 
 @dataclass(slots=True)
@@ -87,6 +91,9 @@ class LogParser:
         self._dumps: list[PageDump] = []
         self._failures: list[Row] = []
         self._messages: list[Row] = []
+        self._latest: Row | None = None  # of them, that is not a driver's
+        self._titles: set[int] = set()  # places of those that stand in a heading or in quotation marks
+        self._copies = Copies()
         self._printers: dict[int | None, _Printer] = {}
         self._last_ns: int | None = None
         self._clock_ns = 0  # wall clock of the last line that has one, and what lines after it add to that
@@ -98,13 +105,15 @@ class LogParser:
     def feed(self, line: LogLine) -> None:
         """Take the next line."""
         self.lines = line.number or self.lines + 1
+        found = messages_in(line.text)
+        if self._copies.is_copy(line, leads=bool(found) or "page:" in line.text):
+            return
         self._watch_uptime(line)
         line = self._clocked(line)
         self.machine.look(line.text)
         printer = self._printers.get(line.tid)
         if "page:" in line.text and self._begin_dump(line):
             return
-        found = messages_in(line.text)
         if found:
             self._take_all(found, line)
         elif printer is not None and printer.dump is not None:
@@ -120,6 +129,8 @@ class LogParser:
             return
         printer = self._printers.setdefault(line.tid, _Printer())
         for message, match in found:
+            if len(found) == 1 and message.kind in REPEATABLE and is_title(line.text, *match.span()):
+                self._titles.add(len(self._messages))
             self._take(message, match, line, printer)
         self._repeatable = self.lines, found
 
@@ -166,17 +177,17 @@ class LogParser:
         return True
 
     def _take(self, message: Message, match: re.Match[str], line: LogLine, printer: _Printer) -> None:
-        told = match.groupdict()
+        groups = match.groupdict()
         if message.kind in MESSAGE_KINDS:
-            self._failure(message.kind, told, line, printer)
+            self._failure(message.kind, groups, line, printer)
         elif message.kind in BITMAP_KINDS:
-            self._bitmap(message.kind, told, line, printer)
+            self._bitmap(message.kind, groups, line, printer)
         else:
-            self._message(message.kind, told, line)
+            self._message(message.kind, groups, line)
 
-    def _failure(self, kind: str, told: dict[str, str | None], line: LogLine, printer: _Printer) -> None:
-        pfn = unsigned(told["pfn"])
-        count = int(told.get("count") or -1)  # a negative one is an errno, no count of folios
+    def _failure(self, kind: str, groups: dict[str, str | None], line: LogLine, printer: _Printer) -> None:
+        pfn = unsigned(groups["pfn"])
+        count = int(groups.get("count") or -1)  # a negative one is an errno, no count of folios
         row = self._row(line) | {"pfn": pfn, "failed_folios": count if count >= 0 else None, "kind": kind}
         self._failures.append(row)
         printer.dump, printer.announced_pfn = None, None if kind == "soft_offline" else pfn
@@ -190,17 +201,21 @@ class LogParser:
             "wall_ns": line.wall_ns,
         }
 
-    def _message(self, kind: str, told: dict[str, str | None], line: LogLine) -> None:
-        row: Row = self._row(line) | {"kind": kind, "text": line.text} | _values(told)
+    def _message(self, kind: str, groups: dict[str, str | None], line: LogLine) -> None:
+        row: Row = self._row(line) | {"kind": kind, "text": line.text} | _values(groups)
+        if kind == "driver_failed":
+            self._driver(line)
         if kind == "suppressed" and OUR_FUNCTIONS.search(str(row.get("reason"))):
             detail = str(row["reason"])
             self.losses.append(Loss("log_lines_suppressed", row["count"], None, line.time_ns, line.time_ns, detail))
         self._messages.append(row)
-        self._size_request(row)
+        if kind != "driver_failed":
+            self._latest = row
+            self._size_request(row)
 
-    def _bitmap(self, kind: str, told: dict[str, str | None], line: LogLine, printer: _Printer) -> None:
+    def _bitmap(self, kind: str, groups: dict[str, str | None], line: LogLine, printer: _Printer) -> None:
         """A bitmap, or a part of one that is printed in several; the part with the sum completes it."""
-        begun, part = printer.bitmap, told["reason"] or ""
+        begun, part = printer.bitmap, groups["reason"] or ""
         if kind == "bitmap_begins" or (begun is None and kind == "cma_bitmap"):
             begun = printer.bitmap = self._row(line) | {"kind": "cma_bitmap", "text": line.text}
             printer.runs.clear()
@@ -209,17 +224,17 @@ class LogParser:
         printer.runs.append(part.strip("+"))
         if kind == "cma_bitmap":
             begun["reason"] = "+".join(filter(None, printer.runs))
-            begun |= _values({"pages": told["pages"], "free": told["free"]})
+            begun |= _values({"pages": groups["pages"], "free": groups["free"]})
             begun["largest_run"] = bitmap.largest_run(begun["reason"])
             self._messages.append(begun)
-            printer.bitmap = None
+            self._latest, printer.bitmap = begun, None
 
     def _driver(self, line: LogLine) -> None:
         """A driver's own words beside a failure of ours: the size that it requested, in bytes."""
         if "fail" not in line.text.lower() or not (sizes := BYTES.findall(line.text)):
             return
         self._said_bytes = self.lines, int(sizes[0])
-        self._size_request(self._messages[-1] if self._messages else None)
+        self._size_request(self._latest)
 
     def _odd(self, line: LogLine) -> None:
         """Count a line that looks like a message of ours and is none of the grammar."""
@@ -238,6 +253,7 @@ class LogParser:
     def result(self) -> KernelLog:
         """What was read so far, as tables."""
         name_by_address(self._dumps, self._failures)
+        self._messages, self._titles = without_repetitions(self._messages, self._titles), set()
         named = [row["pfn"] for row in self._failures if row["pfn"] is not None]
         named += [dump.pfn for dump in self._dumps if dump.pfn is not None]
         self.machine.deduce(self._messages, named)
@@ -261,9 +277,9 @@ class LogParser:
         )
 
 
-def _values(told: dict[str, str | None]) -> Row:
+def _values(groups: dict[str, str | None]) -> Row:
     """The groups of a pattern as the columns of operation_messages."""
-    named = {"reason": told.get("reason"), "area": told.get("area") or told.get("block")}
+    named = {"reason": groups.get("reason"), "area": groups.get("area") or groups.get("block")}
     row: Row = {column: text for column, text in named.items() if text}
     for group, column in (
         ("pages", "pages"),
@@ -272,23 +288,23 @@ def _values(told: dict[str, str | None]) -> Row:
         ("count", "count"),
         ("errno", "errno"),
     ):
-        if told.get(group) is not None:
-            row[column] = int(told[group] or 0)
-    if told.get("blocks"):  # chmem: `Memory Block 32`
-        row["area"] = "memory" + str(told["blocks"]).rsplit(" ", 1)[-1]
-    if told.get("error"):
-        row["errno"] = ERRNO_OF_WORDS[str(told["error"]).capitalize()]
-    start, end = unsigned(told.get("start")), unsigned(told.get("end"))
+        if groups.get(group) is not None:
+            row[column] = int(groups[group] or 0)
+    if groups.get("blocks"):  # chmem: `Memory Block 32`
+        row["area"] = "memory" + str(groups["blocks"]).rsplit(" ", 1)[-1]
+    if groups.get("error"):
+        row["errno"] = ERRNO_OF_WORDS[str(groups["error"]).capitalize()]
+    start, end = unsigned(groups.get("start")), unsigned(groups.get("end"))
     if start is not None:
         row["start_pfn"] = start
         if end is not None and end >= start:
             row["pages"] = end - start
-    low, last = unsigned(told.get("low")), unsigned(told.get("last"))
-    if last is None and (beyond := unsigned(told.get("end_address"))):
+    low, last = unsigned(groups.get("low")), unsigned(groups.get("last"))
+    if last is None and (beyond := unsigned(groups.get("end_address"))):
         last = beyond - 1
     if low is not None and last is not None and last >= low:
         row |= {"address": low, "bytes": last + 1 - low}
-    if (address := unsigned(told.get("address"))) is not None:
+    if (address := unsigned(groups.get("address"))) is not None:
         row["address"] = address
     return row
 

@@ -36,7 +36,7 @@ ENTITY = re.compile(r"&(?:gt|lt|amp|quot|#\d{1,3}|nbsp);")
 STAMP_END = re.compile(r"[>|\s]*(\d{0,9}(?:\.\d{0,9})?)\](?=[\s\[])")
 STAMP_BEGIN = re.compile(r"\[ *(\d{0,9}(?:\.\d{0,9})?)$")
 # Where a line of a file holds several of the log: HTML, and what pasting made of line ends.
-LOST_LINE_END = re.compile(r"<br ?/?>|(?<=\S) (?=\[ {0,4}\d{1,6}\.\d{6}\] )")
+LOST_LINE_END = re.compile(r"<br ?/?>|(?<=[^\s>|]) (?=\[ {0,4}\d{1,6}\.\d{6}\] )")
 DUMP_IN_ONE_LINE = ("page:", " mapcount:", "page dumped because: ")
 DUMP_PART = re.compile(
     r" (?=(?:anon |ksm )?flags: ?0x|raw: |head: ?order|aops:|memcg:|page_type: |page dumped because: "
@@ -47,7 +47,8 @@ WHOLE_STAMP = re.compile(r"\d{1,9}\.\d{3,9}")
 OPENINGS = re.compile(
     r"cma_alloc|alloc failed|alloc_contig|PFNs$|available pages|memory offlining|migrating|failed to isolate"
     r"|removing pfn|Offlined|soft offline|\bpage:|flags: 0x|head:|aops:|page last allocated|dumped because"
-    r"|hot-remove|Offline|Memory Block \d|to offline|write error|free of \d"
+    r"|hot-remove|Offline|Memory Block \d|to offline|write error|free of \d|\b(?:of|with) size(?: \d+)?$"
+    r"|dma_alloc_from_contiguous|\bflags:$|\bonline \[(?:mem)?$"
 )
 TAIL_WANTED = re.compile(
     r"(?:memory offlining \[[^\]]*\](?: failed(?: due(?: to)?)?)?"
@@ -59,7 +60,7 @@ TAIL_WANTED = re.compile(
 CUT_FAILURE = re.compile(
     r"(?:alloc failed, req-size:(?: ?\d+(?: pages?,?(?: ret:?(?: ?-)?)?)?)?|migrating pfn \w+ failed(?: ret:)?)$"
 )
-REST_OF_FAILURE = re.compile(r"\d+ pages?, ret: ?-?\d|pages?, ret: ?-?\d|ret: ?-?\d|:? ?-?\d{1,3}\b")
+REST_OF_FAILURE = re.compile(r"\d+ pages?, ret: ?-?\d|pages?,(?:$| ret: ?-?\d)|ret: ?-?\d|:? ?-?\d{1,3}\b")
 # Not a continuation: prose does not go on with a number alone, a message cut within one does.
 DIGITS = re.compile(r"\d{1,4}$")
 RUN_CHARACTERS = frozenset("0123456789@+")
@@ -138,6 +139,7 @@ def _continued(line: LogLine, following: int, ahead: Iterable[RawLine]) -> tuple
     known = _score(line.text)
     if known and complete:
         return line, 0
+    longer = line, 0
     for joint in (" ", ""):
         text, expected = line.text, following
         for taken, raw in enumerate(ahead, 1):
@@ -147,9 +149,13 @@ def _continued(line: LogLine, following: int, ahead: Iterable[RawLine]) -> tuple
             if known and not _completes(line.text, more.text):
                 break
             text, expected = text + joint + more.text, raw.number + raw.lines
-            if _score(text) > known or (known and text != line.text and len(_longest(text)) > len(_longest(line.text))):
-                return line._replace(text=text), taken
-    return line, 0
+            if _score(text) > known or (known and len(_longest(text)) > len(_longest(line.text))):
+                longer = line._replace(text=text), taken
+                if not CUT_FAILURE.search(text):
+                    return longer
+        if longer[1]:
+            break
+    return longer
 
 
 def _score(text: str) -> int:

@@ -31,7 +31,7 @@ LINE_LIMIT_BYTES = 1 << 16
 # Stamps are split and messages wrapped: the parts lie before and after the line that is found.
 LINES_BEFORE, LINES_AFTER = 2, 4
 # Of page dumps, page_owner's records and their stacks.
-DUMPS = ("page:", "page dumped", "flags: ", "aops", "head:", "allocated via order", "page_owner ", "page_type: ",
+DUMPS = ("page:", "page dumped", "flags:", "aops", "head:", "allocated via order", "page_owner ", "page_type: ",
          "page last free", "anon", "ksm", "+0x", "PFN ")  # fmt: skip
 # Parts of ours that stay whole where a longer literal is cut by a wrapped line.
 PARTS = ("cma", "alloc_contig", "req-size", "offlin", "migrat", "repeated", "Memory Block")

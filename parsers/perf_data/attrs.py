@@ -65,7 +65,7 @@ def _plain_format(attr: Attr, name: str) -> EventFormat:
 class Events:
     """The events, one per attr, as the kernels take them.
 
-    names, formats -- of each attr; None: a tracepoint whose format the file lacks. The arrays are described in
+    names, formats -- of each attr; None: a tracepoint whose format the file lacks. The arrays are offsets in
     `record_kernels`.
     """
 
@@ -111,8 +111,10 @@ class Events:
         tables[kernels.BIG_ENDIAN] = header.big_endian
         tables[kernels.ID_AT] = self._id_place()
         # within the 8 bytes that every trace event has
-        told = {f.name: f.offset for f in (any_format.common if any_format else ()) if f.offset + f.size <= RAW_BYTES}
-        common = _COMMON | told
+        offsets = {
+            f.name: f.offset for f in (any_format.common if any_format else ()) if f.offset + f.size <= RAW_BYTES
+        }
+        common = _COMMON | offsets
         tables[kernels.TYPE_OFFSET] = common["common_type"]
         tables[kernels.FLAGS_OFFSET] = common["common_flags"]
         tables[kernels.PREEMPT_OFFSET] = common["common_preempt_count"]

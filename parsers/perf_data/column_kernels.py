@@ -109,7 +109,7 @@ def take_columns(
     out64: U64,
     used: Int,
 ) -> None:
-    """Samples of one event into the columns of an arena, behind `used` rows that are there.
+    """Samples of one event into the columns of an arena, after `used` rows that are there.
 
     halves, octets -- the words as numbers of 2 and 1 bytes; heads int64[HEADS], numbers int64[columns, NUMBER_FIELDS]
     as above; common int64[3] -- offsets of ftrace's flags and preempt count (-1 = it has none), and 1 = big-endian.
@@ -137,21 +137,21 @@ def take_columns(
             size = numbers[c, SIZE]
             width = numbers[c, WIDTH]
             begin = numbers[c, OUT_AT] + row
-            as_it_lies = size == width and not big
-            if as_it_lies and size == 8 and offset & 3 == 0:
+            is_native = size == width and not big
+            if is_native and size == 8 and offset & 3 == 0:
                 column64 = out64[begin : begin + n]
                 for i in range(n):
                     w = np.uint64(place[i] + offset) >> np.uint64(2)
                     column64[i] = np.uint64(words[w]) | np.uint64(words[w + np.uint64(1)]) << np.uint64(32)
-            elif as_it_lies and size == 4 and offset & 3 == 0:
+            elif is_native and size == 4 and offset & 3 == 0:
                 column32 = out32[begin : begin + n]
                 for i in range(n):
                     column32[i] = words[np.uint64(place[i] + offset) >> np.uint64(2)]
-            elif as_it_lies and size == 2 and offset & 1 == 0:
+            elif is_native and size == 2 and offset & 1 == 0:
                 column16 = out16[begin : begin + n]
                 for i in range(n):
                     column16[i] = halves[np.uint64(place[i] + offset) >> np.uint64(1)]
-            elif as_it_lies and size == 1:
+            elif is_native and size == 1:
                 column8 = out8[begin : begin + n]
                 for i in range(n):
                     column8[i] = octets[np.uint64(place[i] + offset)]
@@ -179,7 +179,7 @@ def take_numbers(words: U32, at: I64, offset: Int, size: Int, big: Int, out: I64
 def nothing_remembered() -> I64:
     """What `names_at` takes as `known` at first."""
     known = np.zeros((REMEMBERED, 4), np.int64)
-    known[:, KNOWN_FROM] = 1  # to 0: no time lies between
+    known[:, KNOWN_FROM] = 1  # to 0: there is no time between
     return known
 
 
@@ -198,7 +198,7 @@ def names_at(tid: I32, time: I64, samples: I64, tids: I32, times: I64, names: I3
         if known[slot, KNOWN_TID] != task or when < known[slot, KNOWN_FROM] or when > known[slot, KNOWN_TO]:
             begin = first_place(tids, task, 0, len(tids))
             end = first_place(tids, task + 1, begin, len(tids))
-            # the first change behind `when`
+            # the first change after `when`
             later = first_place(times, when + 1, begin, end) if when < MAX_NS else end
             known[slot, KNOWN_TID] = task
             known[slot, KNOWN_NAME] = names[later - 1] if later > begin else -1

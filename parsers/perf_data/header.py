@@ -152,7 +152,7 @@ def read_header(data: mmap) -> PerfHeader:
     flags = b"".join(cursor.number("Q").to_bytes(8, "little") for _ in range(4))
     header.attrs = _read_attrs(data, attr_bytes, attrs_at, attrs_bytes, big=big)
     if begin > len(data):
-        raise InputError(f"its records would begin at byte {begin}, behind its end", advice=RECORD_AGAIN)
+        raise InputError(f"its records would begin at byte {begin}, beyond its end", advice=RECORD_AGAIN)
     header.begin = begin
     header.announced_end = begin + n_bytes if n_bytes else None
     header.end = min(begin + n_bytes, len(data)) if n_bytes else len(data)

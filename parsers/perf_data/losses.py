@@ -1,4 +1,4 @@
-"""What perf.data says was lost: as the kernel reported while recording, and each counter when it was closed.
+"""What perf.data says was lost: as the kernel known while recording, and each counter when it was closed.
 
 LOST and LOST_SAMPLES records stand in the buffer of their CPU, between the samples that surround the loss. Since 6.1
 perf also asks every counter for its lost samples at the end (LOST_SAMPLES without a time): the same losses by event,
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tracereplay.losses import Loss
 
-MAX_EVENTS_TOLD = 20
+MAX_EVENTS_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class LossTracker:
     cpu_of_id: dict[int, int] = field(default_factory=dict)
     _losses: list[Loss] = field(default_factory=list)
     _open: dict[int, list[_Open]] = field(default_factory=dict)
-    _told: dict[int, int] = field(default_factory=dict)  # by CPU; -1 = unknown
+    _reported: dict[int, int] = field(default_factory=dict)  # by CPU; -1 = unknown
     _at_close: dict[int, dict[str, int]] = field(default_factory=dict)  # by CPU and event
 
     def lost(self, count: int, cpu: int, time: int, before: int) -> None:
         """A record of a loss, with the time of the CPU's last sample before; -1 = unknown."""
-        self._told[cpu] = self._told.get(cpu, 0) + count
+        self._reported[cpu] = self._reported.get(cpu, 0) + count
         if cpu < 0 or time <= 0:
             self._losses.append(Loss("lost_events", count, cpu if cpu >= 0 else None))
         else:
@@ -59,14 +59,14 @@ class LossTracker:
             self._losses += [Loss("lost_events", one.count, cpu, one.before_ns, None) for one in losses]
         if -1 in self._at_close:  # counters of a task move between CPUs
             self._at_close = {-1: _sum(self._at_close.values())}
-            self._told = {-1: sum(self._told.values())}
+            self._reported = {-1: sum(self._reported.values())}
         for cpu, events in sorted(self._at_close.items()):
-            told, in_all = self._told.get(cpu, 0), sum(events.values())
+            known, in_all = self._reported.get(cpu, 0), sum(events.values())
             detail = f"in all {_listed(events)}"
-            if in_all > told:
+            if in_all > known:
                 last = cpu_last[cpu_last >= 0].min(initial=np.iinfo(np.int64).max) if cpu < 0 else cpu_last[cpu]
                 start = int(last) if 0 <= last < np.iinfo(np.int64).max else None
-                self._losses.append(Loss("lost_events", in_all - told, cpu if cpu >= 0 else None, start, None, detail))
+                self._losses.append(Loss("lost_events", in_all - known, cpu if cpu >= 0 else None, start, None, detail))
             else:
                 self._detail(cpu, detail)
         return self._losses
@@ -90,6 +90,6 @@ def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
 def _listed(events: dict[str, int]) -> str:
     """`mm_page_alloc 232, mm_page_free 249`, the most frequent first."""
     ordered = sorted(events.items(), key=lambda event: (-event[1], event[0]))
-    words = [f"{name} {count}" for name, count in ordered[:MAX_EVENTS_TOLD]]
-    rest = len(ordered) - MAX_EVENTS_TOLD
+    words = [f"{name} {count}" for name, count in ordered[:MAX_EVENTS_LISTED]]
+    rest = len(ordered) - MAX_EVENTS_LISTED
     return ", ".join(words) + (f" and {rest} more events" if rest > 0 else "")

@@ -75,7 +75,7 @@ class PerfDataReader(BaseReader):
         losses = header.losses + self._events.losses + found.losses
         # without ids of its own each CPU that was online counts
         online = None if found.cpus else header.online_cpus()
-        losses += coverage_losses(found.activity(), found.cpus, online, told=losses)
+        losses += coverage_losses(found.activity(), found.cpus, online, known_losses=losses)
         if header.cut:  # no record lay there: nothing before the trace's end is hidden
             losses.append(Loss("truncated", start_ns=found.end, detail=header.cut))
         self.losses = [loss.shifted(self._origin) for loss in losses]
@@ -229,16 +229,16 @@ class PerfDataReader(BaseReader):
         without_format: dict[str, int] = {}
         without_raw: dict[str, int] = {}
         for attr, name, total in zip(self._events.attrs, self._events.names, found.totals.tolist(), strict=False):
-            told = name or f"event id {attr.config}"
+            label = name or f"event id {attr.config}"
             if total[BAD]:
-                losses.append(Loss("bad_record", total[BAD], detail=f"{told}: shorter than its format"))
+                losses.append(Loss("bad_record", total[BAD], detail=f"{label}: shorter than its format"))
             if name is None and total[SAMPLES]:
-                without_format[told] = without_format.get(told, 0) + total[SAMPLES]
+                without_format[label] = without_format.get(label, 0) + total[SAMPLES]
             if attr.is_tracepoint and total[SAMPLES] and (attr.freq or attr.sample_period > 1):
-                losses.append(Loss("lost_events", detail=f"{told} was sampled, not recorded each time"))
+                losses.append(Loss("lost_events", detail=f"{label} was sampled, not recorded each time"))
             if attr.is_tracepoint and total[SAMPLES] and not attr.sample_type & RAW:
-                without_raw[told] = without_raw.get(told, 0) + total[SAMPLES]
-        losses += [Loss("unknown_event_id", count, detail=told) for told, count in sorted(without_format.items())]
+                without_raw[label] = without_raw.get(label, 0) + total[SAMPLES]
+        losses += [Loss("unknown_event_id", count, detail=label) for label, count in sorted(without_format.items())]
         if without_raw:
             losses.append(
                 Loss("fields_not_recorded", sum(without_raw.values()), detail=", ".join(sorted(without_raw)[:20]))

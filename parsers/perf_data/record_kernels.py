@@ -2,7 +2,7 @@
 
 A record is `u32 type, u16 misc, u16 size` and its payload (include/uapi/linux/perf_event.h, enum perf_event_type;
 KERNEL 2.4). Where the parts of a sample lie follows from its event's sample_type, which comes in as an array, so that
-another file compiles nothing. Bytes are handed over as uint32 words, two of them behind the last record; records begin
+another file compiles nothing. Bytes are handed over as uint32 words, two of them after the last record; records begin
 at multiples of 4, as perf aligns them.
 """
 
@@ -32,7 +32,7 @@ CUSTOM_TYPES = 32768
 CUSTOM = 256  # place of all of them in the tables of types
 
 # `tables`, int64[...]: all that is known of the events, in one array, since every array handed from kernel to kernel
-# costs time at every record. It begins with what all records share. ID_AT -- where a sample's id lies, -1 = it has
+# costs time at every record. It begins with what all records share. ID_AT -- where a sample's id is, -1 = it has
 # none; ONLY -- the event of a sample whose id is unknown or absent, -1 = there is none; the *_OFFSETs -- where ftrace's
 # common fields lie; SLOTS_AT, SLOTS_SHIFT -- place of the hash table of ids (pairs of id and event, -1 = free) and how
 # to hash; OF_TYPE_AT -- place of the events by the id of their trace event (-1 = none), 65536 of them; the USUAL_* --
@@ -152,8 +152,8 @@ def _event_by_id(tables: I64, sample_id: Int) -> Int:
 
 
 @njit
-def _behind_values(words: U32, place: Int, end: Int, read: Int, big: Int) -> Int:
-    """Where the counter values at `place` end (enum perf_event_read_format); -1 = behind the record."""
+def _end_of_values(words: U32, place: Int, end: Int, read: Int, big: Int) -> Int:
+    """Where the counter values at `place` end (enum perf_event_read_format); -1 = beyond the record."""
     each = 1 + ((read & READ_ID) != 0) + ((read & READ_LOST) != 0)
     values = ((read & READ_TIMES) != 0) + (read & READ_TIMES == READ_TIMES)
     if read & READ_GROUP:
@@ -190,7 +190,7 @@ def _sample(words: U32, at: Int, size: Int, tables: I64) -> tuple[Int, Int, Int,
     if place > end:
         return event, -1, 0, 0, 0
     if tables[row + READ_FORMAT] >= 0:
-        place = _behind_values(words, place, end, tables[row + READ_FORMAT], big)
+        place = _end_of_values(words, place, end, tables[row + READ_FORMAT], big)
         if place < 0:
             return event, -1, 0, 0, 0
     frames_at = place
@@ -297,11 +297,11 @@ def scan_block(
 ) -> Int:
     """Count the samples of whole records [at, end); note special records (uint8[256] by type) and what follows losses.
 
-    trailer int64[3] -- bytes of the sample_id behind other records, and where in it time and CPU lie (-1 = absent).
+    trailer int64[3] -- bytes of sample_id at the end of other records, and where in it time and CPU are, -1 = absent.
     totals int64[events + 1, TOTAL_FIELDS], the last row for samples of no known event; span int64[2] -- least and
     greatest time; cpu_first, cpu_last int64[MAX_CPU + 1] -- times by CPU (least first > last: none yet);
     cpu_silence int64[MAX_CPU + 1] -- longest time between two of them;
-    open_losses int64[MAX_CPU + 1] -- 1 + row of the last loss of a CPU without a sample behind it, 0 = none.
+    open_losses int64[MAX_CPU + 1] -- 1 + row of the last loss of a CPU without a sample after it, 0 = none.
     notes int64[n, SPECIAL_FIELDS] -- special records: place, CPU, time and, where 2, the CPU's last sample before;
     samples after a loss: place -1, CPU and time. state int64[STATE_FIELDS] -- notes written; where special is 3 a round
     ends, which is entered. Returns where it stopped (notes full).

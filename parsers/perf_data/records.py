@@ -166,7 +166,7 @@ class Records:
     def _window(self, at: int) -> Block:
         """The records from `at` on, or some of them: as they lie in the mapped file, or a copy of its last ones.
 
-        Behind a compressed record nothing is aligned: there records are copied, too.
+        After a compressed record nothing is aligned: there records are copied, too.
         """
         if at % 4:
             return self.block(at, min(self.end, at + MAX_RECORD_BYTES))

@@ -201,7 +201,7 @@ class RowReader:
         Compressed files are read front to back: a block counts as early as the earliest after it.
         """
         first, last, add_ns = self._window.tolist()
-        least_behind: dict[int, int] = {}
+        least_lag: dict[int, int] = {}
         order = []
         for number in range(len(self._chunks) - 1, -1, -1):
             chunk = self._chunks[number]
@@ -209,7 +209,7 @@ class RowReader:
             if chunk.least > chunk.greatest or greatest < first or least > last:
                 continue
             if self._sources[chunk.source].packed:
-                least = least_behind[chunk.source] = min(least, least_behind.get(chunk.source, least))
+                least = least_lag[chunk.source] = min(least, least_lag.get(chunk.source, least))
             order.append((least, number))
         return sorted(order)
 

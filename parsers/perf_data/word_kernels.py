@@ -51,7 +51,7 @@ def pair(words: U32, at: Int) -> Int:
 
 @njit
 def call_chain(words: U32, place: Int, end: Int, big: Int) -> tuple[Int, Int, Int]:
-    """(end, first kernel frame's place, kernel frames) of the call chain at `place`; end -1 = behind the record."""
+    """(end, first kernel frame's place, kernel frames) of the call chain at `place`; end -1 = beyond the record."""
     if place + 8 > end:
         return -1, 0, 0
     count = whole(words, place, big)

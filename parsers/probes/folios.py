@@ -75,12 +75,12 @@ class Folios:
         if pointers is None:
             return
         pfn = self.pfns(pointers)
-        head, pages = self._told_heads(pointers, rows.get(Slot.HEAD_WORD, 0))
+        head, pages = self._heads_by_word(pointers, rows.get(Slot.HEAD_WORD, 0))
         refs = rows.get(Slot.REFS, 1) if rows.role is Role.TAKE else np.ones(len(rows), np.int64)
         # Several pages of one folio are taken at once; each page is one reference.
         several = (refs > 1) & (refs <= 1 << MAX_ORDER)
-        told = (pfn >= 0) & ((head >= 0) & (head != pfn) | several)
-        for at in np.flatnonzero(told).tolist():
+        shown = (pfn >= 0) & ((head >= 0) & (head != pfn) | several)
+        for at in np.flatnonzero(shown).tolist():
             first = int(head[at]) if head[at] >= 0 else int(pfn[at])
             if first != pfn[at]:
                 self.tails[int(pfn[at])] = first
@@ -96,11 +96,11 @@ class Folios:
         if Slot.FOLIO in rows.values:
             return pfn
         if Slot.HEAD_WORD in rows.values:
-            head, _ = self._told_heads(pointers, rows.values[Slot.HEAD_WORD])
+            head, _ = self._heads_by_word(pointers, rows.values[Slot.HEAD_WORD])
             return np.where(head >= 0, head, pfn)
         return np.array([self.tails.get(one, one) for one in pfn.tolist()], np.int64)
 
-    def _told_heads(self, pointers: Ints, words: Ints) -> tuple[Ints, Ints]:
+    def _heads_by_word(self, pointers: Ints, words: Ints) -> tuple[Ints, Ints]:
         """(head, pages of its folio or 1) by the word that tail pages keep; head -1 where the word is none of these."""
         tail = (words & 1 == 1) & (words != NOT_FETCHED)
         mask = words - 1

@@ -1,4 +1,4 @@
-"""The probe events behind entries of the page stream, for evidence: names, times and tasks as they were recorded."""
+"""The recorded probe events that entries of the page stream are made from, for evidence: names, times, tasks."""
 
 from __future__ import annotations
 

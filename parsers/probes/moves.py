@@ -113,10 +113,10 @@ def _never_moved(unmaps: Sequence[ProbeRows], moves: Sequence[ProbeRows], folios
         return []
     both = [*unmaps, *moves]
     pfn = np.concatenate([folios.heads(one) for one in both])
-    asked = np.concatenate([np.full(len(one), one.role is Role.UNMAP) for one in both])
+    is_unmap = np.concatenate([np.full(len(one), one.role is Role.UNMAP) for one in both])
     after = following([_joined(both, "tid"), pfn], _joined(both, "seq"))
-    again = asked & (after >= 0)
-    again[again] &= asked[after[again]]  # the last one's end is not known: the trace may end before it
+    again = is_unmap & (after >= 0)
+    again[again] &= is_unmap[after[again]]  # the last one's end is not known: the trace may end before it
     parts, start = [], 0
     for one in unmaps:
         chosen = again[start : start + len(one)]

@@ -36,7 +36,7 @@ class _Call:
     end_ns: int | None = None
     result: int | None = None
 
-    def told_range(self, start: int, pages: int) -> None:
+    def set_range(self, start: int, pages: int) -> None:
         if NOT_FETCHED not in (start, pages) and pages > 0:
             self.start_pfn, self.pages = start, pages
 
@@ -49,13 +49,13 @@ def offline_table(rows: Sequence[ProbeRows]) -> pa.Table | None:
             continue
         start, end, pages = one.get(Slot.START_PFN), one.get(Slot.END_PFN), one.get(Slot.PAGES)
         for at in range(len(one)):
-            told = int(pages[at]) if end[at] == NOT_FETCHED else int(end[at] - start[at])
+            length = int(pages[at]) if end[at] == NOT_FETCHED else int(end[at] - start[at])
             place = int(one.seq[at]), int(one.time_ns[at]), int(one.tid[at])
-            events.append((*place, one.role, int(start[at]), told, int(one.get(Slot.RESULT)[at])))
+            events.append((*place, one.role, int(start[at]), length, int(one.get(Slot.RESULT)[at])))
     calls: list[_Call] = []
     running: dict[int, _Call] = {}
-    for seq, time_ns, tid, role, start_pfn, pages_told, result in sorted(events, key=lambda event: event[0]):
-        _take(calls, running, (seq, time_ns, tid), role, (start_pfn, pages_told), result)
+    for seq, time_ns, tid, role, start_pfn, pages_known, result in sorted(events, key=lambda event: event[0]):
+        _take(calls, running, (seq, time_ns, tid), role, (start_pfn, pages_known), result)
     offlines = [call for call in calls if call.end_ns is not None or call.start_pfn is not None]
     if not offlines:
         return None
@@ -82,19 +82,19 @@ def _take(
     seq, time_ns, tid = place
     if role is Role.OFFLINE:
         running[tid] = _Call(seq, tid, start_ns=time_ns)
-        running[tid].told_range(*span)
+        running[tid].set_range(*span)
         calls.append(running[tid])
         return
     if role is Role.ISOLATE_RESULT:
         # Also of alloc_contig_range(): an offline only if its own return follows.
         call = running.setdefault(tid, _Call(seq, tid, start_ns=time_ns))
         if call.start_pfn is None:
-            call.told_range(*span)
+            call.set_range(*span)
         if call not in calls and result < 0:
             del running[tid]
         return
     call = running.pop(tid) if tid in running else _Call(seq, tid)
     call.seq, call.end_ns, call.result = seq, time_ns, result
-    call.told_range(*span)
+    call.set_range(*span)
     if call not in calls:
         calls.append(call)

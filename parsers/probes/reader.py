@@ -61,9 +61,9 @@ class ProbedReader(ReaderAround):
         super().__init__(reader)
         self._windows = windows_of_probes(reader.info)
         self._whole = self._read(None) if len(self._windows) == 1 else None
-        told = struct_pages(reader.page_pointers)
-        page = KNOWN_PAGE if told is None else replace(KNOWN_PAGE, size=told.size_bytes)
-        base, foll = self._base() if told is None else told.base - (1 << 64), self._foll()
+        mapped = struct_pages(reader.page_pointers)
+        page = KNOWN_PAGE if mapped is None else replace(KNOWN_PAGE, size=mapped.size_bytes)
+        base, foll = self._base() if mapped is None else mapped.base - (1 << 64), self._foll()
         self._own_losses = [] if base is not None else [Loss("vmemmap_base_unknown")]
         self._flag_bits = {name: bit for bit, name in enumerate(V5_4 if foll is FOLL_UP_TO_6_2 else V6_12)}
         swap_cache = 1 << self._flag_bits["owner_priv_1"] | 1 << self._flag_bits["swapbacked"]
@@ -96,7 +96,7 @@ class ProbedReader(ReaderAround):
 
     @property
     def probe_events(self) -> ProbeLookup:
-        """The events behind the entries of probes."""
+        """The events that the entries of probes are made from."""
         return self._probe_events
 
     @cached_property
@@ -177,11 +177,11 @@ class ProbedReader(ReaderAround):
                 folios.size_large(pages)
                 return
 
-    def _probed(self, decoder: Decoder, asked: Window | None) -> Iterator[PageStream]:
+    def _probed(self, decoder: Decoder, wanted: Window | None) -> Iterator[PageStream]:
         """The entries of probes in time order."""
-        asked = asked or Window()
+        wanted = wanted or Window()
         for window in self._windows:
-            start, end = _larger(window.start_ns, asked.start_ns), _smaller(window.end_ns, asked.end_ns)
+            start, end = _larger(window.start_ns, wanted.start_ns), _smaller(window.end_ns, wanted.end_ns)
             if start is not None and end is not None and start > end:
                 continue
             rows = self._whole

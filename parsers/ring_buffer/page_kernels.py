@@ -69,7 +69,7 @@ def _open_page(words: U32, page: Int, page_bytes: Int, available: Int, layout: I
     missed = 0
     if commit_word & MISSED_EVENTS:
         missed = -1
-        # ring_buffer_read_page stores the number behind the data where there is room
+        # ring_buffer_read_page stores the number after the data where there is room
         if commit_word & MISSED_STORED and begin + commit + layout[COMMIT_BYTES] <= available:
             missed = load(words, end, layout[COMMIT_BYTES], big)
             if missed <= 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ PLACES: dict[str, tuple[str, ...]] = {
     "mountinfo": ("mountinfo", "proc/self/mountinfo", "proc/1/mountinfo"),
     "mounts": ("mounts", "proc/mounts"),
     "ps": ("ps.txt", "ps"),
+    "commands": ("commands.txt",),
+    "partitions": ("partitions", "proc/partitions"),
+    "open_files": ("open_files.txt",),
     "memory_blocks": ("memory_blocks.txt",),
     "block_size_bytes": (
         "block_size_bytes",
@@ -45,11 +48,12 @@ PLACES: dict[str, tuple[str, ...]] = {
 }
 ADVICE = (
     "make one, as root: mkdir L; cp /proc/zoneinfo /proc/iomem /proc/pagetypeinfo /proc/buddyinfo /proc/meminfo "
-    "/proc/version /proc/self/mountinfo /sys/devices/system/memory/block_size_bytes L; "
+    "/proc/version /proc/self/mountinfo /proc/partitions /sys/devices/system/memory/block_size_bytes L; "
     "cp -r /sys/kernel/debug/cma L; ps -eLo pid,tid,comm > L/ps.txt; uname -m > L/uname; getconf PAGESIZE > L/page_size"
 )
 # No such text is anywhere near this long; what is longer is not what its name says.
 FILE_LIMIT_BYTES = 16 << 20
+NAMES_AT_END = "at_end"  # folder of `tracereplay record`, see capture/wanted.py
 # x86_64, arm64, ppc64 and what else runs Linux (PAGE_SIZE).
 PAGE_SIZES_KIB = (4, 8, 16, 32, 64)
 _BLOCK_DIRECTORY = re.compile(r"memory(\d{1,9})")
@@ -92,7 +96,13 @@ class _Snapshot:
         free_lists, pageblock_order, has_cma_list = texts.parse_pagetypeinfo(self._lines("pagetypeinfo"), odd)
         self._report("pagetypeinfo", odd)
         areas = self._cma_areas()
-        rows = {
+        mounts = self._parse("mountinfo", texts.parse_mountinfo) or self._parse("mounts", texts.parse_mounts)
+        at_end = self._names_at_end()
+        names = {
+            "processes": self._parse("commands", texts.parse_commands) + at_end["processes"],
+            "open_files": self._open_files(mounts) + at_end["open_files"],
+        }
+        rows = names | {
             "zones": zones,
             "memory_blocks": self._parse("memory_blocks", texts.parse_memory_blocks) or self._memory_directory(),
             "cma_areas": areas,
@@ -101,7 +111,9 @@ class _Snapshot:
                 "iomem", lambda lines, odd: texts.parse_iomem(lines, odd, page_size_bytes or 4096)
             ),
             "tasks": self._parse("ps", texts.parse_tasks),
-            "mounts": self._parse("mountinfo", texts.parse_mountinfo) or self._parse("mounts", texts.parse_mounts),
+            "tasks_at_end": at_end["tasks"],
+            "block_devices": self._parse("partitions", texts.parse_partitions),
+            "mounts": mounts,
         }
         has_cma = True if areas else has_cma_list
         if has_cma is None and meminfo:
@@ -122,6 +134,24 @@ class _Snapshot:
         if not self.files:
             raise InputError("no file of a layout snapshot is in this directory", path=self.root, advice=ADVICE)
         return snapshot
+
+    def _names_at_end(self) -> dict[str, list[texts.Row]]:
+        """What names tasks and files at the end of the recording that this snapshot was taken before."""
+        folder = self.root / NAMES_AT_END
+        if not folder.is_dir():
+            return {"tasks": [], "processes": [], "open_files": []}
+        later = _Snapshot(folder)
+        rows = {
+            "tasks": later._parse("ps", texts.parse_tasks),
+            "processes": later._parse("commands", texts.parse_commands),
+            "open_files": later._open_files(later._parse("mountinfo", texts.parse_mountinfo)),
+        }
+        self.losses += later.losses
+        return rows
+
+    def _open_files(self, mounts: Sequence[texts.Row]) -> list[texts.Row]:
+        devices = {row["mount_id"]: row["dev"] for row in mounts if row.get("mount_id") is not None}
+        return self._parse("open_files", lambda lines, odd: texts.parse_open_files(lines, odd, devices))
 
     def _find(self, name: str) -> Path | None:
         return next((self.root / place for place in PLACES[name] if (self.root / place).exists()), None)

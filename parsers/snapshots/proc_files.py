@@ -7,7 +7,7 @@ not understand. Numbers are bounded by the patterns, so that no line can overflo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Row = dict[str, Any]
@@ -27,6 +27,9 @@ _RESOURCE = re.compile(r"(\s*)([0-9a-fA-F]{1,16})-([0-9a-fA-F]{1,16}) : (.*)$")
 _MEMINFO = re.compile(r"(MemTotal|CmaTotal):\s+(\d{1,15}) kB")
 _BLOCK = re.compile(r"memory(\d{1,9})\s+(.*)$")
 _SETTING = re.compile(r'(\w+)=(?:"([^"]*)"|(\S*))')
+MINOR_BITS = 20  # of dev_t within the kernel (include/linux/kdev_t.h)
+_PARTITION = re.compile(r"\s*(\d{1,4})\s+(\d{1,7})\s+\d{1,19}\s+(\S+)\s*$")
+_OPEN_FILE = re.compile(r"(?:([0-9a-f]{2,3}):([0-9a-f]{2,5})|mnt:(\d{1,9})) (\d{1,19}) (/.*)$")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _MACHINE = re.compile(r"\b(x86_64|aarch64|arm64|armv\w+|i[3-6]86|riscv\d+|ppc64(?:le)?|s390x|loongarch64)\b")
 
@@ -198,11 +201,62 @@ def parse_mountinfo(lines: Lines, odd: list[int]) -> list[Row]:
             if major is None or minor is None or major >= 1 << 12:
                 raise ValueError(words[2])
             rows.append(
-                {"dev": major << 20 | minor, "source": _unescape(rest[1]), "path": _unescape(words[4]), "fs": rest[0]}
+                {
+                    "mount_id": _small(words[0], limit=1 << 31),
+                    "root": _unescape(words[3]),
+                    "dev": major << 20 | minor,
+                    "source": _unescape(rest[1]),
+                    "path": _unescape(words[4]),
+                    "fs": rest[0],
+                }
             )
         except (ValueError, IndexError):
             if words:
                 odd.append(number)
+    return rows
+
+
+def parse_partitions(lines: Lines, odd: list[int]) -> list[Row]:
+    """/proc/partitions: `major minor #blocks name` below a header."""
+    rows: list[Row] = []
+    for number, line in enumerate(lines, 1):
+        if found := _PARTITION.match(line):
+            rows.append({"dev": int(found[1]) << MINOR_BITS | int(found[2]), "name": found[3]})
+        elif line.strip() and not line.startswith("major"):
+            odd.append(number)
+    return rows
+
+
+def parse_commands(lines: Lines, odd: list[int]) -> list[Row]:
+    """PID, command line and control groups of each process, with tabs between (`tracereplay snapshot`)."""
+    rows: list[Row] = []
+    for number, line in enumerate(lines, 1):
+        words = line.split("\t")
+        pid = _small(words[0], limit=1 << 31)
+        if pid is None or len(words) != 3:
+            odd.append(number)
+            continue
+        cmdline, cgroup = (word.strip() or None for word in words[1:])
+        rows.append({"pid": pid, "cmdline": cmdline, "cgroup": cgroup})
+    return rows
+
+
+def parse_open_files(lines: Lines, odd: list[int], devices: Mapping[int, int]) -> list[Row]:
+    """`fe:10 12 /path` (device as maps prints it) or `mnt:29 12 /path`; devices -- device numbers by mount.
+
+    Files of a mount that is not listed (another mount namespace) are left out.
+    """
+    rows: list[Row] = []
+    for number, line in enumerate(lines, 1):
+        found = _OPEN_FILE.match(line)
+        if not found:
+            if line.strip():
+                odd.append(number)
+            continue
+        major, minor, mount, ino, path = found.groups()
+        dev = devices.get(int(mount)) if mount else int(major, 16) << MINOR_BITS | int(minor, 16)
+        if dev is not None and int(ino) < 1 << 63:
+            rows.append({"dev": dev, "ino": int(ino), "path": _unescape(path)})
     return rows
 
 

@@ -8,14 +8,14 @@ BUFFER_BYTES = 1 << 23
 
 
 class LineBuffer:
-    """Lines raw[:stop], each of which ends with a newline alone; `raw` goes on for BEHIND bytes or more.
+    """Lines raw[:stop], each of which ends with a newline alone; `raw` goes on for SLACK_BYTES bytes or more.
 
     pieces -- of the text; each is done with when the next is requested.
     last -- whether the text ends with them. A line that is longer than the buffer is cut.
     """
 
-    def __init__(self, pieces: Iterator[bytes | memoryview], behind: int) -> None:
-        self.raw = bytearray(BUFFER_BYTES + 1 + behind)
+    def __init__(self, pieces: Iterator[bytes | memoryview], slack_bytes: int) -> None:
+        self.raw = bytearray(BUFFER_BYTES + 1 + slack_bytes)
         self.stop, self.last = 0, False
         self._pieces = pieces
         self._piece = memoryview(b"")

@@ -57,7 +57,9 @@ CPUS = re.compile(r"cpus=(\d{1,5})\s*$", re.ASCII)
 # What people paste around a trace: prompts, fences, lines of a kernel log, words. Damage keeps signs of an event.
 PROSE = re.compile(r"\s*(?:[>|] ?)*(?:\S*[\w~/\])][#$] |[#$] |```|(?:<\d{1,3}>)?\[ *\d+\.\d+\]|\[\.\.\.\])", re.ASCII)
 SIGNS = re.compile(
-    r"\s*\w+=\S|.*\w=\S.* \w+=\S|.*(?:\[\d{3,4}\]|\d\.\d{6}|EVENTS|[^\x20-\x7e\t]|\b[a-z]+_[a-z_]+: |<-)", re.ASCII
+    r"\s*\w+=\S|.*\w=\S.* \w+=\S"
+    r"|.*(?:\[\d{3,4}\]|\d\.\d{6}|EVENTS|[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]|\b[a-z]+_[a-z_]+: |<-)",
+    re.ASCII,
 )
 EMPTY = re.compile(r"CPU (\d{1,4}) is empty\s*$", re.ASCII)
 NO_EVENT = re.compile(r"\s*$|\s*#|version = |CPU \d+ is empty|cpus=")
@@ -172,7 +174,7 @@ def _merged(plain: LineBlock, plain_places: Ints, other: LineBlock, other_places
         flags=np.concatenate([plain.flags, other.flags])[order],
         events=plain.events + other.events,
         event=np.concatenate([plain.event, other.event + len(plain.events)])[order],
-        payload=other.payload.behind(plain.payload).take(order),
+        payload=other.payload.after(plain.payload).take(order),
         stack_rows=plain.stack_rows,
         frames=plain.frames,
         read={code: [replace(part, rows=place[part.rows]) for part in parts] for code, parts in plain.read.items()},

@@ -74,7 +74,7 @@ class LossScan:
             for cpu, first in self._first_ns.items()
             if cpu != NO_CPU and (last := self._last_ns[cpu]) is not None
         }
-        return self._losses + coverage_losses(active, self._empty, cpus, told=self._losses, ticks=ticks)
+        return self._losses + coverage_losses(active, self._empty, cpus, known_losses=self._losses, ticks=ticks)
 
 
 def _by_cpu(block: LineBlock) -> dict[int, tuple[np.ndarray, np.ndarray]]:

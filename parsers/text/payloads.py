@@ -108,7 +108,7 @@ class EventText:
         return f"{name}_field" if name in RESERVED and name not in self._columns else name
 
     def plain_shapes(self, payload: str) -> list[PayloadShape]:
-        """Shapes that rows may have without any shape being asked that comes before them: those that the catalogue
+        """Shapes that rows may have without trying any shape that comes before them: those that the catalogue
         declares (they exclude each other), else what the first payload shows."""
         if not self.spec or not self.spec.text:
             if not self.shapes:

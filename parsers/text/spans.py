@@ -53,7 +53,7 @@ class Spans:
         kernels.copy_texts(self.raw, self.begin, self.end, offsets, out)
         return pa.Array.from_buffers(pa.string(), len(self), [None, pa.py_buffer(offsets), pa.py_buffer(out)])
 
-    def behind(self, other: Spans) -> Spans:
+    def after(self, other: Spans) -> Spans:
         """The other's texts, then these."""
         moved = len(other.raw)
         return Spans(

@@ -53,7 +53,8 @@ def _chunks(
             break
         stored, size = pair.unpack_from(data, at)
         at += pair.size
-        if not 0 < size <= MAX_CHUNK_BYTES or size % page_bytes or stored > place.size:
+        is_beyond = stored > place.size and place.offset + place.size < len(data)  # else the file is cut
+        if not 0 < size <= MAX_CHUNK_BYTES or size % page_bytes or is_beyond:
             tail.append(("corrupt_chunk", f"the chunk at byte {at} announces {size} bytes"))
             break  # nothing tells where the next one begins
         if at + stored > end:

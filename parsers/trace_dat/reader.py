@@ -258,7 +258,7 @@ class TraceDatReader(BaseReader):
         # A file may list the CPUs with data only; their number is that of all.
         counted = range(min(self._cpu_count() or 0, sections.MAX_CPU + 1))
         cpus = {place.cpu for buffer in buffers if buffer.clock == buffers[0].clock for place in buffer.cpus}
-        return coverage_losses(active, cpus.union(counted), told=self.losses, ticks=ticks)
+        return coverage_losses(active, cpus.union(counted), known_losses=self.losses, ticks=ticks)
 
     def _cpu_count(self) -> int | None:
         option = self._container.option(sections.CPUCOUNT)

@@ -35,6 +35,7 @@ from tracereplay.parsers.trace_dat.sections import (
 )
 
 _SECTION_HEADER_BYTES = 16
+MAX_MISSING_ROWS = 64
 
 
 def read_v7(data: mmap, cursor: Cursor, container: Container) -> None:
@@ -52,6 +53,7 @@ def read_v7(data: mmap, cursor: Cursor, container: Container) -> None:
             container.buffers.append(_v7_buffer(data, option, container))
     if not container.buffers and container.losses:
         container.buffers = salvage(data, container)
+        container.losses += _missing_cpus(container)
     for number, read in (
         (HEADER_INFO, read_header_info),
         (FTRACE_EVENTS, read_ftrace_formats),
@@ -72,7 +74,7 @@ def _section_header(data: mmap, at: int, container: Container) -> tuple[int, boo
     """(id, compressed, begin, size) of the section at byte `at`."""
     cursor = Cursor(data, at, big=container.big_endian)
     if not 0 <= at <= len(data) - _SECTION_HEADER_BYTES:
-        raise InputError("a section lies beyond the end of the file", offset_bytes=at, advice=RECORD_AGAIN)
+        raise InputError("a section is beyond the end of the file", offset_bytes=at, advice=RECORD_AGAIN)
     number, flags = cursor.number("H"), cursor.number("H")
     cursor.number("I")  # its description
     return number, bool(flags & 1), at + _SECTION_HEADER_BYTES, cursor.number("Q")
@@ -154,6 +156,7 @@ def salvage(data: mmap, container: Container) -> list[Buffer]:
                 if size == 0 or size % page:
                     return [Buffer("", selected_clock(container.option(TRACECLOCK)), page, cpus, True)] if cpus else []
                 if stored > cursor.end - cursor.at:
+                    cursor.at = cursor.end
                     break
                 cursor.at += stored
         except InputError:
@@ -163,6 +166,17 @@ def salvage(data: mmap, container: Container) -> list[Buffer]:
         at = cursor.at
         cpus.append(CpuData(cpu, begin, len(data) - begin if at >= len(data) - 8 else at - begin))
     return [Buffer("", selected_clock(container.option(TRACECLOCK)), page, cpus, True)] if cpus else []
+
+
+def _missing_cpus(container: Container) -> list[Loss]:
+    """CPUs none of whose pages are before the end of a file that was salvaged."""
+    found = {place.cpu for buffer in container.buffers for place in buffer.cpus}
+    count = container.option(CPUCOUNT)
+    cpus = range(min(int.from_bytes(count, _order(container)), MAX_CPUS)) if count and found else range(0)
+    missing = [cpu for cpu in cpus if cpu not in found]
+    if len(missing) > MAX_MISSING_ROWS:
+        return [Loss("truncated", len(missing), detail="all pages of these CPUs are missing")]
+    return [Loss("truncated", cpu=cpu, detail="all pages of this CPU are missing") for cpu in missing]
 
 
 def _cut_strings(data: mmap, places: Iterable[int], container: Container) -> str:

@@ -8,7 +8,7 @@ from tracereplay.errors import UsageError
 from tracereplay.model.corpus import CorpusReport, Ranking, Trend
 from tracereplay.reports.corpus.sections import thing
 from tracereplay.reports.plots import drawn, short
-from tracereplay.reports.shared.cause_order import HUES
+from tracereplay.reports.shared.palette import HUES
 from tracereplay.reports.shared.style import escape_control_chars
 
 if TYPE_CHECKING:

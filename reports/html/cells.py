@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracereplay.model.derived.culprit_groups import group_culprits
+from tracereplay.model.derived.inputs import is_lossy, main_inputs
+from tracereplay.model.derived.judgement import is_notable
+from tracereplay.model.derived.selection import notable_attempts, shown_attempts
 from tracereplay.model.page import Life, PageEvent, PageLife
 from tracereplay.model.result import Attempt, DataLoss, Input, Result, Task
 from tracereplay.reports.html.report import environment
@@ -12,20 +16,14 @@ from tracereplay.reports.shared.attempt_wording import (
     headline,
     headline_word,
     more_attempts,
-    page_size_bytes,
     verdict,
 )
-from tracereplay.reports.shared.culprit_groups import group_culprits, sentence
-from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.shared.culprit_wording import sentence, where_words
+from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
 from tracereplay.reports.shared.opening import sentences
-from tracereplay.reports.shared.page_wording import life_sentence
-from tracereplay.reports.shared.selection import (
-    is_notable,
-    notable_attempts,
-    shown_attempts,
-)
+from tracereplay.reports.shared.page_wording import life_sentence, page_place
 from tracereplay.reports.shared.style import escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count, moment, task_name
+from tracereplay.reports.shared.wording import clock_unit, count, moment, page_size_bytes, size_words, task_name
 from tracereplay.units import format_pfn
 
 MAX_ATTEMPTS = 6
@@ -56,7 +54,7 @@ def page_cell(life: PageLife) -> str:
     unit = next((source.clock_unit for source in life.inputs), "ns")
     return environment().get_template("cell_page.html").render(
         pfn=format_pfn(life.pfn),
-        where=life.where,
+        where=page_place(life),
         losses=loss_sentences(life.inputs, life.data_loss, full=False),
         lives=[_life(number, one, unit) for number, one in enumerate(life.lives, 1)],
     )  # fmt: skip
@@ -81,7 +79,13 @@ def _inputs(inputs: Sequence[Input], data_loss: Sequence[DataLoss]) -> list[tupl
 def _attempt(attempt: Attempt, like_it: Sequence[Attempt], result: Result) -> dict[str, object]:
     groups = group_culprits(attempt.culprits)
     rows = [
-        (f"{g.pages:,}", g.first.cause, g.first.verdict, g.where(MAX_RUNS), sentence(g, attempt, result))
+        (
+            size_words(g.culprits, page_size_bytes(result)),
+            g.first.cause,
+            g.first.verdict,
+            where_words(g, MAX_RUNS, result),
+            sentence(g, attempt, result),
+        )
         for g in groups[:MAX_GROUPS]
     ]
     return {

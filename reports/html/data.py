@@ -12,14 +12,16 @@ from typing import Any
 
 import msgspec
 
+from tracereplay.model.derived.area import area_span, mapped_tries, shown_map
+from tracereplay.model.derived.holding import releaser, taker
+from tracereplay.model.derived.occupancy import Occupancy, occupancies
+from tracereplay.model.derived.ranking import cause_order
 from tracereplay.model.result import Culprit, Result
-from tracereplay.reports.shared.area import area_span, mapped_tries, shown_map
-from tracereplay.reports.shared.attempt_wording import headline, headline_word, page_size_bytes, verdict
-from tracereplay.reports.shared.cause_order import cause_order
-from tracereplay.reports.shared.holder_wording import holder_name, likely, releaser, taker
-from tracereplay.reports.shared.occupancy import STATES, Occupancy, occupancies
+from tracereplay.reports.shared.attempt_wording import headline, headline_word, verdict
+from tracereplay.reports.shared.holder_wording import holder_name, likely, process_lines
 from tracereplay.reports.shared.premise_wording import failed_premises, why
-from tracereplay.reports.shared.wording import clock_unit, file_name, task_name
+from tracereplay.reports.shared.state_wording import OCCUPANCY_WORDS, USE_WORDS
+from tracereplay.reports.shared.wording import clock_unit, file_name, page_size_bytes, task_name
 
 Column = list[Any]
 Columns = dict[str, Column]
@@ -61,6 +63,10 @@ def report_data(result: Result) -> dict[str, Any]:
             ((m.try_index, m.start_pfn, m.pages, texts.put(m.state)) for a in result.attempts for m in a.map),
             "try", "start_pfn", "pages", "state",
         ),
+        "uses": _rows(
+            ((u.start_pfn, u.pages, texts.put(u.use)) for a in result.attempts for u in a.uses),
+            "start_pfn", "pages", "use",
+        ),
         "culprits": _culprits(result, texts),
         "evidence": _rows(
             ((texts.put(e.event), e.time_ns, e.tid, e.cpu, texts.put(e.text), stacks.get(e.stack_id or ""))
@@ -88,6 +94,7 @@ def report_data(result: Result) -> dict[str, Any]:
         "stacks": [stack.frames for stack in result.stacks],
         "page_size": page_size,
         "cause_order": order,
+        "use_words": list(USE_WORDS.items()),
         "pageblock_pages": result.layout.pageblock_pages if result.layout else None,
     }
 
@@ -105,7 +112,7 @@ def _occupancy(area: Occupancy, result: Result, texts: Texts) -> dict[str, Any]:
     return {
         "scope": texts.put(area.scope), "unit": units.get(area.input_id or "", "ns"), "total": area.total,
         "top": area.top, "never_seen": area.never_seen, "times": area.times,
-        "states": [(name, texts.put(STATES[name]), pages) for name, pages in area.pages.items()],
+        "states": [(name, texts.put(OCCUPANCY_WORDS[name]), pages) for name, pages in area.pages.items()],
         "attempts": [numbers[id(attempt)] for attempt in area.attempts],
     }  # fmt: skip
 
@@ -129,7 +136,7 @@ def _attempts(result: Result, page_size: int | None, texts: Texts) -> Columns:
         rows, "id", "outcome", "operation", "area", "headline", "task", "errno", "cause", "verdict", "start_ns",
         "end_ns", "pages", "start_pfn", "end_pfn", "clock_unit",
     )  # fmt: skip
-    for name in ("tries", "waits", "map", "culprits"):
+    for name in ("tries", "waits", "map", "uses", "culprits"):
         columns[f"{name}_at"] = _starts(len(getattr(a, name)) for a in result.attempts)
     return columns
 
@@ -139,7 +146,7 @@ def _culprits(result: Result, texts: Texts) -> Columns:
     columns = _rows(
         rows, "attempt", "start_pfn", "pages", "cause", "verdict", "effect", "primary", "holder", "taken_by",
         "released_by", "mechanism", "allocated_by", "file", "held_since_ns", "released_ns", "release", "delay_ns",
-        "blocked_tries", "candidates", "why", "premises", "capture_next", "order",
+        "blocked_tries", "candidates", "why", "premises", "capture_next", "order", "processes", "gfp",
     )  # fmt: skip
     columns["evidence_at"] = _starts(len(c.evidence) for a in result.attempts for c in a.culprits)
     return columns
@@ -156,16 +163,18 @@ def _culprit(attempt: int, c: Culprit, result: Result, texts: Texts) -> tuple[An
         [number for tries in c.blocked_tries for number in tries],
         put(", ".join(c.candidates) or None), put(why([c], result)),
         [put(line) for line in failed_premises(c)], [put(step) for step in c.capture_next],
-        c.allocated_by.order if c.allocated_by else None,
+        c.order,
+        put("; ".join(process_lines(c, result)) or None),
+        put(c.allocated_by.gfp if c.allocated_by else None),
     )  # fmt: skip
 
 
 def _allocated_by(c: Culprit) -> str | None:
-    """The task, the order and the gfp flags."""
+    """The task and the order."""
     if c.allocated_by is None:
         return None
     order = f", order {c.allocated_by.order}" if c.allocated_by.order is not None else ""
-    return task_name(c.allocated_by) + order + (f", {c.allocated_by.gfp}" if c.allocated_by.gfp else "")
+    return task_name(c.allocated_by) + order
 
 
 def _starts(lengths: Iterable[int]) -> list[int]:

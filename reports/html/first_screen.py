@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.judgement import is_notable
+from tracereplay.model.derived.ranking import cause_order
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.shared.advice import advice
-from tracereplay.reports.shared.attempt_wording import headline_word, page_size_bytes, took_words, when_of
-from tracereplay.reports.shared.cause_order import HUES, cause_order
+from tracereplay.reports.shared.attempt_wording import headline_word, took_words, when_of
 from tracereplay.reports.shared.opening import Ranked, ranking, sentences, title
-from tracereplay.reports.shared.selection import is_notable
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.palette import HUES
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes
 from tracereplay.units import format_bytes
 
 MAX_CARDS = 24
@@ -64,7 +65,7 @@ def _card(number: int, attempt: Attempt, result: Result) -> dict[str, Any]:
 
 
 def _row(row: Ranked, order: Sequence[str]) -> dict[str, Any]:
-    facts = [count(row.pages, "page") if row.pages else "", row.held, f"waited {row.waited}" if row.waited else ""]
+    facts = [row.size, row.held, f"waited {row.waited}" if row.waited else ""]
     blocked = len(row.blocker.blocked) or len(row.blocker.delayed)
     return {
         "who": row.who,

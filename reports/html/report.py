@@ -12,6 +12,11 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from tracereplay.model.derived.culprit_groups import group_culprits
+from tracereplay.model.derived.inputs import is_lossy, main_inputs
+from tracereplay.model.derived.judgement import is_notable
+from tracereplay.model.derived.requests import UnplugRequest, requests_of
+from tracereplay.model.derived.selection import causes_of, next_captures, notable_attempts, shown_attempts
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Result
 from tracereplay.reports.html.data import embedded, report_data
@@ -22,24 +27,16 @@ from tracereplay.reports.shared.attempt_wording import (
     headline_word,
     log_facts,
     more_attempts,
-    page_size_bytes,
     pages_of_last_try,
     verdict,
 )
 from tracereplay.reports.shared.command import reproducing_command
-from tracereplay.reports.shared.culprit_groups import group_culprits, sentence
-from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.shared.culprit_wording import sentence, where_words
+from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
 from tracereplay.reports.shared.inventory_wording import inventory_lines
-from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
-from tracereplay.reports.shared.selection import (
-    causes_of,
-    is_notable,
-    next_captures,
-    notable_attempts,
-    shown_attempts,
-)
+from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style, escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes, size_words
 
 if TYPE_CHECKING:
     import jinja2
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("data.js", "format.js", "theme.js", "palette.js", "map.js", "overview.js",
            "map_view.js", "cards.js", "timeline.js", "occupancy.js",
-           "table.js", "tables.js", "detail.js", "main.js")  # fmt: skip
+           "table.js", "fold.js", "tables.js", "detail.js", "main.js")  # fmt: skip
 MAX_ATTEMPTS = 6
 MAX_GROUPS = 12
 MAX_RUNS = 6
@@ -134,10 +131,16 @@ def _attempt(attempt: Attempt, like_it: list[Attempt], result: Result) -> dict[s
             ending(attempt, unit),
             *filter(None, [pages_of_last_try(attempt)]),
             *inventory_lines(attempt),
-            *log_facts(attempt, page_size_bytes(result), MAX_RUNS),
+            *log_facts(attempt, result, MAX_RUNS),
         ],
         "groups": [
-            (g, count(g.pages, "page"), g.where(MAX_RUNS), sentence(g, attempt, result)) for g in groups[:MAX_GROUPS]
+            (
+                g,
+                size_words(g.culprits, page_size_bytes(result)),
+                where_words(g, MAX_RUNS, result),
+                sentence(g, attempt, result),
+            )
+            for g in groups[:MAX_GROUPS]
         ],
         "more_groups": len(groups) - MAX_GROUPS,
         "like_it": len(like_it),

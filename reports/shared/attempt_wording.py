@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracereplay.model.derived.culprit_groups import Group, effects, group_culprits, is_only_listed
+from tracereplay.model.derived.judgement import cause_beside_culprits, has_acted, judgement
 from tracereplay.model.explain import EXPLANATIONS
-from tracereplay.model.result import Attempt, Culprit, Result
-from tracereplay.reports.shared.culprit_groups import Group, group_culprits, is_only_listed
+from tracereplay.model.result import Attempt, Culprit, Effect, Result
 from tracereplay.reports.shared.holder_wording import whose
 from tracereplay.reports.shared.inventory_wording import fit_says, nothing_found
 from tracereplay.reports.shared.premise_wording import why
-from tracereplay.reports.shared.wording import count, listing, moment, pfn_span, task_name
+from tracereplay.reports.shared.state_wording import USE_WORDS
+from tracereplay.reports.shared.wording import (
+    count,
+    gfp_mask,
+    listing,
+    moment,
+    page_size_bytes,
+    pfn_span,
+    size_words,
+    task_name,
+)
 from tracereplay.units import format_bytes, format_duration
 
 VERDICT_GROUPS = 3
 _BASIS = {"event": "", "log": " (from the kernel log)", "inferred": " (inferred: no event says so)"}
-_EFFECTS = {
+_EFFECTS: dict[Effect, str] = {
     "blocked": "blocked migration",
     "delayed": "delayed the attempt",
     "would_block": "were not reached (above the first blocking page)",
@@ -30,21 +41,10 @@ _ENDINGS = {
 }
 
 
-def page_size_bytes(result: Result) -> int | None:
-    """None where no layout tells."""
-    return result.layout.page_size if result.layout else None
-
-
 def headline_word(attempt: Attempt) -> str:
-    """FAILED and the like; a success with something in its way is DELAYED, or IMPEDED if it only got less."""
-    if attempt.inventory:
-        return "INVENTORY"
-    if attempt.outcome != "succeeded":
-        return attempt.outcome.upper()
-    if not any(c.effect != "would_block" for c in attempt.culprits):
-        return "OK"
-    waited = attempt.waits or len(attempt.tries) > 1 or any(c.effect == "delayed" for c in attempt.culprits)
-    return "DELAYED" if waited and attempt.operation != "compaction" else "IMPEDED"
+    """What became of it, in capitals: FAILED, DELAYED and the like."""
+    word = judgement(attempt)
+    return "OK" if word == "succeeded" else word.upper()
 
 
 def headline(attempt: Attempt, page_size: int | None) -> str:
@@ -97,7 +97,8 @@ def _began(attempt: Attempt, unit: str) -> str:
     """When it began: since boot, else by the wall clock of the log, else by the line."""
     if attempt.start_ns is not None:
         began = f"began at {moment(attempt.start_ns, unit)}"
-        return began + (f" ({attempt.wall_clock})" if attempt.wall_clock else "")
+        said = "" if attempt.log_line is not None else "in the log at "  # a line is printed some time after that
+        return began + (f" ({said}{attempt.wall_clock})" if attempt.wall_clock else "")
     line = f"line {attempt.log_line} of the log" if attempt.log_line is not None else "at an unknown time"
     return f"{attempt.wall_clock}, {line}" if attempt.wall_clock else line
 
@@ -109,20 +110,20 @@ def when_of(attempt: Attempt, unit: str) -> str:
     return moment(attempt.start_ns, unit)
 
 
-def asked_range(attempt: Attempt, page_size: int | None) -> str | None:
+def offline_range(attempt: Attempt, page_size: int | None) -> str | None:
     """The range of an offline, as page frames and as the log and lsmem spell addresses; None where it is not known."""
     request = attempt.request
     if attempt.operation != "memory_offline" or attempt.inventory:
         return None
-    told = []
+    named = []
     low, high = request.start_address, request.end_address
     if request.start_pfn is not None and request.end_pfn is not None:
-        told.append(f"PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}")
+        named.append(f"PFN {pfn_span(request.start_pfn, request.end_pfn - request.start_pfn)}")
         if low is None and page_size is not None:
             low, high = request.start_pfn * page_size, request.end_pfn * page_size
     if low is not None:
-        told.append(f"[mem {low:#x}-{high - 1:#x}]" if high is not None else f"memory at {low:#x}")
-    return f"range {', '.join(told)}" if told else None
+        named.append(f"[mem {low:#x}-{high - 1:#x}]" if high is not None else f"memory at {low:#x}")
+    return f"range {', '.join(named)}" if named else None
 
 
 def tried_ranges(attempt: Attempt, limit: int | None) -> str | None:
@@ -147,11 +148,11 @@ def bitmap_says(attempt: Attempt) -> str | None:
     return f"of {count(bitmap.total_pages, 'page')} of the area {bitmap.free_pages:,} were free{longest}{fits}"
 
 
-def movable_free_says(attempt: Attempt) -> str | None:
+def movable_free_says(attempt: Attempt, result: Result) -> str | None:
     """How much memory was free that only movable allocations may use, and what was wanted."""
     if attempt.movable_free_pages is None:
         return None
-    gfp = f" (GFP mask {attempt.request.gfp:#x})" if attempt.request.gfp is not None else ""
+    gfp = f" ({gfp_mask(attempt.request.gfp, attempt, result)})" if attempt.request.gfp is not None else ""
     return f"not movable{gfp}, while at least {count(attempt.movable_free_pages, 'movable-only page')} were free"
 
 
@@ -160,13 +161,13 @@ def not_excluded(attempt: Attempt) -> str | None:
     return f"not excluded: {', '.join(attempt.candidates)}" if attempt.candidates else None
 
 
-def log_facts(attempt: Attempt, page_size: int | None, limit: int | None) -> list[str]:
+def log_facts(attempt: Attempt, result: Result, limit: int | None) -> list[str]:
     """What a log tells of an attempt beyond its outcome, a line each."""
     facts = (
-        asked_range(attempt, page_size),
+        offline_range(attempt, page_size_bytes(result)),
         tried_ranges(attempt, limit),
         bitmap_says(attempt),
-        movable_free_says(attempt),
+        movable_free_says(attempt, result),
         not_excluded(attempt),
     )
     return [fact for fact in facts if fact is not None]
@@ -192,7 +193,10 @@ def pages_of_last_try(attempt: Attempt) -> str | None:
     last = "last failing try" if attempt.outcome == "succeeded" else "last try"
     which = f"in the {last}, " if len(attempt.tries) > 1 else ""
     numbers = ", ".join(f"{number:,} {what}" for number, what in parts if number)
+    words = [(f"{one.pages:,}", USE_WORDS.get(one.use, one.use)) for one in pages.uses]
+    uses = f"all {words[0][1]}" if len(words) == 1 else ", ".join(" ".join(one) for one in words)
     copied = f"; {pages.from_snapshot:,} of them by kpageflags alone" if pages.from_snapshot else ""
+    copied += f": {uses}" if copied and uses else ""
     return f"{which}of {count(pages.requested, 'page')}: {numbers}{copied}"
 
 
@@ -202,22 +206,13 @@ def cause_says(code: str) -> str:
     return explanation.says if explanation else ""
 
 
-def decided_otherwise(attempt: Attempt) -> bool:
-    """Whether a cause decided that no culprit already names."""
-    return attempt.cause is not None and not any(c.cause == attempt.cause for c in attempt.culprits)
-
-
-def pages_by_effect(attempt: Attempt) -> str:
+def pages_by_effect(attempt: Attempt, page_size: int | None) -> str:
     """How many pages did what; each page is counted once per effect."""
-    said = []
-    for effect in _EFFECTS:
-        pages = Group([c for c in attempt.culprits if c.effect == effect]).pages
-        if pages:
-            said.append(f"{count(pages, 'page')} {_did(effect, attempt)}")
+    said = [f"{size_words(g.culprits, page_size)} {_did(g.first.effect, attempt)}" for g in effects(attempt) if g.pages]
     return listing(said) if said else ""
 
 
-def _did(effect: str, attempt: Attempt) -> str:
+def _did(effect: Effect, attempt: Attempt) -> str:
     if effect == "would_block" and all(is_only_listed(c) for c in attempt.culprits if c.effect == effect):
         return "of the range were in use when page_owner was read"
     return "would block migration" if attempt.inventory else _EFFECTS[effect]
@@ -229,11 +224,10 @@ def verdict(attempt: Attempt, result: Result) -> str:
 
 
 def _decided(attempt: Attempt, result: Result) -> str:
-    groups = [g for g in group_culprits(attempt.culprits) if attempt.inventory or g.first.effect != "would_block"]
-    if decided_otherwise(attempt):
-        assert attempt.cause is not None
-        says = cause_says(attempt.cause)
-        return f"{attempt.cause}: {says}" if says else attempt.cause
+    if (cause := cause_beside_culprits(attempt)) is not None:
+        says = cause_says(cause)
+        return f"{cause}: {says}" if says else cause
+    groups = [g for g in group_culprits(attempt.culprits) if attempt.inventory or has_acted(g.first)]
     if not groups:
         if attempt.inventory:
             return nothing_found(attempt)
@@ -247,7 +241,9 @@ def _decided(attempt: Attempt, result: Result) -> str:
 
 def _summary(groups: list[Group], result: Result) -> str:
     """The first few of them, and how many more there are."""
-    shown = [f"{count(g.pages, 'page')} {words}" for words, g in _distinct(groups, result).items()]
+    shown = [
+        f"{size_words(g.culprits, page_size_bytes(result))} {words}" for words, g in _distinct(groups, result).items()
+    ]
     if len(shown) > VERDICT_GROUPS:
         shown = [*shown[:VERDICT_GROUPS], f"{len(shown) - VERDICT_GROUPS} more"]
     return listing(shown)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracereplay.model.result import Allocation, Culprit, Task
-from tracereplay.reports.shared.wording import listing, moment, task_name
+from tracereplay.model.derived.hold_timeline import Lane
+from tracereplay.model.derived.holding import has_holder, known_by_allocator, outlived, releaser, taker
+from tracereplay.model.result import Culprit, Process, Result, Task
+from tracereplay.reports.shared.wording import count, listing, moment, task_name
 
 NOT_SEEN = "holder not seen"
+LONGEST_COMMAND = 240  # characters
 
 
 def holder_name(c: Culprit) -> str | None:
@@ -23,7 +26,7 @@ def likely(c: Culprit) -> str:
 
 def whose(c: Culprit) -> str | None:
     """`held by pin-vmsplice (145)`; without a holder `taken by ...`; None where neither is known."""
-    if c.cause == "unmovable_allocation" and c.allocated_by is not None:
+    if known_by_allocator(c):
         return f"allocated by {task_name(c.allocated_by)}"
     if (holder := holder_name(c)) is not None:
         return f"{likely(c)}held by {holder}{_exited(c, c.holder)}"
@@ -31,24 +34,39 @@ def whose(c: Culprit) -> str | None:
 
 
 def _exited(c: Culprit, task: Task | None) -> str:
-    """`, which has exited`: the reference outlived the task."""
-    gone = task is not None and any(e.event == "sched_process_exit" and e.tid == task.tid for e in c.evidence)
-    return ", which has exited" if gone else ""
+    return ", which has exited" if outlived(c, task) else ""
 
 
-def taker(c: Culprit) -> Task | None:
-    """Who took the reference, where that is not the holder."""
-    return None if is_same_task(c.taken_by, c.holder) else c.taken_by
+def lane_holder(lane: Lane) -> str:
+    """`pin-vmsplice (145)`, `taken by ...`, or that no holder was seen."""
+    c = lane.first
+    if (name := holder_name(c)) is not None:
+        return f"{likely(c)}{name}"
+    if c.taken_by is not None and (taken := whose(c)) is not None:
+        return taken
+    return NOT_SEEN + (f", allocated by {task_name(c.allocated_by)}" if c.allocated_by else "")
 
 
-def releaser(c: Culprit) -> Task | None:
-    """Who released the reference, where that is neither the holder nor, without a holder, the taker."""
-    return None if is_same_task(c.released_by, c.holder or c.taken_by) else c.released_by
+def lane_label(lane: Lane) -> str:
+    """`pin-vmsplice (145), 8 pages`."""
+    return f"{lane_holder(lane)}, {count(lane.pages, 'page')}"
 
 
-def is_same_task(one: Task | Allocation | None, other: Task | Allocation | None) -> bool:
-    """Whether both are known and the same."""
-    return one is not None and other is not None and (one.tid, one.comm) == (other.tid, other.comm)
+def process_lines(c: Culprit, result: Result) -> list[str]:
+    """Command and control group of the processes of its holder, or of who took the reference, where listed."""
+    pids = {task.pid or task.tid for task in (c.holder, c.taken_by) if task is not None}
+    return [_process_line(process) for process in result.processes if process.pid in pids]
+
+
+def _process_line(process: Process) -> str:
+    facts = [("command", process.cmdline), ("control group", process.cgroup)]
+    said = "; ".join(f"{name} {shorten(text)}" for name, text in facts if text)
+    return f"process {process.pid}: {said or 'a kernel thread, or one without a command'}"
+
+
+def shorten(text: str) -> str:
+    """At most LONGEST_COMMAND characters of a text."""
+    return text if len(text) <= LONGEST_COMMAND else f"{text[:LONGEST_COMMAND]}..."
 
 
 def story(culprits: Sequence[Culprit], unit: str) -> str:
@@ -63,7 +81,7 @@ def story(culprits: Sequence[Culprit], unit: str) -> str:
     who = whose(c) or NOT_SEEN
     if took is None:
         head = who + via + (f" since {moment(min(since), unit)}" if since else "")
-    elif holder_name(c) is None:
+    elif not has_holder(c):
         head = who + via + _taken_at(since, unit)
     else:
         head = f"taken by {task_name(took)}{_exited(c, took)}{_taken_at(since, unit)}; {who}{via}"

@@ -5,25 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracereplay.losses import LOSS_KINDS
+from tracereplay.model.derived.inputs import losses_by_kind
 from tracereplay.model.result import DataLoss, Input, Severity
 from tracereplay.reports.shared.wording import count, listing, moment
 from tracereplay.units import NS_PER_S
 
-SEVERITIES: tuple[Severity, ...] = ("error", "loss", "notice", "info")  # worst first
 _LEVELS = {0: "production tracepoints recorded", 1: "log or stacks recorded", 2: "page_ref recorded"}
 REFERENCES = 2  # the capture level
-_EVENTS_LOST = ("loss", "error")
-
-
-def main_inputs(inputs: Sequence[Input]) -> list[Input]:
-    """The traces, else the logs, else the snapshots of pages; the rest was given beside them."""
-    traces = [i for i in inputs if i.role in ("trace", "dataset")] or [i for i in inputs if i.role == "log"]
-    return traces or [i for i in inputs if i.role in ("kpageflags", "page_owner")][:1]
-
-
-def is_lossy(source: Input, data_loss: Sequence[DataLoss]) -> bool:
-    """Whether events of it were lost."""
-    return any(loss.severity in _EVENTS_LOST for loss in data_loss if loss.input_id in (source.id, None))
 
 
 def input_facts(source: Input) -> list[str]:
@@ -48,19 +36,15 @@ def loss_sentences(
     inputs: Sequence[Input], data_loss: Sequence[DataLoss], *, full: bool
 ) -> list[tuple[Severity, str, str]]:
     """(severity, what is lacking, advice) by kind, worst first; what is only informative in full reports only."""
-    kinds: dict[str, list[DataLoss]] = {}
-    for loss in data_loss:
-        if full or loss.severity != "info":
-            kinds.setdefault(loss.code, []).append(loss)
     units = {source.id: source.clock_unit for source in inputs}
-    ordered = sorted(kinds.items(), key=lambda item: SEVERITIES.index(item[1][0].severity))
     return [
-        (losses[0].severity, _lacking(code, losses, units.get(losses[0].input_id or "", "ns")), losses[0].advice)
-        for code, losses in ordered
+        (losses[0].severity, _lacking(losses, units.get(losses[0].input_id or "", "ns")), losses[0].advice)
+        for losses in losses_by_kind(data_loss, full=full)
     ]
 
 
-def _lacking(code: str, losses: list[DataLoss], unit: str) -> str:
+def _lacking(losses: list[DataLoss], unit: str) -> str:
+    code = losses[0].code
     kind = LOSS_KINDS.get(code)
     facts = []
     numbers = [loss.count for loss in losses if loss.count is not None]

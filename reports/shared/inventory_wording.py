@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tracereplay.model.result import Attempt, FitRange
+from tracereplay.model.derived.judgement import has_blind_spots
+from tracereplay.model.inventory import FitRange
+from tracereplay.model.result import Attempt
 from tracereplay.reports.shared.wording import count, listing, pfn_span, pfn_spans
 
 _NOT_SHOWN = {
@@ -22,7 +24,7 @@ def source_of(attempt: Attempt) -> str:
 
 def nothing_found(attempt: Attempt) -> str:
     """Of an inventory without culprits; that nothing blocks migration is said only where everything would show."""
-    if any(_blind_spots(attempt)):
+    if has_blind_spots(attempt):
         return f"No page is known to block migration; what blocks it may not show in the {source_of(attempt)}."
     return f"Nothing would block migration, as far as the {source_of(attempt)} shows."
 
@@ -58,7 +60,7 @@ def fit_says(attempt: Attempt) -> str | None:
     if not fit.candidates:
         return f"{what} fit nowhere: no range of this size is aligned so."
     if fit.fits:
-        known = ", as far as is known" if any(_blind_spots(attempt)) else ""
+        known = ", as far as is known" if has_blind_spots(attempt) else ""
         return f"{what} fit{known}: PFN {listing(_fitting(one) for one in fit.ranges)}."
     nearest = listing(_blocked(one, attempt) for one in fit.ranges)
     return f"{what} do not fit in any of {count(fit.candidates, 'range')}; fewest pages in the way: PFN {nearest}."

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tracereplay.model.derived.judgement import is_known_to_fail
+from tracereplay.model.derived.ranking import (
+    attempts_met,
+    blocking,
+    has_several_to_rank,
+    only_delaying,
+    verdict_of,
+    worst_operation,
+)
 from tracereplay.model.explain import EXPLANATIONS
-from tracereplay.model.result import Blocker, Result, Summary
-from tracereplay.reports.shared.wording import count, listing, moment, task_name
+from tracereplay.model.result import Blocker, Culprit, Result, Summary
+from tracereplay.reports.shared.wording import count, listing, moment, page_size_bytes, size_words, task_name
 from tracereplay.units import format_duration
 
 MAX_SUBJECTS = 3
@@ -17,13 +26,17 @@ MAX_SENTENCES = 3
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A row of the ranking in words: `4 of 4`, `pin-thp (148)`, `task_reference`, `proved`, `512`, `from 5.049 s`."""
+    """A row of the ranking in words: `4 of 4`, `pin-thp (148)`, `task_reference`, `proved`, `from 5.049 s`.
+
+    size, brief_size -- `1 folio of 2 MiB (order 9)`, `1 folio of 2 MiB`; empty where the cause names no page.
+    """
 
     share: str
     who: str
     cause: str
     sure: str
-    pages: int
+    size: str
+    brief_size: str
     held: str
     waited: str
     blocker: Blocker
@@ -31,32 +44,47 @@ class Ranked:
 
     @property
     def facts(self) -> list[str]:
-        """`task_reference`, `proved`, `512 pages`, `from 5.049 s, still held`: what there is of it."""
-        found = (self.cause, self.sure, count(self.pages, "page") if self.pages else "", self.held)
+        """`task_reference`, `proved`, `1 folio of 2 MiB (order 9)`, `from 5.049 s, still held`: what there is of it."""
+        found = (self.cause, self.sure, self.size, self.held)
         return [fact for fact in found if fact]
 
 
 def sentences(result: Result) -> list[str]:
     """`pin-thp (148) blocked 4 of 4 failed cma_alloc; pin-shm (145) 2 of 4`: one for each operation, worst first."""
-    said = [sentence for summary in result.summary if (sentence := _sentence(summary)) is not None]
+    called = {summary.operation: _called(summary, result) for summary in result.summary}
+    found = (_sentence(summary, called[summary.operation]) for summary in result.summary)
+    said = [sentence for sentence in found if sentence is not None]
     return said[:MAX_SENTENCES]
 
 
 def title(result: Result) -> str | None:
     """`4 of 7 cma_alloc from "reserved" failed`, of the operation that failed most; None where none failed."""
-    summary = next((s for s in result.summary if s.failed or s.delayed), None)
+    summary = worst_operation(result)
     if summary is None:
         return None
     area = f' from "{summary.area}"' if summary.area is not None and summary.operation == "cma_alloc" else ""
     if summary.failed:
-        return f"{summary.failed:,} of {summary.attempts:,} {summary.operation}{area} failed"
+        end = "failed" if is_known_to_fail(summary.operation, result.attempts) else "may have failed"
+        return f"{summary.failed:,} of {summary.attempts:,} {summary.operation}{area} {end}"
     return f"{summary.delayed:,} of {summary.attempts:,} {summary.operation}{area} had to wait or try again"
 
 
 def ranking(result: Result) -> list[Ranked]:
     """Who blocked or delayed attempts, by attempts blocked; the operation that failed most comes first."""
     unit = next((i.clock_unit for i in result.inputs), "ns")
-    return [_ranked(blocker, summary, unit) for summary in result.summary for blocker in summary.blockers]
+    culprits = {culprit.id: culprit for attempt in result.attempts for culprit in attempt.culprits}
+    page_size = page_size_bytes(result)
+    rows = []
+    for summary in result.summary:
+        for blocker in summary.blockers:
+            of = [culprits[name] for name in blocker.culprit_ids if name in culprits]
+            rows.append(_ranked(blocker, summary, unit, of, page_size))
+    return rows
+
+
+def pages_cell(size: str) -> str:
+    """A size below a heading that says pages: `3`, `1 folio of 2 MiB`."""
+    return size.removesuffix("s").removesuffix(" page")
 
 
 def subject(blocker: Blocker) -> str:
@@ -78,14 +106,8 @@ def subject(blocker: Blocker) -> str:
 
 def sureness(blocker: Blocker) -> str:
     """`proved`, `proved in 2 of 4`, `suggested` or `unknown`: over the attempts that it blocked or delayed."""
-    met = len({*blocker.blocked, *blocker.delayed})
-    if blocker.cause == "unknown":
-        return "unknown"
-    if not blocker.culprit_ids:
-        return ""
-    if not blocker.proved:
-        return "suggested"
-    return "proved" if blocker.proved == met else f"proved in {blocker.proved} of {met}"
+    sure, met = verdict_of(blocker), attempts_met(blocker)
+    return f"proved in {blocker.proved} of {met}" if sure == "proved" and blocker.proved != met else sure or ""
 
 
 def held_words(blocker: Blocker, unit: str) -> str:
@@ -99,21 +121,24 @@ def held_words(blocker: Blocker, unit: str) -> str:
     return f"from {since}" if since else ""
 
 
-def _sentence(summary: Summary) -> str | None:
-    blocked = [b for b in summary.blockers if b.blocked and b.cause != "unknown"]
-    waits = [b for b in summary.blockers if b.delayed and not b.blocked and b.cause != "unknown"]
-    waits = sorted(waits, key=lambda b: -b.delay_ns)[:MAX_WAITS]
+def _called(summary: Summary, result: Result) -> str:
+    """`failed cma_alloc`; `contig_alloc of unknown outcome` where none is known to have failed."""
+    known = is_known_to_fail(summary.operation, result.attempts)
+    return f"failed {summary.operation}" if known else f"{summary.operation} of unknown outcome"
+
+
+def _sentence(summary: Summary, called: str) -> str | None:
+    blocked, waits = blocking(summary), only_delaying(summary)[:MAX_WAITS]
     unsure = {sureness(b) for b in (*blocked[:MAX_SUBJECTS], *waits)} == {"suggested"}
-    parts = [*_blocked(summary, blocked, each=not unsure), *_delayed(summary, waits, each=not unsure)]
+    parts = [*_blocked(summary, called, blocked, each=not unsure), *_delayed(summary, waits, each=not unsure)]
     if summary.unexplained:
-        failed = f"failed {summary.operation}"
-        of = f"{len(summary.unexplained):,} of {count(summary.failed, failed, failed)}"
+        of = f"{len(summary.unexplained):,} of {count(summary.failed, called, called)}"
         parts.append(f"{len(summary.unexplained):,} not explained" if parts else f"what blocked {of} is not known")
     said = "; ".join(parts)
     return f"{said} ({'all ' if len(parts) > 1 else ''}suggested)" if unsure else said or None
 
 
-def _blocked(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
+def _blocked(summary: Summary, called: str, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
     """A part for each number of attempts blocked, most first, then what blames no page; the first names the call."""
     by_number: dict[int, dict[str, None]] = {}
     without_pages = [blocker for blocker in blockers if not blocker.culprit_ids]
@@ -125,14 +150,14 @@ def _blocked(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> It
         if place:
             yield f"{listing(names)} {number:,}{share}"
         elif summary.failed == 1:
-            yield f"{listing(names)} blocked the failed {summary.operation}"
+            yield f"{listing(names)} blocked the {called}"
         else:
-            yield f"{listing(names)} blocked {number:,}{share} failed {summary.operation}"
+            yield f"{listing(names)} blocked {number:,}{share} {called}"
     if len(blockers) > MAX_SUBJECTS:
         yield f"{len(blockers) - MAX_SUBJECTS} more blocked {'fewer' if len(by_number) > 1 else 'some'}"
     for blocker in without_pages:
         which = "the" if summary.failed == 1 else f"{len(blocker.blocked):,}{share}"
-        yield f"{which} failed {summary.operation}: {subject(blocker)}"
+        yield f"{which} {called}: {subject(blocker)}"
 
 
 def _delayed(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
@@ -149,7 +174,9 @@ def _named(blocker: Blocker, *, each: bool) -> str:
     return subject(blocker) + (f" ({sure})" if each and sure not in ("proved", "") else "")
 
 
-def _ranked(blocker: Blocker, summary: Summary, unit: str) -> Ranked:
+def _ranked(
+    blocker: Blocker, summary: Summary, unit: str, culprits: Sequence[Culprit], page_size: int | None
+) -> Ranked:
     of = summary.failed if blocker.blocked else summary.attempts
     share = f"{len(blocker.blocked):,} of {of:,}" if blocker.blocked else f"delayed {len(blocker.delayed):,}"
     return Ranked(
@@ -157,7 +184,8 @@ def _ranked(blocker: Blocker, summary: Summary, unit: str) -> Ranked:
         who=subject(blocker),
         cause=blocker.cause,
         sure=sureness(blocker),
-        pages=blocker.pages,
+        size=size_words(culprits, page_size) if culprits else "",
+        brief_size=size_words(culprits, page_size, brief=True) if culprits else "",
         held=held_words(blocker, unit),
         waited=format_duration(blocker.delay_ns) if blocker.delay_ns and unit == "ns" else "",
         blocker=blocker,
@@ -167,4 +195,4 @@ def _ranked(blocker: Blocker, summary: Summary, unit: str) -> Ranked:
 
 def is_worth_a_ranking(result: Result, rows: Sequence[Ranked]) -> bool:
     """Whether there are several attempts to sum up."""
-    return bool(rows) and sum(s.failed + s.delayed for s in result.summary) > 1
+    return bool(rows) and has_several_to_rank(result)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tracereplay.losses import LOSS_KINDS
+from tracereplay.model.derived.doubts import RECORDED, doubted, failed_codes, worst_losses
 from tracereplay.model.premises import PREMISES
-from tracereplay.model.result import LOSSES_NAMED, Culprit, DataLoss, Result
+from tracereplay.model.result import Culprit, DataLoss, Result
 from tracereplay.reports.shared.wording import count, listing, moment
 
-RECORDED = "recorded"
 MAX_REASONS_LENGTH = 90  # of several reasons in one line; longer, they are counted
 MAX_CPUS = 4
-_WORST_FIRST = ("error", "loss", "notice", "info")
 
 
 def why(culprits: Sequence[Culprit], result: Result) -> str | None:
@@ -20,22 +19,19 @@ def why(culprits: Sequence[Culprit], result: Result) -> str | None:
 
     culprits -- alike in verdict and failed premises; at least one.
     """
-    c = culprits[0]
-    claim: str = c.verdict
-    if c.verdict == "proved":
-        if c.holder_verdict == "proved" or not c.premises_failed:
-            return None
-        claim = f"holder {c.holder_verdict}"
-    found = reasons(culprits, result)
-    return f"{claim}: {_short(found)}" if found else None
+    doubt = doubted(culprits[0])
+    found = reasons(culprits, result) if doubt is not None else []
+    if doubt is None or not found:
+        return None
+    claim, sure = doubt
+    return f"{'holder ' if claim == 'holder' else ''}{sure}: {_short(found)}"
 
 
 def reasons(culprits: Sequence[Culprit], result: Result) -> list[str]:
     """A few words for each premise that fails, in the order of the result; losses stand for `recorded`."""
-    lost = _lost(culprits, result)
-    codes = list(dict.fromkeys(code for c in culprits for code in c.premises_failed))
-    if lost and RECORDED not in codes:
-        codes.append(RECORDED)
+    losses = worst_losses(culprits, result)
+    lost = _of_one_kind(losses, _units(result)) if losses else None
+    codes = failed_codes(culprits, lossy=bool(losses))
     return [lost if code == RECORDED and lost else _reason(code) for code in codes]
 
 
@@ -54,18 +50,6 @@ def _short(found: Sequence[str]) -> str:
     if len(found) == 1 or len(joined) <= MAX_REASONS_LENGTH:
         return joined
     return f"{found[0]}, and {len(found) - 1} more"
-
-
-def _lost(culprits: Sequence[Culprit], result: Result) -> str | None:
-    """The worst of the losses that weaken them, those of its kind taken together; None where no row is named."""
-    ids = {loss_id for c in culprits for loss_id in c.weakened_by}
-    if any(len(c.weakened_by) == LOSSES_NAMED for c in culprits):  # perhaps not all of them
-        attempts = {c.id.rpartition("/")[0] for c in culprits}
-        ids |= {loss_id for a in result.attempts if a.id in attempts for loss_id in a.weakened_by}
-    losses = sorted((x for x in result.data_loss if x.id in ids), key=lambda x: _WORST_FIRST.index(x.severity))
-    if not losses:
-        return None
-    return _of_one_kind([x for x in losses if x.code == losses[0].code], _units(result))
 
 
 def _of_one_kind(losses: Sequence[DataLoss], units: dict[str, str]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from tracereplay.model.result import Allocation, Attempt, File, Result, Task
-from tracereplay.units import format_pfn, format_seconds
-
-MINOR_BITS = 20  # of dev_t within the kernel (include/linux/kdev_t.h)
+from tracereplay.gfp import gfp_words, kernel_of_masks
+from tracereplay.model.derived.folios import counts_by_order
+from tracereplay.model.file_words import device_number, named_file
+from tracereplay.model.page_runs import join_runs
+from tracereplay.model.result import Allocation, Attempt, Culprit, File, Result, Task
+from tracereplay.units import format_bytes, format_pfn, format_seconds
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -27,40 +29,63 @@ def task_name(task: Task | Allocation | None) -> str:
         return "an unknown task"
     if task.comm is None:
         return "an unknown task" if task.tid is None else f"task {task.tid}"
-    return task.comm if task.tid is None else f"{task.comm} ({task.tid})"
-
-
-def device(dev: int) -> str:
-    """`254:16`, from a device number as the kernel keeps it."""
-    return f"{dev >> MINOR_BITS}:{dev & ((1 << MINOR_BITS) - 1)}"
+    if task.tid is None:
+        return task.comm
+    return f"{task.comm} ({task.tid}{f': {task.part_of}' if task.part_of else ''})"
 
 
 def file_name(file: File) -> str:
-    """`ext4 254:16 inode 12 (0xc)`: whatever of it is known."""
+    """`/mnt/a (ext4 on /dev/vdb)`, or `ext4 dev 254:16 inode 12 (0xc)`: whatever of it is known."""
+    named = named_file(file)
+    if named is not None:
+        return named
     parts = [file.fs] if file.fs else []
     if file.dev is not None:
-        parts.append(f"dev {device(file.dev)}")
+        parts.append(f"dev {device_number(file.dev)}")
     if file.ino is not None:
         parts.append(f"inode {file.ino}" + (f" ({file.ino:#x})" if file.ino > 9 else ""))
     return " ".join(parts) or "a file"
+
+
+def address_page_size(result: Result) -> int | None:
+    """The size of a page, where it is known so surely that page frames may be written as addresses."""
+    return result.layout.page_size if result.layout is not None and result.layout.page_size_known else None
+
+
+def address_words(runs: Sequence[tuple[int, int]], page_size: int | None) -> str:
+    """`[mem 0x1e403000-0x1e403fff]`, as the kernel prints resources; several runs give the span of all."""
+    if page_size is None or not runs:
+        return ""
+    low, high = min(start for start, _ in runs), max(start + pages for start, pages in runs)
+    span = f"[mem {low * page_size:#x}-{high * page_size - 1:#x}]"
+    return span if sum(pages for _, pages in join_runs(runs)) == high - low else f"within {span}"
+
+
+def folio_words(number: int, order: int, page_size: int | None, *, brief: bool = False) -> str:
+    """`1 folio of 2 MiB (order 9)`; `brief`: without its order; single pages where the order is 0."""
+    if not order:
+        return count(number, "page")
+    if page_size is None:
+        return f"{count(number, 'folio')} of {1 << order:,} pages (order {order})"
+    size = format_bytes(page_size << order).replace(".0 ", " ")
+    return f"{count(number, 'folio')} of {size}" + ("" if brief else f" (order {order})")
+
+
+def size_words(culprits: Iterable[Culprit], page_size: int | None, *, brief: bool = False) -> str:
+    """`1 folio of 2 MiB (order 9) and 3 pages`; `brief`: without orders. Each page is counted once."""
+    counts = counts_by_order(culprits) or [(0, 0)]
+    return listing([folio_words(number, order, page_size, brief=brief) for order, number in counts])
+
+
+def page_size_bytes(result: Result) -> int | None:
+    """None where no layout tells."""
+    return result.layout.page_size if result.layout else None
 
 
 def pfn_span(start_pfn: int, pages: int) -> str:
     """`0x1e403`, or first-last, both included, as `/proc/iomem` writes ranges."""
     last = start_pfn + max(pages, 1) - 1
     return format_pfn(start_pfn) if last == start_pfn else f"{format_pfn(start_pfn)}-{format_pfn(last)}"
-
-
-def join_runs(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """(start_pfn, pages) in order, neighbours and overlaps joined."""
-    joined: list[tuple[int, int]] = []
-    for start, pages in sorted(set(runs)):
-        if joined and start <= sum(joined[-1]):
-            first = joined[-1][0]
-            joined[-1] = (first, max(sum(joined[-1]), start + pages) - first)
-        else:
-            joined.append((start, pages))
-    return joined
 
 
 def pfn_spans(runs: Iterable[tuple[int, int]], limit: int | None) -> str:
@@ -74,6 +99,12 @@ def pfn_spans(runs: Iterable[tuple[int, int]], limit: int | None) -> str:
 def clock_unit(result: Result, attempt: Attempt) -> str:
     """`ns` or `tick`: what the times of this attempt are in."""
     return next((i.clock_unit for i in result.inputs if i.id == attempt.input_id), "ns")
+
+
+def gfp_mask(mask: int, attempt: Attempt, result: Result) -> str:
+    """A GFP mask of an attempt by names: `GFP_KERNEL|__GFP_ZERO`."""
+    source = next((i for i in result.inputs if i.id == attempt.input_id), None)
+    return gfp_words(mask, kernel_of_masks(source.format, source.kernel) if source is not None else None)
 
 
 def moment(ns: int | None, unit: str = "ns", digits: int = 3) -> str:

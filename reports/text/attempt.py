@@ -9,25 +9,25 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tracereplay.model.derived.culprit_groups import Group, group_culprits
+from tracereplay.model.derived.judgement import cause_beside_culprits
 from tracereplay.model.result import Attempt, Culprit, Result, Try
 from tracereplay.reports.shared.attempt_wording import (
     cause_says,
-    decided_otherwise,
     ending,
     headline,
     headline_word,
     log_facts,
-    page_size_bytes,
     pages_by_effect,
     pages_of_last_try,
 )
-from tracereplay.reports.shared.culprit_groups import Group, group_culprits, sentence
+from tracereplay.reports.shared.culprit_wording import sentence, where_words
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
-from tracereplay.reports.shared.holder_wording import NOT_SEEN, whose
+from tracereplay.reports.shared.holder_wording import NOT_SEEN, process_lines, whose
 from tracereplay.reports.shared.inventory_wording import fit_says, inventory_lines, nothing_found
 from tracereplay.reports.shared.premise_wording import failed_premises
 from tracereplay.reports.shared.style import Style, hanging
-from tracereplay.reports.shared.wording import clock_unit, count, listing, moment, pfn_span
+from tracereplay.reports.shared.wording import clock_unit, count, listing, moment, page_size_bytes, pfn_span, size_words
 from tracereplay.reports.text.map import map_lines
 from tracereplay.units import format_duration, format_pfn
 
@@ -53,7 +53,7 @@ def attempt_blocks(
     body += [Text(line) for line in inventory_lines(attempt)]
     if (fit := fit_says(attempt)) is not None:
         body.append(Text(fit, style="bold"))
-    body += [Text(fact) for fact in log_facts(attempt, page_size_bytes(result), None if style.full else MAX_RUNS)]
+    body += [Text(fact) for fact in log_facts(attempt, result, None if style.full else MAX_RUNS)]
     if (decided := _decision(attempt)) is not None:
         body.append(decided)
     room = min(style.width - _INDENT, MAP_WIDTH)
@@ -64,7 +64,7 @@ def attempt_blocks(
         Padding(Lines(*body), (0, 0, 0, _INDENT)),
     ]
     if groups:
-        blocks += [Padding(Text(f"{pages_by_effect(attempt)}:"), (1, 0, 0, 2))]
+        blocks += [Padding(Text(f"{pages_by_effect(attempt, page_size_bytes(result))}:"), (1, 0, 0, 2))]
         blocks += _culprit_blocks(groups, attempt, result, style, set() if stories is None else stories)
     if style.full and attempt.tries:
         blocks.append(_tries(attempt, unit))
@@ -82,10 +82,10 @@ def _decision(attempt: Attempt) -> Text | None:
         if attempt.inventory and not attempt.culprits:
             return Text(nothing_found(attempt))
         return Text("what decided is not known", style="yellow") if attempt.outcome == "failed" else None
-    if not decided_otherwise(attempt):
+    if (cause := cause_beside_culprits(attempt)) is None:
         return None
-    says = cause_says(attempt.cause)
-    return Text(attempt.cause, style="bold").append(f": {says}" if says else "", style="default not bold")
+    says = cause_says(cause)
+    return Text(cause, style="bold").append(f": {says}" if says else "", style="default not bold")
 
 
 def _culprit_blocks(
@@ -94,7 +94,7 @@ def _culprit_blocks(
     """For each group one line that says what and where, then who and when below it."""
     unit = clock_unit(result, attempt)
     shown = groups if style.full else groups[:MAX_GROUPS]
-    pages = [count(group.pages, "page") for group in shown]
+    pages = [size_words(group.culprits, page_size_bytes(result), brief=True) for group in shown]
     widths = [
         max(map(len, column)) for column in (pages, [g.first.cause for g in shown], [g.first.verdict for g in shown])
     ]
@@ -108,7 +108,7 @@ def _culprit_blocks(
         grid.add_column(overflow="fold")
         cause = Text(culprit.cause, style="bold")
         sure = Text(culprit.verdict, style=_COLORS[culprit.verdict])
-        grid.add_row(number, cause, sure, group.where(None if style.full else MAX_RUNS))
+        grid.add_row(number, cause, sure, _where(group, style, result))
         text = Text(_story(group, attempt, result, stories if not style.full else set()))
         if style.full:
             text.append(_evidence(culprit, result, unit), style="dim")
@@ -122,10 +122,17 @@ def _culprit_blocks(
     return blocks
 
 
+def _where(group: Group, style: Style, result: Result) -> str:
+    """Page frames, and the order of folios."""
+    orders = sorted({c.order for c in group.culprits if c.order}, reverse=True)
+    order = f", order {listing(map(str, orders))}" if orders else ""
+    return where_words(group, None if style.full else MAX_RUNS, result) + order
+
+
 def _story(group: Group, attempt: Attempt, result: Result, stories: set[str]) -> str:
     """What is said of the culprits; where an earlier attempt said the same of the same pages, only who it is."""
     says = sentence(group, attempt, result)
-    key = f"{group.where(None)}: {says}"
+    key = f"{where_words(group, None, result)}: {says}"
     if key in stories:
         return f"{whose(group.first) or NOT_SEEN}: the same as above"
     stories.add(key)
@@ -133,7 +140,11 @@ def _story(group: Group, attempt: Attempt, result: Result, stories: set[str]) ->
 
 
 def _evidence(culprit: Culprit, result: Result, unit: str) -> str:
-    lines = [*failed_premises(culprit), *evidence_lines(culprit, stack_frames(result), unit)]
+    lines = [
+        *process_lines(culprit, result),
+        *failed_premises(culprit),
+        *evidence_lines(culprit, stack_frames(result), unit),
+    ]
     return "".join(f"\n{line}" for line in lines)
 
 

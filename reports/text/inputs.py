@@ -9,8 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tracereplay.model.derived.inputs import is_lossy, main_inputs
 from tracereplay.model.result import DataLoss, Input
-from tracereplay.reports.shared.input_wording import input_facts, is_lossy, loss_sentences, main_inputs
+from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
 from tracereplay.reports.shared.style import Style, flow
 from tracereplay.reports.shared.wording import listing
 

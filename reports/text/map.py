@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from tracereplay.model.derived.area import area_span, culprit_runs, main_state, spread, state_runs
 from tracereplay.model.result import Attempt
-from tracereplay.reports.shared.area import area_span, culprit_runs, main_state, spread, state_runs
 from tracereplay.reports.shared.wording import count
 from tracereplay.units import format_pfn
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
 from tracereplay.model.result import Task
-from tracereplay.reports.shared.page_wording import life_sentence
+from tracereplay.reports.shared.page_wording import life_sentence, page_place
 from tracereplay.reports.shared.style import Style, escape_control_chars, render_blocks
 from tracereplay.reports.shared.wording import file_name, moment, task_name
 from tracereplay.reports.text.inputs import input_blocks, loss_blocks
@@ -28,8 +28,8 @@ def render_page(life: PageLife, style: Style) -> str:
     life = escape_control_chars(life)
     unit = next((source.clock_unit for source in life.inputs), "ns")
     head = Text(f"PFN {format_pfn(life.pfn)}", style="bold")
-    if life.where:
-        head.append(f", {life.where}", style="default not bold")
+    if place := page_place(life):
+        head.append(f", {place}", style="default not bold")
     blocks: list[RenderableType] = [*input_blocks(life.inputs, life.data_loss, style)]
     blocks += [*loss_blocks(life.inputs, life.data_loss, style), "", head]
     if not life.lives:

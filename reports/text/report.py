@@ -12,17 +12,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.requests import UnplugRequest, requests_of
+from tracereplay.model.derived.selection import next_captures, notable_attempts, shown_attempts
 from tracereplay.model.result import Attempt, Result
-from tracereplay.reports.shared.advice import advice
-from tracereplay.reports.shared.attempt_wording import more_attempts, page_size_bytes, when_of
-from tracereplay.reports.shared.requests import UnplugRequest, request_ending, request_headline, requests_of
-from tracereplay.reports.shared.selection import (
-    next_captures,
-    notable_attempts,
-    shown_attempts,
-)
+from tracereplay.reports.shared.attempt_wording import more_attempts, when_of
+from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style, bullets, escape_control_chars, hanging, render_blocks
-from tracereplay.reports.shared.wording import clock_unit, count, listing
+from tracereplay.reports.shared.wording import clock_unit, count, listing, page_size_bytes
 from tracereplay.reports.text.attempt import attempt_blocks
 from tracereplay.reports.text.inputs import input_blocks, loss_blocks
 from tracereplay.reports.text.opening import opening_blocks
@@ -47,21 +44,21 @@ def render_text(result: Result, style: Style) -> str:
     shown = shown_attempts(notable, each=style.full)
     limit = None if style.full else MAX_ATTEMPTS
     blocks: list[RenderableType] = [
-        *opening_blocks(result),
+        *opening_blocks(result, style),
         *input_blocks(result.inputs, result.data_loss, style),
         *loss_blocks(result.inputs, result.data_loss, style),
     ]
     requests = requests_of(result)
-    told: set[str] = set()
+    written: set[str] = set()
     stories: set[str] = set()
     for attempt, like_it in shown[:limit]:
-        blocks += _request(requests, attempt, told, result)
+        blocks += _request(requests, attempt, written, result)
         blocks += ["", *attempt_blocks(attempt, result, style, stories)]
         blocks += _like_it(like_it, clock_unit(result, attempt))
     if limit is not None and shown[limit:]:
         blocks += ["", Text(f"and {more_attempts(shown[limit:])}: --full")]
     for request in requests.values():
-        blocks += _request(requests, request.attempts[0], told, result)
+        blocks += _request(requests, request.attempts[0], written, result)
     blocks += _rest(result, notable)
     blocks += _what_to_do(result, notable, style)
     blocks += _footer(notable, style)
@@ -69,12 +66,12 @@ def render_text(result: Result, style: Style) -> str:
 
 
 def _request(
-    requests: Mapping[str, UnplugRequest], attempt: Attempt, told: set[str], result: Result
+    requests: Mapping[str, UnplugRequest], attempt: Attempt, written: set[str], result: Result
 ) -> list[RenderableType]:
     """The request that an attempt is a part of, said once."""
-    if attempt.parent_id is None or attempt.parent_id in told:
+    if attempt.parent_id is None or attempt.parent_id in written:
         return []
-    told.add(attempt.parent_id)
+    written.add(attempt.parent_id)
     request = requests[attempt.parent_id]
     head = hanging(Text("UNPLUG", style="bold"), Text(request_headline(request), style="bold"))
     when = Text(request_ending(request, page_size_bytes(result), clock_unit(result, attempt)))

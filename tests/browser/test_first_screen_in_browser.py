@@ -98,7 +98,11 @@ def test_time_drawn_over_is_zoomed_into(browser: Chrome, tmp_path: Path) -> None
 
 def test_the_pointer_names_page_address_folio_and_holder(browser: Chrome, tmp_path: Path) -> None:
     huge = example.culprit(
-        start_pfn=0x1E000, pages=512, primary=True, allocated_by=Allocation(tid=145, comm="pin-vmsplice", order=9)
+        start_pfn=0x1E000,
+        pages=512,
+        order=9,
+        primary=True,
+        allocated_by=Allocation(tid=145, comm="pin-vmsplice", order=9),
     )
     attempt = example.attempt(culprits=[huge], map=[MapRun(try_index=16, start_pfn=0xFC00, pages=65_536, state="free")])
     page = ReportPage(browser, example.result(attempt), tmp_path)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.support import result_examples as example
 from tests.support.result_strategies import RESULTS
-from tracereplay.model.result import LayoutSummary, MapRun, Request, Result, Task, Try
+from tracereplay.model.result import LayoutSummary, MapRun, Request, Result, Task, Try, UseRun
 from tracereplay.reports.json import render_json
 
 pages = pytest.importorskip("tests.browser.pages", reason="selenium is not installed (extra `browser`)")
@@ -101,11 +101,62 @@ def test_tables_keep_to_the_chosen_attempt_when_asked(browser: Chrome, tmp_path:
         example.attempt(id=f"a{n}", culprits=[example.culprit(id=f"{n}-{k}") for k in range(2 + n)]) for n in range(2)
     ]
     page = opened(browser, example.result(*twice), tmp_path)
+    page.click("#table input.fold")
     assert page.column("attempt") == ["0", "0", "1", "1", "1"]
     page.click("#table input[type=checkbox]")
     assert page.column("attempt") == ["1", "1", "1"]  # the one that names the most is shown first
     page.click("#previous")
     assert page.column("attempt") == ["0", "0"]
+
+
+def test_rows_that_say_the_same_are_one_that_opens(browser: Chrome, tmp_path: Path) -> None:
+    buffers = [
+        example.culprit(id=f"b{k}", cause="buffer_head", start_pfn=k * 4, pages=2, held_since_ns=(9 - k) * 10**9)
+        for k in range(7)
+    ]
+    other = example.culprit(id="t", cause="task_reference", start_pfn=0x1E403, pages=5)
+    page = opened(browser, example.result(example.attempt(culprits=[*buffers, other])), tmp_path)
+    page.sort("pages")
+    assert page.column("pages") == ["5", "14"]
+    assert page.column("PFN") == ["0x1e403", "0x0 and 6 more"]
+    assert page.column("held since")[1] == "3.000 s"  # the first of them
+    assert page.column("attempt")[1].endswith("0 (7 rows)")
+    assert page.text("#table .info") == "rows 1-2 of 2 for 8"
+    page.click("#table tr.group")
+    assert page.one("#table tr.group").get_attribute("aria-expanded") == "true"
+    assert page.column("pages") == ["5", "14", *["2"] * 7]
+    page.click("#table tr.member")
+    assert "0x18" in page.text("#detail") or "0x0" in page.text("#detail")
+    page.click("#table tr.group")
+    assert page.column("pages") == ["5", "14"]
+    page.click("#table input.fold")
+    assert sorted(page.column("pages")) == ["2"] * 7 + ["5"]
+    page.filter("0x8")
+    assert page.column("PFN") == ["0x8"]
+    assert page.problems() == []
+
+
+def test_the_map_says_what_pages_without_events_are(browser: Chrome, tmp_path: Path) -> None:
+    attempt = example.attempt(
+        request=Request(pages=1024, start_pfn=0, end_pfn=1024),
+        tries=[Try(index=0, start_pfn=0, end_pfn=1024, start_ns=0, end_ns=10**9, result="EBUSY")],
+        map=[MapRun(try_index=0, start_pfn=0, pages=512, state="free"),
+             MapRun(try_index=0, start_pfn=512, pages=512, state="held")],
+        uses=[UseRun(start_pfn=0, pages=512, use="free"), UseRun(start_pfn=512, pages=300, use="anon"),
+              UseRun(start_pfn=812, pages=200, use="page_table")],
+        culprits=[],
+    )  # fmt: skip
+    page = opened(browser, example.result(attempt), tmp_path)
+    legend = page.text("#legend")
+    assert "anonymous memory, by kpageflags" in legend
+    assert "page tables, by kpageflags" in legend
+    assert "free, by kpageflags" not in legend
+    page.run("app.map.tipAt(app.map.cellOf(600))")
+    assert "without events, by kpageflags: 1 anonymous memory" in page.text("#map-tip")
+    used = page.run("return AreaMap.mainUse(app.map.cells[app.map.cellOf(600)])")
+    free = page.run("return AreaMap.mainUse(app.map.cells[app.map.cellOf(100)])")
+    assert (used, free) == (page.run("return USE_NUMBERS.get('anon')"), None)
+    assert page.problems() == []
 
 
 def test_zoom_reaches_single_pages_and_comes_back(browser: Chrome, tmp_path: Path) -> None:
@@ -284,7 +335,9 @@ def test_ten_thousand_culprits_stay_quick(browser: Chrome, tmp_path: Path) -> No
     ]  # fmt: skip
     start = time.perf_counter()
     page = opened(browser, example.result(*many), tmp_path)
-    assert page.text("#table .info").startswith("rows 1-25 of 10,000")
+    assert page.text("#table .info") == "rows 1-25 of 100 for 10,000"
+    page.click("#table input.fold")
+    assert page.text("#table .info") == "rows 1-25 of 10,000"
     page.sort("PFN")
     page.click("#table .last")
     assert page.text("#table .info") == "rows 9,976-10,000 of 10,000"

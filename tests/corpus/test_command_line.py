@@ -232,7 +232,7 @@ def test_junit_of_a_gate(store: str, capsys: pytest.CaptureFixture[str]) -> None
 def test_a_picture(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra `plots`)")
     for name in ("a.svg", "b.svg", "c.png"):
-        assert main(["corpus", "report", store, "--plot", str(tmp_path / name)]) == 0
+        assert main(["corpus", "report", store, "--plot", str(tmp_path / name), "--quiet"]) == 0
     assert capsys.readouterr().err == ""
     first, second, png = ((tmp_path / name).read_bytes() for name in ("a.svg", "b.svg", "c.png"))
     assert first == second

@@ -1,6 +1,6 @@
 """The printed script, run by busybox in guests of kernels with and without page_ref: `blame` names who held the pages.
 
-`make test-guests` installs what this needs and runs it (some ten minutes: QEMU emulates). Without QEMU, and in other
+`make test-guests` installs what this needs and runs it (some twenty minutes: QEMU emulates). Without QEMU, and in other
 test runs, these tests are skipped. Kernels: those of ../shared/lab; Debian's cloud kernels, from their packages, in
 folders named by TRACEREPLAY_GUEST_KERNELS (colon-separated, as `dpkg -x` leaves them).
 """
@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,26 @@ def test_a_block_alone_is_recorded_with_stacks(hold: Path, tmp_path: Path) -> No
     assert 0 < events["kernel_stack"] <= events["get1"]
 
 
+@pytest.mark.parametrize("name", ["debian-6.1", "debian-6.12"])
+def test_a_flight_recorder_dumps_each_failure(name: str, hold: Path, tmp_path: Path) -> None:
+    """Two offlines fail under one recorder, each held up by another task: a dump names the one of its own failure."""
+    path, out = tmp_path / "record.sh", tmp_path / "out"
+    path.write_text(script(ScriptOptions(buffer_kib=32768, dumps=9)))
+    log = machine(name).run(jobs.flight(), [hold, path], out)
+    assert (out / "left.txt").exists(), log[-3000:]
+    assert (out / "left.txt").read_text() == ""
+    holders = [int((out / f"held-{number}.txt").read_text().split()[2]) for number in (1, 2)]
+    proved: set[int | None] = set()
+    for dump in sorted((out / "capture").glob("dump-*")):
+        (trace,), sides = opened_folders([str(dump)], {})
+        assert tracereplay.open([trace]).reader.info.events
+        for attempt in tracereplay.open([trace], **sides).blame().attempts:
+            named = {c.holder.tid for c in attempt.culprits if c.holder and c.verdict == "proved"}
+            assert len(named) <= 1
+            proved |= named
+    assert proved == set(holders)
+
+
 @pytest.mark.parametrize("name", list(LAB))
 @pytest.mark.parametrize("area", [None, "reserved"])
 def test_a_failing_cma_allocation_is_blamed_on_its_holder(
@@ -108,8 +129,14 @@ def test_a_failing_cma_allocation_is_blamed_on_its_holder(
 ) -> None:
     """Without a range by kprobes, with one by page_ref: the same holder, proved by both."""
     out, attempts = recorded(name, jobs.cma(), hold, tmp_path, ScriptOptions(area=area, buffer_kib=65536))
-    attempt = next(one for one in attempts if one.operation == "cma_alloc" and one.outcome == "failed")
-    assert_named(attempt, out, "proved")
+    failed = [one for one in attempts if one.operation == "cma_alloc" and one.outcome == "failed"]
+    tid, _ = held(out)
+    by_holder = [
+        one for one in failed if any(c.holder and c.holder.tid == tid for c in one.culprits if c.effect == "blocked")
+    ]
+    assert by_holder
+    for attempt in by_holder:
+        assert_named(attempt, out, "proved")
 
 
 @pytest.mark.parametrize("name", ["debian-6.1", "debian-6.12"])
@@ -117,9 +144,7 @@ def test_after_kill_9_nothing_is_left_and_two_recordings_are_separate(name: str,
     moments = random.Random(name)
     path, out = tmp_path / "record.sh", tmp_path / "out"
     path.write_text(script(ScriptOptions(buffer_kib=16384)))
-    log = machine(name).run(
-        jobs.killed([moments.uniform(0.2, 12) for _ in range(10)]), [hold, path], out, KILLED_SECONDS
-    )
+    log = machine(name).run(jobs.killed(moments.sample(range(20, 1000), 10)), [hold, path], out, KILLED_SECONDS)
     assert (out / "after.txt").exists(), log[-3000:]
     assert (out / "after.txt").read_text() == (out / "before.txt").read_text()
     left = [int(line) for line in (out / "probes-left.txt").read_text().split()]
@@ -129,6 +154,20 @@ def test_after_kill_9_nothing_is_left_and_two_recordings_are_separate(name: str,
     for folder in ("first", "second"):
         (trace,), _ = opened_folders([str(out / folder)], {})
         assert tracereplay.open([trace]).reader.info.events
+
+
+def test_a_locked_down_kernel_is_one_line(tmp_path: Path) -> None:
+    locked = machine("debian-6.12")
+    path, out = tmp_path / "record.sh", tmp_path / "out"
+    path.write_text(script(ScriptOptions()))
+    log = replace(locked, append=f"{locked.append} lockdown=confidentiality").run(jobs.locked_down(), [path], out)
+    assert "status 2" in log
+    assert "tracereplay." not in log
+    (line,) = (out / "record.txt").read_text().splitlines()
+    assert "lockdown=confidentiality" in line
+    kernel = kernel_in(out / "check")
+    assert kernel.locked_down
+    assert [one.what for one in findings(kernel) if not one.ok] == ["tracefs"]
 
 
 @pytest.mark.parametrize("name", ["debian-6.1", "debian-6.12", *LAB])

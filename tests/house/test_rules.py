@@ -93,6 +93,13 @@ def test_tests_import_no_benchmark_and_support_no_test() -> None:
     assert [str(path) for path in shared if room.search(path.read_text())] == []
 
 
+def test_what_reports_share_imports_no_report() -> None:
+    """A new format is no layer of the import rules, so that it costs no line there; this holds what the layers held."""
+    pattern = re.compile(r"from tracereplay\.reports\.(\w+)")
+    for path in (ROOT / "reports" / "shared").glob("*.py"):
+        assert set(pattern.findall(path.read_text(encoding="utf-8"))) <= {"shared"}, path
+
+
 def test_kernels_are_compiled_in_kernel_files_only() -> None:
     """Loops are compiled where the name says so, through the one wrapper."""
     users = [path for path in modules() if re.search(r"^\s*@.*njit", path.read_text(), re.MULTILINE)]

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tracereplay.errors import InputError
+from tracereplay.gfp import GFP, gfp_names
 from tracereplay.parsers.catalog import SPECS
-from tracereplay.parsers.catalog.enums import GFP, gfp_names
 from tracereplay.parsers.kernel_log import parse_lines
 from tracereplay.parsers.kernel_log.prefixes import split_prefix
 from tracereplay.parsers.text.ftrace import TextTraceReader

@@ -22,4 +22,6 @@ def blame_engine(trace: Trace) -> Engine:
     """The engine that blame runs: with the questions of the attempts."""
     actions = plan_probes(trace.events, trace.drafts, trace.has_page_ref)
     known = trace.page_engine()
-    return Engine(known.page_flag_bits, known.machine, known.background_isolators, actions)
+    return Engine(
+        known.page_flag_bits, known.machine, known.background_isolators, actions, blocking_types=known.blocking_types
+    )

@@ -41,13 +41,13 @@ class Reason(StrEnum):
 class Aspect:
     """bool[n] each: pages of which both sides tell this aspect, and pages of which they tell the same."""
 
-    told: Bools
+    known: Bools
     agrees: Bools
 
     @property
     def differs(self) -> Bools:
         """bool[n]: pages of which they tell different things."""
-        return self.told & ~self.agrees
+        return self.known & ~self.agrees
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ def compare(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None
     state, marks, order = rows["state"], rows["marks"], rows["order"]
     allocated: Bools = state == State.ALLOCATED
     buddy: Bools = state == State.BUDDY
-    told = (state != State.UNSEEN) & ~has(words, KPF.NOPAGE)
+    known = (state != State.UNSEEN) & ~has(words, KPF.NOPAGE)
     nothing = words == 0
     free = np.where(is_free(words), ~allocated, np.where(nothing, ~buddy, allocated))
     used = allocated & is_used(words)
@@ -111,7 +111,7 @@ def compare(engine: Engine, start_pfn: int, words: Words, mapcount: Words | None
     flags = _flags(engine, rows["page_flags"])
     reading = flags[FlagMask.LOCKED] & ~flags[FlagMask.UPTODATE]
     aspects = {
-        "free": Aspect(told, free),
+        "free": Aspect(known, free),
         "anon": Aspect(placed, anon == is_anon(words)),
         "file": Aspect(placed, cached == is_file(words)),
         "compound": Aspect(placed, (order > 0) == has(words, KPF.COMPOUND_HEAD, KPF.COMPOUND_TAIL)),

@@ -14,6 +14,7 @@ from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.state import NO_EXCESS, TYPED_MAPCOUNT, Mark, PageType, Reason, State
 
 MOVABLE = 0x08  # ___GFP_MOVABLE
+HELD_TYPES = (PageType.HUGETLB, PageType.OFFLINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Probed:
     @property
     def held_type(self) -> bool:
         """Whether it has a page type that is not migrated as others are."""
-        return self.page.mapcount - TYPED_MAPCOUNT in (PageType.HUGETLB, PageType.OFFLINE)
+        return self.page.mapcount - TYPED_MAPCOUNT in HELD_TYPES
 
 
 Condition = Callable[[Probed], bool]

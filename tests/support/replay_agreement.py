@@ -102,13 +102,13 @@ class Row:
     kernel: str
     before_ns: int
     after_ns: int
-    at_before: tuple[int, int] = (0, 0)  # pages told by the events alone at kpageflags.before; those that agree
+    at_before: tuple[int, int] = (0, 0)  # pages known by the events alone at kpageflags.before; those that agree
     touched: int = 0
     agreeing: int = 0
     touched_at_end: int = 0
     agreeing_at_end: int = 0
     not_comparable: int = 0
-    aspects: dict[str, tuple[int, int]] = field(default_factory=dict)  # (told, agreeing)
+    aspects: dict[str, tuple[int, int]] = field(default_factory=dict)  # (known, agreeing)
     causes: Counter[str] = field(default_factory=Counter)
     causes_at_end: Counter[str] = field(default_factory=Counter)
     bitmap: tuple[int, int, int] | None = None  # bits, bits predicted right, pages of set bits that are in use
@@ -118,7 +118,7 @@ class Row:
 
     @property
     def share(self) -> float:
-        """Share of the touched pages that agree in everything told."""
+        """Share of the touched pages that agree in everything known."""
         return self.agreeing / max(self.touched, 1)
 
     def cells(self) -> list[str]:
@@ -130,7 +130,7 @@ class Row:
             f"{self.after_ns / 1e9:.9f}",
             str(self.touched),
             percent(self.agreeing, self.touched),
-            *(f"{agree}/{told}" if told else "-" for told, agree in self.aspects.values()),
+            *(f"{agree}/{known}" if known else "-" for known, agree in self.aspects.values()),
             str(self.not_comparable),
             listed(self.causes),
             f"{percent(self.at_before[1], self.at_before[0])} of {self.at_before[0]}",
@@ -165,8 +165,8 @@ def measure(capture: Capture, before_ns: int, after_ns: int) -> Row:
     row.not_comparable = int(np.count_nonzero(touched)) - row.touched
     for name, aspect in aspects.items():
         row.aspects[name] = (
-            int(np.count_nonzero(touched & aspect.told)),
-            int(np.count_nonzero(touched & aspect.told & aspect.agrees)),
+            int(np.count_nonzero(touched & aspect.known)),
+            int(np.count_nonzero(touched & aspect.known & aspect.agrees)),
         )
     nothing = History.blank(seen.start_pfn, len(seen.last_ns))
     has_losses = any(loss.kind.hides_events for loss in capture.trace.reader.losses)
@@ -183,9 +183,9 @@ def measure(capture: Capture, before_ns: int, after_ns: int) -> Row:
 
 
 def _agreeing(aspects: dict[str, Aspect], touched: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Touched pages that both sides tell, and those of them that agree in every aspect told."""
-    told = touched & aspects["free"].told
-    return int(np.count_nonzero(told)), int(np.count_nonzero(told & ~disagreeing(aspects)))
+    """Touched pages that both sides tell, and those of them that agree in every aspect known."""
+    known = touched & aspects["free"].known
+    return int(np.count_nonzero(known)), int(np.count_nonzero(known & ~disagreeing(aspects)))
 
 
 def _causes(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.support.oracle_memory import FileId, Page, Ref, Suspect
-from tests.support.oracle_reasons import Rules
+from tests.support.oracle_reasons import HELD_TYPES, Rules
 from tests.support.replay_oracle import ReplayOracle
 from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.state import SECTION_BITS, Mark, RefEnd, State, blank_pages
@@ -84,7 +84,7 @@ def run_both(
 
     seeded -- what is known of pages before the stream: columns of state.PAGE by pfn.
     """
-    engine = Engine(flag_bits, "x86_64", background, actions)
+    engine = Engine(flag_bits, "x86_64", background, actions, blocking_types=HELD_TYPES)
     for pfn, values in seeded.items():
         rows = blank_pages(1)
         for name, value in values.items():

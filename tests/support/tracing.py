@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,12 +58,21 @@ def mounted_tracefs(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
+def _is_in_use(name: str) -> bool:
+    """Whether the recording runs that made an instance or mount of this name: then it is of a test run beside this."""
+    found = re.search(r"tracereplay[^ ]*?[_.](\d+)_\d+", name)
+    return found is not None and Path("/proc", found[1]).exists()
+
+
 def state_of(tracefs: Path) -> dict[str, str]:
     """What a recording might leave behind: instances, probes, settings of the global buffer."""
     names = ("tracing_on", "buffer_size_kb", "trace_clock", "set_event", "saved_cmdlines_size", "kprobe_events")
     state = {name: (tracefs / name).read_text() for name in names if (tracefs / name).exists()}
-    state["instances"] = " ".join(sorted(path.name for path in (tracefs / "instances").iterdir()))
+    instances = sorted(path.name for path in (tracefs / "instances").iterdir())
+    state["instances"] = " ".join(name for name in instances if not _is_in_use(name))
     state["mounts"] = "\n".join(
-        line for line in Path("/proc/mounts").read_text().splitlines() if "/tmp/tracereplay." in line
+        line
+        for line in Path("/proc/mounts").read_text().splitlines()
+        if "/tmp/tracereplay." in line and not _is_in_use(line)
     )
     return state

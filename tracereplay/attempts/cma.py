@@ -6,7 +6,7 @@ import errno as errno_names
 from dataclasses import dataclass
 
 from tracereplay.attempts.contig_signs import contig_scans, contig_start, overlapping
-from tracereplay.attempts.detected_attempt import LONG_AGO_NS, REASON_CONTIG_RANGE, DetectedAttempt
+from tracereplay.attempts.detected_attempt import LONG_AGO_NS, REASON_CONTIG_RANGE, UNTIMED_NS, DetectedAttempt
 from tracereplay.attempts.events import NO_PFN, AttemptEvents, Rows
 from tracereplay.attempts.phases import phases_between
 from tracereplay.attempts.tries import RangeTried, add_try, ranges_tried
@@ -41,13 +41,15 @@ def find_cma(events: AttemptEvents, layout: Layout) -> list[DetectedAttempt]:
 
 def _pair(starts: Rows, finishes: Rows, end_ns: int) -> list[tuple[_Call, int]]:
     """Starts and finishes of one task in order, paired; with the time at which the next call begins."""
+    # Without times, the first finish is taken for that of the first start.
     marks = sorted(
-        [(int(ns), 0, row) for row, ns in enumerate(starts.time_ns)]
-        + [(int(ns), 1, row) for row, ns in enumerate(finishes.time_ns)]
+        (int(ns), row if ns == UNTIMED_NS else 0, is_finish, row)
+        for is_finish, rows in enumerate((starts, finishes))
+        for row, ns in enumerate(rows.time_ns)
     )
     calls: list[tuple[_Call, int]] = []
     open_start: int | None = None
-    for ns, is_finish, row in marks:
+    for ns, _, is_finish, row in marks:
         if is_finish:
             calls.append((_Call(open_start, row), ns))
             open_start = None

@@ -10,6 +10,7 @@ from tracereplay.layout.spans import Spans
 from tracereplay.model.result import Basis, Bitmap, Operation, Outcome, Phases, Request, Try, Wait
 
 LONG_AGO_NS = -(1 << 62)  # before any event of a trace
+UNTIMED_NS = -1  # of events of which a text shows the payload alone (`schema.integers` of null)
 REASON_MEMORY_HOTPLUG = 2
 REASON_CONTIG_RANGE = 6
 REASON_LONGTERM_PIN = 7  # since 5.13
@@ -70,7 +71,7 @@ class DetectedAttempt:
     nothing_tried: bool = False  # the event of its end shows that no range was tried
     movable_free_pages: int | None = None  # of a kernel_alloc: attempts/kernel_alloc.py
     parent_id: str | None = None  # the request that it is a part of (attempts/unplug.py)
-    asked: bool = False  # no task made it: an inventory of what would block migration
+    inventory: bool = False  # no task made it: an inventory of what would block migration
     # Of an inventory: parts of a memory block that are no memory, what cma_alloc() has taken of an area, and how many
     # contiguous pages are wanted, aligned to 2^order.
     holes: Spans = ()
@@ -86,11 +87,12 @@ class DetectedAttempt:
     def id(self) -> str:
         """The same in every run: operation-tid-start_ns; an inventory has its range in place of a task.
 
-        Without a time the line of the log stands for it.
+        Without a time the line of the log stands for it; of text without times, nothing does.
         """
-        if self.asked:
+        if self.inventory:
             return f"{self.operation}-{self.spans[0][0]:#x}-{self.start_ns}"
-        when = f"line{self.log_line}" if self.timeless else f"{self.start_ns}"
+        place = "x" if self.log_line is None else f"line{self.log_line}"
+        when = place if self.timeless else f"{self.start_ns}"
         return f"{self.operation}-{'x' if self.tid is None else self.tid}-{when}" + (
             f"-{self.number}" if self.number else ""
         )

@@ -6,7 +6,7 @@ from tracereplay.attempts.cma import find_cma
 from tracereplay.attempts.compaction import find_compaction
 from tracereplay.attempts.contig import find_contig
 from tracereplay.attempts.contig_signs import isolated_since
-from tracereplay.attempts.detected_attempt import DetectedAttempt
+from tracereplay.attempts.detected_attempt import UNTIMED_NS, DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.inferred_start import inferred_end, inferred_start
 from tracereplay.attempts.log import Log, apply_log
@@ -40,6 +40,9 @@ def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Detec
     for draft in drafts:
         add_waits(events, draft)
         draft.isolated_ns = isolated_since(events, draft)
+    untimed = [draft for draft in drafts if UNTIMED_NS in (draft.start_ns, draft.end_ns)]
+    for number, draft in enumerate(untimed):
+        _without_times(draft, number)
     seen = len(drafts)
     apply_log(drafts, log, layout)
     for draft in drafts[seen:]:
@@ -49,6 +52,13 @@ def find_attempts(events: AttemptEvents, layout: Layout, log: Log) -> list[Detec
             note_moments(events, draft)
     name_requests(drafts, layout, events.comm_of)
     return sorted(drafts, key=lambda draft: (draft.start_ns, draft.id))
+
+
+def _without_times(draft: DetectedAttempt, number: int) -> None:
+    """An attempt of events whose times the text does not tell: unknown, never zero."""
+    draft.timeless, draft.number = True, number
+    for one in draft.tries:
+        one.start_ns = one.end_ns = None
 
 
 def _add_extent(events: AttemptEvents, layout: Layout, draft: DetectedAttempt) -> None:

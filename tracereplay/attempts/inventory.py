@@ -9,7 +9,7 @@ from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import Rows
 from tracereplay.attempts.find import taken_spans
 from tracereplay.attempts.probe_key import ProbeKey
-from tracereplay.errors import UsageError
+from tracereplay.errors import UsageError, did_you_mean
 from tracereplay.layout.holes import holes_of
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.layout.spans import Spans, merge_spans, without
@@ -42,7 +42,7 @@ class Question:
         return self.pages, usual if self.align_order is None else self.align_order
 
 
-def asked_ranges(layout: Layout, area: str | None, block: int | None) -> list[tuple[Span, bool]]:
+def requested_ranges(layout: Layout, area: str | None, block: int | None) -> list[tuple[Span, bool]]:
     """The ranges meant, and whether each is a CMA area: the one named, or all areas.
 
     Raises UsageError where the layout knows no such area or block; the sentence names those it knows.
@@ -58,19 +58,20 @@ def asked_ranges(layout: Layout, area: str | None, block: int | None) -> list[tu
     if area is not None:
         span = layout.area_named(area)
         if span is None:
-            raise UsageError(f"no CMA area {area!r}; known: {known}")
+            near = did_you_mean(area, [one.name for one in layout.cma_areas])
+            raise UsageError(f"no CMA area {area!r}{near}; known: {known}")
         return [(span, True)]
     if not layout.cma_areas:
         raise UsageError("no CMA area is known: name a memory block with --block N, or pass --layout")
     return [(span, True) for span in layout.cma_areas]
 
 
-def asked(question: Question, at_ns: int | None, layout: Layout) -> list[DetectedAttempt]:
+def inventory_attempts(question: Question, at_ns: int | None, layout: Layout) -> list[DetectedAttempt]:
     """A draft for each range, at this time; None: at the moment of a snapshot, whose time is not known.
 
     offline_pages() refuses a block with a hole before it looks at any page: that is the cause then.
     """
-    ranges = asked_ranges(layout, question.area, question.block)
+    ranges = requested_ranges(layout, question.area, question.block)
     holes = {span: () if is_area else holes_of(layout, span.start_pfn, span.end_pfn) for span, is_area in ranges}
     return [
         DetectedAttempt(
@@ -83,7 +84,7 @@ def asked(question: Question, at_ns: int | None, layout: Layout) -> list[Detecte
             span.name,
             request=Request(pages=span.pages, start_pfn=span.start_pfn, end_pfn=span.end_pfn),
             spans=((span.start_pfn, span.end_pfn),),
-            asked=True,
+            inventory=True,
             cause="not_isolatable" if holes[span] else None,
             holes=holes[span],
             wanted=question.wanted(span),

@@ -171,6 +171,7 @@ def _alike(draft: DetectedAttempt, call: Call) -> bool:
 
 def _complete(draft: DetectedAttempt, call: Call) -> None:
     """What the log knows beyond the events."""
+    draft.wall_clock = draft.wall_clock or call.first["wall"]
     if call.operation == "memory_offline":
         _complete_offline(draft, call)
     elif call.operation == draft.operation and draft.outcome == "failed":

@@ -44,7 +44,7 @@ class OfflineCalls:
     def page(self, row: Row) -> Call:
         """A page that an offline could not move: a dump, or a line that names it."""
         unmovable = row.get("reason") == UNMOVABLE
-        call = self._open.get(row["tid"]) or self._failed_by_tool(row)
+        call = self._open.get(row["tid"]) or self._by_tool(row)
         if call is None or not follows(call.last, row, LOOP_NS) or not _same_search(call, row, unmovable):
             call = self._begin(row)
         else:
@@ -54,11 +54,11 @@ class OfflineCalls:
             call.outcome, call.errno = "failed", "EBUSY"
         return call
 
-    def _failed_by_tool(self, row: Row) -> Call | None:
+    def _by_tool(self, row: Row) -> Call | None:
         """The call that a shell or tool said to have failed, where the log is shown after it."""
         call = self._ended.get(None)
-        told = call is not None and call.last.get("kind") in ("shell_failed", "tool_failed") and not call.evidence
-        if call is None or not told or abs(row["line"] - call.last["line"]) > LINES_TO_LOG:
+        by_tool = call is not None and call.last.get("kind") in ("shell_failed", "tool_failed") and not call.evidence
+        if call is None or not by_tool or abs(row["line"] - call.last["line"]) > LINES_TO_LOG:
             return None
         call.outcome = "unknown"  # until the page says how
         return call
@@ -124,7 +124,7 @@ class OfflineCalls:
         if call is not None and follows(call.last, row, LOOP_NS) and _may_be(call, row):
             return call
         ended = self._ended.get(row["tid"])
-        said_twice = ended is not None and row["kind"] != ended.last["kind"] and follows(ended.last, row, TRIES_NS)
+        said_twice = ended is not None and row["kind"] != ended.last.get("kind") and follows(ended.last, row, TRIES_NS)
         if ended is not None and said_twice and ended.outcome != "succeeded" and _may_be(ended, row):
             return ended
         return None

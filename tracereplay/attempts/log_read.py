@@ -54,7 +54,9 @@ class LogCalls:
             and named["pfn"] == row["pfn"]
             and 0 <= abs(row["line"] - named["line"]) <= ANNOUNCED_LINES
         )
-        if row["reason"] is None and announced and named is not None and named["kind"] == "migrate":
+        if announced and named is not None and named["kind"] == "unmovable":
+            row = {**row, "reason": f"{BY_ANYBODY[0]}: {row['reason'] or 'a patch'}"}
+        elif row["reason"] is None and announced and named is not None and named["kind"] == "migrate":
             row = {**row, "reason": MIGRATION}  # the dump is cut, or of 2018
         if (
             row["reason"] == UNMOVABLE
@@ -76,6 +78,9 @@ class LogCalls:
 
     def _named_page(self, row: Row) -> None:
         """`migrating pfn X failed`: only an offline says so, and dumps just before are its own."""
+        if row["kind"] == "unmovable":  # whoever isolates a range
+            self._named[row["tid"]] = row
+            return
         call = self._loose.pop(row["tid"], None)
         if call is not None and follows(call.last, row, LOOP_NS):
             self.unclaimed.remove(call)
@@ -102,13 +107,13 @@ class LogCalls:
         least, most = fitting
         sizes = {row["bytes"] for row in call.rows if row.get("bytes")}
         page_sizes = (self._page_size_bytes,) if self._page_size_bytes else PAGE_SIZES
-        asked = {pages for size in sizes for one in page_sizes if least <= (pages := -(-size // one)) <= most}
-        if len(asked) > 1:
-            asked = {pages for pages in asked if aligned(call.tries, pages)}
+        page_counts = {pages for size in sizes for one in page_sizes if least <= (pages := -(-size // one)) <= most}
+        if len(page_counts) > 1:
+            page_counts = {pages for pages in page_counts if aligned(call.tries, pages)}
         if least == most:
             call.pages = most
-        elif len(asked) == 1:
-            (call.pages,) = asked
+        elif len(page_counts) == 1:
+            (call.pages,) = page_counts
         else:
             call.pages_at_most = most
 

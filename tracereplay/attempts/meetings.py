@@ -60,7 +60,7 @@ def _calls(events: AttemptEvents, draft: DetectedAttempt, one: Try) -> list[Migr
 def last_call_ns(events: AttemptEvents, draft: DetectedAttempt) -> int | None:
     """When an attempt last scanned its range or came back from migrate_pages(); None where that is not known."""
     reason = MIGRATES_FOR.get(draft.operation)
-    if reason is None or draft.tid is None or draft.asked or not events.recorded("mm_migrate_pages"):
+    if reason is None or draft.tid is None or draft.inventory or not events.recorded("mm_migrate_pages"):
         return None
     end_ns = events.end_ns if draft.end_ns is None else draft.end_ns
     calls = events.migrations(draft.tid, reason, draft.start_ns, end_ns)

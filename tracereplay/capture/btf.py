@@ -15,7 +15,7 @@ from tracereplay.parsers.catalog.probes import KNOWN_PAGE, PageLayout
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 MAGIC = 0xEB9F
 KIND_STRUCT, KIND_UNION = 4, 5
-# Bytes behind a type's header, by kind: fixed, and for each of its vlen members.
+# Bytes after a type's header, by kind: fixed, and for each of its vlen members.
 SIZES = {1: (4, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 13: (0, 8), 14: (4, 0), 15: (0, 12), 17: (4, 0),
          19: (0, 12)}  # fmt: skip
 FIELDS = {"flags": "flags", "compound_head": "compound_head", "compound_info": "compound_head", "mapping": "mapping",
@@ -44,7 +44,7 @@ def page_layout(path: Path = VMLINUX) -> tuple[PageLayout, str]:
 
 
 def read_page_layout(data: bytes) -> PageLayout | None:
-    """The layout told by raw BTF; None where it has no struct page with all of the fields."""
+    """The layout that raw BTF describes; None where it has no struct page with all of the fields."""
     magic, _, _, header, type_at, type_bytes, text_at, text_bytes = struct.unpack_from("<HBBIIIII", data)
     if magic != MAGIC:
         return None

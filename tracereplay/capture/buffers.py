@@ -116,7 +116,7 @@ def save_formats(instance: Instance, folder: Path) -> None:
         (place / "format").write_text(tracefs.read(f"events/{event}/format"))
     (folder / "events").mkdir(parents=True, exist_ok=True)
     for name in ("header_page", "header_event"):
-        (folder / "events" / name).write_text(tracefs.read(f"events/{name}"))
+        (folder / "events" / name).write_text(instance.read(f"events/{name}"))
     for name in wanted.TRACE_FILES:
         if text := tracefs.read(name):
             (folder / name).write_text(text)

@@ -83,7 +83,7 @@ def _has_page_ref(kernel: Kernel) -> bool:
 def _probes(kernel: Kernel) -> Iterator[Line]:
     if not kernel.kprobes:
         yield Line(
-            False, "kprobe events", "who holds a page cannot be told without page_ref",
+            False, "kprobe events", "who holds a page is not known without page_ref",
             "CONFIG_KPROBES=y, CONFIG_KPROBE_EVENTS=y",
         )  # fmt: skip
         return

@@ -24,6 +24,7 @@ from tracereplay.parsers.catalog.probes import (
 
 FUNCTIONS = frozenset(probe.function for probe in PROBES)
 STABLE_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter")  # the same on all CPUs: then `local` is in order across them
+COUNTS = ("entries", "overrun", "dropped events")  # of per_cpu/cpuN/stats
 MARK = "tracereplay: this CPU is recorded\n"
 KALLSYMS = Path("/proc/kallsyms")
 CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
@@ -62,7 +63,7 @@ class Instance:
         return sorted(int(path.name[3:]) for path in (self.root / "per_cpu").glob("cpu[0-9]*"))
 
     def __enter__(self) -> Instance:
-        for key in self.tracefs.left_behind():
+        for key in self.tracefs.leftovers():
             self.tracefs.clean_up(key)
         try:
             self.root.mkdir()
@@ -88,8 +89,13 @@ class Instance:
         return self.tracefs.read(f"{self.place}/{name}")
 
     def set_buffer(self, kib: int) -> None:
-        """Size of the ring, all CPUs together."""
-        self.set("buffer_size_kb", str(max(kib // max(len(self.cpus), 1), 8)))
+        """Size of the ring, all CPUs together: those that are online get one, not all that are possible.
+
+        Up to 6.6 whether the global buffer has the size that it gets at first use is one mark for all: a size set here
+        first would leave it at 7 KiB.
+        """
+        self.tracefs.try_write(f"{self.place}/events/enable", "0")
+        self.set("buffer_size_kb", str(max(kib // os.sysconf("SC_NPROCESSORS_ONLN"), 8)))
 
     def set_clock(self) -> str:
         """The kernel log's clock: `local`, where it is the same on all CPUs, else `global`."""
@@ -176,19 +182,35 @@ class Instance:
                 os.sched_setaffinity(0, allowed)
 
     def _functions(self) -> frozenset[str]:
-        """Of those that are probed, the ones that the kernel can; all, where it does not tell."""
-        lines = self.tracefs.read("available_filter_functions").splitlines()
-        return frozenset(line.partition(" ")[0] for line in lines) & FUNCTIONS if lines else FUNCTIONS
+        """Of those that are probed, the ones that the kernel has."""
+        return probed_functions(self.tracefs, KALLSYMS)
 
     def stats(self) -> dict[str, int]:
         """Entries, overrun and dropped events, of all CPUs."""
-        sums = {"entries": 0, "overrun": 0, "dropped events": 0}
+        return {name: sum(cpu[name] for cpu in self.cpu_stats()) for name in COUNTS}
+
+    def cpu_stats(self) -> list[dict[str, int]]:
+        """The same of each CPU, in the order of `cpus`."""
+        found = []
         for cpu in self.cpus:
-            for line in self.read(f"per_cpu/cpu{cpu}/stats").splitlines():
-                name, _, value = line.partition(": ")
-                if name in sums and value.strip().isdigit():
-                    sums[name] += int(value)
-        return sums
+            lines = (line.partition(": ") for line in self.read(f"per_cpu/cpu{cpu}/stats").splitlines())
+            values = {name: int(value) for name, _, value in lines if name in COUNTS and value.strip().isdigit()}
+            found.append({name: values.get(name, 0) for name in COUNTS})
+        return found
+
+    def is_overwritten(self, before: list[dict[str, int]]) -> bool:
+        """Whether half of what a CPU's ring held when cpu_stats() was `before` is gone."""
+        pairs = zip(self.cpu_stats(), before, strict=False)  # CPUs come and go
+        return any((now["overrun"] - was["overrun"]) * 2 > was["entries"] for now, was in pairs)
+
+
+def probed_functions(tracefs: Tracefs, kallsyms: Path) -> frozenset[str]:
+    """Of those that are probed, the ones that ftrace can trace; without it, that are symbols; all, if neither tells."""
+    names = {line.partition(" ")[0] for line in tracefs.read("available_filter_functions").splitlines()}
+    if not names and kallsyms.exists():
+        with kallsyms.open(encoding="ascii", errors="replace") as lines:
+            names = {words[2] for line in lines if len(words := line.split()) > 2 and words[1] in "tT"}
+    return frozenset(names) & FUNCTIONS if names else FUNCTIONS
 
 
 def _is_from_6_3() -> bool:

@@ -17,16 +17,15 @@ from pathlib import Path
 from tracereplay.capture import wanted
 from tracereplay.capture.btf import VMLINUX, page_layout
 from tracereplay.capture.definitions import probes_for
-from tracereplay.capture.instance import FUNCTIONS, Instance
+from tracereplay.capture.instance import Instance, probed_functions
 from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import SelfTest, self_test
-from tracereplay.capture.tracefs import DEBUGFS, PLACES, Tracefs, mounted
+from tracereplay.capture.tracefs import DEBUGFS, PLACES, Tracefs, is_locked_down, mounted
 from tracereplay.errors import CaptureError, InputError
 from tracereplay.parsers.catalog.probes import RETURN_ADDRESS, PageLayout
 from tracereplay.parsers.probes.pointers import struct_pages
 
 ROOT = Path("/")
-LOCKDOWN = "sys/kernel/security/lockdown"
 MEMORY = "sys/devices/system/memory"
 CONFIG_BYTES = 1 << 22
 
@@ -61,7 +60,7 @@ class Kernel:
 def kernel_here() -> Kernel:
     """Of this machine; without root, that alone."""
     uname = os.uname()
-    kernel = Kernel(uname.release, uname.machine, privileged=os.geteuid() == 0, locked_down=_locked_down(ROOT))
+    kernel = Kernel(uname.release, uname.machine, privileged=os.geteuid() == 0, locked_down=is_locked_down(ROOT))
     if not kernel.privileged or kernel.locked_down:
         return kernel
     try:
@@ -81,7 +80,7 @@ def kernel_in(folder: Path) -> Kernel:
     words = _text(folder / "kernel.txt").split()
     if len(words) < 2:
         raise InputError("it has no kernel.txt", path=folder, advice="copy it by: sh record.sh --check -o DIR")
-    kernel = Kernel(words[0], words[1], tried=False, locked_down=_locked_down(folder))
+    kernel = Kernel(words[0], words[1], tried=False, locked_down=is_locked_down(folder))
     place = next((one for one in PLACES if (folder / one.relative_to(ROOT)).is_dir()), None)
     if place is None:
         kernel.no_tracefs = "no tracefs"
@@ -90,8 +89,7 @@ def kernel_in(folder: Path) -> Kernel:
         kernel.tracefs = str(place)
         kernel.events = frozenset(tracefs.read("available_events").replace(":", "/").split()) & frozenset(_EVENTS)
         kernel.kprobes = tracefs.has("kprobe_events")
-        functions = {line.partition(" ")[0] for line in tracefs.read("available_filter_functions").splitlines()}
-        found = probes_for(functions & FUNCTIONS if functions else FUNCTIONS) if kernel.kprobes else []
+        found = probes_for(probed_functions(tracefs, folder / "proc/kallsyms")) if kernel.kprobes else []
         kernel.probes = [one.name for one in found if not one.caller or kernel.machine in RETURN_ADDRESS]
     if (btf := folder / VMLINUX.relative_to(ROOT)).exists():
         kernel.page = page_layout(btf)
@@ -114,8 +112,8 @@ def _try(tracefs: Tracefs, kernel: Kernel) -> None:
         kernel.page = page_layout()
         instance.enable_probes(kernel.page[0])
         kernel.probes, kernel.refused = list(instance.probes), list(instance.refused)
-        told = struct_pages(page_pointers(tracefs, f"{instance.name}_watch"))
-        base = None if told is None or told.size_bytes != kernel.page[0].size else told.base
+        mapped = struct_pages(page_pointers(tracefs, f"{instance.name}_watch"))
+        base = None if mapped is None or mapped.size_bytes != kernel.page[0].size else mapped.base
         kernel.self_test = self_test(instance, kernel.page[0], Path(folder), base)
 
 
@@ -127,10 +125,6 @@ def _look_at_debugfs(debug: Path, kernel: Kernel) -> None:
 def _look_at_files(root: Path, kernel: Kernel) -> None:
     kernel.memory_blocks = len(list((root / MEMORY).glob("memory[0-9]*")))
     kernel.config = _configuration(root, kernel.release)
-
-
-def _locked_down(root: Path) -> bool:
-    return "[confidentiality]" in _text(root / LOCKDOWN)
 
 
 def _text(path: Path) -> str:

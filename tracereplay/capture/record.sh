@@ -7,7 +7,7 @@
 #   sh record.sh --check [-o DIR]        copies what `tracereplay check DIR` reads: what this kernel can record and prove
 #
 # DIR is then read by `tracereplay blame DIR` on any machine. Ctrl-C ends the recording as well, and nothing is left
-# behind; after a kill -9 the next run removes what was left.
+# over; after a kill -9 the next run removes what was left.
 
 set -u
 out=tracereplay-capture; how=interrupt; seconds=0
@@ -42,25 +42,38 @@ key_of() { # PID: that number and the time it was started at, which no later pro
 runs() { [ "$(key_of "${1%%_*}")" = "$1" ]; }
 
 key=$(key_of $$)
+[ -n "$key" ] || fail "/proc/$$/stat cannot be read: is proc mounted?"
+temporary=/tmp # Android has none
+for place in "${TMPDIR:-/tmp}" /tmp /data/local/tmp "$PWD"; do
+    if [ -d "$place" ] && [ -w "$place" ]; then temporary=$place; break; fi
+done
+no_tracing="CONFIG_FTRACE, and no lockdown=confidentiality (or policy of SELinux) against it, are needed"
 T=
 mounted=
 for place in /sys/kernel/tracing /sys/kernel/debug/tracing; do
     [ -z "$T" ] && [ -e $place/instances ] && T=$place
 done
+# A locked-down kernel has an empty tracefs, and 6.12 oopses in its last unmount: then it is not mounted at all.
+is_locked_down() {
+    grep -q '\[confidentiality\]' /sys/kernel/security/lockdown 2>/dev/null && return
+    grep -q -e '^lockdown=confidentiality' -e ' lockdown=confidentiality' /proc/cmdline 2>/dev/null
+}
+
 if [ -z "$T" ]; then
-    mounted=/tmp/tracereplay.tracefs.$key
+    mounted=$temporary/tracereplay.tracefs.$key
     mkdir -p "$mounted"
-    if ! mount -t tracefs nodev "$mounted" 2>/dev/null; then
+    if is_locked_down || ! mount -t tracefs nodev "$mounted" 2>/dev/null; then
         rmdir "$mounted"
-        fail "no tracefs: is CONFIG_FTRACE set, and the kernel not locked down (lockdown=confidentiality)?"
+        [ $how = check ] || fail "no tracefs: $no_tracing"
+        mounted=; T=/nowhere
     fi
-    T=$mounted
+    T=${T:-$mounted}
 fi
 D=
 mounted_debug=
 [ -d /sys/kernel/debug/cma ] || [ -e /sys/kernel/debug/page_owner ] && D=/sys/kernel/debug
 if [ -z "$D" ]; then
-    mounted_debug=/tmp/tracereplay.debugfs.$key
+    mounted_debug=$temporary/tracereplay.debugfs.$key
     mkdir -p "$mounted_debug"
     if mount -t debugfs nodev "$mounted_debug" 2>/dev/null; then
         D=$mounted_debug
@@ -73,8 +86,11 @@ forget_instance() { # NAME of an instance, whose events use its probes
     echo 0 > "$T/instances/$1/tracing_on"
     echo 0 > "$T/instances/$1/events/enable"
     tries=0
-    until rmdir "$T/instances/$1" 2>/dev/null; do # a reader may still have it open
+    until rmdir "$T/instances/$1" 2>/dev/null; do # a reader has it open: one that waits for a line gets one
         tries=$((tries + 1)); [ $tries -lt 10 ] || return 1
+        echo 1 > "$T/instances/$1/tracing_on"
+        echo "tracereplay: ended" > "$T/instances/$1/trace_marker"
+        echo 0 > "$T/instances/$1/tracing_on"
         sleep 1
     done
 }
@@ -90,6 +106,11 @@ clean_up_after() { # KEY of a recording
     fi
 }
 
+unmount() { # a process that a killed recording started may have it open still
+    { umount "$1" || umount -l "$1"; } 2>/dev/null
+    rmdir "$1"
+}
+
 ours() { # keys of all recordings that left or use something
     for place in "$T"/instances/tracereplay_*; do echo "$place"; done | sed -n 's/.*tracereplay_\([0-9]*_[0-9]*\).*/\1/p'
     [ ! -e "$T/kprobe_events" ] || sed -n 's|.*:tracereplay_\([0-9]*_[0-9]*\)/.*|\1|p' "$T/kprobe_events"
@@ -98,21 +119,33 @@ ours() { # keys of all recordings that left or use something
 for other in $(ours | sort -u); do runs "$other" || clean_up_after "$other"; done
 while read -r _ place _; do
     case $place in
-        /tmp/tracereplay.*fs.*) runs "${place##*.}" || { umount "$place" && rmdir "$place"; } ;;
+        */tracereplay.*fs.[0-9]*_[0-9]*) runs "${place##*.}" || unmount "$place" ;;
     esac
 done < /proc/mounts
 
 # ---------------------------------------------------------------- what this kernel has
 
+# Of the functions that are probed those that the kernel has; without dynamic ftrace its symbols tell.
+functions() {
+    if [ -e "$T/available_filter_functions" ]; then
+        grep -E '^(@FUNCTIONS@)([[:space:]]|$)' "$T/available_filter_functions" | sed 's/[[:space:]].*//'
+    else
+        grep -E ' [tT] (@FUNCTIONS@)([[:space:]]|$)' /proc/kallsyms | sed 's/[^ ]* . \([^[:space:]]*\).*/\1/'
+    fi 2>/dev/null | sort -u
+}
+
 copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
 
 check() { # FOLDER: files at their own paths below it; of some only that they exist
-    mkdir -p "$1/proc" "$1/boot" "$1/sys/kernel/security" "$1/sys/kernel/btf" "$1/sys/kernel/tracing" "$1/sys/kernel/debug"
+    mkdir -p "$1/proc" "$1/boot" "$1/sys/kernel/security" "$1/sys/kernel/btf" "$1/sys/kernel/debug"
     echo "$(uname -r) $(uname -m)" > "$1/kernel.txt"
     for file in @CHECK_FILES@ "/boot/config-$(uname -r)"; do copy "$file" "$1$file"; done
-    copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
-    grep -E '^(@FUNCTIONS@)( |$)' "$T/available_filter_functions" > "$1/sys/kernel/tracing/available_filter_functions" 2>/dev/null
-    [ ! -e "$T/kprobe_events" ] || : > "$1/sys/kernel/tracing/kprobe_events"
+    if [ -e "$T/instances" ]; then
+        mkdir "$1/sys/kernel/tracing"
+        copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
+        functions > "$1/sys/kernel/tracing/available_filter_functions"
+        [ ! -e "$T/kprobe_events" ] || : > "$1/sys/kernel/tracing/kprobe_events"
+    fi
     [ ! -e "$D/page_owner" ] || : > "$1/sys/kernel/debug/page_owner"
     for place in "$D"/cma/*; do [ ! -d "$place" ] || mkdir -p "$1/sys/kernel/debug/cma/${place##*/}"; done
     for place in /sys/devices/system/memory/memory[0-9]*; do [ ! -d "$place" ] || mkdir -p "$1$place"; done
@@ -120,13 +153,14 @@ check() { # FOLDER: files at their own paths below it; of some only that they ex
 
 group=tracereplay_$key
 I=$T/instances/$group; W=$T/instances/${group}_watch
-child=
+child=; streamer=
 # shellcheck disable=SC2317,SC2329 # called by traps
 end() {
     trap '' INT TERM HUP
+    rm -f "$out/streaming"
     [ -z "$child" ] || kill "$child" 2>/dev/null
     clean_up_after "$key"
-    for place in $mounted_debug $mounted; do umount "$place" && rmdir "$place"; done
+    for place in "$mounted_debug" "$mounted"; do [ -z "$place" ] || unmount "$place"; done
 }
 trap end EXIT
 trap 'exit 130' INT TERM HUP
@@ -134,29 +168,41 @@ trap 'exit 130' INT TERM HUP
 mkdir -p "$out" || fail "$out cannot be made"
 out=$(cd "$out" && pwd)
 if [ $how = check ]; then check "$out"; say "read it by: tracereplay check $out"; exit 0; fi
-mkdir "$I" || fail "no tracing instance: $I"
+mkdir "$I" 2>/dev/null
+[ -e "$I/tracing_on" ] || fail "no tracing instance $I: $no_tracing"
 log=$out/record.log
 note() { say "$*"; printf '%s\n' "$*" >> "$log"; }
 
-# ---------------------------------------------------------------- the range asked for, as page frames
+# A ring's page is one of the machine: 4096 bytes, on arm64 also 16384 or 65536. busybox has no getconf.
+page_bytes=$(sed -n 's/.*char data;[^0-9]*\([0-9]*\);[^0-9]*\([0-9]*\);.*/\1 + \2/p' "$I/events/header_page")
+page_bytes=$((${page_bytes:-4096}))
 
-low=; high=
+# ---------------------------------------------------------------- the requested range, as page frames
+
+low=; high=; pages=; size=
 if [ -n "$area" ]; then
     [ -d "$D/cma/$area" ] || fail "no CMA area $area in $D/cma (CONFIG_CMA_DEBUGFS)"
     if [ -e "$D/cma/$area/base_pfn" ]; then read -r low < "$D/cma/$area/base_pfn"; else read -r low < "$D/cma/$area/ranges/0/base_pfn"; fi
     read -r pages < "$D/cma/$area/count"
+    case $low.$pages in .*|*.) fail "$D/cma/$area does not say where the area is" ;; esac
     high=$((low + pages))
 elif [ -n "$block" ]; then
+    [ -d "/sys/devices/system/memory/memory$block" ] || fail "no memory block $block: the blocks are /sys/devices/system/memory/memory*"
     read -r size < /sys/devices/system/memory/block_size_bytes || fail "no memory blocks (CONFIG_MEMORY_HOTPLUG)"
-    page_bytes=$(getconf PAGESIZE 2>/dev/null || echo 4096)
     pages=$((0x${size%???} / (page_bytes / 4096))) # a size may be above 2^31
     low=$((block * pages)); high=$((low + pages))
 fi
 
 # ---------------------------------------------------------------- events and probes
 
-cpus=0
-for place in "$I"/per_cpu/cpu[0-9]*; do [ ! -d "$place" ] || cpus=$((cpus + 1)); done
+# Only CPUs that are online get a buffer: a machine may have many more that are possible.
+cpus=0; online=; source=
+read -r online < /sys/devices/system/cpu/online
+for range in $(echo "$online" | tr ',' ' '); do cpus=$((cpus + ${range#*-} - ${range%-*} + 1)); done # 0-3,6
+[ $cpus -gt 0 ] || for place in "$I"/per_cpu/cpu[0-9]*; do cpus=$((cpus + 1)); done
+# Up to 6.6 whether the global buffer has the size that it gets at first use is one mark for all: a size set here first
+# would leave it at 7 KiB.
+echo 0 > "$I/events/enable"
 echo $((buffer_kb / cpus)) > "$I/buffer_size_kb"
 clock=local
 read -r source < /sys/devices/system/clocksource/clocksource0/current_clocksource
@@ -191,7 +237,7 @@ page_pointers() { # FILE
 is_known_struct() { # FILE
     one=; two=
     [ ! -s "$1" ] || { read -r one; while read -r two; do [ "$one" = "$two" ] || break; done; } < "$1"
-    [ -n "$one" ] && [ -n "$two" ] || return 0 # not told
+    [ -n "$one" ] && [ -n "$two" ] || return 0 # not known
     [ "$(base_of "$one")" = "$(base_of "$two")" ]
 }
 
@@ -246,17 +292,16 @@ if [ "$level" -ge 2 ] && [ -z "$with_page_ref" ]; then
     if ! is_known_struct "$out/page_pointers"; then
         note "struct page has not @PAGE_STRUCT_BYTES@ bytes here: no probes are set; tracereplay record reads BTF instead"
     elif [ -e "$T/kprobe_events" ]; then
-        if [ -e "$T/available_filter_functions" ]; then
-            grep -E '^(@FUNCTIONS@)( |$)' "$T/available_filter_functions" | sed 's/ .*//' | sort -u > "$out/functions"
-        fi
+        functions > "$out/functions"
+        [ -s "$out/functions" ] || rm -f "$out/functions" # not known: all are tried
         case $(uname -m) in @RETURN_ADDRESSES@ *) return_address= ;; esac
         case $(uname -r) in [1-5].*|6.[012].*) taking=@TAKING_OLD@ ;; *) taking=@TAKING_NEW@ ;; esac # FOLL_GET | FOLL_PIN
 @PROBES@
 @KEEPS@
-        [ -n "$probed" ] || note "no probe could be set: who holds a page cannot be told"
+        [ -n "$probed" ] || note "no probe could be set: who holds a page will not be known"
         [ -z "$refused" ] || note "the kernel refused probes:$refused"
     else
-        note "no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref events of a range: who holds a page cannot be told"
+        note "no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref events of a range: who holds a page will not be known"
     fi
 fi
 [ -z "$missing" ] || note "this kernel has no:$missing"
@@ -298,7 +343,7 @@ snapshot() { # FOLDER
     mkdir -p "$1/cma"
 @SNAPSHOT@
     uname -a > "$1/uname"
-    getconf PAGESIZE > "$1/page_size" 2>/dev/null || echo 4096 > "$1/page_size"
+    echo "$page_bytes" > "$1/page_size"
     for place in "$D"/cma/*; do
         [ -d "$place" ] || continue
         target=$1/cma/${place##*/}; mkdir -p "$target"
@@ -317,17 +362,41 @@ snapshot() { # FOLDER
         for link in "$place"/node[0-9]*; do [ ! -e "$link" ] || node=" node=${link##*node}"; done
         echo "${place##*/} state=$state valid_zones=\"$zones\"$node"
     done > "$1/memory_blocks.txt" 2>/dev/null
-    tasks > "$1/ps.txt" 2>/dev/null
-    for place in /proc/[0-9]*; do
-        printf '%s\t%s\t%s\n' "${place##*/}" "$(tr '\000\n' '  ' < "$place/cmdline")" "$(tr '\n' ' ' < "$place/cgroup")"
-    done > "$1/commands.txt" 2>/dev/null
+    copy_names "$1"
 }
 
-page_words() { # FOLDER LABEL: kpageflags and kpagecount of the range
-    [ -z "$low" ] || for what in flags count; do
+copy_names() { # FOLDER: what names tasks, files and mounts
+    mkdir -p "$1"
+    copy @MOUNTS@ "$1/mountinfo"
+    tasks > "$1/ps.txt" 2>/dev/null
+    commands > "$1/commands.txt" 2>/dev/null
+    open_files 2>/dev/null | sort -u | head -n @MOST_OPEN_FILES@ > "$1/open_files.txt"
+}
+
+# Files that tasks map or have open: device as maps prints it, or mount, then inode and path. A stat of the files would
+# wait for their servers.
+open_files() {
+    cat /proc/[0-9]*/maps | sed -n 's|^[^ ]* [^ ]* [^ ]* \([^ ]*\) \([1-9][0-9]*\) *\(/.*\)$|\1 \2 \3|p'
+    { ls -l /proc/[0-9]*/fd; grep -r -e '^mnt_id:' -e '^ino:' /proc/[0-9]*/fdinfo; } | awk '
+        /^\/proc\/[0-9]+\/fd:$/ { place = substr($0, 1, length($0) - 1) "info/"; next }
+        /^\/proc\/[0-9]+\/fdinfo\// {
+            at = index($0, ":"); file = substr($0, 1, at - 1); split(substr($0, at + 1), word, /[: \t]+/)
+            if (word[1] == "mnt_id") mount[file] = word[2]
+            else if (file in path) print "mnt:" mount[file], word[2], path[file]
+            next
+        }
+        index($0, " -> /") { at = index($0, " -> /"); n = split(substr($0, 1, at - 1), word, " "); path[place word[n]] = substr($0, at + 4) }'
+}
+
+page_words() { # FOLDER LABEL: kpageflags and kpagecount of the range, eight bytes a page
+    [ -n "$low" ] || return 0
+    at_once=512
+    while [ $((low % at_once + high % at_once)) != 0 ]; do at_once=$((at_once / 2)); done
+    for what in flags count; do
         name=kpage$what$2.$(printf '0x%x-0x%x' "$low" "$high").bin
-        dd if=/proc/kpage$what bs=8 skip="$low" count=$((high - low)) of="$1/$name" 2>/dev/null
-    done
+        dd if=/proc/kpage$what bs=$((8 * at_once)) skip=$((low / at_once)) count=$(((high - low) / at_once)) of="$1/$name"
+        [ -s "$1/$name" ] || rm -f "$1/$name"
+    done 2>/dev/null
 }
 
 tasks() {
@@ -338,24 +407,82 @@ tasks() {
     done
 }
 
-drain() { # FOLDER: the raw pages of every CPU; reads of an empty buffer wait, so their readers are ended
-    readers=
+# Reads of an empty buffer wait (on 6.1 for ever, and then the instance stays): so many pages are read as there are at
+# least, an event of this recording having 16 bytes or more. `bytes` of the statistics do not shrink up to 6.5.
+count_unread() { # CPU's folder: sets `entries` and `pages`
+    entries=0
+    while read -r name value; do [ "$name" != entries: ] || entries=$value; done < "$1/stats"
+    pages=$((entries / (page_bytes / 16)))
+}
+
+take() { # CPU's folder, FOLDER, pages
+    dd if="$1/trace_pipe_raw" bs="$page_bytes" count="$3" >> "$2/per_cpu/${1##*/}/trace_pipe_raw" 2>/dev/null
+}
+
+# Pages that are full, as they come: a failing offline tries again all the time, and soon overwrites a ring.
+take_full() { # FOLDER: of every CPU whose buffer is filled to an eighth or so; false where none is
+    took=
+    for place in "$I"/per_cpu/cpu[0-9]*; do
+        count_unread "$place"
+        [ $pages -gt $batch ] || continue
+        take "$place" "$1" $((pages - 1))
+        took=1
+    done 2>/dev/null
+    [ -n "$took" ]
+}
+
+has_room() { df -Pk "$out" 2>/dev/null | awk 'NR == 2 && $4 < 65536 { full = 1 } END { exit full }'; } # KiB
+
+stream() { # FOLDER: while there is a file `streaming`; ends with this shell, however that ends
+    while [ -e "$out/streaming" ] && [ -d "$I" ] && kill -0 $$ 2>/dev/null; do
+        if ! take_full "$1"; then
+            sleep 1
+        elif ! has_room; then
+            echo 0 > "$I/tracing_on"
+            note "the disk is nearly full: the recording ends here"
+            break
+        fi
+    done
+    times > "$out/streaming" # in a pipeline it would be the times of another shell
+    note "CPU of writing events while recording (user system, of the shell and of its commands): $(tr '\n' ' ' < "$out/streaming")"
+    rm -f "$out/streaming"
+}
+
+start_streaming() { # FOLDER
+    batch=$((buffer_kb * 32 / cpus / page_bytes)) # events of 64 bytes
+    [ $batch -gt 0 ] || batch=1
+    for place in "$I"/per_cpu/cpu[0-9]*; do mkdir -p "$1/per_cpu/${place##*/}"; done
+    : > "$out/streaming"
+    stream "$1" &
+    streamer=$!
+}
+
+stop_streaming() {
+    rm -f "$out/streaming"
+    [ -z "$streamer" ] || wait "$streamer"
+    streamer=
+}
+
+commands() { # of every process its number, command line and control groups; most are of the kernel and have no words
+    for place in /proc/[0-9]*; do
+        words=; groups=; line=
+        read -r words < "$place/cmdline"
+        [ -z "$words" ] || words=$(tr '\000\t\n' '   ' < "$place/cmdline")
+        while read -r line; do groups="$groups$line "; done < "$place/cgroup"
+        printf '%s\t%s\t%s\n' "${place##*/}" "$words" "$groups"
+    done
+}
+
+drain() { # FOLDER: what is left in the buffers, after tracing was stopped
     for place in "$I"/per_cpu/cpu[0-9]*; do
         target=$1/per_cpu/${place##*/}; mkdir -p "$target"
         cat "$place/stats" > "$target/stats"
-        dd if="$place/trace_pipe_raw" of="$target/trace_pipe_raw" bs=4096 2>/dev/null &
-        readers="$readers $!"
+        before=0
+        while count_unread "$place"; [ "$entries" -gt 0 ] && [ "$entries" != "$before" ]; do
+            before=$entries
+            take "$place" "$1" $((pages > 0 ? pages : 1))
+        done
     done
-    waited=0
-    while [ $waited -lt 600 ] && grep -q '^entries: [1-9]' "$I"/per_cpu/cpu[0-9]*/stats; do
-        sleep 1; waited=$((waited + 1))
-    done
-    sleep 1
-    # They inherit that TERM is ignored here, and on 6.1 a read of an empty buffer waits for ever.
-    # shellcheck disable=SC2086 # one word for each reader
-    kill -KILL $readers 2>/dev/null
-    # shellcheck disable=SC2086
-    wait $readers 2>/dev/null
 }
 
 # Takes a reference of its own (get_user_pages_remote): whether the probes fire, and where vmemmap begins.
@@ -374,16 +501,15 @@ mark_cpus() {
 save() { # FOLDER: stop, copy, and what belongs to the copies
     touch_a_page; mark_cpus
     echo 0 > "$I/tracing_on"
+    stop_streaming
     mkdir -p "$1/trace/events"
     drain "$1/trace"
-    for what in header_page header_event; do copy "$T/events/$what" "$1/trace/events/$what"; done
-    for event in @BUILT_IN@ $recorded; do
-        mkdir -p "$1/trace/events/$event"; copy "$T/events/$event/format" "$1/trace/events/$event/format"
-    done
-    for event in $probed; do
-        mkdir -p "$1/trace/events/$group/$event"
-        copy "$I/events/$group/$event/format" "$1/trace/events/$group/$event/format"
-    done
+    for what in header_page header_event; do copy "$I/events/$what" "$1/trace/events/$what"; done
+    all="@BUILT_IN@ $recorded"
+    for event in $probed; do all="$all $group/$event"; done
+    # shellcheck disable=SC2086 # one word for each event
+    (cd "$1/trace/events" && mkdir -p $all)
+    for event in $all; do copy "$T/events/$event/format" "$1/trace/events/$event/format"; done
     for what in @TRACE_FILES@; do copy "$T/$what" "$1/trace/$what"; done
     copy "$I/trace_clock" "$1/trace/trace_clock"
     [ ! -s "$out/page_pointers" ] || copy "$out/page_pointers" "$1/trace/page_pointers"
@@ -392,10 +518,12 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
     uname -a > "$1/trace/uname"
     [ ! -e "$T/kprobe_events" ] || grep ":$group/" "$T/kprobe_events" > "$1/trace/kprobe_events"
     snapshot "$1/layout_after"; page_words "$1/layout_after" ""
+    copy_names "$out/layout_before/@NAMES_AT_END@" # of tasks and files that came meanwhile
     dmesg > "$1/dmesg.txt" 2>/dev/null
+    [ -s "$1/dmesg.txt" ] || rm -f "$1/dmesg.txt"
     if [ -z "$low" ]; then copy "$D/page_owner" "$1/page_owner.txt"; fi
     copy "$D/page_pinner/buffer" "$1/page_pinner.txt"
-    grep -h -e '^entries' -e '^overrun' -e '^dropped' "$1"/trace/per_cpu/*/stats | sed 's/^/    /' >> "$log"
+    grep -h -e '^entries' -e '^read events' -e '^overrun' -e '^dropped' "$1"/trace/per_cpu/*/stats | sed 's/^/    /' >> "$log"
     lost=$(sed -n -e 's/^overrun: *//p' -e 's/^dropped events: *//p' "$1"/trace/per_cpu/*/stats | awk '{n += $1} END {print n + 0}')
     [ "$lost" = 0 ] || note "$lost events were overwritten or lost: a larger buffer keeps more"
 }
@@ -407,6 +535,22 @@ await() { # the child last started, or a signal
     wait "$child"
     kill "$child" 2>/dev/null
     child=
+}
+
+ring() { awk '/^(entries|overrun):/ { printf "%s ", $2 }' "$I"/per_cpu/cpu[0-9]*/stats; }
+
+is_overwritten() { # what `ring` said before: whether half of what a CPU had then is gone
+    awk -v before="$1" 'BEGIN { split(before, was, " ") } FNR == 1 { at += 2 }
+        /^overrun:/ && ($2 - was[at]) * 2 > was[at - 1] { gone = 1 } END { exit !gone }' "$I"/per_cpu/cpu[0-9]*/stats
+}
+
+# Some seconds more, which show how the attempt went on, but what came before the failure must stay in the ring.
+linger() {
+    before=$(ring); steps=5 # a second
+    sleep 0.2 2>/dev/null || steps=1
+    steps=$((steps * after_s)); step=1
+    [ $steps = "$after_s" ] || step=0.2
+    while [ $steps -gt 0 ] && ! is_overwritten "$before"; do sleep $step; steps=$((steps - 1)); done
 }
 
 await_failure() { # into failure.txt: the event that says so
@@ -421,6 +565,7 @@ await_failure() { # into failure.txt: the event that says so
 $group/off_r ret != 0
 END
     [ "$signs" != ' ' ] || fail "no event of this kernel tells a failure"
+    say "recording until an attempt fails; Ctrl-C ends it"
     head -n 1 "$W/trace_pipe" > "$out/failure.txt" &
     await
     forget_instance "${W##*/}"
@@ -435,10 +580,11 @@ if [ -n "$probed" ]; then
 fi
 filter_range
 [ -z "$stacks" ] || record_stacks
+[ "$how" = failure ] || start_streaming "$out/trace"
 snapshot "$out/layout_before"
-say "recording; Ctrl-C ends it"
+[ "$how" = failure ] || say "recording; Ctrl-C ends it"
 status=0
-trap 'status=130' INT TERM
+trap 'status=130' INT TERM HUP
 case $how in
     duration) sleep "$seconds" & await ;;
     command) "$@"; status=$? ;;
@@ -446,7 +592,7 @@ case $how in
         number=1
         while await_failure; [ $status = 0 ]; do
             note "failed: $(cat "$out/failure.txt")"
-            sleep "$after_s"
+            linger
             [ "$dumps" != 1 ] || break
             save "$out/dump-$number"; note "dump-$number is complete"
             rm -rf "$out/dump-$((number - dumps))"
@@ -455,7 +601,7 @@ case $how in
         done ;;
     *) while [ $status = 0 ]; do sleep 3600 & await; done ;;
 esac
-trap '' INT TERM
+trap '' INT TERM HUP
 if [ "$how" != failure ] || [ "$dumps" = 1 ] || [ $status != 0 ]; then save "$out"; fi
 rm -f "$out/functions" "$out/page_pointers"
 note "saved to $out"

@@ -20,7 +20,7 @@ from tracereplay.capture.buffers import Pages, save_formats, save_stats
 from tracereplay.capture.instance import Instance
 from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import self_test
-from tracereplay.capture.snapshot import copy_debug_files, copy_page_words, free_bytes, kernel_log, snapshot
+from tracereplay.capture.snapshot import copy_debug_files, copy_names, copy_page_words, free_bytes, kernel_log, snapshot
 from tracereplay.capture.target import Target, target_of
 from tracereplay.capture.tracefs import Tracefs, mounted
 from tracereplay.capture.watch import FailureWatch
@@ -146,18 +146,18 @@ def _enable(run: _Run, instance: Instance) -> None:
     if request.level < 2 or any(event.startswith("page_ref/") for event in instance.events):
         return
     if not instance.tracefs.has("kprobe_events"):
-        run.note("no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref: who holds a page cannot be told")
+        run.note("no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref: who holds a page cannot be mapped")
         return
     page, source = page_layout()
-    told = struct_pages(run.pointers)
-    if told is not None and told.size_bytes != page.size:
-        run.note(f"struct page has {told.size_bytes} bytes here, which no BTF describes: no probes are set")
+    mapped = struct_pages(run.pointers)
+    if mapped is not None and mapped.size_bytes != page.size:
+        run.note(f"struct page has {mapped.size_bytes} bytes here, which no BTF describes: no probes are set")
         return
     run.note(f"struct page has {page.size} bytes, its count at {page.refcount:#x} ({source})")
     instance.enable_probes(page)
     if instance.refused:
         run.note(f"the kernel refused probes: {', '.join(instance.refused)}")
-    result = self_test(instance, page, request.out, None if told is None else told.base)
+    result = self_test(instance, page, request.out, None if mapped is None else mapped.base)
     for text in result.notes:
         run.note(text)
     if run.target is not None:
@@ -172,7 +172,7 @@ def _mark_end(instance: Instance) -> None:
 
 
 def _streamed(run: _Run, instance: Instance) -> tuple[int, int]:
-    """Write pages as they fill, until the end that was asked for: nothing is overwritten. (status, bytes)"""
+    """Write pages as they fill, until the requested end: nothing is overwritten. (status, bytes)"""
     request = run.request
     trace = request.out / "trace"
     child = None
@@ -214,7 +214,7 @@ def _until_failure(run: _Run, instance: Instance) -> int:
                 line = watch.wait(1.0)
             if line is not None:
                 run.note(f"failed: {line}")
-                _sleep(run, request.after_seconds)
+                _linger(run, instance)
             number += 1
             single = request.dumps == 1 or (number == 1 and line is None)
             folder = request.out if single else request.out / f"dump-{number}"
@@ -238,9 +238,11 @@ def _dump(run: _Run, instance: Instance, folder: Path) -> int:
         return pages.bytes_written
 
 
-def _sleep(run: _Run, seconds: float) -> None:
+def _linger(run: _Run, instance: Instance) -> None:
+    """Record on for after_seconds, but not until what came before the failure is overwritten."""
+    seconds, before = run.request.after_seconds, instance.cpu_stats()
     deadline = time.monotonic() + seconds
-    while not run.stopped and time.monotonic() < deadline:
+    while not run.stopped and time.monotonic() < deadline and not instance.is_overwritten(before):
         time.sleep(min(POLL_SECONDS, seconds))
 
 
@@ -250,6 +252,7 @@ def _save(run: _Run, instance: Instance, folder: Path) -> None:
     if run.pointers:
         (folder / "trace" / "page_pointers").write_text(run.pointers)
     snapshot(folder / "layout_after", run.debug, run.target)
+    copy_names(run.request.out / "layout_before" / wanted.NAMES_AT_END)
     copy_debug_files(folder, run.debug)
     kernel_log(folder / "dmesg.txt")
     lost = instance.stats()

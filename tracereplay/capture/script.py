@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tracereplay.capture import wanted
 from tracereplay.capture.definitions import alternatives, fetches_of
+from tracereplay.capture.snapshot import MOST_OPEN_FILES
 from tracereplay.parsers.catalog.probes import (
     FOLL_FROM_6_3,
     FOLL_UP_TO_6_2,
@@ -72,6 +73,9 @@ def script(options: ScriptOptions) -> str:
             " " * 8, " " * 4
         ),
         "CHECK_FILES": " ".join(wanted.CHECK_FILES),
+        "MOUNTS": wanted.MOUNTS.source,
+        "NAMES_AT_END": wanted.NAMES_AT_END,
+        "MOST_OPEN_FILES": str(MOST_OPEN_FILES),
         "CMA_FILES": " ".join(wanted.CMA_FILES),
         "TRACE_FILES": " ".join(wanted.TRACE_FILES),
         "FAILURES": "\n".join(f"{sign.event} {sign.filter_}" for sign in wanted.FAILURES),

@@ -78,7 +78,7 @@ def self_test(instance: Instance, page: PageLayout, folder: Path, base: int | No
 
 
 def _vmsplice() -> int | None:
-    """Give one page to a pipe and take it out again; its page frame (0 = not told)."""
+    """Give one page to a pipe and take it out again; its page frame (0 = not known)."""
     libc = ctypes.CDLL(None, use_errno=True)
     with mmap.mmap(-1, mmap.PAGESIZE) as memory:
         memory.write(b"\1" * mmap.PAGESIZE)

@@ -14,6 +14,7 @@ from tracereplay.capture.target import MEMORY, Target
 
 LARGEST_BYTES = 1 << 30
 CHUNK_BYTES = 1 << 20
+MOST_OPEN_FILES = 1 << 16
 
 
 def snapshot(folder: Path, debug: Path | None, target: Target | None = None) -> list[str]:
@@ -26,11 +27,19 @@ def snapshot(folder: Path, debug: Path | None, target: Target | None = None) -> 
     if debug is not None:
         _copy_areas(debug / "cma", folder / "cma")
     _write(folder / "memory_blocks.txt", _blocks())
-    _write(folder / "ps.txt", ["PID TID COMMAND", *_tasks()])
-    _write(folder / "commands.txt", _commands())
+    copy_names(folder)
     if target is not None:
         lacking += copy_page_words(folder, target)
     return lacking
+
+
+def copy_names(folder: Path) -> None:
+    """Write what names tasks, files and mounts: again at the end of a recording, for those that came meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy(Path(wanted.MOUNTS.source), folder / wanted.MOUNTS.target)
+    _write(folder / "ps.txt", ["PID TID COMMAND", *_tasks()])
+    _write(folder / "commands.txt", _commands())
+    _write(folder / "open_files.txt", [line for line, _ in zip(_open_files(), range(MOST_OPEN_FILES), strict=False)])
 
 
 def copy_debug_files(folder: Path, debug: Path | None) -> None:
@@ -113,6 +122,39 @@ def _commands() -> list[str]:
         group = _text(process / "cgroup").strip().replace("\n", " ")
         lines.append(f"{process.name}\t{words}\t{group}")
     return lines
+
+
+def _open_files() -> Iterator[str]:
+    """Files that tasks map or have open, each once: device as maps prints it, or mount, then inode and path.
+
+    Nothing here looks at the files themselves: a stat of a file waits for its server, which may be what hangs.
+    """
+    seen: set[str] = set()
+    for process in _processes():
+        for line in (*_mapped_files(process), *_files_by_descriptor(process)):
+            if line not in seen:
+                seen.add(line)
+                yield line
+
+
+def _mapped_files(process: Path) -> Iterator[str]:
+    for line in _text(process / "maps").splitlines():
+        words = line.split(maxsplit=5)
+        if len(words) == 6 and words[4] != "0" and words[5].startswith("/"):
+            yield " ".join(words[3:])
+
+
+def _files_by_descriptor(process: Path) -> Iterator[str]:
+    """fdinfo tells inodes since 5.14."""
+    with contextlib.suppress(OSError):
+        for number in os.listdir(process / "fd"):
+            with contextlib.suppress(OSError):
+                path = os.readlink(process / "fd" / number).encode("utf-8", "replace").decode().replace("\n", "\\012")
+                fields = dict(
+                    line.split(":", 1) for line in _text(process / "fdinfo" / number).splitlines() if ":" in line
+                )
+                if path.startswith("/") and "ino" in fields and "mnt_id" in fields:
+                    yield f"mnt:{fields['mnt_id'].strip()} {fields['ino'].strip()} {path}"
 
 
 def copy_page_words(folder: Path, target: Target, label: str = "") -> list[str]:

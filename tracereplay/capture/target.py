@@ -30,7 +30,7 @@ class Target:
 
 
 def target_of(area: str | None, block: int | None, debug: Path | None) -> Target | None:
-    """The range asked for; None where none was. Raises CaptureError where the machine does not have it."""
+    """The requested range; None where none was. Raises CaptureError where the machine does not have it."""
     if area is not None:
         return _area(area, debug)
     if block is not None:

@@ -1,6 +1,6 @@
 """Files of tracefs: read, written, and an instance of one's own made and removed.
 
-What a recording makes there carries its key, PID_STARTTIME: by it the next run tells what a killed one left behind.
+What a recording makes there carries its key, PID_STARTTIME: by it the next run recognises what a killed one left.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from tracereplay.errors import CaptureError
 
 PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 OURS = re.compile(r"tracereplay_(\d+_\d+)")
+MOUNTS = Path("/proc/mounts")
+SCRIPTS_MOUNT = re.compile(r"/.*/tracereplay\.(?:trace|debug)fs\.((\d+)_\d+)")
 DEBUGFS = Path("/sys/kernel/debug")
 CLONE_NEWNS = 0x20000
+MNT_DETACH = 2  # what a killed script started may still end
 MS_REC_PRIVATE = 0x4000 | 0x40000
 BUSY_SECONDS = 10
 
@@ -78,8 +81,14 @@ class Tracefs:
             except OSError:
                 if time.monotonic() > deadline:
                     return False
+                self._end_readers(place)
                 time.sleep(0.05)
         return True
+
+    def _end_readers(self, place: str) -> None:
+        """Give a line to readers that wait for one: a killed script's `head -n 1` would wait for ever."""
+        for name, text in (("tracing_on", "1"), ("trace_marker", "tracereplay: ended"), ("tracing_on", "0")):
+            self.try_write(f"{place}/{name}", text)
 
     def remove_probes(self, group: str) -> None:
         """Remove every probe of a group; one in use by an instance stays."""
@@ -88,7 +97,7 @@ class Tracefs:
             if name.startswith(f"{group}/"):
                 self.try_write("kprobe_events", f"-:{name}", append=True)
 
-    def left_behind(self) -> list[str]:
+    def leftovers(self) -> list[str]:
         """Keys of recordings that are gone, and of which instances or probes are there."""
         names = " ".join(entry.name for entry in self._instances()) + self.read("kprobe_events")
         return sorted(key for key in set(OURS.findall(names)) if key_of(int(key.partition("_")[0])) != key)
@@ -114,6 +123,9 @@ def mounted() -> Iterator[tuple[Tracefs, Path | None]]:
     """
     if os.geteuid() != 0:
         raise CaptureError("tracing needs root")
+    if is_locked_down(Path("/")):
+        raise CaptureError("lockdown=confidentiality closes tracefs", advice="boot with lockdown=integrity or none")
+    _unmount_leftovers()
     place = next((one for one in PLACES if (one / "instances").is_dir()), None)
     if place is None or not _is_filled(DEBUGFS):
         _own_namespace()
@@ -124,6 +136,29 @@ def mounted() -> Iterator[tuple[Tracefs, Path | None]]:
         if not _mount("tracefs", place):
             raise CaptureError("no tracefs", advice="CONFIG_FTRACE, and no lockdown=confidentiality, are needed")
     yield Tracefs(place), DEBUGFS if _is_filled(DEBUGFS) else None
+
+
+def is_locked_down(root: Path) -> bool:
+    """Whether the machine whose files lie below `root` has lockdown=confidentiality, so that tracefs is empty.
+
+    Then it must not be mounted: 6.12 oopses in its last unmount (tracefs_destroy_inode).
+    """
+    for name, sign in (("sys/kernel/security/lockdown", "[confidentiality]"), ("proc/cmdline", "=confidentiality")):
+        with contextlib.suppress(OSError):
+            words = (root / name).read_text(errors="replace").split()
+            if sign in words or f"lockdown{sign}" in words:
+                return True
+    return False
+
+
+def _unmount_leftovers() -> None:
+    """What scripts mounted that are gone: they have no namespace of their own."""
+    for line in MOUNTS.read_text(errors="replace").splitlines():
+        place = line.split()[1] if line.count(" ") else ""
+        found = SCRIPTS_MOUNT.fullmatch(place)
+        if found and key_of(int(found[2])) != found[1] and not _libc().umount2(os.fsencode(place), MNT_DETACH):
+            with contextlib.suppress(OSError):
+                Path(place).rmdir()
 
 
 def _is_filled(folder: Path) -> bool:

@@ -38,10 +38,12 @@ REFERENCES = (
     "page_ref/page_ref_mod_and_return", "page_ref/page_ref_mod_unless", "page_ref/page_ref_freeze",
     "page_ref/page_ref_unfreeze",
 )  # fmt: skip
-# Events whose field `pfn` a filter on the range asked for goes to.
+# Events whose field `pfn` a filter on the requested range goes to.
 FILTERED_BY_PFN = ("kmem/", "filemap/", "page_ref/")
 
 
+# Lines of the kernel log that say so (mm/cma.c, mm/memory_hotplug.c, mm/page_alloc.c), for event filters and as below.
+FAILURE_PATTERNS = ("*cma: *alloc failed*", "*memory offlining*failed*", "*migrating pfn*failed*", "*PFNs busy*")
 # Of an event with several conditions the first that the kernel takes: errorno is of 6.6 and later. mm_migrate_pages:
 # reason 2 is memory_hotplug (enum migrate_reason, every kernel seen).
 FAILURES = (
@@ -49,9 +51,8 @@ FAILURES = (
     Sign("cma/cma_alloc_finish", "page == 0"),
     Sign("cma/cma_alloc", "page == 0"),
     Sign("migrate/mm_migrate_pages", "failed > 0 && reason == 2"),
+    Sign("printk/console", " || ".join(f'msg ~ "{pattern}"' for pattern in FAILURE_PATTERNS)),
 )
-
-# Lines of the kernel log that say so (mm/cma.c, mm/memory_hotplug.c, mm/page_alloc.c).
 FAILURE_LINES = r"cma: .*alloc failed|memory offlining .* failed|migrating pfn [0-9a-f]+ failed|PFNs busy"
 
 
@@ -75,13 +76,15 @@ SNAPSHOT_FILES = (
     Copied("/proc/cmdline", "cmdline"),
     Copied("/proc/modules", "modules"),
     Copied("/proc/swaps", "swaps"),
-    Copied("/proc/self/mountinfo", "mountinfo"),
+    Copied("/proc/partitions", "partitions"),
     Copied("/sys/devices/system/memory/block_size_bytes", "block_size_bytes"),
     Copied("/sys/devices/system/memory/auto_online_blocks", "auto_online_blocks"),
 )
+MOUNTS = Copied("/proc/self/mountinfo", "mountinfo")
+NAMES_AT_END = "at_end"  # below layout_before: names of tasks, files and mounts at the end of a recording
 # Of tracefs, beside the raw pages: names as `parsers/trace_dat/raw_buffers.py` looks for them.
 TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profile")
 DEBUG_FILES = (Copied("page_owner", "page_owner.txt"), Copied("page_pinner/buffer", "page_pinner.txt"))
 CMA_FILES = ("base_pfn", "count", "order_per_bit", "bitmap", "used", "maxchunk")
 # For `check` of another machine: copied to the same path below a folder. Others are only looked for, see record.sh.
-CHECK_FILES = ("/proc/config.gz", "/sys/kernel/security/lockdown", "/sys/kernel/btf/vmlinux")
+CHECK_FILES = ("/proc/config.gz", "/proc/cmdline", "/sys/kernel/security/lockdown", "/sys/kernel/btf/vmlinux")

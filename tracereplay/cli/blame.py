@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracereplay.cli.options import input_options, open_session, output_options, redact_option, shown
-from tracereplay.cli.output import style_for, write_report
+from tracereplay.cli.output import say_written, style_for, write_report
 from tracereplay.errors import UsageError
 from tracereplay.reports import FORMATS
 from tracereplay.units import NS_PER_S
@@ -73,6 +73,7 @@ def blame(
         from tracereplay.model.tables_write import write_tables  # noqa: PLC0415
 
         write_tables(result_tables(result), out)
+        say_written(out)
     write_report(FORMATS[format_](result, style_for(output, full=full)), output)
     return exit_status(rules, result)
 

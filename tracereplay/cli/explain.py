@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import click
 
 from tracereplay.cli.output import style_for, write_report
-from tracereplay.errors import UsageError
+from tracereplay.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from tracereplay.reports.shared.style import Style
@@ -40,9 +39,9 @@ def explain(code: str | None) -> int:
     elif (causes := _meant_by(code)) is not None:
         text = render_meaning(code.upper() if code in ERRNOS else code, *causes, style)
     else:
-        near = difflib.get_close_matches(code, [*EXPLANATIONS, *PREMISES, ALL_PREMISES, *ERRNOS], n=1)
-        hint = f"did you mean {near[0]}?" if near else "`tracereplay explain` lists the causes"
-        raise UsageError(f"no cause, premise, errno or function {code!r}; {hint}")
+        near = did_you_mean(code, [*EXPLANATIONS, *PREMISES, ALL_PREMISES, *ERRNOS])
+        hint = near or "; `tracereplay explain` lists the causes"
+        raise UsageError(f"no cause, premise, errno or function {code!r}{hint}")
     write_report(text, None)
     return 0
 

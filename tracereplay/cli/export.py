@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tracereplay.cli.options import input_options, redact_option, result_of, shown
-from tracereplay.cli.output import write_bytes
+from tracereplay.cli.output import say_written, write_bytes
 from tracereplay.errors import UsageError
 from tracereplay.model.table_formats import TABLE_FORMATS
 
@@ -43,4 +43,5 @@ def export(
         from tracereplay.model.tables_write import write_tables  # noqa: PLC0415
 
         write_tables(result_tables(result), tables, table_format, option="--tables")
+        say_written(tables)
     return 0

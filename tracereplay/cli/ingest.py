@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from tracereplay.cli.options import combine, quiet_options
+from tracereplay.cli.options import combine, from_archives, quiet_options
+from tracereplay.cli.output import say_written
+from tracereplay.errors import UsageError
 
 
 @click.command(short_help="Write all events as Parquet; every verb reads the folder.")
@@ -23,10 +25,15 @@ def ingest(trace: str, target: str, quiet: bool, no_progress: bool) -> int:
         from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
 
         (trace,), _ = opened_folders([trace], {})
+    inputs, _ = from_archives((trace,), {}, quiet)
+    if not inputs:
+        raise UsageError(f"{trace}: no trace is in the archive, only a kernel log: there are no events to write")
+    trace = inputs[0]
     progress = None if quiet or no_progress else Progress(sys.stderr)
     try:
         write_dataset_of(trace, target, progress)
     finally:
         if progress is not None:
             progress.close()
+    say_written(target)
     return 0

@@ -11,6 +11,7 @@ import sys
 from tracereplay.cli.startup import KilledByInterrupt, end, tune_for_one_shot
 
 with KilledByInterrupt():
+    import re
     import traceback
     from collections.abc import Sequence
 
@@ -31,7 +32,7 @@ with KilledByInterrupt():
     from tracereplay.cli.report import report
     from tracereplay.cli.snapshot import snapshot
     from tracereplay.cli.whatif import whatif
-    from tracereplay.errors import TraceReplayError, no_room
+    from tracereplay.errors import TraceReplayError, did_you_mean, no_room
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -45,7 +46,7 @@ ISSUES = "please report it with the command and, if you can, the trace"
 def cli(debug: bool) -> None:
     """Tell which pages made a CMA allocation or a memory offline fail, why, and who holds them.
 
-    INPUT is a trace.dat, a perf.data or an ftrace text; what it is, is read from its content.
+    INPUT is a trace.dat, a perf.data, a Perfetto trace or an ftrace text; what it is, is read from its content.
     """
 
 
@@ -95,6 +96,8 @@ def _run(args: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return EXIT_USAGE
+    except click.BadParameter as error:
+        return _fail(error.format_message() + _nearest_choice(error), EXIT_USAGE, debug)
     except click.ClickException as error:
         return _fail(error.format_message(), EXIT_USAGE, debug)
     except TraceReplayError as error:
@@ -113,6 +116,14 @@ def _run(args: list[str]) -> int:
         kind = type(error).__name__
         return _fail(f"a bug in tracereplay ({kind}: {error}); {ISSUES} (--debug shows where)", EXIT_USAGE, debug)
     return status if isinstance(status, int) else 0
+
+
+def _nearest_choice(error: click.BadParameter) -> str:
+    """What was meant by a word that is none of an option's; options and verbs are suggested by click itself."""
+    word = re.match(r"'([^']+)' is not one of", error.message)
+    if error.param is None or not isinstance(error.param.type, click.Choice) or word is None:
+        return ""
+    return did_you_mean(word[1], map(str, error.param.type.choices))
 
 
 def _fail(message: str, status: int, debug: bool) -> int:

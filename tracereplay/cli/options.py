@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tracereplay.model.result import Result
     from tracereplay.session import Session
 
+QUIET = "tracereplay.quiet"  # in a context: what `quiet_option` was given
 Decorator = Callable[[Any], Any]
 
 
@@ -58,6 +59,16 @@ def quiet_options() -> tuple[Decorator, ...]:
         click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr."),
         click.option("--no-progress", is_flag=True, help="No progress on stderr."),
     )
+
+
+def quiet_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--quiet`, of verbs that show no progress: what was written is not said. The verb itself need not know."""
+
+    def note(context: click.Context, _option: click.Parameter, value: bool) -> None:
+        context.meta[QUIET] = value
+
+    words = "No notes on stderr."
+    return click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=note, help=words)(function)
 
 
 def output_options(*formats: str) -> Decorator:
@@ -145,6 +156,7 @@ def open_session(
         from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
 
         inputs, sides = opened_folders(inputs, sides, same_machine=same_machine)
+    inputs, sides = from_archives(inputs, sides, quiet)
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
@@ -169,6 +181,18 @@ def open_session(
     finally:
         if progress is not None:
             progress.close()
+
+
+def from_archives(
+    inputs: tuple[str, ...], sides: dict[str, Any], quiet: bool
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """What is in zip archives among the inputs, in their places; which files were taken is said on stderr."""
+    from tracereplay.discovery.archive import opened_archives  # noqa: PLC0415
+
+    opened = opened_archives(inputs, sides)
+    for note in opened.notes if not quiet else ():
+        click.echo(f"tracereplay: {to_valid_utf8(note)}", err=True)
+    return opened.inputs, opened.options
 
 
 def copies_beside(trace: str, kpagecount: str | None, quiet: bool) -> tuple[str | None, str | None]:

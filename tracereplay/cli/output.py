@@ -41,7 +41,7 @@ def write_report(text: str, output: str | None) -> None:
 
 
 def write_bytes(data: bytes, output: str | None) -> None:
-    """To stdout, or to the file: a regular file is replaced at once when all is written.
+    """To stdout, or to the file: a regular file is replaced at once when all is written, which is said on stderr.
 
     Raises UsageError where the file cannot be written.
     """
@@ -61,13 +61,19 @@ def write_bytes(data: bytes, output: str | None) -> None:
         _replace(path, data)
     except OSError as error:
         raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from error
+    say_written(output)
 
 
-def say_written(output: str | None, *, quiet: bool = False) -> None:
-    """What was written, on stderr: for verbs that print nothing else. Nothing of stdout, pipes and devices."""
-    if quiet or output is None or output == "-" or not Path(output).is_file():
+def say_written(target: str | Path) -> None:
+    """What was written, on stderr: a file, or a folder with what is in it. Nothing with --quiet."""
+    context = click.get_current_context(silent=True)
+    if context is not None and (context.params.get("quiet") or context.meta.get("tracereplay.quiet")):
         return
-    click.echo(f"tracereplay: wrote {to_valid_utf8(output)} ({format_bytes(Path(output).stat().st_size)})", err=True)
+    path = Path(target)
+    files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+    count = f"{len(files)} file{'s' * (len(files) != 1)}, " if path.is_dir() else ""
+    size = format_bytes(sum(one.stat().st_size for one in files))
+    click.echo(f"tracereplay: wrote {to_valid_utf8(target)} ({count}{size})", err=True)
 
 
 def _replace(path: Path, data: bytes) -> None:

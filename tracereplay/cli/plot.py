@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tracereplay.cli.options import input_options, redact_option, result_of, shown
-from tracereplay.cli.output import say_written, write_bytes
+from tracereplay.cli.output import write_bytes
 from tracereplay.errors import UsageError
 
 # As in reports.plots, which loads numpy and matplotlib; a test holds them equal.
@@ -51,5 +51,4 @@ def plot(
 
     result = shown(result_of(inputs, **opening), redact)
     write_bytes(render_plot(result, kind, suffix, try_index, attempt=attempt), output)
-    say_written(output, quiet=opening["quiet"])
     return 0

@@ -1,4 +1,4 @@
-"""Progress on stderr, for people only: nothing where stderr is no terminal, nothing for the first second."""
+"""Progress on stderr with the time left, for people only: nothing without a terminal, nothing for the first second."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import time
 from typing import TextIO
 
 PATIENCE_S = 1.0
+# Before, what is left is a guess: so much of a step must be done, for so long.
+LEAST_FRACTION, LEAST_S = 0.02, 2.0
 
 
 class Progress:
@@ -17,14 +19,20 @@ class Progress:
         self._begin_s = time.monotonic()
         self._shown_s = 0.0
         self._width = 0
+        self._step, self._step_begin_s = "", self._begin_s
 
     def __call__(self, what: str, fraction: float | None = None) -> None:
         """Show where the work stands; at most ten times a second."""
         now = time.monotonic()
+        if what != self._step:
+            self._step, self._step_begin_s = what, now
         if not self._wanted or now - self._begin_s < PATIENCE_S or now - self._shown_s < 0.1:
             return
         self._shown_s = now
-        line = what if fraction is None else f"{what} {min(max(fraction, 0.0), 1.0):4.0%}"
+        line = what
+        if fraction is not None:
+            done = min(max(fraction, 0.0), 1.0)
+            line = f"{what} {done:4.0%}{time_left(now - self._step_begin_s, done)}"
         self._stream.write(f"\r{line:<{self._width}}")
         self._stream.flush()
         self._width = len(line)
@@ -35,3 +43,12 @@ class Progress:
             self._stream.write(f"\r{'':{self._width}}\r")
             self._stream.flush()
             self._width = 0
+
+
+def time_left(passed_s: float, done: float) -> str:
+    """`, 1:05 left` of a step that has taken `passed_s` seconds for this part of its work; "" where it is too early."""
+    if done < LEAST_FRACTION or passed_s < LEAST_S or done >= 1:
+        return ""
+    left_s = round(passed_s / done * (1 - done))
+    hours, minutes, seconds = left_s // 3600, left_s // 60 % 60, left_s % 60
+    return f", {hours}:{minutes:02}:{seconds:02} left" if hours else f", {minutes}:{seconds:02} left"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tracereplay.cli.options import output_options, redact_option, shown
+from tracereplay.cli.options import output_options, quiet_option, redact_option, shown
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.reports import FORMATS
 
@@ -12,6 +12,7 @@ from tracereplay.reports import FORMATS
 @click.command(short_help="Any report from a stored result.")
 @click.argument("blame_json", metavar="BLAME.json")
 @output_options(*FORMATS)
+@quiet_option
 @click.option("--fail-on", metavar="RULES", help="As with blame.")
 @click.option("--full", is_flag=True, help="Fold nothing; show evidence and every try.")
 @redact_option

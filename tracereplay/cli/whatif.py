@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracereplay.cli.options import input_options, open_session, output_options, redact_option
-from tracereplay.cli.output import style_for, write_report
+from tracereplay.cli.output import say_written, style_for, write_report
 from tracereplay.errors import UsageError
 from tracereplay.reports.whatif.formats import FORMATS, render_policies
 
@@ -60,9 +60,9 @@ def whatif(
         write_report(render_policies(list(POLICIES.values()), style_for(output, full=full)), output)
         return 0
     rules = _rules(fail_on)
-    asked = [*(every_policy() if every else []), *(parse_policy(text) for text in policies)]
+    chosen = [*(every_policy() if every else []), *(parse_policy(text) for text in policies)]
     with open_session(inputs, **opening) as session:
-        document = session.whatif(asked, runs=runs, sizes=sizes)
+        document = session.whatif(chosen, runs=runs, sizes=sizes)
     if redact:
         from tracereplay.model.redaction import redacted_whatif  # noqa: PLC0415
 
@@ -72,6 +72,7 @@ def whatif(
         from tracereplay.model.whatif_tables import whatif_tables  # noqa: PLC0415
 
         write_tables(whatif_tables(document), out)
+        say_written(out)
     write_report(FORMATS[format_](document, style_for(output, full=full)), output)
     return int(any(_matches(rule, document) for rule in rules))
 

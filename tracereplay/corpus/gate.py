@@ -22,7 +22,7 @@ from tracereplay import __version__
 from tracereplay.corpus.compare import compare
 from tracereplay.corpus.query import Selection
 from tracereplay.corpus.tables import ANALYSED
-from tracereplay.errors import UsageError
+from tracereplay.errors import UsageError, did_you_mean
 from tracereplay.losses import Severity
 from tracereplay.model.corpus import Change, CorpusGate, RuleResult
 from tracereplay.model.explain import EXPLANATIONS
@@ -35,6 +35,7 @@ _RULE = re.compile(
     r"(?:>(?P<bound>\d+(?:\.\d+)?)(?P<percent>%)?)?"
 )
 _AGAINST = ("new", "more")
+WORDS = (*_AGAINST, "broken", "failed", "unexplained", "proved", "cause", "holder", "loss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def _parse(word: str) -> Rule:
         return Rule(word, change=word)
     match = _RULE.fullmatch(word)
     if match is None:
-        raise UsageError(f"--fail-on: unknown rule {word!r}; valid: {RULES}")
+        near = did_you_mean(re.split("[=>]", word)[0], WORDS)
+        raise UsageError(f"--fail-on: unknown rule {word!r}{near}; valid: {RULES}")
     bound, is_share = Decimal(match["bound"] or 0), match["percent"] is not None
     incidents = "SELECT DISTINCT path, attempt_id FROM incidents WHERE "
     if match["cause"] is not None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import FOUND, RUNS, TABLES
-from tracereplay.errors import UsageError
+from tracereplay.errors import UsageError, did_you_mean
 
 EXAMPLES = 3  # attempts to look at, named with each thing that a report or a difference tells of
 _CONDITION = re.compile(r"(?P<column>\w+)\s*=\s*(?P<pattern>.*)", re.DOTALL)
@@ -99,7 +99,7 @@ class Selection:
         """A column of `runs` as SQL writes it. Raises UsageError where there is none of that name."""
         if name not in self.columns:
             known = ", ".join(sorted(self.columns))
-            raise UsageError(f"the corpus has no column {name!r}; it has {known}")
+            raise UsageError(f"the corpus has no column {name!r}{did_you_mean(name, self.columns)}; it has {known}")
         return f'"{name}"'
 
 

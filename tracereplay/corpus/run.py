@@ -218,12 +218,12 @@ class _Driver:
         if self.files or self.rows:
             stale = {row["path"] for row in self.rows if self.known.is_known(row["path"])}
             if stale:  # what they held may turn up under another path
-                self.replaced |= self._told("path", stale)
+                self.replaced |= self._known_rows("path", stale)
             self.store.commit(self.files, self.rows, stale)
         self.files, self.rows = [], []
         self.committed_s = time.monotonic()
 
-    def _told(self, column: str, values: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def _known_rows(self, column: str, values: Iterable[str]) -> dict[str, dict[str, Any]]:
         """What `runs` says of the analyses of rows with these values, by key."""
         wanted = pc.field(column).isin(sorted(values))
         rows = self.store.rows(RUNS).to_table(["key", "status", "reason", *FACTS], filter=wanted)
@@ -236,7 +236,7 @@ class _Driver:
         mine = self.replaced | {row["key"]: row for row in self.rows if row["key"] is not None}
         wanted = {identity.key for _, identity in self.shared} - mine.keys()
         if wanted:
-            mine |= self._told("key", wanted)
+            mine |= self._known_rows("key", wanted)
         for source, identity in self.shared:
             row = mine[identity.key]
             failed = row["status"] != ANALYSED

@@ -57,7 +57,7 @@ class Store:
             _refuse_full(_existing(url))
             partition = pa.field(PARTITION, pa.string())
             schemas = {name: schema.append(partition) for name, schema in found_schemas().items()}
-            with _told(f"{place}: a corpus cannot be made there"):
+            with _as_usage_error(f"{place}: a corpus cannot be made there"):
                 for name, schema in {**schemas, RUNS: RUN_SCHEMA}.items():  # `runs` last: it makes a store
                     DeltaTable.create(f"{url}/{name}", schema, mode="ignore", partition_by=[PARTITION])
         return cls(place)
@@ -103,7 +103,7 @@ class Store:
         Raises UsageError where they cannot be written.
         """
         _refuse_full(self.url)
-        with _told(f"{self.url}: cannot be written"):
+        with _as_usage_error(f"{self.url}: cannot be written"):
             self._commit(files, runs, stale)
 
     def _commit(self, files: Sequence[DataFile], runs: Sequence[Mapping[str, Any]], stale: Collection[str]) -> None:
@@ -143,7 +143,7 @@ class Store:
         for name in FOUND:
             left = [key for key in self._keys(name) if key not in known]
             if left:
-                with _told(f"{self.url}: cannot be written"):
+                with _as_usage_error(f"{self.url}: cannot be written"):
                     self.table(name).delete(f"key IN ({', '.join(repr(key) for key in left)})")
 
     def _keys(self, name: str) -> list[str]:
@@ -156,7 +156,7 @@ class Store:
 
         Raises as `commit`.
         """
-        with _told(f"{self.url}: cannot be written"):
+        with _as_usage_error(f"{self.url}: cannot be written"):
             for name in TABLES:
                 table = self.table(name)
                 if len(table.file_uris()) > SMALL_FILES:
@@ -197,7 +197,7 @@ def _refuse_foreign(place: str, url: str) -> None:
 
 
 def _is_store(url: str) -> bool:
-    with _told(f"{url}: cannot be read"):
+    with _as_usage_error(f"{url}: cannot be read"):
         return DeltaTable.is_deltatable(f"{url}/{RUNS}")
 
 
@@ -217,8 +217,8 @@ def _refuse_full(url: str) -> None:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """What goes wrong within, as a UsageError of one line; deltalake tells it in several, with colours."""
+def _as_usage_error(what: str) -> Iterator[None]:
+    """What goes wrong within, as a UsageError of one line; deltalake says it in several, with colours."""
     try:
         yield
     except (OSError, DeltaError) as error:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tracereplay.attempts.detected_attempt import DetectedAttempt, Moment
 from tracereplay.culprits.probe_events import ProbeEvents
+from tracereplay.gfp import gfp_names
 from tracereplay.layout.layout import Layout
 from tracereplay.loss_index import LossIndex
 from tracereplay.losses import Loss
@@ -19,7 +20,7 @@ from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.tasks import is_user_task
 from tracereplay.units import NS_PER_S
 
-LOG_BEHIND_NS = 2 * NS_PER_S
+LOG_DELAY_NS = 2 * NS_PER_S
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class AnalysisContext:
     exit_of: Callable[[int, int, int], Moment | None] = lambda _tid, _since_ns, _until_ns: None
     has_stacks: bool = False  # whether any event has one
     comm_at: Callable[[int, int], str | None] | None = None  # a task's name at a time; None: names have no times
+    gfp_words: Callable[[int], str] = gfp_names  # a mask of an event of this trace by names
     renamed_ns: Sequence[int] = ()  # when the names of tasks that took or released references changed
     _landmarks_ns: npt.NDArray[np.int64] | None = field(default=None, init=False)
     _loss_indexes: dict[tuple[str, ...], LossIndex] = field(default_factory=dict, init=False)  # by kinds of events
@@ -65,7 +67,9 @@ class AnalysisContext:
         """The task with its name, at a time where one is given; pid only where a listing has it."""
         if tid is None or tid < 0:
             return None
-        return Task(tid=tid, pid=self.layout.pids.get(tid), comm=self.name_of(tid, time_ns))
+        comm = self.name_of(tid, time_ns)
+        part_of = self.layout.names.part_of(tid, comm)
+        return Task(tid=tid, pid=self.layout.pids.get(tid), comm=comm, part_of=part_of)
 
     def name_of(self, tid: int, time_ns: int | None = None) -> str | None:
         """A task's name; a thread id can be used again, so the time matters where names have times."""
@@ -84,7 +88,7 @@ class AnalysisContext:
         """
         for row in self.dumps.get(pfn, ()):
             mine = row["tid"] is None or draft.tid is None or row["tid"] == draft.tid
-            slack_ns = LOG_BEHIND_NS if row["tid"] is None or draft.basis == "log" else 0
+            slack_ns = LOG_DELAY_NS if row["tid"] is None or draft.basis == "log" else 0
             if mine and (row["time_ns"] is None or draft.covers(row["time_ns"], slack_ns)):
                 return row
         return None

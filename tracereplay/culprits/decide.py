@@ -26,10 +26,12 @@ from tracereplay.culprits.not_shown import not_shown
 from tracereplay.culprits.replayed import ReplayedSuspects
 from tracereplay.culprits.secretmem import name_secret_files
 from tracereplay.culprits.snapshot_suspects import join_snapshot_suspects, snapshot_suspects
+from tracereplay.culprits.snapshot_uses import count_uses, use_runs
 from tracereplay.culprits.suspect import Suspect
 from tracereplay.culprits.table import RANK, Cause, Obstacle, decide
-from tracereplay.layout.spans import without
-from tracereplay.model.result import Attempt, Culprit, Effect, Hole
+from tracereplay.layout.spans import Spans, merge_spans, overlap, without
+from tracereplay.model.inventory import Hole
+from tracereplay.model.result import Attempt, Culprit, Effect
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.range_snapshots import RangeSnapshot
 from tracereplay.replay.state import Reason, State
@@ -38,6 +40,7 @@ from tracereplay.units import NS_PER_S
 # A folio that cannot be split is why the want of a destination of its order ends the attempt.
 ENDS_AN_ATTEMPT = ("unsplittable_folio",)
 UNEXPLAINED_WAIT_NS = NS_PER_S
+SEEDED = (State.SEEDED_FREE, State.SEEDED_USED)
 
 
 def judge(
@@ -63,7 +66,8 @@ def judge(
         if snapshots:
             seeded = context.has_trace and context.snapshot is not None
             _draw(attempt, draft, snapshots, context.layout.pageblock_pages, seeded)
-        if draft.asked and snapshots:
+            _draw_uses(attempt, context, draft, snapshots[-1])
+        if draft.inventory and snapshots:
             attempt.not_shown = not_shown(context, events)
             attempt.uncounted = engine.uncounted.get(ProbeKey(number).encode()) if context.has_page_ref else None
             _answer(attempt, draft, snapshots[-1])
@@ -118,6 +122,20 @@ def _draw(
     attempt.map = attempt_map(strips, attempt.tries, attempt.culprits, pageblock_pages)
 
 
+def _draw_uses(attempt: Attempt, context: AnalysisContext, draft: DetectedAttempt, last: RangeSnapshot) -> None:
+    """What a copy of kpageflags says of pages of the last map without events; without a trace, of all pages."""
+    if context.snapshot is None:
+        return
+    spans: Spans = merge_spans(draft.spans)
+    if context.has_trace:
+        spans = spans_in(last, State.SEEDED_FREE, State.SEEDED_USED, State.UNSEEN)
+    attempt.uses = use_runs(context.snapshot, spans, context.layout.pageblock_pages)
+    if attempt.pages is not None and attempt.pages.from_snapshot is not None:
+        number = draft.tries[last.number] if draft.tries else None
+        within = draft.spans if number is None else tested_spans(draft, number)
+        attempt.pages.uses = count_uses(context.snapshot, overlap(spans_in(last, *SEEDED), within))
+
+
 def _rows(meetings: Meetings, alike: Alike) -> list[PageFinding]:
     """The findings on these pages that are worth a row."""
     rows, draft, suspect = [], meetings.draft, alike.first
@@ -155,7 +173,7 @@ def _effect(draft: DetectedAttempt, suspect: Suspect, cause: Cause, finding: Fin
     reached = (
         suspect.touched or suspect.named or bool(suspect.reasons & (Reason.VISITED | Reason.RESTORED | Reason.LOGGED))
     )
-    if draft.asked or (suspect.logged is not None and not reached):  # requested, or listed and not met
+    if draft.inventory or (suspect.logged is not None and not reached):  # requested, or listed and not met
         return "would_block"
     if suspect.snapshot_page is not None and not suspect.named:
         return "would_block" if cause.obstacle == Obstacle.NATURE else None
@@ -210,7 +228,7 @@ def _attempt(context: AnalysisContext, draft: DetectedAttempt, input_id: str, cu
         phases_ns=draft.phases,
         waits=draft.waits,
         culprits=culprits,
-        inventory=draft.asked,
+        inventory=draft.inventory,
     )
 
 
@@ -229,7 +247,7 @@ def _decide_cause(
     attempt: Attempt, draft: DetectedAttempt, events: AttemptEvents, failed: npt.NDArray[np.void]
 ) -> None:
     """The cause of the attempt: its own, else that of the page that stood first in the way."""
-    if draft.asked:
+    if draft.inventory:
         attempt.cause = draft.cause
         return
     primary = _primary(attempt)

@@ -93,7 +93,7 @@ def allocated(suspect: Suspect) -> list[Evidence]:
             time_ns=suspect.alloc_ns,
             tid=suspect.alloc_tid,
             cpu=None,
-            text=f"pfn {format_pfn(suspect.pfn)} order={suspect.order} gfp_flags={suspect.gfp:#x}, not freed since",
+            text=f"pfn {format_pfn(suspect.pfn)} order={suspect.order} gfp_flags={suspect.gfp_words}, not freed since",
         )
     ]
 

@@ -6,6 +6,7 @@ from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.secretmem import looks_secret
 from tracereplay.culprits.suspect import Suspect
+from tracereplay.model.file_words import device_number, named_device, named_file
 from tracereplay.model.result import Evidence
 from tracereplay.replay.state import Mark, Reason
 from tracereplay.units import format_pfn
@@ -15,10 +16,10 @@ def _file_name(suspect: Suspect) -> str | None:
     file = suspect.file
     if file is None or file.dev is None or file.ino is None:
         return None
-    where = f"dev {file.dev >> 20}:{file.dev & 0xFFFFF} ino {file.ino}"
     if suspect.on_block_device:
-        return f"file system metadata of {file.ino >> 20}:{file.ino & 0xFFFFF}"
-    return f"{file.fs} {where}" if file.fs else where
+        return f"file system metadata of {named_device(file.ino, file)}"
+    where = f"dev {device_number(file.dev)} ino {file.ino}"
+    return named_file(file) or (f"{file.fs} {where}" if file.fs else where)
 
 
 def _flag_evidence(suspect: Suspect, flag: str) -> Evidence:
@@ -116,7 +117,7 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
     """A block device's page, or one with private data, that was tried and stayed without extra references."""
     if suspect.seen_in_wait or not suspect.marks & Mark.FILE:
         return _dumped_buffers(suspect)
-    if suspect.draft.asked:
+    if suspect.draft.inventory:
         return _untried_buffers(suspect)
     counted = bool(suspect.marks & Mark.COUNT_KNOWN)
     if counted:

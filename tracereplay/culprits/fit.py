@@ -14,7 +14,8 @@ import numpy.typing as npt
 from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.culprits.map_runs import FREE, NOT_SEEN, Strip
 from tracereplay.layout.spans import Spans
-from tracereplay.model.result import Culprit, Fit, FitRange
+from tracereplay.model.inventory import Fit, FitRange
+from tracereplay.model.result import Culprit
 
 RANGES_SHOWN = 4  # of those that fit, or of those nearest to it; they do not overlap
 

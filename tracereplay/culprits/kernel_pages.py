@@ -9,7 +9,7 @@ from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.snapshot_predicates import TRACER, in_ring_buffer
 from tracereplay.culprits.suspect import Suspect
-from tracereplay.replay.state import Mark, PageType, Reason, State
+from tracereplay.replay.state import Mark, Reason, State
 from tracereplay.schema import Op
 
 GFP_HIGHMEM = 0x02  # the same bit in every kernel seen (4.19 to 7.3)
@@ -26,7 +26,7 @@ def unmovable_allocation(suspect: Suspect) -> list[Finding]:
     if suspect.seen_in_wait:
         return []
     row = suspect.dump
-    if row is not None and row["reason"] == "unmovable page" and not _special(row):
+    if row is not None and row["reason"] == "unmovable page":
         return [_dumped(suspect, row)]
     owner = suspect.owner
     unmovable = owner is not None and owner["migratetype"] not in (None, "Movable")
@@ -74,17 +74,11 @@ def _dumped(suspect: Suspect, row: Mapping[str, Any]) -> Finding:
     )
 
 
-def _special(row: Mapping[str, Any]) -> bool:
-    kind = str(row["page_type"] or "")
-    return "hugetlb" in kind or "offline" in kind or "hwpoison" in (row["flags"] or ())
+def of_type(suspect: Suspect) -> list[Finding]:
+    """A page of a type that a cause names, in its reference events or the kernel's dump.
 
-
-def hugetlb(suspect: Suspect) -> list[Finding]:
-    """A page type hugetlb, in its reference events or the kernel's dump; who uses it took it out of the pool."""
-    row = suspect.dump
-    dumped = row is not None and "hugetlb" in str(row["page_type"] or "")
-    if not dumped and (suspect.page_type != PageType.HUGETLB or suspect.seen_in_wait):
-        return []
+    Who uses a hugetlb page took it out of the pool, which sets its count.
+    """
     users = [ref for ref in suspect.refs if ref.op == Op.REF_UNFREEZE]
     return [
         Finding(
@@ -98,16 +92,15 @@ def hugetlb(suspect: Suspect) -> list[Finding]:
     ]
 
 
-def offline_or_hwpoison(suspect: Suspect) -> list[Finding]:
-    """Its flags or the kernel's dump say hwpoison, or a page type offline (balloon, virtio-mem).
+def hwpoison(suspect: Suspect) -> list[Finding]:
+    """Its flags or the kernel's dump say hwpoison.
 
     memory_failure() keeps the reference that it took, in whose task it ever ran: that is no task's.
     """
-    row = suspect.dump
-    typed = suspect.page_type == PageType.OFFLINE or "hwpoison" in suspect.flags
-    if typed and not suspect.seen_in_wait:
+    if "hwpoison" in suspect.flags and not suspect.seen_in_wait:
         return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.tried(suspect))]
-    if row is None or not ("hwpoison" in (row["flags"] or ()) or "offline" in str(row["page_type"] or "")):
+    row = suspect.dump
+    if row is None or "hwpoison" not in (row["flags"] or ()):
         return []
     return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.logged(suspect))]
 

@@ -22,6 +22,7 @@ from tracereplay.culprits.log_pages import (
     page_name,
 )
 from tracereplay.model.result import Allocation, Evidence, Verdict
+from tracereplay.replay.state import PageType
 
 if TYPE_CHECKING:
     from tracereplay.culprits.suspect import Suspect
@@ -38,7 +39,7 @@ BUFFER_FUNCTIONS = ("getblk", "_bread", "grow_dev_page", "grow_buffers", "grow_d
 RING_BUFFER_FUNCTIONS = ("ring_buffer_resize", "__rb_allocate_pages", "ring_buffer_alloc", "__ring_buffer_alloc")
 
 
-def findings(suspect: Suspect) -> Verdicts:
+def findings(suspect: Suspect, cause_of_type: Mapping[PageType, str]) -> Verdicts:
     """(cause, finding) of a page that a line of the log shows."""
     row = suspect.logged
     assert row is not None
@@ -46,7 +47,7 @@ def findings(suspect: Suspect) -> Verdicts:
         return _owned(suspect, row) or [("unknown", _finding(suspect, "unknown", HELD))]
     if "refcount" not in row:
         return _owned(suspect, row) or [("unknown", _finding(suspect, "unknown", ANY_CAUSE))]
-    found = _by_nature(suspect, row)
+    found = _by_nature(suspect, row, cause_of_type)
     if found:
         return found
     if row["reason"] in NOT_MOVABLE:
@@ -68,13 +69,15 @@ def _finding(suspect: Suspect, verdict: Verdict, candidates: tuple[str, ...] = (
     )
 
 
-def _by_nature(suspect: Suspect, row: Row) -> Verdicts:
+def _by_nature(suspect: Suspect, row: Row, cause_of_type: Mapping[PageType, str]) -> Verdicts:
     """Pages of a kind that is not moved, whatever they are doing."""
     kind, aops = str(row["page_type"] or ""), str(row["aops"] or "")
-    flags = row["flags"] or ()
-    if "hugetlb" in kind or "hugetlbfs_aops" in aops:
+    typed = next((code for page_type, code in cause_of_type.items() if page_type.word in kind), None)
+    if typed is not None:
+        return [(typed, _finding(suspect, "suggested"))]
+    if "hugetlbfs_aops" in aops:
         return [("hugetlb", _finding(suspect, "suggested"))]
-    if "hwpoison" in flags or "offline" in kind:
+    if "hwpoison" in (row["flags"] or ()):
         return [("offline_or_hwpoison", _finding(suspect, "suggested"))]
     if "secretmem_aops" in aops:
         return [("secretmem", _finding(suspect, "suggested", holder_name=aops))]
@@ -182,7 +185,8 @@ def _allocation(suspect: Suspect) -> Allocation | None:
     record = suspect.owner
     if record is None:
         return None
-    gfp = record["gfp_flags"] or (None if record["gfp_mask"] is None else f"{record['gfp_mask']:#x}")
+    mask = record["gfp_mask"]
+    gfp = record["gfp_flags"] or (None if mask is None else suspect.context.gfp_words(mask))
     return Allocation(
         tid=record["tid"],
         pid=record["pid"],

@@ -18,7 +18,7 @@ from tracereplay.replay.state import Mark, State
 RUNS_KEPT = 4096
 STATES = ("not_seen", "free", "moved", "held", "culprit", "mixed")
 NOT_SEEN, FREE, MOVED, HELD, CULPRIT, MIXED = range(len(STATES))
-NOBODY = -1
+NO_CULPRIT = -1
 
 
 class Strip(NamedTuple):
@@ -57,7 +57,7 @@ def strip_of(snapshot: RangeSnapshot) -> Strip:
     state[free | (rows["state"] == State.SEEDED_FREE)] = FREE
     state[free & ((rows["marks"] & (Mark.ISOLATED | Mark.FROZEN | Mark.MIGRATION_ENTRY)) != 0)] = MOVED
     state[rows["state"] == State.UNSEEN] = NOT_SEEN
-    return _joined(Strip(start, start + rows["pages"], state, np.full(len(rows), NOBODY, np.int32)))
+    return _joined(Strip(start, start + rows["pages"], state, np.full(len(rows), NO_CULPRIT, np.int32)))
 
 
 def spans_in(snapshot: RangeSnapshot, *states: State) -> Spans:
@@ -182,11 +182,11 @@ def _summed_up(strip: Strip, pageblock_pages: int) -> Strip:
     keep = np.ones(len(strip.start), bool)
     for low, high in zip(first[chosen].tolist(), last[chosen].tolist(), strict=True):
         keep[low + 1 : high] = False
-        blamed = np.flatnonzero(strip.culprit[low:high] != NOBODY)
+        blamed = np.flatnonzero(strip.culprit[low:high] != NO_CULPRIT)
         strip.end[low] = strip.end[high - 1]
         if high - low > 1:
             strip.state[low] = CULPRIT if len(blamed) else MIXED
-            strip.culprit[low] = strip.culprit[low + blamed[0]] if len(blamed) else NOBODY
+            strip.culprit[low] = strip.culprit[low + blamed[0]] if len(blamed) else NO_CULPRIT
     return _joined(strip.rows(np.flatnonzero(keep)))
 
 
@@ -205,7 +205,7 @@ def _runs(strip: Strip, try_index: int, culprits: Sequence[Culprit]) -> list[Map
             start_pfn=start,
             pages=end - start,
             state=STATES[state],
-            culprit_id=culprits[owner].id if owner != NOBODY else None,
+            culprit_id=culprits[owner].id if owner != NO_CULPRIT else None,
         )
         for start, end, state, owner in zip(*(column.tolist() for column in strip), strict=True)
     ]

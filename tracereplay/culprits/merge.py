@@ -100,8 +100,8 @@ def merge(attempt_id: str, findings: Iterable[PageFinding]) -> list[Culprit]:
     stories: dict[tuple[object, ...], list[PageFinding]] = {}
     for one in findings:
         stories.setdefault(one.merge_key(), []).append(one)
-    told_apart = sorted(stories.items(), key=lambda one: str(one[0]))
-    culprits = [culprit for _, same in told_apart for culprit in _culprits(Story.of(same))]
+    distinct = sorted(stories.items(), key=lambda one: str(one[0]))
+    culprits = [culprit for _, same in distinct for culprit in _culprits(Story.of(same))]
     culprits.sort(key=lambda c: (c.start_pfn is None, c.start_pfn or 0, c.page_address or "", c.cause, str(c.holder)))
     for number, culprit in enumerate(culprits):
         culprit.id = f"{attempt_id}/{number}"
@@ -178,6 +178,7 @@ def _culprit(story: Story, first: int, end: int, evidence_kept: int) -> Culprit:
         id="",
         start_pfn=start_pfn if start_pfn >= 0 else None,
         page_address=address_of(page),
+        order=_order(story, first, end),
         pages=end_pfn - start_pfn,
         cause=one.cause.code,
         verdict=finding.verdict,
@@ -199,6 +200,14 @@ def _culprit(story: Story, first: int, end: int, evidence_kept: int) -> Culprit:
         evidence=_evidence(story, first, end, page, evidence_kept),
         capture_next=_capture_next(one),
     )
+
+
+def _order(story: Story, first: int, end: int) -> int | None:
+    """The order of the folios, where these pages are folios of one order."""
+    pages = int(story.pages[first])
+    folios = (story.findings[at].suspect.is_folio for at in set(story.whose[first:end].tolist()))
+    same = pages > 1 and not pages & (pages - 1) and bool(np.all(story.pages[first:end] == pages))
+    return pages.bit_length() - 1 if same and all(folios) else None
 
 
 def _evidence(story: Story, first: int, end: int, page: Suspect, kept: int) -> list[Evidence]:

@@ -55,7 +55,7 @@ class Refusal(Protocol):
 
 
 class ProbeEvents(Protocol):
-    """Looks up the probe events behind entries of the page stream."""
+    """Looks up the recorded events of entries of the page stream."""
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ def lru_batch(suspect: Suspect) -> list[Finding]:
     An attempt drains all batches before it tests its range (lru_cache_disable(), lru_add_drain_all()), so an inventory
     lists none.
     """
-    if suspect.draft.asked:
+    if suspect.draft.inventory:
         return []
     if not _held(suspect) or takers(suspect) or suspect.touched or "lru" in suspect.flags:
         return []
@@ -179,7 +179,7 @@ def extra_reference(suspect: Suspect) -> list[Finding]:
 
 
 def _counted_extra(suspect: Suspect) -> list[Finding]:
-    met = suspect.touched or suspect.named or (suspect.draft.asked and _is_unexplained(suspect))
+    met = suspect.touched or suspect.named or (suspect.draft.inventory and _is_unexplained(suspect))
     if not _held(suspect) or suspect.blamed_refs or not met:
         return []
     holder = None

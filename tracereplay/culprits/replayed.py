@@ -119,8 +119,9 @@ class ReplayedSuspects:
         dev, ino = (_known(value) for value in self._files[number].item())
         if dev is None and ino is None:
             return None
-        fs = self.context.layout.file_systems.get(dev) if dev is not None else None
-        return File(dev=dev, ino=ino, index=_known(index), fs=fs)
+        layout = self.context.layout
+        fs = layout.file_systems.get(dev) if dev is not None else None
+        return layout.names.file(dev, ino, _known(index), fs)
 
 
 def _known(value: int) -> int | None:

@@ -100,7 +100,7 @@ def secretmem(suspect: Suspect) -> list[Finding]:
     if file.dumped_pfn is not None:
         finding = _finding(suspect, shown=True, rows=[_same_file(suspect, file.dumped_pfn), *evidence.tried(suspect)])
         return [replace(finding, since_ns=suspect.since_alloc_ns)]
-    if not file.tried and not (suspect.draft.asked and suspect.gfp & GFP_HIGHMEM):
+    if not file.tried and not (suspect.draft.inventory and suspect.gfp & GFP_HIGHMEM):
         return []
     if suspect.reasons & Reason.EXCESS and suspect.excess > 0:
         return []

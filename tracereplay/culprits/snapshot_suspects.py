@@ -47,15 +47,15 @@ def snapshot_suspects(
     """The pages and folios of the attempt's range of which the snapshot tells something, by first PFN.
 
     A snapshot taken before the trace tells of pages without events only (`snapshot` shows which, at the last try or the
-    time asked about).
+    time requested).
     """
-    if context.snapshot is None and not (draft.asked and context.owners):
+    if context.snapshot is None and not (draft.inventory and context.owners):
         return {}
     earlier = context.has_trace
     spans = draft.spans if not earlier else _without_events(draft, snapshot)
     parts = context.snapshot.of(spans) if context.snapshot is not None else []
     found = {suspect.pfn: suspect for part in parts for suspect in _flagged(context, draft, part)}
-    owners = context.owners.items() if draft.asked else ()
+    owners = context.owners.items() if draft.inventory else ()
     for pfn, row in owners:
         inside = any(start <= pfn < end for start, end in spans)
         later = earlier and (row["time_ns"] or 0) > draft.start_ns
@@ -87,7 +87,7 @@ def _without_events(draft: DetectedAttempt, snapshot: RangeSnapshot | None) -> S
     """Pages in use as far as the snapshot says, or not known at all, that no event had named by then."""
     if snapshot is None:
         return ()
-    states = (State.SEEDED_USED, State.UNSEEN) if draft.asked else (State.SEEDED_USED,)
+    states = (State.SEEDED_USED, State.UNSEEN) if draft.inventory else (State.SEEDED_USED,)
     return spans_in(snapshot, *states)
 
 

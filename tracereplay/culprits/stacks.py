@@ -10,7 +10,7 @@ import pyarrow as pa
 from tracereplay.model.result import Stack
 
 # The stacktrace trigger writes the stack right after its event, on the same CPU.
-BEHIND_NS = 1_000_000
+STACK_DELAY_NS = 1_000_000
 
 FetchStacks = Callable[[int, int], pa.Table | None]  # kernel_stack events between two times (both included)
 NameAddress = Callable[[int], str | None]
@@ -45,7 +45,7 @@ class Stacks:
         return [Stack(id=name, frames=list(frames)) for frames, name in self._ids.items()]
 
     def _find(self, ns: int, cpu: int, tid: int) -> tuple[str, ...] | None:
-        table = self.fetch(ns, ns if self.exact else ns + BEHIND_NS)
+        table = self.fetch(ns, ns if self.exact else ns + STACK_DELAY_NS)
         if table is None:
             return None
         for row in table.to_pylist():

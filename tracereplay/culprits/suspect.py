@@ -218,7 +218,7 @@ class Suspect:
                 tid=row["tid"],
                 pid=row["pid"],
                 comm=row["comm"],
-                gfp=row["gfp_flags"] or (None if row["gfp_mask"] is None else f"{row['gfp_mask']:#x}"),
+                gfp=row["gfp_flags"] or (None if row["gfp_mask"] is None else self.context.gfp_words(row["gfp_mask"])),
                 order=row["order"],
                 time_ns=row["time_ns"],
             )
@@ -229,10 +229,27 @@ class Suspect:
             tid=self.alloc_tid,
             pid=task.pid if task else None,
             comm=task.comm if task else None,
-            gfp=f"{self.gfp:#x}",
+            part_of=task.part_of if task else None,
+            gfp=self.gfp_words,
             order=self.order,
             time_ns=self.alloc_ns,
         )
+
+    @property
+    def is_folio(self) -> bool:
+        """Whether its pages are one folio; pages allocated together without __GFP_COMP are not."""
+        if self.pages == 1:
+            return False
+        made = self.allocation or self.dumped_owner
+        if made is not None and made.gfp is not None:
+            return "__GFP_COMP" in made.gfp or "GFP_TRANSHUGE" in made.gfp
+        said = self.snapshot_page.flags if self.snapshot_page is not None else frozenset()
+        return "head" in self.flags or bool({KPF.COMPOUND_HEAD, KPF.COMPOUND_TAIL} & said)
+
+    @property
+    def gfp_words(self) -> str:
+        """The mask of its allocation by names."""
+        return self.context.gfp_words(self.gfp)
 
     @property
     def dump(self) -> Mapping[str, Any] | None:
@@ -264,6 +281,13 @@ class Suspect:
         return PageType(self.mapcount - TYPED_MAPCOUNT)
 
     @property
+    def page_types(self) -> frozenset[PageType]:
+        """The page types that reference events or the kernel's dump show at the test; not those met in a wait."""
+        seen = self.page_type if not self.seen_in_wait else None
+        word = "" if self.dump is None else str(self.dump["page_type"] or "")
+        return frozenset(kind for kind in PageType if kind == seen or kind.word in word)
+
+    @property
     def file_known(self) -> bool:
         """Whether device and inode of its file are known."""
         return self.file is not None and self.file.dev is not None and self.file.ino is not None
@@ -275,8 +299,7 @@ class Suspect:
             self.file is not None
             and self.file.dev is not None
             and self.file.ino is not None
-            and self.file.dev >> 20 == 0
-            and self.file.ino >> 20 > 0
+            and self.context.layout.names.is_block_device(self.file.dev, self.file.ino)
         )
 
     @property

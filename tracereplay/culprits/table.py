@@ -26,6 +26,7 @@ from tracereplay.culprits.suspect import Suspect
 from tracereplay.losses import EVENTS_NOT_RECORDED, Loss
 from tracereplay.model.explain import EXPLANATIONS, Explanation
 from tracereplay.model.result import Verdict
+from tracereplay.replay.state import PageType
 
 
 class Obstacle(IntEnum):
@@ -55,8 +56,10 @@ class Cause:
     """One cause: its code, the obstacle it belongs to, the premises of its proof, the events it is checked with.
 
     needs -- events (or a kernel log) without which it cannot be proved; absent -- kinds of events whose absence its
-    proof uses; predicate -- whether it holds for a page of a replayed trace; snapshot_predicate -- for a page that
-    only a snapshot shows. Without premises it claims nothing.
+    proof uses.
+    page_types -- a page of one of these types has this cause by that alone, in a trace and in a log; predicate --
+    whether it holds for a page of a replayed trace otherwise; snapshot_predicate -- for a page that only a snapshot
+    shows. Without premises it claims nothing.
     certain_untried -- it would block an attempt that never came to the page, whoever holds it; fallback_rank -- its
     place among the candidates of a page of which too little is known; None: not among them.
     """
@@ -66,10 +69,16 @@ class Cause:
     premises: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    page_types: tuple[PageType, ...] = ()
     predicate: Predicate | None = None
     snapshot_predicate: Predicate | None = None
     certain_untried: bool = False
     fallback_rank: int | None = None
+
+    @property
+    def of_pages(self) -> bool:
+        """Whether pages of a replayed trace may have it; else whole attempts."""
+        return self.predicate is not None or bool(self.page_types)
 
     @property
     def words(self) -> Explanation:
@@ -92,7 +101,7 @@ CAUSES: tuple[Cause, ...] = (
         Obstacle.NATURE,
         NOT_ESTABLISHED,
         needs=PAGE_REF,
-        predicate=kernel_pages.hugetlb,
+        page_types=(PageType.HUGETLB,),
         snapshot_predicate=snapshot_predicates.hugetlb,
         certain_untried=True,
         fallback_rank=8,
@@ -102,7 +111,8 @@ CAUSES: tuple[Cause, ...] = (
         Obstacle.NATURE,
         NOT_ESTABLISHED,
         needs=("kernel log",),
-        predicate=kernel_pages.offline_or_hwpoison,
+        page_types=(PageType.OFFLINE,),  # a balloon, virtio-mem
+        predicate=kernel_pages.hwpoison,
         snapshot_predicate=snapshot_predicates.offline_or_hwpoison,
     ),
     Cause(
@@ -248,6 +258,8 @@ CAUSES: tuple[Cause, ...] = (
     Cause("unfinished", Obstacle.ATTEMPT, ("established", "shown")),
 )
 
+CAUSE_OF_TYPE = {kind: cause.code for cause in CAUSES for kind in cause.page_types}
+BLOCKING_TYPES = tuple(CAUSE_OF_TYPE)
 BY_CODE = {cause.code: cause for cause in CAUSES}
 _RANKED = [(cause.fallback_rank, cause.code) for cause in CAUSES if cause.fallback_rank is not None]
 FALLBACK_CANDIDATES = tuple(code for _, code in sorted(_RANKED))
@@ -257,7 +269,7 @@ RANK: dict[Verdict, int] = {"unknown": 0, "suggested": 1, "proved": 2}
 def decide(suspect: Suspect) -> list[tuple[Cause, Finding]]:
     """Every obstacle on this page with its cause; the findings of a cause in the order of `claims`."""
     if suspect.logged is not None:
-        found = [(BY_CODE[code], finding) for code, finding in log_verdicts.findings(suspect)]
+        found = [(BY_CODE[code], finding) for code, finding in log_verdicts.findings(suspect, CAUSE_OF_TYPE)]
     else:
         found = _found(suspect)
     for cause, finding in found:
@@ -285,13 +297,19 @@ def _found(suspect: Suspect) -> list[tuple[Cause, Finding]]:
 def claims(cause: Cause, suspect: Suspect) -> list[Finding]:
     """What the events say; of a page without events, what the snapshot says. A page that is named may have both."""
     snapshot_page = suspect.snapshot_page
-    found = cause.predicate(suspect) if cause.predicate is not None and (snapshot_page is None or suspect.named) else []
+    found = _by_events(cause, suspect) if snapshot_page is None or suspect.named else []
     if found or snapshot_page is None or cause.snapshot_predicate is None:
         return found
     found = cause.snapshot_predicate(suspect)
     for finding in found:
         finding.shown = bool(finding.shown) and not snapshot_page.earlier
     return found
+
+
+def _by_events(cause: Cause, suspect: Suspect) -> list[Finding]:
+    if cause.page_types and suspect.page_types.intersection(cause.page_types):
+        return kernel_pages.of_type(suspect)
+    return cause.predicate(suspect) if cause.predicate is not None else []
 
 
 def _explained(cause: Cause, met: set[Obstacle], suspect: Suspect) -> bool:

@@ -20,7 +20,7 @@ from tracereplay.errors import UsageError
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-TRACE_NAMES = ("*.dat", "*.data", "*.perf", "*.trace", "*.ftrace")
+TRACE_NAMES = ("*.dat", "*.data", "*.perf", "*.trace", "*.ftrace", "*.pftrace", "*.perfetto-trace")
 # What of an entry tells that the file has changed; each file system has some of these.
 _TAGS = ("size", "mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash", "crc", "CRC", "ino")
 _STORE_FOLDERS = {"runs", "attempts", "culprits"}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracereplay.layout.layout import Layout, Span
+from tracereplay.layout.names import Names
 from tracereplay.layout.spans import merge_spans
 from tracereplay.schema import integers
 
@@ -71,6 +72,13 @@ def layout_from_tables(
         file_systems={row["dev"]: row["fs"] for row in mounts},
         pids={row["tid"]: row["pid"] for row in tasks if row["pid"] is not None},
         comms={row["tid"]: row["comm"] for row in tasks if row["comm"]},
+        names=Names.of(
+            mounts=mounts,
+            block_devices=_rows(tables, "block_devices"),
+            open_files=_rows(tables, "open_files"),
+            processes=_rows(tables, "processes"),
+            tasks=[*tasks, *_rows(tables, "tasks_at_end")],
+        ),
         assumed=_names(page_size_bytes=assumed_page_size, pageblock_pages=assumed_pageblock),
     )
 
@@ -221,11 +229,11 @@ def _tested_ranges(tables: Mapping[str, pa.Table]) -> Iterable[tuple[str | None,
     sane = (start_pfn > 0) & (start_pfn < end_pfn) & (end_pfn < PFN_LIMIT)
     for at in range(len(begin_tid)):
         later = end_by_tid.get(int(begin_tid[at]), np.empty(0, np.int64))
-        behind = later[later > begin_seq[at]]
-        if not len(behind):
+        later_begins = later[later > begin_seq[at]]
+        if not len(later_begins):
             # An attempt without an end may have been left long before the test: it claims nothing.
             continue
-        inside = sane & (tid == begin_tid[at]) & (seq > begin_seq[at]) & (seq < behind[0])
+        inside = sane & (tid == begin_tid[at]) & (seq > begin_seq[at]) & (seq < later_begins[0])
         for row in np.flatnonzero(inside):
             yield names[at], int(start_pfn[row]), int(end_pfn[row])
 

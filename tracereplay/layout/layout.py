@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tracereplay.layout.names import Names
+
+# uname -m of machines whose base pages have 4 KiB in every kernel (PAGE_SHIFT 12 in arch/x86, arch/s390, arch/riscv).
+ONE_PAGE_SIZE = ("x86_64", "i386", "i486", "i586", "i686", "s390x", "riscv64", "riscv32")
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -39,7 +44,7 @@ class Layout:
     ram -- spans of System RAM in whole pages (/proc/iomem), merged.
     free_movable_pages, free_cma_pages -- free in all Movable zones, and in CMA areas elsewhere, when the snapshot was
     taken; movable_min_pages -- min watermarks of the zones these lie in.
-    pids, comms -- tid -> process id and name, from a task listing.
+    pids, comms -- tid -> process id and name, from a task listing; names -- of devices, files and processes.
     assumed -- names of the attributes above that are the architecture's usual value, not seen on this machine.
     """
 
@@ -60,7 +65,13 @@ class Layout:
     file_systems: dict[int, str] = field(default_factory=dict)
     pids: dict[int, int] = field(default_factory=dict)
     comms: dict[int, str] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
     assumed: tuple[str, ...] = ()
+
+    @property
+    def page_size_known(self) -> bool:
+        """Whether PFNs give addresses: the size of a page was seen, or the architecture has one only."""
+        return "page_size_bytes" not in self.assumed or self.machine in ONE_PAGE_SIZE
 
     def zone_of(self, pfn: int) -> Span | None:
         """The zone spanning this page frame (zones may interleave: the smallest span wins)."""

@@ -27,6 +27,11 @@ def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
     return tuple(merged)
 
 
+def overlap(spans: Spans, others: Spans) -> Spans:
+    """The parts of the spans that lie in one of the others, which do not overlap."""
+    return merge_spans(part for low, high in others for part in within(spans, low, high))
+
+
 def within(spans: Spans, start_pfn: int, end_pfn: int) -> Spans:
     """The parts of the spans that lie in [start_pfn, end_pfn)."""
     parts = ((max(low, start_pfn), min(high, end_pfn)) for low, high in spans)

@@ -16,5 +16,6 @@ def summarise_layout(layout: Layout) -> LayoutSummary:
         ],
         memory_block_pages=layout.memory_block_pages,
         pageblock_pages=layout.pageblock_pages,
+        page_size_known=layout.page_size_known,
         cma_areas=[CmaArea(name=area.name, start_pfn=area.start_pfn, pages=area.pages) for area in layout.cma_areas],
     )

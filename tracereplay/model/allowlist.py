@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tracereplay.gfp import GFP, GFP_BITS_4_16
 from tracereplay.losses import LOSS_KINDS
 from tracereplay.model.explain import EXPLANATIONS
 
@@ -42,12 +43,16 @@ _EXPLAINED = " ".join(
 )
 _LOSSES = " ".join(f"{kind.doc} {kind.advice}" for kind in LOSS_KINDS.values())
 
-WORDS = frozenset(
-    word
-    for text in (_PAGE_FLAGS, _CLOCKS, _TEMPLATES, _EXPLAINED, _LOSSES)
-    for piece in re.findall(r"[^\W\d][\w.\-]*", text)
-    for word in (piece.rstrip(".-"), piece.rstrip(".-").lower())
-) | frozenset(name for fs in _FILE_SYSTEMS.split() for name in (fs, f"{fs}_aops"))
+WORDS = (
+    frozenset(
+        word
+        for text in (_PAGE_FLAGS, _CLOCKS, _TEMPLATES, _EXPLAINED, _LOSSES)
+        for piece in re.findall(r"[^\W\d][\w.\-]*", text)
+        for word in (piece.rstrip(".-"), piece.rstrip(".-").lower())
+    )
+    | frozenset((*GFP, *GFP_BITS_4_16))
+    | frozenset(name for fs in _FILE_SYSTEMS.split() for name in (fs, f"{fs}_aops"))
+)
 
 KERNEL_TASKS = re.compile(
     r"(kswapd|kcompactd|swapper/|migration/|ksoftirqd/|cpuhp/|rcu_preempt)[0-9]*|khugepaged|<idle>|<\.\.\.>"

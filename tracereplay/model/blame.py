@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tracereplay.model.derived.judgement import cause_beside_culprits
 from tracereplay.model.result import Attempt, Blame, Culprit
 
 
@@ -36,8 +37,8 @@ def sum_up(attempts: Iterable[Attempt]) -> list[Blame]:
         )
 
     for attempt in attempts:
-        if attempt.cause is not None and not any(culprit.cause == attempt.cause for culprit in attempt.culprits):
-            decided = row(attempt.cause, None)
+        if (cause := cause_beside_culprits(attempt)) is not None:
+            decided = row(cause, None)
             decided.attempts += 1
             decided.blocked += attempt.outcome != "succeeded" and not attempt.inventory
         met: dict[int, tuple[Blame, list[Culprit]]] = {}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from tracereplay.errors import UsageError
+from tracereplay.errors import UsageError, did_you_mean
 from tracereplay.losses import Severity
+from tracereplay.model.derived.judgement import FAILURES, has_acted
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Attempt, Culprit, Result
 
 RULES = "failed, cause=CODE, holder=GLOB, proved, loss>=info|notice|loss|error, unexplained>N"
-_FAILED = ("failed", "interrupted")
 _UNEXPLAINED = (None, "unknown", "preexisting")
 
 
@@ -61,12 +62,14 @@ def _parse(word: str) -> Callable[[Result], str | None]:
         case ("unexplained", ">", number) if number.isdecimal():
             return _unexplained(int(number))
         case ("cause", "=", code):
-            raise UsageError(f"--fail-on {word!r}: no cause {code!r}; `tracereplay explain` lists them")
-    raise UsageError(f"--fail-on: unknown rule {word!r}; valid: {RULES}")
+            near = did_you_mean(code, EXPLANATIONS)
+            raise UsageError(f"--fail-on {word!r}: no cause {code!r}{near}; `tracereplay explain` lists them")
+    near = did_you_mean(re.split("[=>]", word)[0], ("failed", "cause", "holder", "proved", "loss", "unexplained"))
+    raise UsageError(f"--fail-on: unknown rule {word!r}{near}; valid: {RULES}")
 
 
 def _failed(result: Result) -> str | None:
-    failed = [attempt for attempt in result.attempts if attempt.outcome in _FAILED]
+    failed = [attempt for attempt in result.attempts if attempt.outcome in FAILURES]
     return f"{_count(len(failed), 'attempt')}, first {failed[0].id}" if failed else None
 
 
@@ -102,7 +105,7 @@ def _loss(rank: int) -> Callable[[Result], str | None]:
 
 def _unexplained(limit: int) -> Callable[[Result], str | None]:
     def find(result: Result) -> str | None:
-        found = [a for a in result.attempts if a.outcome in _FAILED and a.cause in _UNEXPLAINED]
+        found = [a for a in result.attempts if a.outcome in FAILURES and a.cause in _UNEXPLAINED]
         return f"{_count(len(found), 'attempt')}, first {found[0].id}" if len(found) > limit else None
 
     return find
@@ -111,7 +114,7 @@ def _unexplained(limit: int) -> Callable[[Result], str | None]:
 def _blocking(result: Result) -> Iterator[tuple[Attempt, Culprit]]:
     for attempt in result.attempts:
         for culprit in attempt.culprits:
-            if culprit.effect != "would_block":
+            if has_acted(culprit):
                 yield attempt, culprit
 
 

@@ -53,12 +53,18 @@ class PageEvent(Struct, kw_only=True):
 
 
 class Life(Struct, kw_only=True):
-    """From one allocation to its free; start_ns is None if it began before the trace, end_ns if it outlives it."""
+    """From one allocation to its free; start_ns is None if it began before the trace, end_ns if it outlives it.
+
+    head_pfn -- where the page is a tail of a folio: its first page, whose events these are; tail_events -- events that
+    name the tail itself, which hold nothing of it.
+    """
 
     start_ns: int | None
     end_ns: int | None
     allocated_by: Allocation | None = None
     events: list[PageEvent] = field(default_factory=list)
+    head_pfn: int | None = None
+    tail_events: int = 0
 
 
 class PageLife(Struct, kw_only=True):
@@ -69,5 +75,6 @@ class PageLife(Struct, kw_only=True):
     pfn: int
     inputs: list[Input] = field(default_factory=list)
     data_loss: list[DataLoss] = field(default_factory=list)
+    address: int | None = None  # physical, where the size of a page is known
     where: str | None = None  # its zone, memory block and CMA area
     lives: list[Life] = field(default_factory=list)

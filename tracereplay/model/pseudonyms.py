@@ -11,7 +11,7 @@ import msgspec
 
 from tracereplay.losses import LOSS_KINDS
 from tracereplay.model.allowlist import KERNEL_FUNCTIONS, KERNEL_TASKS, WORDS
-from tracereplay.model.result import Allocation, DataLoss, File, Input, Task
+from tracereplay.model.result import Allocation, DataLoss, File, Input, Process, Task
 
 _INODE = re.compile(r"\b(ino|inode)([ =:]+)(0x[0-9a-f]+|[0-9]+)")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+")
@@ -26,15 +26,19 @@ NamedT = TypeVar("NamedT", Task, Allocation)
 
 
 class Pseudonymizer:
-    """The tokens given so far. comms -- names in fields of their own, which free text may repeat."""
+    """The tokens given so far.
 
-    def __init__(self, comms: Iterable[str | None]) -> None:
+    comms -- names of tasks in fields of their own, which free text may repeat; names -- (kind, name) of others.
+    """
+
+    def __init__(self, comms: Iterable[str | None], names: Iterable[tuple[str, str | None]] = ()) -> None:
         self.pseudonyms: dict[tuple[str, str], str] = {}
         self.given: Counter[str] = Counter()
         self.paths: dict[str, str] = {}  # tokens of inputs by their paths
         self.secrets = {comm: self.comm(comm) for comm in comms if comm}
-        names = sorted(self.secrets, key=len, reverse=True)
-        self.secret = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names)) or '(?!)'})(?!\w)")
+        self.secrets |= {name: self.token(kind, name) for kind, name in names if name}
+        longest_first = sorted(self.secrets, key=len, reverse=True)
+        self.secret = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})(?!\w)")
 
     def token(self, kind: str, name: str) -> str:
         """The token of a name of this kind, a new one where it has none yet."""
@@ -73,9 +77,24 @@ class Pseudonymizer:
 
     def task(self, task: NamedT | None) -> NamedT | None:
         """A task, or who allocated a page; its numbers stay."""
-        if task is None or task.comm is None:
-            return task
-        return msgspec.structs.replace(task, comm=self.comm(task.comm))
+        if task is None:
+            return None
+        comm = None if task.comm is None else self.comm(task.comm)
+        return msgspec.structs.replace(task, comm=comm, part_of=self.named("unit", task.part_of))
+
+    def named(self, kind: str, name: str | None) -> str | None:
+        """The token of a name that may be unknown."""
+        return None if name is None else self.token(kind, name)
+
+    def process(self, process: Process) -> Process:
+        """What a snapshot lists of a process; its number stays."""
+        return Process(
+            pid=process.pid,
+            comm=None if process.comm is None else self.comm(process.comm),
+            cmdline=self.named("command", process.cmdline),
+            cgroup=self.named("cgroup", process.cgroup),
+            part_of=self.named("unit", process.part_of),
+        )
 
     def comm(self, comm: str) -> str:
         """The name of a task; the kernel's own keep theirs."""
@@ -84,7 +103,16 @@ class Pseudonymizer:
     def file(self, file: File) -> File:
         """A file: its inode number and its file system stay distinguishable from others."""
         ino = None if file.ino is None else int(self.token("ino", str(file.ino)).removeprefix("ino-"))
-        return File(dev=file.dev, ino=ino, index=file.index, fs=None if file.fs is None else self.text(file.fs))
+        return File(
+            dev=file.dev,
+            ino=ino,
+            index=file.index,
+            fs=None if file.fs is None else self.text(file.fs),
+            device=self.named("device", file.device),
+            mount=self.named("mount", file.mount),
+            path=self.named("path", file.path),
+            block_dev=file.block_dev,
+        )
 
     def area(self, name: str) -> str:
         """A CMA area, memory block or zone; names that the kernel itself gives stay."""

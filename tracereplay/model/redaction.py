@@ -18,7 +18,7 @@ from tracereplay.model.allowlist import FTRACE_EVENTS
 from tracereplay.model.info import InfoResult
 from tracereplay.model.page import Life, PageEvent, PageLife
 from tracereplay.model.pseudonyms import Pseudonymizer
-from tracereplay.model.result import Attempt, Blocker, Culprit, Result
+from tracereplay.model.result import Allocation, Attempt, Blocker, Culprit, File, Result, Task
 from tracereplay.model.whatif import WhatIf
 
 _PLACE = re.compile(r'\A(zone |CMA area "|)(.*?)("?)\Z', re.DOTALL)
@@ -32,7 +32,8 @@ DocumentT = TypeVar("DocumentT", Result, InfoResult, PageLife, WhatIf)
 def redacted(result: Result) -> Result:
     """A copy with tokens for names; its shape, its numbers and its verdicts are those of `result`."""
     result = _copy(result)
-    pseudonyms = Pseudonymizer(_comms(result))
+    pseudonyms = Pseudonymizer(_comms(result), _names(result))
+    result.processes = [pseudonyms.process(process) for process in result.processes]
     _head(result, pseudonyms)
     if result.layout is not None:
         result.layout.source = pseudonyms.text(result.layout.source)
@@ -125,7 +126,30 @@ def _head(document: Result | InfoResult | PageLife | WhatIf, pseudonyms: Pseudon
         document.tool.argv = [pseudonyms.argument(argument, place) for place, argument in enumerate(argv)]
 
 
+def _names(result: Result) -> Iterator[tuple[str, str | None]]:
+    """Names of files and units by kind, which the names of holders repeat."""
+    for attempt in result.attempts:
+        yield from _names_of_task(attempt.task)
+        for c in attempt.culprits:
+            yield from _names_of_file(c.file)
+            for task in (c.holder, c.allocated_by, c.taken_by, c.released_by):
+                yield from _names_of_task(task)
+    for process in result.processes:
+        yield from (("command", process.cmdline), ("cgroup", process.cgroup), ("unit", process.part_of))
+
+
+def _names_of_file(file: File | None) -> Iterator[tuple[str, str | None]]:
+    if file is not None:
+        yield from (("device", file.device), ("mount", file.mount), ("path", file.path))
+
+
+def _names_of_task(task: Task | Allocation | None) -> Iterator[tuple[str, str | None]]:
+    if task is not None:
+        yield "unit", task.part_of
+
+
 def _comms(result: Result) -> Iterator[str | None]:
+    yield from (process.comm for process in result.processes)
     for attempt in result.attempts:
         yield attempt.task.comm if attempt.task else None
         for c in attempt.culprits:

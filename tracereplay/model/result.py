@@ -10,6 +10,12 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from tracereplay.model.inventory import Fit, Hole
+from tracereplay.model.named import Allocation as Allocation  # noqa: PLC0414 (as part of the document)
+from tracereplay.model.named import File as File  # noqa: PLC0414 (as part of the document)
+from tracereplay.model.named import Process as Process  # noqa: PLC0414 (as part of the document)
+from tracereplay.model.named import Task as Task  # noqa: PLC0414 (as part of the document)
+
 SCHEMA = "tracereplay.blame/1"
 
 Verdict = Literal["proved", "suggested", "unknown"]
@@ -23,6 +29,10 @@ Effect = Literal["blocked", "delayed", "would_block"]
 Release = Literal["seen", "held_at_end", "unknown"]
 Role = Literal["trace", "log", "layout", "page_owner", "page_pinner", "kpageflags", "dataset"]
 NotShown = Literal["references", "allocations", "page_cache"]
+# What kpageflags says a page is; shmem and tmpfs are `shmem`, other: in use, and none of these.
+USES = (
+    "free", "anon", "file", "shmem", "slab", "page_table", "hugetlb", "reserved", "offline", "no_page", "other",
+)  # fmt: skip
 Severity = Literal["info", "notice", "loss", "error"]
 
 
@@ -86,7 +96,7 @@ class CmaArea(Struct, kw_only=True):
 
 
 class LayoutSummary(Struct, kw_only=True):
-    """The machine's memory as the run knew it."""
+    """The machine's memory as the run knew it; page_size_known -- False where the architecture's usual one is taken."""
 
     page_size: int
     source: str
@@ -94,6 +104,7 @@ class LayoutSummary(Struct, kw_only=True):
     memory_block_pages: int | None = None
     pageblock_pages: int | None = None
     cma_areas: list[CmaArea] = field(default_factory=list)
+    page_size_known: bool = True
 
 
 class Stack(Struct, kw_only=True):
@@ -101,14 +112,6 @@ class Stack(Struct, kw_only=True):
 
     id: str
     frames: list[str]
-
-
-class Task(Struct, kw_only=True, frozen=True):
-    """A task; pid (the process) is None where only the thread is known."""
-
-    tid: int | None
-    pid: int | None = None
-    comm: str | None = None
 
 
 class Request(Struct, kw_only=True):
@@ -179,11 +182,18 @@ class Wait(Struct, kw_only=True):
         return (self.start_ns + self.end_ns) // 2
 
 
+class UseCount(Struct, kw_only=True):
+    """How many pages kpageflags says are this (a word of USES)."""
+
+    use: str
+    pages: int
+
+
 class PageCounts(Struct, kw_only=True):
     """What became of the pages of the last try: requested = free + moved + held + not_seen.
 
     from_snapshot -- of those free and held, pages without an event, of which only the copy of kpageflags taken before
-    the trace tells; None without such a copy.
+    the trace tells; None without such a copy. uses -- the same by what that copy says they are (a word of USES).
     """
 
     requested: int
@@ -192,44 +202,15 @@ class PageCounts(Struct, kw_only=True):
     held: int
     not_seen: int
     from_snapshot: int | None = None
+    uses: list[UseCount] = field(default_factory=list)
 
 
-class FitRange(Struct, kw_only=True):
-    """A range that the pages requested could take: pages = free + to_move + blocked + given_out + not_seen.
-
-    to_move -- in use, and nothing is known to keep them from moving; blocked -- of the culprits in culprit_ids;
-    given_out -- allocated from the area by cma_alloc().
-    """
+class UseRun(Struct, kw_only=True):
+    """A run of pages without an event, and what the copy of kpageflags says they are (a word of USES)."""
 
     start_pfn: int
     pages: int
-    free: int
-    to_move: int
-    blocked: int
-    given_out: int
-    not_seen: int
-    culprit_ids: list[str] = field(default_factory=list)
-
-
-class Fit(Struct, kw_only=True):
-    """Whether so many contiguous pages would fit (--pages).
-
-    ranges -- where they fit, lowest first; if nowhere, the candidates with the fewest pages in the way, those first.
-    candidates -- aligned ranges of this size that were looked at.
-    """
-
-    pages: int
-    align_order: int
-    fits: bool
-    candidates: int
-    ranges: list[FitRange] = field(default_factory=list)
-
-
-class Hole(Struct, kw_only=True):
-    """A part of a memory block that is no memory."""
-
-    start_pfn: int
-    pages: int
+    use: str
 
 
 class MapRun(Struct, kw_only=True):
@@ -243,26 +224,6 @@ class MapRun(Struct, kw_only=True):
     pages: int
     state: str
     culprit_id: str | None = None
-
-
-class Allocation(Struct, kw_only=True, frozen=True):
-    """Who allocated a page, and how."""
-
-    tid: int | None
-    pid: int | None = None
-    comm: str | None = None
-    gfp: str | None = None
-    order: int | None = None
-    time_ns: int | None = None
-
-
-class File(Struct, kw_only=True, frozen=True):
-    """The file a page belongs to; fs is None without mountinfo or a_ops."""
-
-    dev: int | None
-    ino: int | None
-    index: int | None = None
-    fs: str | None = None
 
 
 class Evidence(Struct, kw_only=True):
@@ -285,6 +246,7 @@ class Culprit(Struct, kw_only=True):
     holder -- who keeps the page at the test; taken_by, released_by -- the tasks that took the reference and gave it
     back; premises_failed -- codes of the premises (model/premises.py) that keep a verdict from being `proved`.
     start_pfn -- None where a log dumps the page without it; page_address: of its struct page then, as printed.
+    order -- of the folios that its pages make up; None for single pages, and where that is not known.
     """
 
     id: str
@@ -313,6 +275,7 @@ class Culprit(Struct, kw_only=True):
     evidence: list[Evidence] = field(default_factory=list)
     capture_next: list[str] = field(default_factory=list)
     page_address: str | None = None
+    order: int | None = None
 
     def covers(self, pfn: int) -> bool:
         """Whether the page is one of its run; False where a log names no page frame."""
@@ -336,8 +299,9 @@ class Attempt(Struct, kw_only=True):
 
     parent_id -- the same for all attempts of one request to unplug memory (virtio-mem, a DIMM), `unplug-TID-START`;
     None for an attempt that stands alone. The request itself is no attempt.
-    start_ns -- None where a kernel log tells no time since boot; wall_clock: the time as it spells it; log_line: the
-    line of the log that shows the attempt first. candidates: causes not excluded, most likely first.
+    start_ns -- None where a kernel log tells no time since boot; wall_clock: the time as its first line of the attempt
+    spells it; log_line: that line, where only the log shows the attempt. candidates: causes not excluded, most likely
+    first.
     movable_free_pages -- of a kernel_alloc: pages free, at least, that only movable allocations may use.
     """
 
@@ -363,6 +327,7 @@ class Attempt(Struct, kw_only=True):
     waits: list[Wait] = field(default_factory=list)
     pages: PageCounts | None = None
     map: list[MapRun] = field(default_factory=list)
+    uses: list[UseRun] = field(default_factory=list)
     culprits: list[Culprit] = field(default_factory=list)
     weakened_by: list[str] = field(default_factory=list)  # every loss that weakens a culprit, once
     capture_next: list[str] = field(default_factory=list)
@@ -471,3 +436,4 @@ class Result(Struct, kw_only=True):
     counters: list[Counter] = field(default_factory=list)
     blame: list[Blame] = field(default_factory=list)
     summary: list[Summary] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from tracereplay.model.derived.holding import has_holder, task_key
+from tracereplay.model.derived.judgement import cause_beside_culprits, has_acted
+from tracereplay.model.page_runs import distinct_pages
 from tracereplay.model.result import Attempt, Blocker, Culprit, Operation, Release, Summary, Task
 
 _KINDS_LAST = ("compaction",)  # often only in the background
@@ -32,7 +35,7 @@ def _summary(operation: Operation, attempts: Sequence[Attempt]) -> Summary:
         area=areas.pop() if len(areas) == 1 else None,
         attempts=len(attempts),
         failed=len(failed),
-        delayed=sum(a.outcome == "succeeded" and any(map(_counts, a.culprits)) for a in attempts),
+        delayed=sum(a.outcome == "succeeded" and any(map(has_acted, a.culprits)) for a in attempts),
         unexplained=[a.id for a in failed if a.id not in explained],
         blockers=sorted(blockers, key=_rank),
     )
@@ -43,25 +46,20 @@ def _rank(blocker: Blocker) -> tuple[int | str, ...]:
     return (-len(blocker.blocked), not known, -len(blocker.delayed), -blocker.proved, -blocker.pages, blocker.cause)
 
 
-def _counts(culprit: Culprit) -> bool:
-    """Whether it did something to its attempt, or only would have."""
-    return culprit.effect != "would_block"
-
-
 def _alike(attempts: Sequence[Attempt]) -> dict[_Key, list[tuple[Attempt, Culprit]]]:
     """Culprits of one cause and holder, each with its attempt."""
     groups: dict[_Key, list[tuple[Attempt, Culprit]]] = {}
     for attempt in attempts:
-        for culprit in filter(_counts, attempt.culprits):
+        for culprit in filter(has_acted, attempt.culprits):
             groups.setdefault(_identity(culprit), []).append((attempt, culprit))
     return groups
 
 
 def _identity(c: Culprit) -> _Key:
     """Cause and holder; without a holder who took the reference, else who allocated the page."""
-    if c.holder is not None or c.holder_name is not None:
-        return (c.cause, "held", _task_key(c.holder), c.holder_name)
-    return (c.cause, "met", _task_key(_known_by(c)))
+    if has_holder(c):
+        return (c.cause, "held", task_key(c.holder), c.holder_name)
+    return (c.cause, "met", task_key(_known_by(c)))
 
 
 def _known_by(c: Culprit) -> Task | None:
@@ -69,19 +67,15 @@ def _known_by(c: Culprit) -> Task | None:
     if c.taken_by is not None:
         return c.taken_by
     by = c.allocated_by
-    return None if by is None else Task(tid=by.tid, pid=by.pid, comm=by.comm)
-
-
-def _task_key(task: Task | None) -> _Key | None:
-    return None if task is None else (task.tid, task.comm)
+    return None if by is None else Task(tid=by.tid, pid=by.pid, comm=by.comm, part_of=by.part_of)
 
 
 def _deciding_causes(failed: Sequence[Attempt]) -> Iterator[Blocker]:
     """Causes of whole attempts that no culprit of theirs names."""
     by_cause: dict[str, list[str]] = {}
     for a in failed:
-        if a.cause is not None and not any(c.cause == a.cause for c in a.culprits):
-            by_cause.setdefault(a.cause, []).append(a.id)
+        if (cause := cause_beside_culprits(a)) is not None:
+            by_cause.setdefault(cause, []).append(a.id)
     return (Blocker(cause=cause, blocked=ids) for cause, ids in by_cause.items())
 
 
@@ -89,7 +83,7 @@ def _blocker(found: Sequence[tuple[Attempt, Culprit]]) -> Blocker:
     """found -- of one identity; at least one."""
     culprits = [culprit for _, culprit in found]
     first = culprits[0]
-    held = first.holder is not None or first.holder_name is not None
+    held = has_holder(first)
     files = {c.file and (c.file.dev, c.file.ino) for c in culprits}
     mechanisms = {c.mechanism for c in culprits}
     proved = {a.id for a, c in found if c.verdict == "proved"}
@@ -111,7 +105,7 @@ def _blocker(found: Sequence[tuple[Attempt, Culprit]]) -> Blocker:
         delayed=list(dict.fromkeys(a.id for a, _ in found if a.id not in blocked)),
         proved=len(proved),
         delay_ns=sum(delays.values()),
-        pages=_distinct_pages(culprits),
+        pages=distinct_pages(culprits),
         start_pfn=min(starts, default=None),
         held_since_ns=min(since, default=None),
         released_ns=max(until, default=None),
@@ -123,12 +117,3 @@ def _blocker(found: Sequence[tuple[Attempt, Culprit]]) -> Blocker:
 def _worst_release(culprits: Sequence[Culprit]) -> Release:
     found = {c.release for c in culprits}
     return next(release for release in _WORST_FIRST if release in found)
-
-
-def _distinct_pages(culprits: Sequence[Culprit]) -> int:
-    """Pages of all, each counted once; those whose page frames are not known are taken for different ones."""
-    pages, end = sum(c.pages for c in culprits if c.start_pfn is None), -1
-    for start, length in sorted((c.start_pfn, c.pages) for c in culprits if c.start_pfn is not None):
-        pages += max(start + length - max(start, end), 0)
-        end = max(end, start + length)
-    return pages

@@ -82,7 +82,9 @@ def _top(name: str) -> Callable[[Result], Iterator[Row]]:
 
 SPECS: dict[str, Spec[Result]] = {
     "inputs": Spec(model.Input, _top("inputs"), renamed={"id": "input_id"}),
-    "attempts": Spec(model.Attempt, _attempts, renamed={"id": "attempt_id"}, without=("tries", "map", "culprits")),
+    "attempts": Spec(
+        model.Attempt, _attempts, renamed={"id": "attempt_id"}, without=("tries", "map", "uses", "culprits")
+    ),
     "tries": Spec(model.Try, _of_attempts("tries"), keys=("attempt_id",), renamed={"index": "try_index"}),
     "culprits": Spec(
         model.Culprit,
@@ -93,9 +95,11 @@ SPECS: dict[str, Spec[Result]] = {
     ),
     "evidence": Spec(model.Evidence, _evidence, keys=("attempt_id", "culprit_id")),
     "map": Spec(model.MapRun, _of_attempts("map"), keys=("attempt_id",), renamed={"try": "try_index"}),
+    "uses": Spec(model.UseRun, _of_attempts("uses"), keys=("attempt_id",)),
     "counters": Spec(model.Counter, _top("counters")),
     "blame": Spec(model.Blame, _top("blame")),
     "data_loss": Spec(model.DataLoss, _top("data_loss"), renamed={"id": "loss_id"}),
+    "processes": Spec(model.Process, _top("processes")),
     "stacks": Spec(model.Stack, _top("stacks"), renamed={"id": "stack_id"}),
 }
 

@@ -12,13 +12,13 @@ class Budget:
     planned: int
     always: int  # over all questions of a run
     per_event: int = 0
-    _asked: int = 0
+    _requests: int = 0
     _spent: int = 0
 
     def ask(self, cost: int, events: int) -> bool:
         """Whether the next question, at this cost and after so many events, is within the budget; it is then spent."""
-        self._asked += 1
-        if self._spent + cost > self.always * self._asked // self.planned + self.per_event * events:
+        self._requests += 1
+        if self._spent + cost > self.always * self._requests // self.planned + self.per_event * events:
             return False
         self._spent += cost
         return True

@@ -119,7 +119,8 @@ class Engine:
     """The modelled memory of one machine. Feed it streams in time order; ask `pages`, or read the tables at the end.
 
     page_flag_bits -- bit numbers of page flags by name; machine -- uname machine, for page table entries;
-    background_isolators -- tasks that isolate pages all the time (kcompactd, kswapd).
+    background_isolators -- tasks that isolate pages all the time (kcompactd, kswapd); blocking_types -- a page of such
+    a type is a suspect by that alone.
     """
 
     page_flag_bits: Mapping[str, int] | None = None
@@ -127,6 +128,7 @@ class Engine:
     background_isolators: Sequence[int] = ()
     actions: Sequence[ReplayAction] = ()
     sections_limit: int = field(default_factory=_sections_limit)
+    blocking_types: Collection[st.PageType] = ()
     time_ns: int | None = None
     uncounted: dict[int, int] = field(default_factory=dict, init=False)  # by attempt of an inventory's probe
     counts: StateCounts = field(init=False)
@@ -159,6 +161,7 @@ class Engine:
             conflicts=np.zeros(MOST_CONFLICTS, np.int64),
             isolators=_isolators(self.background_isolators, ()),
             flag_masks=flag_masks(self.page_flag_bits),
+            blocking_types=np.isin(np.arange(max(st.PageType) + 1), list(self.blocking_types)),
         )
 
     # -- feeding -------------------------------------------------------------------------------------------------
@@ -270,9 +273,9 @@ class Engine:
         for start_pfn, end_pfn in spans:
             pages = self.pages(start_pfn, end_pfn)
             heads = (np.arange(start_pfn, end_pfn) & ((1 << pages["order"].astype(np.int64)) - 1)) == 0
-            told = (pages["marks"] & np.uint16(st.Mark.COUNT_KNOWN)) != 0
+            counted = (pages["marks"] & np.uint16(st.Mark.COUNT_KNOWN)) != 0
             free = np.isin(pages["state"], (st.State.BUDDY, st.State.PCP, st.State.SEEDED_FREE))
-            unknown += int(np.count_nonzero(heads & ~told & ~free))
+            unknown += int(np.count_nonzero(heads & ~counted & ~free))
         return unknown
 
     def _find_file(self, action: ReplayAction) -> int:

@@ -10,7 +10,7 @@ from tracereplay.replay.ledger_kernels import NONE, Memory, Row
 from tracereplay.replay.page_kernels import ANON, COUNT_KNOWN, FILE, GUESSED, HASHED, MAPPING_KNOWN
 from tracereplay.replay.state import ReplayCounter
 
-SLOTS_PER_KEY = 4  # short walks to the key or the free slot behind it
+SLOTS_PER_KEY = 4  # short walks to the key or the free slot after it
 HASH_MULTIPLIER = np.int64(-7046029254386353131)  # 2^64 / golden ratio, as the kernel's hash_64
 T_FILES, T_SLOTS = int(ReplayCounter.FILES), int(ReplayCounter.FILE_SLOTS)
 

@@ -1,4 +1,4 @@
-"""Pages that no attempt has tried yet and that may be of a kind that is not migrated: asked for by inventories."""
+"""Pages that no attempt has tried yet and that may be of a kind that is not migrated: for inventories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R_CACHED = int(Reason.CACHED)
 
 @njit
 def may_be_unmigratable(mem: Memory, page: Row) -> int:
-    """1 for a page-cache page with private data (buffers); of a known file where no event told its flags."""
+    """1 for a page-cache page with private data (buffers); of a known file where no event showed its flags."""
     if page.state != ALLOCATED or page.marks & FILE == 0:
         return 0
     if page.marks & COUNT_KNOWN:

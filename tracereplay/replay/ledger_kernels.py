@@ -47,6 +47,7 @@ class Memory(NamedTuple):
     conflicts: npt.NDArray[np.int64]  # pfns whose count contradicted the one before; tally RESYNCS counts all
     isolators: npt.NDArray[np.int32]  # [n, 2]: tasks that isolate pages just now, 1 = for an attempt that is watched
     flag_masks: npt.NDArray[np.int64]  # by FlagMask
+    blocking_types: npt.NDArray[np.bool_]  # by PageType: whether a page of this type is a suspect by that alone
 
 
 class EventContext(NamedTuple):

@@ -46,7 +46,7 @@ def settle_suspects(suspects: Rows, masks: I64, page: Row, stamp: EventContext, 
 
 @inlined
 def end_suspects(suspects: Rows, page: Row, stamp: EventContext) -> None:
-    """The page moved away or was freed: it is in nobody's way any more."""
+    """The page moved away or was freed: it blocks no attempt any more."""
     row = page.suspect
     while row != NONE:
         suspect = suspects[row]
@@ -65,7 +65,7 @@ def forget_life(page: Row) -> None:
 
 @inlined
 def end_life(suspects: Rows, refs: Rows, tally: I64, page: Row, stamp: EventContext) -> None:
-    """The page is in nobody's way, its references end, and it is forgotten."""
+    """The page blocks no attempt, its references end, and it is forgotten."""
     if page.suspect != NONE:
         end_suspects(suspects, page, stamp)
     if page.refs != NONE:

@@ -122,7 +122,7 @@ def known_refs(refs: Rows, page: Row) -> int:
 
 @inlined
 def excess_of(refs: Rows, masks: I64, page: Row) -> int:
-    """References beyond the expected ones, isolating tasks' own left out; NO_EXCESS where that cannot be told.
+    """References beyond the expected ones, isolating tasks' own left out; NO_EXCESS where that is not known.
 
     Expected (folio_expected_ref_count, include/linux/mm.h): one for each mapping; a page-cache page has one more for
     the cache and one for private data. Only the head's own _mapcount is traced: of a large anonymous folio the

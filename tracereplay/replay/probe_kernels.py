@@ -1,4 +1,4 @@
-"""Questions asked of the state: begin to watch a range, and which of its pages stand in the way now."""
+"""Queries of the state: begin to watch a range, and which of its pages stand in the way now."""
 
 from __future__ import annotations
 
@@ -22,15 +22,7 @@ from tracereplay.replay.page_kernels import (
     excess_of,
     find_row,
 )
-from tracereplay.replay.state import (
-    LIFE_MARKS,
-    NO_EXCESS,
-    TYPED_MAPCOUNT,
-    VISIT_MARKS,
-    PageType,
-    Reason,
-    ReplayCounter,
-)
+from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, VISIT_MARKS, Reason, ReplayCounter
 from tracereplay.schema import Op
 
 GFP_MOVABLE = 0x08  # ___GFP_MOVABLE: bit 3 in every kernel seen (4.19 to 7.3)
@@ -42,8 +34,6 @@ R_EXCESS, R_LEFT, R_LOCKED, R_WRITEBACK = (
     int(Reason.WRITEBACK),
 )
 R_UNMOVABLE, R_VISITED, R_RESTORED = int(Reason.UNMOVABLE), int(Reason.VISITED), int(Reason.RESTORED)
-TYPED_HUGETLB = TYPED_MAPCOUNT + int(PageType.HUGETLB)
-TYPED_OFFLINE = TYPED_MAPCOUNT + int(PageType.OFFLINE)
 R_NAMED, R_TYPED, R_HELD = int(Reason.NAMED), int(Reason.TYPED), int(Reason.HELD)
 OP_PROBE_GET, OP_PROBE_PIN = int(Op.PROBE_GET), int(Op.PROBE_PIN)
 T_SUSPECTS, T_CLAIMS = int(ReplayCounter.SUSPECTS), int(ReplayCounter.CLAIMS)
@@ -76,7 +66,7 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
     if marks & RESTORED:
         reasons |= R_RESTORED
     if marks & COUNT_KNOWN:
-        # Under the migrator's lock a large folio tells nothing (NO_EXCESS): what it told before holds on.
+        # Under the migrator's lock the excess of a large folio is not known (NO_EXCESS): the last one known holds.
         if 0 < page.min_excess < NO_EXCESS and excess_of(mem.refs, mem.flag_masks, page) > 0:
             reasons |= R_EXCESS
         if marks & ISOLATED and not marks & FROZEN:
@@ -90,7 +80,8 @@ def reasons_of(mem: Memory, page: Row, visited: bool, named: bool) -> int:
         reasons |= R_VISITED
     if page.refs != NONE and (mem.refs[page.refs].op == OP_PROBE_GET or mem.refs[page.refs].op == OP_PROBE_PIN):
         reasons |= R_HELD
-    if marks & TYPED and page.count > 0 and (page.mapcount == TYPED_HUGETLB or page.mapcount == TYPED_OFFLINE):
+    kind = int(page.mapcount) - TYPED_MAPCOUNT
+    if marks & TYPED and page.count > 0 and kind < len(mem.blocking_types) and mem.blocking_types[kind]:
         reasons |= R_TYPED
     return reasons
 
@@ -209,6 +200,6 @@ def probe(mem: Memory, start_pfn: int, end_pfn: int, visited_end: int, named_pfn
 
 @njit
 def excess_at(mem: Memory, pfn: int) -> int:
-    """Excess of this page now; NO_EXCESS where it cannot be told."""
+    """Excess of this page now; NO_EXCESS where it is not known."""
     row = find_row(mem, pfn)
     return NO_EXCESS if row < 0 else excess_of(mem.refs, mem.flag_masks, mem.pages[row])

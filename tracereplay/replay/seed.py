@@ -65,15 +65,15 @@ def seed_before(engine: Engine, snapshot: PageWords, spans: Iterable[tuple[int, 
 
     A word of 0 tells nothing (see `seed`); nor does KPF_NOPAGE, which a block that is offline has.
     """
-    told = 0
+    known = 0
     for part in snapshot.of(merge_spans(spans)):
         rows = engine.pages(part.start_pfn, part.start_pfn + len(part.words))
         unseen = rows["state"] == State.UNSEEN
         rows["state"][unseen & is_free(part.words)] = State.SEEDED_FREE
         rows["state"][unseen & is_used(part.words)] = State.SEEDED_USED
         engine.write_pages(part.start_pfn, rows)
-        told += int(np.count_nonzero(rows["state"] >= State.SEEDED_FREE))
-    return told
+        known += int(np.count_nonzero(rows["state"] >= State.SEEDED_FREE))
+    return known
 
 
 def seed_cma(engine: Engine, start_pfn: int, bits: npt.NDArray[np.bool_], order_per_bit: int) -> int:

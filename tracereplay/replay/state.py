@@ -36,11 +36,16 @@ class PageType(IntEnum):
     LARGE_KMALLOC = 8
     OTHER = 15
 
+    @property
+    def word(self) -> str:
+        """As dump_page() prints it since 6.9 (DEF_PAGETYPE_NAME, include/trace/events/mmflags.h)."""
+        return self.name.lower()
+
 
 class Mark(IntEnum):
     """Facts about a page frame, each a bit; those above WINDOW hold since the last watch of its range began."""
 
-    COUNT_KNOWN = 1  # a page_ref event told its count in this life
+    COUNT_KNOWN = 1  # a page_ref event showed its count in this life
     ANON = 2  # mapping says anonymous
     FILE = 4  # mapping or page cache says file
     ALLOC_SEEN = 8  # its allocation was seen (alloc_ns, alloc_tid, gfp are valid)
@@ -48,7 +53,7 @@ class Mark(IntEnum):
     GUESSED = 32  # anonymous or file is inferred, not printed: the mapping pointer is hashed
     TYPED = 64  # _mapcount holds a page type: not an LRU page
     MIGRATION_ENTRY = 128  # a migration entry holds its pfn
-    HASHED = 256  # mapping is a hashed pointer (kernel text): anonymous or file is not told
+    HASHED = 256  # mapping is a hashed pointer (kernel text): anonymous or file is not known
     MAPPING_KNOWN = 512  # the file its mapping pointer stands for is known
     # since the watch began
     ISOLATED = 1024  # the task of a watched attempt took a reference to isolate it
@@ -154,7 +159,7 @@ class Reason(IntEnum):
     VISITED = 32  # no page_ref events: allocated before, not freed, within the part already scanned
     RESTORED = 64  # its migration entry was restored: migration failed
     NAMED = 128  # the kernel named it (fin_pfn)
-    TYPED = 256  # a page type that is not migrated like others: hugetlb, offline
+    TYPED = 256  # a page type that some cause names: it is not migrated like others
     LOGGED = 512  # the kernel log dumped it
     ZEROED = 1024  # zeroed for the page cache of a kernel-internal file, as secret memory is
     CACHED = 2048  # an inventory: a page-cache page that may be of a kind that is not migrated

@@ -27,7 +27,7 @@ from tracereplay.whatif.guided import Run
 from tracereplay.whatif.judge import Court, Ruling
 from tracereplay.whatif.migrations import Ending, Placed, own_allocations, placed_with_migrations, predicted_pages
 from tracereplay.whatif.page_rows import Count
-from tracereplay.whatif.question import Asked
+from tracereplay.whatif.question import RequestedPolicy
 from tracereplay.whatif.ranges_held import RangesHeld, ranges_held
 from tracereplay.whatif.recorded import free_counters, self_check
 from tracereplay.whatif.replay import Replay
@@ -73,19 +73,19 @@ def examine(replay: Replay) -> Part:
     )  # fmt: skip
 
 
-def policy_run(asked: Asked, number: int, by_event: Sequence[Mapping[str, int]]) -> PolicyRun:
+def policy_run(requested: RequestedPolicy, number: int, by_event: Sequence[Mapping[str, int]]) -> PolicyRun:
     """A policy as the document names it."""
-    missing = [name for name in asked.needs if not any(counts.get(name) for counts in by_event)]
-    policies = [policy for policy, _ in asked.parts]
+    missing = [name for name in requested.needs if not any(counts.get(name) for counts in by_event)]
+    policies = [policy for policy, _ in requested.parts]
     return PolicyRun(
         id=f"policy-{number}",
-        name=asked.text,
-        parameters=asked.parameters,
+        name=requested.text,
+        parameters=requested.parameters,
         sentence="; ".join(policy.sentence for policy in policies),
         discussed=[where for policy in policies for where in policy.discussed],
         state=policies[0].state,
-        engine=asked.engine,
-        needs=asked.needs,
+        engine=requested.engine,
+        needs=requested.needs,
         missing=missing,
     )
 
@@ -98,9 +98,9 @@ class PolicyAnswers:
     placement: Placement | None
 
 
-def answer_policy(replay: Replay, policy: PolicyRun, asked: Asked, runs: int) -> PolicyAnswers:
+def answer_policy(replay: Replay, policy: PolicyRun, requested: RequestedPolicy, runs: int) -> PolicyAnswers:
     """Judge every attempt in every run of the ensemble; without placement one run says all."""
-    scene = Scene(replay, asked)
+    scene = Scene(replay, requested)
     attempts = sorted((a for a in replay.facts.attempts if not a.inventory), key=lambda a: (a.start_ns, a.id))
     verdict, _ = replay.verdict
     needs_run = scene.places and not policy.missing
@@ -151,7 +151,7 @@ def _ending(attempt: Attempt, ruling: Ruling) -> Ending:
 
 def _share_changes(scene: Scene) -> bool:
     """Whether pages are placed otherwise at all; else the record is the answer."""
-    return scene.places or scene.asked.any
+    return scene.places or scene.wanted.any
 
 
 def _judge_all(scene: Scene, run: Run | None, attempts: Sequence[Attempt], number: int) -> Judged:
@@ -190,7 +190,7 @@ def _outcome(policy_id: str, attempt: Attempt, rulings: Sequence[Ruling], scene:
         cost.wait_ns = chosen.at_ns - attempt.end_ns
     elif answer == "succeeds" and (saved_ns := scene.waits_saved_ns(attempt)):
         cost.wait_ns = -saved_ns
-    if scene.asked.any:
+    if scene.wanted.any:
         cost.unmovable_pages_added = None if scene.has_stuck else scene.costs_unmovable()
     if (need := scene.pool_need) is not None:
         cost.direct_map_splits = need.splits - need.splits_recorded
@@ -273,7 +273,7 @@ def summarise(policy: PolicyRun, results: Sequence[Outcome]) -> Summary:
         }
     )
     if waits and max(waits) < 0:
-        worst.wait_ns = sum(waits)  # all that is saved; of what comes on top the most is told
+        worst.wait_ns = sum(waits)  # all that is saved; of what comes on top the most is given
     return Summary(
         policy_id=policy.id,
         failed=len(failed),

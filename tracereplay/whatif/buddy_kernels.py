@@ -165,7 +165,7 @@ def free_pages(b: Buddy, page: int, order: int) -> None:
 
 @inner
 def split(b: Buddy, page: int, low: int, high: int, kind: int) -> None:
-    """expand: halves of the block behind `page` go back to the lists until `low` is left."""
+    """expand: halves of the block after `page` go back to the lists until `low` is left."""
     while high > low:
         high -= 1
         put_block(b, page + (1 << high), high, kind, False)

@@ -70,7 +70,7 @@ def _best(balance: Numbers, took_cma: npt.NDArray[np.bool_]) -> tuple[int | None
     # b violates the CMA takes with balance >= b and the movable ones with balance < b.
     wrong = len(cma) - np.searchsorted(cma, starts, "left") + np.searchsorted(movable, starts, "left")
     best = np.flatnonzero(wrong == wrong.min())
-    # Of equals the run of intervals that lies nearest to zero.
+    # Of equals the run of intervals that is nearest to zero.
     runs = np.split(best, np.flatnonzero(np.diff(best) != 1) + 1)
     ends = [None if run[-1] + 1 == len(starts) else int(starts[run[-1] + 1]) - 1 for run in runs]
     spans = [(None if run[0] == 0 else int(starts[run[0]]), end) for run, end in zip(runs, ends, strict=True)]

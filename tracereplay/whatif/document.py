@@ -11,18 +11,22 @@ from tracereplay.model.result import Result
 from tracereplay.model.whatif import BlameOf, SizeScope, WhatIf
 from tracereplay.whatif.answer import answer_policy, examine, policy_run, ranked, summarise
 from tracereplay.whatif.policies.spec import Change
-from tracereplay.whatif.question import Asked
+from tracereplay.whatif.question import RequestedPolicy
 from tracereplay.whatif.replay import Replay, TraceFacts
 
 
 def make_document(
-    blamed: Result, traces: Sequence[TraceFacts], asked: Sequence[Asked], runs: int, sizes: Sequence[SizeScope] = ()
+    blamed: Result,
+    traces: Sequence[TraceFacts],
+    requested: Sequence[RequestedPolicy],
+    runs: int,
+    sizes: Sequence[SizeScope] = (),
 ) -> WhatIf:
     """Self-check and fit of every trace, and its attempts under every policy. sizes -- kinds of memory to size."""
     replays = [Replay(facts) for facts in traces]
     parts = [examine(replay) for replay in replays]
     by_event = [facts.by_event for facts in traces]
-    policies = [policy_run(one, number, by_event) for number, one in enumerate(asked)]
+    policies = [policy_run(one, number, by_event) for number, one in enumerate(requested)]
     document = WhatIf(
         tool=blamed.tool,
         inputs=blamed.inputs,
@@ -34,13 +38,16 @@ def make_document(
         policies=policies,
         counters=[counter for part in parts for counter in part.counters],
     )
-    for policy, one in zip(policies, asked, strict=True):
+    for policy, one in zip(policies, requested, strict=True):
         answers = [answer_policy(replay, policy, one, runs) for replay in replays]
         document.results += [result for answer in answers for result in answer.results]
         document.placement += [answer.placement for answer in answers if answer.placement is not None]
     document.sizing = [row for replay in replays for scope in sizes for row in replay.sizing(scope)]
     document.sizing += [
-        replay.asked_size(scope, pages) for replay in replays for one in asked for scope, pages in _sizes_of(one.change)
+        replay.requested_size(scope, pages)
+        for replay in replays
+        for one in requested
+        for scope, pages in _sizes_of(one.change)
     ]
     document.summary = ranked([summarise(policy, document.results) for policy in policies])
     return document

@@ -128,7 +128,7 @@ def _relative(measure: Measure, scope: str, record: int, model: int, limit: floa
 
 
 def verdict_of(fits: Sequence[Fit]) -> tuple[Fitness, str | None]:
-    """good: every measure; usable: those that decide outcomes, costs are not told; else unfit. With the reason."""
+    """good: every measure; usable: those that decide outcomes, costs are not given; else unfit. With the reason."""
     wrong = [fit.measure for fit in fits if not fit.ok]
     for measure in wrong:
         if measure in DECIDING:

@@ -53,7 +53,7 @@ class Frames:
 
 
 def frames_of(pfns: npt.NDArray[np.int64], spans: list[tuple[int, int]]) -> Frames:
-    """Frames for every section one of these PFNs lies in, and all of these [start_pfn, end_pfn) spans."""
+    """Frames for every section that holds one of these PFNs, and all of these [start_pfn, end_pfn) spans."""
     parts = [np.unique(pfns[(pfns >= 0) & (pfns < END_PFN)] >> SECTION_BITS)]
     parts += [np.arange(low >> SECTION_BITS, ((high - 1) >> SECTION_BITS) + 1) for low, high in spans if high > low]
     return Frames(np.unique(np.concatenate(parts).astype(np.int64)))

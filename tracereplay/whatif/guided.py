@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.whatif.guided_kernels import ASKED, CMA_ALLOWED, Course, replay_guided
+from tracereplay.whatif.guided_kernels import CMA_ALLOWED, REQUESTED, Course, replay_guided
 from tracereplay.whatif.page_rows import ORDERS, TYPES, Frame, MigrateType, Step
 from tracereplay.whatif.script import Script
 from tracereplay.whatif.seed import Seed, buddy_of
@@ -18,7 +18,7 @@ FALLBACK_TYPES = (MigrateType.UNMOVABLE, MigrateType.MOVABLE, MigrateType.RECLAI
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One replay. out, below -- see `Course`; blocks -- as in `Recorded`; counts by `Count`; want -- what was asked."""
+    """One replay. out, below -- see `Course`; blocks -- as in `Recorded`; counts by `Count`; want -- the requests."""
 
     out: npt.NDArray[np.int32]
     below: npt.NDArray[np.int32]
@@ -28,7 +28,7 @@ class Run:
 
 
 def stock_want(script: Script) -> Bytes:
-    """What every event asked for: its migratetype; movable requests may use CMA (gfp_to_alloc_flags_cma)."""
+    """What every event placed_for for: its migratetype; movable requests may use CMA (gfp_to_alloc_flags_cma)."""
     events = script.events
     kind = events["type"].copy()
     kind[kind > MigrateType.RECLAIMABLE] = MigrateType.MOVABLE  # a take from a CMA list serves a movable request
@@ -64,10 +64,12 @@ def run_guided(
     here = np.where(np.isin(buddy.pages["state"], (Frame.USED, Frame.PCP)), frames, -1).astype(np.int32)
     zone = np.full(len(want), -1, np.int8) if zone is None else zone
     # A page on a per-cpu list at the start is there for what its first user asks.
-    asked = np.where(seed.first >= 0, stock_want(script)[np.maximum(seed.first, 0)] & ASKED, MigrateType.UNMOVABLE)
-    asked = asked.astype(np.uint8)
+    placed_for = np.where(
+        seed.first >= 0, stock_want(script)[np.maximum(seed.first, 0)] & REQUESTED, MigrateType.UNMOVABLE
+    )
+    placed_for = placed_for.astype(np.uint8)
     course = Course(
-        here, here.copy(), asked, want, zone, np.full(len(want), -1, np.int32), np.zeros(len(want), np.int32)
+        here, here.copy(), placed_for, want, zone, np.full(len(want), -1, np.int32), np.zeros(len(want), np.int32)
     )
     rows = np.zeros((len(script.count_ns), len(buddy.lists)), np.int64)
     replay_guided(buddy, script.events, course, rows)

@@ -55,22 +55,22 @@ from tracereplay.whatif.recorded_kernels import (
 C_LATE, C_NO_PAGE, C_MOVED, C_LEFT = int(Count.LATE), int(Count.NO_PAGE), int(Count.MOVED), int(Count.LEFT)
 R_OFF_PCP, R_CLASSES = int(Rule.OFF_PCP), int(Rule.NEW_CLASSES)
 CMA_ALLOWED, STUCK = 8, 16  # bits of `want`, beside the migratetype
-ASKED = 15  # the part of `want` that decides the place
+REQUESTED = 15  # the part of `want` that decides the place
 
 
 class Course(NamedTuple):
     """Where the pages of the record are in the model.
 
-    place, back -- int32 each frame, -1 = nowhere; want -- uint8 each event (ALLOC, TAKE, FALLBACK): migratetype asked
-    for, CMA_ALLOWED, STUCK: cannot be migrated; zone -- int8 each event: where to look first, -1 = the recorded zone;
-    asked -- uint8 each recorded frame: `want` it was placed for; out -- int32 each event: ALLOC: the model's frame;
+    place, back -- int32 each frame, -1 = nowhere; want -- uint8 each event (ALLOC, TAKE, FALLBACK): its migratetype,
+    CMA_ALLOWED, STUCK: cannot be migrated; zone -- int8 each event: where to look first, -1 = the recorded zone;
+    placed_for -- uint8 each recorded frame: the `want` it has; out -- int32 each event: ALLOC: the model's frame;
     ISOLATE: movable pages in use there; CONTIG: pages that could not be moved away; below -- int32 each event:
     ISOLATE: those of them below the first STUCK page.
     """
 
     place: npt.NDArray[np.int32]
     back: npt.NDArray[np.int32]
-    asked: npt.NDArray[np.uint8]
+    placed_for: npt.NDArray[np.uint8]
     want: npt.NDArray[np.uint8]
     zone: npt.NDArray[np.int8]
     out: npt.NDArray[np.int32]
@@ -140,7 +140,7 @@ def taken(b: Buddy, c: Course, frame: int, order: int, want: int, zone: int) -> 
         want &= 7  # CMA pages are not put on per-cpu lists
     obtain(b, c, frame, order, want, zone, PCP)
     for at in range(1 << order):
-        c.asked[frame + at] = want & ASKED
+        c.placed_for[frame + at] = want & REQUESTED
 
 
 @inner
@@ -153,12 +153,12 @@ def given(b: Buddy, c: Course, frame: int, order: int, want: int, number: int) -
         obtain(b, c, frame, order, want, wide(c.zone[number]), USED)
     elif b.rules[R_OFF_PCP] and on_pcp(order):
         choose_cma(b, c, frame, order, want)
-    elif b.rules[R_CLASSES] and c.asked[frame] != (want & ASKED):
+    elif b.rules[R_CLASSES] and c.placed_for[frame] != (want & REQUESTED):
         drop(b, c, frame, order)
         obtain(b, c, frame, order, want, wide(c.zone[number]), USED)
     for at in range(size):
         page = wide(c.place[frame + at])
-        c.asked[frame + at] = want & ASKED
+        c.placed_for[frame + at] = want & REQUESTED
         if page != NONE:
             b.pages[page].state = USED
             b.pages[page].order = order
@@ -270,7 +270,7 @@ def take_range(b: Buddy, c: Course, page: int, pages: int, number: int) -> None:
             b.pages[at].order = 0
             drop(b, c, at, 0)
             settle(b, c, at, at, 0, USED)
-            c.asked[at] = MOVABLE | CMA_ALLOWED
+            c.placed_for[at] = MOVABLE | CMA_ALLOWED
 
 
 @njit

@@ -91,15 +91,15 @@ class Court:
         elif change.area_pages is not None:
             scope, pages = "cma", change.area_pages
         if scope is None:
-            placed = self.scene.places or self.scene.asked.any or change.guaranteed
+            placed = self.scene.places or self.scene.wanted.any or change.guaranteed
             return Ruling(None, "needs_closed_loop") if placed else Ruling(False)
-        verdict = replay.asked_size(scope, pages).verdict
+        verdict = replay.requested_size(scope, pages).verdict
         if verdict == "unknown":
             return Ruling(None, "needs_closed_loop")
         return Ruling(verdict == "fits", upper=verdict == "fits")
 
     def _as_recorded(self, attempt: Attempt) -> Ruling:
-        if self.scene.places or self.scene.asked.any:
+        if self.scene.places or self.scene.wanted.any:
             return Ruling(None, "not_modelled")
         return Ruling(attempt.outcome == "succeeded")
 
@@ -128,7 +128,7 @@ class Court:
             return self._guaranteed(attempt, area, pages)
         if attempt.cause == "bitmap_full":
             return self._bitmap_full(attempt, area, pages)
-        unclear = self._behind_saved(area, pages)
+        unclear = self._after_saved(area, pages)
         if unclear is not None:
             return unclear
         if attempt.outcome == "succeeded":
@@ -145,7 +145,7 @@ class Court:
         return taken == 0 or (area.pages - taken) // (need.blocks + 1) >= pages
 
     def _other_size(self, attempt: Attempt, area: Span, area_pages: int, pages: int) -> Ruling:
-        """A request for nearly the whole area follows its size: what would have been asked for is not known."""
+        """A request for nearly the whole area follows its size: what would have been requested is not known."""
         if pages >= WHOLE_AREA * area.pages:
             return Ruling(None, "needs_closed_loop")
         if pages > area_pages:
@@ -168,7 +168,7 @@ class Court:
             else Ruling(None, "needs_closed_loop")
         )
 
-    def _behind_saved(self, area: Span, pages: int) -> Ruling | None:
+    def _after_saved(self, area: Span, pages: int) -> Ruling | None:
         """A range saved before may still be held: who repeats the same request has given it back, others may not."""
         saved = [
             one for one in self.held.saved if area.contains(one.start_pfn) and one.end_pfn - one.start_pfn != pages
@@ -237,7 +237,7 @@ class Court:
     def _no_destination(self, attempt: Attempt) -> Ruling:
         if self.scene.change.split_destinations:
             return self._split(attempt)
-        if self.scene.places or self.scene.asked.any or self.scene.change.retry is not None:
+        if self.scene.places or self.scene.wanted.any or self.scene.change.retry is not None:
             return Ruling(None, "needs_closed_loop")
         return Ruling(False)
 
@@ -280,7 +280,7 @@ class Court:
         if attempt.outcome == "succeeded":
             return Ruling(True)
         own = [one for one in self.scene.replay.obstacles if attempt.id in one.ids]
-        changed = self.scene.places or self.scene.asked.any
+        changed = self.scene.places or self.scene.wanted.any
         if changed and (not own or not self._in_movable_zone(low)):
             return Ruling(None, "culprit_unknown" if not own else "not_modelled")
         if not own:

@@ -36,7 +36,7 @@ class ZoneCounts:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """free_pages -- (zone row, migratetype) -> pages, from pagetypeinfo; present -- spans of RAM, None = not told."""
+    """free_pages -- (zone row, migratetype) -> pages, from pagetypeinfo; present -- spans of RAM, None = not known."""
 
     zones: tuple[Span, ...]
     cma_areas: tuple[Span, ...]

@@ -1,7 +1,7 @@
 """Allocations that attempts make themselves, for pages they migrate: how many there would be under a policy.
 
 They count among the movable allocations of a trace, often as many as all others. The model's runs hold the record's;
-what differs under a policy is told by how many movable pages the model has in the range, and by what stops the attempt.
+what differs under a policy shows in how many movable pages the model has in the range, and in what stops the attempt.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def predicted_pages(
             found.append(mine.pages)
             continue
         here, there = int(run.out[mine.isolated].sum()), int(base.out[mine.isolated].sum())
-        # Of what was left more (or less) the part that lies in this range, never more than the range has.
+        # Of what was left more (or less) the part in this range, never more than the range has.
         part = min(mine.range_pages / origin_pages, 1.0)
         due = max(carry, -here) if carry < 0 else round(carry * part)
         carry -= due

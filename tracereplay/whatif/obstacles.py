@@ -42,7 +42,7 @@ class Obstacle:
     ids: dict[str, str] = field(default_factory=dict)  # attempt id -> culprit id
 
     def surely(self, time_ns: int) -> bool:
-        """Whether it blocks at this time, as far as can be told."""
+        """Whether it blocks at this time, as far as is known."""
         return self.since_ns <= time_ns <= self.held_ns
 
     def possibly(self, time_ns: int) -> bool:

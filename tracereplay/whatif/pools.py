@@ -1,6 +1,6 @@
 """A pool of large blocks for secretmem: how many blocks it takes, whether they are free, what it splits.
 
-Every page of secretmem leaves the kernel's direct map; with single pages each 2 MiB of memory that one lies in is split
+Every page of secretmem leaves the kernel's direct map; with single pages each 2 MiB of memory that holds one is split
 there (vmstat direct_map_level2_splits; split_large_page, arch/x86/mm/pat). A pool takes whole blocks instead. Pages in
 use at one time are those of the record: the pool is as large as its peak, never larger than its limit.
 """

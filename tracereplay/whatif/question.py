@@ -1,4 +1,4 @@
-"""What is asked on the command line: `NAME[:key=value,...]`, several joined by `+`, as one change."""
+"""Policies requested on the command line: `NAME[:key=value,...]`, several joined by `+`, as one change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tracereplay.errors import UsageError
+from tracereplay.errors import UsageError, did_you_mean
 from tracereplay.model.whatif import Engine
 from tracereplay.whatif.page_rows import Rule
 from tracereplay.whatif.policies.spec import Change, Key, Policy
@@ -21,7 +21,7 @@ ENGINES: tuple[Engine, ...] = ("record", "blockers", "guided")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedPolicy:
     """One `--policy`: its text, the policies in it with their keys, and the change they make together."""
 
     text: str
@@ -50,13 +50,13 @@ class Asked:
         }
 
 
-def parse_policy(text: str) -> Asked:
+def parse_policy(text: str) -> RequestedPolicy:
     """Raises UsageError for a policy or key that does not exist, a value that cannot be, or rules that conflict."""
     parts = [_parse_one(part.strip()) for part in text.split("+")]
-    return Asked(text, parts, _merge(text, [policy.change(values) for policy, values in parts]))
+    return RequestedPolicy(text, parts, _merge(text, [policy.change(values) for policy, values in parts]))
 
 
-def every_policy() -> list[Asked]:
+def every_policy() -> list[RequestedPolicy]:
     """`--all`: each policy that does something without keys of its own."""
     found = []
     for name in POLICIES:
@@ -73,14 +73,15 @@ def _parse_one(text: str) -> tuple[Policy, Mapping[str, Any]]:
     name, _, rest = text.partition(":")
     policy = POLICIES.get(name)
     if policy is None:
-        raise UsageError(f"no policy {name!r}: `tracereplay whatif --list` has them")
+        raise UsageError(f"no policy {name!r}{did_you_mean(name, POLICIES)}; `tracereplay whatif --list` has them")
     values: dict[str, Any] = {key.name: False if key.kind == "flag" else key.default for key in policy.keys}
     known = {key.name: key for key in policy.keys}
     for word in filter(None, rest.split(",")):
         given, equals, value = word.partition("=")
         key = known.get(given)
         if key is None:
-            raise UsageError(f"policy {name} has no key {given!r}; it has {', '.join(known) or 'none'}")
+            near = did_you_mean(given, known)
+            raise UsageError(f"policy {name} has no key {given!r}{near}; it has {', '.join(known) or 'none'}")
         if (key.kind == "flag") == bool(equals):
             raise UsageError(f"policy {name}: {given} {'is a word alone' if equals else 'needs a value'}")
         values[given] = True if key.kind == "flag" else _value(name, key, value)
@@ -90,7 +91,8 @@ def _parse_one(text: str) -> tuple[Policy, Mapping[str, Any]]:
 def _value(policy: str, key: Key, text: str) -> Any:
     """The value of a key by its kind."""
     if key.choices and text not in key.choices:
-        raise UsageError(f"policy {policy}: {key.name} is one of {', '.join(key.choices)}, not {text!r}")
+        near = did_you_mean(text, key.choices)
+        raise UsageError(f"policy {policy}: {key.name} is one of {', '.join(key.choices)}, not {text!r}{near}")
     if key.kind == "text":
         return text
     if key.kind == "duration":

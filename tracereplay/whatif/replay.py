@@ -27,11 +27,11 @@ from tracereplay.whatif.requests import UNNAMED_DEVICES, Requests, requests_of
 from tracereplay.whatif.rules import BaseRules, base_rules
 from tracereplay.whatif.script import Script, script_of, stretches_of
 from tracereplay.whatif.seed import Seed, seed_of
-from tracereplay.whatif.sizing import KernelNeed, asked_row, held_at_once, kernel_need, size_rows
+from tracereplay.whatif.sizing import KernelNeed, held_at_once, kernel_need, requested_row, size_rows
 
 INCOMPLETE = 0.005  # share of pages taken that were not free: beyond, events are missing
 WAITED = frozenset({"locked_folio", "writeback"})
-FEW_PAGES = 2  # taken without having been free: within this, costs are told
+FEW_PAGES = 2  # taken without having been free: within this, costs are given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class TraceFacts:
 
 @dataclass
 class Replay:
-    """The models of one trace, each made when first asked for."""
+    """The models of one trace, each made when first used."""
 
     facts: TraceFacts
     _runs: dict[int, Run] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Replay:
 
     @cached_property
     def whole_frees(self) -> bool:
-        """Whether free_contig_range() frees aligned blocks: told from the frees of ranges, not from the release."""
+        """Whether free_contig_range() frees aligned blocks: deduced from the frees of ranges, not from the release."""
         return self.script.whole_frees
 
     @cached_property
@@ -112,7 +112,7 @@ class Replay:
 
     @cached_property
     def requests(self) -> Requests:
-        """What every allocation asked for."""
+        """What every allocation requested."""
         return requests_of(
             self.script, self.machine, self.facts.comm_of, self.facts.layout.file_systems, self._waited_devices()
         )
@@ -149,9 +149,9 @@ class Replay:
         held = held_at_once(self.held.ranges, self.facts.attempts)
         return size_rows(self.facts.input_id, scope, self.kernel_need, held, self.facts.layout)
 
-    def asked_size(self, scope: SizeScope, pages: int) -> Sizing:
+    def requested_size(self, scope: SizeScope, pages: int) -> Sizing:
         """Whether so much of this kind of memory would have left the kernel what it had."""
-        return asked_row(self.facts.input_id, scope, pages, self.kernel_need, self.facts.layout)
+        return requested_row(self.facts.input_id, scope, pages, self.kernel_need, self.facts.layout)
 
     def _hidden_values(self) -> dict[int, int]:
         return {zone: hidden.pages for zone, hidden in self.hidden.items()}

@@ -1,4 +1,4 @@
-"""What every allocation of a trace asked for, in the words policies choose by: task, GFP mask, file."""
+"""What every allocation of a trace requested, in the words policies choose by: task, GFP mask, file."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Requests:
 
 
 @dataclass(frozen=True)
-class Asked:
+class WantedPages:
     """What the events ask for under a policy. want -- see `Course`; zone -- int8: row of the zone, -1 = as recorded."""
 
     want: Bytes
@@ -107,7 +107,7 @@ class Asked:
         return bool(self.changed.any())
 
 
-def ask(requests: Requests, want: Bytes) -> Asked:
+def ask(requests: Requests, want: Bytes) -> WantedPages:
     """The whole of a changed `want`: refills ask as the first user of their page does, and zones follow.
 
     Movable requests with __GFP_HIGHMEM may use ZONE_MOVABLE (gfp_zone); others may not.
@@ -123,7 +123,7 @@ def ask(requests: Requests, want: Bytes) -> Asked:
     if len(rows):
         zone[rows] = _zone_rows(requests, want, rows)
         zone[refills] = zone[users[refills]]
-    return Asked(want, zone, changed)
+    return WantedPages(want, zone, changed)
 
 
 def _zone_rows(requests: Requests, want: Bytes, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:

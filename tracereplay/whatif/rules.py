@@ -1,4 +1,4 @@
-"""Which rules the traced kernel followed, told from its own choices and never from its release."""
+"""Which rules the traced kernel followed, deduced from its own choices and never from its release."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BaseRules:
 def base_rules(script: Script, balance: npt.NDArray[np.int64]) -> BaseRules:
     """The half rule, unless the kernel never took CMA although it was most of what was free.
 
-    Other ratios cannot be told from pages hidden at the start: both shift the same threshold. The fit shows them.
+    Other ratios look like pages hidden at the start: both shift the same threshold. The fit shows them.
     """
     decided = (script.events["kind"] == Step.TAKE) & (balance > NO_DECISION)
     took_cma = script.events["type"] == MigrateType.CMA

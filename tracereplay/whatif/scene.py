@@ -16,9 +16,9 @@ from tracereplay.whatif.obstacles import Obstacle
 from tracereplay.whatif.page_rows import MigrateType, Rule, Step
 from tracereplay.whatif.policies.spec import Change
 from tracereplay.whatif.pools import PoolNeed, pool_need
-from tracereplay.whatif.question import Asked as Question
+from tracereplay.whatif.question import RequestedPolicy as Question
 from tracereplay.whatif.replay import Replay, with_rules, without_ranges
-from tracereplay.whatif.requests import Asked, ask
+from tracereplay.whatif.requests import WantedPages, ask
 
 FUSE = "fuse"
 PLACING_RULES = (Rule.CMA_MODE, Rule.NUM, Rule.DEN, Rule.OFF_PCP)
@@ -50,7 +50,7 @@ class Scene:
         return self.question.change
 
     @cached_property
-    def asked(self) -> Asked:
+    def wanted(self) -> WantedPages:
         """The requests under the policy."""
         record = self.replay.requests
         return ask(record, self.change.request(record) if self.change.request is not None else record.want)
@@ -70,7 +70,7 @@ class Scene:
     @cached_property
     def has_stuck(self) -> bool:
         """Whether the policy makes pages immovable."""
-        return bool(np.any(self.asked.want & STUCK))
+        return bool(np.any(self.wanted.want & STUCK))
 
     @property
     def places(self) -> bool:
@@ -79,9 +79,9 @@ class Scene:
 
     def run(self, number: int, failing: frozenset[str] = frozenset()) -> Run:
         """A run of the guided replay. failing -- attempts that got a range in the record and would not."""
-        rules = with_rules(self.replay.stock, self.change.rules, self.asked.any)
+        rules = with_rules(self.replay.stock, self.change.rules, self.wanted.any)
         script = without_ranges(self.replay.script, set(failing)) if failing else None
-        return self.replay.run(rules, self.asked.want, self.asked.zone, number, script)
+        return self.replay.run(rules, self.wanted.want, self.wanted.zone, number, script)
 
     def is_gone(self, one: Obstacle, zone_movable: bool) -> bool | None:
         """Whether the policy alone takes it out of the way; None where that cannot be said.
@@ -93,9 +93,9 @@ class Scene:
             return True
         if one.event >= 0 and self.migratable is not None and self.migratable[one.event]:
             return True
-        if one.event < 0 or not self.asked.changed[one.event]:
+        if one.event < 0 or not self.wanted.changed[one.event]:
             return False
-        want = int(self.asked.want[one.event])
+        want = int(self.wanted.want[one.event])
         if want & 7 != MigrateType.MOVABLE:
             return True
         return False if zone_movable else not want & CMA_ALLOWED
@@ -117,7 +117,7 @@ class Scene:
 
     def stuck(self, run: Run) -> StuckPages:
         """The immovable pages of a run."""
-        rows = np.flatnonzero(self.asked.want & STUCK)
+        rows = np.flatnonzero(self.wanted.want & STUCK)
         events = self.replay.script.events
         frames = run.out[rows].astype(np.int64)
         pfn = np.where(frames >= 0, self.replay.script.frames.pfns(np.maximum(frames, 0)), -1)
@@ -148,7 +148,7 @@ class Scene:
     def costs_unmovable(self) -> int:
         """Pages allocated as unmovable that were movable in the record."""
         events = self.replay.script.events
-        lost = self.asked.changed & (self.asked.want & 7 != MigrateType.MOVABLE)
+        lost = self.wanted.changed & (self.wanted.want & 7 != MigrateType.MOVABLE)
         return int(events["pages"][lost].sum())
 
 

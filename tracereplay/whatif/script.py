@@ -150,7 +150,7 @@ def _mark_fallbacks(events: Events, op: npt.NDArray[np.uint8], args: npt.NDArray
 
     6.12.117 and mainline since 6.15: a claim below pageblock size prints zone_locked, then extfrag for the same page; a
     steal and a claim of whole pageblocks print extfrag alone. Up to 6.1 extfrag names the block that moved, zone_locked
-    the page. Both are told by what comes next on that page, not by the release.
+    the page. Both are recognised by what comes next on that page, not by the release.
     """
     rows = np.flatnonzero(op == Op.EXTFRAG)
     if not len(rows):

@@ -2,7 +2,7 @@
 
 The first event of a page tells where it was: taken from the lists, or part of a range that was allocated without a
 free before: free; allocated or drained: on a per-cpu list; freed: in use. Pages that no event touched are free as far
-as the snapshot counts more free pages than are known: the largest runs first, because memory nobody used is whole.
+as the snapshot counts more free pages than are known: the largest runs first, because unused memory is whole.
 """
 
 from __future__ import annotations
@@ -122,11 +122,11 @@ def _block_types(script: Script, machine: Machine) -> npt.NDArray[np.uint8]:
     fallback = np.isin(events["kind"][rows], (Step.FALLBACK, Step.CLAIM))
     kind = np.where(fallback, events["other"][rows], events["type"][rows])
     wide = np.where(fallback, events["gfp"][rows].astype(np.int64), 0)
-    told = kind <= MigrateType.RECLAIMABLE
+    is_ordinary = kind <= MigrateType.RECLAIMABLE
     # A claim below pageblock size prints its take first, with the new type: the fallback's word goes before it.
     rank = np.where(fallback, rows - 64, rows)
     for place in np.argsort(rank, kind="stable"):
-        if not told[place]:
+        if not is_ordinary[place]:
             continue
         low = int(events["page"][rows[place]]) >> max(order, int(wide[place])) << max(0, int(wide[place]) - order)
         for block in range(low, low + (1 << max(0, int(wide[place]) - order))):
@@ -177,7 +177,7 @@ def buddy_of(
         relist(buddy, rng.permutation(heads))
     elif len(heads):
         touched = np.where(seed.first < 0, np.iinfo(np.int32).max, seed.first)
-        # Heads split the frames into stretches; what lies behind a block is in use and may be touched early.
+        # Heads split the frames into stretches; what follows a block is in use and may be touched early.
         sizes = 1 << pages_["order"][heads].astype(np.int64)
         earliest = np.array([touched[h : h + s].min() for h, s in zip(heads, sizes, strict=True)])
         relist(buddy, heads[np.argsort(earliest, kind="stable")])

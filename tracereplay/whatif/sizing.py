@@ -151,7 +151,7 @@ def size_rows(
     return rows
 
 
-def asked_row(input_id: str, scope: SizeScope, pages: int, need: KernelNeed | None, layout: Layout) -> Sizing:
+def requested_row(input_id: str, scope: SizeScope, pages: int, need: KernelNeed | None, layout: Layout) -> Sizing:
     """A size that a policy names."""
     movable = sum(zone.pages for zone in layout.zones if zone.name == "Movable")
     areas = sum(area.pages for area in layout.cma_areas)

@@ -25,7 +25,7 @@ def first_fit(
     """Walk the gaps [start_pfn, end_pfn) of the bitmap.
 
     blockers -- sorted PFNs of pages that cannot be moved. After EBUSY the kernel tries the next aligned start
-    (cma_range_alloc: start = bitmap_no + mask + 1); past_blocker: the next one behind the page that blocked. All starts
+    (cma_range_alloc: start = bitmap_no + mask + 1); past_blocker: the next one after the page that blocked. All starts
     below a blocker fail alike, so that one look at the next blocker settles them: O(blockers), whatever the tries.
     """
     tries = 0
@@ -39,11 +39,11 @@ def first_fit(
             if blocker >= start + pages:
                 return Walk(start, tries, first)
             first = blocker if first is None else first
-            behind = -(-(blocker + 1) // align_pages) * align_pages
+            after = -(-(blocker + 1) // align_pages) * align_pages
             if not past_blocker:
                 last = (high - pages) // align_pages * align_pages  # the last start that fits
-                tries += max(min(behind, last + align_pages) - start, 0) // align_pages - 1
-            start = behind
+                tries += max(min(after, last + align_pages) - start, 0) // align_pages - 1
+            start = after
     return Walk(None, tries, first)
 
 

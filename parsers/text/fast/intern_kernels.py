@@ -1,7 +1,7 @@
 """Compiled: text eight bytes at a time, and tables of texts that are known (`intern`).
 
 `words` is the same memory as the text, one number of eight bytes for each byte it may begin at. Text goes on for some
-bytes behind its last line, so that eight may be looked at anywhere.
+bytes after its last line, so that eight may be looked at anywhere.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 # No text that is looked up is longer.
 LONGEST = 256
-# How far text goes on behind its last line.
-BEHIND = LONGEST + 16
-# Columns of `known`: where a text lies (in words of eight bytes), its length, the table it is in, what it stands for,
+# How far text goes on after its last line.
+SLACK_BYTES = LONGEST + 16
+# Columns of `known`: where a text is (in words of eight bytes), its length, the table it is in, what it stands for,
 # and whether lines with it are left to the patterns.
 AT, LENGTH, NAMESPACE, VALUE, USE_PATTERNS = range(5)
 KNOWN_FIELDS = 5
@@ -39,7 +39,7 @@ MIX, MIX_NAMESPACE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F
 
 @inlined
 def char_at(raw: U8, at: Int) -> Int:
-    """A byte; no place is negative, which indices without a sign need not be asked about."""
+    """Byte at `at`; the uint64 index lets numba omit the negative-index check."""
     return raw[np.uint64(at)]
 
 

@@ -59,7 +59,7 @@ COLONS = np.uint64(COLON * 0x0101010101010101)
 # Namespaces of interned texts; words of a column have one of their own, from WORDS on.
 TASKS, EVENTS, WORDS = 0, 1, 2
 # Rows of `rows`: the line's number, codes of its task and event, its flags (MISSING = it has none), its time, the
-# template that took its fields (-1 = none), and where its payload lies.
+# template that took its fields (-1 = none), and where its payload is.
 LINE, TASK, EVENT, FLAGS, TIME, TEMPLATE, BEGIN, END = range(8)
 ROW_FIELDS = 8
 # Columns of `steps`: the literal before a value (from, to in `literals`; bytes), what the value is, what of it is
@@ -83,9 +83,9 @@ def _name_end(words: U64, begin: Int) -> Int:
 
 
 @inlined
-def _literal_stands(words: U64, at: Int, first: Int, behind: Int, literals: U64) -> Bool:
-    """Whether literals[first:behind], eight bytes each, stand here."""
-    for i in range(first, behind):  # noqa: SIM110 (numba compiles no all() of these)
+def _literal_stands(words: U64, at: Int, first: Int, end: Int, literals: U64) -> Bool:
+    """Whether literals[first:end], eight bytes each, stand here."""
+    for i in range(first, end):  # noqa: SIM110 (numba compiles no all() of these)
         if word_at(words, at + 8 * (i - first)) & literals[i, 1] != literals[i, 0]:
             return False
     return True
@@ -257,10 +257,10 @@ def take_lines(
     """Parse the lines of raw[:stop] from state[PLACE] on; returns DONE, FULL or NEW (the line is read again).
 
     Event lines are `comm-tid (tgid) [cpu] flags secs.parts: event: payload`; their order is that of the text.
-    stop -- behind a newline; raw goes on for BEHIND bytes. words uint64[bytes - 7].
+    stop -- after a newline; raw goes on for SLACK_BYTES bytes. words uint64[bytes - 7].
     letters int16[5, 256] -- bits of the flags column's letters by place, -1 = none of them.
     task_slots, tasks, task_texts, tasks_used -- the table of tasks (see `find`, `insert`), added to here; slots,
-    known, texts -- that of events and words, read only; rooms int64[spaces] -- how many more may be asked for.
+    known, texts -- that of events and words, read only; rooms int64[spaces] -- how many more may be learnt.
     templates int64[templates, 4] -- its first step, the end of its steps, its first row of cells, the next template to
     try; first_template int64[events]; steps, literals (a literal's bytes and which of them count) -- see STEP_FIELDS.
     rows int64[ROW_FIELDS, rows]; cells int64[columns, rows] -- of each template: row, then its values, a column each;

@@ -18,7 +18,7 @@ import pyarrow as pa
 from tracereplay.parsers.events.tables import numbers_array
 from tracereplay.parsers.text.fast import line_kernels as kernels
 from tracereplay.parsers.text.fast.intern import InternTable, words_of
-from tracereplay.parsers.text.fast.intern_kernels import BEHIND
+from tracereplay.parsers.text.fast.intern_kernels import SLACK_BYTES
 from tracereplay.parsers.text.fast.templates import Template, templates_of
 from tracereplay.parsers.text.fast.value_kernels import MISSING, TEXT_BITS
 from tracereplay.parsers.text.line_buffer import LineBuffer
@@ -150,7 +150,7 @@ class PlainReader:
 
         No stretch ends in the middle of a stack.
         """
-        buffer = LineBuffer(pieces, BEHIND)
+        buffer = LineBuffer(pieces, SLACK_BYTES)
         raw = np.frombuffer(buffer.raw, np.uint8)
         state = self._state
         begin = 0

@@ -179,7 +179,7 @@ def _step(
         if part.kind not in TEXTS:
             return None
         columns.append(Column(event.column_name(name), pa.string()))
-        return Field(text, kernels.TEXT, values.COMMAS_BEHIND if words else len(suffix), len(columns))
+        return Field(text, kernels.TEXT, values.TRAILING_COMMAS if words else len(suffix), len(columns))
     rest = following == "" and part.kind.startswith("[") and " " in part.kind
     if not rest and part.kind.startswith("["):
         return None

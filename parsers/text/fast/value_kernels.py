@@ -38,16 +38,16 @@ COMM_BYTES = 16  # TASK_COMM_LEN
 # Flags of a line that has none.
 MISSING = -1
 # A text's cell: where it begins, and its length in the lowest bits. How many bytes at its end belong to what follows,
-# or COMMAS_BEHIND are no part of it.
+# or TRAILING_COMMAS are no part of it.
 TEXT_BITS = 16
-COMMAS_BEHIND = -1
+TRAILING_COMMAS = -1
 # What a number may be.
 DECIMAL, NEGATIVE, PREFIXED, BARE_HEX, COMMAS, UNSIGNED, IS_PFN, IN_BYTES = (1 << bit for bit in range(8))
 
 
 @njit
 def task_end(raw: U8, begin: Int) -> Int:
-    """Where `comm-tid (tgid) [cpu]` that begins here ends (behind the bracket), -1 = it is not written plainly."""
+    """Where `comm-tid (tgid) [cpu]` that begins here ends (after the bracket), -1 = it is not written plainly."""
     at = begin
     while char_at(raw, at) != LEFT:
         char = char_at(raw, at)
@@ -60,7 +60,7 @@ def task_end(raw: U8, begin: Int) -> Int:
         at += 1
     if char_at(raw, at) != RIGHT or not 1 <= at - bracket - 1 <= 4:
         return -1
-    behind = at + 1
+    after = at + 1
     at = bracket - 1
     if at <= begin or char_at(raw, at) != BLANK:
         return -1
@@ -83,7 +83,7 @@ def task_end(raw: U8, begin: Int) -> Int:
         at -= 1
     if char_at(raw, at) != DASH or not 1 <= last - at <= 9 or not 1 <= at - begin <= COMM_BYTES:
         return -1
-    return behind
+    return after
 
 
 @inlined
@@ -152,7 +152,7 @@ def payload_end(raw: U8, words: U64, begin: Int) -> Int:
 
 @njit
 def frame_end(raw: U8, words: U64, begin: Int) -> Int:
-    """Where the function of a stack ends that begins here: one word, its address in brackets behind it perhaps; -1 =
+    """Where the function of a stack ends that begins here: one word, perhaps followed by its address in brackets; -1 =
     it is written otherwise."""
     end = word_end(words, begin)
     at = end
@@ -224,7 +224,7 @@ def read_text(raw: U8, begin: Int, allowed: Int) -> tuple[Int, Int]:
     if char_at(raw, at) != BLANK and char_at(raw, at) != NEWLINE:
         return -1, 0
     end = at
-    if allowed == COMMAS_BEHIND:
+    if allowed == TRAILING_COMMAS:
         while end > begin and char_at(raw, end - 1) == COMMA:
             end -= 1
     else:

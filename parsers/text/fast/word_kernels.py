@@ -71,9 +71,9 @@ def split_words(
     raw: U8, begin: I64, end: I64, keys: U8, key_ends: I64, words: I64, fits: npt.NDArray[np.bool_]
 ) -> None:
     """Values of texts that are `key=value` words, single blanks between: words int64[keys, texts, 2] are their spans,
-    commas behind them left out.
+    trailing commas left out.
 
-    keys -- all keys, one behind the other, each with its `=`; fits bool[texts] -- whether a text is of that form.
+    keys -- all keys, one after the other, each with its `=`; fits bool[texts] -- whether a text is of that form.
     """
     for row in range(len(begin)):
         at, stop = begin[row], end[row]
@@ -110,7 +110,7 @@ def split_words(
 
 @njit
 def read_numbers(raw: U8, begin: I64, end: I64, hexadecimal: Int, signed: Int, out: I64) -> Int:
-    """Numbers of up to 18 decimal digits, or 16 hexadecimal ones behind 0x (`hexadecimal`: also without), their bits
+    """Numbers of up to 18 decimal digits, or 16 hexadecimal ones after 0x (`hexadecimal`: also without), their bits
     in int64; returns how many were read before the first text that is no such number.
     """
     for row in range(len(begin)):
@@ -145,7 +145,7 @@ def read_numbers(raw: U8, begin: I64, end: I64, hexadecimal: Int, signed: Int, o
 
 @njit
 def copy_texts(raw: U8, begin: I64, end: I64, offsets: I32, out: U8) -> None:
-    """The texts one behind the other in `out`; offsets int32[texts + 1]."""
+    """The texts one after the other in `out`; offsets int32[texts + 1]."""
     total = 0
     for row in range(len(begin)):
         offsets[row] = total

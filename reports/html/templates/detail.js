@@ -50,16 +50,17 @@ const factsOf = (culprit) => {
   const of = (name) => cellText("culprits", name, culprit);
   const delay = unitOf(cell("culprits", "attempt", culprit)) === "ns" ? cell("culprits", "delay_ns", culprit) : null;
   return [
-    ["pages", `${pagesText(cell("culprits", "pages", culprit))}, ${cell("culprits", "start_pfn", culprit) === null ? "PFN not told" : "PFN " + spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
+    ["pages", `${pagesText(cell("culprits", "pages", culprit))}, ${cell("culprits", "start_pfn", culprit) === null ? "PFN not known" : "PFN " + spanText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))}`],
     ["folio", folioText(culprit)],
     ["address", addressText(cell("culprits", "start_pfn", culprit), cell("culprits", "pages", culprit))],
     ["effect", joined([effectText(culprit), delay === null ? null : `for ${durationText(delay)}`], " ")],
     ["tries", triesText(cell("culprits", "blocked_tries", culprit))],
     ["holder", joined([holderText(culprit), of("mechanism") === null ? null : `through ${of("mechanism")}`], " ")],
+    ["process", of("processes")],
     ["held", heldText(culprit)],
     ["taken by", of("taken_by")],
     ["released by", of("released_by")],
-    ["allocated by", of("allocated_by")],
+    ["allocated by", joined([of("allocated_by"), of("gfp")])],
     ["file", of("file")],
     ["not excluded", of("candidates")],
     ["why not proved", of("why")],

@@ -2,6 +2,7 @@
 const MAX_CELLS = 1024;
 const STATE_NUMBERS = new Map(STATES.map(([name], number) => [name, number]));
 const NOT_SEEN = STATE_NUMBERS.get("not_seen");
+const HELD = STATE_NUMBERS.get("held");
 const UNMAPPED = -1; // nothing is known of the cell, as where the attempt has no map
 
 class AreaMap {
@@ -13,6 +14,7 @@ class AreaMap {
     this.runs = range(...rowsOf(attempt, "map")).sort(byStart("map"));
     this.runsOfTry = new Map(this.runs.map((run) => [TABLES.map.try[run], []]));
     for (const run of this.runs) this.runsOfTry.get(TABLES.map.try[run]).push(run);
+    this.uses = range(...rowsOf(attempt, "uses"));
     this.culprits = range(...rowsOf(attempt, "culprits")).sort(byStart("culprits"));
   }
 
@@ -29,7 +31,7 @@ class AreaMap {
   // Cells from `low` on, `pages` each: pages by state, culprit rows, pages by cause, those that block a try by cause and in all.
   cells(low, pages, number, tryRow) {
     const cells = range(0, number).map((place) => ({
-      start: low + place * pages, pages, states: new Float64Array(STATES.length), culprits: [], causes: new Map(), blocking: new Map(), now: 0,
+      start: low + place * pages, pages, states: new Float64Array(STATES.length), uses: new Float64Array(USES.length), culprits: [], causes: new Map(), blocking: new Map(), now: 0,
     }));
     const spread = (start, length, add) => {
       const first = Math.max(0, Math.floor((start - low) / pages));
@@ -44,6 +46,10 @@ class AreaMap {
     for (const run of this.runsAt(tryRow)) {
       const state = STATE_NUMBERS.get(text(map.state[run]));
       if (state !== undefined) spread(map.start_pfn[run], map.pages[run], (to, many) => { to.states[state] += many; });
+    }
+    for (const run of this.uses) {
+      const use = USE_NUMBERS.get(text(TABLES.uses.use[run]));
+      if (use !== undefined) spread(TABLES.uses.start_pfn[run], TABLES.uses.pages[run], (to, many) => { to.uses[use] += many; });
     }
     for (const culprit of this.culprits) {
       const now = tryIndex === null || blockedTry(culprit, tryIndex); // without tries nothing is between them
@@ -64,6 +70,14 @@ class AreaMap {
       if (of.states[state] > (best < 0 ? 0 : of.states[best])) best = state;
     }
     return best >= 0 || !of.states[NOT_SEEN] ? best : NOT_SEEN;
+  }
+
+  // What most pages of a cell are used for, where no event tells more than that they are in use; null without a copy.
+  static mainUse(of) {
+    const state = AreaMap.mainState(of);
+    if (state !== UNMAPPED && state !== HELD && state !== NOT_SEEN) return null;
+    const known = range(0, USES.length).filter((use) => of.uses[use] && (use !== FREE_USE || state === UNMAPPED));
+    return known.length ? known.reduce((best, use) => (of.uses[use] > of.uses[best] ? use : best)) : null;
   }
 
   // The cause of most pages; what blocks the shown try goes before what does not.

@@ -24,7 +24,10 @@ class MapView {
     this.canvas.addEventListener("dblclick", () => this.zoom(1 / 8));
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     onNewWidth(this.canvas.parentElement, () => this.redraw());
-    redraws.push(() => this.redraw());
+    redraws.push(() => {
+      if (this.area) this.legend();
+      this.redraw();
+    });
   }
 
   show(attempt) {
@@ -148,7 +151,9 @@ class MapView {
     const inTry = this.inTry(of);
     const state = AreaMap.mainState(of);
     context.globalAlpha = inTry ? 1 : 0.35;
-    if (state >= 0) paintState(context, state, x, y, inner, inner);
+    const use = AreaMap.mainUse(of);
+    if (use !== null) paintUse(context, use, x, y, inner, inner);
+    else if (state >= 0) paintState(context, state, x, y, inner, inner);
     else {
       context.strokeStyle = colorOf("line");
       context.lineWidth = 1;
@@ -263,6 +268,9 @@ class MapView {
     STATES.forEach(([, words], state) => {
       if (states.has(state)) items.push(make("li", {}, stateSwatch(state), words));
     });
+    const uses = new Set(this.area.uses.map((row) => USE_NUMBERS.get(cellText("uses", "use", row))));
+    const drawn = [...uses].filter((use) => use !== undefined && use !== FREE_USE).sort((a, b) => a - b);
+    for (const use of drawn) items.push(make("li", {}, useSwatch(use), `${USES[use][1]}, by kpageflags`));
     if (causes.length && this.tries[1] > this.tries[0]) items.push(make("li", { class: "dim" }, "framed: did not block this try; dark frame: its first blocking page; pale: outside its range"));
     const mapped = this.area.runsAt(this.tryRow).reduce((sum, run) => sum + TABLES.map.pages[run], 0);
     if (mapped && mapped < this.area.end - this.area.start) items.push(make("li", { class: "dim" }, "empty squares: not tried"));
@@ -333,6 +341,8 @@ class MapView {
     const of = this.cells[place];
     const states = STATES.flatMap(([, words], state) => (of.states[state] ? [`${of.states[state].toLocaleString("en")} ${words}`] : []));
     const lines = [make("b", { class: "pfn" }, `PFN ${spanText(of.start, of.pages)}`), ...addressLine(of.start, of.pages), ...(states.length ? [make("p", {}, states.join(", "))] : [])];
+    const uses = USES.flatMap(([, words], use) => (of.uses[use] ? [`${of.uses[use].toLocaleString("en")} ${words}`] : []));
+    if (uses.length) lines.push(make("p", { class: "dim" }, `without events, by kpageflags: ${uses.join(", ")}`));
     for (const culprit of of.culprits.slice(0, MAX_TIP)) lines.push(make("p", {}, culpritLine(culprit)));
     if (of.culprits.length > MAX_TIP) lines.push(make("p", {}, `and ${countText(of.culprits.length - MAX_TIP, "more culprit")}`));
     this.tip.replaceChildren(...lines);

@@ -9,7 +9,9 @@ const paintStrip = (context, area, tryRow, low, high, box) => {
   const width = box.width / cells.length;
   cells.forEach((of, place) => {
     const state = AreaMap.mainState(of);
-    if (state >= 0) paintState(context, state, box.x + place * width, box.y, width + 0.5, box.height);
+    const use = AreaMap.mainUse(of);
+    if (use !== null) paintUse(context, use, box.x + place * width, box.y, width + 0.5, box.height);
+    else if (state >= 0) paintState(context, state, box.x + place * width, box.y, width + 0.5, box.height);
   });
   cells.forEach((of, place) => { // last, so that nothing covers them
     if (!of.culprits.length) return;

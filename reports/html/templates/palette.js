@@ -7,6 +7,10 @@ const STATES = [
   ["mixed", "several states in one pageblock"],
   ["not_seen", "not seen in the trace"],
 ];
+// What kpageflags says of pages without events; `free` is drawn as the state is.
+const USES = DATA.use_words;
+const USE_NUMBERS = new Map(USES.map(([name], number) => [name, number]));
+const FREE_USE = USE_NUMBERS.get("free");
 const HUES = ["#d55e00", "#6a3d9a", "#e69f00", "#cc79a7", "#009e73", "#0072b2", "#b8a900", "#56b4e9"];
 const PATTERNS = ["solid", "rising", "dots", "falling"];
 
@@ -78,6 +82,11 @@ const paintState = (context, state, x, y, width, height) => {
   context.fillRect(x, y, width, height);
 };
 
+const paintUse = (context, use, x, y, width, height) => {
+  context.fillStyle = colorOf(use === FREE_USE ? "free" : `use_${USES[use][0]}`);
+  context.fillRect(x, y, width, height);
+};
+
 const swatch = (paint) => {
   const canvas = make("canvas", { width: 40, height: 40, class: "swatch", "aria-hidden": "true" });
   const context = canvas.getContext("2d");
@@ -86,4 +95,5 @@ const swatch = (paint) => {
   return canvas;
 };
 const causeSwatch = (place) => swatch((context, ...box) => paintCause(context, place, ...box));
+const useSwatch = (use) => swatch((context, ...box) => paintUse(context, use, ...box));
 const stateSwatch = (state) => swatch((context, ...box) => paintState(context, state, ...box));

@@ -24,18 +24,22 @@ const attemptOfTry = (row) => {
 const tableSpecs = (app) => {
   const self = (row) => row;
   const attemptOfCulprit = (row) => cell("culprits", "attempt", row);
+  const heldSince = times("culprits", "held since", "held_since_ns", attemptOfCulprit);
+  const released = times("culprits", "released", "released_ns", attemptOfCulprit);
   return {
     culprits: {
       size: TABLES.culprits.cause.length,
       pfnRange: (row) => [cell("culprits", "start_pfn", row) ?? -1, cell("culprits", "start_pfn", row) === null ? 0 : cell("culprits", "pages", row)],
       open: (row) => app.showCulprit(row),
       attemptOf: attemptOfCulprit,
+      foldKey: culpritKey,
       columns: [
-        numbers("culprits", "attempt", "attempt"), pfns("culprits", "PFN", "start_pfn"), numbers("culprits", "pages", "pages"),
+        numbers("culprits", "attempt", "attempt"), folded(pfns("culprits", "PFN", "start_pfn"), leastOf(pfns("culprits", "PFN", "start_pfn")), firstPfnAndMore),
+        folded({ ...numbers("culprits", "pages", "pages"), show: (row) => folioText(row) ?? cell("culprits", "pages", row).toLocaleString("en") }, (rows) => distinctPages(culpritRuns(rows))),
         words("culprits", "cause", "cause", "choice"), words("culprits", "verdict", "verdict", "choice"),
         words("culprits", "effect", "effect", "choice"), words("culprits", "holder", "holder"),
         words("culprits", "taken by", "taken_by"), words("culprits", "released by", "released_by"),
-        times("culprits", "held since", "held_since_ns", attemptOfCulprit), times("culprits", "released", "released_ns", attemptOfCulprit),
+        folded(heldSince, leastOf(heldSince)), folded(released, mostOf(released)),
         words("culprits", "allocated by", "allocated_by"), words("culprits", "file", "file"),
         words("culprits", "why not proved", "why"),
       ],
@@ -99,9 +103,9 @@ class Tabs {
   // A table is built when it is first looked at.
   show(name) {
     if (!this.tables.has(name)) {
-      const { size, columns, pfnRange, open, attemptOf } = this.specs[name];
+      const { size, columns, pfnRange, open, attemptOf, foldKey } = this.specs[name];
       const panel = make("div");
-      this.tables.set(name, { panel, table: new PagedTable(panel, { name, columns, rows: range(0, size), pfnRange, open, attemptOf }) });
+      this.tables.set(name, { panel, table: new PagedTable(panel, { name, columns, rows: range(0, size), pfnRange, open, attemptOf, foldKey }) });
     }
     Object.keys(this.specs).forEach((other, place) => {
       this.buttons[place].setAttribute("aria-selected", String(other === name));

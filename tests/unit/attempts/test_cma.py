@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.attempt_tables import (
@@ -25,6 +27,7 @@ from tracereplay.attempts.find import find_attempts, plan_probes, probed_tries
 from tracereplay.attempts.log import Log
 from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.replay.engine import ActionKind
+from tracereplay.session import Session
 
 START = AREA.start_pfn
 Tables = dict[str, list[Row]]
@@ -302,3 +305,21 @@ def test_what_shows_that_isolating_the_range_had_succeeded(parts: tuple[Tables, 
     ]
     assert draft.isolated_ns == (None if since_ms is None else since_ms * MS)
     assert draft.isolated is (since_ms is not None)
+
+
+def test_payloads_without_times_are_calls_at_unknown_times(tmp_path: Path) -> None:
+    """A finish belongs to the start before it, as the text shows them; no time is made up."""
+    text = tmp_path / "trace.txt"
+    text.write_text(
+        "cma_alloc_start: name=reserved count=4 align=0\n"
+        "cma_alloc_finish: name=reserved pfn=0x88000 page=0000000012345678 count=4 align=0 errorno=0\n"
+        "cma_alloc_start: name=reserved count=8 align=0\n"
+        "cma_alloc_finish: name=reserved pfn=0xffffffffffffffff page=0000000000000000 count=8 align=0 errorno=-12\n"
+    )
+    attempts = Session([text]).blame().attempts
+    assert [(a.request.pages, a.outcome, a.start_ns, a.end_ns) for a in attempts] == [
+        (4, "succeeded", None, None),
+        (8, "failed", None, None),
+    ]
+    assert len({a.id for a in attempts}) == 2
+    assert all(one.start_ns is None for a in attempts for one in a.tries)

@@ -15,7 +15,7 @@ from tracereplay.replay.state import FAILED_ALLOC
 
 KERNEL, MOVABLE = 0xCC0, 0x100CCA
 TASK, OTHER = 7, 8
-NOBODY = np.empty(0, FAILED_ALLOC)
+NO_CULPRIT = np.empty(0, FAILED_ALLOC)
 
 
 def plenty(free: int = 100, needed: int = 20) -> MovableOnly:
@@ -29,7 +29,7 @@ def failed(*rows: tuple[float, int, int, int]) -> npt.NDArray[np.void]:
 def killed(*, gfp: int = KERNEL, kill_ms: float = 40, killer: int = TASK) -> list[DetectedAttempt]:
     reclaims: list[Row] = [row(ms, TASK, order=0, gfp_flags=gfp) for ms in (10, 20, 30)]
     tables = {"mm_vmscan_direct_reclaim_begin": reclaims, "mark_victim": [row(kill_ms, killer, pid=99)]}
-    return find_kernel_allocs(attempt_events(tables), NOBODY, plenty())
+    return find_kernel_allocs(attempt_events(tables), NO_CULPRIT, plenty())
 
 
 def test_an_allocation_without_a_page() -> None:
@@ -84,7 +84,7 @@ def test_a_reclaim_counts_for_one_kill_only() -> None:
     reclaims: list[Row] = [row(10, TASK, order=0, gfp_flags=KERNEL)]
     kills: list[Row] = [row(20, TASK, pid=1), row(30, TASK, pid=2)]
     events = attempt_events({"mm_vmscan_direct_reclaim_begin": reclaims, "mark_victim": kills})
-    assert len(find_kernel_allocs(events, NOBODY, plenty())) == 1
+    assert len(find_kernel_allocs(events, NO_CULPRIT, plenty())) == 1
 
 
 ZONE, AREA = Span("Movable", 0, 100), Span("reserved", 200, 50)

@@ -164,3 +164,17 @@ def test_rows_that_the_trace_s_console_has_too_count_once() -> None:
     assert [row["pfn"] for row in left.page_dumps] == [6]
     assert len(left.messages) == 1
     assert len(inside.joined(left).page_dumps) == 2
+
+
+def test_the_wall_clock_of_a_line_goes_to_the_attempt_that_events_show() -> None:
+    """`dmesg -T` beside a trace: lines without a time since boot are matched in order, one to an attempt."""
+    failures = [DetectedAttempt("cma_alloc", DRIVER, n * MS, n * MS + 1, "failed", "event", AREA.name) for n in (1, 9)]
+    walls = ["Fri Nov 20 12:00:00 2026", "Fri Nov 20 12:00:08 2026"]
+    rows = [
+        message(0, "cma_failed", None, area=AREA.name, pages=64, errno=12, wall=wall, wall_ns=at) | {"time_ns": None}
+        for at, wall in enumerate(walls)
+    ]
+    for draft in failures:
+        draft.request.pages = 64
+    applied(failures, *rows)
+    assert [draft.wall_clock for draft in failures] == walls

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.selection import next_captures
 from tracereplay.model.result import Attempt, Result
 from tracereplay.session import Session
 
@@ -81,6 +83,17 @@ CMA = {
         "cma: dma_alloc_from_contiguous(cma c1234567, count 8, align 3)\n"
         "cma: dma_alloc_from_contiguous(): returned 00000000\n",
         [("cma_alloc", "failed", None, None, 8, "unknown", [])],
+    ),
+    "begins with the pages used, as posted in 2024": (
+        "cma: cma_alloc(cma (____ptrval____), name: a, total pages: 16384, used pages: 64, request pages: 8, align 3)\n"
+        "cma: cma_alloc(): returned 0000000012345678\n"
+        "cma: cma_alloc(cma (____ptrval____), name: a, total count 16384, used count: 64, request count 1, align 0)\n",
+        [("cma_alloc", "succeeded", None, "a", 8, None, []), ("cma_alloc", "unknown", None, "a", 1, "unknown", [])],
+    ),
+    "begins in a vendor's words": (
+        "cma_alloc([1][init]:cma(ffffffff00b50000:total 8192) a,b(ffffffe89d084cf0), count 2, align 1 gfp_mask 0xcc0)\n"
+        "cma_alloc(): memory range at ffffffff00b62880 is busy, retrying\n",
+        [("cma_alloc", "unknown", None, "a,b", 2, "unknown", [(None, None)])],
     ),
     "killed": (FAILED.format(n=4, e=4), [("cma_alloc", "interrupted", "EINTR", "reserved", 4, "interrupted", [])]),
     "a name with a colon": (
@@ -164,6 +177,70 @@ CMA = {
         "[    1.000003] x: failed to allocate buffer with size 1089536\n",
         [busy((0x2F100, 0x2F20A), (0x2F200, 0x2F30A), pages=266)],
     ),
+    "typed from a picture": (
+        "cma:cma_alloc:alloc failed,req-size:64 pages,reg: -16\n",
+        [failed(64, "EBUSY", "unknown", area=None)],
+    ),
+    "a sentence without the errno": (
+        "It ends with `cma_alloc failed, req-size: 16 pages` each time.\n",
+        [failed(16, None, "unknown", area=None)],
+    ),
+    "two callers": ("[   69.494324][ 5] [  T887] " + FAILED.format(n=8, e=12), [failed(8, "ENOMEM", "bitmap_full")]),
+    "quoted again in a reply, wrapped otherwise": (
+        "[   10.000001] " + FAILED.format(n=64, e=16) + "[   10.000002] " + FAILED.format(n=32, e=16)
+        + "Why?\n> [   10.000001] cma: cma_alloc: reserved: alloc failed, req-size: 64 pages,\n> ret: -16\n"
+        "> [   10.000002] " + FAILED.format(n=32, e=16) + "Because.\n>> [   10.000001] " + FAILED.format(n=64, e=16),
+        [failed(64, "EBUSY", "unknown"), failed(32, "EBUSY", "unknown")],
+    ),
+    "quoted again, stamps of seconds": (
+        ("Nov 20 12:00:00 host kernel: alloc_contig_range: [10, 11) PFNs busy\n" * 2
+         + "Nov 20 12:00:09 host kernel: " + FAILED.format(n=4, e=12))
+        + ("> Nov 20 12:00:00 host kernel: alloc_contig_range: [10, 11) PFNs busy\n" * 2
+           + "> Nov 20 12:00:09 host kernel: " + FAILED.format(n=4, e=12)),
+        [busy((0x10, 0x11), pages=1)] * 2 + [failed(4, "ENOMEM", "bitmap_full")],
+    ),
+    "quoted again by somebody who logs to syslog": (
+        "[   10.000001] " + FAILED.format(n=4, e=12)
+        + "Nov 20 12:00:00 host kernel: [   10.000001] " + FAILED.format(n=4, e=12),
+        [failed(4, "ENOMEM", "bitmap_full")],
+    ),
+    "the same boot message of two boots, stamped by jiffies": (
+        ("[    0.000000] Linux version 5.10.1\n[    0.080000] " + FAILED.format(n=4, e=12)) * 2,
+        [failed(4, "ENOMEM", "bitmap_full")] * 2,
+    ),
+    "quoted again, without stamps": (
+        FAILED.format(n=64, e=16) * 2 + "Why?\n" + ("> " + FAILED.format(n=64, e=16)) * 2
+        + "Because.\n>> " + FAILED.format(n=64, e=16) + "And mine:\n" + FAILED.format(n=8, e=12),
+        [failed(64, "EBUSY", "unknown")] * 2 + [failed(8, "ENOMEM", "bitmap_full")],
+    ),
+    "wrapped twice": (
+        "> [   10.000001] cma: cma_alloc: reserved: alloc failed, req-size: 64\n> pages,\n> ret: -16\n",
+        [failed(64, "EBUSY", "unknown")],
+    ),
+    "the beginning of a call before 3.17, wrapped": (
+        "> [    0.26] cma: dma_alloc_from_contiguous(cma db474f80, count\n> 64, align 6)\n"
+        "> [    0.28] cma: dma_alloc_from_contiguous(): memory range at\n> c09d7000 is busy, retrying\n",
+        [("cma_alloc", "unknown", None, None, 64, "unknown", [(None, None)])],
+    ),
+    "two boots by their wall clocks": (
+        "Nov 20 12:00:00 host kernel: [   10.000001] " + FAILED.format(n=4, e=12)
+        + "Nov 20 13:00:00 host kernel: [   10.000001] " + FAILED.format(n=4, e=12),
+        [failed(4, "ENOMEM", "bitmap_full")] * 2,
+    ),
+    "a title, the log, a sentence": (
+        "# Board 3 cma_alloc: alloc failed, req-size: 64 pages, ret: -16\n\n[   10.000001] " + FAILED.format(n=64, e=16)
+        + "What does `cma: cma_alloc: reserved: alloc failed, req-size: 64 pages, ret: -16` say?\n",
+        [failed(64, "EBUSY", "unknown")],
+    ),
+    "a title above lines without stamps": (
+        "Subject: " + FAILED.format(n=64, e=16) + "\n" + FAILED.format(n=64, e=16) * 2,
+        [failed(64, "EBUSY", "unknown")] * 2,
+    ),
+    "a title that tells of another": (
+        "# " + FAILED.format(n=32, e=16) + "[   10.000001] " + FAILED.format(n=64, e=16),
+        [failed(32, "EBUSY", "unknown"), failed(64, "EBUSY", "unknown")],
+    ),
+    "comments": (("# " + FAILED.format(n=64, e=16)) * 2, [failed(64, "EBUSY", "unknown")] * 2),
     "source and words": (
         'The line "cma: %s: alloc failed, req-size: %zu pages, ret: %d" says that cma_alloc() failed.\n'
         "cma: Reserved 64 MiB at 0x3b000000\ncma: Failed to reserve 512 MiB\n",
@@ -215,10 +292,38 @@ OFFLINES = {
         "[  456.789013] flags: 0x17ffffc0000000(node=0|zone=2)\n[  456.789014] " + UNMOVABLE,
         [offline("failed", "EBUSY", "unmovable_allocation", "memory33")],
     ),
+    "a shell, its page in the log, and who says it again": (
+        "# echo offline > /sys/devices/system/memory/memory33/state\nbash: echo: write error: Device or resource busy\n"
+        "[  456.789012] page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x108123\n"
+        "[  456.789013] flags: 0x17ffffc0000000(node=0|zone=2)\n[  456.789014] " + UNMOVABLE
+        + "tee: /sys/devices/system/memory/memory33/state: Device or resource busy\n",
+        [offline("failed", "EBUSY", "unmovable_allocation", "memory33")],
+    ),
     "a shell in the folder of the block": (
         "root@vm:/sys/devices/system/memory/memory33# time echo 0 > online\n"
         "-bash: echo: write error: Device or resource busy\n",
         [offline("failed", "EBUSY", "unknown", "memory33")],
+    ),
+    "a block by the folder of its node": (
+        "# echo 0 > /sys/devices/system/node/node1/memory56/online\n[  135.099947] Offlined Pages 32768\n"
+        "vm:/sys/devices/system/node/node1# echo offline > memory57/state\n"
+        "bash: echo: write error: Device or resource busy\n",
+        [offline("succeeded", None, None, "memory56", pages=32768), offline("failed", "EBUSY", "unknown", "memory57")],
+    ),
+    "the selftest, in the log of a harness": (
+        "[stdlog] # online->offline memory0\n[stdlog] # -> Failure\n"
+        "[stdlog] # online->offline memory1\n[stdlog] # -> Success\n",
+        [offline("failed", None, "unknown", "memory0"), offline("succeeded", None, None, "memory1")],
+    ),
+    "avocado": (
+        "ERROR| memory99 : Resource is busy\nERROR| ERROR: unable to hot-unplug memory99 block. Device busy?\n",
+        [offline("failed", None, "unknown", "memory99")],
+    ),
+    "an offline that is quoted again": (
+        "Subject: memory offlining [mem 0x140000000-0x147ffffff] failed due to signal backoff\n"
+        + X86 + "[   50.000001] memory offlining [mem 0x140000000-0x147ffffff] failed due to signal backoff\n"
+        ">> [   50.000001] memory offlining [mem 0x140000000-0x147ffffff] failed due to signal backoff\n",
+        [offline("interrupted", "EINTR", "interrupted", None, 0x8000, [(0x140000, 0x148000)])],
     ),
     "the selftest": (
         "# online->offline memory0\n# ./mem-on-off-test.sh: line 78: echo: write error: Invalid argument\n"
@@ -517,6 +622,66 @@ def test_memory_removed_while_it_is_online_is_no_attempt(blame: Any) -> None:
     assert [loss.detail for loss in result.data_loss] == ["2 lines of memory that is removed while it is online"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[drm:vc4_bo_create [vc4]] *ERROR* Failed to allocate from CMA:",
+        "videodev 1.camera: dma_alloc_coherent of size 307200 failed",
+        "codec 1.video: dma alloc of size 3133440\nfailed",
+        "rproc remoteproc0: dma_alloc_coherent failed: 6291456",
+        "xrt_bo_alloc: cma_alloc failed, size=1048576",
+        "nic 0000:02:00.0: swiotlb: coherent allocation failed, size=4096",
+        "DMA: failed to allocate 256 KiB pool for atomic coherent allocation",
+    ],
+)
+def test_drivers_alone_are_no_attempts_and_are_named(blame: Any, line: str) -> None:
+    result = blame(f"[    1.000001] {line}\n")
+    assert result.attempts == []
+    (loss,) = result.data_loss
+    assert (loss.code, loss.count) == ("log_driver_failures", 1)
+    assert "line 1" in loss.detail
+
+
+def test_drivers_beside_the_kernels_own_line_are_not(blame: Any) -> None:
+    driver = "x 1.camera: dma_alloc_coherent of size 16384 failed\n"
+    beside = "[    1.000002] " + FAILED.format(n=4, e=12) + "[    1.000003] " + driver
+    assert blame(beside).data_loss == []
+    assert blame(FAILED.format(n=4, e=12) + driver).data_loss == []
+    (loss,) = blame(beside + "[   99.000001] " + driver).data_loss
+    assert (loss.code, loss.count) == ("log_driver_failures", 1)
+    source = '\tdev_err(dev, "dma_alloc_coherent of size %ld failed\\n", size); /* 4096 */\n'
+    assert blame(source).data_loss == []
+
+
+def test_a_page_that_a_debugging_patch_names_before_its_dump(blame: Any) -> None:
+    (attempt,) = blame(
+        ": [  476.575516] has_unmovable_pages: pfn:0x10dfec00, found:0x1, count:0x0\n"
+        ": [  476.582103] page:ffffea0437fb0000 count:1 mapcount:1 mapping:ffff880e05239841 index:0x7f26e5000\n"
+        ": [  476.592645] flags: 0x5fffffc0090034(uptodate|lru|active|swapbacked)\n"
+    ).attempts
+    assert (attempt.operation, attempt.outcome) == ("unknown", "unknown")
+    assert [culprit.start_pfn for culprit in attempt.culprits] == [0x10DFEC00]
+
+
+@pytest.mark.parametrize(
+    ("text", "recognised"),
+    [
+        ("soft offline: 0x61c00 hugepage failed to isolate\n", "1 soft offlines of single pages"),
+        ("Soft offline: 0x61c00: page already poisoned\n", "1 soft offlines of single pages"),
+        ("cma: Failed to reserve 512 MiB\n", "1 lines of a CMA area that was not reserved at boot"),
+        ("hugetlb_cma: reservation failed: err -12, node 1\n", "1 lines of a CMA area that was not reserved at boot"),
+        ("> PFN 0x207233 type Movable Block 4153 type CMA Flags 0x40(lru)\n",
+         "1 lines of page_owner records (pass their file as --page-owner)"),
+        ("dax0.0: failed to offline memory: Operation not supported\n",
+         "1 lines of daxctl, which could not offline memory"),
+    ],
+)  # fmt: skip
+def test_lines_that_are_recognised(blame: Any, text: str, recognised: str) -> None:
+    result = blame(text)
+    assert result.attempts == []
+    assert [(loss.code, loss.detail) for loss in result.data_loss] == [("log_without_attempt", recognised)]
+
+
 def test_lines_that_show_no_attempt_are_named(blame: Any) -> None:
     soft = "soft offline: 0xbfa8f: page migration failed 1, type 1\n"
     result = blame(soft + dump("flags: 0x1()", "nonzero mapcount"))
@@ -569,3 +734,20 @@ def test_a_dump_printed_after_the_end_of_its_offline_is_no_bug(blame: Any) -> No
         "[    9.000004] flags: 0x17fffe0000000(uptodate|lru|swapbacked|node=0|zone=2)\n"
     )
     assert {c.start_pfn for attempt in found.attempts for c in attempt.culprits} == {0x100}
+
+
+def test_a_dump_that_is_quoted_again_and_wrapped(blame: Any) -> None:
+    once = dump("flags: 0x17(locked|node=0|zone=2)", "unmovable page", "aops:0x0 ino:1", counts="refcount:1 mapcount:0")
+    other = once.replace("0x108123", "0x108124")
+    text = once + "Why?\n" + "".join(f"> {line}\n" for line in once.replace("flags: ", "flags:\n").splitlines())
+    (attempt,) = blame(text).attempts
+    assert [(culprit.start_pfn, culprit.cause) for culprit in attempt.culprits] == [(0x108123, "unknown")]
+    bare = "\n".join(line.partition("] ")[2] for line in (once + other).splitlines())
+    found = blame(once.replace("[  456.0", "[  456.1") + "> " + bare.replace("\n", "\n> ") + "\n").attempts
+    assert [(c.start_pfn, c.cause) for a in found for c in a.culprits][-1] == (0x108124, "unknown")
+
+
+def test_a_failure_that_nothing_explains_gets_the_steps_of_its_own_only(blame: Any) -> None:
+    result = blame(FAILED.format(n=4, e=16))
+    assert advice(result) == []
+    assert any("alloc_contig_dump_pages" in step for step in next_captures(result.attempts))

@@ -12,10 +12,11 @@ from tracereplay.attempts.find import find_attempts
 from tracereplay.attempts.log import Log
 from tracereplay.attempts.unplug import name_requests
 from tracereplay.layout.spans import within
+from tracereplay.model.derived.requests import requests_of
 from tracereplay.model.result import Attempt, Request, Task
 from tracereplay.reports.html.report import render_html
 from tracereplay.reports.markdown import render_markdown
-from tracereplay.reports.shared.requests import request_ending, request_headline, requests_of
+from tracereplay.reports.shared.request_wording import request_ending, request_headline
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.text.report import render_text
 

@@ -16,11 +16,11 @@ import tracereplay
 from tests.support.captures import ROOT
 from tests.support.tracing import mounted_tracefs, needs, needs_tracing, state_of
 from tracereplay.capture import wanted
-from tracereplay.capture.instance import Instance
+from tracereplay.capture.instance import FUNCTIONS, Instance, probed_functions
 from tracereplay.capture.script import ScriptOptions, script
 from tracereplay.capture.selftest import _direct, _vmsplice
 from tracereplay.capture.target import Target
-from tracereplay.capture.tracefs import Tracefs
+from tracereplay.capture.tracefs import Tracefs, is_locked_down
 from tracereplay.parsers.catalog.probes import GUP_FAST, KNOWN_PAGE
 
 STAND_IN = wanted.Sign("kmem/mm_page_alloc", "order == 0")
@@ -91,6 +91,75 @@ def test_the_script_ends_at_a_failure(shell: list[str], tmp_path: Path, monkeypa
     assert tracereplay.open([tmp_path / "out" / "trace"]).reader.info.events
 
 
+LINGER = """
+import sys
+from pathlib import Path
+from tracereplay.capture import recording
+recording.record(recording.Request(Path(sys.argv[1]), buffer_kib=16384, until_failure=True, after_seconds=60), print)
+"""
+FAILED = "tracereplay's test says cma: __cma_alloc: nothing: alloc failed, req-size: 0 pages"
+
+
+@pytest.mark.parametrize("shell", ["python", "dash", "busybox", "mksh"])
+def test_a_line_of_the_log_is_a_failure_and_stays_in_the_ring(shell: str, tmp_path: Path) -> None:
+    """Recording goes on for a minute, in which the ring is overwritten many times: it ends before that."""
+    needs_tracing()
+    out, path = tmp_path / "out", tmp_path / "record.sh"
+    if shell == "python":
+        command = [sys.executable, "-u", "-c", LINGER, str(out)]
+    else:
+        needs(shell)
+        path.write_text(script(ScriptOptions(buffer_kib=16384, after_s=60)))
+        command = [shell, *(["sh"] if shell == "busybox" else []), str(path), "-o", str(out), "--until-failure"]
+    allocate = ["sh", "-c", "while sleep 0.02; do cat /proc/meminfo; done"]
+    with (
+        subprocess.Popen(allocate, stdout=subprocess.DEVNULL) as load,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        ) as child,
+    ):  # fmt: skip
+        assert child.stdout is not None
+        said = next(line for line in child.stdout if "recording" in line and "Ctrl-C" in line)
+        time.sleep(4)
+        Path("/dev/kmsg").write_text(FAILED)
+        said += child.communicate(timeout=120)[0]
+        load.kill()
+    assert "failed: " in said
+    assert child.returncode == 0
+    console = tracereplay.open([out / "trace"]).reader.tables(("console",))["console"]
+    assert any(FAILED in str(row) for row in console.to_pylist())
+
+
+@pytest.mark.parametrize("next_one", ["script", "python"])
+def test_a_recorder_killed_while_it_waits_for_a_failure_is_cleaned_up(
+    next_one: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it started to wait lives on, and has the instance open."""
+    needs_tracing()
+    needs("dash")
+    monkeypatch.setattr(wanted, "FAILURES", (wanted.Sign("kmem/mm_page_alloc", "order == 77"),))
+    path = tmp_path / "record.sh"
+    path.write_text(script(ScriptOptions(buffer_kib=4096)))
+    with mounted_tracefs(tmp_path) as tracefs:
+        before = state_of(tracefs)
+        with subprocess.Popen(
+            ["dash", str(path), "-o", str(tmp_path / "killed"), "--until-failure"], stderr=subprocess.PIPE, text=True
+        ) as child:
+            assert child.stderr is not None
+            assert any("until an attempt fails" in line for line in child.stderr)
+            time.sleep(1)
+            child.kill()
+        assert state_of(tracefs) != before
+        last = ["dash", str(path)] if next_one == "script" else [sys.executable, "-m", "tracereplay", "record"]
+        done = subprocess.run(
+            [*last, "-o", str(tmp_path / "last"), "--for", "0"],
+            capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert state_of(tracefs) == before
+
+
 def test_references_of_our_own_are_taken_at_known_page_frames(tmp_path: Path) -> None:
     needs_tracing()
     assert _vmsplice()
@@ -127,10 +196,36 @@ def test_probes_are_defined_for_the_functions_of_the_kernel(tmp_path: Path) -> N
     assert "< 0x1080" in written
 
 
+def test_without_dynamic_ftrace_symbols_say_which_functions_there_are(tmp_path: Path) -> None:
+    """Else both rows of one event would be tried, and the one of another kernel's arguments be taken."""
+    symbols = tmp_path / "kallsyms"
+    symbols.write_text("0 T try_grab_folio\n0 t try_grab_page\t[mod]\n0 D dump_page\n0 T something\n\n0 T\n")
+    assert probed_functions(Tracefs(tmp_path), symbols) == {"try_grab_folio", "try_grab_page"}
+    (tmp_path / "available_filter_functions").write_text("dump_page\n")
+    assert probed_functions(Tracefs(tmp_path), symbols) == {"dump_page"}
+    assert probed_functions(Tracefs(tmp_path / "none"), tmp_path / "none") == FUNCTIONS
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "locked"),
+    [
+        ("sys/kernel/security/lockdown", "none integrity [confidentiality]\n", True),
+        ("sys/kernel/security/lockdown", "none [integrity] confidentiality\n", False),
+        ("proc/cmdline", "root=/dev/vda lockdown=confidentiality quiet\n", True),
+        ("proc/cmdline", "lockdown=integrity xlockdown=confidentiality\n", False),
+    ],
+)
+def test_a_kernel_that_is_locked_down_is_known(file: str, text: str, locked: bool, tmp_path: Path) -> None:
+    assert not is_locked_down(tmp_path)
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(text)
+    assert is_locked_down(tmp_path) == locked
+
+
 def test_what_a_killed_recording_left_is_told_by_its_key(tmp_path: Path) -> None:
     mine = Instance(Tracefs(tmp_path)).key
     (tmp_path / "kprobe_events").write_text(
         f"p:tracereplay_{mine}/get try_grab_folio\np:tracereplay_99999999_5/get try_grab_folio\np:other/get x\n"
     )
     (tmp_path / "instances" / "tracereplay_99999998_7_watch").mkdir(parents=True)
-    assert Tracefs(tmp_path).left_behind() == ["99999998_7", "99999999_5"]
+    assert Tracefs(tmp_path).leftovers() == ["99999998_7", "99999999_5"]

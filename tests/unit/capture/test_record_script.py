@@ -31,6 +31,12 @@ def written(folder: Path, options: ScriptOptions = SMALL) -> Path:
     return path
 
 
+def counted(out: Path) -> int:
+    """Events, as the kernel counted them: those that were read while it recorded, and those left at the end."""
+    lines = (out / "record.log").read_text().splitlines()
+    return sum(int(line.split()[-1]) for line in lines if line.lstrip().startswith(("entries:", "read events:")))
+
+
 def test_every_placeholder_is_filled(tmp_path: Path) -> None:
     text = written(tmp_path, ScriptOptions(area="my 'area'", block=7)).read_text()
     assert not [word for word in text.split() if word.startswith("@") and word.endswith("@")]
@@ -66,11 +72,27 @@ def test_what_it_records_reads_back_whole(shell: str, tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 3, done.stderr
         assert state_of(tracefs) == before
-    told = sum(int(line.split()[1]) for line in (out / "record.log").read_text().splitlines() if "entries:" in line)
     reader = tracereplay.open([out / "trace"]).reader
-    assert reader.info.events == told > 0
+    assert reader.info.events == counted(out) > 0
     # Each CPU is marked at both ends; on a busy machine the ring no longer has the marks of the start.
     assert set(reader.tables(("print",))["print"]["cpu"].to_pylist()) == os.sched_getaffinity(0)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_events_that_the_ring_cannot_hold_are_written_as_they_come(shell: str, tmp_path: Path) -> None:
+    needs_tracing()
+    needs(SHELLS[shell][0])
+    kib, out = 1024, tmp_path / "out"
+    work = "n=0; while [ $n -lt 60 ]; do cat /proc/meminfo > /dev/null; sleep 0.1; n=$((n + 1)); done"
+    done = subprocess.run(
+        [*SHELLS[shell], str(written(tmp_path, ScriptOptions(buffer_kib=kib))), "-o", str(out), "--", "sh", "-c", work],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    pages = sum(path.stat().st_size for path in out.glob("trace/per_cpu/*/trace_pipe_raw"))
+    assert pages > 1.5 * kib * 1024
+    assert tracereplay.open([out / "trace"]).reader.info.events == counted(out)
+    assert not (out / "streaming").exists()
 
 
 def test_androids_shell_and_tools_record_the_same(tmp_path: Path) -> None:
@@ -93,8 +115,7 @@ def test_androids_shell_and_tools_record_the_same(tmp_path: Path) -> None:
         assert done.returncode == 4, done.stderr
         assert state_of(tracefs) == before
     assert "not found" not in done.stderr
-    told = sum(int(line.split()[1]) for line in (out / "record.log").read_text().splitlines() if "entries:" in line)
-    assert tracereplay.open([out / "trace"]).reader.info.events == told > 0
+    assert tracereplay.open([out / "trace"]).reader.info.events == counted(out) > 0
     assert read_layout(out / "layout_before").tables["zones"].num_rows
 
 

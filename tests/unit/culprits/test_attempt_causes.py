@@ -31,12 +31,12 @@ def refused(ms: float = 3, tid: int = DRIVER, gfp: int = 8) -> npt.NDArray[np.vo
     return np.array([(int(ms * MS), tid, 0, gfp)], FAILED_ALLOC)
 
 
-NOBODY = np.empty(0, FAILED_ALLOC)
+NO_CULPRIT = np.empty(0, FAILED_ALLOC)
 
 
 def cause(
     made: DetectedAttempt,
-    failed: npt.NDArray[np.void] = NOBODY,
+    failed: npt.NDArray[np.void] = NO_CULPRIT,
     tables: dict[str, list[Row]] | None = None,
     recorded: Collection[str] | None = None,
     hidden_ms: Sequence[tuple[float, float]] = (),

@@ -19,6 +19,6 @@ def test_the_cause_is_found(code: str, tmp_path: Path) -> None:
     result = STREAMS[code](tmp_path)
     of_pages = {row.cause for attempt in result.attempts for row in attempt.culprits}
     of_attempts = {attempt.cause for attempt in result.attempts}
-    assert code in (of_pages if BY_CODE[code].predicate else of_attempts)
-    if BY_CODE[code].predicate:  # of a kernel log alone the table of causes is not asked
+    assert code in (of_pages if BY_CODE[code].of_pages else of_attempts)
+    if BY_CODE[code].of_pages:  # of a kernel log alone the table of causes is not asked
         assert any(source.role == "trace" for source in result.inputs)

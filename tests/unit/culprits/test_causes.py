@@ -46,7 +46,7 @@ def codes(suspect: Suspect) -> list[str]:
 
 
 def test_every_cause_with_a_predicate_has_a_hit_and_a_near_miss() -> None:
-    assert {cause.code for cause in CAUSES if cause.predicate} == CASES.keys()
+    assert {cause.code for cause in CAUSES if cause.of_pages} == CASES.keys()
     assert all(hits and misses for hits, misses in CASES.values())
 
 
@@ -86,7 +86,7 @@ def verdicts(suspect: Suspect, code: str) -> list[str]:
 
 
 def test_what_may_be_proved_is_proved_here() -> None:
-    assert {c.code for c in CAUSES if c.predicate and c.ceiling == "proved"} == PROVABLE.keys()
+    assert {c.code for c in CAUSES if c.of_pages and c.ceiling == "proved"} == PROVABLE.keys()
     assert [verdicts(suspect, code) for code, suspect in PROVABLE.items()] == [["proved"]] * len(PROVABLE)
 
 

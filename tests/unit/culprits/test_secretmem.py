@@ -25,7 +25,7 @@ from tests.support.log_rows import blank
 from tests.support.replay_twin import FLAG_BITS, Entry, entry, stream
 from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.find import find_attempts, plan_probes
-from tracereplay.attempts.inventory import Question, asked, plan_inventory_probes
+from tracereplay.attempts.inventory import Question, inventory_attempts, plan_inventory_probes
 from tracereplay.attempts.log import Log
 from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.culprits.context import AnalysisContext
@@ -163,7 +163,7 @@ def test_a_file_of_which_nothing_was_tried_is_not_blamed() -> None:
 
 def test_an_inventory_lists_all_of_it() -> None:
     entries = sorted([*page(FIRST), *page(ABOVE), *page(START + 50, AIO_RING, ino=9)])
-    drafts = asked(Question(AREA.name), 5 * MS, LAYOUT)
+    drafts = inventory_attempts(Question(AREA.name), 5 * MS, LAYOUT)
     engine = Engine(actions=plan_inventory_probes(drafts, [ProbeKey(0).encode()]))
     engine.run([stream(entries)])
     (attempt,) = judge(run_of(), engine, attempt_events({}), drafts, "trace-0")
@@ -223,7 +223,7 @@ def test_the_proof_of_a_page_of_a_dumped_file_needs_its_life_without_loss() -> N
 
 def test_pages_are_noted_however_small_the_tables_are() -> None:
     many = [one for pfn in range(START, START + 2000) for one in page(pfn)]
-    drafts = asked(Question(AREA.name), 5 * MS, LAYOUT)
+    drafts = inventory_attempts(Question(AREA.name), 5 * MS, LAYOUT)
     engine = Engine(FLAG_BITS, actions=plan_inventory_probes(drafts, [0]))
     engine.run([stream(sorted(many))])
     assert set(engine.table("suspects")["pfn"].tolist()) == set(range(START, START + 2000))

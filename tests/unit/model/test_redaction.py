@@ -13,10 +13,11 @@ from tests.support import captures
 from tests.support import result_examples as example
 from tracereplay.capabilities import KERNEL_EVENTS
 from tracereplay.cli.main import main
+from tracereplay.model.file_words import named_file
 from tracereplay.model.info import InfoResult, InputInfo
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageLife, PageState
 from tracereplay.model.redaction import redacted, redacted_info, redacted_page
-from tracereplay.model.result import Allocation, Counter, Culprit, Evidence, File, Result, Stack, Task, Zone
+from tracereplay.model.result import Allocation, Counter, Culprit, Evidence, File, Process, Result, Stack, Task, Zone
 from tracereplay.model.tables import result_tables
 from tracereplay.reports import FORMATS
 from tracereplay.reports.json import render_json
@@ -28,13 +29,15 @@ SECRETS = (
     "acme-codec", "acme-taker", "acme-drain", "acmectl",
     "/srv/acme/traces", "buildhost7", "acme_vcodec", "acme_pin_frame", "quarterly-report.ods",
     "4711815", "0x47e4c7", "acme-carveout", "nextgen_aops", "ab4d1c9e",
+    "vault7", "/dev/mapper", "/data/trace", "ledger.db", "payroll-vm", "customer.slice", "--license-key",
 )  # fmt: skip
 
 
 def secret() -> Result:
     """Every secret in every place where a real trace could have put it."""
     culprit = example.culprit(
-        holder=Task(tid=7, comm="acme-codec"), allocated_by=Allocation(tid=7, comm="acmectl"),
+        holder=Task(tid=7, comm="acme-codec", part_of="VM payroll-vm"),
+        allocated_by=Allocation(tid=7, comm="acmectl", part_of="customer.slice"),
         taken_by=Task(tid=8, comm="acme-taker"), released_by=Task(tid=9, comm="acme-drain"),
         mechanism="acme_pin_frame",
         holder_name="nextgen_aops dev 8:1 ino 4711815", file=File(dev=8, ino=4711815, fs="nextgen_aops"),
@@ -47,8 +50,9 @@ def secret() -> Result:
         ],
     )  # fmt: skip
     attempt = example.attempt(
-        area="acme-carveout", task=Task(tid=7, comm="acmectl"), culprits=[culprit], capture_next=["see buildhost7"]
-    )
+        area="acme-carveout", task=Task(tid=7, comm="acmectl"), culprits=[culprit, *secret_files()],
+        capture_next=["see buildhost7"],
+    )  # fmt: skip
     result = example.result(
         attempt,
         inputs=[
@@ -65,6 +69,10 @@ def secret() -> Result:
     assert result.layout is not None
     result.layout.cma_areas[0].name = "acme-carveout"
     result.layout.zones = [Zone(node=0, name=name, start_pfn=0, pages=9) for name in ("Normal", "acme-sram")]
+    result.processes = [
+        Process(pid=7, comm="acme-codec", cmdline="/usr/bin/acme-codec --license-key 99", cgroup="0::/customer.slice",
+                part_of="VM payroll-vm")
+    ]  # fmt: skip
     result.tool.argv = [
         "blame",
         "/srv/acme/traces/trace.dat",
@@ -73,6 +81,24 @@ def secret() -> Result:
         "holder=acmectl",
     ]
     return result
+
+
+def secret_files() -> list[Culprit]:
+    """A file that is known by its path, one by its mount, and metadata of a device, as culprits name them."""
+    mount = "/data/trace"  # words that texts of ours have too
+    known = File(dev=254 << 20, ino=13, fs="ext4", device="/dev/mapper/vault7", mount=mount)
+    files = [
+        msgspec.structs.replace(known, ino=12, path="/data/trace/ledger.db"),
+        known,
+        File(dev=24, ino=2, fs="fuse", mount=mount),
+        msgspec.structs.replace(known, dev=3, ino=254 << 20, block_dev=254 << 20),
+    ]
+    names = [named_file(file) for file in files]
+    assert all(names)
+    return [
+        example.culprit(id=f"a0/{n}", start_pfn=n, holder=None, cause="writeback", holder_name=name, file=file)
+        for n, (file, name) in enumerate(zip(files, names, strict=True))
+    ]
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -90,7 +116,7 @@ def test_no_table_gives_a_secret_away() -> None:
 
 def test_the_same_name_is_the_same_token_everywhere() -> None:
     (attempt,) = redacted(secret()).attempts
-    (culprit,) = attempt.culprits
+    culprit = attempt.culprits[0]
     assert attempt.task is not None
     assert culprit.allocated_by is not None
     assert attempt.task.comm == culprit.allocated_by.comm != culprit.holder.comm  # type: ignore[union-attr]
@@ -106,7 +132,7 @@ def test_the_same_name_is_the_same_token_everywhere() -> None:
 def test_what_explains_is_kept() -> None:
     result = secret()
     (attempt,) = redacted(result).attempts
-    (culprit,) = attempt.culprits
+    culprit = attempt.culprits[0]
     (before,) = result.attempts
     assert (culprit.start_pfn, culprit.cause, culprit.verdict) == (0x1E403, "task_reference", "proved")
     assert attempt.tries == before.tries

@@ -7,12 +7,12 @@ import pytest
 from tests.support import result_examples as example
 from tracereplay.cli.main import main
 from tracereplay.culprits.mechanisms import MECHANISMS
+from tracereplay.model.derived.advice import advice
 from tracereplay.model.explain import EXPLANATIONS, capture
 from tracereplay.model.explain.mechanism_steps import MECHANISM_STEPS
 from tracereplay.model.explain.names import ERRNOS, FUNCTIONS
 from tracereplay.model.result import Attempt, CmaArea, Input, LayoutSummary
 from tracereplay.model.steps import fit_steps
-from tracereplay.reports.shared.advice import advice
 
 STEPS = (capture.PAGE_REF, capture.REF_STACKS, capture.KERNEL_LOG, capture.CALLER_STACK)
 LAYOUT = LayoutSummary(

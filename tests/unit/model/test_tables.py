@@ -42,7 +42,7 @@ def test_keys_join() -> None:
 def test_values_types_and_nulls() -> None:
     culprits = result_tables(example.pinned())["culprits"]
     assert culprits["start_pfn"].to_pylist() == [0x1E403, 0x1E405, 0x1EDBF, 0x1EDC1]
-    assert culprits["holder"].to_pylist()[2] == {"tid": 148, "pid": None, "comm": "pin-dead"}
+    assert culprits["holder"].to_pylist()[2] == {"tid": 148, "pid": None, "comm": "pin-dead", "part_of": None}
     assert culprits["allocated_by"].to_pylist()[2] is None
     assert culprits["blocked_tries"].to_pylist()[0] == [[0, 16]]
     assert culprits.schema.field("delay_ns").type == pa.int64()

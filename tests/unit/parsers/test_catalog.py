@@ -10,15 +10,12 @@ import pyarrow as pa
 import pytest
 
 from tests.support.captures import SHARED
+from tracereplay.gfp import GFP, GFP_BITS, GFP_COMPOSITES, gfp_names
 from tracereplay.parsers.catalog import SPECS, SUBSYSTEMS
 from tracereplay.parsers.catalog.enums import (
     COMPACT_RESULTS,
-    GFP,
-    GFP_BITS,
-    GFP_COMPOSITES,
     PAGE_FLAGS,
     flag_names,
-    gfp_names,
     name_of,
 )
 from tracereplay.parsers.catalog.spec import Read

@@ -77,13 +77,13 @@ def test_agreement_by_aspect() -> None:
     made = engine(*mapped(100), *mapped(101), *mapped(102), entry(9, 7, Op.FREE, 103), entry(9, 7, Op.PCP_DRAIN, 104))
     snapshot = words(ANON, FILE, (*ANON, KPF.WRITEBACK), (KPF.BUDDY,), ANON, ANON)
     aspects = compare(made, 100, snapshot, np.array([1, 0, 1, 0, 1, 1], np.uint64))
-    assert aspects["free"].told.tolist() == [True] * 5 + [False]  # nobody named the last
+    assert aspects["free"].known.tolist() == [True] * 5 + [False]  # nobody named the last
     assert aspects["free"].differs.tolist() == [False, False, False, False, True, False]
     assert aspects["anon"].differs.tolist() == [False, True, False, False, False, False]
     assert aspects["mapped"].differs.tolist() == [False, True, False, False, False, False]
     assert aspects["writeback"].differs.tolist() == [False, False, True, False, False, False]
     assert disagreeing(aspects).tolist() == [False, True, True, False, True, False]
-    assert not compare(made, 100, snapshot)["mapped"].told.any()
+    assert not compare(made, 100, snapshot)["mapped"].known.any()
 
 
 def test_a_word_of_nothing_is_any_page_off_the_buddy_lists() -> None:
@@ -91,7 +91,7 @@ def test_a_word_of_nothing_is_any_page_off_the_buddy_lists() -> None:
     free = compare(made, 100, words((), (), ()))["free"]
     assert free.agrees.tolist() == [True, True, False]
     offline = compare(made, 100, words((KPF.NOPAGE,), (), ()))["free"]
-    assert offline.told.tolist() == [False, True, True]
+    assert offline.known.tolist() == [False, True, True]
 
 
 def test_reasons_for_disagreement() -> None:
@@ -101,11 +101,11 @@ def test_reasons_for_disagreement() -> None:
     after.add(stream([entry(moment + 5, 7, Op.ALLOC, 103)]))
     assert before.touched.tolist() == [True, True, True, False, False]
     differs = np.ones(5, np.bool_)
-    told = words(ANON, (), ANON, ANON, ANON)
-    assert reasons("free", differs, told, before, after, moment, False) == {
+    known = words(ANON, (), ANON, ANON, ANON)
+    assert reasons("free", differs, known, before, after, moment, False) == {
         Reason.LATER: 1, Reason.READING: 1, Reason.LIST: 1, Reason.UNTRACED: 2,
     }  # fmt: skip
-    assert reasons("mapped", differs, told, before, after, moment, True) == {
+    assert reasons("mapped", differs, known, before, after, moment, True) == {
         Reason.LATER: 1, Reason.READING: 1, Reason.MAPPING: 2, Reason.LOST: 1,
     }  # fmt: skip
 

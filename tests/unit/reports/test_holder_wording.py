@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.support import result_examples as example
+from tracereplay.model.derived.culprit_groups import group_culprits
+from tracereplay.model.derived.hold_timeline import lanes
 from tracereplay.model.result import Allocation, Result, Task
 from tracereplay.reports import FORMATS
 from tracereplay.reports.html.data import report_data
-from tracereplay.reports.shared.culprit_groups import group_culprits
-from tracereplay.reports.shared.hold_timeline import lanes
-from tracereplay.reports.shared.holder_wording import story, whose
+from tracereplay.reports.shared.holder_wording import lane_label, story, whose
 from tracereplay.reports.shared.style import Style
 
 DEAD, KEEPER, OTHER = Task(tid=148, comm="pin-dead"), Task(tid=147, comm="pipe-keeper"), Task(tid=9, comm="third")
@@ -85,7 +85,7 @@ def test_every_format_names_taker_and_releaser(format_: str) -> None:
 
 def test_pictures_and_tables_name_them_too() -> None:
     (lane,) = lanes(passed_on().attempts)
-    assert lane.label == "taken by pin-dead (148), 4 pages"
+    assert lane_label(lane) == "taken by pin-dead (148), 4 pages"
     data = report_data(passed_on())
     row = data["tables"]["culprits"]
     assert [data["texts"][row[name][0]] for name in ("taken_by", "released_by")] == [

@@ -47,6 +47,7 @@ def test_absent_values_are_null_and_keys_keep_the_contracts_order() -> None:
     document = json.loads(render_json(example.pinned()))
     assert list(document) == [
         "schema", "tool", "inputs", "data_loss", "layout", "stacks", "attempts", "counters", "blame", "summary",
+        "processes",
     ]  # fmt: skip
     assert document["attempts"][0]["parent_id"] is None
     assert document["attempts"][0]["culprits"][2]["allocated_by"] is None

@@ -18,8 +18,8 @@ def test_several_attempts_in_one_sentence() -> None:
     result = example.result(*four())
     assert sentences(result) == [FOUR]
     assert title(result) == '4 of 5 cma_alloc from "reserved" failed'
-    assert [(row.share, row.who, row.pages) for row in ranking(result)] == [
-        ("4 of 4", "file system metadata of 254:16", 14), ("2 of 4", "pin-thp (148)", 512),
+    assert [(row.share, row.who, row.size) for row in ranking(result)] == [
+        ("4 of 4", "file system metadata of 254:16", "14 pages"), ("2 of 4", "pin-thp (148)", "512 pages"),
     ]  # fmt: skip
 
 
@@ -51,6 +51,12 @@ def test_waits_and_unexplained_failures_are_said() -> None:
     nothing = example.attempt(cause=None, culprits=[])
     assert sentences(example.result(nothing)) == ["what blocked 1 of 1 failed cma_alloc is not known"]
     assert sentences(example.result()) == []
+
+
+def test_an_attempt_whose_end_is_not_known_is_no_failure() -> None:
+    open_end = example.result(example.attempt(outcome="unknown", cause=None, culprits=[]))
+    assert sentences(open_end) == ["what blocked 1 of 1 cma_alloc of unknown outcome is not known"]
+    assert str(title(open_end)).endswith("may have failed")
 
 
 def test_holders_that_are_not_known_are_named_by_what_is() -> None:

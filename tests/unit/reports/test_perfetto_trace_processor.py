@@ -24,9 +24,9 @@ import pytest
 import tracereplay
 from tests.support import captures
 from tests.support import result_examples as example
+from tracereplay.model.derived.hold_timeline import lanes
 from tracereplay.model.result import Result
 from tracereplay.reports.perfetto import render_perfetto
-from tracereplay.reports.shared.hold_timeline import lanes
 
 pytest.importorskip("perfetto", reason="perfetto is not installed (extra `perfetto`)")
 FOLDER = os.environ.get("TRACE_PROCESSOR_WASM")

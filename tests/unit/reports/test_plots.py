@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from tests.support import result_examples as example
 from tracereplay.cli import plot
 from tracereplay.errors import UsageError
+from tracereplay.model.derived.occupancy import occupancies
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Counter, MapRun, Result
 from tracereplay.reports.html import report as html_report
 from tracereplay.reports.plots import KINDS, SUFFIXES, _look, render_plot
-from tracereplay.reports.shared.cause_order import HUES
-from tracereplay.reports.shared.occupancy import occupancies
+from tracereplay.reports.shared.palette import HUES
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 

@@ -8,11 +8,11 @@ import pytest
 
 from tests.support import result_examples as example
 from tracereplay.losses import LOSS_KINDS
+from tracereplay.model.derived.culprit_groups import group_culprits
 from tracereplay.model.premises import PREMISES
 from tracereplay.model.result import DataLoss, Result
 from tracereplay.reports import FORMATS
 from tracereplay.reports.html.data import report_data
-from tracereplay.reports.shared.culprit_groups import group_culprits
 from tracereplay.reports.shared.premise_wording import failed_premises, why
 from tracereplay.reports.shared.style import Style
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support import result_examples as example
-from tracereplay.model.result import Attempt, MapRun, Request, Try
-from tracereplay.reports.shared.area import (
+from tracereplay.model.derived.area import (
     area_span,
     culprit_runs,
     main_state,
@@ -15,6 +14,7 @@ from tracereplay.reports.shared.area import (
     spread,
     state_runs,
 )
+from tracereplay.model.result import Attempt, MapRun, Request, Try
 from tracereplay.reports.text.map import map_lines
 
 

@@ -13,7 +13,7 @@ from tracereplay.schema import Op
 from tracereplay.whatif.machine import ZoneCounts
 from tracereplay.whatif.ranges_held import HeldRange
 from tracereplay.whatif.script import Script, script_of
-from tracereplay.whatif.sizing import BATCHED_PAGES, KernelNeed, asked_row, held_at_once, kernel_need, size_rows
+from tracereplay.whatif.sizing import BATCHED_PAGES, KernelNeed, held_at_once, kernel_need, requested_row, size_rows
 
 NORMAL = ZoneCounts(name="Normal", managed=10_000, free=6_000, lru=1_000, min=100, cached=50)
 LAYOUT = Layout("file", zones=(Span("Normal", 0, 8192), Span("Movable", 8192, 500)))
@@ -84,12 +84,12 @@ def test_without_counts_nothing_is_said() -> None:
     ("pages", "verdict"), [(0, "fits"), (550, "fits"), (551, "unknown"), (700, "unknown"), (701, "starves")]
 )
 def test_verdicts_at_their_edges(pages: int, verdict: str) -> None:
-    assert asked_row("trace-0", "movable", pages, NEED, LAYOUT).verdict == verdict
+    assert requested_row("trace-0", "movable", pages, NEED, LAYOUT).verdict == verdict
 
 
 def test_where_kernel_allocations_failed_no_size_surely_fits() -> None:
-    assert asked_row("trace-0", "movable", 10, CENSORED, LAYOUT).verdict == "unknown"
-    assert asked_row("trace-0", "movable", 500, CENSORED, LAYOUT).verdict == "starves"  # the size it had
+    assert requested_row("trace-0", "movable", 10, CENSORED, LAYOUT).verdict == "unknown"
+    assert requested_row("trace-0", "movable", 500, CENSORED, LAYOUT).verdict == "starves"  # the size it had
     assert size_rows("trace-0", "movable", CENSORED, (0, None), LAYOUT)[0].pages is None
 
 

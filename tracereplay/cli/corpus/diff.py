@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tracereplay.cli.corpus.needed import need_libraries
-from tracereplay.cli.options import command_line, output_options
+from tracereplay.cli.options import command_line, output_options, quiet_option
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.reports.corpus.formats import DIFF_FORMATS
 
@@ -14,6 +14,7 @@ from tracereplay.reports.corpus.formats import DIFF_FORMATS
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @output_options(*DIFF_FORMATS)
+@quiet_option
 @click.option("--where-a", metavar="COLUMN=GLOB", multiple=True, help="Only these traces of A, like build=41.")
 @click.option("--where-b", metavar="COLUMN=GLOB", multiple=True, help="Only these traces of B.")
 @click.option("--full", is_flag=True, help="Show what does not differ too.")

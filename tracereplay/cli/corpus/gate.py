@@ -7,7 +7,7 @@ import click
 from tracereplay.cli.corpus.needed import need_libraries
 from tracereplay.cli.corpus.report import WHERE
 from tracereplay.cli.gate import EXIT_MATCHED
-from tracereplay.cli.options import command_line, output_options
+from tracereplay.cli.options import command_line, output_options, quiet_option
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.reports.corpus.formats import GATE_FORMATS
 
@@ -17,6 +17,7 @@ from tracereplay.reports.corpus.formats import GATE_FORMATS
 @click.option("--fail-on", metavar="RULES", required=True, help="broken, failed, unexplained, proved, cause=CODE, "
               "holder=GLOB, loss>=SEVERITY, each with >N or >N%; new, more (--against); comma-separated.")  # fmt: skip
 @output_options(*GATE_FORMATS)
+@quiet_option
 @click.option("--where", metavar="COLUMN=GLOB", multiple=True, help=WHERE)
 @click.option("--against", metavar="STORE", help="The base that `new` and `more` compare with.")
 @click.option("--where-against", metavar="COLUMN=GLOB", multiple=True, help="Only these traces of the base.")

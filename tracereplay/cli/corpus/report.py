@@ -7,7 +7,7 @@ from pathlib import PurePath
 import click
 
 from tracereplay.cli.corpus.needed import need_libraries
-from tracereplay.cli.options import command_line, output_options
+from tracereplay.cli.options import command_line, output_options, quiet_option
 from tracereplay.cli.output import style_for, write_bytes, write_report
 from tracereplay.errors import UsageError
 from tracereplay.reports.corpus.formats import REPORT_FORMATS
@@ -19,6 +19,7 @@ SUFFIXES = ("png", "svg", "pdf")
 @click.command(short_help="Rankings, groups, trend, what is unexplained.")
 @click.argument("place", metavar="STORE")
 @output_options(*REPORT_FORMATS)
+@quiet_option
 @click.option("--where", "where", metavar="COLUMN=GLOB", multiple=True, help=WHERE)
 @click.option("--by", metavar="COLUMN", help="Group by a column of runs, such as device.")
 @click.option("--over", metavar="COLUMN", help="Trend along a column (default: date, else build, where there is one).")

@@ -8,7 +8,7 @@ import click
 
 from tracereplay.cli.corpus.needed import need_libraries
 from tracereplay.cli.options import combine, quiet_options
-from tracereplay.cli.output import style_for, write_report
+from tracereplay.cli.output import say_written, style_for, write_report
 from tracereplay.errors import InputError, UsageError
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -23,7 +23,7 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
               help="Wall time a trace may take.")  # fmt: skip
 @click.option("--memory-limit", default="4G", show_default=True, metavar="BYTES", help="Memory a trace may take.")
 @click.option("--match", "names", metavar="GLOB", multiple=True, help="Names that are traces, within folders "
-              "(default: *.dat *.data *.perf *.trace *.ftrace, also packed).")  # fmt: skip
+              "(default: *.dat *.data *.perf *.trace *.ftrace *.pftrace *.perfetto-trace, also packed).")  # fmt: skip
 @click.option("--path-pattern", metavar="PATTERN", help="Columns from the path: '{build}/{device}/*.dat'.")
 @click.option("--retry", is_flag=True, help="Also what broke a limit or crashed in an earlier run.")
 @click.option("--keep-events", is_flag=True, help="Keep the events of what is analysed, as datasets in STORE/events.")
@@ -79,9 +79,11 @@ def run(
         summary = run_corpus(store, discover(*wanted), ready, order, progress, retry=retry)
     if not summary.found:
         raise UsageError(f"no trace in {' '.join(places)}; --match GLOB says which names are traces")
-    told = store.outcome()
-    write_report(render_run(summary.found, summary.before, told, place, style_for(None, full=full)), None)
-    if not told.analysed:
+    outcome = store.outcome()
+    write_report(render_run(summary.found, summary.before, outcome, place, style_for(None, full=full)), None)
+    if os.path.isdir(place):
+        say_written(place)
+    if not outcome.analysed:
         raise InputError("none of the traces could be read", advice="see their reasons above")
     return 0
 

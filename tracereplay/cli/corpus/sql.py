@@ -7,7 +7,7 @@ import io
 import click
 
 from tracereplay.cli.corpus.needed import need_libraries
-from tracereplay.cli.options import output_options
+from tracereplay.cli.options import output_options, quiet_option
 from tracereplay.cli.output import style_for, write_bytes, write_report
 
 
@@ -15,6 +15,7 @@ from tracereplay.cli.output import style_for, write_bytes, write_report
 @click.argument("place", metavar="STORE")
 @click.argument("query", metavar="QUERY")
 @output_options("text", "csv", "json")
+@quiet_option
 def sql(place: str, query: str, format_: str, output: str | None) -> int:
     """Ask a STORE in SQL, by DuckDB; it reads the store and nothing else, and writes nothing."""
     need_libraries()

@@ -8,7 +8,7 @@ import click
 
 from tracereplay.cli.corpus.needed import need_libraries
 from tracereplay.cli.corpus.report import WHERE
-from tracereplay.cli.options import command_line, output_options
+from tracereplay.cli.options import command_line, output_options, quiet_option
 from tracereplay.cli.output import style_for, write_report
 from tracereplay.errors import UsageError
 from tracereplay.reports.corpus.formats import REPORT_FORMATS
@@ -25,6 +25,7 @@ from tracereplay.reports.corpus.formats import REPORT_FORMATS
               help="Replays of each policy that moves pages, of each trace.")  # fmt: skip
 @click.option("-j", "--jobs", type=click.IntRange(1, 4096), help="Traces at once (default: the CPUs).")
 @output_options(*REPORT_FORMATS)
+@quiet_option
 @click.option("--full", is_flag=True, help="Cut nothing.")
 def whatif(
     place: str,

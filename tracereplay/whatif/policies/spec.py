@@ -42,7 +42,7 @@ class Change:
 
     rules -- of the modelled allocator; request -- what allocations ask for; gone -- causes of culprits that no longer
     are in the way, wherever they are; migratable -- allocations whose pages can be migrated after all; retry -- of
-    attempts; past_blocker -- the next range begins behind the page that blocked; guaranteed -- nothing in a CMA area
+    attempts; past_blocker -- the next range begins after the page that blocked; guaranteed -- nothing in a CMA area
     can block; area_pages, movable_pages -- size of the CMA area, of ZONE_MOVABLE;
     split_destinations -- single pages do for a large folio; pool -- of secretmem;
     not_modelled -- a code.

@@ -1,4 +1,4 @@
-"""cma_alloc goes on behind the page that blocked."""
+"""cma_alloc goes on after the page that blocked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tracereplay.whatif.policies.spec import Change, Policy
 
 POLICY = Policy(
     name="step",
-    sentence="After EBUSY the next range begins behind the page that blocked, not one alignment step further",
+    sentence="After EBUSY the next range begins after the page that blocked, not one alignment step further",
     discussed=(),
     state="none",
     engine="blockers",

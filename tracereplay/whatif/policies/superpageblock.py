@@ -11,5 +11,5 @@ POLICY = Policy(
     state="posted",
     engine="guided",
     change=lambda _values: Change(not_modelled="not_modelled"),
-    says="Listed so that nobody takes its absence for an answer.",
+    says="Listed because its absence would look like an answer.",
 )

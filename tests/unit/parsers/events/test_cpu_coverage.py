@@ -61,11 +61,13 @@ def test_only_silence_that_is_unusual_for_the_cpu_is_noted(cpu: CpuActivity, exp
 def test_an_end_that_another_loss_tells_of_is_not_noted_again() -> None:
     late, early = CpuActivity(3 * S, 10 * S, MS), CpuActivity(0, 7 * S, MS)
     for cpu in (1, None):
-        told = [Loss("overrun", 5, cpu, None, 3 * S), Loss("truncated", None, cpu, 7 * S, None)]
-        assert coverage_losses({0: WHOLE, 1: late}, {0, 1}, told=told) == []
-        assert coverage_losses({0: WHOLE, 1: early}, {0, 1}, told=told) == []
-    told = [Loss("lost_events", 5, 1, S, 2 * S), Loss("overrun", 5, 0, None, 3 * S), Loss("comm_unresolved", 1)]
-    assert noted(coverage_losses({0: WHOLE, 1: early}, {0, 1}, told=told)) == [("cpu_ends_early", 1, 7 * S, 10 * S)]
+        known = [Loss("overrun", 5, cpu, None, 3 * S), Loss("truncated", None, cpu, 7 * S, None)]
+        assert coverage_losses({0: WHOLE, 1: late}, {0, 1}, known_losses=known) == []
+        assert coverage_losses({0: WHOLE, 1: early}, {0, 1}, known_losses=known) == []
+    known = [Loss("lost_events", 5, 1, S, 2 * S), Loss("overrun", 5, 0, None, 3 * S), Loss("comm_unresolved", 1)]
+    assert noted(coverage_losses({0: WHOLE, 1: early}, {0, 1}, known_losses=known)) == [
+        ("cpu_ends_early", 1, 7 * S, 10 * S)
+    ]
 
 
 def test_without_a_unit_of_time_a_tenth_counts() -> None:

@@ -263,6 +263,8 @@ def test_what_is_not_understood_is_counted(read: Any) -> None:
         "  a-1 [000] ..... 1.000003: mm_page_free: nothing of the kind\n"
         "bash-1 [000]\n"
         "words around it are no loss:\n"
+        "**\u0645\u062b\u0627\u0644 ftrace:**\n"
+        "\u8f93\u51fa\u793a\u4f8b\uff1a\n"
         "```\n"
         "root@host:~# dd if=/dev/zero bs=1M\n"
     )

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.captures import SHARED
 from tracereplay.errors import InputError
+from tracereplay.gfp import GFP
 from tracereplay.losses import Loss
-from tracereplay.parsers.catalog.enums import GFP
 from tracereplay.parsers.detect import Kind, detect
 from tracereplay.parsers.text import blocks
 from tracereplay.parsers.text.perf_script import PerfScriptReader

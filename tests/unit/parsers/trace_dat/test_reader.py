@@ -212,6 +212,26 @@ def test_the_end_of_a_v7_file_may_be_missing(tmp_path: Path) -> None:
     assert cut.info.start_ns == whole.info.start_ns
 
 
+def test_a_v7_file_may_end_in_the_pages_of_any_cpu(tmp_path: Path) -> None:
+    """Every page before the cut is read; a loss of each CPU says from when on, and how much of it, is missing."""
+    trace = capture("offline_dimm_einval") / "trace.dat"
+    whole, data = TraceDatReader(trace), trace.read_bytes()
+    first, second = sorted((place for one in whole._container.buffers for place in one.cpus), key=lambda p: p.offset)
+    counts = []
+    for end in (first.offset + 400, first.offset + first.size // 2, second.offset, second.offset + second.size - 9):
+        cut = opened(tmp_path, data[:end])
+        counts.append(cut.info.events)
+        lost = {loss.cpu: loss for loss in cut.losses if loss.code == "truncated"}
+        assert not [loss for loss in cut.losses if loss.code.startswith("corrupt")]
+        if end <= second.offset:
+            assert lost[second.cpu].start_ns is None
+            assert "missing" in lost[second.cpu].detail
+        if end < second.offset:
+            assert "chunks are missing" in lost[first.cpu].detail
+    assert counts == sorted(counts)
+    assert 0 < counts[1] < counts[2] < counts[3] < whole.info.events
+
+
 @pytest.mark.parametrize("missing", [7, 40, 110, None])
 def test_a_v7_file_without_its_last_bytes_says_so(tmp_path: Path, missing: int | None) -> None:
     """They are names of sections, which no reader needs: every event is there, and nothing before the end is hidden.

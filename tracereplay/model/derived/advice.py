@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tracereplay.model.derived.selection import causes_of, notable_attempts
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.explain.mechanism_steps import MECHANISM_STEPS
 from tracereplay.model.result import Result
-from tracereplay.reports.shared.selection import causes_of, notable_attempts
 
 
 def advice(result: Result, *, full: bool = False) -> list[tuple[str, str]]:
@@ -13,7 +13,9 @@ def advice(result: Result, *, full: bool = False) -> list[tuple[str, str]]:
     mechanisms: dict[str, dict[str | None, None]] = {}
     for blocker in (blocker for summary in result.summary for blocker in summary.blockers):
         mechanisms.setdefault(blocker.cause, {})[blocker.mechanism] = None
-    found = dict.fromkeys([*mechanisms, *causes_of(notable_attempts(result))])
+    causes = causes_of(notable_attempts(result))
+    # An attempt of a log that nothing explains has steps of its own (`capture_next`).
+    found = dict.fromkeys(code for code in (*mechanisms, *causes) if code != "unknown" or code in causes)
     codes = sorted(found, key=lambda code: code == "unknown")
     steps = {code: _steps(code, list(mechanisms.get(code, {})), full=full) for code in codes if code in EXPLANATIONS}
     return [(code, step) for code, listed in steps.items() for step in listed]

@@ -8,14 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tracereplay.model.result import Attempt, Try
 
-# What a map shows where there is no culprit, in the order of the legend.
-STATES = {
-    "free": "free",
-    "moved": "moved away",
-    "held": "not migrated, no culprit",
-    "mixed": "several states in one pageblock",
-    "not_seen": "not seen in the trace",
-}
+# What a map shows where there is no culprit, in the order in which a state of as many pages wins.
+STATES = ("free", "moved", "held", "mixed", "not_seen")
 
 
 def area_span(attempt: Attempt) -> tuple[int, int] | None:

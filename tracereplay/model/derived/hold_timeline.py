@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from tracereplay.model.derived.holding import has_holder, known_by_allocator, outlived, task_key
 from tracereplay.model.result import Attempt, Culprit
-from tracereplay.reports.shared.holder_wording import NOT_SEEN, holder_name, likely, whose
-from tracereplay.reports.shared.wording import count, task_name
+
+LaneKey = tuple[object, ...]
 
 
 @dataclass(slots=True)
@@ -21,44 +22,49 @@ class Bar:
 
 @dataclass(slots=True)
 class Lane:
-    """What one holder kept for one reason."""
+    """What one holder kept for one reason; culprits: at least one."""
 
-    cause: str
-    holder: str
     pages: int = 0
     culprits: list[Culprit] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
 
     @property
-    def label(self) -> str:
-        """`pin-vmsplice (145), 8 pages`."""
-        return f"{self.holder}, {count(self.pages, 'page')}"
+    def first(self) -> Culprit:
+        """Stands for all in cause and holder."""
+        return self.culprits[0]
 
 
 def lanes(attempts: Iterable[Attempt]) -> list[Lane]:
     """Most pages first; bars that meet are one. Pages are those of the attempt that met the most of them."""
-    found: dict[tuple[str, str], Lane] = {}
+    found: dict[LaneKey, Lane] = {}
     for attempt in attempts:
-        pages: dict[tuple[str, str], int] = {}
+        pages: dict[LaneKey, int] = {}
         for culprit in attempt.culprits:
-            key = (culprit.cause, _holder(culprit))
-            lane = found.setdefault(key, Lane(*key))
-            lane.culprits.append(culprit)
+            key = _key(culprit)
+            found.setdefault(key, Lane()).culprits.append(culprit)
             pages[key] = pages.get(key, 0) + culprit.pages
         for key, number in pages.items():
             found[key].pages = max(found[key].pages, number)
     for lane in found.values():
         lane.bars = _joined(_bar(culprit) for culprit in lane.culprits)
-    return sorted(found.values(), key=lambda lane: (-lane.pages, lane.cause, lane.holder))
+    return sorted(found.values(), key=lambda lane: (-lane.pages, lane.first.cause))
 
 
-def _holder(culprit: Culprit) -> str:
-    if (name := holder_name(culprit)) is not None:
-        return f"{likely(culprit)}{name}"
-    if culprit.taken_by is not None and (taken := whose(culprit)) is not None:
-        return taken
-    allocated = f", allocated by {task_name(culprit.allocated_by)}" if culprit.allocated_by else ""
-    return f"{NOT_SEEN}{allocated}"
+def hold_times(attempts: Iterable[Attempt]) -> Iterator[tuple[Culprit, int]]:
+    """Culprits whose taking and release were both seen, with the ns between them."""
+    for culprit in (c for attempt in attempts for c in attempt.culprits):
+        since, until = culprit.held_since_ns, culprit.released_ns
+        if since is not None and until is not None and culprit.release == "seen" and until > since:
+            yield culprit, until - since
+
+
+def _key(c: Culprit) -> LaneKey:
+    """Cause and holder; without a holder who took the reference, else who allocated the page."""
+    if has_holder(c):
+        return (c.cause, "held", task_key(c.holder), c.holder_name, c.holder_verdict == "proved")
+    if c.taken_by is not None and not known_by_allocator(c):
+        return (c.cause, "taken", task_key(c.taken_by), outlived(c, c.taken_by))
+    return (c.cause, "allocated", task_key(c.allocated_by), c.taken_by is not None)
 
 
 def _bar(culprit: Culprit) -> Bar:

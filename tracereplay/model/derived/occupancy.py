@@ -6,13 +6,8 @@ from dataclasses import dataclass
 
 from tracereplay.model.result import Attempt, Counter, Result
 
-# From the bottom of a stack to its top.
-STATES = {
-    "cma_alloc": "taken by cma_alloc",
-    "allocated": "allocated",
-    "free": "free",
-    "not_seen": "not seen yet",
-}
+# Names of counters, from the bottom of a stack to its top.
+STATES = ("cma_alloc", "allocated", "free", "not_seen")
 
 
 @dataclass(slots=True)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tracereplay.model.derived.judgement import is_notable
 from tracereplay.model.result import Attempt, Result
-
-
-def is_notable(attempt: Attempt) -> bool:
-    """Whether it is worth more than a count: it did not succeed, or something made it wait."""
-    return attempt.outcome != "succeeded" or any(c.effect != "would_block" for c in attempt.culprits)
 
 
 def notable_attempts(result: Result) -> list[Attempt]:

@@ -1,0 +1,1 @@
+"""Perfetto traces (perfetto.protos.Trace): the ftrace events in their packets."""
