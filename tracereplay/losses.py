@@ -229,6 +229,14 @@ LOSS_KINDS: dict[str, LossKind] = {
             "Enable kmem:mm_page_free; a high count points to lost events.",
         ),
         LossKind(
+            "tasks_left_out",
+            Severity.NOTICE,
+            "Only the events of some tasks were recorded: what others do to pages is not visible",
+            "Record the whole machine (perf record -a, without -p, -t or a command of its own).",
+            hides_events=True,
+            reason="only some tasks were recorded",
+        ),
+        LossKind(
             UNSEEN_CHANGES,
             Severity.LOSS,
             "Reference counts changed in this interval where no event says so, though no loss was recorded",

@@ -18,12 +18,15 @@ from tracereplay.parsers.perf_data.losses import LossTracker
 from tracereplay.parsers.perf_data.records import Block, Records
 
 # enum perf_event_type
-LOST, COMM, FORK, LOST_SAMPLES, ID_INDEX = 2, 3, 7, 13, 69
+LOST, COMM, FORK, LOST_SAMPLES, ID_INDEX, THREAD_MAP = 2, 3, 7, 13, 69, 73
 ID_ENTRY_BYTES = 32  # struct id_index_entry: id, idx, cpu, tid
+THREAD_ENTRY_BYTES = 24  # struct perf_record_thread_map_entry: u64 pid, comm[16]
+ALL_TASKS = (1 << 64) - 1  # the one pid of a map that stands for no task: perf record -a, -C
+MOST_TASKS_NAMED = 8
 FINISHED_ROUND = 68  # perf wrote it when it had emptied all buffers once
 # How `scan_block` takes them: 1 = noted, 2 = noted, and events of its CPU are missing there, 3 = the end of a round.
 SPECIAL = np.zeros(256, np.uint8)
-SPECIAL[[COMM, FORK, ID_INDEX]] = 1
+SPECIAL[[COMM, FORK, ID_INDEX, THREAD_MAP]] = 1
 SPECIAL[[LOST, LOST_SAMPLES]] = 2
 SPECIAL[FINISHED_ROUND] = 3
 MISC_LOST_BY_BPF = 1 << 15  # PERF_RECORD_MISC_LOST_SAMPLES_BPF: left out by a filter, not lost
@@ -176,6 +179,8 @@ class _Scanner:
             self._losses.lost(self._number(record, 16, 8), cpu, time, before)
         elif kind == ID_INDEX:
             self._index(record[:size])
+        elif kind == THREAD_MAP:
+            self._tasks(record[:size])
         elif not misc & MISC_LOST_BY_BPF:
             count = self._number(record, 8, 8)
             if time != 0:
@@ -191,6 +196,15 @@ class _Scanner:
             cpu = self._number(record, at + 16, 8)
             if cpu <= kernels.MAX_CPU:
                 self._losses.cpu_of_id[self._number(record, at, 8)] = cpu
+
+    def _tasks(self, record: bytes) -> None:
+        """THREAD_MAP: the tasks that were recorded (-p, -t, or a command), where not all were."""
+        count = min(self._number(record, 8, 8), (len(record) - 16) // THREAD_ENTRY_BYTES)
+        pids = [self._number(record, 16 + THREAD_ENTRY_BYTES * place, 8) for place in range(count)]
+        if not pids or ALL_TASKS in pids:
+            return
+        named = ", ".join(map(str, pids[:MOST_TASKS_NAMED])) + (" ..." if len(pids) > MOST_TASKS_NAMED else "")
+        self.found.losses.append(Loss("tasks_left_out", detail=f"recorded: {named}"))
 
     def _number(self, data: bytes, at: int, size: int) -> int:
         return int.from_bytes(data[at : at + size], self._order)

@@ -53,6 +53,10 @@ def _moves(entries: Sequence[ProbeRows], results: Sequence[ProbeRows], folios: F
     after = following([tid], seq)
     paired = entered & (after >= 0)
     paired[paired] &= ~entered[after[paired]]
+    # A kretprobe misses returns when its instances are used up, and entries when it was armed late: where both events
+    # name the folio it must be the same.
+    folio = np.concatenate([_folios(one) for one in both])
+    paired[paired] &= (folio[after[paired]] == folio[paired]) | (folio[after[paired]] == NOT_FETCHED)
     result = np.concatenate([one.get(Slot.RESULT) for one in both])
     time, cpu = _joined(both, "time_ns"), _joined(both, "cpu")
     irq = np.concatenate([one.irq for one in both])
@@ -70,6 +74,11 @@ def _moves(entries: Sequence[ProbeRows], results: Sequence[ProbeRows], folios: F
         gone.op[:] = Op.PROBE_MOVED
         parts.append(gone.kept())
     return parts
+
+
+def _folios(rows: ProbeRows) -> Ints:
+    """The folio that each event names; NOT_FETCHED where it names none."""
+    return np.full(len(rows), NOT_FETCHED, np.int64) if rows.pages is None else rows.pages
 
 
 def _refused(whole: Part, rows: ProbeRows, places: Ints, refused: Mask, result: Ints) -> Part:

@@ -48,6 +48,10 @@ class KprobeText:
             task, "getf", f"page={page(pfn)} refs={refs} flags={flags:#x} rc={count} ch={word} vb={VMEMMAP:#x}"
         )
 
+    def released(self, task: str, pfn: int, *, after_us: int = 1000) -> KprobeText:
+        """A pipe's end: what vmsplice took is put, in a function that is probed."""
+        return self.add(task, "pcpbr", f"page={page(pfn)} ch=0x0 rc=2", after_us=after_us)
+
     def stack(self, task: str, *functions: str) -> KprobeText:
         """The stack of the event before."""
         self.add(task, "<stack trace>", "")

@@ -108,6 +108,11 @@ class Maker:
         rows = b"".join(self.pack("QQQq", sample_id, 0, cpu & (1 << 64) - 1, -1) for sample_id, cpu in entries)
         return self.record(69, self.pack("Q", len(entries)) + rows)
 
+    def thread_map(self, *pids: int) -> bytes:
+        """The tasks that were recorded; -1: all."""
+        rows = b"".join(self.pack("Q", pid & (1 << 64) - 1) + b"task".ljust(16, b"\0") for pid in pids)
+        return self.record(73, self.pack("Q", len(pids)) + rows)
+
     def attr(self, config: int, *, kind: int = 2, flags: tuple[int, ...] = (SAMPLE_ID_ALL,), period: int = 1,
              clockid: int = 0) -> bytes:  # fmt: skip
         word = sum(1 << (63 - flag if self.big else flag) for flag in flags)

@@ -15,7 +15,17 @@ from tests.support.oracle_reasons import Probed, Rules
 from tracereplay.replay.engine import ActionKind, ReplayAction
 from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.replay_kernels import MAX_ORDER
-from tracereplay.replay.state import END_PFN, LIFE_MARKS, MOST_MAPPINGS, NO_EXCESS, TYPED_MAPCOUNT, Mark, RefKind, State
+from tracereplay.replay.state import (
+    END_PFN,
+    LIFE_MARKS,
+    MOST_MAPPINGS,
+    NO_EXCESS,
+    TYPED_MAPCOUNT,
+    VISIT_MARKS,
+    Mark,
+    RefKind,
+    State,
+)
 from tracereplay.schema import COUNT, FLAGS, MAPCOUNT, MAPPING, ORDER, PFN, RET, VAL, IrqContext, Op, PageStream
 
 WINDOW = 0xFFFF & ~LIFE_MARKS
@@ -208,6 +218,8 @@ class ReplayOracle:
             return
         if op is Op.REF_MOD_UNLESS and event.attempting:
             page.marks |= Mark.ISOLATED
+            if not self.bits.has(page.page_flags, FlagMask.LRU) and not page.is_(Mark.TAKEN_OFF_LRU):
+                page.marks &= ~Mark.ON_LRU
         # An unmap takes its mapping away together with its count, truncation the cache's reference: the excess before
         # is the one after. Neither is done in an interrupt.
         pins = not self.bits.is_large(page)  # a large folio counts its pins apart
@@ -310,7 +322,8 @@ class ReplayOracle:
         Tasks that exit unmap a page-cache page first and put it later: meanwhile an excess confirms no reference.
         """
         after = ledger.excess(self.bits, page)
-        page.min_excess = min(page.min_excess, after)
+        comes = event.op is Op.REF_MOD_UNLESS and event.attempting
+        page.min_excess = after if comes else min(page.min_excess, after)
         exiting = fewer_mappings and page.is_(Mark.FILE)
         if 0 < after < NO_EXCESS and change <= 0 and not exiting:
             ledger.confirm(page, event, after)
@@ -402,8 +415,11 @@ class ReplayOracle:
         if not known:
             page.suspects.append(suspect)
             self.suspects.append(suspect)
+        kept = VISIT_MARKS | (Mark.ON_LRU if suspect.no_event_since_probe else 0)
+        visited = suspect.marks & kept
         suspect.last_ns, suspect.no_event_since_probe, suspect.reasons = action.time_ns, True, suspect.reasons | found
         suspect.min_excess, suspect.isolation_refs = page.min_excess, page.held(RefKind.ISOLATION)
         for name in AS_PROBED:
             setattr(suspect, name, getattr(page, name))
+        suspect.marks |= visited
         suspect.claims += [ref for ref in reversed(page.refs) if ref not in suspect.claims]

@@ -81,6 +81,7 @@ def plan_probes(events: AttemptEvents, drafts: list[DetectedAttempt], has_page_r
         tid = None if draft.operation == "longterm_pin" else draft.tid
         actions.append(ReplayAction(draft.start_ns, ActionKind.WATCH, ProbeKey(number).encode(), draft.spans, tid))
         actions.append(ReplayAction(end_ns, ActionKind.UNWATCH, ProbeKey(number).encode(), (), tid))
+        actions.extend(_try_begins(number, draft))
         actions.extend(_try_probes(events, number, draft))
         actions.extend(_try_pictures(events, number, draft))
         actions.extend(_wait_probes(events, number, draft, has_page_ref))
@@ -129,6 +130,16 @@ def tested_spans(draft: DetectedAttempt, one: Try) -> Spans:
 
 def _named(draft: DetectedAttempt, one: Try) -> int | None:
     return one.first_blocking_pfn if one.first_blocking_pfn is not None else draft.log_pfn
+
+
+def _try_begins(number: int, draft: DetectedAttempt) -> list[ReplayAction]:
+    """Each try comes to its pages anew: what was taken after an earlier one may block this one."""
+    key = ProbeKey(number).encode()
+    return [
+        ReplayAction(one.start_ns + 1, ActionKind.WATCH, key, tested_spans(draft, one))
+        for one in probed_tries(draft)
+        if one.start_ns is not None and one.start_ns > draft.start_ns
+    ]
 
 
 def _try_probes(events: AttemptEvents, number: int, draft: DetectedAttempt) -> list[ReplayAction]:

@@ -70,6 +70,14 @@ def last_call_ns(events: AttemptEvents, draft: DetectedAttempt) -> int | None:
     return max(last, default=None)
 
 
+def ended_by_itself(draft: DetectedAttempt, one: Try) -> bool:
+    """Whether a signal or the want of a destination ended this try: no page that it met did.
+
+    alloc_contig_range() returns -EINTR and -ENOMEM at once; what remains of its batch is not tried.
+    """
+    return draft.operation in SCANNING and one.result in ("EINTR", "ENOMEM")
+
+
 @dataclass(slots=True)
 class Meetings:
     """Which failing tries of an attempt met a page, and when."""
@@ -79,34 +87,44 @@ class Meetings:
     _scans: dict[int, Rows] = field(default_factory=dict)
     _given_up: dict[int, GivenUp | None] = field(default_factory=dict)
     _failed: FailedTries | None = None
+    _ended: FailedTries | None = None
 
     @property
     def failed(self) -> FailedTries:
-        """The tries that did not get their range, as columns."""
+        """The tries that did not get their range because of pages, as columns."""
         if self._failed is None:
-            self._failed = FailedTries.of(self.draft)
+            tries = [one for one in self.draft.tries if one.result != "succeeded"]
+            self._failed = FailedTries.of(self.draft, [one for one in tries if not ended_by_itself(self.draft, one)])
         return self._failed
 
-    def blocked(self, start_pfns: Ints, pages: int, since_ns: Ints, until_ns: Ints) -> list[tuple[TryRuns, list[int]]]:
-        """Failed tries that came to a folio while it was held (int64[n] each), with the places of all of those folios.
+    @property
+    def ended(self) -> FailedTries:
+        """Those that a signal or the want of a destination ended, as columns."""
+        if self._ended is None:
+            tries = [one for one in self.draft.tries if ended_by_itself(self.draft, one)]
+            self._ended = FailedTries.of(self.draft, tries)
+        return self._ended
+
+    def blocked(
+        self, failed: FailedTries, start_pfns: Ints, pages: int, since_ns: Ints, until_ns: Ints
+    ) -> list[tuple[TryRuns, list[int]]]:
+        """Those of the failed tries that came to a folio while it was held (int64[n] each), with the folios' places.
 
         A folio that was released before a try came to it blocked that try no more.
         """
-        failed = self.failed
         if not failed.tries:
             return [((), list(range(len(start_pfns))))]
         places: dict[Any, list[int]] = {}  # by the bytes of a row
         step = max(LOOKED_UP // len(failed.tries), 1)
         for at in range(0, len(start_pfns), step):
             part = slice(at, at + step)
-            met = self._met(start_pfns[part], start_pfns[part] + pages, since_ns[part], until_ns[part])
+            met = self._met(failed, start_pfns[part], start_pfns[part] + pages, since_ns[part], until_ns[part])
             for place, row in enumerate(met.view(np.dtype((np.void, met.shape[1]))).ravel().tolist(), at):
                 places.setdefault(row, []).append(place)
         return [(_runs(failed.index[np.frombuffer(row, np.bool_)]), those) for row, those in places.items()]
 
-    def _met(self, start_pfns: Ints, end_pfns: Ints, since_ns: Ints, until_ns: Ints) -> Bools:
+    def _met(self, failed: FailedTries, start_pfns: Ints, end_pfns: Ints, since_ns: Ints, until_ns: Ints) -> Bools:
         """bool[n, tries]."""
-        failed = self.failed
         met = failed.reached(start_pfns, end_pfns, scanning=self.draft.operation in SCANNING)
         met &= (since_ns[:, None] <= failed.end_ns) & (until_ns[:, None] >= failed.start_ns)
         released = met & (until_ns[:, None] < failed.end_ns)  # in the middle of the try
@@ -164,9 +182,8 @@ class FailedTries:
     named_pfn: Ints
 
     @classmethod
-    def of(cls, draft: DetectedAttempt) -> FailedTries:
-        """Those of this attempt."""
-        tries = [one for one in draft.tries if one.result != "succeeded"]
+    def of(cls, draft: DetectedAttempt, tries: list[Try]) -> FailedTries:
+        """Some of this attempt."""
         timed = [one.start_ns is not None and one.end_ns is not None for one in tries]
         ranged = [one.start_pfn is not None and one.end_pfn is not None for one in tries]
         visited = [draft.try_visited[one.index] if one.index < len(draft.try_visited) else 0 for one in tries]

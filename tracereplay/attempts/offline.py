@@ -114,6 +114,9 @@ def _set_outcome(events: AttemptEvents, draft: DetectedAttempt, loop: _Loop, end
             draft.outcome = "unknown"
     elif not events.recorded("test_pages_isolated") or events.hides(end_ns, end_ns + SILENCE_NS):
         draft.outcome = "unknown"
+    elif loop.migrations and loop.migrations[-1][3] == 0:
+        # All that was found had moved: a signal, or hugetlb pages that cannot be dissolved, ended it before the test.
+        draft.outcome = "failed"
     else:
         # Only a signal ends the loop of an offline that cannot move its pages (signal_pending -> -EINTR).
         draft.outcome, draft.errno = "interrupted", "EINTR"

@@ -37,6 +37,8 @@ from tracereplay.replay.range_snapshots import RangeSnapshot
 from tracereplay.replay.state import Reason, State
 from tracereplay.units import NS_PER_S
 
+# A folio that cannot be split is why the want of a destination of its order ends the attempt.
+ENDS_AN_ATTEMPT = ("unsplittable_folio",)
 UNEXPLAINED_WAIT_NS = NS_PER_S
 SEEDED = (State.SEEDED_FREE, State.SEEDED_USED)
 
@@ -154,8 +156,16 @@ def _by_tries(meetings: Meetings, one: PageFinding) -> list[PageFinding]:
     suspect, finding = one.suspect, one.finding
     since = one.times_like(suspect.first_ns if finding.held_since_ns is None else finding.held_since_ns)
     until = one.times_like(suspect.context.end_ns if finding.released_ns is None else finding.released_ns)
-    found = meetings.blocked(one.alike.pfns, suspect.pages, since, until)
-    return [replace(one, members=np.array(members), tries=tries) for tries, members in found]
+    folios = one.alike.pfns, suspect.pages, since, until
+    ended = meetings.ended if one.cause.code in ENDS_AN_ATTEMPT else meetings.failed
+    found = meetings.blocked(ended if ended.tries else meetings.failed, *folios)
+    rows = [replace(one, members=np.array(members), tries=tries) for tries, members in found]
+    if not meetings.ended.tries or ended is meetings.ended:
+        return rows
+    # What only a try met that a signal or the want of a destination ended was not what ended it.
+    effect = _untried_effect(meetings.draft, one.cause, finding)
+    rest = [replace(row, effect=effect) for row in rows if not row.tries and effect is not None]
+    return [row for row in rows if row.tries] + rest
 
 
 def _effect(draft: DetectedAttempt, suspect: Suspect, cause: Cause, finding: Finding) -> Effect | None:
@@ -171,7 +181,11 @@ def _effect(draft: DetectedAttempt, suspect: Suspect, cause: Cause, finding: Fin
         return "delayed" if reached else "would_block"
     if reached:
         return "blocked"
-    # Out of the kernel's reach so far: only what a task is known to hold, or what is unmovable by its nature.
+    return _untried_effect(draft, cause, finding)
+
+
+def _untried_effect(draft: DetectedAttempt, cause: Cause, finding: Finding) -> Effect | None:
+    """Out of the kernel's reach so far: only what a task is known to hold, or what is unmovable by its nature."""
     sure = finding.holder is not None or cause.certain_untried
     return "would_block" if sure and draft.operation != "compaction" else None
 

@@ -61,7 +61,7 @@ def locked_folio(suspect: Suspect) -> list[Finding]:
             Finding(
                 shown=suspect.seen_in_wait and suspect.touched,
                 since_ns=suspect.since_alloc_ns,
-                doubt=suspect.locked_rivals or suspect.unlocked_in_wait,
+                doubt=suspect.locked_rivals or suspect.unlocked_in_wait or suspect.locked_after_wait,
                 holder_name=_file_name(suspect),
                 held_since_ns=suspect.alloc_ns,
                 released_ns=suspect.unlock_ns if suspect.unlock_ns is not None else suspect.end_ns,
@@ -133,7 +133,7 @@ def buffer_head(suspect: Suspect) -> list[Finding]:
         Finding(
             shown=sure,
             since_ns=suspect.since_alloc_ns,
-            doubt=counted and max(suspect.excess, suspect.excess_at_test) > 0,
+            doubt=counted and (max(suspect.excess, suspect.excess_at_test) > 0 or suspect.held_at_a_probe),
             holder_name=_file_name(suspect),
             candidates=() if sure else ("extra_reference", "no_migration_handler"),
             held_since_ns=suspect.alloc_ns,

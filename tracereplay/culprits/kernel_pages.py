@@ -93,7 +93,12 @@ def of_type(suspect: Suspect) -> list[Finding]:
 
 
 def hwpoison(suspect: Suspect) -> list[Finding]:
-    """The kernel's dump says hwpoison."""
+    """Its flags or the kernel's dump say hwpoison.
+
+    memory_failure() keeps the reference that it took, in whose task it ever ran: that is no task's.
+    """
+    if "hwpoison" in suspect.flags and not suspect.seen_in_wait:
+        return [Finding(shown=False, released_ns=suspect.end_ns, evidence=evidence.tried(suspect))]
     row = suspect.dump
     if row is None or "hwpoison" not in (row["flags"] or ()):
         return []

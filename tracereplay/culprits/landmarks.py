@@ -32,7 +32,7 @@ class Landmarks:
         times = [NEVER_NS, 0, draft.start_ns, context.end_ns]
         times += [time_ns for time_ns in (draft.last_call_ns, draft.end_ns) if time_ns is not None]
         for wait in draft.waits:
-            times += [wait.start_ns, wait.middle_ns, wait.end_ns - SLEEP_NS, wait.end_ns]
+            times += [wait.start_ns, wait.middle_ns, wait.end_ns - SLEEP_NS, wait.end_ns, wait.end_ns + SLEEP_NS]
         areas = [pfn for area in context.layout.cma_areas for pfn in (area.start_pfn, area.end_pfn)]
         known = np.array(times, np.int64)
         return cls(np.unique(np.concatenate([known, context.landmarks_ns])), np.unique(np.array(areas, np.int64)))

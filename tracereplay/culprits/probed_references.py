@@ -16,7 +16,7 @@ from tracereplay.culprits.mechanisms import Mechanism, mechanism_of
 from tracereplay.culprits.probe_events import ProbeEvent, Refusal
 from tracereplay.culprits.suspect import Ref, Suspect
 from tracereplay.model.result import Evidence
-from tracereplay.replay.state import Mark, Reason, RefKind
+from tracereplay.replay.state import NO_EXCESS, Mark, Reason, RefKind
 from tracereplay.schema import Op
 from tracereplay.tasks import is_kernel_task
 from tracereplay.units import format_pfn
@@ -105,6 +105,8 @@ def _account(suspect: Suspect, refusal: Refusal) -> _Account:
         # Of a page-cache page it is not known for certain how many references are expected.
         settled = not suspect.marks & Mark.FILE
         note = f"the open references of the ledger are all {over} that the count has beyond the expected ones"
+        if not all(_is_open(suspect, ref) for ref in sure):
+            return _Account(sure, False, f"{note}; but some may have been put unseen", refusal)
         return _Account(sure, settled, note, refusal)
     if len(sure) < len(refs) and _unexplained(refs, over) == 0:
         note = "an earlier count did not include all of the ledger's references: some may have been replaced"
@@ -114,6 +116,19 @@ def _account(suspect: Suspect, refusal: Refusal) -> _Account:
         return _Account(sure, False, note, refusal)
     note = f"{rest} of {over} references beyond the expected ones have no taker on record"
     return _Account(sure, False, note, refusal)
+
+
+def _is_open(suspect: Suspect, ref: Ref) -> bool:
+    """Whether its release would have been seen, so that another reference cannot stand in its place in the count.
+
+    A plain reference is put inline by whoever took it for a futex, a guest's memory or a socket; only vmsplice and bios
+    end in functions that are probed. Pins do, but where the page had one before that nobody saw taken, that may have
+    stayed.
+    """
+    if ref.op == Op.PROBE_PIN:
+        return not 0 < ref.before < NO_EXCESS
+    stacked = _stacked(suspect, ref)
+    return _release(suspect, ref) is not None or (stacked is not None and stacked.name in MECHANISMS.values())
 
 
 def _uncounted(suspect: Suspect) -> _Account:

@@ -192,7 +192,7 @@ def _counted_extra(suspect: Suspect) -> list[Finding]:
             since_ns=suspect.draft.start_ns,
             doubt=suspect.excess == 1 and looks_like_aio_ring(suspect),
             holder=holder,
-            released_by=holder,
+            released_by=holder if suspect.clear_irq == IrqContext.TASK else None,
             candidates=REFERENCE_CAUSES,
             released_ns=suspect.clear_ns or suspect.end_ns,
             evidence=[

@@ -153,6 +153,11 @@ class Suspect:
         return max(self.confirmed, self.min_excess) if self.no_event_since_probe else self.confirmed
 
     @property
+    def held_at_a_probe(self) -> bool:
+        """Whether a task had a get or a pin on it when it was met: at a migration that failed, or at the test."""
+        return any(ref.kind in (RefKind.GET, RefKind.PIN) for ref in self.refs)
+
+    @property
     def isolated(self) -> int:
         """References that isolation holds at the last probe: off the LRU somebody has isolated it, and keeps one."""
         return max(self.isolation_refs, 0 if "lru" in self.flags else 1)
@@ -180,6 +185,21 @@ class Suspect:
         """
         ends = [wait.end_ns for wait in self.waits]
         return bool(ends) and self.unlock_ns is not None and self.unlock_ns + SLEEP_NS <= min(ends)
+
+    @property
+    def locked_after_wait(self) -> bool:
+        """Whether it was neither unlocked nor moved when the task had woken: it slept for something else.
+
+        folio_lock() returns with the lock, and the page is the next to be moved.
+        """
+        ends = [wait.end_ns for wait in self.waits]
+        if not ends:
+            return False
+        still = self.post_ns is not None and self.post_ns > min(ends) and "locked" in self.post_flags
+        settled = [ns for ns in (self.unlock_ns, self.end_ns) if ns is not None]
+        return (still and "uptodate" not in self.post_flags) or min(settled, default=self.context.end_ns) > min(
+            ends
+        ) + SLEEP_NS
 
     @property
     def owner(self) -> Mapping[str, Any] | None:
@@ -288,8 +308,16 @@ class Suspect:
         return self.draft.operation == "cma_alloc" or self.context.layout.area_of(self.pfn) is not None
 
     def releaser(self, refs: Sequence[Ref]) -> Task | None:
-        """The one task that gave these references back; None in interrupt context, whose task is a bystander."""
-        puts = {ref.close_tid for ref in refs if ref.end == RefEnd.PUT and ref.close_irq != IrqContext.INTERRUPT}
+        """The one task that gave these references back; None in interrupt context, whose task is a bystander.
+
+        Where the context is not told, only the taker itself is known not to be one.
+        """
+        known = {IrqContext.TASK: True, IrqContext.INTERRUPT: False}
+        puts = {
+            ref.close_tid
+            for ref in refs
+            if ref.end == RefEnd.PUT and known.get(ref.close_irq, ref.close_tid == ref.tid)
+        }
         tid = puts.pop() if len(puts) == 1 else None
         close_ns = max((ref.close_ns or 0 for ref in refs), default=0)
         return None if tid is None or tid <= 0 else self.context.task(tid, close_ns)

@@ -14,6 +14,7 @@ from tracereplay.replay.page_kernels import (
     FROZEN,
     ISOLATED,
     LOCKED,
+    ON_LRU,
     RESTORED,
     TYPED,
     WRITEBACK,
@@ -21,7 +22,7 @@ from tracereplay.replay.page_kernels import (
     excess_of,
     find_row,
 )
-from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, Reason, ReplayCounter
+from tracereplay.replay.state import LIFE_MARKS, NO_EXCESS, TYPED_MAPCOUNT, VISIT_MARKS, Reason, ReplayCounter
 from tracereplay.schema import Op
 
 GFP_MOVABLE = 0x08  # ___GFP_MOVABLE: bit 3 in every kernel seen (4.19 to 7.3)
@@ -129,7 +130,8 @@ def suspect_row(mem: Memory, page: Row, pfn: int, attempt: int, ns: int) -> int:
     suspect.confirmed = -NO_EXCESS
     suspect.post_ns, suspect.clear_ns, suspect.unlock_ns = NONE, NONE, NONE
     suspect.written_ns, suspect.end_ns, suspect.clear_tid, suspect.end_tid = NONE, NONE, NONE, NONE
-    suspect.reasons, suspect.clear_irq = 0, UNKNOWN_CONTEXT
+    suspect.marks, suspect.reasons, suspect.clear_irq = 0, 0, UNKNOWN_CONTEXT
+    suspect.no_event_since_probe = 0
     suspect.next = page.suspect
     page.suspect = row
     return row
@@ -140,12 +142,15 @@ def fill_suspect(mem: Memory, page: Row, pfn: int, attempt: int, ns: int, reason
     """Write the page as it is now into the attempt's row for it; returns the row."""
     number = suspect_row(mem, page, pfn, attempt, ns)
     suspect = mem.suspects[number]
+    # What an earlier try did to the page holds for the attempt; that it was on the LRU, while no event follows.
+    visited = suspect.marks & (VISIT_MARKS | ON_LRU if suspect.no_event_since_probe else VISIT_MARKS)
     suspect.last_ns, suspect.no_event_since_probe = ns, 1
     suspect.min_excess, suspect.isolation_refs = page.min_excess, own_refs(mem.refs, page)
     suspect.count, suspect.mapcount, suspect.page_flags = page.count, page.mapcount, page.page_flags
     suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
     suspect.file, suspect.index = page.file, page.index
-    suspect.marks, suspect.order, suspect.state = page.marks, page.order, page.state
+    suspect.marks = page.marks | visited
+    suspect.order, suspect.state = page.order, page.state
     suspect.reasons |= reasons
     return number
 

@@ -117,13 +117,32 @@ def release_probed(mem: Memory, page: Row, stamp: EventContext, kind: int, val: 
 
 
 @inlined
-def push_probed(mem: Memory, page: Row, pfn: int, stamp: EventContext, val: int) -> None:
-    """References taken at once: a row for each (they are released one by one), or for as many as rows allow."""
+def pinned(refs: Rows, page: Row) -> int:
+    """By how much the open pins of the ledger raise the count."""
+    known = 0
+    row = page.refs
+    while row != NONE:
+        if refs[row].kind == PIN:
+            known += refs[row].val
+        row = refs[row].next
+    return known
+
+
+@inlined
+def push_probed(mem: Memory, page: Row, pfn: int, stamp: EventContext, val: int, count: int) -> None:
+    """References taken at once: a row for each (they are released one by one), or for as many as rows allow.
+
+    count -- of the page before, -1 = not fetched; it tells of pins that the ledger does not know.
+    """
+    before = NO_EXCESS
+    if count >= 0 and page.order == 0:
+        pins = count // GUP_PIN_COUNTING_BIAS * GUP_PIN_COUNTING_BIAS
+        before = min(max(pins - pinned(mem.refs, page), 0), NO_EXCESS - 1)
     kind = PIN if stamp.op == OP_PIN else GET
     unit = GUP_PIN_COUNTING_BIAS if kind == PIN and val % GUP_PIN_COUNTING_BIAS == 0 else 1
     unit *= max((val // unit + ROWS_PER_TAKE - 1) // ROWS_PER_TAKE, 1)
     while val > 0:
-        push_ref(mem.refs, mem.tally, page, pfn, stamp, min(unit, val), kind, NO_EXCESS, True)
+        push_ref(mem.refs, mem.tally, page, pfn, stamp, min(unit, val), kind, before, True)
         val -= unit
 
 
@@ -191,7 +210,7 @@ def do_probed(mem: Memory, pfn: int, order: int, stamp: EventContext, args: npt.
         do_refused(mem, page, stamp, args)
     elif stamp.op == OP_GET or stamp.op == OP_PIN:
         doubt_refs(mem.refs, page, args[A_RET])
-        push_probed(mem, page, pfn, stamp, val)
+        push_probed(mem, page, pfn, stamp, val, args[A_COUNT])
         change_count(mem, page, stamp, val)
     elif stamp.op == OP_PUT or stamp.op == OP_UNPIN:
         release_probed(mem, page, stamp, PIN if stamp.op == OP_UNPIN else GET, val)

@@ -182,6 +182,8 @@ def do_ref(
         return
     if op == OP_UNLESS and attempting:
         page.marks |= ISOLATED
+        if not on_lru and page.marks & TAKEN_OFF_LRU == 0:
+            page.marks &= ~ON_LRU  # somebody else has isolated it before the attempt came
     remapped = mapcount - old_mapcount if known and not typed and old_mapcount > TYPED_TOP else 0
     if remapped > 0:
         become_mappings(refs, tally, page, remapped, stamp)
@@ -212,7 +214,8 @@ def do_ref(
         fault_maps(refs, tally, page, stamp)
         page.mapcount += 1  # read before the rmap was updated
     after = excess_of(refs, masks, page)
-    page.min_excess = min(page.min_excess, after)
+    # What counts is the excess from the last time that an attempt came to the page.
+    page.min_excess = after if op == OP_UNLESS and attempting else min(page.min_excess, after)
     # Tasks that exit unmap first and put later, several at once: what a page-cache page shows then is no excess, and
     # a get that became a mapping unseen (fault-around, 7.2) must not look held.
     unmapping = remapped < 0 and page.marks & FILE

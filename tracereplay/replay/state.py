@@ -67,6 +67,8 @@ class Mark(IntEnum):
 WINDOW_MARKS = (
     Mark.ISOLATED | Mark.FROZEN | Mark.RESTORED | Mark.TAKEN_OFF_LRU | Mark.ALLOCATED_SINCE_WATCH | Mark.ON_LRU
 )
+# Of these, what an attempt did to the page at any of its tries.
+VISIT_MARKS = int(Mark.ISOLATED | Mark.RESTORED | Mark.TAKEN_OFF_LRU)
 LIFE_MARKS = 0xFFFF & ~int(WINDOW_MARKS)
 
 # A _mapcount that holds a page type is kept as TYPED_MAPCOUNT + PageType.

@@ -152,7 +152,7 @@ def test_a_reference_given_back_before_the_test_is_known_from_when_the_batch_was
 def blocked(meetings: Meetings, start_pfn: int, end_pfn: int, until_ns: int) -> TryRuns:
     """The tries blocked by a page held from the beginning until then."""
     times = np.array([0]), np.array([until_ns])
-    ((tries, _),) = meetings.blocked(np.array([start_pfn]), end_pfn - start_pfn, *times)
+    ((tries, _),) = meetings.blocked(meetings.failed, np.array([start_pfn]), end_pfn - start_pfn, *times)
     return tries
 
 

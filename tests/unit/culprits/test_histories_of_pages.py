@@ -85,7 +85,7 @@ def test_buffers_are_blamed_where_the_count_is_as_expected(tmp_path: Path) -> No
 
 
 def test_buffers_are_not_proved_where_the_count_is_too_high(tmp_path: Path) -> None:
-    assert told(bdev_page(1).blame(tmp_path)) == ["buffer_head suggested (what)"]
+    assert told(bdev_page(1).blame(tmp_path)) == ["buffer_head suggested (recorded, what)"]
 
 
 def waiting(pages: int, *, state: str, event: bool = False) -> History:
@@ -214,3 +214,60 @@ def test_a_hashed_page_of_which_nothing_is_told(state: tuple[str, ...], tmp_path
     """The cache's own reference is no excess, and one that may be the cache's is not proved."""
     assert not any("reference" in line for line in told(hashed(state, cached=False, taken=False).blame(tmp_path)))
     assert not any(" proved" in line for line in told(hashed(state, cached=False).blame(tmp_path)))
+
+
+# -- looks held, or looks waited for -----------------------------------------------------------------------------------
+
+
+def test_a_poisoned_page_is_no_task_s(tmp_path: Path) -> None:
+    """memory_failure() keeps the reference of madvise(MADV_HWPOISON), which A called."""
+    h = History()
+    h.anon(A)
+    h.get(A)
+    h.pages[PFN].flags.add("hwpoison")
+    h.rmap(-1)
+    h.put(A)
+    h.cma_start()
+    h.pass_over()
+    h.scan(0)
+    h.cma_end()
+    assert told(h.blame(tmp_path)) == ["offline_or_hwpoison suggested (established, shown)"]
+
+
+@pytest.mark.parametrize("later", [0, 2 * S])
+def test_a_page_still_locked_after_the_sleep_was_not_slept_for(later: int, tmp_path: Path) -> None:
+    """folio_lock() returns with the lock: the driver goes on with another page, of whose writeback no event tells."""
+    h = History()
+    h.cached(B, state=("locked",))
+    h.anon(C, PFN + 1)
+    h.cma_start()
+    h.isolate([PFN, PFN + 1])
+    h.scan(2)
+    h.migrate_start()
+    h.wait(5 * S)
+    h.freeze(DRIVER, PFN + 1)
+    h.wait(later)
+    if not later:
+        h.get(B)
+        h.put(B)
+    h.pages[PFN].flags = {"uptodate"}
+    h.freeze(DRIVER)
+    h.migrate_end(0, moved=2)
+    h.cma_end(None)
+    assert told(h.blame(tmp_path)) == ["locked_folio suggested (what)"]
+
+
+def test_buffers_that_somebody_held_while_they_were_tried(tmp_path: Path) -> None:
+    """A's get lasts from before migrate_pages() to its end: the buffers may be in no one's way."""
+    h = History()
+    h.cached(B, dev="0:3", ino=0xFE00010, state=("private", "uptodate"))
+    h.cma_start()
+    h.isolate()
+    h.scan(1)
+    h.get(A)
+    h.migrate_start()
+    h.migrate_end(1)
+    h.put(A)
+    h.put_back()
+    h.cma_end()
+    assert told(h.blame(tmp_path)) == ["buffer_head suggested (what)"]

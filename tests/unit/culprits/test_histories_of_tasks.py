@@ -69,6 +69,16 @@ def test_in_an_interrupt_the_interrupted_task_gives_nothing_back(context: str, t
     assert (only(result).release, only(result).released_by) == ("seen", None)
 
 
+@pytest.mark.parametrize(("putter", "expected"), [(A, "task-a"), (C, None)])
+def test_a_text_that_does_not_tell_of_interrupts(putter: Who, expected: str | None, tmp_path: Path) -> None:
+    """Without the column of flags C may have been interrupted by the bio that ended."""
+    h = held_by(putter=putter)
+    h.lines = [(us, line.replace(" ..... ", " ", 1)) for us, line in h.lines]
+    row = only(h.blame(tmp_path))
+    assert (row.verdict, row.release) == ("proved", "seen")
+    assert (row.released_by and row.released_by.comm) == expected
+
+
 @pytest.mark.parametrize("who", [A, B])
 def test_the_lru_batch_gives_back_its_own_reference(who: Who, tmp_path: Path) -> None:
     """The put with which PG_lru appears is the batch's, though the task that pinned the page drains it."""

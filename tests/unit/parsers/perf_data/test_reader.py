@@ -207,6 +207,28 @@ def test_losses_told_at_the_end(read: Any) -> None:
     assert "mm_page_free 7" in found[1].detail
 
 
+@pytest.mark.parametrize(
+    ("pids", "expected"), [((-1,), []), ((7, 8), ["recorded: 7, 8"]), ((), []), (tuple(range(9)), None)]
+)
+def test_tasks_that_were_recorded(read: Any, pids: tuple[int, ...], expected: list[str] | None) -> None:
+    """perf record -p PID, or with a command: other tasks' gets and puts are not there."""
+    make = Maker()
+    records = make.thread_map(*pids) + make.sample(1000, 0, 7, make.alloc(7, 1))
+    found = [loss for loss in read(PerfFile.usual(make, records).file()).losses if loss.code == "tasks_left_out"]
+    assert [loss.detail for loss in found] == (
+        ["recorded: 0, 1, 2, 3, 4, 5, 6, 7 ..."] if expected is None else expected
+    )
+    assert all(loss.may_hide(("page_ref_mod",)) and loss.touches(0, 1) for loss in found)
+
+
+def test_a_thread_map_that_is_cut(read: Any) -> None:
+    """It announces more tasks than it has room for."""
+    make = Maker()
+    record = make.record(73, make.pack("QQ", 1 << 60, 7) + b"task".ljust(16, b"\0"))
+    reader = read(PerfFile.usual(make, record + make.sample(1000, 0, 7, make.alloc(7, 1))).file())
+    assert [loss.detail for loss in reader.losses if loss.code == "tasks_left_out"] == ["recorded: 7"]
+
+
 def test_task_names_over_time(read: Any) -> None:
     make = Maker()
     records = (

@@ -51,7 +51,7 @@ def taken() -> KprobeText:
 
 
 def test_a_reference_that_makes_up_the_excess_is_proved(tmp_path: Path) -> None:
-    (culprit,) = culprits(failed(compared(taken(), 3)), tmp_path)
+    (culprit,) = culprits(failed(compared(taken(), 3)).released(HOLDER, PFN), tmp_path)
     assert culprit.holder is not None
     assert (culprit.holder.tid, culprit.verdict, culprit.holder_verdict) == (21, "proved", "proved")
     (row,) = (row for row in culprit.evidence if row.event == "imb")
@@ -67,7 +67,7 @@ def test_a_pin_is_proved_too(tmp_path: Path) -> None:
 
 def test_of_two_holders_both_are_proved(tmp_path: Path) -> None:
     text = began(KprobeText().taken(HOLDER, PFN).taken(OTHER, PFN, count=2))
-    found = culprits(failed(compared(text, 4)), tmp_path)
+    found = culprits(failed(compared(text, 4)).released(HOLDER, PFN).released(OTHER, PFN), tmp_path)
     assert sorted((c.holder.tid, c.verdict) for c in found if c.holder) == [(21, "proved"), (22, "proved")]
 
 

@@ -43,18 +43,45 @@ def ended(text: KprobeText, result: int = -16, pages: int = 1) -> KprobeText:
 
 
 def test_a_reference_that_makes_up_the_excess_is_proved(tmp_path: Path) -> None:
-    text = ended(isolated(KprobeText().taken(A, PFN)).refused(SH, PFN, 2))
+    text = ended(isolated(KprobeText().taken(A, PFN)).refused(SH, PFN, 2)).released(A, PFN)
     attempt = attempt_of(text, tmp_path)
     assert (attempt.outcome, attempt.errno, attempt.outcome_basis) == ("failed", "EBUSY", "event")
     (culprit,) = attempt.culprits
-    assert holder(culprit) == (21, "proved")
-    assert culprit.release == "unknown"  # a plain reference may be put inline, where no probe is
+    assert (*holder(culprit), culprit.release) == (21, "proved", "seen")
+
+
+def test_a_reference_that_is_never_seen_released_may_have_been_put_unseen(tmp_path: Path) -> None:
+    """A futex, a guest's memory: put_page() is inline there, and the count may be that of a reference no probe sees."""
+    (culprit,) = culprits_of(ended(isolated(KprobeText().taken(A, PFN)).refused(SH, PFN, 2)), tmp_path)
+    assert (*holder(culprit), culprit.premises_failed) == (21, "suggested", ["needed"])
+    assert culprit.release == "unknown"
+
+
+def test_a_call_whose_release_is_probed_is_known_by_its_stack(tmp_path: Path) -> None:
+    text = KprobeText().taken(A, PFN).stack(A, "try_grab_folio_fast", "get_user_pages_fast", "__do_sys_vmsplice")
+    (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 2)), tmp_path)
+    assert (*holder(culprit), culprit.mechanism) == (21, "proved", "vmsplice")
+
+
+def test_a_pin_beside_one_that_nobody_saw_taken(tmp_path: Path) -> None:
+    """The count before the take has a pin already: either of the two may be the one that is left."""
+    text = isolated(KprobeText().taken(A, PFN, flags=0x80001, count=1025)).refused(SH, PFN, 1025)
+    (culprit,) = culprits_of(ended(text), tmp_path)
+    assert holder(culprit) == (21, "suggested")
+
+
+def test_the_return_of_another_folio_s_move_tells_nothing(tmp_path: Path) -> None:
+    """A kretprobe whose instances were used up: the return is missed, and so is the next entry."""
+    text = isolated(KprobeText().taken(A, PFN))
+    text.add(SH, "mig", f"dst={page(9)} src={page(PFN)} mode=0 rc=2 mc=-1 mapping={ANON:#x} fl=0x2001d")
+    text.add(SH, "mig_r", f"src={page(PFN + 1)} ret=-11")
+    assert not any(one.verdict == "proved" for one in culprits_of(ended(text).released(A, PFN), tmp_path))
 
 
 def test_two_holders_of_one_page_are_both_named(tmp_path: Path) -> None:
     text = KprobeText().taken(A, PFN).taken(B, PFN, count=2)
-    found = culprits_of(ended(isolated(text).refused(SH, PFN, 3)), tmp_path)
-    assert sorted(holder(one) for one in found) == [(21, "proved"), (22, "proved")]
+    text = ended(isolated(text).refused(SH, PFN, 3)).released(A, PFN).released(B, PFN)
+    assert sorted(holder(one) for one in culprits_of(text, tmp_path)) == [(21, "proved"), (22, "proved")]
 
 
 def test_a_reference_older_than_the_trace_leaves_no_proof(tmp_path: Path) -> None:
@@ -77,7 +104,7 @@ def test_a_release_that_was_not_seen_leaves_candidates(tmp_path: Path) -> None:
 
 def test_a_count_that_does_not_include_an_earlier_take_shows_it_dropped(tmp_path: Path) -> None:
     text = KprobeText().taken(A, PFN).taken(B, PFN, count=1)
-    (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 2)), tmp_path)
+    (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 2)).released(B, PFN), tmp_path)
     assert holder(culprit) == (22, "proved")
 
 
@@ -96,7 +123,7 @@ def test_what_ptrace_and_exec_take_for_a_moment_is_no_hold(tmp_path: Path) -> No
 def test_a_call_that_takes_nothing_is_no_take(tmp_path: Path) -> None:
     """MAP_POPULATE calls the functions without FOLL_GET and FOLL_PIN."""
     text = KprobeText().taken(A, PFN, flags=0x10001).taken(B, PFN)
-    (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 2)), tmp_path)
+    (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 2)).released(B, PFN), tmp_path)
     assert holder(culprit) == (22, "proved")
 
 
@@ -164,7 +191,10 @@ def test_a_tail_page_names_its_head(word: int, head: int, tmp_path: Path) -> Non
         pfn = 0x8205 + tail
         text.add(A, "getf", f"page={page(pfn)} refs=1 flags=0x2 rc=0 ch={word:#x} vb={VMEMMAP:#x}")
     isolated(text).refused(SH, head, 4)
-    (culprit,) = culprits_of(text.failed_pass(SH, 512, large=1).offlined(SH, -16), tmp_path)
+    text.failed_pass(SH, 512, large=1).offlined(SH, -16)
+    for tail in range(3):
+        text.add(A, "pcpbr", f"page={page(0x8205 + tail)} ch={word:#x} rc=0")
+    (culprit,) = culprits_of(text, tmp_path)
     assert (culprit.start_pfn, culprit.pages, *holder(culprit)) == (0x8200, 512, 21, "proved")
 
 
@@ -174,10 +204,11 @@ def test_references_of_a_large_folio_are_released_one_by_one(tmp_path: Path) -> 
     isolated(text).refused(SH, 0x8200, 5).failed_pass(SH, 512, large=1)
     for tail in range(3):
         text.add(A, "pcpbr", f"page={page(0x8201 + tail)} ch={word:#x} rc=0")
-    text.refused(SH, 0x8200, 2).failed_pass(SH, 512, large=1)
-    (culprit,) = culprits_of(text.offlined(SH, -4), tmp_path)
-    assert (culprit.pages, *holder(culprit)) == (512, 21, "proved")
-    assert culprit.released_ns is None
+    text.refused(SH, 0x8200, 2).failed_pass(SH, 512, large=1).offlined(SH, -4)
+    (culprit,) = culprits_of(text, tmp_path)
+    assert (culprit.pages, *holder(culprit), culprit.released_ns) == (512, 21, "suggested", None)
+    (culprit,) = culprits_of(text.released(A, 0x8200), tmp_path)
+    assert (culprit.pages, *holder(culprit), culprit.release) == (512, 21, "proved", "seen")
 
 
 def test_a_bio_releases_the_pages_of_its_segments(tmp_path: Path) -> None:
@@ -187,7 +218,8 @@ def test_a_bio_releases_the_pages_of_its_segments(tmp_path: Path) -> None:
     garbage = f"{page(0x8020)},0x1000"
     text.add(A, "biorel", f"bio=0x1 n=1 bv={{{page(0x8010)},0x2000,{garbage}}}")
     isolated(text).refused(SH, 0x8010, 2).refused(SH, 0x8020, 2)
-    found = culprits_of(ended(text, pages=2), tmp_path)
+    ended(text, pages=2).add(A, "biorel", f"bio=0x2 n=1 bv={{{page(0x8020)},0x1000}}")
+    found = culprits_of(text, tmp_path)
     assert [(one.start_pfn, *holder(one)) for one in found] == [(0x8010, None, "proved"), (0x8020, 21, "proved")]
 
 
@@ -207,7 +239,7 @@ def test_page_ref_events_tell_of_a_page_what_probes_see_of_others(tmp_path: Path
     page_ref(text, SH, "page_ref_mod_unless", PFN, 1, 3, 0)
     text.refused(SH, PFN, 2).refused(SH, 0x8020, 2)
     page_ref(text, SH, "page_ref_mod_and_test", PFN, -1, 2, 0)
-    found = culprits_of(ended(text, pages=2), tmp_path)
+    found = culprits_of(ended(text, pages=2).released(B, 0x8020), tmp_path)
     assert [(one.start_pfn, *holder(one)) for one in found] == [(PFN, 21, "proved"), (0x8020, 22, "proved")]
 
 
@@ -217,7 +249,7 @@ def test_a_reference_makes_nobody_wait(tmp_path: Path) -> None:
     text.add(
         SH, "mig", f"dst={page(9)} src={page(PFN)} mode=0 rc=2 mc=-1 mapping={ANON:#x} fl=0x1d", after_us=3_000_000
     )
-    found = culprits_of(ended(text), tmp_path)
+    found = culprits_of(ended(text).released(A, PFN), tmp_path)
     assert [(one.effect, *holder(one)) for one in found] == [("blocked", 21, "proved")]
 
 
@@ -245,7 +277,7 @@ def test_an_offline_without_its_end_is_unfinished(tmp_path: Path) -> None:
     text = KprobeText().taken(A, PFN).add(SH, "off", "pfn=0x8000 nr=0x8000").refused(SH, PFN, 2).failed_pass(SH, 1)
     attempt = attempt_of(text, tmp_path)
     assert (attempt.outcome, attempt.end_ns) == ("unfinished", None)
-    assert [holder(one) for one in attempt.culprits] == [(21, "proved")]
+    assert [holder(one) for one in attempt.culprits] == [(21, "suggested")]  # its release is still to come
 
 
 def test_pointers_without_a_base_are_said(tmp_path: Path) -> None:
@@ -259,7 +291,7 @@ def test_the_base_may_come_from_a_pointer_beside_its_pfn(tmp_path: Path) -> None
     text = KprobeText().add(A, "getf", f"page={page(PFN)} refs=1 flags=0x2 rc=1 ch=0x0")
     text.add(B, "cma_release", f"name=area pfn=0x100 page={VMEMMAP + 0x4000:x} count=1")
     (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 2)), tmp_path)
-    assert holder(culprit) == (21, "proved")
+    assert (culprit.start_pfn, holder(culprit)[0]) == (PFN, 21)
 
 
 def test_other_peoples_kprobes_of_these_names_are_left_alone(tmp_path: Path) -> None:
