@@ -122,8 +122,8 @@ def _is_open(suspect: Suspect, ref: Ref) -> bool:
     """Whether its release would have been seen, so that another reference cannot stand in its place in the count.
 
     A plain reference is put inline by whoever took it for a futex, a guest's memory or a socket; only vmsplice and bios
-    end in functions that are probed. Pins do, but where the page had one before that nobody saw taken, that may have
-    stayed.
+    end in functions that are probed. Pins do; but a pin that the page had before, and that no probe saw taken,
+    may be the one that stayed.
     """
     if ref.op == Op.PROBE_PIN:
         return not 0 < ref.before < NO_EXCESS

@@ -310,7 +310,7 @@ class Suspect:
     def releaser(self, refs: Sequence[Ref]) -> Task | None:
         """The one task that gave these references back; None in interrupt context, whose task is a bystander.
 
-        Where the context is not told, only the taker itself is known not to be one.
+        Where no event shows the context, only the taker itself is known not to be one.
         """
         known = {IrqContext.TASK: True, IrqContext.INTERRUPT: False}
         puts = {
