@@ -9,7 +9,9 @@ from typing import Any
 
 from tracereplay.model.file_words import MINOR_BITS
 from tracereplay.model.result import Allocation, Attempt, File, Process, Task
+from tracereplay.schema import BDEV_END, BDEV_FIRST
 
+MAX_MAJOR = 0xFFF  # of dev_t (include/linux/kdev_t.h)
 ID_DIGITS = 12  # of a container, as its tools show it
 
 
@@ -78,9 +80,10 @@ class Names:
     def is_block_device(self, dev: int, ino: int) -> bool:
         """Whether this may be a block device's own inode, whose number is the device's (bdev_alloc(), block/bdev.c).
 
-        The pseudo file system that holds them is mounted nowhere; with a list of block devices it is one of these.
+        The pseudo file system that holds them is mounted nowhere; with a list of block devices it is one of these. File
+        systems of users have greater numbers than it: inodes of NFS, btrfs or FUSE may look like a device, too.
         """
-        if dev >> MINOR_BITS or not ino >> MINOR_BITS:
+        if not BDEV_FIRST <= dev < BDEV_END or not 0 < ino >> MINOR_BITS <= MAX_MAJOR:
             return False
         return dev not in self.devices and (not self.block_devices or ino in self.block_devices)
 

@@ -11,6 +11,7 @@ from tracereplay.replay.ledger_kernels import Memory, Row
 from tracereplay.replay.page_kernels import ALLOC_SEEN, ALLOCATED, FILE, find_row
 from tracereplay.replay.probe_kernels import fill_suspect
 from tracereplay.replay.state import Reason, ReplayCounter
+from tracereplay.schema import BDEV_END, BDEV_FIRST
 
 GFP_HIGHMEM_ZERO = 0x102  # ___GFP_HIGHMEM | ___GFP_ZERO: the same bits in every kernel that has memfd_secret (5.14 on)
 BORN_FILE = ALLOC_SEEN | FILE
@@ -27,7 +28,8 @@ def is_zeroed_cache(mem: Memory, page: Row) -> bool:
     if page.gfp & GFP_HIGHMEM_ZERO != GFP_HIGHMEM_ZERO:
         return False
     file = mem.files[page.file]
-    return bool(file.dev >= 0 and file.dev >> MAJOR_SHIFT == 0 and file.ino >> MAJOR_SHIFT == 0)
+    is_block_device = BDEV_FIRST <= file.dev < BDEV_END and file.ino >> MAJOR_SHIFT > 0
+    return bool(file.dev >= 0 and file.dev >> MAJOR_SHIFT == 0 and not is_block_device)
 
 
 @njit

@@ -71,10 +71,10 @@ def test_user_memory_may_move_whatever_it_was_allocated_for(tmp_path: Path) -> N
     assert told(block_page("GFP_HIGHUSER").blame(tmp_path), BLOCK + 0x100) == ["unmovable_allocation suggested (what)"]
 
 
-def bdev_page(extra: int) -> History:
+def bdev_page(extra: int, dev: str = "0:3", ino: int = 0xFE00010) -> History:
     """A page of a block device's cache with buffers, and references of which no event tells."""
     h = History()
-    h.cached(B, dev="0:3", ino=0xFE00010, state=("private", "uptodate"))
+    h.cached(B, dev=dev, ino=ino, state=("private", "uptodate"))
     h.pages[PFN].count += extra
     h.failing_cma()
     return h
@@ -86,6 +86,17 @@ def test_buffers_are_blamed_where_the_count_is_as_expected(tmp_path: Path) -> No
 
 def test_buffers_are_not_proved_where_the_count_is_too_high(tmp_path: Path) -> None:
     assert told(bdev_page(1).blame(tmp_path)) == ["buffer_head suggested (recorded, what)"]
+
+
+@pytest.mark.parametrize("dev", ["0:1", "0:24", "0:52"])
+def test_an_inode_number_may_look_like_a_device(dev: str, tmp_path: Path) -> None:
+    """NFS and btrfs have no device of their own either, keep private data on pages, and number inodes past 2^20."""
+    (row,) = bdev_page(0, dev, 0x12D687).blame(tmp_path).attempts[0].culprits
+    assert (row.cause, row.verdict) == ("buffer_head", "suggested")
+    assert "no_migration_handler" in row.candidates
+    assert row.file is not None
+    assert row.file.block_dev is None
+    assert "metadata" not in str(row.holder_name)
 
 
 def waiting(pages: int, *, state: str, event: bool = False) -> History:
