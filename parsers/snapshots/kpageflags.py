@@ -79,7 +79,7 @@ def read_page_snapshot(
     """Reads a copy of kpageflags and, where given, the kpagecount of the same range.
 
     pfn_range -- [start, end), overrides what the names say. Raises InputError where a size is not a multiple of 8 or
-    differs from the range, the ranges of the two files differ, or gzip data is damaged.
+    more than that of the range, the ranges of the two files differ, or gzip data is damaged.
     """
     flags_path = Path(flags_path)
     name = _read_name(flags_path, pfn_range)
@@ -139,7 +139,11 @@ def _read_name(path: Path, pfn_range: tuple[int, int] | None) -> _Name:
 
 
 def _read_words(path: Path, start_pfn: int, end_pfn: int | None) -> UInt64Array:
-    """The u64 words of a file that must hold exactly [start_pfn, end_pfn); any number of pages where that is None."""
+    """The u64 words of a file of [start_pfn, end_pfn); any number of pages where that is None.
+
+    Fewer than that is the part that the machine has: a read of /proc/kpageflags ends where its last memory ends
+    (get_max_dump_pfn(), fs/proc/page.c).
+    """
     limit_pages = PAGES_LIMIT if end_pfn is None else end_pfn - start_pfn
     try:
         with path.open("rb") as file:
@@ -153,8 +157,8 @@ def _read_words(path: Path, start_pfn: int, end_pfn: int | None) -> UInt64Array:
         raise InputError(f"holds more than {PAGES_LIMIT} pages", path=path, advice=ADVICE)
     if len(content) % 8 and len(content) < limit_pages * 8:
         raise InputError(f"{len(content)} bytes are not a multiple of 8", path=path, advice=ADVICE)
-    if end_pfn is not None and len(content) != limit_pages * 8:
-        held = "more" if len(content) > limit_pages * 8 else f"{len(content) // 8} pages"
+    if end_pfn is not None and not 0 < len(content) <= limit_pages * 8:
+        held = "more" if content else "none"
         raise InputError(
             f"the range {start_pfn:#x}-{end_pfn:#x} has {limit_pages} pages, the file {held}", path=path, advice=ADVICE
         )

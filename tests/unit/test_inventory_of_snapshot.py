@@ -255,7 +255,7 @@ def test_questions_that_cannot_be_asked(files: Path) -> None:
         Session(kernel_log=capture("offline_dimm_einval") / "dmesg.txt", **options)
     with pytest.raises(UsageError, match="goes with a copy of kpageflags"):
         Session(kpagecount=options["kpagecount"], page_owner=None)
-    with pytest.raises(UsageError, match="tell one moment"):
+    with pytest.raises(UsageError, match="show one moment"):
         Session(**options).inventory(at=5)
     with pytest.raises(UsageError, match="no CMA area 'x'"):
         Session(**options).inventory(area="x")

@@ -90,7 +90,7 @@ def test_other_names(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("kpageflags.x.0x0-0x3.bin", words(1, 2), "has 3 pages, the file 2 pages"),
+        ("kpageflags.x.0x0-0x3.bin", b"", "has 3 pages, the file none"),
         ("kpageflags.x.0x0-0x3.bin", words(1, 2, 3, 4), "has 3 pages, the file more"),
         ("kpageflags.x.0x0-0x3.bin", words(1, 2, 3)[:-1], "not a multiple of 8"),
         ("kpageflags.x.0x0-0x3.bin", words(1, 2, 3) + b"x", "the file more"),
