@@ -11,6 +11,8 @@ from tracereplay.model.page_runs import join_runs
 from tracereplay.model.result import Allocation, Attempt, Culprit, File, Result, Task
 from tracereplay.units import format_bytes, format_pfn, format_seconds
 
+MOST_FOLIO_SIZES = 2
+
 
 def count(number: int, one: str, many: str | None = None) -> str:
     """`1 page`, `1,200 pages`."""
@@ -65,16 +67,28 @@ def folio_words(number: int, order: int, page_size: int | None, *, brief: bool =
     """`1 folio of 2 MiB (order 9)`; `brief`: without its order; single pages where the order is 0."""
     if not order:
         return count(number, "page")
-    if page_size is None:
-        return f"{count(number, 'folio')} of {1 << order:,} pages (order {order})"
-    size = format_bytes(page_size << order).replace(".0 ", " ")
-    return f"{count(number, 'folio')} of {size}" + ("" if brief else f" (order {order})")
+    of_order = "" if brief and page_size is not None else f" (order {order})"
+    return f"{count(number, 'folio')} of {_size_of(order, page_size)}{of_order}"
+
+
+def _size_of(order: int, page_size: int | None) -> str:
+    return f"{1 << order:,} pages" if page_size is None else format_bytes(page_size << order).replace(".0 ", " ")
 
 
 def size_words(culprits: Iterable[Culprit], page_size: int | None, *, brief: bool = False) -> str:
-    """`1 folio of 2 MiB (order 9) and 3 pages`; `brief`: without orders. Each page is counted once."""
+    """`1 folio of 2 MiB (order 9) and 3 pages`; `brief`: without orders. Each page is counted once.
+
+    Folios of more than two sizes are one number: `28 folios of 64 KiB to 2 MiB (orders 4 to 9)`.
+    """
     counts = counts_by_order(culprits) or [(0, 0)]
-    return listing([folio_words(number, order, page_size, brief=brief) for order, number in counts])
+    folios = [(order, number) for order, number in counts if order]
+    if len(folios) <= MOST_FOLIO_SIZES:
+        return listing([folio_words(number, order, page_size, brief=brief) for order, number in counts])
+    largest, smallest = folios[0][0], folios[-1][0]
+    total = count(sum(number for _, number in folios), "folio")
+    of_orders = "" if brief else f" (orders {smallest} to {largest})"
+    words = f"{total} of {_size_of(smallest, page_size)} to {_size_of(largest, page_size)}{of_orders}"
+    return listing([words, *(count(number, "page") for order, number in counts if not order)])
 
 
 def page_size_bytes(result: Result) -> int | None:

@@ -25,6 +25,11 @@ def run(start_pfn: int | None, pages: int, order: int | None = None) -> Culprit:
         ([run(0x1E000, 512, 9)], 64 * KIB, "1 folio of 32 MiB (order 9)"),
         ([run(0x1E000, 512, 9)], None, "1 folio of 512 pages (order 9)"),
         ([run(0x1E000, 32, 4), run(0x2000, 3)], 4 * KIB, "2 folios of 64 KiB (order 4) and 3 pages"),
+        (
+            [run(0x1E000, 512, 9), run(0x2000, 32, 4), run(0x2400, 8, 2), run(0x3000, 3)],
+            4 * KIB,
+            "5 folios of 16 KiB to 2 MiB (orders 2 to 9) and 3 pages",
+        ),
         ([run(0x1E000, 512, 9), run(0x1E000, 512, 9)], 4 * KIB, "1 folio of 2 MiB (order 9)"),  # of two attempts
         ([run(0x1E000, 512, 9), run(0x1E003, 1)], 4 * KIB, "512 pages"),  # split meanwhile
         ([run(0x1E000, 24, 4)], 4 * KIB, "24 pages"),  # no whole folios
