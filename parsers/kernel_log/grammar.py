@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Says(StrEnum):
@@ -273,7 +274,11 @@ LITERALS: tuple[str, ...] = tuple(dict.fromkeys(message.literal for message in M
 SEVERAL = frozenset({"cma_failed", "contig_busy"})
 
 
-def messages_in(text: str) -> list[tuple[Message, re.Match[str]]]:
+Found = tuple[tuple[Message, re.Match[str]], ...]
+
+
+@lru_cache(maxsize=64)  # a line is read to see whether it goes on, and again when it is taken
+def messages_in(text: str) -> Found:
     """The messages in the text of a line in their order, at most one of each kind but of SEVERAL."""
     found: list[tuple[Message, re.Match[str]]] = []
     for message in MESSAGES:
@@ -283,4 +288,4 @@ def messages_in(text: str) -> list[tuple[Message, re.Match[str]]]:
             found.append((message, match))
             if message.kind not in SEVERAL:
                 break
-    return sorted(found, key=lambda one: one[1].start()) if len(found) > 1 else found
+    return tuple(sorted(found, key=lambda one: one[1].start()) if len(found) > 1 else found)

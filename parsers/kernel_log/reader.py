@@ -18,7 +18,7 @@ import pyarrow as pa
 from tracereplay.losses import Loss
 from tracereplay.parsers.kernel_log import bitmap
 from tracereplay.parsers.kernel_log.copies import REPEATABLE, Copies, is_title, without_repetitions
-from tracereplay.parsers.kernel_log.grammar import ERRNO_OF_WORDS, Message, messages_in
+from tracereplay.parsers.kernel_log.grammar import ERRNO_OF_WORDS, Found, Message, messages_in
 from tracereplay.parsers.kernel_log.machine import Machine, possible_page_sizes
 from tracereplay.parsers.kernel_log.numbers import unsigned
 from tracereplay.parsers.kernel_log.page_dump import HEADER, POISONED, PageDump, name_by_address
@@ -100,7 +100,7 @@ class LogParser:
         self._said_bytes = -LINES_TO_DRIVER - 1, 0  # line, size: what a driver said last
         self._odd_lines = 0
         self._first_odd: int | None = None
-        self._repeatable: tuple[int, list[tuple[Message, re.Match[str]]]] = (0, [])
+        self._repeatable: tuple[int, Found] = (0, ())
 
     def feed(self, line: LogLine) -> None:
         """Take the next line."""
@@ -122,7 +122,7 @@ class LogParser:
             self._driver(line)
             self._odd(line)
 
-    def _take_all(self, found: list[tuple[Message, re.Match[str]]], line: LogLine) -> None:
+    def _take_all(self, found: Found, line: LogLine) -> None:
         repeated = next((match for message, match in found if message.kind == "repeated"), None)
         if repeated is not None:
             self._repeat(found, repeated, line)
@@ -134,11 +134,11 @@ class LogParser:
             self._take(message, match, line, printer)
         self._repeatable = self.lines, found
 
-    def _repeat(self, found: list[tuple[Message, re.Match[str]]], repeated: re.Match[str], line: LogLine) -> None:
+    def _repeat(self, found: Found, repeated: re.Match[str], line: LogLine) -> None:
         """`message repeated N times: [text]` holds the message; `last message repeated` means the line before."""
         number, before = self._repeatable
-        own = [one for one in found if one[0].kind != "repeated"]
-        what = own if repeated["whole"] else before if number == self.lines - 1 else []
+        own = tuple(one for one in found if one[0].kind != "repeated")
+        what = own if repeated["whole"] else before if number == self.lines - 1 else ()
         printer = self._printers.setdefault(line.tid, _Printer())
         for _ in range(min(int(repeated["count"]), MOST_REPEATED) if what else 0):
             for message, match in what:
