@@ -37,7 +37,7 @@ from tracereplay.model.result import Attempt, Counter
 from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.seed import seed_before
-from tracereplay.replay.unseen_changes import LOOKED_AT, losses_of, unseen_changes
+from tracereplay.replay.unseen_changes import LOOKED_AT, losses_of, pages_looked_at, unseen_changes
 from tracereplay.schema import REPLAYED, PageStream, Window
 from tracereplay.tasks import isolates_in_background
 
@@ -168,7 +168,7 @@ class Trace:
     def _note_losses(self, engine: Engine) -> None:
         """What the replay found the trace to lack."""
         self.losses.add(self.input_id, engine.losses())
-        pfns = engine.conflicted_pfns()
+        pfns = pages_looked_at(engine.conflicted_pfns(), engine.table("suspects")["pfn"])
         if not len(pfns):
             return
         recorded = recorded_events(self.reader.info)

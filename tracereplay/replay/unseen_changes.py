@@ -21,6 +21,7 @@ from tracereplay.units import NS_PER_MS
 # page_ref events read the count after the change, without a lock: of two at once the first may show both. A virtual CPU
 # may be stopped in between; 1.1 ms were seen.
 RACE_NS = 10 * NS_PER_MS
+FEWEST_PAGES = 128  # looked at, of all that contradict themselves: so many tell when events were missed
 MOST_EVENTS = 1 << 20  # of pages whose counts contradict each other so many are looked at
 CHANGES = frozenset({Op.REF_MOD, Op.REF_MOD_AND_TEST, Op.REF_MOD_AND_RETURN, Op.REF_MOD_UNLESS})
 FREEZES = frozenset({Op.REF_FREEZE, Op.REF_UNFREEZE})
@@ -53,6 +54,13 @@ class _Page:
         else:
             self.seen.append(_Seen(ns, change, 0 if self.count is None else count - change - self.count))
             self.count = count
+
+
+def pages_looked_at(conflicted: npt.NDArray[np.int64], suspects: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Pages (ascending) whose counts contradict each other: all that attempts met, and of the others a part."""
+    others = np.setdiff1d(conflicted, suspects)
+    some = others[:: max(len(others) // FEWEST_PAGES, 1)]
+    return np.union1d(np.intersect1d(conflicted, suspects), some)
 
 
 def unseen_changes(
