@@ -39,7 +39,7 @@ from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Culprit, File
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.state import Mark, Reason
-from tracereplay.schema import Op
+from tracereplay.schema import BDEV_FIRST, Op
 
 START = AREA.start_pfn
 SECRET = 0x140DCA  # GFP_HIGHUSER_MOVABLE|__GFP_COMP|__GFP_ZERO
@@ -135,7 +135,7 @@ def test_a_dump_of_another_file_settles_nothing() -> None:
 ALIKE = {
     "not zeroed": page(FIRST, PLAIN),
     "on a disk": page(FIRST, dev=DISK),
-    "a block device's own cache": page(FIRST, ino=254 << 20 | 16),
+    "a block device's own cache": page(FIRST, dev=BDEV_FIRST, ino=254 << 20 | 16),
     "an AIO ring": page(FIRST, AIO_RING),
     "anonymous": [entry(1 * MS, OTHER, Op.ALLOC, FIRST, flags=SECRET)],
 }
