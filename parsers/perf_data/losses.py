@@ -1,4 +1,4 @@
-"""What perf.data says was lost: as the kernel known while recording, and each counter when it was closed.
+"""What perf.data says was lost: as the kernel noted while recording, and each counter when it was closed.
 
 LOST and LOST_SAMPLES records stand in the buffer of their CPU, between the samples that surround the loss. Since 6.1
 perf also asks every counter for its lost samples at the end (LOST_SAMPLES without a time): the same losses by event,

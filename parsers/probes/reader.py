@@ -61,9 +61,9 @@ class ProbedReader(ReaderAround):
         super().__init__(reader)
         self._windows = windows_of_probes(reader.info)
         self._whole = self._read(None) if len(self._windows) == 1 else None
-        mapped = struct_pages(reader.page_pointers)
-        page = KNOWN_PAGE if mapped is None else replace(KNOWN_PAGE, size=mapped.size_bytes)
-        base, foll = self._base() if mapped is None else mapped.base - (1 << 64), self._foll()
+        vmemmap = struct_pages(reader.page_pointers)
+        page = KNOWN_PAGE if vmemmap is None else replace(KNOWN_PAGE, size=vmemmap.size_bytes)
+        base, foll = self._base() if vmemmap is None else vmemmap.base - (1 << 64), self._foll()
         self._own_losses = [] if base is not None else [Loss("vmemmap_base_unknown")]
         self._flag_bits = {name: bit for bit, name in enumerate(V5_4 if foll is FOLL_UP_TO_6_2 else V6_12)}
         swap_cache = 1 << self._flag_bits["owner_priv_1"] | 1 << self._flag_bits["swapbacked"]

@@ -112,8 +112,8 @@ def _try(tracefs: Tracefs, kernel: Kernel) -> None:
         kernel.page = page_layout()
         instance.enable_probes(kernel.page[0])
         kernel.probes, kernel.refused = list(instance.probes), list(instance.refused)
-        mapped = struct_pages(page_pointers(tracefs, f"{instance.name}_watch"))
-        base = None if mapped is None or mapped.size_bytes != kernel.page[0].size else mapped.base
+        vmemmap = struct_pages(page_pointers(tracefs, f"{instance.name}_watch"))
+        base = None if vmemmap is None or vmemmap.size_bytes != kernel.page[0].size else vmemmap.base
         kernel.self_test = self_test(instance, kernel.page[0], Path(folder), base)
 
 

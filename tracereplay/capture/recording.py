@@ -146,18 +146,18 @@ def _enable(run: _Run, instance: Instance) -> None:
     if request.level < 2 or any(event.startswith("page_ref/") for event in instance.events):
         return
     if not instance.tracefs.has("kprobe_events"):
-        run.note("no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref: who holds a page cannot be mapped")
+        run.note("no kprobe events (CONFIG_KPROBE_EVENTS) and no page_ref: who holds a page will not be known")
         return
     page, source = page_layout()
-    mapped = struct_pages(run.pointers)
-    if mapped is not None and mapped.size_bytes != page.size:
-        run.note(f"struct page has {mapped.size_bytes} bytes here, which no BTF describes: no probes are set")
+    vmemmap = struct_pages(run.pointers)
+    if vmemmap is not None and vmemmap.size_bytes != page.size:
+        run.note(f"struct page has {vmemmap.size_bytes} bytes here, which no BTF describes: no probes are set")
         return
     run.note(f"struct page has {page.size} bytes, its count at {page.refcount:#x} ({source})")
     instance.enable_probes(page)
     if instance.refused:
         run.note(f"the kernel refused probes: {', '.join(instance.refused)}")
-    result = self_test(instance, page, request.out, None if mapped is None else mapped.base)
+    result = self_test(instance, page, request.out, None if vmemmap is None else vmemmap.base)
     for text in result.notes:
         run.note(text)
     if run.target is not None:

@@ -228,12 +228,12 @@ def _tested_ranges(tables: Mapping[str, pa.Table]) -> Iterable[tuple[str | None,
     tid, seq = integers(tests["tid"]), integers(tests["seq"])
     sane = (start_pfn > 0) & (start_pfn < end_pfn) & (end_pfn < PFN_LIMIT)
     for at in range(len(begin_tid)):
-        later = end_by_tid.get(int(begin_tid[at]), np.empty(0, np.int64))
-        later_begins = later[later > begin_seq[at]]
-        if not len(later_begins):
+        ends = end_by_tid.get(int(begin_tid[at]), np.empty(0, np.int64))
+        later_ends = ends[ends > begin_seq[at]]
+        if not len(later_ends):
             # An attempt without an end may have been left long before the test: it claims nothing.
             continue
-        inside = sane & (tid == begin_tid[at]) & (seq > begin_seq[at]) & (seq < later_begins[0])
+        inside = sane & (tid == begin_tid[at]) & (seq > begin_seq[at]) & (seq < later_ends[0])
         for row in np.flatnonzero(inside):
             yield names[at], int(start_pfn[row]), int(end_pfn[row])
 

@@ -28,7 +28,7 @@ class Run:
 
 
 def stock_want(script: Script) -> Bytes:
-    """What every event placed_for for: its migratetype; movable requests may use CMA (gfp_to_alloc_flags_cma)."""
+    """What every event requests: its migratetype; movable requests may use CMA (gfp_to_alloc_flags_cma)."""
     events = script.events
     kind = events["type"].copy()
     kind[kind > MigrateType.RECLAIMABLE] = MigrateType.MOVABLE  # a take from a CMA list serves a movable request
