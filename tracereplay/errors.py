@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # The disk is full, or this user's or process' share of it.
@@ -54,6 +55,15 @@ class InputError(TraceReplayError):
     def at_least_path(self, path: str | Path) -> InputError:
         """The error, naming this file unless it names one."""
         return self if self.path else self.with_path(path)
+
+
+@contextmanager
+def path_in_errors(path: str | Path) -> Iterator[None]:
+    """An InputError raised within names this file, unless it names one."""
+    try:
+        yield
+    except InputError as error:
+        raise error.at_least_path(path) from None
 
 
 class CaptureError(TraceReplayError):

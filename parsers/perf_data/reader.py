@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tracereplay.errors import InputError
+from tracereplay.errors import InputError, path_in_errors
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import BaseReader, TraceInfo, origin_ns
 from tracereplay.parsers.binary.format_text import EventFormat
@@ -34,7 +34,7 @@ from tracereplay.parsers.perf_data.record_kernels import BAD, SAMPLES, STACKS
 from tracereplay.parsers.perf_data.records import Records
 from tracereplay.parsers.perf_data.samples import RowReader, Wanted
 from tracereplay.parsers.perf_data.scan import Scan, scan
-from tracereplay.parsers.tasks.names import NameHistory
+from tracereplay.parsers.tasks.names import NameHistory, unresolved
 from tracereplay.schema import ARGS, Op, PageStream, Window, irq_context
 
 STACK = STACK_FORMAT.name
@@ -49,10 +49,8 @@ class PerfDataReader(BaseReader):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
+        with path_in_errors(self.path):
             self._open()
-        except InputError as error:
-            raise error.at_least_path(self.path) from None
 
     def _open(self) -> None:
         main = self.path / "data" if self.path.is_dir() else self.path
@@ -81,9 +79,7 @@ class PerfDataReader(BaseReader):
         self.losses = [loss.shifted(self._origin) for loss in losses]
         self.losses += self._sample_losses(found)
         self._names = found.tasks.names(self._origin)
-        unnamed = sum(1 for tid in found.tasks_seen() if tid not in self._names.last)
-        if unnamed:
-            self.losses.append(Loss("comm_unresolved", unnamed))
+        self.losses += unresolved(found.tasks_seen(), self._names.last)
         self.info = self._describe(found)
 
     # ------------------------------------------------------------------------------------------------ TraceReader

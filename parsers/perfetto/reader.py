@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tracereplay.errors import InputError
+from tracereplay.errors import InputError, path_in_errors
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import BaseReader, TraceInfo, origin_ns
 from tracereplay.parsers.binary.format_text import EventFormat
@@ -30,8 +30,8 @@ from tracereplay.parsers.perfetto.names import compact_names, switch_names
 from tracereplay.parsers.perfetto.packets import read_packets
 from tracereplay.parsers.perfetto.rows import rows_of, without_unknown_flags
 from tracereplay.parsers.perfetto.scan import Scan, scan
-from tracereplay.parsers.tasks.events import TASK_EVENTS, names_from_events
-from tracereplay.parsers.tasks.names import NameHistory
+from tracereplay.parsers.tasks.events import names_recorded
+from tracereplay.parsers.tasks.names import NameHistory, unresolved
 from tracereplay.schema import ARGS, IrqContext, Op, PageStream, Window, irq_context
 
 _BATCH_EVENTS = 1 << 16
@@ -46,10 +46,8 @@ class PerfettoReader(BaseReader):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
+        with path_in_errors(self.path):
             self._open()
-        except InputError as error:
-            raise error.at_least_path(self.path) from None
 
     def _open(self) -> None:
         self._packets = packets = read_packets(self.path)
@@ -87,9 +85,7 @@ class PerfettoReader(BaseReader):
             end_ns=span[1] - self._origin,
         )
         self._comms = self._read_comms()
-        unnamed = sum(1 for tid in np.flatnonzero(found.tids).tolist() if tid not in self._comms)
-        if unnamed:
-            self.losses.append(Loss("comm_unresolved", unnamed))
+        self.losses += unresolved(np.flatnonzero(found.tids).tolist(), self._comms)
         self._names_array = Comms.of(self._comms)
 
     # ------------------------------------------------------------------------------------------------ TraceReader
@@ -102,8 +98,7 @@ class PerfettoReader(BaseReader):
     @cached_property
     def _name_history(self) -> NameHistory:
         """Names over time, where events tell of them; read when first used."""
-        recorded = TASK_EVENTS & self.info.by_event.keys()
-        return names_from_events(self.tables(recorded), self._comms) if recorded else NameHistory()
+        return names_recorded(self)
 
     @property
     def formats(self) -> dict[str, EventFormat]:

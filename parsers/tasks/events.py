@@ -10,11 +10,14 @@ sched:sched_process_exit   pid, comm                   the id is free soon after
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from tracereplay.parsers.tasks.names import BEGIN_NS, Change, NameHistory
+
+if TYPE_CHECKING:
+    from tracereplay.parsers.base import TraceReader
 
 TASK_EVENTS = frozenset(
     {"task_rename", "task_newtask", "sched_process_fork", "sched_process_exec", "sched_process_exit"}
@@ -22,6 +25,12 @@ TASK_EVENTS = frozenset(
 COMM_CHARS = 15  # TASK_COMM_LEN without the final NUL
 
 Event = tuple[int, int, str, Mapping[str, Any]]  # seq, time_ns, event, fields
+
+
+def names_recorded(reader: TraceReader) -> NameHistory:
+    """The history of the tasks of a trace, from those of TASK_EVENTS that it has."""
+    recorded = TASK_EVENTS & reader.info.by_event.keys()
+    return names_from_events(reader.tables(recorded), reader.comms) if recorded else NameHistory()
 
 
 def names_from_events(tables: Mapping[str, pa.Table], saved: Mapping[int, str]) -> NameHistory:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+
+from tracereplay.losses import Loss
 
 Change = tuple[int, str | None]  # from this time (ns) on; None = unknown
 
@@ -12,6 +14,12 @@ UNKNOWN_COMM = "<...>"  # what the kernel prints for a task whose name it did no
 BEGIN_NS = -(1 << 63)  # of a name that holds from before the first event
 # A task that changes its name more often (hostile text) has no known name from there on.
 MAX_CHANGES_OF_A_TASK = 1 << 10
+
+
+def unresolved(tids: Iterable[int], named: Container[int]) -> list[Loss]:
+    """The loss of the tasks, of these, that have no name."""
+    unnamed = sum(tid not in named for tid in tids)
+    return [Loss("comm_unresolved", unnamed)] if unnamed else []
 
 
 @dataclass(slots=True)

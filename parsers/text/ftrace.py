@@ -20,7 +20,7 @@ from tracereplay.parsers.base import BaseReader, TraceInfo
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.catalog.enums import PAGE_FLAGS
 from tracereplay.parsers.events.page_stream import page_stream, page_streams, rechunked
-from tracereplay.parsers.tasks.names import NameHistory
+from tracereplay.parsers.tasks.names import NameHistory, unresolved
 from tracereplay.parsers.text import lines_ftrace as lines
 from tracereplay.parsers.text.blocks import text_blocks, text_views
 from tracereplay.parsers.text.fast.lines import PlainReader
@@ -191,9 +191,7 @@ class TextTraceReader(BaseReader):
             self.losses.append(Loss("unparsed_line", count, detail=f"values of {name} that were not understood"))
         if scan.untimed:
             self.losses.append(Loss("untimed_events", scan.untimed))
-        unnamed = scan.tids - scan.names.last.keys()
-        if unnamed:
-            self.losses.append(Loss("comm_unresolved", len(unnamed)))
+        self.losses += unresolved(scan.tids, scan.names.last)
         return scan
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tracereplay.errors import InputError
+from tracereplay.errors import InputError, path_in_errors
 from tracereplay.parsers.binary.format_text import PageHeader, parse_header_page
 from tracereplay.parsers.binary.tracing_data import FormatTexts
 from tracereplay.parsers.files.mapped import Mapped
@@ -74,10 +74,8 @@ class RawBuffersReader(TraceDatReader):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
+        with path_in_errors(self.path):
             self._open()
-        except InputError as error:
-            raise error.at_least_path(self.path) from None
 
     def _read_container(self) -> Container:
         header_text = _text(self.path, "events/header_page", "header_page", "formats/header_page")

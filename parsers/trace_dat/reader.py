@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tracereplay.errors import InputError
+from tracereplay.errors import InputError, path_in_errors
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import BaseReader, TraceInfo, origin_ns
 from tracereplay.parsers.binary.cursor import RECORD_AGAIN, Cursor
@@ -30,8 +30,8 @@ from tracereplay.parsers.files.mapped import Mapped
 from tracereplay.parsers.ring_buffer.pages import Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer.records import read_rows
 from tracereplay.parsers.ring_buffer.scan import Scan, scan
-from tracereplay.parsers.tasks.events import TASK_EVENTS, names_from_events
-from tracereplay.parsers.tasks.names import UNKNOWN_COMM, NameHistory
+from tracereplay.parsers.tasks.events import names_recorded
+from tracereplay.parsers.tasks.names import UNKNOWN_COMM, NameHistory, unresolved
 from tracereplay.parsers.trace_dat import sections
 from tracereplay.parsers.trace_dat.chunks import cpu_pages
 from tracereplay.parsers.trace_dat.container import read_container, read_kallsyms
@@ -52,10 +52,8 @@ class TraceDatReader(BaseReader):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._data = Mapped.of(self.path)
-        try:
+        with path_in_errors(self.path):
             self._open()
-        except InputError as error:
-            raise error.at_least_path(self.path) from None
 
     def _open(self) -> None:
         self._container = container = self._read_container()
@@ -83,9 +81,7 @@ class TraceDatReader(BaseReader):
         if origin:
             self._clock = replace(self._clock, add_ns=self._clock.add_ns - origin)
             self.losses = [loss.shifted(origin) for loss in self.losses]
-        unnamed = sum(1 for tid in np.flatnonzero(found.tids).tolist() if tid not in self._comms)
-        if unnamed:
-            self.losses.append(Loss("comm_unresolved", unnamed))
+        self.losses += unresolved(np.flatnonzero(found.tids).tolist(), self._comms)
         self._names_array = Comms.of(self._comms)
         by_event = {self._names[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
         kernel, machine = self._read_uname()
@@ -117,8 +113,7 @@ class TraceDatReader(BaseReader):
     @cached_property
     def _name_history(self) -> NameHistory:
         """Names over time, where events tell of them; read when first used."""
-        recorded = TASK_EVENTS & self.info.by_event.keys()
-        return names_from_events(self.tables(recorded), self._comms) if recorded else NameHistory()
+        return names_recorded(self)
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event with rows; see `base.TraceReader.tables`."""
