@@ -107,15 +107,15 @@ def close_life(refs: Rows, tally: I64, page: Row, stamp: EventContext) -> None:
 
 
 @inlined
-def own_refs(refs: Rows, page: Row) -> int:
-    """References that isolating tasks hold on the page."""
-    own = 0
+def refs_of_kind(refs: Rows, page: Row, kind: int) -> int:
+    """By how much the open references of a kind raise the page's count."""
+    known = 0
     row = page.refs
     while row != NONE:
-        if refs[row].kind == ISOLATION:
-            own += refs[row].val
+        if refs[row].kind == kind:
+            known += refs[row].val
         row = refs[row].next
-    return own
+    return known
 
 
 @inlined

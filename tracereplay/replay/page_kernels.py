@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.compiled import inlined
-from tracereplay.replay.ledger_kernels import GET, I64, ISOLATION, NONE, PIN, Memory, Row, Rows, own_refs
+from tracereplay.replay.ledger_kernels import GET, I64, ISOLATION, NONE, PIN, Memory, Row, Rows, refs_of_kind
 from tracereplay.replay.state import (
     MOST_MAPPINGS,
     NO_EXCESS,
@@ -144,7 +144,7 @@ def excess_of(refs: Rows, masks: I64, page: Row) -> int:
             expected += 1
     elif page.page_flags & masks[SWAPCACHE]:
         expected += 1 << page.order
-    excess = page.count - expected - own_refs(refs, page)
+    excess = page.count - expected - refs_of_kind(refs, page, ISOLATION)
     if large:
         # Mapped as a whole (by a PMD) a THP's own _mapcount stays -1. Under the migrator's lock that mapping is
         # gone without a trace: say nothing then.
@@ -179,7 +179,7 @@ def leaves_no_excess(refs: Rows, masks: I64, page: Row, excess: int) -> bool:
     guessed_file = page.marks & (FILE | GUESSED) == FILE | GUESSED  # an anonymous page is expected to have one less
     if excess == NO_EXCESS or guessed_file or is_large(masks, page):
         return False
-    return excess + own_refs(refs, page) <= 0
+    return excess + refs_of_kind(refs, page, ISOLATION) <= 0
 
 
 @inlined

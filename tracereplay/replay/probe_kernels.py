@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracereplay.compiled import njit
-from tracereplay.replay.ledger_kernels import NONE, UNKNOWN_CONTEXT, Memory, Row, own_refs
+from tracereplay.replay.ledger_kernels import ISOLATION, NONE, UNKNOWN_CONTEXT, Memory, Row, refs_of_kind
 from tracereplay.replay.page_kernels import (
     ALLOC_SEEN,
     ALLOCATED,
@@ -145,7 +145,8 @@ def fill_suspect(mem: Memory, page: Row, pfn: int, attempt: int, ns: int, reason
     # What an earlier try did to the page holds for the attempt; that it was on the LRU, while no event follows.
     visited = suspect.marks & (VISIT_MARKS | ON_LRU if suspect.no_event_since_probe else VISIT_MARKS)
     suspect.last_ns, suspect.no_event_since_probe = ns, 1
-    suspect.min_excess, suspect.isolation_refs = page.min_excess, own_refs(mem.refs, page)
+    suspect.min_excess = page.min_excess
+    suspect.isolation_refs = refs_of_kind(mem.refs, page, ISOLATION)
     suspect.count, suspect.mapcount, suspect.page_flags = page.count, page.mapcount, page.page_flags
     suspect.alloc_ns, suspect.alloc_tid, suspect.gfp = page.alloc_ns, page.alloc_tid, page.gfp
     suspect.file, suspect.index = page.file, page.index

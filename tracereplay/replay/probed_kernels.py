@@ -26,6 +26,7 @@ from tracereplay.replay.ledger_kernels import (
     confirm_refs,
     mark_shared,
     push_ref,
+    refs_of_kind,
     unlink_ref,
 )
 from tracereplay.replay.life_kernels import end_life, put_on_free_list, settle_suspects
@@ -117,18 +118,6 @@ def release_probed(mem: Memory, page: Row, stamp: EventContext, kind: int, val: 
 
 
 @inlined
-def pinned(refs: Rows, page: Row) -> int:
-    """By how much the open pins of the ledger raise the count."""
-    known = 0
-    row = page.refs
-    while row != NONE:
-        if refs[row].kind == PIN:
-            known += refs[row].val
-        row = refs[row].next
-    return known
-
-
-@inlined
 def push_probed(mem: Memory, page: Row, pfn: int, stamp: EventContext, val: int, count: int) -> None:
     """References taken at once: a row for each (they are released one by one), or for as many as rows allow.
 
@@ -137,7 +126,7 @@ def push_probed(mem: Memory, page: Row, pfn: int, stamp: EventContext, val: int,
     before = NO_EXCESS
     if count >= 0 and page.order == 0:
         pins = count // GUP_PIN_COUNTING_BIAS * GUP_PIN_COUNTING_BIAS
-        before = min(max(pins - pinned(mem.refs, page), 0), NO_EXCESS - 1)
+        before = min(max(pins - refs_of_kind(mem.refs, page, PIN), 0), NO_EXCESS - 1)
     kind = PIN if stamp.op == OP_PIN else GET
     unit = GUP_PIN_COUNTING_BIAS if kind == PIN and val % GUP_PIN_COUNTING_BIAS == 0 else 1
     unit *= max((val // unit + ROWS_PER_TAKE - 1) // ROWS_PER_TAKE, 1)
