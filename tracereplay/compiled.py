@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 
 # What compiled code depends on. Numba looks at the kernel's own file only, not at what that takes from others.
-SOURCES = ("replay/state.py", "whatif/page_rows.py", "schema.py")
+SOURCES = ("replay/state.py", "whatif/page_rows.py", "schema.py", "dev_t.py")
 
 
 def kernel_sources(root: Path) -> list[Path]:

@@ -180,11 +180,6 @@ ARGS = ("pfn", "order", "flags", "mt", "count", "mapcount", "mapping", "val", "r
 PFN, ORDER, FLAGS, MT, COUNT, MAPCOUNT, MAPPING, VAL, RET = range(len(ARGS))
 
 
-# Numbers of super blocks without a device (get_anon_bdev()); one of them is that of the block devices' inodes, made
-# in vfs_caches_init() before any that users mount: 0:3 was seen from 6.1 to 6.12, 0:4 in 7.2; the first is never it.
-BDEV_FIRST, BDEV_END = 2, 8
-
-
 class IrqContext(IntEnum):
     """Whether an event was recorded in the context of its task or while an interrupt was served."""
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tracereplay.dev_t import dev_of
+
 Row = dict[str, Any]
 Lines = Sequence[str]
 
@@ -27,7 +29,6 @@ _RESOURCE = re.compile(r"(\s*)([0-9a-fA-F]{1,16})-([0-9a-fA-F]{1,16}) : (.*)$")
 _MEMINFO = re.compile(r"(MemTotal|CmaTotal):\s+(\d{1,15}) kB")
 _BLOCK = re.compile(r"memory(\d{1,9})\s+(.*)$")
 _SETTING = re.compile(r'(\w+)=(?:"([^"]*)"|(\S*))')
-MINOR_BITS = 20  # of dev_t within the kernel (include/linux/kdev_t.h)
 _PARTITION = re.compile(r"\s*(\d{1,4})\s+(\d{1,7})\s+\d{1,19}\s+(\S+)\s*$")
 _OPEN_FILE = re.compile(r"(?:([0-9a-f]{2,3}):([0-9a-f]{2,5})|mnt:(\d{1,9})) (\d{1,19}) (/.*)$")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
@@ -204,7 +205,7 @@ def parse_mountinfo(lines: Lines, odd: list[int]) -> list[Row]:
                 {
                     "mount_id": _small(words[0], limit=1 << 31),
                     "root": _unescape(words[3]),
-                    "dev": major << 20 | minor,
+                    "dev": dev_of(major, minor),
                     "source": _unescape(rest[1]),
                     "path": _unescape(words[4]),
                     "fs": rest[0],
@@ -221,7 +222,7 @@ def parse_partitions(lines: Lines, odd: list[int]) -> list[Row]:
     rows: list[Row] = []
     for number, line in enumerate(lines, 1):
         if found := _PARTITION.match(line):
-            rows.append({"dev": int(found[1]) << MINOR_BITS | int(found[2]), "name": found[3]})
+            rows.append({"dev": dev_of(int(found[1]), int(found[2])), "name": found[3]})
         elif line.strip() and not line.startswith("major"):
             odd.append(number)
     return rows
@@ -254,7 +255,7 @@ def parse_open_files(lines: Lines, odd: list[int], devices: Mapping[int, int]) -
                 odd.append(number)
             continue
         major, minor, mount, ino, path = found.groups()
-        dev = devices.get(int(mount)) if mount else int(major, 16) << MINOR_BITS | int(minor, 16)
+        dev = devices.get(int(mount)) if mount else dev_of(int(major, 16), int(minor, 16))
         if dev is not None and int(ino) < 1 << 63:
             rows.append({"dev": dev, "ino": int(ino), "path": _unescape(path)})
     return rows

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracereplay.dev_t import dev_of
 from tracereplay.parsers.catalog.spec import Read, Spelling
 from tracereplay.parsers.text.spans import Spans
 from tracereplay.schema import Column
@@ -79,7 +80,7 @@ def _dev(text: str) -> int | None:
     if ":" not in text:
         return _number(text)
     major, minor = text.split(":")
-    return int(major) << 20 | int(minor)
+    return dev_of(int(major), int(minor))
 
 
 def _log2(text: str) -> int | None:

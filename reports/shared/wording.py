@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tracereplay.dev_t import device_number
 from tracereplay.gfp import gfp_words, kernel_of_masks
 from tracereplay.model.derived.folios import counts_by_order
-from tracereplay.model.file_words import device_number, named_file
+from tracereplay.model.file_words import named_file
 from tracereplay.model.page_runs import join_runs
 from tracereplay.model.result import Allocation, Attempt, Culprit, File, Result, Task
 from tracereplay.units import format_bytes, format_pfn, format_seconds

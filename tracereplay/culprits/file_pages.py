@@ -6,7 +6,8 @@ from tracereplay.culprits import evidence
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.secretmem import looks_secret
 from tracereplay.culprits.suspect import Suspect
-from tracereplay.model.file_words import device_number, named_device, named_file
+from tracereplay.dev_t import device_number
+from tracereplay.model.file_words import named_device, named_file
 from tracereplay.model.result import Evidence
 from tracereplay.replay.state import Mark, Reason
 from tracereplay.units import format_pfn

@@ -15,6 +15,7 @@ from tracereplay.culprits.alike import Alike
 from tracereplay.culprits.finding import Finding
 from tracereplay.culprits.snapshot_predicates import SECRETMEM, allocated_in
 from tracereplay.culprits.suspect import SecretFile, Suspect
+from tracereplay.dev_t import MINOR_BITS
 from tracereplay.model.result import Evidence
 from tracereplay.replay.state import Mark, Reason
 from tracereplay.units import format_pfn
@@ -52,7 +53,7 @@ def _on_internal_file(suspect: Suspect) -> bool:
     file = suspect.file
     if file is None or file.dev is None:
         return not suspect.marks & Mark.ALLOC_SEEN
-    return file.dev >> 20 == 0 and not suspect.on_block_device and file.fs is None
+    return file.dev >> MINOR_BITS == 0 and not suspect.on_block_device and file.fs is None
 
 
 def _tried(suspect: Suspect) -> bool:

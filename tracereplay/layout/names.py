@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracereplay.model.file_words import MINOR_BITS
+from tracereplay.dev_t import is_bdev_inode
 from tracereplay.model.result import Allocation, Attempt, File, Process, Task
-from tracereplay.schema import BDEV_END, BDEV_FIRST
 
-MAX_MAJOR = 0xFFF  # of dev_t (include/linux/kdev_t.h)
 ID_DIGITS = 12  # of a container, as its tools show it
 
 
@@ -78,14 +76,13 @@ class Names:
         return ", ".join(filter(None, [thread, process.part_of])) or None
 
     def is_block_device(self, dev: int, ino: int) -> bool:
-        """Whether this may be a block device's own inode, whose number is the device's (bdev_alloc(), block/bdev.c).
+        """Whether this may be a block device's own inode.
 
         The pseudo file system that holds them is mounted nowhere; with a list of block devices it is one of these. File
         systems of users have greater numbers than it: inodes of NFS, btrfs or FUSE may look like a device, too.
         """
-        if not BDEV_FIRST <= dev < BDEV_END or not 0 < ino >> MINOR_BITS <= MAX_MAJOR:
-            return False
-        return dev not in self.devices and (not self.block_devices or ino in self.block_devices)
+        listed = not self.block_devices or ino in self.block_devices
+        return bool(is_bdev_inode(dev, ino)) and dev not in self.devices and listed
 
     def file(self, dev: int | None, ino: int | None, index: int | None, fs: str | None = None) -> File:
         """The file with the names it has; fs -- as another source tells it."""

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
+from tracereplay.dev_t import device_number
 from tracereplay.model.result import File
-
-MINOR_BITS = 20  # of dev_t within the kernel (include/linux/kdev_t.h)
-
-
-def device_number(dev: int) -> str:
-    """`254:16`, from a device number as the kernel keeps it."""
-    return f"{dev >> MINOR_BITS}:{dev & ((1 << MINOR_BITS) - 1)}"
 
 
 def named_file(file: File) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import structs
 
+from tracereplay.dev_t import device_number
 from tracereplay.gfp import GFP_BITS
 from tracereplay.layout.names import Names
 from tracereplay.model.page import Life, OpenReference, PageEvent, PageState, PageStateName
@@ -137,7 +138,8 @@ def _text(op: Op, args: Args, names: PageNames) -> str:
     if op == Op.ALLOC:
         return f"order={args[ORDER]} gfp_flags={names.gfp_words(_gfp(args))} migratetype={args[MT]}"
     if op in (Op.CACHE_ADD, Op.CACHE_DELETE):
-        return f"dev {args[RET] >> 20}:{args[RET] & 0xFFFFF} ino {args[MAPPING]} index={args[VAL]} order={args[ORDER]}"
+        file = f"dev {device_number(args[RET])} ino {args[MAPPING]}"
+        return f"{file} index={args[VAL]} order={args[ORDER]}"
     if op in (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE):
         return f"addr={int(args[VAL]) & 0xFFFFFFFFFFFFFFFF:#x}"
     return f"order={args[ORDER]}"

@@ -6,18 +6,18 @@ them are noted, and which of them mean something is decided later (culprits/secr
 
 from __future__ import annotations
 
-from tracereplay.compiled import njit
+from tracereplay.compiled import inlined, njit
+from tracereplay.dev_t import MINOR_BITS, is_bdev_inode
 from tracereplay.replay.ledger_kernels import Memory, Row
 from tracereplay.replay.page_kernels import ALLOC_SEEN, ALLOCATED, FILE, find_row
 from tracereplay.replay.probe_kernels import fill_suspect
 from tracereplay.replay.state import Reason, ReplayCounter
-from tracereplay.schema import BDEV_END, BDEV_FIRST
 
 GFP_HIGHMEM_ZERO = 0x102  # ___GFP_HIGHMEM | ___GFP_ZERO: the same bits in every kernel that has memfd_secret (5.14 on)
 BORN_FILE = ALLOC_SEEN | FILE
-MAJOR_SHIFT = 20
 R_ZEROED = int(Reason.ZEROED)
 T_SUSPECTS = int(ReplayCounter.SUSPECTS)
+is_block_device = inlined(is_bdev_inode)
 
 
 @njit
@@ -28,8 +28,7 @@ def is_zeroed_cache(mem: Memory, page: Row) -> bool:
     if page.gfp & GFP_HIGHMEM_ZERO != GFP_HIGHMEM_ZERO:
         return False
     file = mem.files[page.file]
-    is_block_device = BDEV_FIRST <= file.dev < BDEV_END and file.ino >> MAJOR_SHIFT > 0
-    return bool(file.dev >= 0 and file.dev >> MAJOR_SHIFT == 0 and not is_block_device)
+    return bool(file.dev >= 0 and file.dev >> MINOR_BITS == 0 and not is_block_device(file.dev, file.ino))
 
 
 @njit

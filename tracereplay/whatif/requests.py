@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.schema import BDEV_END, BDEV_FIRST
+from tracereplay.dev_t import is_bdev_inode
 from tracereplay.whatif.guided import first_users, stock_want
 from tracereplay.whatif.guided_kernels import CMA_ALLOWED
 from tracereplay.whatif.machine import Machine
@@ -66,15 +66,11 @@ class Requests:
         return self.page_cache() & np.isin(self.devices(), known)
 
     def block_devices(self) -> Bools:
-        """Pages of block devices themselves: file system metadata, read through buffer heads.
-
-        They are files of the kernel's own bdev file system; their inode number is the device's (bdev_alloc).
-        """
+        """Pages of block devices themselves: file system metadata, read through buffer heads."""
         if not len(self.script.cache.ino):
             return self.page_cache()
         ino = self.script.cache.ino[np.maximum(self.script.added_file, 0)]
-        internal = (self.devices() >= BDEV_FIRST) & (self.devices() < BDEV_END)
-        return np.asarray(self.page_cache() & internal & (ino >> 20 > 0) & (ino >> 32 == 0))
+        return np.asarray(self.page_cache() & is_bdev_inode(self.devices(), ino))
 
     def secretmem(self) -> Bools:
         """secretmem_fault() adds zeroed GFP_HIGHUSER folios of order 0 to its file's cache; no other cache does so.

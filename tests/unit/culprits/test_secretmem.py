@@ -34,12 +34,13 @@ from tracereplay.culprits.logged import unreplayed
 from tracereplay.culprits.secretmem import looks_secret
 from tracereplay.culprits.suspect import SecretFile, Suspect
 from tracereplay.culprits.table import BY_CODE, decide
+from tracereplay.dev_t import BDEV_FIRST
 from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 from tracereplay.model.result import Attempt, Culprit, File
 from tracereplay.replay.engine import Engine
 from tracereplay.replay.state import Mark, Reason
-from tracereplay.schema import BDEV_FIRST, Op
+from tracereplay.schema import Op
 
 START = AREA.start_pfn
 SECRET = 0x140DCA  # GFP_HIGHUSER_MOVABLE|__GFP_COMP|__GFP_ZERO
