@@ -37,8 +37,6 @@ from tracereplay.replay.range_snapshots import RangeSnapshot
 from tracereplay.replay.state import Reason, State
 from tracereplay.units import NS_PER_S
 
-# A folio that cannot be split is why the want of a destination of its order ends the attempt.
-ENDS_AN_ATTEMPT = ("unsplittable_folio",)
 UNEXPLAINED_WAIT_NS = NS_PER_S
 SEEDED = (State.SEEDED_FREE, State.SEEDED_USED)
 
@@ -113,13 +111,16 @@ def _draw(
     seeded -- a copy of kpageflags tells of pages without events.
     """
     strips = [(snapshot.number, strip_of(snapshot)) for snapshot in snapshots]
-    number, strip = strips[-1]
-    last = draft.tries[number] if draft.tries else None
-    spans = draft.spans if last is None else tested_spans(draft, last)
-    attempt.pages = count_pages(strip, spans)
+    spans = _pictured(draft, snapshots[-1])
+    attempt.pages = count_pages(strips[-1][1], spans)
     if seeded:
-        attempt.pages.from_snapshot = pages_in(snapshots[-1], spans, State.SEEDED_FREE, State.SEEDED_USED)
+        attempt.pages.from_snapshot = pages_in(snapshots[-1], spans, *SEEDED)
     attempt.map = attempt_map(strips, attempt.tries, attempt.culprits, pageblock_pages)
+
+
+def _pictured(draft: DetectedAttempt, snapshot: RangeSnapshot) -> Spans:
+    """What the try tested that this picture is of; without tries, all of the attempt's range."""
+    return tested_spans(draft, draft.tries[snapshot.number]) if draft.tries else draft.spans
 
 
 def _draw_uses(attempt: Attempt, context: AnalysisContext, draft: DetectedAttempt, last: RangeSnapshot) -> None:
@@ -128,12 +129,11 @@ def _draw_uses(attempt: Attempt, context: AnalysisContext, draft: DetectedAttemp
         return
     spans: Spans = merge_spans(draft.spans)
     if context.has_trace:
-        spans = spans_in(last, State.SEEDED_FREE, State.SEEDED_USED, State.UNSEEN)
+        spans = spans_in(last, *SEEDED, State.UNSEEN)
     attempt.uses = use_runs(context.snapshot, spans, context.layout.pageblock_pages)
     if attempt.pages is not None and attempt.pages.from_snapshot is not None:
-        number = draft.tries[last.number] if draft.tries else None
-        within = draft.spans if number is None else tested_spans(draft, number)
-        attempt.pages.uses = count_uses(context.snapshot, overlap(spans_in(last, *SEEDED), within))
+        copied = overlap(spans_in(last, *SEEDED), _pictured(draft, last))
+        attempt.pages.uses = count_uses(context.snapshot, copied)
 
 
 def _rows(meetings: Meetings, alike: Alike) -> list[PageFinding]:
@@ -156,11 +156,11 @@ def _by_tries(meetings: Meetings, one: PageFinding) -> list[PageFinding]:
     suspect, finding = one.suspect, one.finding
     since = one.times_like(suspect.first_ns if finding.held_since_ns is None else finding.held_since_ns)
     until = one.times_like(suspect.context.end_ns if finding.released_ns is None else finding.released_ns)
-    folios = one.alike.pfns, suspect.pages, since, until
-    ended = meetings.ended if one.cause.code in ENDS_AN_ATTEMPT else meetings.failed
-    found = meetings.blocked(ended if ended.tries else meetings.failed, *folios)
-    rows = [replace(one, members=np.array(members), tries=tries) for tries, members in found]
-    if not meetings.ended.tries or ended is meetings.ended:
+    some_ended = bool(meetings.ended.tries)
+    tries = meetings.ended if some_ended and one.cause.ends_attempt else meetings.failed
+    found = meetings.blocked(tries, one.alike.pfns, suspect.pages, since, until)
+    rows = [replace(one, members=np.array(members), tries=runs) for runs, members in found]
+    if not some_ended or one.cause.ends_attempt:
         return rows
     # What only a try met that a signal or the want of a destination ended was not what ended it.
     effect = _untried_effect(meetings.draft, one.cause, finding)

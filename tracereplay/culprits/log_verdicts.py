@@ -182,19 +182,7 @@ def _allocation(suspect: Suspect) -> Allocation | None:
     owner = owner_of(row)
     if owner is not None:
         return Allocation(**owner)
-    record = suspect.owner
-    if record is None:
-        return None
-    mask = record["gfp_mask"]
-    gfp = record["gfp_flags"] or (None if mask is None else suspect.context.gfp_words(mask))
-    return Allocation(
-        tid=record["tid"],
-        pid=record["pid"],
-        comm=record["comm"],
-        gfp=gfp,
-        order=record["order"],
-        time_ns=record["time_ns"],
-    )
+    return suspect.recorded_owner
 
 
 def _shown(suspect: Suspect) -> list[Evidence]:

@@ -192,14 +192,14 @@ class Suspect:
 
         folio_lock() returns with the lock, and the page is the next to be moved.
         """
-        ends = [wait.end_ns for wait in self.waits]
-        if not ends:
+        woken_ns = min((wait.end_ns for wait in self.waits), default=None)
+        if woken_ns is None:
             return False
-        still = self.post_ns is not None and self.post_ns > min(ends) and "locked" in self.post_flags
+        seen_later = self.post_ns is not None and self.post_ns > woken_ns
+        if seen_later and "locked" in self.post_flags and "uptodate" not in self.post_flags:
+            return True
         settled = [ns for ns in (self.unlock_ns, self.end_ns) if ns is not None]
-        return (still and "uptodate" not in self.post_flags) or min(settled, default=self.context.end_ns) > min(
-            ends
-        ) + SLEEP_NS
+        return min(settled, default=self.context.end_ns) > woken_ns + SLEEP_NS
 
     @property
     def owner(self) -> Mapping[str, Any] | None:
@@ -210,20 +210,26 @@ class Suspect:
         return None if later else row
 
     @property
+    def recorded_owner(self) -> Allocation | None:
+        """Who allocated it, by its page_owner record."""
+        row = self.owner
+        if row is None:
+            return None
+        mask = row["gfp_mask"]
+        return Allocation(
+            tid=row["tid"],
+            pid=row["pid"],
+            comm=row["comm"],
+            gfp=row["gfp_flags"] or (None if mask is None else self.context.gfp_words(mask)),
+            order=row["order"],
+            time_ns=row["time_ns"],
+        )
+
+    @property
     def allocation(self) -> Allocation | None:
         """Who allocated it: as the trace saw, else as page_owner says."""
-        row = self.owner
-        if row is not None:
-            return Allocation(
-                tid=row["tid"],
-                pid=row["pid"],
-                comm=row["comm"],
-                gfp=row["gfp_flags"] or (None if row["gfp_mask"] is None else self.context.gfp_words(row["gfp_mask"])),
-                order=row["order"],
-                time_ns=row["time_ns"],
-            )
         if not self.marks & Mark.ALLOC_SEEN:
-            return None
+            return self.recorded_owner
         task = self.context.task(self.alloc_tid, self.alloc_ns)
         return Allocation(
             tid=self.alloc_tid,

@@ -60,6 +60,7 @@ class Cause:
     page_types -- a page of one of these types has this cause by that alone, in a trace and in a log; predicate --
     whether it holds for a page of a replayed trace otherwise; snapshot_predicate -- for a page that only a snapshot
     shows. Without premises it claims nothing.
+    ends_attempt -- it is why the want of a destination, which ends an attempt at once, is one: no other cause is.
     certain_untried -- it would block an attempt that never came to the page, whoever holds it; fallback_rank -- its
     place among the candidates of a page of which too little is known; None: not among them.
     """
@@ -72,6 +73,7 @@ class Cause:
     page_types: tuple[PageType, ...] = ()
     predicate: Predicate | None = None
     snapshot_predicate: Predicate | None = None
+    ends_attempt: bool = False
     certain_untried: bool = False
     fallback_rank: int | None = None
 
@@ -207,6 +209,7 @@ CAUSES: tuple[Cause, ...] = (
         NOT_ESTABLISHED,
         needs=("mm_page_alloc", *PAGE_REF),
         predicate=file_pages.unsplittable_folio,
+        ends_attempt=True,  # for want of a destination of its order
     ),
     Cause(
         "buffer_head",

@@ -123,10 +123,7 @@ REF = np.dtype(
         ("close_ns", np.int64),  # -1 = open
         ("met_ns", np.int64),  # first time that the task of an attempt came to the page while it was open, -1 = never
         ("shared_ns", np.int64),  # first time that a put may have meant this one or another taker's, -1 = never
-        (
-            "unmap_ns",
-            np.int64,
-        ),  # first time that a put which seemed to be a mapping's may have been this one's, -1 = never
+        ("unmap_ns", np.int64),  # first time that a mapping's put may have been this one's, -1 = never
         ("pfn", np.int64),
         ("tid", np.int32),
         ("close_tid", np.int32),  # task of the event that ended it
