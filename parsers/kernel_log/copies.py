@@ -51,21 +51,22 @@ class Copies:
         if line.time_ns is not None and line.time_ns % COARSE_NS:
             self._in_copy = self._again_at_once(line)
         elif line.time_ns is not None or line.wall_ns is not None:
-            self._in_copy = self._again_at_other_depth(line) or self._again_later(line)
+            key = _key(line)
+            self._in_copy = self._again_at_other_depth(line, key) or self._again_later(line, key)
         else:
-            again = self._again_at_other_depth(line)
+            again = self._again_at_other_depth(line, _key(line))
             # Lines of a dump look like those of any other: they go with its first, unless a quotation begins with them.
             if leads or line.depth != self._depth:
                 self._in_copy = again
         self._depth = line.depth
         return self._in_copy
 
-    def _again_at_other_depth(self, line: LogLine) -> bool:
+    def _again_at_other_depth(self, line: LogLine, key: int) -> bool:
         """Of equal lines there are as many as in the part of the text that has most, by how often it is quoted."""
         depth = min(line.depth, DEEPEST)
         self._depths.add(depth)
-        key = hash((line.time_ns, line.wall, line.tid, line.text))
-        number = self._quoted[hash((key, depth))] = self._quoted.get(hash((key, depth)), 0) + 1
+        here = hash((key, depth))
+        number = self._quoted[here] = self._quoted.get(here, 0) + 1
         return any(self._quoted.get(hash((key, other)), 0) >= number for other in self._depths if other != depth)
 
     def _again_at_once(self, line: LogLine) -> bool:
@@ -76,7 +77,7 @@ class Copies:
             return False
         return before == wall or not before or not wall
 
-    def _again_later(self, line: LogLine) -> bool:
+    def _again_later(self, line: LogLine, key: int) -> bool:
         uptime = line.time_ns is not None
         stamp = line.time_ns if line.time_ns is not None else line.wall_ns or 0
         if BOOT.match(line.text):  # another boot may repeat what the one before printed
@@ -84,7 +85,6 @@ class Copies:
             self._keys.clear()
             self._next = None
             self._latest_ns.clear()
-        key = hash((line.time_ns, line.wall, line.tid, line.text))
         if self._next is not None and self._next < len(self._keys) and self._keys[self._next] == key:
             self._next += 1
             return True
@@ -97,6 +97,10 @@ class Copies:
         self._coarse.setdefault(key, len(self._keys))
         self._keys.append(key)
         return False
+
+
+def _key(line: LogLine) -> int:
+    return hash((line.time_ns, line.wall, line.tid, line.text))
 
 
 def is_title(text: str, begin: int, end: int) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracereplay.cli.output import QUIET
 from tracereplay.errors import InputError, UsageError
 from tracereplay.units import to_valid_utf8
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tracereplay.model.result import Result
     from tracereplay.session import Session
 
-QUIET = "tracereplay.quiet"  # in a context: what `quiet_option` was given
 Decorator = Callable[[Any], Any]
 
 

@@ -14,6 +14,7 @@ from tracereplay.errors import UsageError
 from tracereplay.reports.shared.style import Style
 from tracereplay.units import format_bytes, to_valid_utf8
 
+QUIET = "tracereplay.quiet"  # in a context: what `options.quiet_option` was given
 PLAIN_WIDTH = 100  # where the width of the output is not known
 MAX_WIDTH = 120  # longer lines are hard to read
 
@@ -67,7 +68,7 @@ def write_bytes(data: bytes, output: str | None) -> None:
 def say_written(target: str | Path) -> None:
     """What was written, on stderr: a file, or a folder with what is in it. Nothing with --quiet."""
     context = click.get_current_context(silent=True)
-    if context is not None and (context.params.get("quiet") or context.meta.get("tracereplay.quiet")):
+    if context is not None and (context.params.get("quiet") or context.meta.get(QUIET)):
         return
     path = Path(target)
     files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
