@@ -80,9 +80,11 @@ class Session:
         kpageflags: str | Path | None = None,
         kpagecount: str | Path | None = None,
         same_machine: bool = False,
+        sha256: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self._progress: Progress = progress or (lambda _what, _fraction: None)
+        self._sha256 = sha256
         self.argv: list[str] = []
         self._closed = False
         self._page_owner = owner_files(page_owner)
@@ -149,7 +151,7 @@ class Session:
         contents |= {f"{name}-0": path for name, path in self._kpageflags.items()}
         contents |= {f"page_owner-{number}": path for number, path in enumerate(self._owner_paths)}
         contents |= {"page_pinner-0": self._page_pinner} if self._page_pinner is not None else {}
-        return with_digests(self._described(), contents)
+        return with_digests(self._described(), contents, sha256_of_all=self._sha256)
 
     @property
     def _owner_paths(self) -> Sequence[Path]:
