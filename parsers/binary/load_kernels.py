@@ -43,8 +43,10 @@ def load_word(words: U32, at: Int, big: Int) -> Int:
     """The number of 4 bytes at byte `at`, a multiple of 4, unsigned: one load, where `load` does three."""
     word = np.uint64(words[np.uint64(at) >> np.uint64(2)])
     if big:
-        word = word >> np.uint64(24) | (word >> np.uint64(8)) & np.uint64(0xFF00) | (
-            (word << np.uint64(8)) & np.uint64(0xFF0000) | (word << np.uint64(24)) & np.uint64(0xFF000000)
+        word = (
+            word >> np.uint64(24)
+            | (word >> np.uint64(8)) & np.uint64(0xFF00)
+            | ((word << np.uint64(8)) & np.uint64(0xFF0000) | (word << np.uint64(24)) & np.uint64(0xFF000000))
         )
     return np.int64(word)
 
