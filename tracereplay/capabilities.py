@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracereplay.attempts.events import TELLTALE_EVENTS
 from tracereplay.culprits.table import CAUSES, not_checkable
@@ -16,9 +17,11 @@ from tracereplay.parsers.base import TraceInfo
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.catalog.probes import ROLES, TELLING_ROLES
 from tracereplay.parsers.files.packed import seekable_copy
-from tracereplay.parsers.kernel_log import KernelLog
 from tracereplay.parsers.snapshots.layout_tables import LayoutSnapshot
 from tracereplay.units import to_valid_utf8
+
+if TYPE_CHECKING:
+    from tracereplay.parsers.kernel_log import KernelLog
 
 # References that kprobes see taken, against the count that migration is refused with, prove these.
 PROVED_BY_PROBES = ("pin_short", "task_reference", "extra_reference")
