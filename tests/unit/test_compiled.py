@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numba
 import pytest
-from numba.core import config
 
 from tests.support.captures import ROOT
-from tracereplay.compiled import DIGEST, TRIED, cache_key, kernel_sources
+from tracereplay.compiled import DIGEST, TRIED, cache_key, config, kernel_sources
 
 
 def test_kernels_of_every_depth_are_in_the_digest(tmp_path: Path) -> None:
