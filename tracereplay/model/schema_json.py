@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ def schema_text(name: str = SCHEMA) -> str:
     document = DOCUMENTS[name]
     schema = _null_last(msgspec.json.schema(document))
     for title, definition in schema["$defs"].items():
+        if "description" in definition:  # Python takes the indent out of docstrings since 3.13
+            definition["description"] = inspect.cleandoc(definition["description"])
         properties = definition.get("properties")
         if properties is not None:
             definition["required"] = list(properties)
