@@ -232,10 +232,10 @@ def _decided(attempt: Attempt, result: Result) -> str:
         if attempt.inventory:
             return nothing_found(attempt)
         return "What decided is not known." if attempt.outcome == "failed" else "No page blocked migration."
-    said = [
-        f"{_summary([g for g in groups if g.first.effect == effect], result)} {_did(effect, attempt)}"
-        for effect in dict.fromkeys(g.first.effect for g in groups)
-    ]
+    by_effect: dict[Effect, list[Group]] = {}
+    for group in groups:
+        by_effect.setdefault(group.first.effect, []).append(group)
+    said = [f"{_summary(alike, result)} {_did(effect, attempt)}" for effect, alike in by_effect.items()]
     return "; ".join(said) + "."
 
 
