@@ -41,7 +41,7 @@ lint: $(VENV)/installed  ## style and import rules
 
 types: $(VENV)/installed  ## mypy and pyright
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --threads 2
 
 wheel: $(VENV)/installed  ## a wheel for this platform with compiled kernels: its first run compiles nothing
 	rm -rf build/kernels

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from tracereplay.cli.startup import KilledByInterrupt
+
 
 @click.command(short_help="What a kernel and its settings can record and prove, and what to change.")
 @click.argument("folder", metavar="[DIR]", required=False)
@@ -14,8 +16,9 @@ def check(folder: str | None) -> int:
 
     DIR: of another machine instead, from the copies that `sh record.sh --check -o DIR` made there.
     """
-    from tracereplay.capture.check import findings  # noqa: PLC0415
-    from tracereplay.capture.kernel import kernel_here, kernel_in  # noqa: PLC0415
+    with KilledByInterrupt():
+        from tracereplay.capture.check import findings  # noqa: PLC0415
+        from tracereplay.capture.kernel import kernel_here, kernel_in  # noqa: PLC0415
 
     for line in findings(kernel_here() if folder is None else kernel_in(Path(folder))):
         click.echo(str(line))

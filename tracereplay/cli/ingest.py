@@ -9,6 +9,7 @@ import click
 
 from tracereplay.cli.options import combine, from_archives, quiet_options
 from tracereplay.cli.output import say_written
+from tracereplay.cli.startup import KilledByInterrupt
 from tracereplay.errors import UsageError
 
 
@@ -18,8 +19,9 @@ from tracereplay.errors import UsageError
 @combine(quiet_options())
 def ingest(trace: str, target: str, quiet: bool, no_progress: bool) -> int:
     """Write all events of a trace to the folder DATASET, one Parquet file each."""
-    from tracereplay.cli.progress import Progress  # noqa: PLC0415
-    from tracereplay.opening import write_dataset_of  # noqa: PLC0415
+    with KilledByInterrupt():
+        from tracereplay.cli.progress import Progress  # noqa: PLC0415
+        from tracereplay.opening import write_dataset_of  # noqa: PLC0415
 
     if Path(trace).is_dir():
         from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracereplay.cli.output import QUIET
+from tracereplay.cli.startup import KilledByInterrupt
 from tracereplay.errors import InputError, UsageError
 from tracereplay.units import to_valid_utf8
 
@@ -154,12 +155,13 @@ def open_session(
         "page_owner": page_owner,
         "page_pinner": page_pinner,
     }
+    with KilledByInterrupt():
+        import tracereplay.session  # noqa: PLC0415
     if any(Path(name).is_dir() for name in inputs):
         from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
 
         inputs, sides = opened_folders(inputs, sides, same_machine=same_machine)
     inputs, sides = from_archives(inputs, sides, quiet)
-    import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
 

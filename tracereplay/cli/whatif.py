@@ -10,6 +10,7 @@ import click
 
 from tracereplay.cli.options import input_options, open_session, output_options, redact_option
 from tracereplay.cli.output import say_written, style_for, write_report
+from tracereplay.cli.startup import KilledByInterrupt
 from tracereplay.errors import UsageError
 from tracereplay.reports.whatif.formats import FORMATS, render_policies
 
@@ -53,8 +54,9 @@ def whatif(
 
     Without --policy: whether the record is consistent, and how well the model reproduces it.
     """
-    from tracereplay.whatif.policies.table import POLICIES  # noqa: PLC0415
-    from tracereplay.whatif.question import every_policy, parse_policy  # noqa: PLC0415
+    with KilledByInterrupt():
+        from tracereplay.whatif.policies.table import POLICIES  # noqa: PLC0415
+        from tracereplay.whatif.question import every_policy, parse_policy  # noqa: PLC0415
 
     if listing:
         write_report(render_policies(list(POLICIES.values()), style_for(output, full=full)), output)

@@ -79,6 +79,41 @@ def test_ctrl_c_prints_no_traceback(delay_s: float) -> None:
     assert said == ""
 
 
+# Says how Ctrl-C ends the process when one of these libraries begins to load (`find_spec` loads none).
+WATCHED = """
+import signal, sys
+class Watch:
+    def find_spec(self, name, _path=None, _target=None):
+        if name in ("pyarrow", "numba", "deltalake") and sys._getframe(2).f_globals["__name__"] != "importlib.util":
+            print(name, signal.getsignal(signal.SIGINT) == signal.SIG_DFL, file=sys.stderr)
+import tracereplay.cli.main
+sys.meta_path.insert(0, Watch())
+status = tracereplay.cli.main._run(sys.argv[1:])
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "libraries"),
+    [
+        (["info", TRACE], {"pyarrow", "numba"}),
+        (["blame", TRACE], {"pyarrow", "numba"}),
+        (["ingest", TRACE, "-o", "events"], {"pyarrow", "numba"}),
+        (["whatif", "--list"], {"pyarrow", "numba"}),
+        (["check"], {"pyarrow"}),
+        (["corpus", "report", "nowhere"], {"pyarrow", "deltalake"}),
+    ],
+)
+def test_ctrl_c_kills_while_libraries_are_loaded(arguments: list[str], libraries: set[str], tmp_path: Path) -> None:
+    """Their own code may print the exception, or go on without it; nothing is open yet that has to be removed."""
+    command = [sys.executable, "-c", WATCHED, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    said = [line.split() for line in done.stderr.splitlines() if line.startswith(("pyarrow ", "numba ", "deltalake "))]
+    assert {name for name, _ in said} >= libraries, done.stderr
+    assert {killed for _, killed in said} == {"True"}, done.stderr
+
+
 def test_a_process_with_arrows_threads_ends_without_python() -> None:
     """What is registered for the interpreter's end does not run: such threads would come back to it meanwhile."""
     code = (
