@@ -15,12 +15,12 @@ mkdir t && mount -t tracefs t t
 { ls t/instances; cat t/kprobe_events; grep 'tracereplay' /proc/mounts; } > /out/left.txt
 cp -r capture *.txt /out/
 """
-# The blocks of the DIMM: above the memory that the guest boots with, so beyond 4 GiB.
+# The blocks that are above the memory that the guest boots with.
 _MOVABLE = """
 block=
 for m in $B/memory[0-9]*; do
     n=${m##*memory}
-    [ $n -ge 32 ] || continue
+    [ $n -ge $first_block ] || continue
     [ "$(cat $m/state)" = offline ] || echo offline > $m/state
     echo online_movable > $m/state && [ -z "$block" ] && block=$n
 done

@@ -324,10 +324,15 @@ filter_range() { # takes of pages outside the range are dropped in the kernel
 
 # Stacks of what takes references, which name the call. A trigger runs for events that a filter drops: same condition.
 record_stacks() {
+    unstacked=
     for event in @TAKES@; do
+        case " $probed " in *" $event "*) ;; *) continue ;; esac
         place=$I/events/$group/$event
-        case " $probed " in *" $event "*) echo "stacktrace if $(cat "$place/filter")" > "$place/trigger" ;; esac
-    done
+        echo "stacktrace if $(cat "$place/filter")" > "$place/trigger" || unstacked=1
+    done 2>/dev/null
+    [ -z "$unstacked" ] || stacks=
+    [ -n "$stacks" ] || note "the kernel records no stacks: who holds plain references until the end will not be proved"
+    [ "$stacks" = all ] || return 0
     while read -r event condition; do
         case " $recorded " in
             *" $event "*) echo "stacktrace if $condition && pfn >= $low && pfn < $high" > "$I/events/$event/trigger" ;;
@@ -335,6 +340,14 @@ record_stacks() {
     done <<END
 @TAKING@
 END
+}
+
+note_costs() {
+    costs=
+    case "$recorded" in *" kmem/"*) costs="$costs; @COST_PAGES@" ;; esac
+    case "$probed,$stacks" in ,*) ;; *,) costs="$costs; @COST_TAKES@" ;; *) costs="$costs; @COST_STACKS@" ;; esac
+    [ -z "$with_page_ref" ] || costs="$costs; @COST_REFERENCES@"
+    [ -z "$costs" ] || note "costs ${costs#; }"
 }
 
 # ---------------------------------------------------------------- copies
@@ -581,6 +594,7 @@ if [ -n "$probed" ]; then
 fi
 filter_range
 [ -z "$stacks" ] || record_stacks
+note_costs
 [ "$how" = failure ] || start_streaming "$out/trace"
 snapshot "$out/layout_before"
 [ "$how" = failure ] || say "recording; Ctrl-C ends it"

@@ -50,7 +50,7 @@ class Request:
     until_failure: bool = False
     dumps: int = 1
     after_seconds: float = 2.0
-    stacks: bool = False
+    stacks: wanted.Stacks = wanted.Stacks.TAKES
 
 
 @dataclass(slots=True)
@@ -103,12 +103,12 @@ def _record(run: _Run, instance: Instance) -> int:
     if request.level >= 2:
         run.pointers = page_pointers(run.tracefs, f"{instance.name}_watch")
     _enable(run, instance)
+    if request.stacks and not instance.record_stacks(run.target, request.stacks):
+        run.note("the kernel records no stacks: who holds plain references until the end will not be proved")
     run.note(
         f"records {len(instance.events)} tracepoints and {len(instance.probes)} probes into {kib >> 10} MiB, "
         f"clock {clock}{cost_of(instance)}"
     )
-    if request.stacks:
-        instance.record_stacks(run.target)
     if run.target is not None and not request.until_failure:  # a ring's first event comes long after this
         copy_page_words(request.out, run.target, ".before")
     started, began = time.monotonic(), os.times()
@@ -272,9 +272,9 @@ def cost_of(instance: Instance) -> str:
     """What recording will cost, in words."""
     words = []
     if any(event.startswith("kmem/") for event in instance.events):
-        words.append("about 1 us for each page allocated or freed")
+        words.append(wanted.COSTS["PAGES"])
     if instance.probes:
-        words.append("about 1 us for each page that get_user_pages() takes")
+        words.append(wanted.COSTS["STACKS" if instance.stacked else "TAKES"])
     if any(event.startswith("page_ref/") for event in instance.events):
-        words.append("about 1 us for each reference of the range")
+        words.append(wanted.COSTS["REFERENCES"])
     return f"; costs {' and '.join(words)}" if words else ""

@@ -127,6 +127,11 @@ def _is_open(suspect: Suspect, ref: Ref) -> bool:
     """
     if ref.op == Op.PROBE_PIN:
         return not 0 < ref.before < NO_EXCESS
+    return _ends_probed(suspect, ref)
+
+
+def _ends_probed(suspect: Suspect, ref: Ref) -> bool:
+    """Whether what took this plain reference releases it in a probed function: seen to, or known by the call."""
     stacked = _stacked(suspect, ref)
     return _release(suspect, ref) is not None or (stacked is not None and stacked.name in MECHANISMS.values())
 
@@ -136,8 +141,8 @@ def _uncounted(suspect: Suspect) -> _Account:
     refs = [ref for ref in _open_at(suspect, suspect.first_ns, suspect.last_ns) if ref.kind != RefKind.UNSURE]
     if suspect.reasons & Reason.NAMED:
         return _Account(refs, False, "the only references on record; no probe read the count at the test")
-    # Pins end in functions that are probed; a plain reference may have been put inline, unless its release was seen.
-    kept = [ref for ref in refs if ref.op == Op.PROBE_PIN or _release(suspect, ref) is not None]
+    # Pins end in functions that are probed; a plain reference may have been put inline.
+    kept = [ref for ref in refs if ref.op == Op.PROBE_PIN or _ends_probed(suspect, ref)]
     return _Account(kept, False, "held at the test; no probe saw its migration refused")
 
 

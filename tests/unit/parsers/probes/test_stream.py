@@ -57,10 +57,30 @@ def test_a_reference_that_is_never_seen_released_may_have_been_put_unseen(tmp_pa
     assert culprit.release == "unknown"
 
 
-def test_a_call_whose_release_is_probed_is_known_by_its_stack(tmp_path: Path) -> None:
-    text = KprobeText().taken(A, PFN).stack(A, "try_grab_folio_fast", "get_user_pages_fast", "__do_sys_vmsplice")
+@pytest.mark.parametrize(
+    ("function", "mechanism"),
+    [
+        ("__do_sys_vmsplice+0x431", "vmsplice"),
+        ("__x64_sys_vmsplice", "vmsplice"),
+        ("__arm64_sys_vmsplice", "vmsplice"),
+        ("vmsplice_to_pipe", "vmsplice"),
+        ("bio_iov_iter_get_pages+0x61", "bio (O_DIRECT)"),
+    ],
+)
+def test_a_call_whose_release_is_probed_is_known_by_its_stack(function: str, mechanism: str, tmp_path: Path) -> None:
+    """A dump made at the failure has no release."""
+    text = KprobeText().taken(A, PFN).stack(A, "try_grab_folio_fast+0x5", "get_user_pages_fast", function)
     (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 2)), tmp_path)
-    assert (*holder(culprit), culprit.mechanism) == (21, "proved", "vmsplice")
+    assert (*holder(culprit), culprit.mechanism, culprit.release) == (21, "proved", mechanism, "unknown")
+
+
+@pytest.mark.parametrize(
+    "function", ["__do_sys_futex", "__x64_sys_vmsplices", "do_sys_vmsplice_all", "msg_zerocopy_realloc", "hva_to_pfn"]
+)
+def test_a_call_that_puts_references_inline_is_not_proved_by_its_stack(function: str, tmp_path: Path) -> None:
+    text = KprobeText().taken(A, PFN).stack(A, "try_grab_folio_fast", "get_user_pages_fast", function)
+    (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 2)), tmp_path)
+    assert (*holder(culprit), culprit.premises_failed) == (21, "suggested", ["needed"])
 
 
 def test_a_pin_beside_one_that_nobody_saw_taken(tmp_path: Path) -> None:
