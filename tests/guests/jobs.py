@@ -15,14 +15,15 @@ mkdir t && mount -t tracefs t t
 { ls t/instances; cat t/kprobe_events; grep 'tracereplay' /proc/mounts; } > /out/left.txt
 cp -r capture *.txt /out/
 """
-# The blocks that are above the memory that the guest boots with.
+# The first block above the memory that the guest boots with that can be movable, and no other: all that user tasks
+# allocate in ZONE_MOVABLE is in it.
 _MOVABLE = """
 block=
 for m in $B/memory[0-9]*; do
     n=${m##*memory}
     [ $n -ge $first_block ] || continue
     [ "$(cat $m/state)" = offline ] || echo offline > $m/state
-    echo online_movable > $m/state && [ -z "$block" ] && block=$n
+    echo online_movable > $m/state && block=$n && break
 done
 """
 

@@ -330,8 +330,12 @@ record_stacks() {
         place=$I/events/$group/$event
         echo "stacktrace if $(cat "$place/filter")" > "$place/trigger" || unstacked=1
     done 2>/dev/null
-    [ -z "$unstacked" ] || stacks=
-    [ -n "$stacks" ] || note "the kernel records no stacks: who holds plain references until the end will not be proved"
+    if [ -n "$unstacked" ]; then
+        stacks=
+        note "@NO_STACKS@"
+    elif [ -n "$probed" ] && ! grep -q '^0*[1-9a-f]' /proc/kallsyms; then
+        note "@NO_NAMES@"
+    fi
     [ "$stacks" = all ] || return 0
     while read -r event condition; do
         case " $recorded " in

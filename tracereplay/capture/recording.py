@@ -22,7 +22,7 @@ from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import self_test
 from tracereplay.capture.snapshot import copy_debug_files, copy_names, copy_page_words, free_bytes, kernel_log, snapshot
 from tracereplay.capture.target import Target, target_of
-from tracereplay.capture.tracefs import Tracefs, mounted
+from tracereplay.capture.tracefs import ROOT, Tracefs, hides_symbols, mounted
 from tracereplay.capture.watch import FailureWatch
 from tracereplay.errors import CaptureError, UsageError
 from tracereplay.parsers.probes.pointers import struct_pages
@@ -104,7 +104,9 @@ def _record(run: _Run, instance: Instance) -> int:
         run.pointers = page_pointers(run.tracefs, f"{instance.name}_watch")
     _enable(run, instance)
     if request.stacks and not instance.record_stacks(run.target, request.stacks):
-        run.note("the kernel records no stacks: who holds plain references until the end will not be proved")
+        run.note(wanted.NO_STACKS)
+    elif instance.stacked and hides_symbols(ROOT):
+        run.note(wanted.NO_NAMES)
     run.note(
         f"records {len(instance.events)} tracepoints and {len(instance.probes)} probes into {kib >> 10} MiB, "
         f"clock {clock}{cost_of(instance)}"

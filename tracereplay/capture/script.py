@@ -78,6 +78,8 @@ def script(options: ScriptOptions) -> str:
         "NAMES_AT_END": wanted.NAMES_AT_END,
         "MOST_OPEN_FILES": str(MOST_OPEN_FILES),
         "CMA_FILES": " ".join(wanted.CMA_FILES),
+        "NO_STACKS": wanted.NO_STACKS,
+        "NO_NAMES": wanted.NO_NAMES,
         "TRACE_FILES": " ".join(wanted.TRACE_FILES),
         "FAILURES": "\n".join(f"{sign.event} {sign.filter_}" for sign in wanted.FAILURES),
     }

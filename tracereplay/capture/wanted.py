@@ -106,4 +106,9 @@ TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profil
 DEBUG_FILES = (Copied("page_owner", "page_owner.txt"), Copied("page_pinner/buffer", "page_pinner.txt"))
 CMA_FILES = ("base_pfn", "count", "order_per_bit", "bitmap", "used", "maxchunk")
 # For `check` of another machine: copied to the same path below a folder. Others are only looked for, see record.sh.
-CHECK_FILES = ("/proc/config.gz", "/proc/cmdline", "/sys/kernel/security/lockdown", "/sys/kernel/btf/vmlinux")
+CHECK_FILES = (
+    "/proc/config.gz", "/proc/cmdline", "/proc/sys/kernel/kptr_restrict",
+    "/sys/kernel/security/lockdown", "/sys/kernel/btf/vmlinux",
+)  # fmt: skip
+NO_STACKS = "the kernel records no stacks: who holds plain references until the end will not be proved"
+NO_NAMES = "kernel.kptr_restrict=2 hides where functions are: stacks name no call; set it to 1"

@@ -371,6 +371,20 @@ def test_the_stack_of_the_take_names_the_call(function: str, mechanism: str, cau
     assert (culprit.mechanism, culprit.cause, holder(culprit)[0]) == (mechanism, cause, 21)
 
 
+@pytest.mark.parametrize(
+    ("event", "longterm", "short"), [("getf", 0x80100, 0x80000), ("get1", 0x50000, 0x40000)], ids=["6.12", "6.1"]
+)
+def test_a_long_term_pin_is_known_by_its_flags(event: str, longterm: int, short: int, tmp_path: Path) -> None:
+    """Whatever driver it is, and without stacks."""
+    text = KprobeText()
+    for task, pfn, flags in ((A, PFN, longterm), (B, 0x8020, short)):
+        text.add(task, event, f"page={page(pfn)} refs=1 flags={flags:#x} rc=1 ch=0x0 vb={VMEMMAP:#x}")
+    found = culprits_of(ended(isolated(text).refused(SH, PFN, 1025).refused(SH, 0x8020, 1025)), tmp_path)
+    assert [(c.cause, c.mechanism, holder(c)[0]) for c in found] == [
+        ("pin_longterm", "FOLL_LONGTERM", 21), ("pin_short", "FOLL_PIN", 22),
+    ]  # fmt: skip
+
+
 def test_a_plain_reference_for_long_is_no_pin_of_other_tasks(tmp_path: Path) -> None:
     text = KprobeText().taken(A, PFN).stack(A, "vaddr_get_pfns").taken(B, PFN, count=2)
     found = culprits_of(ended(isolated(text).refused(SH, PFN, 3)), tmp_path)
