@@ -547,9 +547,9 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
 
 # ---------------------------------------------------------------- record
 
-await() { # the child last started, or a signal
+await() { # the child last started, or a signal, which may have come before
     child=$!
-    wait "$child"
+    if [ "$status" = 0 ]; then wait "$child"; else sleep 1; fi # just started, it may not take signals yet
     kill "$child" 2>/dev/null
     child=
 }
@@ -603,7 +603,7 @@ note_costs
 snapshot "$out/layout_before"
 [ "$how" = failure ] || say "recording; Ctrl-C ends it"
 status=0
-trap 'status=130' INT TERM HUP
+trap 'status=130; [ -z "$child" ] || kill "$child" 2>/dev/null' INT TERM HUP
 case $how in
     duration) sleep "$seconds" & await ;;
     command) "$@"; status=$? ;;
