@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.support.guest import INSTRUCTION_NS, Machine, machines
+from tests.support.guest import INSTRUCTION_NS, X86_64, Machine, machines
 from tracereplay.capture.script import ScriptOptions, script
 from tracereplay.capture.wanted import Stacks
 
@@ -23,8 +23,7 @@ GUEST_SECONDS = 3600
 BUFFER_KIB = 16384
 LOADS = {"alloc": 64, "gup": 16}  # pages of a loop
 # The blocks of the DIMM stay offline: with one of them as the range, filters drop every take.
-ELSEWHERE = 32
-DIMM_OFFLINE = "memhp_default_state=offline"
+ELSEWHERE = X86_64.first_block
 STATE = f"/sys/devices/system/memory/memory{ELSEWHERE}/state"
 OPTIONS = {
     "attempts only": ScriptOptions(level=0, pages=False, buffer_kib=BUFFER_KIB),
@@ -84,8 +83,7 @@ def measured(machine: Machine) -> dict[str, list[Run]]:
         subprocess.run(["gcc", "-O1", "-static", "-o", str(files[0]), str(source)], check=True)
         for file, options in zip(files[1:], OPTIONS.values(), strict=True):
             file.write_text(script(options))
-        counted = replace(machine, counted=True, append=f"{machine.append} {DIMM_OFFLINE}")
-        log = counted.run(job(), files, folder / "out", seconds=GUEST_SECONDS)
+        log = replace(machine, counted=True).run(job(), files, folder / "out", seconds=GUEST_SECONDS)
         try:
             if (folder / "out" / "state").read_text() != "offline\n":
                 raise ValueError(f"block {ELSEWHERE} is in use")

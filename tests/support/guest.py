@@ -25,6 +25,8 @@ BOOT_SECONDS = 1800
 STARTS = 4
 # Under emulation on a busy machine the timer check fails now and then.
 TIMER = "no_timer_check"
+# Memory that can go offline is offline at first: no kernel memory is in it.
+OFFLINE = "memhp_default_state=offline"
 LAB = {"lab-6.12": "bzImage-6.12.117", "lab-7.2": "bzImage-7.2.13"}
 INSTRUCTION_NS = 4  # shift=2
 # No waiting where all sleep: the clock goes on at once.
@@ -120,7 +122,7 @@ class Machine:
             "-m", "512M,slots=4,maxmem=8G",
             "-object", "memory-backend-ram,id=mb1,size=256M", *self.architecture.arguments,
             "-kernel", str(self.kernel), "-initrd", str(initrd),
-            "-append", f"console={self.architecture.console} panic=1 {self.append}",
+            "-append", f"console={self.architecture.console} panic=1 {OFFLINE} {self.append}",
             "-drive", f"file={disk},if=virtio,format=raw,cache=unsafe",
             "-drive", f"file={slow},if=virtio,format=raw,throttling.bps-total={SLOW_BYTES_PER_SECOND}",
             "-serial", f"file:{console}", "-monitor", "none", "-display", "none", "-nic", "none",
