@@ -189,6 +189,8 @@ def test_check_tells_what_the_kernel_has(name: str, hold: Workload, tmp_path: Pa
     path.write_text(script(ScriptOptions()))
     log = machine(name).run(jobs.check(), [hold(name), path], out)
     assert (out / "check" / "kernel.txt").exists(), log[-3000:]
+    assert "record.sh: line" not in log
+    assert (out / "check" / "proc" / "sys" / "kernel" / "kptr_restrict").exists()
     found = {line.what: line.ok for line in findings(kernel_in(out / "check"))}
     is_lab = name in LAB
     assert found["proof of holders of a failing memory offline"]

@@ -137,9 +137,12 @@ functions() {
 copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
 
 check() { # FOLDER: files at their own paths below it; of some only that they exist
-    mkdir -p "$1/proc" "$1/boot" "$1/sys/kernel/security" "$1/sys/kernel/btf" "$1/sys/kernel/debug"
+    mkdir -p "$1/sys/kernel/debug"
     echo "$(uname -r) $(uname -m)" > "$1/kernel.txt"
-    for file in @CHECK_FILES@ "/boot/config-$(uname -r)"; do copy "$file" "$1$file"; done
+    for file in @CHECK_FILES@ "/boot/config-$(uname -r)"; do
+        mkdir -p "$1${file%/*}"
+        copy "$file" "$1$file"
+    done
     if [ -e "$T/instances" ]; then
         mkdir "$1/sys/kernel/tracing"
         copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
