@@ -100,7 +100,6 @@ SNAPSHOT_FILES = (
     Copied("/sys/devices/system/memory/auto_online_blocks", "auto_online_blocks"),
 )
 MOUNTS = Copied("/proc/self/mountinfo", "mountinfo")
-NAMES_AT_END = "at_end"  # below layout_before: names of tasks, files and mounts at the end of a recording
 # Of tracefs, beside the raw pages: names as `parsers/trace_dat/raw_buffers.py` looks for them.
 TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profile")
 DEBUG_FILES = (Copied("page_owner", "page_owner.txt"), Copied("page_pinner/buffer", "page_pinner.txt"))
