@@ -1,8 +1,8 @@
 """The printed script, run by busybox in guests of kernels with and without page_ref: `blame` names who held the pages.
 
-`make test-guests` installs what this needs and runs it (some twenty minutes: QEMU emulates). Without QEMU, and in other
+`make test-guests` installs what this needs and runs it (an hour or more: QEMU emulates). Without QEMU, and in other
 test runs, these tests are skipped. Kernels: those of ../shared/lab; Debian's cloud kernels, from their packages, in
-folders named by TRACEREPLAY_GUEST_KERNELS (colon-separated, as `dpkg -x` leaves them).
+folders named by TRACEREPLAY_GUEST_KERNELS (colon-separated, as `dpkg -x` leaves them; arm64 with bin/busybox in it).
 """
 
 from __future__ import annotations
