@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ MECHANISMS = (
 )
 
 
+@lru_cache(maxsize=1 << 12)  # a machine's references share few stacks
 def mechanism_of(frames: tuple[str, ...] | None) -> Mechanism | None:
     """The mechanism whose function is on the stack; None without a stack or a match."""
     if not frames:
