@@ -24,8 +24,8 @@ MODULES = ("virtio_pci", "virtio_blk")  # what the disks need where it is not bu
 DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")  # in the section .modinfo
 BOOT_SECONDS = 1800
 STARTS = 4
-# Of a guest that the emulation failed. Code that one virtual CPU patches (static keys, kprobes) is now and then executed
-# half-patched by the other; and on a busy machine the timer of a CPU may stop while it boots, which is said for ever.
+# Of a guest that the emulation failed. Code that one virtual CPU patches (static keys, kprobes) is now and then
+# executed half-patched by the other; and on a busy machine the timer of a CPU may stop while it boots.
 HALF_PATCHED = "Oops: int3"
 NO_TIMER, NO_TIMER_TIMES = "timer wakeup didn't happen", 3
 # Under emulation on a busy machine the timer check fails now and then.
@@ -159,9 +159,8 @@ class Machine:
 def _watched(command: Sequence[str], console: Path, seconds: int) -> bool:
     """Run a guest until it ends, at most so long; True where its timer stopped, then it is ended at once."""
     ends = time.monotonic() + seconds
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as child:
+    null = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=null, stdout=null, stderr=null) as child:
         try:
             while child.poll() is None and time.monotonic() < ends:
                 if console.read_text(errors="replace").count(NO_TIMER) >= NO_TIMER_TIMES:
