@@ -85,7 +85,7 @@ class Trace:
     ) -> Trace:
         """Read the events of attempts; what the trace lacks is added to `losses`."""
         progress("reading attempts", None)
-        info, tables = reader.info, reader.tables(ATTEMPT_EVENTS)
+        info, tables = reader.info, reader.tables_and_names(ATTEMPT_EVENTS)
         recorded = recorded_events(info)
         trace = cls(reader, input_ids, beside, _layout_of(info, tables, beside.layout), losses, progress)
         losses.add(trace.input_id, [] if beside.layout else [Loss("layout_inferred")])
