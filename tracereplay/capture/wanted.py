@@ -54,7 +54,7 @@ REFERENCES = (
 COSTS = {
     "PAGES": "about 1 us for each page allocated or freed",
     "TAKES": "about 1 us for each page that get_user_pages() takes",
-    "STACKS": "about 2 us for each page that get_user_pages() takes, with its stack (--no-stacks: 1 us)",
+    "STACKS": "about 3 us for each page that get_user_pages() takes, with its stack (--no-stacks: 1 us)",
     "REFERENCES": "about 1 us for each reference of the range",
 }
 # Events whose field `pfn` a filter on the requested range goes to.
