@@ -23,6 +23,7 @@ from tracereplay.capabilities import (
     describe_log,
     describe_traces,
     missing_events,
+    recordable_names,
     with_digests,
 )
 from tracereplay.concurrency import in_background
@@ -286,7 +287,8 @@ class Session:
             layout = traces[0].layout if traces else self._layout
             layout_summary = summarise_layout(layout) if layout is not None else None
             read = inputs()
-            fit_steps(attempts, read, layout_summary)
+            recorded = {trace.input_id: recordable_names(trace.reader.info.by_event) for trace in traces}
+            fit_steps(attempts, read, layout_summary, recorded)
             return Result(
                 tool=Tool(version=__version__, argv=self.argv),
                 inputs=read,

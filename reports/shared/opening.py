@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracereplay.model.derived.judgement import is_known_to_fail
 from tracereplay.model.derived.ranking import (
     attempts_met,
     blocking,
+    blocking_unexplained,
     has_several_to_rank,
     only_delaying,
     verdict_of,
@@ -16,18 +18,20 @@ from tracereplay.model.derived.ranking import (
 )
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Blocker, Culprit, Result, Summary
-from tracereplay.reports.shared.wording import count, listing, moment, page_size_bytes, size_words, task_name
+from tracereplay.reports.shared.wording import listing, moment, page_size_bytes, size_words, task_name
 from tracereplay.units import format_duration
 
 MAX_SUBJECTS = 3
 MAX_WAITS = 2
 MAX_SENTENCES = 3
+_ONLY_PAGES = re.compile(r"([\d,]+) pages?")
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """A row of the ranking in words: `4 of 4`, `pin-thp (148)`, `task_reference`, `proved`, `from 5.049 s`.
 
+    share -- with the operation where several are ranked: `1 of 2 longterm_pin`.
     size, brief_size -- `1 folio of 2 MiB (order 9)`, `1 folio of 2 MiB`; empty where the cause names no page.
     """
 
@@ -46,7 +50,7 @@ class Ranked:
     def facts(self) -> list[str]:
         """`task_reference`, `proved`, `1 folio of 2 MiB (order 9)`, `from 5.049 s, still held`: what there is of it."""
         found = (self.cause, self.sure, self.size, self.held)
-        return [fact for fact in found if fact]
+        return list(dict.fromkeys(fact for fact in found if fact))  # cause and verdict may both be `unknown`
 
 
 def sentences(result: Result) -> list[str]:
@@ -75,16 +79,19 @@ def ranking(result: Result) -> list[Ranked]:
     culprits = {culprit.id: culprit for attempt in result.attempts for culprit in attempt.culprits}
     page_size = page_size_bytes(result)
     rows = []
+    several = sum(bool(summary.blockers) for summary in result.summary) > 1
     for summary in result.summary:
         for blocker in summary.blockers:
             of = [culprits[name] for name in blocker.culprit_ids if name in culprits]
-            rows.append(_ranked(blocker, summary, unit, of, page_size))
+            row = _ranked(blocker, summary, unit, of, page_size)
+            rows.append(replace(row, share=f"{row.share} {summary.operation}") if several else row)
     return rows
 
 
 def pages_cell(size: str) -> str:
-    """A size below a heading that says pages: `3`, `1 folio of 2 MiB`."""
-    return size.removesuffix("s").removesuffix(" page")
+    """A size below a heading that says pages: `3`, `1 folio of 2 MiB`, `1 folio of 2 MiB and 3 pages`."""
+    only = _ONLY_PAGES.fullmatch(size)
+    return only[1] if only is not None else size
 
 
 def subject(blocker: Blocker) -> str:
@@ -131,11 +138,22 @@ def _sentence(summary: Summary, called: str) -> str | None:
     blocked, waits = blocking(summary), only_delaying(summary)[:MAX_WAITS]
     unsure = {sureness(b) for b in (*blocked[:MAX_SUBJECTS], *waits)} == {"suggested"}
     parts = [*_blocked(summary, called, blocked, each=not unsure), *_delayed(summary, waits, each=not unsure)]
-    if summary.unexplained:
-        of = f"{len(summary.unexplained):,} of {count(summary.failed, called, called)}"
-        parts.append(f"{len(summary.unexplained):,} not explained" if parts else f"what blocked {of} is not known")
+    parts += _unexplained(summary, called, first=not parts)
     said = "; ".join(parts)
     return f"{said} ({'all ' if len(parts) > 1 else ''}suggested)" if unsure else said or None
+
+
+def _unexplained(summary: Summary, called: str, *, first: bool) -> Iterator[str]:
+    """The failed attempts without a known cause; `first`: with whose pages blocked them, where those are known."""
+    number = len(summary.unexplained)
+    if number and not first:
+        yield f"{number:,} not explained"
+    elif number and (found := blocking_unexplained(summary)):
+        yield from _blocked(summary, called, found, each=False)
+        yield "nothing recorded says why"
+    elif number:
+        which = f"the {called}" if summary.failed == 1 else f"{number:,} of {summary.failed:,} {called}"
+        yield f"what blocked {which} is not known"
 
 
 def _blocked(summary: Summary, called: str, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
