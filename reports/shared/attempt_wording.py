@@ -64,17 +64,19 @@ def headline(attempt: Attempt, page_size: int | None) -> str:
     return f"{what}{requested}" + ("" if attempt.inventory else f", by {task_name(attempt.task)}")
 
 
-def took_words(attempt: Attempt, unit: str) -> list[str]:
-    """How long it took and how many tries, where known: `837 ms`, `17 tries`.
-
-    Lines of a log that begin with the failure itself do not show how long the call took.
-    """
-    took: list[str] = []
-    if attempt.log_line is not None and not attempt.tries and not attempt.culprits:
-        return took
+def took_ns(attempt: Attempt) -> int | None:
+    """How long it took; None where that is not known: the first line of a log may be that of the failure itself."""
     start_ns, end_ns = attempt.start_ns, attempt.end_ns
-    if start_ns is not None and end_ns is not None and end_ns > start_ns and unit == "ns":
-        took.append(format_duration(end_ns - start_ns))
+    if attempt.log_line is not None and not attempt.tries and not attempt.culprits:
+        return None
+    return end_ns - start_ns if start_ns is not None and end_ns is not None and end_ns > start_ns else None
+
+
+def took_words(attempt: Attempt, unit: str) -> list[str]:
+    """How long it took and how many tries, where known: `837 ms`, `17 tries`."""
+    took: list[str] = []
+    if (elapsed_ns := took_ns(attempt)) is not None and unit == "ns":
+        took.append(format_duration(elapsed_ns))
     if len(attempt.tries) > 1:
         took.append(count(len(attempt.tries), "try", "tries"))
     return took
@@ -103,10 +105,16 @@ def _began(attempt: Attempt, unit: str) -> str:
     if attempt.start_ns is not None:
         word = "began at" if attempt.log_line is None else "in the log at"
         began = f"{word} {moment(attempt.start_ns, unit)}"
-        said = "" if attempt.log_line is not None else "in the log at "  # a line is printed some time after that
-        return began + (f" ({said}{attempt.wall_clock})" if attempt.wall_clock else "")
+        return began + (f" ({_wall_clock(attempt)})" if attempt.wall_clock else "")
     line = f"line {attempt.log_line} of the log" if attempt.log_line is not None else "at an unknown time"
     return f"{attempt.wall_clock}, {line}" if attempt.wall_clock else line
+
+
+def _wall_clock(attempt: Attempt) -> str:
+    """What the wall clock was, and how that is known; a log prints its line some time after the attempt began."""
+    if attempt.wall_clock_from in (None, "the kernel log"):
+        return f"{'' if attempt.log_line is not None else 'in the log at '}{attempt.wall_clock}"
+    return f"{attempt.wall_clock} by {attempt.wall_clock_from}"
 
 
 def when_of(attempt: Attempt, unit: str) -> str:
