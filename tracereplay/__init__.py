@@ -45,6 +45,7 @@ def open(  # the verb of the library, as in gzip.open
     kpageflags: str | Path | None = None,
     kpagecount: str | Path | None = None,
     same_machine: bool = False,
+    sha256: bool = False,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> Session:
     """Open one trace or several, recognised by their content, with what is known beside them.
@@ -57,7 +58,8 @@ def open(  # the verb of the library, as in gzip.open
     machine, where the log does not say; page_owner, page_pinner -- the debugfs files (who allocated pages older than
     the trace, with the file of its stacks where that is another; Android: who put pinned ones); kpageflags, kpagecount
     -- copies of /proc's, from before the trace or for an inventory without one; same_machine -- the traces are of one
-    machine and boot, to be read as one; progress -- called with what is being done and how far (0..1 or None).
+    machine and boot, to be read as one; sha256 -- the SHA-256 of inputs over 64 MiB too, in documents; progress --
+    called with what is being done and how far (0..1 or None).
     The session is a context manager. Raises InputError naming the file that cannot be read, UsageError without any.
     """
     from tracereplay.session import Session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
@@ -87,5 +89,6 @@ def open(  # the verb of the library, as in gzip.open
         **sides,
         page_size_bytes=page_size_bytes,
         same_machine=same_machine,
+        sha256=sha256,
         progress=progress,
     )

@@ -128,16 +128,19 @@ def inner(function: Callable[P, R]) -> Callable[P, R]:
     """
     if config.DISABLE_JIT:
         return interpreted(function)
-    return cast("Callable[P, R]", _without_literals(numba.njit(cache=True, nogil=True, **NO_WAYS_IN, **BARE)(function)))
+    return _helper(function)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `njit`, for helpers of a hot loop: their callers take them in whole, so passing tables costs nothing."""
+    """Like `inner`, for helpers of a hot loop: their callers take them in whole, so passing tables costs nothing."""
     if config.DISABLE_JIT:
         return function
-    return cast(
-        "Callable[P, R]", _without_literals(numba.njit(cache=True, nogil=True, forceinline=True, **BARE)(function))
-    )
+    return _helper(function, forceinline=True)
+
+
+def _helper(function: Callable[P, R], *, forceinline: bool = False) -> Callable[P, R]:
+    dispatcher: Any = numba.njit(cache=True, nogil=True, forceinline=forceinline, **NO_WAYS_IN, **BARE)(function)
+    return cast("Callable[P, R]", _without_literals(dispatcher))
 
 
 def kernels_are_compiled() -> bool:

@@ -56,7 +56,6 @@ ADVICE = (
 )
 # No such text is anywhere near this long; what is longer is not what its name says.
 FILE_LIMIT_BYTES = 16 << 20
-NAMES_AT_END = "at_end"  # folder of `tracereplay record`, see capture/wanted.py
 # x86_64, arm64, ppc64 and what else runs Linux (PAGE_SIZE).
 PAGE_SIZES_KIB = (4, 8, 16, 32, 64)
 _BLOCK_DIRECTORY = re.compile(r"memory(\d{1,9})")
@@ -141,7 +140,7 @@ class _Snapshot:
 
     def _names_at_end(self) -> dict[str, list[texts.Row]]:
         """What names tasks and files at the end of the recording that this snapshot was taken before."""
-        folder = self.root / NAMES_AT_END
+        folder = self.root / texts.NAMES_AT_END
         if not folder.is_dir():
             return {"tasks": [], "processes": [], "open_files": []}
         later = _Snapshot(folder)

@@ -26,6 +26,7 @@ from tracereplay.capture.tracefs import Tracefs, mounted
 from tracereplay.capture.watch import FailureWatch
 from tracereplay.errors import CaptureError, UsageError
 from tracereplay.parsers.probes.pointers import struct_pages
+from tracereplay.parsers.snapshots.proc_files import NAMES_AT_END
 
 POLL_SECONDS = 0.1
 LEAST_FREE_BYTES = 64 << 20
@@ -252,7 +253,7 @@ def _save(run: _Run, instance: Instance, folder: Path) -> None:
     if run.pointers:
         (folder / "trace" / "page_pointers").write_text(run.pointers)
     snapshot(folder / "layout_after", run.debug, run.target)
-    copy_names(run.request.out / "layout_before" / wanted.NAMES_AT_END)
+    copy_names(run.request.out / "layout_before" / NAMES_AT_END)
     copy_debug_files(folder, run.debug)
     kernel_log(folder / "dmesg.txt")
     lost = instance.stats()

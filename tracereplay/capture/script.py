@@ -19,6 +19,7 @@ from tracereplay.parsers.catalog.probes import (
     Probe,
     Role,
 )
+from tracereplay.parsers.snapshots.proc_files import NAMES_AT_END
 
 TEMPLATE = Path(__file__).with_name("record.sh")
 
@@ -74,7 +75,7 @@ def script(options: ScriptOptions) -> str:
         ),
         "CHECK_FILES": " ".join(wanted.CHECK_FILES),
         "MOUNTS": wanted.MOUNTS.source,
-        "NAMES_AT_END": wanted.NAMES_AT_END,
+        "NAMES_AT_END": NAMES_AT_END,
         "MOST_OPEN_FILES": str(MOST_OPEN_FILES),
         "CMA_FILES": " ".join(wanted.CMA_FILES),
         "TRACE_FILES": " ".join(wanted.TRACE_FILES),

@@ -90,7 +90,6 @@ CLOCKS = {
     "mono_raw": time.CLOCK_MONOTONIC_RAW,
 }
 MOUNTS = Copied("/proc/self/mountinfo", "mountinfo")
-NAMES_AT_END = "at_end"  # below layout_before: names of tasks, files and mounts at the end of a recording
 # Of tracefs, beside the raw pages: names as `parsers/trace_dat/raw_buffers.py` looks for them.
 TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profile")
 DEBUG_FILES = (Copied("page_owner", "page_owner.txt"), Copied("page_pinner/buffer", "page_pinner.txt"))

@@ -48,6 +48,7 @@ def input_options(required: bool) -> Decorator:
         click.option(
             "--same-machine", is_flag=True, help="The INPUTs are of one machine and boot: read them as one trace."
         ),
+        click.option("--sha256", is_flag=True, help="The SHA-256 of INPUTs over 64 MiB too, in JSON documents."),
         *quiet_options(),
     )
     return combine(options)
@@ -135,6 +136,7 @@ def open_session(
     page_owner: tuple[str, ...],
     page_pinner: str | None,
     same_machine: bool,
+    sha256: bool,
     quiet: bool,
     no_progress: bool,
     kpageflags: str | None = None,
@@ -179,6 +181,7 @@ def open_session(
             kpageflags=kpageflags,
             kpagecount=kpagecount,
             same_machine=same_machine,
+            sha256=sha256,
             progress=progress,
         ) as session:
             session.argv = command_line()

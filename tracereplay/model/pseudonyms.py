@@ -65,7 +65,7 @@ class Pseudonymizer:
         """Replace its path, what identifies the machine, and what only one kernel build has."""
         token = self.paths[source.path] = self.token(source.role, source.path)
         source.path = token
-        source.sha256 = source.boot_id = None
+        source.digest = source.sha256 = source.boot_id = None
         if source.kernel is not None:
             version = _KERNEL_VERSION.match(source.kernel)
             source.kernel = version[0] if version else None

@@ -54,7 +54,8 @@ class Input(Struct, kw_only=True):
     path: str
     role: Role
     format: str
-    sha256: str | None = None
+    digest: str | None = None  # "xxh3-128:" and 32 hex digits; of a packed file, of what is in it
+    sha256: str | None = None  # of inputs up to 64 MiB; of larger ones where it is requested
     kernel: str | None = None
     boot_id: str | None = None
     clock: str | None = None
