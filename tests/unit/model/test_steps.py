@@ -8,6 +8,7 @@ from tests.support import result_examples as example
 from tracereplay.cli.main import main
 from tracereplay.culprits.mechanisms import MECHANISMS
 from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.selection import next_captures
 from tracereplay.model.explain import EXPLANATIONS, capture
 from tracereplay.model.explain.mechanism_steps import MECHANISM_STEPS
 from tracereplay.model.explain.names import ERRNOS, FUNCTIONS, plain_name
@@ -92,6 +93,18 @@ def test_the_range_of_an_attempt_without_one_is_that_of_the_area_with_its_culpri
         attempt.request.start_pfn = attempt.area = None
         fit_steps([attempt], [], LAYOUT)
         assert span in attempt.capture_next[0]
+
+
+def test_a_step_for_several_ranges_is_said_once_for_all_of_them() -> None:
+    ranges = [(0x101600, 0x101800), (0x100000, 0x101000)]
+    steps = [capture.PAGE_REF.replace("START", f"{low:#x}").replace("END", f"{end:#x}") for low, end in ranges]
+    attempts = [
+        example.attempt(id=step, capture_next=[step, capture.KERNEL_LOG]) for step in [*steps, capture.PAGE_REF]
+    ]
+    merged, log = next_captures(attempts)
+    assert merged == capture.PAGE_REF.replace("START", "0x100000").replace("END", "0x101800")
+    assert log == capture.KERNEL_LOG
+    assert next_captures(attempts[2:])[0] == capture.PAGE_REF
 
 
 @pytest.mark.parametrize("mechanism", MECHANISM_STEPS)
