@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tracereplay.model.derived.judgement import is_known_to_fail
@@ -24,6 +24,8 @@ from tracereplay.units import format_duration
 MAX_SUBJECTS = 3
 MAX_WAITS = 2
 MAX_SENTENCES = 3
+_UNKNOWN_HOLDER = "an unknown holder of pages of "
+_OF_FILE = {"locked_folio": "locked folios of ", "writeback": "writeback of "}
 _ONLY_PAGES = re.compile(r"([\d,]+) pages?")
 
 
@@ -98,14 +100,14 @@ def subject(blocker: Blocker) -> str:
     """Who or what it is, in words that can begin a sentence."""
     names = [task_name(blocker.holder)] if blocker.holder is not None else []
     if blocker.holder_name is not None:
-        locked = blocker.cause == "locked_folio" and blocker.file is not None
-        names.append(f"locked folios of {blocker.holder_name}" if locked else blocker.holder_name)
+        what = _OF_FILE.get(blocker.cause, "") if blocker.file is not None else ""
+        names.append(f"{what}{blocker.holder_name}")
     if names:
         return listing(names)
     if blocker.allocated_by is not None and blocker.cause == "unmovable_allocation":
         return f"unmovable memory of {task_name(blocker.allocated_by)}"
     if blocker.allocated_by is not None:
-        return f"an unknown holder of pages of {task_name(blocker.allocated_by)}"
+        return f"{_UNKNOWN_HOLDER}{task_name(blocker.allocated_by)}"
     if blocker.cause in ("unknown", "extra_reference", "preexisting"):
         return "an unknown holder"
     return EXPLANATIONS[blocker.cause].title if blocker.cause in EXPLANATIONS else blocker.cause
@@ -165,17 +167,30 @@ def _blocked(summary: Summary, called: str, blockers: Sequence[Blocker], *, each
         by_number.setdefault(len(blocker.blocked), {})[_named(blocker, each=each)] = None
     share = f" of {summary.failed:,}"
     for place, (number, names) in enumerate(by_number.items()):
+        who = _together(names)
         if place:
-            yield f"{listing(names)} {number:,}{share}"
+            yield f"{who} {number:,}{share}"
         elif summary.failed == 1:
-            yield f"{listing(names)} blocked the {called}"
+            yield f"{who} blocked the {called}"
         else:
-            yield f"{listing(names)} blocked {number:,}{share} {called}"
+            yield f"{who} blocked {number:,}{share} {called}"
     if len(blockers) > MAX_SUBJECTS:
         yield f"{len(blockers) - MAX_SUBJECTS} more blocked {'fewer' if len(by_number) > 1 else 'some'}"
     for blocker in without_pages:
         which = "the" if summary.failed == 1 else f"{len(blocker.blocked):,}{share}"
         yield f"{which} {called}: {subject(blocker)}"
+
+
+def _together(names: Iterable[str]) -> str:
+    """`a (1), b (2) and unknown holders of pages of c (3) and d (4)`: what they have in common is said once."""
+    known: list[str] = []
+    unknown: list[str] = []
+    for name in names:
+        (unknown if name.startswith(_UNKNOWN_HOLDER) else known).append(name)
+    if len(unknown) > 1:
+        tasks = listing(name.removeprefix(_UNKNOWN_HOLDER) for name in unknown)
+        unknown = [f"unknown holders of pages of {tasks}"]
+    return listing([*known, *unknown])
 
 
 def _delayed(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:

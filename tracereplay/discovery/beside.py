@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from tracereplay.discovery.discover import discover
+from tracereplay.discovery.discover import trace_patterns
 from tracereplay.discovery.folder import SIDES
+from tracereplay.discovery.sources import ROLES
 from tracereplay.errors import InputError
 from tracereplay.parsers.detect import Kind, detect
 
@@ -33,13 +35,21 @@ def with_files_beside(trace: str, opening: Mapping[str, Any]) -> dict[str, Any]:
     """
     options = dict(opening)
     path = Path(trace)
-    if not path.is_file():
+    try:
+        names = {one.name: one for one in path.absolute().parent.iterdir()} if path.is_file() else {}
+    except OSError:  # a folder that may be searched, but not listed
         return options
-    for source in discover([str(path.absolute())], lambda _path: {}):
-        for role in SIDES:
-            found = source.sides.get(role)
-            if found is not None and not options.get(role) and _is(role, found):
-                options[role] = (found,) if role == "page_owner" else found
+    patterns = trace_patterns()
+    alone = not any(
+        one.is_file() and any(fnmatchcase(name, pattern) for pattern in patterns)
+        for name, one in names.items()
+        if name != path.name
+    )
+    for role in SIDES:
+        named = (name for name in ROLES[role].names(path.name, alone) if name in names and name != path.name)
+        found = next(named, None)
+        if found is not None and not options.get(role) and _is(role, str(names[found])):
+            options[role] = (str(names[found]),) if role == "page_owner" else str(names[found])
     return options
 
 

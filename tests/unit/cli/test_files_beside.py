@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import tracereplay
 from tests.support.captures import capture
 from tracereplay.cli.main import main
 from tracereplay.discovery.beside import logs_as_options, with_files_beside
+from tracereplay.discovery.discover import file_system
+from tracereplay.discovery.folder import opened_folders
+from tracereplay.errors import UsageError
 
 NAMES = ("layout", "kernel_log", "page_owner", "page_pinner")
 NOTHING: dict[str, object] = dict.fromkeys(NAMES)
@@ -66,3 +70,16 @@ def test_only_a_log_moves_to_the_option_and_an_option_wins(tmp_path: Path) -> No
     assert logs_as_options([str(trace), log], {"kernel_log": None}) == ((str(trace),), {"kernel_log": log})
     assert logs_as_options([log], {"kernel_log": "mine"}) == ((log,), {"kernel_log": "mine"})
     assert logs_as_options(["none.dat"], {}) == (("none.dat",), {})
+
+
+def test_an_installation_without_fsspec_finds_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is of the extra `corpus` alone; folders and files of this machine need no more than Python."""
+    trace = recording(tmp_path)
+    found = opened_folders([str(tmp_path)], NOTHING)
+    for name in ("fsspec", "fsspec.core"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert opened_folders([str(tmp_path)], NOTHING) == found
+    assert found[0] == (str(trace),)
+    assert found[1]["kernel_log"] == with_files_beside(str(trace), NOTHING)["kernel_log"]
+    with pytest.raises(UsageError, match="a URL needs"):
+        file_system("s3://bucket/trace.dat")

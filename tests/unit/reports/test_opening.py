@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import result_examples as example
 from tests.unit.model.test_summary import four
-from tracereplay.model.result import Blocker, Summary, Task
+from tracereplay.model.result import Allocation, Blocker, File, Summary, Task
 from tracereplay.reports import FORMATS
 from tracereplay.reports.shared.opening import held_words, pages_cell, ranking, sentences, subject, title
 from tracereplay.reports.shared.style import Style
@@ -106,3 +106,20 @@ def test_rows_name_the_operation_where_there_are_several() -> None:
 )  # fmt: skip
 def test_sizes_below_a_heading_that_says_pages(size: str, cell: str) -> None:
     assert pages_cell(size) == cell
+
+
+def test_unknown_holders_are_named_together() -> None:
+    pages = [example.culprit(cause="extra_reference", verdict="suggested", holder=None, holder_verdict=None,
+                             start_pfn=n, allocated_by=Allocation(tid=n, comm="app")) for n in (1, 2)]  # fmt: skip
+    held = example.culprit(holder=Task(tid=9, comm="a"))
+    assert sentences(example.result(example.attempt(culprits=pages))) == [
+        "unknown holders of pages of app (1) and app (2) blocked the failed cma_alloc (suggested)"
+    ]
+    (said,) = sentences(example.result(example.attempt(culprits=[held, pages[0]])))
+    assert said == "a (9) and an unknown holder of pages of app (1) (suggested) blocked the failed cma_alloc"
+
+
+def test_what_a_file_was_waited_for_is_said() -> None:
+    file = File(dev=0x18, ino=2)
+    for cause, words in (("writeback", "writeback of f"), ("locked_folio", "locked folios of f"), ("secretmem", "f")):
+        assert subject(Blocker(cause=cause, holder_name="f", file=file)) == words
