@@ -159,6 +159,11 @@ def open_session(
 
         inputs, sides = opened_folders(inputs, sides, same_machine=same_machine)
     inputs, sides = from_archives(inputs, sides, quiet)
+    from tracereplay.discovery.beside import logs_as_options, with_files_beside  # noqa: PLC0415
+
+    inputs, sides = logs_as_options(inputs, sides)
+    if len(inputs) == 1:
+        sides = with_files_beside(inputs[0], sides)
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
