@@ -103,14 +103,14 @@ def answer_policy(replay: Replay, policy: PolicyRun, requested: RequestedPolicy,
     scene = Scene(replay, requested)
     attempts = sorted((a for a in replay.facts.attempts if not a.inventory), key=lambda a: (a.start_ns, a.id))
     verdict, _ = replay.verdict
-    needs_run = scene.places and not policy.missing
+    needs_run = scene.places
     modelled = verdict != "unfit"
-    if scene.places and (policy.missing or not modelled):
+    if policy.missing or (scene.places and not modelled):
         reason = "events_not_recorded" if policy.missing else "model_unfit"
-        return PolicyAnswers([_unknown(a, policy.id, reason) for a in attempts], _placement(replay, scene, policy, []))
+        results = [_unknown(attempt, policy.id, reason) for attempt in attempts]
+        return PolicyAnswers(results, _placement(replay, scene, policy, None))
     runs_made: list[Run] = []
-    placing = _share_changes(scene) and modelled and not policy.missing
-    if placing:
+    if _share_changes(scene) and modelled:
         with ThreadPoolExecutor(THREADS) as pool:  # kernels run without the GIL
             runs_made = list(pool.map(scene.run, range(runs)))
     judged = [_judge_all(scene, run, attempts, number) for number, run in enumerate(runs_made if needs_run else [None])]
@@ -157,13 +157,13 @@ def _share_changes(scene: Scene) -> bool:
 def _judge_all(scene: Scene, run: Run | None, attempts: Sequence[Attempt], number: int) -> Judged:
     """All attempts in order; where one newly fails, once more without the range it had. With the last run."""
     held = ranges_held(attempts, scene.replay.script)
-    court = Court(scene, run, held)
+    court = Court(scene, run, held, number)
     rulings = [court.judge(attempt) for attempt in attempts]
     if run is None or not held.failing:
         return rulings, run
     failing = frozenset(held.failing)
     run = scene.run(number, failing)
-    again = Court(scene, run, RangesHeld(held.ranges, failing=set(failing)))
+    again = Court(scene, run, RangesHeld(held.ranges, failing=set(failing)), number)
     return [again.judge(attempt) for attempt in attempts], run
 
 
@@ -218,8 +218,8 @@ def _unknown(attempt: Attempt, policy_id: str, why: str) -> Outcome:
     )  # fmt: skip
 
 
-def _placement(replay: Replay, scene: Scene, policy: PolicyRun, shares: list[float]) -> Placement | None:
-    """Share of movable allocations in CMA: recorded, and over the runs."""
+def _placement(replay: Replay, scene: Scene, policy: PolicyRun, shares: Sequence[float] | None) -> Placement | None:
+    """Share of movable allocations in CMA: recorded, and over the runs; shares None -- cannot be said."""
     if "mm_page_alloc" in replay.missing or not replay.machine.cma_areas:
         return None
     inside = cma_frames(replay.script, replay.machine)
@@ -231,7 +231,7 @@ def _placement(replay: Replay, scene: Scene, policy: PolicyRun, shares: list[flo
         or change.movable_pages is not None
         or change.not_modelled is not None
     )
-    if not shares and not _share_changes(scene) and not other_area:
+    if shares is not None and not shares and not _share_changes(scene) and not other_area:
         shares = [record]
     return Placement(
         policy_id=policy.id, input_id=replay.facts.input_id, scope="all areas", measure="cma_share",

@@ -19,22 +19,10 @@ from tracereplay.whatif.pools import PoolNeed, pool_need
 from tracereplay.whatif.question import RequestedPolicy as Question
 from tracereplay.whatif.replay import Replay, with_rules, without_ranges
 from tracereplay.whatif.requests import WantedPages, ask
+from tracereplay.whatif.suspects import PagesInRun, count_tested, drawn
 
 FUSE = "fuse"
 PLACING_RULES = (Rule.CMA_MODE, Rule.NUM, Rule.DEN, Rule.OFF_PCP)
-
-
-@dataclass(frozen=True, slots=True)
-class StuckPages:
-    """Pages that the policy makes immovable: PFN in the model, times of the allocation and of the free."""
-
-    pfn: npt.NDArray[np.int64]
-    from_ns: npt.NDArray[np.int64]
-    to_ns: npt.NDArray[np.int64]
-
-    def at(self, start_ns: int, end_ns: int) -> list[int]:
-        """Sorted PFNs of those that are there all the time from start_ns to end_ns."""
-        return sorted(self.pfn[(self.from_ns <= start_ns) & (self.to_ns > end_ns) & (self.pfn >= 0)].tolist())
 
 
 @dataclass
@@ -115,13 +103,35 @@ class Scene:
         frames = np.arange(frame + one.offset, frame + one.offset + one.pages, dtype=np.int64)
         return [int(pfn) for pfn in self.replay.script.frames.pfns(frames)]
 
-    def stuck(self, run: Run) -> StuckPages:
-        """The immovable pages of a run."""
-        rows = np.flatnonzero(self.wanted.want & STUCK)
-        events = self.replay.script.events
-        frames = run.out[rows].astype(np.int64)
-        pfn = np.where(frames >= 0, self.replay.script.frames.pfns(np.maximum(frames, 0)), -1)
-        return StuckPages(pfn, events["time_ns"][rows], _freed_at(self.replay, rows))
+    def stuck(self, run: Run) -> PagesInRun:
+        """The pages of a run that the policy makes immovable."""
+        return self._pages_in(run, np.flatnonzero(self.wanted.want & STUCK))
+
+    def suspects(self, run: Run, number: int) -> PagesInRun:
+        """Pages of block devices that block in this run, wherever it has them."""
+        pages = self._pages_in(run, self._block_devices)
+        return drawn(pages, *self._suspicion, number)
+
+    @cached_property
+    def _block_devices(self) -> npt.NDArray[np.int64]:
+        return np.flatnonzero(self.replay.requests.block_devices())
+
+    @cached_property
+    def _suspicion(self) -> tuple[int, int]:
+        pages = self._pages_in(self.replay.base(), self._block_devices)
+        attempts = (one for one in self.replay.facts.attempts if one.operation in ("cma_alloc", "contig_alloc"))
+        return count_tested(pages, attempts, self.replay.obstacles)
+
+    def _pages_in(self, run: Run, rows: npt.NDArray[np.int64]) -> PagesInRun:
+        """Every page of these allocations."""
+        events, frames = self.replay.script.events, self.replay.script.frames
+        sizes = events["pages"][rows].astype(np.int64)
+        offset = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        there = np.repeat(run.out[rows].astype(np.int64), sizes)
+        here = np.repeat(events["page"][rows].astype(np.int64), sizes)
+        pfn = np.where(there >= 0, frames.pfns(np.maximum(there, 0) + offset), -1)
+        times = (events["time_ns"][rows], _freed_at(self.replay, rows))
+        return PagesInRun(pfn, frames.pfns(here + offset), *(np.repeat(time, sizes) for time in times))
 
     def waits_saved_ns(self, attempt: Attempt) -> int:
         """How long the attempt waited for pages that the policy takes out of its way."""
