@@ -120,6 +120,8 @@ def answer_policy(replay: Replay, policy: PolicyRun, requested: RequestedPolicy,
     if not needs_run:
         judged = [(judged[0][0], run) for run in runs_made]
     placed = _placed(replay, attempts, judged)
+    if verdict == "good":
+        _add_pages_moved(results, placed)
     if needs_run and verdict == "good":
         _add_costs(replay, results, placed, [run for _, run in judged if run is not None])
     return PolicyAnswers(results, _placement(replay, scene, policy, [one.share for one in placed]))
@@ -195,6 +197,10 @@ def _outcome(policy_id: str, attempt: Attempt, rulings: Sequence[Ruling], scene:
     if (need := scene.pool_need) is not None:
         cost.direct_map_splits = need.splits - need.splits_recorded
         cost.pages_refused, cost.blocks_not_free = need.refused_pages, need.fallback_blocks
+    if scene.guaranteed is not None:
+        cost.pages_displaced = scene.guaranteed.displaced_pages
+        if attempt.operation == "cma_alloc" and answer == "succeeds":
+            cost.longest_ns = scene.guaranteed.longest_ns(attempt.request.pages)
     return Outcome(
         attempt_id=attempt.id,
         policy_id=policy_id,
@@ -251,9 +257,15 @@ def _add_costs(replay: Replay, results: Sequence[Outcome], placed: Sequence[Plac
         recorded = int(events["pages"][movable & inside[np.maximum(events["page"], 0)]].sum())
         kept_out = recorded - round(float(np.median([one.in_cma for one in placed])))
     for result in results:
-        result.cost.pages_moved = _median(runs, base, Count.MOVED)
         result.cost.allocations_failed = _median(runs, base, Count.NO_PAGE)
         result.cost.pages_kept_out_of_cma = kept_out
+
+
+def _add_pages_moved(results: Sequence[Outcome], placed: Sequence[Placed]) -> None:
+    """What the attempts that a policy saves have to move; of the others only the record is known."""
+    for at, result in enumerate(results):
+        if result.recorded != "succeeded" and result.answer == "succeeds" and placed:
+            result.cost.pages_moved = round(float(np.median([one.by_attempts[at] for one in placed])))
 
 
 def _median(runs: Sequence[Run], base: Run, count: Count) -> int:

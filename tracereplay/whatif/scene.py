@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.model.result import Attempt
+from tracereplay.whatif.fit import cma_frames
+from tracereplay.whatif.guaranteed import GuaranteedNeed, displaced_pages, drop_ns
 from tracereplay.whatif.guided import Run
 from tracereplay.whatif.guided_kernels import CMA_ALLOWED, STUCK
 from tracereplay.whatif.obstacles import Obstacle
@@ -154,6 +156,20 @@ class Scene:
         chosen = self.replay.requests.secretmem()
         freed_ns = _freed_at(self.replay, np.flatnonzero(chosen))
         return pool_need(self.replay.script, chosen, freed_ns, self.replay.recorded, pool)
+
+    @cached_property
+    def guaranteed(self) -> GuaranteedNeed | None:
+        """What guaranteed CMA comes to; None under other policies."""
+        if not self.change.guaranteed:
+            return None
+        replay, given = self.replay, self.change.drop_ns
+        cached = replay.requests.added()
+        if not cached.any():
+            return GuaranteedNeed(None, given)
+        inside = cma_frames(replay.script, replay.machine)
+        there = replay.requests.allocs() & ~cached & inside[np.maximum(replay.script.events["page"], 0)]
+        displaced = displaced_pages(replay.script, there, _freed_at(replay, np.flatnonzero(there)))
+        return GuaranteedNeed(displaced, given if given is not None else drop_ns(replay.script, cached))
 
     def costs_unmovable(self) -> int:
         """Pages allocated as unmovable that were movable in the record."""
