@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tracereplay.model.whatif import Cost, Fit, Model, Outcome, Placement, Summary, WhatIf
+from tracereplay.model.whatif import Cost, Fit, HiddenPages, Model, Outcome, Placement, Summary, WhatIf
 from tracereplay.reports.shared.sections import Section, numeric
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.shared.wording import count
@@ -70,7 +70,7 @@ def _notes(document: WhatIf) -> Iterator[str]:
         if policy.missing:
             yield f"{policy.name}: needs {', '.join(policy.missing)}, not recorded"
     if any(one.saved_upper for one in document.summary):
-        yield "at best: beyond the first page that blocked a range the record shows none; page_ref events would"
+        yield "at best: of each range the record names the first page that blocked; page_ref events show the others"
 
 
 def _summary_row(one: Summary, name: str, results: Sequence[Outcome]) -> tuple[str, ...]:
@@ -196,12 +196,7 @@ def _range(one: Placement) -> str:
 
 def _fit(model: Model, style: Style) -> Section:
     why = f": {WHY.get(model.why, model.why)}" if model.why is not None else ""
-    hidden = [
-        f"{one.value:,} pages of zone {one.zone} had left the free lists unseen "
-        f"({one.violated:,} of {one.decisions:,} choices of the kernel say otherwise)"
-        for one in model.hidden_pages
-        if one.decisions
-    ]
+    hidden = [_hidden(one) for one in model.hidden_pages if one.decisions]
     shown = [fit for fit in model.fit if style.full or not fit.ok or fit.measure in ("cma_share", "free_pages")]
     return Section(
         f"Model fit of {model.input_id}: {model.verdict}{why}",
@@ -210,6 +205,17 @@ def _fit(model: Model, style: Style) -> Section:
         rows=[_fit_row(fit) for fit in shown],
         ok=model.verdict != "unfit",
     )
+
+
+def _hidden(one: HiddenPages) -> str:
+    """Pages that the snapshot counts as free and that are not, or the other way round; how well that is known."""
+    if one.value < 0:
+        text = f"zone {one.zone} had {-one.value:,} pages more free than the snapshot counts"
+    else:
+        text = f"{one.value:,} pages of zone {one.zone} had left the free lists unseen"
+    low, high = ("no limit" if bound is None else f"{bound:,}" for bound in (one.low, one.high))
+    between = f"between {low} and {high}; " if one.low != one.high else ""
+    return f"{text} ({between}{one.violated:,} of {one.decisions:,} choices of the kernel say otherwise)"
 
 
 def _fit_row(fit: Fit) -> tuple[str, ...]:
