@@ -20,7 +20,7 @@ from tracereplay.whatif.policies.spec import Change
 from tracereplay.whatif.pools import PoolNeed, pool_need
 from tracereplay.whatif.question import RequestedPolicy as Question
 from tracereplay.whatif.replay import Replay, with_rules, without_ranges
-from tracereplay.whatif.requests import WantedPages, ask
+from tracereplay.whatif.requests import UNNAMED_DEVICES, WantedPages, ask
 from tracereplay.whatif.suspects import PagesInRun, count_tested, drawn
 
 FUSE = "fuse"
@@ -91,9 +91,11 @@ class Scene:
         return False if zone_movable else not want & CMA_ALLOWED
 
     def may_be_fuse(self, one: Obstacle) -> bool:
-        """Whether its file is of FUSE, or of a file system the snapshot does not name."""
-        fs = self.replay.facts.layout.file_systems.get(one.file[0]) if one.file is not None else None
-        return fs is None or fs.startswith(FUSE)
+        """Whether its file is of FUSE, or may be: of a file system without a block device that no mount names."""
+        if one.file is None:
+            return True
+        fs = self.replay.facts.layout.file_systems.get(one.file[0])
+        return fs.startswith(FUSE) if fs is not None else one.file[0] < UNNAMED_DEVICES
 
     def pfns_of(self, one: Obstacle, run: Run | None) -> Sequence[int]:
         """Where its pages are: in the record, or in a run; those without a place in a run are left out."""
