@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -92,6 +93,7 @@ SNAPSHOT_FILES = (
     Copied("/proc/meminfo", "meminfo"),
     Copied("/proc/vmstat", "vmstat"),
     Copied("/proc/version", "version"),
+    Copied("/proc/stat", "stat"),
     Copied("/proc/cmdline", "cmdline"),
     Copied("/proc/modules", "modules"),
     Copied("/proc/swaps", "swaps"),
@@ -99,6 +101,13 @@ SNAPSHOT_FILES = (
     Copied("/sys/devices/system/memory/block_size_bytes", "block_size_bytes"),
     Copied("/sys/devices/system/memory/auto_online_blocks", "auto_online_blocks"),
 )
+# Clocks by the names that trace_clock gives them.
+CLOCKS = {
+    "realtime": time.CLOCK_REALTIME,
+    "boot": time.CLOCK_BOOTTIME,
+    "mono": time.CLOCK_MONOTONIC,
+    "mono_raw": time.CLOCK_MONOTONIC_RAW,
+}
 MOUNTS = Copied("/proc/self/mountinfo", "mountinfo")
 # Of tracefs, beside the raw pages: names as `parsers/trace_dat/raw_buffers.py` looks for them.
 TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profile")
