@@ -36,7 +36,10 @@ class Lane:
 
 
 def lanes(attempts: Iterable[Attempt]) -> list[Lane]:
-    """By attempts blocked, then by pages, as reports rank; bars that meet are one. Pages are those of the attempt that met the most of them."""
+    """By attempts blocked, then by pages, as reports rank; bars that meet are one.
+
+    Pages are those of the attempt that met the most of them.
+    """
     found: dict[LaneKey, Lane] = {}
     for attempt in attempts:
         pages: dict[LaneKey, int] = {}
