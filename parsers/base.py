@@ -95,6 +95,9 @@ class TraceReader(Protocol):
         of all tables of this call.
         """
 
+    def tables_and_names(self, names: Collection[str]) -> dict[str, pa.Table]:
+        """`tables(names)` of a trace whose `name_history` is used later: what that needs is read in the same walk."""
+
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
     ) -> Iterator[PageStream]:
@@ -151,6 +154,14 @@ class BaseReader:
     ) -> Iterator[PageStream]:
         """See `TraceReader.stream`."""
         raise NotImplementedError
+
+    def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
+        """See `TraceReader.tables`."""
+        raise NotImplementedError
+
+    def tables_and_names(self, names: Collection[str]) -> dict[str, pa.Table]:
+        """See `TraceReader.tables_and_names`; here of readers that know names without reading events."""
+        return self.tables(names)
 
     def comm_of(self, tid: int) -> str | None:
         """See `TraceReader.comm_of`."""
@@ -229,6 +240,10 @@ class ReaderAround:
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """See `TraceReader.tables`."""
         return self.inner.tables(names, window)
+
+    def tables_and_names(self, names: Collection[str]) -> dict[str, pa.Table]:
+        """See `TraceReader.tables_and_names`; what is around a reader may add tables of its own."""
+        return self.tables(names)
 
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19

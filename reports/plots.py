@@ -116,7 +116,8 @@ def drawn(draw: Callable[[Figure], None], suffix: str) -> bytes:
     except ImportError:
         raise UsageError("matplotlib is not installed: pip install 'tracereplay[plots]'") from None
     with matplotlib.rc_context(PLOT_STYLE), warnings.catch_warnings():  # type: ignore[arg-type]  # keys are Literals
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it draws a box with the number
+        # It draws a box with the number.
+        warnings.filterwarnings("ignore", "Glyph .* missing from (current )?font")
         figure = Figure(layout="constrained")
         draw(figure)
         out = io.BytesIO()

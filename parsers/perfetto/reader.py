@@ -31,7 +31,7 @@ from tracereplay.parsers.perfetto.names import compact_names, switch_names
 from tracereplay.parsers.perfetto.packets import read_packets
 from tracereplay.parsers.perfetto.rows import rows_of, without_unknown_flags
 from tracereplay.parsers.perfetto.scan import Scan, scan
-from tracereplay.parsers.tasks.events import names_recorded
+from tracereplay.parsers.tasks.events import names_recorded, tables_and_names
 from tracereplay.parsers.tasks.names import NameHistory, unresolved
 from tracereplay.schema import ARGS, IrqContext, Op, PageStream, Window, irq_context
 
@@ -102,6 +102,11 @@ class PerfettoReader(BaseReader):
     def _name_history(self) -> NameHistory:
         """Names over time, where events tell of them; read when first used."""
         return names_recorded(self)
+
+    def tables_and_names(self, names: Collection[str]) -> dict[str, pa.Table]:
+        """See `TraceReader.tables_and_names`."""
+        tables, self._name_history = tables_and_names(self, names)
+        return tables
 
     @property
     def formats(self) -> dict[str, EventFormat]:

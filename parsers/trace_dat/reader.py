@@ -30,7 +30,7 @@ from tracereplay.parsers.files.mapped import Mapped
 from tracereplay.parsers.ring_buffer.pages import Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer.records import read_rows
 from tracereplay.parsers.ring_buffer.scan import Scan, scan
-from tracereplay.parsers.tasks.events import names_recorded
+from tracereplay.parsers.tasks.events import names_recorded, tables_and_names
 from tracereplay.parsers.tasks.names import UNKNOWN_COMM, NameHistory, unresolved
 from tracereplay.parsers.trace_dat import sections
 from tracereplay.parsers.trace_dat.chunks import cpu_pages
@@ -116,6 +116,11 @@ class TraceDatReader(BaseReader):
     def _name_history(self) -> NameHistory:
         """Names over time, where events tell of them; read when first used."""
         return names_recorded(self)
+
+    def tables_and_names(self, names: Collection[str]) -> dict[str, pa.Table]:
+        """See `TraceReader.tables_and_names`."""
+        tables, self._name_history = tables_and_names(self, names)
+        return tables
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event with rows; see `base.TraceReader.tables`."""

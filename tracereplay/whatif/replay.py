@@ -14,6 +14,7 @@ from tracereplay.layout.layout import Layout
 from tracereplay.model.result import Attempt
 from tracereplay.model.whatif import Fit, Fitness, SizeScope, Sizing
 from tracereplay.schema import PageStream
+from tracereplay.whatif.buddy_kernels import NEVER
 from tracereplay.whatif.calibrate import Hidden, hidden_pages
 from tracereplay.whatif.fit import measure_fit, verdict_of
 from tracereplay.whatif.guided import Run, run_guided
@@ -84,7 +85,9 @@ class Replay:
 
     @cached_property
     def hidden(self) -> dict[int, Hidden]:
-        """Pages of each zone that had left the lists unseen."""
+        """Pages of each zone that had left the lists unseen; empty where the kernel made no choices that bound them."""
+        if self.rules.values.get(Rule.CMA_MODE) == NEVER:
+            return {}
         return hidden_pages(self.script, self.seed, self.uncalibrated.balance)
 
     @cached_property
