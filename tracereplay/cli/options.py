@@ -154,7 +154,7 @@ def open_session(
         "page_owner": page_owner,
         "page_pinner": page_pinner,
     }
-    inputs, sides = found_inputs(inputs, sides, same_machine=same_machine, quiet=quiet)
+    inputs, sides = _found(inputs, sides, same_machine, quiet)
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
@@ -182,10 +182,10 @@ def open_session(
             progress.close()
 
 
-def found_inputs(
-    inputs: tuple[str, ...], sides: dict[str, Any], *, same_machine: bool, quiet: bool
+def _found(
+    inputs: tuple[str, ...], sides: dict[str, Any], same_machine: bool, quiet: bool
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """The traces in folders and archives, a log among the inputs as option, and what is beside a single trace."""
+    """The inputs and what is known beside them, with what folders and archives hold and files beside a trace."""
     from tracereplay.discovery.beside import logs_as_options, with_files_beside  # noqa: PLC0415
 
     if any(Path(name).is_dir() for name in inputs):
