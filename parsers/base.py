@@ -16,6 +16,7 @@ from tracereplay.losses import Loss
 from tracereplay.parsers.tasks.names import NameHistory
 from tracereplay.schema import Op, PageStream, Window
 from tracereplay.units import NS_PER_S
+from tracereplay.wall_clock import WallClock
 
 if TYPE_CHECKING:
     from tracereplay.parsers.probes.lookup import ProbeLookup
@@ -50,6 +51,7 @@ class TraceInfo:
     start_ns: int | None = None
     end_ns: int | None = None
     has_stacks: bool = False
+    wall_clock: WallClock | None = None  # where the trace itself ties its times to it
     content: Path | None = None  # where the bytes lie when not at `path`: a copy of standard input or of a pipe
 
     @property
@@ -92,6 +94,9 @@ class TraceReader(Protocol):
         Columns: `schema.EVENT_COLUMNS`, then the event's fields in the order of its format. `seq` orders the rows
         of all tables of this call.
         """
+
+    def tables_and_names(self, names: Collection[str]) -> dict[str, pa.Table]:
+        """`tables(names)` of a trace whose `name_history` is used later: what that needs is read in the same walk."""
 
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
@@ -149,6 +154,14 @@ class BaseReader:
     ) -> Iterator[PageStream]:
         """See `TraceReader.stream`."""
         raise NotImplementedError
+
+    def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
+        """See `TraceReader.tables`."""
+        raise NotImplementedError
+
+    def tables_and_names(self, names: Collection[str]) -> dict[str, pa.Table]:
+        """See `TraceReader.tables_and_names`; here of readers that know names without reading events."""
+        return self.tables(names)
 
     def comm_of(self, tid: int) -> str | None:
         """See `TraceReader.comm_of`."""
@@ -227,6 +240,10 @@ class ReaderAround:
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """See `TraceReader.tables`."""
         return self.inner.tables(names, window)
+
+    def tables_and_names(self, names: Collection[str]) -> dict[str, pa.Table]:
+        """See `TraceReader.tables_and_names`; what is around a reader may add tables of its own."""
+        return self.tables(names)
 
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19

@@ -185,6 +185,7 @@ def _is_unusual_trace(text: str) -> bool:
 
 def open_trace_refusal(path: str | Path, found: Detected) -> InputError:
     """The one line for an input that no reader takes."""
-    return InputError(
-        f"not a trace: {found.reason}", path=path, advice="pass trace.dat, perf.data or the text of a trace"
-    )
+    advice = "pass trace.dat, perf.data or the text of a trace"
+    if found.kind is Kind.KERNEL_LOG:
+        advice = "give one kernel log, beside traces or alone"
+    return InputError(f"not a trace: {found.reason}", path=path, advice=advice)

@@ -45,19 +45,21 @@ def open(  # the verb of the library, as in gzip.open
     kpageflags: str | Path | None = None,
     kpagecount: str | Path | None = None,
     same_machine: bool = False,
+    sha256: bool = False,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> Session:
     """Open one trace or several, recognised by their content, with what is known beside them.
 
     A zip archive stands for the largest trace in it, or for the kernel log of an Android bugreport; `zip!member` names
-    one file of it. A folder that holds a trace, as `record` makes it, stands for the trace and the files beside it:
-    kernel log, layout, page_owner, page_pinner, and copies of kpageflags and kpagecount from before. What is named here
-    wins.
+    one file of it. A kernel log may be one of the paths. A folder that holds a trace, as `record` makes it, stands for
+    the trace and the files beside it: kernel log, layout, page_owner, page_pinner, and copies of kpageflags and
+    kpagecount from before. What is named here wins.
     layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot, page_size_bytes -- of its
     machine, where the log does not say; page_owner, page_pinner -- the debugfs files (who allocated pages older than
     the trace, with the file of its stacks where that is another; Android: who put pinned ones); kpageflags, kpagecount
     -- copies of /proc's, from before the trace or for an inventory without one; same_machine -- the traces are of one
-    machine and boot, to be read as one; progress -- called with what is being done and how far (0..1 or None).
+    machine and boot, to be read as one; sha256 -- the SHA-256 of inputs over 64 MiB too, in documents; progress --
+    called with what is being done and how far (0..1 or None).
     The session is a context manager. Raises InputError naming the file that cannot be read, UsageError without any.
     """
     from tracereplay.session import Session  # noqa: PLC0415 (numba and pyarrow are loaded only when needed)
@@ -79,11 +81,14 @@ def open(  # the verb of the library, as in gzip.open
     from tracereplay.discovery.archive import opened_archives  # noqa: PLC0415
 
     opened = opened_archives(names, sides)
-    names, sides = opened.inputs, opened.options
+    from tracereplay.discovery.beside import logs_as_options  # noqa: PLC0415
+
+    names, sides = logs_as_options(opened.inputs, opened.options)
     return Session(
         names,
         **sides,
         page_size_bytes=page_size_bytes,
         same_machine=same_machine,
+        sha256=sha256,
         progress=progress,
     )

@@ -45,6 +45,11 @@ def _digest_of_sources() -> str:
     return digest.hexdigest()
 
 
+def cache_key(sources: str, numba_version: str) -> str:
+    """The folder of compiled code: another numba overwrites files of the same name while this one reads them."""
+    return hashlib.blake2b(f"{sources} {numba_version}".encode(), digest_size=8).hexdigest()
+
+
 DIGEST = _digest_of_sources()
 # Kernels that a wheel carries, by digest (`make wheel`). A build names here where they are to be kept.
 SHIPPED = Path(os.environ.get("TRACEREPLAY_BUILD_KERNELS") or Path(__file__).parent / "kernels") / DIGEST
@@ -53,7 +58,7 @@ if BUILDS:
     SHIPPED.mkdir(parents=True, exist_ok=True)
 SHIPS = SHIPPED.is_dir()
 # The package may be installed read-only, so compiled code never goes beside its source.
-config.CACHE_DIR = str(cache_folder(DIGEST))
+config.CACHE_DIR = str(cache_folder(cache_key(DIGEST, numba.__version__)))
 COMPILING = CompileLock(Path(config.CACHE_DIR) / "compiling")
 use_baseline_cpu(config)
 
@@ -128,16 +133,19 @@ def inner(function: Callable[P, R]) -> Callable[P, R]:
     """
     if config.DISABLE_JIT:
         return interpreted(function)
-    return cast("Callable[P, R]", _without_literals(numba.njit(cache=True, nogil=True, **NO_WAYS_IN, **BARE)(function)))
+    return _helper(function)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `njit`, for helpers of a hot loop: their callers take them in whole, so passing tables costs nothing."""
+    """Like `inner`, for helpers of a hot loop: their callers take them in whole, so passing tables costs nothing."""
     if config.DISABLE_JIT:
         return function
-    return cast(
-        "Callable[P, R]", _without_literals(numba.njit(cache=True, nogil=True, forceinline=True, **BARE)(function))
-    )
+    return _helper(function, forceinline=True)
+
+
+def _helper(function: Callable[P, R], *, forceinline: bool = False) -> Callable[P, R]:
+    dispatcher: Any = numba.njit(cache=True, nogil=True, forceinline=forceinline, **NO_WAYS_IN, **BARE)(function)
+    return cast("Callable[P, R]", _without_literals(dispatcher))
 
 
 def merged(function: Callable[P, R]) -> Callable[P, R]:

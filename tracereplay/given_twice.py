@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-from tracereplay.inputs import digest
+from tracereplay.inputs import sha256
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceReader
 from tracereplay.parsers.same_trace import same_events
@@ -56,9 +56,9 @@ def _same_file(one: Path, other: Path) -> bool:
             return True
         a, b = one.stat(), other.stat()
         if S_ISDIR(a.st_mode) and S_ISDIR(b.st_mode):
-            return _sizes(one) == _sizes(other) and digest(one) == digest(other)
+            return _sizes(one) == _sizes(other) and sha256(one) == sha256(other)
         regular = S_ISREG(a.st_mode) and S_ISREG(b.st_mode)
-        return regular and a.st_size == b.st_size and digest(one) == digest(other)
+        return regular and a.st_size == b.st_size and sha256(one) == sha256(other)
     except OSError:
         return False  # opening it says what is wrong
 

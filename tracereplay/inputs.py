@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import xxhash
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss, added_up
@@ -33,17 +35,35 @@ class TraceMetadata(Protocol):
     content: Path | None
 
 
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content; of a directory's, that of its files' names and digests.
+
+    Raises InputError where it cannot be read.
+    """
+    return _digest(path, hashlib.sha256)
+
+
 def digest(path: Path) -> str:
-    """SHA-256 of a file's content; of a directory's, that of its files' names and digests."""
+    """The same by XXH3, eight times as fast: it tells one input from another, but does not withstand forgery."""
+    return f"xxh3-128:{_digest(path, xxhash.xxh3_128)}"
+
+
+def _digest(path: Path, algorithm: Callable[[bytes], Any]) -> str:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        lines = (f"{digest(file)}  {file.relative_to(path)}\n" for file in files)
-        return hashlib.sha256("".join(lines).encode("utf-8", "replace")).hexdigest()
+        lines = (f"{_digest(file, algorithm)}  {file.relative_to(path)}\n" for file in files)
+        return str(algorithm("".join(lines).encode("utf-8", "replace")).hexdigest())
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(file, lambda: algorithm(b"")).hexdigest()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+
+
+def size_bytes(path: Path) -> int:
+    """Of a file; of a directory, what its files have together."""
+    files = (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files)
 
 
 def capture_level(info: TraceMetadata, has_log: bool) -> int:

@@ -17,7 +17,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Row(np.void):  # type: ignore[misc]  # final in the stubs only
+class Record(np.void):  # type: ignore[misc]  # final in the stubs only
     """One row of a table: its fields are attributes that read as int and cut off what is too wide for them."""
 
     def __getattr__(self, name: str) -> int:
@@ -55,7 +55,7 @@ def interpreted(function: Callable[P, R]) -> Callable[P, R]:
 def _by_attribute(argument: Any) -> Any:
     """A view with attributes in the place of a table, also within a named tuple; anything else as it is."""
     if isinstance(argument, np.ndarray) and argument.dtype.names and not isinstance(argument, Table):
-        return argument.view(np.dtype((Row, argument.dtype))).view(Table)
+        return argument.view(np.dtype((Record, argument.dtype))).view(Table)
     if isinstance(argument, tuple) and hasattr(argument, "_fields"):
         return type(argument)(*map(_by_attribute, argument))
     return argument

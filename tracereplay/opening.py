@@ -13,11 +13,11 @@ from tracereplay.parsers.base import TraceReader
 from tracereplay.parsers.catalog.probes import PROBE_EVENTS
 from tracereplay.parsers.detect import Kind, detect, open_trace_refusal
 from tracereplay.parsers.files.packed import open_unpacked
-from tracereplay.parsers.kernel_log import KernelLog
 from tracereplay.parsers.snapshots.layout_tables import LayoutSnapshot
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
 
 if TYPE_CHECKING:
+    from tracereplay.parsers.kernel_log import KernelLog
     from tracereplay.parsers.snapshots.page_owner_files import PageOwnerFiles
 
 

@@ -23,6 +23,7 @@ from tracereplay.capabilities import (
     describe_log,
     describe_traces,
     missing_events,
+    recordable_names,
     with_digests,
 )
 from tracereplay.concurrency import in_background
@@ -42,10 +43,10 @@ from tracereplay.model.page import Life
 from tracereplay.model.result import Attempt, Input, Tool
 from tracereplay.model.steps import fit_steps
 from tracereplay.model.summary import summarise
+from tracereplay.model.wall_times import tell_wall_clocks
 from tracereplay.model.whatif import SizeScope, WhatIf
 from tracereplay.opening import layout_of, layout_of_log, machines_of, open_reader, owner_files
 from tracereplay.parsers.base import TraceInfo, TraceReader
-from tracereplay.parsers.kernel_log import parse_console, read_kernel_log
 from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import PageNames, lives_of, with_heads
@@ -53,6 +54,9 @@ from tracereplay.schema import REPLAYED, Window
 from tracereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tracereplay.parsers.kernel_log import KernelLog
     from tracereplay.whatif.question import RequestedPolicy as Policy
     from tracereplay.whatif.replay import TraceFacts
 
@@ -80,9 +84,11 @@ class Session:
         kpageflags: str | Path | None = None,
         kpagecount: str | Path | None = None,
         same_machine: bool = False,
+        sha256: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self._progress: Progress = progress or (lambda _what, _fraction: None)
+        self._sha256 = sha256
         self.argv: list[str] = []
         self._closed = False
         self._page_owner = owner_files(page_owner)
@@ -101,7 +107,7 @@ class Session:
         self._snapshot = read_layout(layout) if layout is not None else None
         self._layout = layout_of(self._snapshot) if self._snapshot is not None else None
         page_size = page_size_bytes or (self._snapshot.page_size_bytes if self._snapshot else None)
-        self._log = read_kernel_log(kernel_log, page_size) if kernel_log is not None else None
+        self._log = _read_log(kernel_log, page_size) if kernel_log is not None else None
         if not self.readers and self._log is None and not self._has_snapshot:
             raise UsageError("no input: name a trace, a kernel log, or a copy of kpageflags or page_owner")
         if self._kpageflags and not self.readers and self._log is not None:
@@ -149,7 +155,7 @@ class Session:
         contents |= {f"{name}-0": path for name, path in self._kpageflags.items()}
         contents |= {f"page_owner-{number}": path for number, path in enumerate(self._owner_paths)}
         contents |= {"page_pinner-0": self._page_pinner} if self._page_pinner is not None else {}
-        return with_digests(self._described(), contents)
+        return with_digests(self._described(), contents, sha256_of_all=self._sha256)
 
     @property
     def _owner_paths(self) -> Sequence[Path]:
@@ -221,7 +227,7 @@ class Session:
 
     def _trace(self, reader: TraceReader, numbers: Sequence[int], book: LossRegistry) -> Trace:
         beside = Beside(
-            lambda table, page_size_bytes: Log.of(parse_console(table, page_size_bytes).tables),
+            _log_inside,
             lambda spans: self._read_dumps(spans, book),
             self._layout,
             Log.of(self._log.tables) if self._log is not None else None,
@@ -286,7 +292,9 @@ class Session:
             layout = traces[0].layout if traces else self._layout
             layout_summary = summarise_layout(layout) if layout is not None else None
             read = inputs()
-            fit_steps(attempts, read, layout_summary)
+            self._tell_wall_clocks(traces, attempts, read)
+            recorded = {trace.input_id: recordable_names(trace.reader.info.by_event) for trace in traces}
+            fit_steps(attempts, read, layout_summary, recorded)
             return Result(
                 tool=Tool(version=__version__, argv=self.argv),
                 inputs=read,
@@ -299,6 +307,18 @@ class Session:
                 blame=sum_up(attempts),
                 summary=summarise(attempts),
             )
+
+    def _tell_wall_clocks(self, traces: Sequence[Trace], attempts: Iterable[Attempt], inputs: Iterable[Input]) -> None:
+        """Give attempts and their inputs the wall clock, where the trace or the snapshot ties it to the trace's."""
+        clocks = self._snapshot.clocks if self._snapshot is not None else {}
+        known = {}
+        for trace in traces:
+            info = trace.reader.info
+            tied = clocks.get(info.clock or "") if info.clock_unit == "ns" else None
+            found = info.wall_clock or (None if tied is None else tied.shifted(info.origin_ns))
+            if found is not None:
+                known[trace.input_id] = found
+        tell_wall_clocks(attempts, inputs, known)
 
     def whatif(
         self, policies: Sequence[Policy | str] = (), *, runs: int = 25, sizes: Sequence[SizeScope] = ()
@@ -430,6 +450,20 @@ class Session:
         from tracereplay.reports.html.cells import inputs_cell  # noqa: PLC0415
 
         return inputs_cell(self._described(), self._loss_book().listed())
+
+
+# The hundred patterns of a kernel log take as long to make ready as a short trace to read; most traces do without.
+def _read_log(path: str | Path, page_size_bytes: int | None) -> KernelLog:
+    from tracereplay.parsers.kernel_log import read_kernel_log  # noqa: PLC0415
+
+    return read_kernel_log(path, page_size_bytes)
+
+
+def _log_inside(console: pa.Table, page_size_bytes: int) -> Log:
+    """The log that a trace has as printk:console events."""
+    from tracereplay.parsers.kernel_log import parse_console  # noqa: PLC0415
+
+    return Log.of(parse_console(console, page_size_bytes).tables)
 
 
 def _known_of(one: Input) -> str:

@@ -39,6 +39,30 @@ def load(words: U32, at: Int, size: Int, big: Int) -> Int:
 
 
 @inlined
+def load_word(words: U32, at: Int, big: Int) -> Int:
+    """The number of 4 bytes at byte `at`, a multiple of 4, unsigned: one load, where `load` does three."""
+    word = np.uint64(words[np.uint64(at) >> np.uint64(2)])
+    if big:
+        word = (
+            word >> np.uint64(24)
+            | (word >> np.uint64(8)) & np.uint64(0xFF00)
+            | ((word << np.uint64(8)) & np.uint64(0xFF0000) | (word << np.uint64(24)) & np.uint64(0xFF000000))
+        )
+    return np.int64(word)
+
+
+@inlined
+def load_small(words: U32, at: Int, size: Int, big: Int) -> Int:
+    """Like `load`, of 1, 2 or 4 bytes: two loads."""
+    if big:
+        return load(words, at, size, big)
+    i = np.uint64(at) >> np.uint64(2)
+    pair = np.uint64(words[i]) | np.uint64(words[i + np.uint64(1)]) << np.uint64(32)
+    pair >>= (np.uint64(at) & np.uint64(3)) << np.uint64(3)
+    return np.int64(pair & (np.uint64(0xFFFFFFFF) >> np.uint64(32 - (size << 3))))
+
+
+@inlined
 def load_fields(
     words: U32, payload: Int, kind: Int, n_fields: I64, field_at: I64, blank: Int, big: Int, fields_out: I64, row: Int
 ) -> None:

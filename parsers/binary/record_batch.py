@@ -58,7 +58,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Rows:
+class RecordRows:
     """Records in time order: arrays of n rows; fields int64[n, width]; blob_at int64[n, 2] = (start, length)
     in bytes of blob, the kept records."""
 

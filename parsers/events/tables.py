@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.parsers.binary.format_text import EventFormat, Field, FieldKind
-from tracereplay.parsers.binary.record_batch import Rows
+from tracereplay.parsers.binary.record_batch import RecordRows
 from tracereplay.parsers.catalog import SPECS
 from tracereplay.parsers.events import table_kernels as kernels
 from tracereplay.schema import ARGS, EVENT_COLUMNS, PFN, Column
@@ -86,7 +86,7 @@ class EventTableBuilder:
         """Whether some field needs the record's bytes, not only numbers."""
         return any(found.kind is not FieldKind.INT for found in self.event.fields)
 
-    def add(self, rows: Rows, order: npt.NDArray[np.int64], first_seq: int, comms: Comms) -> None:
+    def add(self, rows: RecordRows, order: npt.NDArray[np.int64], first_seq: int, comms: Comms) -> None:
         """Take the rows `order` (ascending) of a batch whose first row has number first_seq."""
         numbers = np.empty((len(self.places), len(order)), np.int64)
         kernels.take_columns(rows.fields, order, numbers)
@@ -252,7 +252,7 @@ def _lists(
     )
 
 
-def by_event(makers: Sequence[EventTableBuilder], rows: Rows, first_seq: int, comms: Comms) -> None:
+def by_event(makers: Sequence[EventTableBuilder], rows: RecordRows, first_seq: int, comms: Comms) -> None:
     """Hand each event's rows of a batch to its maker."""
     starts, order = np.empty(len(makers) + 1, np.int64), np.empty(len(rows), np.int64)
     kernels.group_rows(rows.kind, len(rows), starts, order)

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracereplay.errors import InputError
+from tracereplay.parsers.files.bomb import refuse_bomb
 
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 MARK, SECTION_MARK = "!", "#"
 MAX_MEMBERS = 1 << 17
 PIECE_BYTES = 1 << 20
-# As of other packed files (files/packed.py): beyond the first, more than so many times its size is a bomb.
-FREE_BYTES, LARGEST_RATIO = 1 << 30, 400
 HEADING = b"------ "
 LINE_BYTES = 1 << 16
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
@@ -135,9 +134,7 @@ def _pieces(archive: str | Path, member: str) -> Iterator[bytes]:
             packed_bytes = max(file.getinfo(member).compress_size, 1)
             while piece := data.read(PIECE_BYTES):
                 made += len(piece)
-                if made > FREE_BYTES and made > LARGEST_RATIO * packed_bytes:
-                    what = f"{member} unpacks to more than {LARGEST_RATIO} times its size, as no trace does"
-                    raise InputError(what, path=archive, advice="unpack it by hand")
+                refuse_bomb(made, packed_bytes, member, archive)
                 yield piece
     except KeyError:
         raise InputError(f"it holds no file {member!r}", path=archive) from None

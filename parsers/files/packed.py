@@ -27,6 +27,7 @@ from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import TraceInfo
 from tracereplay.parsers.files.archive import pieces_of, split_path
+from tracereplay.parsers.files.bomb import refuse_bomb
 
 STANDARD_INPUT = "-"
 PIECE_BYTES = 1 << 20
@@ -36,9 +37,6 @@ ZSTD_FEED_BYTES = 1 << 10
 FEED_BYTES = 1 << 16
 # Memory that a file may ask for: `xz -9` needs 65 MiB, `zstd --ultra -22` 128 MiB.
 DECODER_MEMORY_BYTES = 1 << 28
-# Traces and logs pack to a tenth or a fiftieth. Beyond the first of these, more than that is a bomb.
-FREE_BYTES = 1 << 30
-LARGEST_RATIO = 400
 
 Piece = TypeVar("Piece", bound=bytes | memoryview)
 MAGICS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
@@ -152,10 +150,7 @@ def unpacked_pieces(file: IO[bytes], packing: str) -> Iterator[bytes]:
         except (zlib.error, lzma.LZMAError, zstandard.ZstdError, MemoryError) as error:
             raise DamagedError(Loss("corrupt_chunk", detail=f"the {packing} stream is damaged: {error}")) from None
         made += len(piece)
-        if made > FREE_BYTES and made > LARGEST_RATIO * fed:
-            raise InputError(
-                f"unpacks to more than {LARGEST_RATIO} times its size, as no trace does", advice="unpack it by hand"
-            )
+        refuse_bomb(made, fed)
         if piece:
             yield piece
 

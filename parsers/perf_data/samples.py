@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.parsers.binary.record_batch import NS_MAX, NS_MIN, SPARE_WORDS, Plan, Rows
+from tracereplay.parsers.binary.record_batch import NS_MAX, NS_MIN, SPARE_WORDS, Plan, RecordRows
 from tracereplay.parsers.perf_data import column_kernels as table_kernels
 from tracereplay.parsers.perf_data import record_kernels as kernels
 from tracereplay.parsers.perf_data.attrs import Events
@@ -117,7 +117,7 @@ class RowReader:
         # unpacked blocks by their number; from the number of all blocks on mapped files, which are never let go
         self._buffers: dict[int, npt.NDArray[np.uint32]] = {}
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[RecordRows]:
         """Rows of the fields that the plan names."""
         for listed, samples in self._due():
             yield self._taken(listed, samples)
@@ -245,9 +245,9 @@ class RowReader:
         for number in [number for number in self._buffers if number < min(oldest, files)]:
             del self._buffers[number]
 
-    def _taken(self, listed: Listed, order: npt.NDArray[np.int64]) -> Rows:
+    def _taken(self, listed: Listed, order: npt.NDArray[np.int64]) -> RecordRows:
         n, plan = len(order), self._wanted.plan
-        rows = Rows(
+        rows = RecordRows(
             np.empty(n, np.int64),
             np.empty(n, np.uint16),
             np.empty(n, np.int32),

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
+from tracereplay.parsers.files.bomb import refuse_bomb
 from tracereplay.parsers.files.mapped import Mapped
-from tracereplay.parsers.files.packed import FREE_BYTES, LARGEST_RATIO, PIECE_BYTES
+from tracereplay.parsers.files.packed import PIECE_BYTES
 from tracereplay.parsers.perfetto import wire
 from tracereplay.parsers.perfetto import wire_kernels as kernels
 from tracereplay.parsers.perfetto.fields import TRACE_PACKET_FIELD, Packet
@@ -30,7 +31,7 @@ NUMBERS = np.array(
 )
 WANTED = np.array(
     [Packet.FTRACE_EVENTS, Packet.PROCESS_TREE, Packet.TRACE_CONFIG, Packet.FTRACE_STATS, Packet.SYSTEM_INFO,
-     Packet.COMPRESSED_PACKETS, Packet.TRACE_UUID],
+     Packet.COMPRESSED_PACKETS, Packet.TRACE_UUID, Packet.CLOCK_SNAPSHOT],
     np.int64,
 )  # fmt: skip
 
@@ -135,7 +136,7 @@ def _unpacked(found: Packets) -> IO[bytes]:
         at, end = row[kernels.AT], row[kernels.END]
         if row[kernels.WHAT] == Packet.COMPRESSED_PACKETS:
             fed += end - at
-            inner, error = _inflated(bytes(found.mapped[at:end]), max(FREE_BYTES, LARGEST_RATIO * fed) - made)
+            inner, error = _inflated(bytes(found.mapped[at:end]), made, fed)
             made += len(inner)
             file.write(inner)
             if error:
@@ -151,19 +152,18 @@ def _unpacked(found: Packets) -> IO[bytes]:
     return file
 
 
-def _inflated(data: bytes, room: int) -> tuple[bytes, str]:
+def _inflated(data: bytes, made: int, fed: int) -> tuple[bytes, str]:
     """The whole packets in some compressed ones, and what is wrong with the rest.
 
-    Raises InputError where they take more than `room` bytes.
+    made, fed -- bytes unpacked so far, and packed ones with these. Raises InputError where more comes out than could.
     """
     inflate, pieces, error = zlib.decompressobj(), list[bytes](), ""
     try:
         while data:
             pieces.append(inflate.decompress(data, PIECE_BYTES))
             data = inflate.unconsumed_tail
-            room -= len(pieces[-1])
-            if room < 0:
-                raise InputError(f"unpacks to more than {LARGEST_RATIO} times its size, as no trace does")
+            made += len(pieces[-1])
+            refuse_bomb(made, fed)
     except zlib.error as damage:
         error = str(damage)
     whole = b"".join(pieces)

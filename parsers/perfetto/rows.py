@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tracereplay.parsers.binary.record_batch import SPARE_WORDS, Rows
+from tracereplay.parsers.binary.record_batch import SPARE_WORDS, RecordRows
 from tracereplay.parsers.events.tables import numbers_array
 from tracereplay.parsers.perfetto import event_kernels as kernels
 from tracereplay.parsers.perfetto.events import Batch
 from tracereplay.schema import integers
 
 
-def rows_of(batch: Batch, keeps: npt.NDArray[np.uint8], data: npt.NDArray[np.uint8]) -> Rows:
+def rows_of(batch: Batch, keeps: npt.NDArray[np.uint8], data: npt.NDArray[np.uint8]) -> RecordRows:
     """The batch as `EventTableBuilder` takes it.
 
     keeps uint8[kinds] -- whether an event has texts, for which its payload is copied. The second byte of `common`,
@@ -25,7 +25,7 @@ def rows_of(batch: Batch, keeps: npt.NDArray[np.uint8], data: npt.NDArray[np.uin
     blob_at = np.empty((len(batch), 2), np.int64)
     kernels.copy_payloads(data, batch.payload, kept, blob.view(np.uint8), blob_at)
     common = np.stack([np.maximum(batch.flags, 0), batch.flags >= 0], axis=1).astype(np.uint8)
-    return Rows(batch.time_ns, batch.cpu, batch.tid, batch.kind, common, batch.fields, blob, blob_at)
+    return RecordRows(batch.time_ns, batch.cpu, batch.tid, batch.kind, common, batch.fields, blob, blob_at)
 
 
 def without_unknown_flags(table: pa.Table) -> pa.Table:

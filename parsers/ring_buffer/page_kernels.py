@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.compiled import inlined, njit
-from tracereplay.parsers.binary.load_kernels import load, load_fields
+from tracereplay.parsers.binary.load_kernels import load, load_fields, load_small, load_word
 
 if TYPE_CHECKING:
     Int = int | np.int64  # a number within a kernel; callers outside pass int
@@ -84,7 +84,7 @@ def _step(words: U32, at: Int, end: Int, time: Int, big: Int) -> tuple[Int, Int,
     time -- the running clock, u64 bits in an int64.
     """
     while at + 4 <= end:
-        word = load(words, at, 4, big)
+        word = load_word(words, at, big)
         if big:
             type_len = word >> 27
             delta = word & ((1 << 27) - 1)
@@ -101,7 +101,7 @@ def _step(words: U32, at: Int, end: Int, time: Int, big: Int) -> tuple[Int, Int,
             return NO_RECORD, end, time, 0, 0
         if at + 4 > end:
             return BAD, at, time, 0, 0
-        array = load(words, at, 4, big)
+        array = load_word(words, at, big)
         if type_len == 0:  # the length counts its own word
             size = array - 4
             if size < 0 or at + 4 + size > end:
@@ -178,7 +178,7 @@ def scan_pages(
                 if size < common_bytes:
                     faults[0] += 1
                     continue
-                event = load(words, payload + layout[ID_OFFSET], 2, big)
+                event = load_small(words, payload + layout[ID_OFFSET], 2, big)
                 need = min_bytes[event]
                 if need < 0 or size < need:
                     faults[event] += 1
@@ -191,7 +191,7 @@ def scan_pages(
                     bit_of_id[event] = bit
                     bit_of_id[-1] += 1
                 events |= np.uint64(1) << np.uint64(bit)
-                tid = load(words, payload + layout[TID_OFFSET], 4, big)
+                tid = load_small(words, payload + layout[TID_OFFSET], 4, big)
                 if tid < MAX_TID:
                     tids[tid] = 1
                 if records == 0:
@@ -237,7 +237,7 @@ def _next(
         what, at, time, payload, size = _step(words, at, end, time, big)
         if what == RECORD:
             if size >= common_bytes:
-                event = load(words, payload + id_offset, 2, big)
+                event = load_small(words, payload + id_offset, 2, big)
                 kind = kind_of_id[ids_at + event]
                 if kind >= 0 and size >= min_bytes[event]:
                     return kind, page, at, end, time, payload, size
@@ -405,16 +405,16 @@ def read_rows(
                         full = True
                         break
                     for k in range(n_words):
-                        blob[used + k] = np.uint32(load(words, payload + 4 * k, 4, 0))
+                        blob[used + k] = np.uint32(load_word(words, payload + 4 * k, 0))
                     blob_out[n, 0] = used << 2
                     blob_out[n, 1] = size
                     used += n_words
                 time_out[n] = ns
                 cpu_out[n] = cpu
-                tid_out[n] = np.int32(load(words, payload + tid_offset, 4, big))
+                tid_out[n] = np.int32(load_small(words, payload + tid_offset, 4, big))
                 kind_out[n] = kind
-                common_out[n, 0] = np.uint8(load(words, payload + flags_offset, 1, 0))
-                common_out[n, 1] = np.uint8(load(words, payload + preempt_offset, 1, 0))
+                common_out[n, 0] = np.uint8(load_small(words, payload + flags_offset, 1, 0))
+                common_out[n, 1] = np.uint8(load_small(words, payload + preempt_offset, 1, 0))
                 load_fields(words, payload, kind, n_fields, field_at, blank, big, fields_out, n)
                 n += 1
             kind, page, at, end, time, payload, size = _next(

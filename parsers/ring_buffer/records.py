@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.errors import InputError
-from tracereplay.parsers.binary.record_batch import IDS, NS_MAX, NS_MIN, SPARE_WORDS, Plan, Rows
+from tracereplay.parsers.binary.record_batch import IDS, NS_MAX, NS_MIN, SPARE_WORDS, Plan, RecordRows
 from tracereplay.parsers.ring_buffer import page_kernels as kernels
 from tracereplay.parsers.ring_buffer.pages import MAX_ARENA_BYTES, SLOT_BYTES, Clock, CpuPages
 from tracereplay.schema import Window
@@ -77,7 +77,7 @@ class _Arena:
             self._plan.kind_of_id, self.min_bytes,
         )  # fmt: skip
 
-    def read(self, scale: npt.NDArray[np.uint64], limits: npt.NDArray[np.int64], out: Rows) -> tuple[int, bool]:
+    def read(self, scale: npt.NDArray[np.uint64], limits: npt.NDArray[np.int64], out: RecordRows) -> tuple[int, bool]:
         """Fill `out` with the next rows: how many there are, and whether they are the last."""
         plan = self._plan
         state = np.zeros(2, np.int64)
@@ -92,8 +92,8 @@ class _Arena:
             self.refill(int(dry))
 
 
-def _empty_rows(rows: int, fields: int, blob_words: int) -> Rows:
-    return Rows(
+def _empty_rows(rows: int, fields: int, blob_words: int) -> RecordRows:
+    return RecordRows(
         np.empty(rows, np.int64),
         np.empty(rows, np.uint16),
         np.empty(rows, np.int32),
@@ -105,8 +105,8 @@ def _empty_rows(rows: int, fields: int, blob_words: int) -> Rows:
     )
 
 
-def _first(rows: Rows, n: int) -> Rows:
-    return Rows(
+def _first(rows: RecordRows, n: int) -> RecordRows:
+    return RecordRows(
         rows.time_ns[:n], rows.cpu[:n], rows.tid[:n], rows.kind[:n], rows.common[:n], rows.fields[:n],
         rows.blob, rows.blob_at[:n],
     )  # fmt: skip
@@ -120,7 +120,7 @@ def read_rows(
     plan: Plan,
     window: Window | None = None,
     rows: int = 1 << 19,
-) -> Iterator[Rows]:
+) -> Iterator[RecordRows]:
     """Records of the plan within the window, merged by (time, stream, place in the file), `rows` at a time."""
     window = window or Window()
     spans = [pages.span(window, clock) for pages in streams]

@@ -16,6 +16,7 @@ from typing import Any
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers.snapshots import proc_files as texts
+from tracereplay.parsers.snapshots.clocks import parse_btime, parse_clocks
 from tracereplay.parsers.snapshots.layout_tables import LayoutSnapshot, layout_tables
 from tracereplay.parsers.snapshots.layout_toml import read_layout_toml
 
@@ -29,6 +30,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "buddyinfo": ("buddyinfo", "proc/buddyinfo"),
     "meminfo": ("meminfo", "proc/meminfo"),
     "version": ("version", "proc/version"),
+    "stat": ("stat", "proc/stat"),
+    "clocks": ("clocks",),
     "uname": ("uname", "uname.txt", "machine", "arch"),
     "page_size": ("page_size", "pagesize"),
     "mountinfo": ("mountinfo", "proc/self/mountinfo", "proc/1/mountinfo"),
@@ -53,7 +56,6 @@ ADVICE = (
 )
 # No such text is anywhere near this long; what is longer is not what its name says.
 FILE_LIMIT_BYTES = 16 << 20
-NAMES_AT_END = "at_end"  # folder of `tracereplay record`, see capture/wanted.py
 # x86_64, arm64, ppc64 and what else runs Linux (PAGE_SIZE).
 PAGE_SIZES_KIB = (4, 8, 16, 32, 64)
 _BLOCK_DIRECTORY = re.compile(r"memory(\d{1,9})")
@@ -128,6 +130,7 @@ class _Snapshot:
             has_cma=has_cma,
             kernel=texts.parse_release(self._lines("version")),
             machine=texts.parse_machine(self._lines("uname")),
+            clocks=parse_btime(self._lines("stat")) | parse_clocks(self._lines("clocks")),
             files=self.files,
             losses=self.losses,
         )
@@ -137,7 +140,7 @@ class _Snapshot:
 
     def _names_at_end(self) -> dict[str, list[texts.Row]]:
         """What names tasks and files at the end of the recording that this snapshot was taken before."""
-        folder = self.root / NAMES_AT_END
+        folder = self.root / texts.NAMES_AT_END
         if not folder.is_dir():
             return {"tasks": [], "processes": [], "open_files": []}
         later = _Snapshot(folder)

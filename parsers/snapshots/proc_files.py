@@ -12,6 +12,8 @@ from typing import Any
 
 from tracereplay.dev_t import dev_of
 
+NAMES_AT_END = "at_end"  # folder of a snapshot: tasks, files and mounts at the end of the recording that follows it
+
 Row = dict[str, Any]
 Lines = Sequence[str]
 

@@ -9,7 +9,7 @@ sched:sched_process_exit   pid, comm                   the id is free soon after
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -24,6 +24,8 @@ TASK_EVENTS = frozenset(
 )
 COMM_CHARS = 15  # TASK_COMM_LEN without the final NUL
 
+USED = ("seq", "time_ns", "pid", "child_pid", "comm_field", "child_comm", "oldcomm", "newcomm", "filename")
+
 Event = tuple[int, int, str, Mapping[str, Any]]  # seq, time_ns, event, fields
 
 
@@ -33,11 +35,19 @@ def names_recorded(reader: TraceReader) -> NameHistory:
     return names_from_events(reader.tables(recorded), reader.comms) if recorded else NameHistory()
 
 
+def tables_and_names(reader: TraceReader, names: Collection[str]) -> tuple[dict[str, pa.Table], NameHistory]:
+    """`reader.tables(names)` and `names_recorded(reader)`, from one walk over the trace."""
+    recorded = TASK_EVENTS & reader.info.by_event.keys()
+    tables = reader.tables({*names, *recorded})
+    history = names_from_events({name: tables[name] for name in recorded & tables.keys()}, reader.comms)
+    return {name: table for name, table in tables.items() if name in names}, history
+
+
 def names_from_events(tables: Mapping[str, pa.Table], saved: Mapping[int, str]) -> NameHistory:
     """The history of the tasks in these tables (of TASK_EVENTS). saved -- each task's name when recording ended."""
     by_tid: dict[int, list[Event]] = {}
     for name, table in tables.items():
-        for row in table.to_pylist():
+        for row in table.select([column for column in USED if column in table.column_names]).to_pylist():
             tid = row.get("child_pid", row.get("pid"))
             if isinstance(tid, int):
                 by_tid.setdefault(tid, []).append((row["seq"], row["time_ns"], name, row))

@@ -94,7 +94,7 @@ class LineBlock:
     """A stretch of lines, taken apart; rows are events in file order.
 
     task int64[rows] -- index into `tasks`; time_ns int64[rows], NO_TIME where there is none;
-    flags int64[rows] -- as `flags_of` says them, UNTOLD where absent;
+    flags int64[rows] -- as `flags_of` says them, MISSING where absent;
     event int64[rows] -- index into `events`; payload -- what follows `event: `;
     read -- by event, rows whose fields have been read already;
     stack_rows, frames -- rows that are stacks, ascending, and a list of functions for each.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -19,3 +20,15 @@ def loaded_when_used(module: str, name: str) -> Renderer:
         return found(document, style)
 
     return render
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of the result. `purpose` is its line in the README, in Markdown; `render` makes the text."""
+
+    purpose: str
+    render: Renderer
+
+    def __call__(self, document: Any, style: Style) -> str:
+        """The text of a document."""
+        return self.render(document, style)

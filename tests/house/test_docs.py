@@ -12,7 +12,6 @@ import pytest
 from tests.golden.case import cases
 from tests.support.captures import ROOT
 from tracereplay.cli.main import cli
-from tracereplay.reports import FORMATS
 
 DOCS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
 SOURCES = sorted(
@@ -60,11 +59,6 @@ def test_readme_shows_what_is_really_said() -> None:
     case = next(case for case in cases() if case.name == "blame_pinned")
     said = case.expected.replace("CAPTURE/", "fixtures/captures/cma_pin_vmsplice/").splitlines()[1:-1]
     assert "\n".join(f"    {line}".rstrip() for line in said) in (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", sorted(FORMATS))
-def test_readme_names_every_format(name: str) -> None:
-    assert re.search(rf"\b{name}\b", (ROOT / "README.md").read_text(encoding="utf-8"), re.IGNORECASE)
 
 
 @pytest.mark.parametrize("name", DOCS)

@@ -14,6 +14,7 @@ import pytest
 from tests.support import captures
 from tests.support.captures import ROOT
 from tracereplay.cli.main import main
+from tracereplay.reports import FORMATS
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -30,9 +31,17 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["causes.md", "policies.md", "reference.md"])
-def test_generated_pages_are_current(name: str) -> None:
-    assert (DOCS / name).read_text(encoding="utf-8") == generator().PAGES[name](), "run: python docs/generate.py"
+GENERATED = generator().PAGES
+
+
+@pytest.mark.parametrize("path", GENERATED, ids=lambda path: path.name)
+def test_generated_pages_are_current(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == GENERATED[path](), "run: python docs/generate.py"
+
+
+def test_the_readme_has_a_row_for_every_format() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in FORMATS if f"\n| `{name}` | " not in text] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -32,7 +32,7 @@ from tracereplay.layout.spans import Spans
 from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.replay.range_snapshots import MARKS
 from tracereplay.replay.state import State
-from tracereplay.schema import ARGS, ORDER, PFN, REPLAYED, IrqContext, Op, PageStream
+from tracereplay.schema import ARGS, OP_INFO, ORDER, PFN, REPLAYED, IrqContext, Op, PageStream
 
 PAGES = 24
 TASKS = (7, 8, 9)
@@ -51,7 +51,7 @@ mappings = st.sampled_from([0, ANON_MAPPING, FILE_MAPPING, FILE_MAPPING + 64, 12
 @st.composite
 def entries(draw: st.DrawFn) -> Entry:
     """An event on one of a few pages, likely or not."""
-    op = draw(st.sampled_from(sorted(op for op in REPLAYED if op < Op.PROBE_GET)))
+    op = draw(st.sampled_from(sorted(op for op in REPLAYED if OP_INFO[op].event)))
     pfn, tid, cpu = draw(pfns), draw(st.sampled_from(TASKS)), draw(st.integers(0, 1))
     irq = draw(st.sampled_from(IrqContext))
     if op in (Op.SET_MIGRATION_PTE, Op.REMOVE_MIGRATION_PTE):

@@ -95,7 +95,7 @@ class Replay:
 
 
 @dataclass(slots=True)
-class Row:
+class CaptureAgreement:
     """What the table says of one capture."""
 
     name: str
@@ -148,10 +148,10 @@ HEAD = [
 ]  # fmt: skip
 
 
-def measure(capture: Capture, before_ns: int, after_ns: int) -> Row:
+def measure(capture: Capture, before_ns: int, after_ns: int) -> CaptureAgreement:
     """Seed at `before_ns`, compare at `after_ns` and at the end."""
     info = capture.trace.reader.info
-    row = Row(capture.path.name, info.kernel or "?", before_ns, after_ns)
+    row = CaptureAgreement(capture.path.name, info.kernel or "?", before_ns, after_ns)
     replay = Replay.begin(capture)
     replay.run_to(before_ns)
     first = replay.compare(capture.before)
@@ -202,7 +202,7 @@ def _causes(
     return counts
 
 
-def _compare_layout(row: Row, replay: Replay) -> None:
+def _compare_layout(row: CaptureAgreement, replay: Replay) -> None:
     """layout_after: the CMA bitmap, and the pages of CMA type on the buddy lists."""
     engine, layout = replay.engine, read_layout(replay.capture.path / "layout_after")
     before = {start_pfn: bits for start_pfn, bits, _ in _bitmaps(replay.capture.path / "layout_before")}

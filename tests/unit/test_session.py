@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import math
 import shutil
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 
 import tracereplay
 from tests.support.captures import capture
+from tracereplay import capabilities
 from tracereplay.answers import PageLife, Result
 from tracereplay.cli.main import main
 from tracereplay.errors import UsageError
@@ -183,3 +186,19 @@ def test_reports_of_a_program_show_no_command(session: Session) -> None:
     result = session.blame()
     assert "To reproduce" not in FORMATS["md"](result, Style())
     assert "<code>tracereplay </code>" not in FORMATS["html"](result, Style())
+
+
+def test_digests_of_inputs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SHA-256 of a large input takes a while: it is made on demand."""
+    data = (folder / "trace.dat").read_bytes()
+    digest, sha256 = f"xxh3-128:{xxhash.xxh3_128(data).hexdigest()}", hashlib.sha256(data).hexdigest()
+
+    def digests(**options: bool) -> tuple[str | None, str | None]:
+        with tracereplay.open(folder / "trace.dat", **options) as opened:  # type: ignore[arg-type]
+            (row,) = opened.inputs
+            return row.digest, row.sha256
+
+    assert digests() == (digest, sha256)
+    monkeypatch.setattr(capabilities, "SHA256_BYTES", len(data) - 1)
+    assert digests() == (digest, None)
+    assert digests(sha256=True) == (digest, sha256)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tracereplay.attempts.contig_signs import contig_scans, contig_start, overlapping
 from tracereplay.attempts.detected_attempt import LONG_AGO_NS, REASON_CONTIG_RANGE, UNTIMED_NS, DetectedAttempt
-from tracereplay.attempts.events import NO_PFN, AttemptEvents, Rows
+from tracereplay.attempts.events import NO_PFN, AttemptEvents, EventRows
 from tracereplay.attempts.phases import phases_between
 from tracereplay.attempts.tries import RangeTried, add_try, ranges_tried
 from tracereplay.layout.layout import Layout
@@ -39,7 +39,7 @@ def find_cma(events: AttemptEvents, layout: Layout) -> list[DetectedAttempt]:
     return drafts
 
 
-def _pair(starts: Rows, finishes: Rows, end_ns: int) -> list[tuple[_Call, int]]:
+def _pair(starts: EventRows, finishes: EventRows, end_ns: int) -> list[tuple[_Call, int]]:
     """Starts and finishes of one task in order, paired; with the time at which the next call begins."""
     # Without times, the first finish is taken for that of the first start.
     marks = sorted(
@@ -63,7 +63,7 @@ def _pair(starts: Rows, finishes: Rows, end_ns: int) -> list[tuple[_Call, int]]:
 
 
 def _draft(
-    events: AttemptEvents, layout: Layout, tid: int, call: _Call, starts: Rows, finishes: Rows, next_ns: int
+    events: AttemptEvents, layout: Layout, tid: int, call: _Call, starts: EventRows, finishes: EventRows, next_ns: int
 ) -> DetectedAttempt:
     named, row = (finishes, call.finish) if call.finish is not None else (starts, call.start)
     assert row is not None
@@ -114,7 +114,7 @@ def _draft(
     return draft
 
 
-def _last_range(ends: Rows, row: int) -> Spans:
+def _last_range(ends: EventRows, row: int) -> Spans:
     """The range that the end event names: what was got, or (up to 6.15) the last one tried."""
     pfn, pages = int(ends.ints("pfn")[row]), int(ends.ints("count")[row])
     return ((pfn, pfn + pages),) if pfn > 0 and pages > 0 else ()
@@ -155,8 +155,8 @@ def _add_tries(
 
 def _add_last_try(
     draft: DetectedAttempt,
-    tests: Rows,
-    scans: Rows,
+    tests: EventRows,
+    scans: EventRows,
     when: tuple[int, int],
     last: RangeTried | None,
     last_pfn: int | None,
@@ -193,7 +193,9 @@ def _infer_outcome(events: AttemptEvents, draft: DetectedAttempt) -> None:
         draft.outcome, draft.end_ns, draft.errno = "failed", last.end_ns, "EBUSY"
 
 
-def _old_draft(events: AttemptEvents, layout: Layout, tid: int, ends: Rows, row: int, low_ns: int) -> DetectedAttempt:
+def _old_draft(
+    events: AttemptEvents, layout: Layout, tid: int, ends: EventRows, row: int, low_ns: int
+) -> DetectedAttempt:
     """cma_alloc (<= 5.10): one event at the end; its tries are the ranges tested since the previous one."""
     end_ns, pfn = int(ends.time_ns[row]), int(ends.ints("pfn")[row])
     pages, failed = int(ends.ints("count")[row]), int(ends.ints("page")[row]) == 0

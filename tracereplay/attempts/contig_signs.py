@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracereplay.attempts.detected_attempt import REASON_CONTIG_RANGE, REASON_MEMORY_HOTPLUG, DetectedAttempt
-from tracereplay.attempts.events import AttemptEvents, Rows
+from tracereplay.attempts.events import AttemptEvents, EventRows
 from tracereplay.attempts.inferred_start import inferred_start, run_start
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import Spans
@@ -41,7 +41,7 @@ def contig_start(events: AttemptEvents, layout: Layout, tid: int, low_ns: int, e
     return inferred_start(events, layout, tid, anchor_ns, within, low_ns)
 
 
-def contig_scans(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) -> Rows:
+def contig_scans(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) -> EventRows:
     """Scans for migration by the task, without those of direct compaction.
 
     A migration whose destination is of a higher order may compact: those scans are of the zone, not of the range.
@@ -56,7 +56,7 @@ def contig_scans(events: AttemptEvents, tid: int, start_ns: int, end_ns: int) ->
     return scans.take(begun <= ended)
 
 
-def overlapping(rows: Rows, within: Spans) -> Rows:
+def overlapping(rows: EventRows, within: Spans) -> EventRows:
     """Rows of which [start_pfn, end_pfn) has a page in `within`; all where that is empty."""
     if not within or not len(rows):
         return rows

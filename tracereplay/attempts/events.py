@@ -77,7 +77,7 @@ def enabled_events(seen: Collection[str], formats: Collection[str] | None, exact
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class EventRows:
     """Rows of one event: equally long columns in time order."""
 
     columns: Mapping[str, npt.NDArray[np.generic]]
@@ -104,11 +104,11 @@ class Rows:
         value = self.columns[name][row] if name in self.columns else None
         return None if value is None else str(value)
 
-    def take(self, chosen: slice | npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Rows:
+    def take(self, chosen: slice | npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> EventRows:
         """Some of the rows."""
-        return Rows({name: column[chosen] for name, column in self.columns.items()})
+        return EventRows({name: column[chosen] for name, column in self.columns.items()})
 
-    def between(self, start_ns: int, end_ns: int) -> Rows:
+    def between(self, start_ns: int, end_ns: int) -> EventRows:
         """Rows with start_ns <= time <= end_ns."""
         low = np.searchsorted(self.time_ns, start_ns, "left")
         high = np.searchsorted(self.time_ns, end_ns, "right")
@@ -133,22 +133,22 @@ class AttemptEvents:
     comm_of: Callable[[int], str | None]
     hides: Callable[[int, int], bool] = lambda _start, _end: False  # may events of this interval be lost?
     recorded_events: frozenset[str] | None = None  # names of events known to have been enabled; None: all
-    _rows: dict[str, Rows] = field(default_factory=dict)
-    _by_task: dict[tuple[str, int], Rows] = field(default_factory=dict)
+    _rows: dict[str, EventRows] = field(default_factory=dict)
+    _by_task: dict[tuple[str, int], EventRows] = field(default_factory=dict)
     _migrations: dict[tuple[int, int], list[Migration]] = field(default_factory=dict)
 
     def recorded(self, *names: str) -> bool:
         """Whether all of these kinds of events were enabled: only then does the absence of one show anything."""
         return self.recorded_events is None or self.recorded_events.issuperset(names)
 
-    def of(self, event: str, tid: int | None = None) -> Rows:
+    def of(self, event: str, tid: int | None = None) -> EventRows:
         """All rows of an event, or one task's."""
         if event not in self._rows:
             table = self.tables.get(event)
             if table is not None and not NEEDED_FIELDS.get(event, set()) <= set(table.column_names):
                 table = None
             columns = {} if table is None else {name: _column(table[name]) for name in table.column_names}
-            self._rows[event] = Rows(columns or {"time_ns": np.empty(0, np.int64), "tid": np.empty(0, np.int64)})
+            self._rows[event] = EventRows(columns or {"time_ns": np.empty(0, np.int64), "tid": np.empty(0, np.int64)})
         rows = self._rows[event]
         if tid is None:
             return rows

@@ -25,7 +25,7 @@ from tracereplay.replay.engine import ActionKind, ReplayAction
 
 # An offline passes over its block thousands of times: the state is looked at in this many of its passes.
 PASSES_PROBED = 16
-# Of an attempt with more failing tries, evenly chosen ones are pictured.
+# Of an attempt with more failing tries, evenly chosen ones get a snapshot.
 TRIES_PICTURED = 64
 
 

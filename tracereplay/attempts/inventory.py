@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracereplay.attempts.detected_attempt import DetectedAttempt
-from tracereplay.attempts.events import Rows
+from tracereplay.attempts.events import EventRows
 from tracereplay.attempts.find import taken_spans
 from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.errors import UsageError, did_you_mean
@@ -111,7 +111,7 @@ def seconds(time_ns: int) -> str:
     return f"{'-' * (time_ns < 0)}{whole}.{rest:09d}".rstrip("0").removesuffix(".") + " s"
 
 
-def given_out_at(drafts: Sequence[DetectedAttempt], releases: Rows, at_ns: int, before: Spans) -> Spans:
+def given_out_at(drafts: Sequence[DetectedAttempt], releases: EventRows, at_ns: int, before: Spans) -> Spans:
     """What cma_alloc() had taken by then and cma_release() had not released, as their events tell.
 
     before -- what the area's bitmap says was taken before the trace.

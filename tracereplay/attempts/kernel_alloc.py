@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.attempts.detected_attempt import DetectedAttempt
-from tracereplay.attempts.events import AttemptEvents, Rows
+from tracereplay.attempts.events import AttemptEvents, EventRows
 from tracereplay.layout.layout import Layout, Span
 from tracereplay.model.result import Request, Try
 from tracereplay.replay.occupancy import StateCount
@@ -132,7 +132,7 @@ def _kills(events: AttemptEvents) -> list[DetectedAttempt]:
     return drafts
 
 
-def _kill(tid: int, reclaims: Rows, kill_ns: int) -> DetectedAttempt | None:
+def _kill(tid: int, reclaims: EventRows, kill_ns: int) -> DetectedAttempt | None:
     """The allocation that went on reclaiming until a victim was chosen."""
     if not len(reclaims) or kill_ns - int(reclaims.time_ns[-1]) > RECLAIM_GAP_NS:
         return None

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tracereplay.attempts.contig_signs import MIGRATES_FOR, contig_scans
 from tracereplay.attempts.detected_attempt import DetectedAttempt
-from tracereplay.attempts.events import AttemptEvents, Migration, Rows
+from tracereplay.attempts.events import AttemptEvents, EventRows, Migration
 from tracereplay.model.result import Try
 
 Ints = npt.NDArray[np.int64]
@@ -84,7 +84,7 @@ class Meetings:
 
     events: AttemptEvents
     draft: DetectedAttempt
-    _scans: dict[int, Rows] = field(default_factory=dict)
+    _scans: dict[int, EventRows] = field(default_factory=dict)
     _given_up: dict[int, GivenUp | None] = field(default_factory=dict)
     _failed: FailedTries | None = None
     _ended: FailedTries | None = None
@@ -158,7 +158,7 @@ class Meetings:
             self._given_up[one.index] = given_up(self.events, self.draft, one)
         return self._given_up[one.index]
 
-    def _scans_of(self, one: Try) -> Rows:
+    def _scans_of(self, one: Try) -> EventRows:
         if one.index not in self._scans:
             assert self.draft.tid is not None
             self._scans[one.index] = contig_scans(self.events, self.draft.tid, one.start_ns or 0, one.end_ns or 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracereplay.attempts.detected_attempt import DetectedAttempt, Moment
-from tracereplay.attempts.events import AttemptEvents, Rows
+from tracereplay.attempts.events import AttemptEvents, EventRows
 
 TEST = "test_pages_isolated"
 WRITEBACK_SLEEPS = ("folio_wait_writeback", "wait_on_page_writeback")
@@ -21,11 +21,11 @@ def note_moments(events: AttemptEvents, draft: DetectedAttempt) -> None:
         draft.writeback_sleeps |= dict(zip(folios, _moments(rows, name), strict=True))
 
 
-def _within(events: AttemptEvents, draft: DetectedAttempt, name: str) -> Rows:
+def _within(events: AttemptEvents, draft: DetectedAttempt, name: str) -> EventRows:
     end_ns = events.end_ns if draft.end_ns is None else draft.end_ns
     return events.of(name, draft.tid).between(draft.start_ns, end_ns)
 
 
-def _moments(rows: Rows, event: str) -> list[Moment]:
+def _moments(rows: EventRows, event: str) -> list[Moment]:
     cpus = rows.ints("cpu", -1).tolist()
     return [Moment(ns, cpu if cpu >= 0 else None, event) for ns, cpu in zip(rows.time_ns.tolist(), cpus, strict=True)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tracereplay.attempts.detected_attempt import DetectedAttempt
-from tracereplay.attempts.events import NO_PFN, Rows
+from tracereplay.attempts.events import NO_PFN, EventRows
 from tracereplay.model.result import Try
 
 
@@ -21,7 +21,7 @@ class RangeTried(NamedTuple):
     passed: bool = False
 
 
-def ranges_tried(tests: Rows, scans: Rows, start_ns: int, end_ns: int, pages: int) -> list[RangeTried]:
+def ranges_tried(tests: EventRows, scans: EventRows, start_ns: int, end_ns: int, pages: int) -> list[RangeTried]:
     """Ranges of `pages` that were tested or scanned after start_ns, up to end_ns, in order of time.
 
     cma_alloc() goes on to a range further up only after -EBUSY. The scan of a range begins at its start and never goes
@@ -38,7 +38,7 @@ def ranges_tried(tests: Rows, scans: Rows, start_ns: int, end_ns: int, pages: in
     return found
 
 
-def _scanned(scans: Rows, start_ns: int, end_ns: int, pages: int) -> Iterator[RangeTried]:
+def _scanned(scans: EventRows, start_ns: int, end_ns: int, pages: int) -> Iterator[RangeTried]:
     times, starts, ends = scans.time_ns.tolist(), scans.ints("start_pfn").tolist(), scans.ints("end_pfn").tolist()
     first = 0
     for row in range(1, len(times)):
@@ -52,8 +52,8 @@ def _scanned(scans: Rows, start_ns: int, end_ns: int, pages: int) -> Iterator[Ra
 
 def add_try(
     draft: DetectedAttempt,
-    tests: Rows,
-    scans: Rows,
+    tests: EventRows,
+    scans: EventRows,
     when: tuple[int, int],
     span: tuple[int | None, int | None],
     result: str,

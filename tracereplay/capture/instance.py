@@ -40,6 +40,7 @@ class Instance:
     missing: list[str] = field(default_factory=list)
     probes: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    stacked: list[str] = field(default_factory=list)
     _caller_filters: dict[str, list[str]] = field(default_factory=dict)  # by calling function
 
     @property
@@ -158,16 +159,18 @@ class Instance:
                     where = target.filter_by_pointer(pointer, base, page.size)
                     self.tracefs.try_write(place, f"{kept} && {where}")
 
-    def record_stacks(self, target: Target | None) -> None:
-        """Stacks of what takes references, which name the call. A trigger has a filter of its own."""
+    def record_stacks(self, target: Target | None, which: wanted.Stacks) -> bool:
+        """Stacks of what takes references; False where the kernel refuses. A trigger has a filter of its own."""
         places = {self._event(probe.name): "" for probe in PROBES if probe.gup and probe.name in self.probes}
         for place in places:
             places[place] = self.tracefs.read(f"{place}/filter").strip()
-        if target is not None:
+        if target is not None and which is wanted.Stacks.ALL:
             taking = {sign.event: sign.filter_ for sign in wanted.TAKING if sign.event in self.events}
             places |= {f"{self.place}/events/{e}": f"{c} && {target.filter_by_pfn}" for e, c in taking.items()}
         for place, condition in places.items():
-            self.tracefs.try_write(f"{place}/trigger", f"stacktrace if {condition}")
+            if self.tracefs.try_write(f"{place}/trigger", f"stacktrace if {condition}"):
+                self.stacked.append(place.rpartition("/")[2])
+        return len(self.stacked) == len(places)
 
     def mark_cpus(self) -> None:
         """Record an event on every CPU, which shows that the CPU was recorded until then, also if it idled."""

@@ -48,6 +48,7 @@ def input_options(required: bool) -> Decorator:
         click.option(
             "--same-machine", is_flag=True, help="The INPUTs are of one machine and boot: read them as one trace."
         ),
+        click.option("--sha256", is_flag=True, help="The SHA-256 of INPUTs over 64 MiB too, in JSON documents."),
         *quiet_options(),
     )
     return combine(options)
@@ -135,6 +136,7 @@ def open_session(
     page_owner: tuple[str, ...],
     page_pinner: str | None,
     same_machine: bool,
+    sha256: bool,
     quiet: bool,
     no_progress: bool,
     kpageflags: str | None = None,
@@ -157,6 +159,11 @@ def open_session(
 
         inputs, sides = opened_folders(inputs, sides, same_machine=same_machine)
     inputs, sides = from_archives(inputs, sides, quiet)
+    from tracereplay.discovery.beside import logs_as_options, with_files_beside  # noqa: PLC0415
+
+    inputs, sides = logs_as_options(inputs, sides)
+    if len(inputs) == 1:
+        sides = with_files_beside(inputs[0], sides)
     import tracereplay  # noqa: PLC0415
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
@@ -174,6 +181,7 @@ def open_session(
             kpageflags=kpageflags,
             kpagecount=kpagecount,
             same_machine=same_machine,
+            sha256=sha256,
             progress=progress,
         ) as session:
             session.argv = command_line()

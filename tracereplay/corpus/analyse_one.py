@@ -23,7 +23,7 @@ from tracereplay.corpus.tables import found_tables
 from tracereplay.discovery.discover import file_system
 from tracereplay.discovery.sources import Source
 from tracereplay.errors import InputError
-from tracereplay.inputs import digest
+from tracereplay.inputs import sha256
 
 PIECE_BYTES = 1 << 20
 # The rooms without a say in an analysis. All other code is taken to decide it, so that a new module is never forgotten.
@@ -138,9 +138,9 @@ def _packed(table: pa.Table) -> bytes:
 
 
 def _content_digest(url: str) -> str:
-    """As inputs.digest, which it is for local paths: equal content has one key wherever it is."""
+    """As inputs.sha256, which it is for local paths: equal content has one key wherever it is."""
     if "://" not in url:
-        return digest(Path(url))
+        return sha256(Path(url))
     fs, path = file_system(url)
     try:
         if fs.isdir(path):

@@ -106,7 +106,7 @@ def _draw(
     pageblock_pages: int | None,
     seeded: bool,
 ) -> None:
-    """The map of each pictured try, and what became of the pages of the last.
+    """The map of each try with a snapshot, and what became of the pages of the last.
 
     seeded -- a copy of kpageflags tells of pages without events.
     """
@@ -119,7 +119,7 @@ def _draw(
 
 
 def _pictured(draft: DetectedAttempt, snapshot: RangeSnapshot) -> Spans:
-    """What the try tested that this picture is of; without tries, all of the attempt's range."""
+    """What the try tested that this snapshot is of; without tries, all of the attempt's range."""
     return tested_spans(draft, draft.tries[snapshot.number]) if draft.tries else draft.spans
 
 

@@ -49,7 +49,7 @@ class Strip(NamedTuple):
 
 
 def strip_of(snapshot: RangeSnapshot) -> Strip:
-    """The picture in the words of the map; a page is moved when it was in use and left while the attempt ran."""
+    """The snapshot in the words of the map; a page is moved when it was in use and left while the attempt ran."""
     starts = [start + np.cumsum(runs["pages"]) - runs["pages"] for start, runs in snapshot.spans]
     start, rows = np.concatenate(starts), np.concatenate([runs for _, runs in snapshot.spans])
     state = np.full(len(rows), HELD, np.uint8)
@@ -61,7 +61,7 @@ def strip_of(snapshot: RangeSnapshot) -> Strip:
 
 
 def spans_in(snapshot: RangeSnapshot, *states: State) -> Spans:
-    """The parts of the picture in these states, as runs of pages."""
+    """The parts of the snapshot in these states, as runs of pages."""
     found: list[tuple[int, int]] = []
     for start, runs in snapshot.spans:
         ends = start + np.cumsum(runs["pages"])
@@ -71,30 +71,30 @@ def spans_in(snapshot: RangeSnapshot, *states: State) -> Spans:
 
 
 def pages_in(snapshot: RangeSnapshot, spans: Spans, *states: State) -> int:
-    """How many pages of the spans the picture shows in these states."""
+    """How many pages of the spans the snapshot shows in these states."""
     parts = [(max(low, start), min(high, end)) for low, high in spans_in(snapshot, *states) for start, end in spans]
     return sum(end - start for start, end in parts if start < end)
 
 
 def count_pages(strip: Strip, spans: Spans) -> PageCounts:
     """How many pages of these spans were free, moved away, still held, or never seen."""
-    tally = np.zeros(len(STATES), np.int64)
+    pages = np.zeros(len(STATES), np.int64)
     for low, high in spans:
         first, end = strip.within(low, high)
-        np.add.at(tally, strip.state, np.clip(np.minimum(strip.end, end) - np.maximum(strip.start, first), 0, None))
+        np.add.at(pages, strip.state, np.clip(np.minimum(strip.end, end) - np.maximum(strip.start, first), 0, None))
     return PageCounts(
-        requested=int(tally.sum()),
-        free=int(tally[FREE]),
-        moved=int(tally[MOVED]),
-        held=int(tally[HELD]),
-        not_seen=int(tally[NOT_SEEN]),
+        requested=int(pages.sum()),
+        free=int(pages[FREE]),
+        moved=int(pages[MOVED]),
+        held=int(pages[HELD]),
+        not_seen=int(pages[NOT_SEEN]),
     )
 
 
 def attempt_map(
     strips: Sequence[tuple[int, Strip]], tries: Sequence[Try], culprits: Sequence[Culprit], pageblock_pages: int | None
 ) -> list[MapRun]:
-    """Maps of the pictured tries, in order of (try index, picture), and in `Try.map_try` where each try is drawn.
+    """Maps of the tries with a snapshot, in order of (try index, snapshot); `Try.map_try` says where each try is drawn.
 
     Tries that follow each other and look the same share the map of the last of them.
     """

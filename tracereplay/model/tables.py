@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars
 
 DocumentT = TypeVar("DocumentT")
-Row = tuple[dict[str, Any], msgspec.Struct]  # the keys of a row, and the object it shows
+KeyedObject = tuple[dict[str, Any], msgspec.Struct]  # an object that a row shows, after the keys of that row
 
 _SCALARS: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), float: pa.float64()}
 
@@ -34,7 +34,7 @@ class Spec(Generic[DocumentT]):
     """One table: the struct its rows are, the key columns put before it, fields renamed to keys, fields left out."""
 
     struct: type[msgspec.Struct]
-    rows: Callable[[DocumentT], Iterator[Row]]
+    rows: Callable[[DocumentT], Iterator[KeyedObject]]
     keys: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()
@@ -56,18 +56,18 @@ class Spec(Generic[DocumentT]):
         return pa.Table.from_pylist(rows, schema=schema)
 
 
-def _attempts(result: Result) -> Iterator[Row]:
+def _attempts(result: Result) -> Iterator[KeyedObject]:
     return (({}, attempt) for attempt in result.attempts)
 
 
-def _of_attempts(name: str) -> Callable[[Result], Iterator[Row]]:
-    def rows(result: Result) -> Iterator[Row]:
+def _of_attempts(name: str) -> Callable[[Result], Iterator[KeyedObject]]:
+    def rows(result: Result) -> Iterator[KeyedObject]:
         return (({"attempt_id": a.id}, item) for a in result.attempts for item in getattr(a, name))
 
     return rows
 
 
-def _evidence(result: Result) -> Iterator[Row]:
+def _evidence(result: Result) -> Iterator[KeyedObject]:
     return (
         ({"attempt_id": a.id, "culprit_id": c.id}, evidence)
         for a in result.attempts
@@ -76,7 +76,7 @@ def _evidence(result: Result) -> Iterator[Row]:
     )
 
 
-def _top(name: str) -> Callable[[Result], Iterator[Row]]:
+def _top(name: str) -> Callable[[Result], Iterator[KeyedObject]]:
     return lambda result: (({}, item) for item in getattr(result, name))
 
 

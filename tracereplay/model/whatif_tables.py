@@ -7,15 +7,15 @@ from typing import Any
 
 from tracereplay.model import result
 from tracereplay.model import whatif as model
-from tracereplay.model.tables import Row, Spec, Tables
+from tracereplay.model.tables import KeyedObject, Spec, Tables
 from tracereplay.model.whatif import WhatIf
 
 
-def _top(name: str) -> Callable[[WhatIf], Iterator[Row]]:
+def _top(name: str) -> Callable[[WhatIf], Iterator[KeyedObject]]:
     return lambda document: (({}, item) for item in getattr(document, name))
 
 
-def _fit(document: WhatIf) -> Iterator[Row]:
+def _fit(document: WhatIf) -> Iterator[KeyedObject]:
     return (
         ({"input_id": one.input_id, "engine": one.engine, "verdict": one.verdict}, fit)
         for one in document.model

@@ -65,8 +65,8 @@ class ReplayAction:
     visited_end_pfn: int = 0
     named_pfn: int = -1
     named_file: tuple[int, int] | None = None  # (ino, page index): the page to name where only its file is known
-    number: int = 0  # PICTURE: the asker's number for it
-    ignore_budget: bool = False  # PICTURE: take it, whatever it costs
+    number: int = 0  # SNAPSHOT: the number that its requester gave it
+    ignore_budget: bool = False  # SNAPSHOT: take it, whatever it costs
     zeroed: bool = False  # PROBE: note what looks like secret memory too, whether or not the attempt came to it
     taken: Spans = ()  # COUNT: parts that were allocated as ranges before, to be distinguished
     inventory: bool = False  # PROBE: no attempt has tried the pages, so list what one might meet in the page cache too

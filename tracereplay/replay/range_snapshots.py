@@ -15,12 +15,12 @@ from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.occupancy import present_rows
 
 # Looking at a row takes some 5 ns; replaying an event costs 100 ns and reading it as much.
-ROWS_ALWAYS = 1 << 22  # over all pictures of a run
+ROWS_ALWAYS = 1 << 22  # over all snapshots of a run
 ROWS_PER_EVENT = 1  # and these for every event replayed
 RUNS_ALWAYS = 1 << 20  # kept in memory, 11 bytes each
 UNSEEN = np.array([st.State.UNSEEN], np.uint16)
 STATES = 7  # the bits of a State
-MARKS = int(st.Mark.ISOLATED | st.Mark.FROZEN | st.Mark.MIGRATION_ENTRY)  # those that a picture shows
+MARKS = int(st.Mark.ISOLATED | st.Mark.FROZEN | st.Mark.MIGRATION_ENTRY)  # those that a snapshot shows
 
 
 class RangeSnapshot(NamedTuple):

@@ -76,7 +76,7 @@ class PlainLines:
     """Event lines `comm-tid (tgid) [cpu] flags secs.parts: event: payload` of a stretch, in its order.
 
     line, task, event, time_ns, flags int64[rows] -- a line's number; indices into `tasks` (without the last bracket)
-    and `events`; flags as `flags_of` gives them, UNTOLD where the line has none; payload -- of rows that are not in
+    and `events`; flags as `flags_of` gives them, MISSING where the line has none; payload -- of rows that are not in
     `read`. slow_lines -- (number, text) of all other lines but `frames`, functions of stacks in lines `frame_lines`.
     ticks -- whether the first stamp is a bare integer.
     """
@@ -98,7 +98,7 @@ class PlainLines:
 
 
 def flags_of(word: str) -> int:
-    """Letters of the flags column: common_flags, and preempt_count above its eight bits; UNTOLD for none."""
+    """Letters of the flags column: common_flags, and preempt_count above its eight bits; MISSING for none."""
     if not word:
         return MISSING
     bits = [table[letter] for table, letter in zip(LETTERS, word, strict=False)]

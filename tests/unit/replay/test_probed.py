@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.replay_twin import Entry, entry, stream
 from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
 from tracereplay.replay.state import Mark, Reason, RefKind, State
-from tracereplay.schema import Op
+from tracereplay.schema import OP_INFO, REPLAYED, Op
 
 ANON = 1
 TAKES, RELEASES = (Op.PROBE_GET, Op.PROBE_PIN), (Op.PROBE_PUT, Op.PROBE_UNPIN)
@@ -76,7 +76,7 @@ class PlainPage:
 
 @st.composite
 def probe_entries(draw: st.DrawFn) -> Entry:
-    op = draw(st.sampled_from([op for op in Op if op >= Op.PROBE_GET]))
+    op = draw(st.sampled_from([op for op in REPLAYED if not OP_INFO[op].event]))
     tid, pfn = draw(st.sampled_from([11, 12, 13])), draw(st.integers(0, 1))
     if op is Op.PROBE_REFUSED:
         return entry(0, tid, op, pfn, count=draw(st.integers(0, 5)), mapcount=-1, mapping=ANON)

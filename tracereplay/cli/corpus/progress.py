@@ -44,7 +44,8 @@ class RunProgress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._ended.set()
-        self._bar.stop()
+        if not self._bar.disable:  # one that was never started ends rich before 14 with an empty line
+            self._bar.stop()
 
     def __call__(self, summary: Summary) -> None:
         """Where the run stands."""

@@ -13,7 +13,7 @@ from tests.support.captures import capture
 from tracereplay.cli.main import main
 from tracereplay.discovery.archive import opened_archives
 from tracereplay.errors import InputError
-from tracereplay.parsers.files import archive
+from tracereplay.parsers.files import archive, bomb
 from tracereplay.parsers.kernel_log import read_kernel_log
 
 FREE = "            x-1     [000] d..1.   5.{:06d}: mm_page_free: page=000000004b0a4420 pfn=0x{:x} order=0\n"
@@ -121,9 +121,9 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (tmp_path / "cut.zip").write_bytes(whole[:size])
         with pytest.raises(InputError, match="damaged"):
             opened_archives([str(tmp_path / "cut.zip")], {})
-    monkeypatch.setattr(archive, "FREE_BYTES", 1 << 16)
-    bomb = zipped(tmp_path / "bomb.zip", {"trace.txt": trace_text(3) + "#" * (1 << 23)})
-    with pytest.raises(InputError, match="unpacks to more than"), tracereplay.open(bomb):
+    monkeypatch.setattr(bomb, "FREE_BYTES", 1 << 16)
+    large = zipped(tmp_path / "bomb.zip", {"trace.txt": trace_text(3) + "#" * (1 << 23)})
+    with pytest.raises(InputError, match="unpacks to more than"), tracereplay.open(large):
         pass
 
 

@@ -21,7 +21,7 @@ from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.opening import open_reader
 from tracereplay.parsers.detect import Kind, detect
-from tracereplay.parsers.files import packed
+from tracereplay.parsers.files import bomb, packed
 from tracereplay.parsers.kernel_log import read_kernel_log
 from tracereplay.parsers.trace_dat.reader import TraceDatReader
 
@@ -114,7 +114,7 @@ def test_damaged(file: Callable[[bytes], Path], packing: str) -> None:
 
 @pytest.mark.parametrize("packing", PACK)
 def test_bombs(file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch, packing: str) -> None:
-    monkeypatch.setattr(packed, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(bomb, "FREE_BYTES", 1 << 20)
     path = file(PACK[packing](b"\n" * (64 << 20)))
     for read in (contents, mapped_bytes):
         with pytest.raises(InputError, match="times its size") as caught:
