@@ -47,6 +47,7 @@ from tracereplay.model.wall_times import tell_wall_clocks
 from tracereplay.model.whatif import SizeScope, WhatIf
 from tracereplay.opening import layout_of, layout_of_log, machines_of, open_reader, owner_files
 from tracereplay.parsers.base import TraceInfo, TraceReader
+from tracereplay.parsers.events.wall_marks import marked_wall_clock
 from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import PageNames, lives_of, with_heads
@@ -316,6 +317,7 @@ class Session:
             info = trace.reader.info
             tied = clocks.get(info.clock or "") if info.clock_unit == "ns" else None
             found = info.wall_clock or (None if tied is None else tied.shifted(info.origin_ns))
+            found = found or marked_wall_clock(trace.reader)
             if found is not None:
                 known[trace.input_id] = found
         tell_wall_clocks(attempts, inputs, known)

@@ -38,7 +38,7 @@ def test_examples_link_to_pages_that_are_there(
     (tmp_path / "traces" / "a b" / "one.dat").unlink()
     capsys.readouterr()
     assert main(["corpus", "report", store, "--format", "html", "-o", str(page), "--pages", pages]) == 0
-    assert "no page of" in capsys.readouterr().err
+    assert "no page: " in capsys.readouterr().err
     assert len(set(re.findall(r'<a href="(\.\.[^"]*)"', page.read_text()))) == 1
 
 

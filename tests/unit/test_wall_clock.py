@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
 import pytest
 
 from tests.support import result_examples as example
+from tracereplay.capture import instance
+from tracereplay.capture.instance import MARK
 from tracereplay.model.wall_times import LOG, tell_wall_clocks
+from tracereplay.parsers.base import TraceInfo
+from tracereplay.parsers.events.wall_marks import MOST_PRINTS, marked_wall_clock
 from tracereplay.reports import FORMATS
 from tracereplay.reports.shared.style import Style
 from tracereplay.units import NS_PER_S
@@ -40,3 +49,29 @@ def test_a_date_that_cannot_be_is_none(offset_ns: int) -> None:
     attempt = example.attempt()
     tell_wall_clocks([attempt], [], {attempt.input_id: WallClock(offset_ns, "x")})
     assert attempt.wall_clock is attempt.wall_clock_from is None
+
+
+@pytest.mark.parametrize(
+    ("text", "wall", "count"),
+    [("realtime_ns=1795176000250000000", "2026-11-20 12:00:00.250 UTC", 1), ("realtime_s=1795176000",
+     "2026-11-20 12:00:00 UTC", 1), ("realtime_ms=1795176000000", None, 1), ("realtime_ns=1", None, 1),
+     ("realtime_ns=1795176000250000000", None, MOST_PRINTS + 1)],
+)  # fmt: skip
+def test_marks_of_a_recording_tie_any_clock(text: str, wall: str | None, count: int) -> None:
+    prints = pa.table({"time_ns": [4, 5, 9], "buf": ["x", f"tracereplay: this CPU is recorded, {text}\n", "y"]})
+    info = TraceInfo(Path("t"), "text", clock="local", by_event={"print": count})
+    reader: Any = SimpleNamespace(info=info, tables=lambda _names: {"print": prints})
+    found = marked_wall_clock(reader)
+    assert (None if found is None else found.words(5)) == wall
+
+
+def test_both_recorders_write_marks_that_are_read() -> None:
+    written = MARK.format(1_795_176_000_250_000_000)
+    prints = pa.table({"time_ns": [5], "buf": [written]})
+    info = TraceInfo(Path("t"), "x", by_event={"print": 1})
+    reader: Any = SimpleNamespace(info=info, tables=lambda _names: {"print": prints})
+    found = marked_wall_clock(reader)
+    assert found is not None
+    assert found.words(5) == "2026-11-20 12:00:00.250 UTC"
+    script = (Path(instance.__file__).parent / "record.sh").read_text()
+    assert 'echo "tracereplay: this CPU is recorded, realtime_s=$(date +%s)"' in script

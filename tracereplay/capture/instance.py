@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ from tracereplay.parsers.catalog.probes import (
 FUNCTIONS = frozenset(probe.function for probe in PROBES)
 STABLE_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter")  # the same on all CPUs: then `local` is in order across them
 COUNTS = ("entries", "overrun", "dropped events")  # of per_cpu/cpuN/stats
-MARK = "tracereplay: this CPU is recorded\n"
+MARK = "tracereplay: this CPU is recorded, realtime_ns={}\n"  # parsers/events/wall_marks.py reads it
 KALLSYMS = Path("/proc/kallsyms")
 CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 
@@ -179,7 +180,7 @@ class Instance:
             for cpu in allowed:
                 with contextlib.suppress(OSError):  # the CPU has gone offline
                     os.sched_setaffinity(0, {cpu})
-                    self.tracefs.try_write(f"{self.place}/trace_marker", MARK)
+                    self.tracefs.try_write(f"{self.place}/trace_marker", MARK.format(time.time_ns()))
         finally:
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, allowed)

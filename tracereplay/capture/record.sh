@@ -513,8 +513,9 @@ mark_cpus() {
     for place in "$I"/per_cpu/cpu[0-9]*; do
         cpu=${place##*cpu}; mask=$((1 << cpu % 4))
         while [ "$cpu" -ge 4 ]; do mask=${mask}0; cpu=$((cpu - 4)); done
-        # shellcheck disable=SC2016 # $0 is the inner shell's
-        taskset "$mask" sh -c 'echo "tracereplay: this CPU is recorded" > "$0"' "$I/trace_marker" 2>/dev/null
+        # shellcheck disable=SC2016 # $0 and $( ) are the inner shell's
+        taskset "$mask" sh -c 'echo "tracereplay: this CPU is recorded, realtime_s=$(date +%s)" > "$0"' \
+            "$I/trace_marker" 2>/dev/null
     done
 }
 

@@ -11,7 +11,7 @@ import click
 
 from tracereplay.cli.corpus.needed import need_libraries
 from tracereplay.cli.options import command_line, output_options, quiet_option
-from tracereplay.cli.output import say_written, style_for, write_bytes, write_report
+from tracereplay.cli.output import QUIET, say_written, style_for, write_bytes, write_report
 from tracereplay.errors import UsageError
 from tracereplay.reports.corpus.formats import REPORT_FORMATS, render_with_pages
 from tracereplay.units import to_valid_utf8
@@ -81,7 +81,8 @@ def _write_pages(store: Store, where: list[Condition], paths: list[str], folder:
         folder.mkdir(parents=True, exist_ok=True)
         for path, page in blame_pages(store, where, paths):
             if not isinstance(page, str):
-                click.echo(f"tracereplay: no page of {to_valid_utf8(path)}: {page.reason}", err=True)
+                if not click.get_current_context().meta.get(QUIET):
+                    click.echo(f"tracereplay: no page: {to_valid_utf8(page.reason)}", err=True)
                 continue
             target = folder / f"{len(links):04d}.html"
             target.write_text(page, encoding="utf-8")
