@@ -1,10 +1,6 @@
 """What guaranteed CMA costs: how long an allocation takes at most, and how much has to find room elsewhere.
 
-<<<<<<< HEAD
-All that is in the area then is clean page cache without references. An allocation drops what its range holds: at
-=======
 All that is in the area then is clean page cache without references. An allocation drops what is in its range: at
->>>>>>> main
 most every page of it. How long one takes is measured in the trace, where a task frees page cache page after page (a
 file that is truncated or deleted); the time of tracing is in it. A clock that counts ticks does not tell.
 """
