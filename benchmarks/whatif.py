@@ -21,7 +21,7 @@ from tracereplay.model.whatif import Model, Outcome, SelfCheck, WhatIf
 from tracereplay.session import Session
 from tracereplay.whatif.question import parse_policy
 
-OPERATIONS = ("cma_alloc", "memory_offline", "longterm_pin")
+OPERATIONS: tuple[str, ...] = ("cma_alloc", "memory_offline", "longterm_pin")
 TARGET = Path(__file__).with_suffix(".md")
 # The same boots the other way round, and from a second boot.
 FURTHER = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tracereplay.model.whatif import Cost, Fit, HiddenPages, Model, Outcome, Placement, Summary, WhatIf
 from tracereplay.reports.shared.sections import Section, numeric
@@ -33,7 +33,7 @@ def whatif_sections(document: WhatIf, style: Style) -> list[Section]:
     if document.results and (style.full or len(document.results) <= FEW_RESULTS):
         sections.append(_results(document))
     if document.placement:
-        sections.append(_placement(document))
+        sections.append(_placement(document, style))
     if document.sizing:
         sections.append(_sizing(document))
     sections += [_fit(model, style) for model in document.model]
@@ -153,16 +153,26 @@ def _why(one: Outcome) -> str:
     return f"{format_duration(abs(one.cost.wait_ns))} {'later' if one.cost.wait_ns > 0 else 'less waiting'}"
 
 
-def _placement(document: WhatIf) -> Section:
+def _placement(document: WhatIf, style: Style) -> Section:
     names = {policy.id: policy.name for policy in document.policies}
+    same = [one for one in document.placement if one.predicted == one.record and not style.full]
     return Section(
         "Share of movable allocations in CMA",
+        lines=[_unchanged(same, names)] if same else [],
         columns=("under", numeric("recorded"), numeric("predicted"), "over the runs"),
         rows=[
             (names[one.policy_id], _percent(one.record), _percent(one.predicted), _range(one))
             for one in document.placement
+            if one not in same
         ],
     )
+
+
+def _unchanged(same: Sequence[Placement], names: Mapping[str, str]) -> str:
+    """Policies that change no share, in one line."""
+    records = {one.record for one in same}
+    share = f"{_percent(records.pop())}, " if len(records) == 1 else ""
+    return f"{share}as recorded, under {', '.join(dict.fromkeys(names[one.policy_id] for one in same))}"
 
 
 SIZES = {

@@ -97,6 +97,17 @@ def test_a_policy_for_another_file_system_changes_nothing() -> None:
         assert [one.cost.wait_ns for one in document.results] == [None]
 
 
+@pytest.mark.parametrize("name", ["offline_pin_nopageref", "ab_kalloc__movablecore"])
+def test_a_rule_about_cma_changes_nothing_where_there_is_none(name: str) -> None:
+    for one in under(name, "cma-ratio:never").results:
+        assert one.answer == ("succeeds" if one.recorded == "succeeded" else "still_fails")
+
+
+def test_a_file_system_on_a_block_device_is_not_fuse() -> None:
+    for one in under("large_folio_split_fail", "fuse-writeback").results:
+        assert one.cost.wait_ns is None
+
+
 def test_a_policy_of_which_no_event_was_recorded_is_not_answered() -> None:
     document = under("ab_rounds_k__base", "pagecache-nomovable")
     assert {(one.answer, one.why) for one in document.results} == {("unknown", "events_not_recorded")}

@@ -20,7 +20,7 @@ from tracereplay.whatif.fit import measure_fit, verdict_of
 from tracereplay.whatif.guided import Run, run_guided
 from tracereplay.whatif.machine import Machine, machine_of
 from tracereplay.whatif.obstacles import Obstacle, obstacles_of
-from tracereplay.whatif.page_rows import Count, Rule
+from tracereplay.whatif.page_rows import Count, MigrateType, Rule
 from tracereplay.whatif.policies.spec import PLACING
 from tracereplay.whatif.ranges_held import RangesHeld, ranges_held
 from tracereplay.whatif.recorded import Recorded, replay_record, stock_rules
@@ -94,6 +94,11 @@ class Replay:
     def recorded(self) -> Recorded:
         """The recorded allocator, calibrated."""
         return replay_record(self.script, self.seed, self.whole_frees, self._hidden_values())
+
+    @cached_property
+    def has_cma(self) -> bool:
+        """Whether the machine has CMA: an area in the snapshot, or a page that came from or went to its lists."""
+        return bool(self.machine.cma_areas) or bool(np.any(self.script.events["type"] == MigrateType.CMA))
 
     @cached_property
     def whole_frees(self) -> bool:

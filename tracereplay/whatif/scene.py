@@ -43,7 +43,10 @@ class Scene:
     def wanted(self) -> WantedPages:
         """The requests under the policy."""
         record = self.replay.requests
-        return ask(record, self.change.request(record) if self.change.request is not None else record.want)
+        want = self.change.request(record) if self.change.request is not None else record.want
+        if not self.replay.has_cma:  # whether a request may use it makes no difference
+            want = np.where(want ^ record.want == CMA_ALLOWED, record.want, want)
+        return ask(record, want)
 
     @cached_property
     def migratable(self) -> npt.NDArray[np.bool_] | None:
@@ -53,9 +56,12 @@ class Scene:
 
     @cached_property
     def moves(self) -> bool:
-        """Whether the rule that chooses pages changes, so that other pages than the chosen ones move too."""
+        """Whether the rule that chooses pages changes, so that other pages than the chosen ones move too.
+
+        All these rules are about CMA: where there is none nothing changes.
+        """
         stock = self.replay.stock
-        return any(_differs(stock, self.change, rule) for rule in PLACING_RULES)
+        return self.replay.has_cma and any(_differs(stock, self.change, rule) for rule in PLACING_RULES)
 
     @cached_property
     def has_stuck(self) -> bool:
