@@ -41,7 +41,7 @@ lint: $(VENV)/installed  ## style and import rules
 	$(BIN)/lint-imports
 
 types: $(VENV)/installed  ## mypy and pyright
-	$(BIN)/mypy tracereplay tests
+	$(BIN)/mypy
 	$(BIN)/pyright
 
 wheel: $(VENV)/installed  ## a wheel for this platform with compiled kernels: its first run compiles nothing

@@ -84,6 +84,7 @@ def main() -> int:
 
 def _write(path: Path, originals: dict[str, Original], build: int, number: int, chance: random.Random) -> None:
     share = SHARE_SINCE if build >= TURN else SHARE_BEFORE
+    renamed: dict[str, str]
     if chance.random() < share:
         name, renamed = PLANTED_CAPTURE, {PLANTED_TASK: PLANTED}
     else:

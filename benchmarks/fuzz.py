@@ -18,13 +18,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import atheris
+import atheris  # pyright: ignore[reportMissingModuleSource] (an extra; pyright has stubs of it)
 
 import tracereplay
 
 # Compiled loops cannot be instrumented: numba would have to compile the counters.
 LOOPS = [m.name for m in pkgutil.walk_packages(tracereplay.__path__, "tracereplay.") if m.name.endswith("_kernels")]
-with atheris.instrument_imports(include=["tracereplay"], exclude=["tracereplay.compiled", *LOOPS]):
+with atheris.instrument_imports(  # pyright: ignore[reportAttributeAccessIssue] (not in these stubs)
+    include=["tracereplay"], exclude=["tracereplay.compiled", *LOOPS]
+):
     from tracereplay.errors import InputError
     from tracereplay.opening import open_reader
     from tracereplay.parsers.kernel_log import read_kernel_log

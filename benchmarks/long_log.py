@@ -66,8 +66,8 @@ def write_log(path: Path, lines: int, attempts: int, make: Callable[[int], list[
         file.write("[    0.000000] Linux version 5.10.0-8-amd64 (x@y)\n")
         for number in range(lines):
             stamp = f"[{100 + number * 0.002:12.6f}] "
-            lines = make(number // every) if number % every == 0 else [OTHER[number % len(OTHER)].format(n=number)]
-            file.writelines(f"{stamp}{line}\n" for line in lines)
+            said = make(number // every) if number % every == 0 else [OTHER[number % len(OTHER)].format(n=number)]
+            file.writelines(f"{stamp}{line}\n" for line in said)
 
 
 def measure(path: Path) -> tuple[float, int]:

@@ -20,6 +20,7 @@ from tracereplay.layout.layout import Layout
 from tracereplay.losses import Loss
 
 STEP_NS = 1000
+EVENTS = ("page_ref_mod",)
 
 
 def main() -> int:
@@ -35,7 +36,7 @@ def main() -> int:
     began = time.process_time()
     run = AnalysisContext(Layout("inferred"), lambda _tid: None, True, {}, losses, {}, {}, args.losses * STEP_NS)
     suspects = _suspects(run, args.suspects)
-    found = _timed("index", began, lambda: [list(one.hiding()) for one in suspects])
+    found = _timed("index", began, lambda: [list(one.hiding(one.draft.start_ns, EVENTS)) for one in suspects])
     walked = _timed("walk", time.process_time(), lambda: [_walk(losses, one) for one in suspects])
     return int(found != walked)
 
@@ -48,7 +49,7 @@ def _suspects(context: AnalysisContext, count: int) -> list[Suspect]:
 
 def _walk(losses: list[tuple[str, Loss]], suspect: Suspect) -> list[str]:
     start, end = suspect.draft.start_ns, suspect.last_ns
-    return [name for name, loss in losses if loss.kind.hides_events and loss.touches(start, end)]
+    return [name for name, loss in losses if loss.may_hide(EVENTS) and loss.touches(start, end)]
 
 
 def _timed(what: str, began: float, ask: Callable[[], list[list[str]]]) -> list[list[str]]:

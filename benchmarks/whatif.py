@@ -52,7 +52,7 @@ def boot_of(folder: Path) -> Boot:
     pins = [pin["ret"] == 0 for pin in truth.get("longterm_pins") or []]
     ranges = [[bool(op["ok"]) for op in outcome[key]] for key in ("cma_allocs", "offlines")]
     placed = outcome["movable_from_trace"]
-    outcomes = dict(zip(OPERATIONS, (*ranges, pins), strict=True))
+    outcomes: dict[str, list[bool]] = dict(zip(OPERATIONS, (*ranges, pins), strict=True))
     return Boot(outcomes, placed.get("share_cma"), placed.get("in_cma"), len(outcome["mark_victim"]))
 
 

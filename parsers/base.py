@@ -66,27 +66,33 @@ class TraceReader(Protocol):
     @property
     def info(self) -> TraceInfo:
         """Metadata; counts and times are exact (the container has been scanned once)."""
+        ...
 
     @property
     def losses(self) -> list[Loss]:
         """What this input lacks."""
+        ...
 
     def comm_of(self, tid: int) -> str | None:
         """Name of a task, where the trace saved it."""
+        ...
 
     @property
     def comms(self) -> Mapping[int, str]:
         """Names of all tasks that the trace saved, by tid."""
+        ...
 
     def comm_at(self, tid: int, time_ns: int) -> str | None:
         """Name of a task at this time; None where the trace does not tell. `<...>` is no name.
 
         Before the first record of the task it is None. A task without any record of a change has the name `comm_of`.
         """
+        ...
 
     @property
     def name_history(self) -> NameHistory:
         """The changes that `comm_at` reads; tasks without entry have one name, that of `comms`."""
+        ...
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """One Arrow table per event name (all events when names is None); events without rows are absent.
@@ -94,38 +100,48 @@ class TraceReader(Protocol):
         Columns: `schema.EVENT_COLUMNS`, then the event's fields in the order of its format. `seq` orders the rows
         of all tables of this call.
         """
+        ...
 
     def tables_and_names(self, names: Collection[str]) -> dict[str, pa.Table]:
         """`tables(names)` of a trace whose `name_history` is used later: what that needs is read in the same walk."""
+        ...
 
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 19
     ) -> Iterator[PageStream]:
         """The page stream in time order, in chunks of about `chunk_events`; `ops` restricts it."""
+        ...
 
     def page_flag_bits(self) -> Mapping[str, int] | None:
         """Bit numbers of the page flag names in page_ref events; None where the trace does not tell."""
+        ...
 
     def name_of_address(self, address: int) -> str | None:
         """The kernel function at an address, `try_get_folio+0x42`; None without symbols."""
+        ...
 
     def sample_times(self) -> npt.NDArray[np.int64]:
         """Times in ns, ascending, with about as many events between each two: where to cut a long trace."""
+        ...
 
     @property
     def probe_events(self) -> ProbeLookup | None:
         """The kprobe events of page references; None without any."""
+        ...
 
     @property
     def page_pointers(self) -> str:
         """Lines with page pointers beside page frames (probes/pointers.py); "" where the recording has none."""
+        ...
 
     @property
     def shifts(self) -> Sequence[int]:
         """For each trace read as one: ns to add to its own times. (0,) for a single trace."""
+        ...
 
     def losses_of(self, number: int) -> list[Loss]:
         """What trace `number` of those read as one lacks, on its own times."""
+        ...
 
 
 class BaseReader:

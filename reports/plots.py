@@ -55,7 +55,7 @@ OUTCOME_COLORS = {
     "succeeded": "#1b6e3c", "failed": "#b3261e", "interrupted": "#b3261e", "unfinished": "#5b6470",
     "unknown": "#5b6470",
 }  # fmt: skip
-EMPTY = {"facecolor": "none", "edgecolor": "#d0d5dc"}
+EMPTY: dict[str, Any] = {"facecolor": "none", "edgecolor": "#d0d5dc"}
 FADED = 0.5  # the alpha of a bar of which one end was not seen
 COLUMNS = 64
 MAX_ROWS = 32
@@ -185,7 +185,7 @@ def _cells(
         corner = (place % COLUMNS + 0.06, place // COLUMNS + 0.06)
         alike.setdefault(name, []).append(Rectangle(corner, 0.88, 0.88))
     for name, squares in alike.items():
-        look = EMPTY if name is None else _look(name, causes) | {"edgecolor": "white"}
+        look: dict[str, Any] = EMPTY if name is None else _look(name, causes) | {"edgecolor": "white"}
         axes.add_collection(PatchCollection(squares, linewidth=0.4, **look))
     return set(alike)
 
@@ -249,7 +249,8 @@ def _blame(figure: Figure, result: Result) -> None:
     axes = figure.subplots()
     for place, row in enumerate(rows):
         look = _look(row.cause, causes)
-        axes.barh(place, row.attempts, height=0.7, edgecolor="white", **(look | {"alpha": FADED}))
+        pale: dict[str, Any] = look | {"alpha": FADED}
+        axes.barh(place, row.attempts, height=0.7, edgecolor="white", **pale)
         axes.barh(place, row.blocked, height=0.7, edgecolor="white", **look)
         says = (
             f"blocked {row.blocked:,} of {failed:,} failed" if row.blocked else f"in {count(row.attempts, 'attempt')}"

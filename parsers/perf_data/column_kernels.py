@@ -230,8 +230,9 @@ def take_fields(
     kind uint16[n]; n_fields, field_at, blank -- as in `records.Plan`.
     """
     for i in range(len(rows)):
-        row = rows[i]
-        payload = at[order[row]]
+        row: Int = rows[i]
+        sample: Int = order[row]
+        payload: Int = at[sample]
         common_out[row, 0] = np.uint8(load(words, payload + flags_offset, 1, 0))
         common_out[row, 1] = np.uint8(load(words, payload + preempt_offset, 1, 0))
         load_fields(words, payload, kind[row], n_fields, field_at, blank, big, fields_out, row)

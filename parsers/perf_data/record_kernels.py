@@ -404,7 +404,7 @@ def list_samples(
     kind_out: npt.NDArray[np.uint16],
     at_out: I64,
     size_out: npt.NDArray[np.uint16],
-) -> int:
+) -> Int:
     """The wanted samples of whole records [at, end) in file order: time, CPU, task, kind, place and size of payload.
 
     kind_of_event int64[events] -- -1 = not wanted; stack_kind -- kind of the kernel stack that follows its sample, -1 =
@@ -430,7 +430,8 @@ def list_samples(
         if kind != SAMPLE:
             at += size
             continue
-        event = np.int64(-1)
+        event: Int = np.int64(-1)
+        raw_bytes: Int = np.int64(0)
         if plain:
             event, raw_bytes = _plain(words, at, size, tables, id_at, fixed_bytes, slots_at, shift)
         if event >= 0:

@@ -72,7 +72,7 @@ def _generic_name(data: U8, at: Int, end: Int) -> tuple[Int, Int]:
 @inlined
 def _kind_of(data: U8, event: I64, kind_of_number: I64, slots: I64, generic: Int) -> tuple[Int, Int]:
     """(kind or -1, slot of its name or -1) of an opened event. kind_of_number[number]: -2 = not a tracepoint."""
-    number = event[NUMBER]
+    number: Int = event[NUMBER]
     if number != generic:
         if number >= len(kind_of_number):
             return -2, -1
@@ -213,7 +213,7 @@ def _read_typed(data: U8, at: Int, end: Int, column_of: I64, how: I64, out: I64,
         if at < 0:
             return
         if number < len(column_of):
-            column = column_of[number]
+            column: Int = column_of[number]
             if column >= 0:
                 out[row, column] = _take(value, size, kind, how[column], begin)
 

@@ -253,9 +253,12 @@ def _decided(attempt: Attempt, result: Result) -> str:
         if attempt.inventory:
             return nothing_found(attempt)
         return "What decided is not known." if attempt.outcome == "failed" else "No page blocked migration."
+    by_effect: dict[Effect, list[Group]] = {}
+    for group in groups:
+        by_effect.setdefault(group.first.effect, []).append(group)
     said = []
-    for effect in dict.fromkeys(g.first.effect for g in groups):
-        subject = _summary([g for g in groups if g.first.effect == effect], result)
+    for effect, alike in by_effect.items():
+        subject = _summary(alike, result)
         said.append(f"{subject} {_did(effect, attempt, subject)}")
     return "; ".join(said) + "."
 

@@ -16,14 +16,17 @@ class ListedKey(Protocol):
     @property
     def name(self) -> str:
         """Its name."""
+        ...
 
     @property
     def sentence(self) -> str:
         """What it says."""
+        ...
 
     @property
     def default(self) -> Any:
         """Its value where none is given."""
+        ...
 
 
 class ListedPolicy(Protocol):
@@ -32,34 +35,42 @@ class ListedPolicy(Protocol):
     @property
     def name(self) -> str:
         """Its name."""
+        ...
 
     @property
     def sentence(self) -> str:
         """What it changes."""
+        ...
 
     @property
     def says(self) -> str:
         """What may be claimed."""
+        ...
 
     @property
     def discussed(self) -> Sequence[str]:
         """Where it was."""
+        ...
 
     @property
     def state(self) -> str:
         """Merged, posted, ..."""
+        ...
 
     @property
     def engine(self) -> str:
         """The weakest that answers it."""
+        ...
 
     @property
     def keys(self) -> Sequence[Any]:
         """Its keys."""
+        ...
 
     @property
     def needs(self) -> Sequence[str]:
         """Events it cannot do without."""
+        ...
 
 
 def _text(document: WhatIf, style: Style) -> str:

@@ -299,7 +299,7 @@ def take_lines(
                     line += 1
                     at = line_end(words, end) + 1
                     continue
-        found = payload = np.int64(-1)
+        found = payload = name_end = np.int64(-1)
         flags = time = ticks = np.int64(0)
         if task >= 0:
             last_task = task
@@ -315,8 +315,8 @@ def take_lines(
                     status = NEW
                     break
         if found >= 0 and known[found, USE_PATTERNS] == 0:
-            event = known[found, VALUE]
-            template = first_template[event]
+            event: Int = known[found, VALUE]
+            template: Int = first_template[event]
             end = np.int64(-1)
             is_new = False
             while template >= 0 and end < 0 and not is_new:
