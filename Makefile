@@ -28,8 +28,9 @@ test: $(VENV)/installed  ## run every test
 test-matrix:  ## Python 3.11 to 3.13 where installed, and the lowest versions promised
 	.ci/matrix
 
-test-guests: $(VENV)/installed  ## install QEMU and Debian's cloud kernel (root), record in guests: some twenty minutes
+test-guests: $(VENV)/installed  ## install QEMU and Debian's cloud kernels (root), record in guests: an hour or more
 	apt-get install -y -q qemu-system-x86 busybox-static cpio gcc libc6-dev
+	-apt-get install -y -q qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 	tests/guests/kernels.sh $(VENV)/guest-kernels
 	TRACEREPLAY_GUESTS=1 TRACEREPLAY_GUEST_KERNELS=$$(echo $(CURDIR)/$(VENV)/guest-kernels/* | tr ' ' :) \
 		$(BIN)/python -m pytest -m guests tests/guests

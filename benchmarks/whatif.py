@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,15 @@ from tracereplay.model.whatif import Model, Outcome, SelfCheck, WhatIf
 from tracereplay.session import Session
 from tracereplay.whatif.question import parse_policy
 
-OPERATIONS = ("cma_alloc", "memory_offline", "longterm_pin")
+OPERATIONS: tuple[str, ...] = ("cma_alloc", "memory_offline", "longterm_pin")
 TARGET = Path(__file__).with_suffix(".md")
+# The same boots the other way round, and from a second boot.
+FURTHER = (
+    {"base": "ab_churn__never", "changed": "ab_churn__base", "policy": "cma-ratio:percent=50"},
+    {"base": "ab_churn__never", "changed": "ab_churn__base_rerun", "policy": "cma-ratio:percent=50"},
+    {"base": "ab_churn__base_rerun", "changed": "ab_churn__never", "policy": "cma-ratio:never"},
+    {"base": "ab_churn__base_rerun", "changed": "ab_churn__base", "policy": "none"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ def _fitted(model: Model) -> str:
     return f"{model.verdict} | {model.why or ''} | {shares} | {f'{order.error:.1%}' if order is not None else '-'}"
 
 
-def pairs_table(root: Path, runs: int) -> Iterator[str]:
+def pairs_table(root: Path, pairs: Sequence[Mapping[str, str]], runs: int) -> Iterator[str]:
     """Every pair: outcomes and share, predicted from the base boot and measured in the other."""
     columns = (
         "base", "policy", "right", "wrong", "unknown", "repeating the record", "share recorded", "predicted",
@@ -92,7 +99,7 @@ def pairs_table(root: Path, runs: int) -> Iterator[str]:
     yield f"| {' | '.join(columns)} |"
     yield "|---|---|" + "---:|" * 9 + "---|"
     total = {"right": 0, "wrong": 0, "unknown": 0, "same": 0}
-    for pair in json.loads((root / "ab_pairs.json").read_text()):
+    for pair in pairs:
         session = session_of(root / pair["base"])
         document = session.whatif([parse_policy(pair["policy"])], runs=runs)
         was, became = boot_of(root / pair["base"]), boot_of(root / pair["changed"])
@@ -153,11 +160,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=25)
     options = parser.parse_args()
     folders = sorted(path.parent for path in options.captures.glob("*/capture_meta.json"))
+    pairs = json.loads((options.captures / "ab_pairs.json").read_text())
     lines = [
         "# `whatif` beside what kernels did", "",
         "<!-- Written by `python -m benchmarks.whatif`; the words are those of benchmarks/whatif_words.md. -->", "",
         *(ROOT / "benchmarks" / "whatif_words.md").read_text(encoding="utf-8").splitlines(), "",
-        "## Kernels that were booted under the changed rule", "", *pairs_table(options.captures, options.runs), "",
+        "## Kernels that were booted under the changed rule", "",
+        *pairs_table(options.captures, pairs, options.runs), "",
+        "## The same boots the other way round", "",
+        *pairs_table(options.captures, FURTHER, options.runs), "",
         "## Self-check and base fit of every capture", "", *captures_table(folders),
     ]  # fmt: skip
     TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -16,6 +16,7 @@ from tracereplay.losses import Loss
 from tracereplay.parsers.tasks.names import NameHistory
 from tracereplay.schema import Op, PageStream, Window
 from tracereplay.units import NS_PER_S
+from tracereplay.wall_clock import WallClock
 
 if TYPE_CHECKING:
     from tracereplay.parsers.probes.lookup import ProbeLookup
@@ -50,6 +51,7 @@ class TraceInfo:
     start_ns: int | None = None
     end_ns: int | None = None
     has_stacks: bool = False
+    wall_clock: WallClock | None = None  # where the trace itself ties its times to it
     content: Path | None = None  # where the bytes lie when not at `path`: a copy of standard input or of a pipe
 
     @property

@@ -162,13 +162,26 @@ def _text(text: str) -> Detected:
         if event["flags"]:
             return Detected(Kind.FTRACE_TEXT, "event lines with a flags column")
         return Detected(Kind.TRACE_CMD_REPORT, "event lines without a flags column")
-    if _is_unusual_trace(text):
+    bare, others = _bare_log(text)
+    if _is_unusual_trace(others):
         return Detected(Kind.FTRACE_TEXT, "events in one of the less usual shapes")
     if _KERNEL_LOG.search(text) or _KMSG.search(text):
         return Detected(Kind.KERNEL_LOG, "lines with kernel time stamps")
     if re.search(r"^\s*\[{1,2}(?:cma_areas?|zones?|memory_blocks?|layout|machine)\b", text, re.MULTILINE):
         return Detected(Kind.LAYOUT_FILE, "TOML tables of a layout")
+    if bare:
+        return Detected(Kind.KERNEL_LOG, "lines of a kernel log without time stamps")
     return Detected(Kind.UNKNOWN, "text that is neither a trace nor a kernel log")
+
+
+def _bare_log(text: str) -> tuple[bool, str]:
+    """Whether a text says what a kernel log does, in lines that may have lost their prefixes; and its other lines.
+
+    `dmesg -t`, logcat, a quotation in a mail: `cma_alloc: alloc failed, req-size: 16 pages` begins as an event does.
+    """
+    from tracereplay.parsers.kernel_log import is_log, says  # noqa: PLC0415 (slow to load)
+
+    return is_log(text), "\n".join(line for line in text.splitlines() if not says(line))
 
 
 def _is_unusual_trace(text: str) -> bool:
@@ -185,6 +198,7 @@ def _is_unusual_trace(text: str) -> bool:
 
 def open_trace_refusal(path: str | Path, found: Detected) -> InputError:
     """The one line for an input that no reader takes."""
-    return InputError(
-        f"not a trace: {found.reason}", path=path, advice="pass trace.dat, perf.data or the text of a trace"
-    )
+    advice = "pass trace.dat, perf.data, the text of a trace or a kernel log"
+    if found.kind is Kind.KERNEL_LOG:
+        advice = "give one kernel log, beside traces or alone"
+    return InputError(f"not a trace: {found.reason}", path=path, advice=advice)

@@ -109,9 +109,11 @@ class MergedReader(BaseReader):
         shifted = list(zip(infos, self.shifts, strict=True))
         starts = [info.start_ns + shift for info, shift in shifted if info.start_ns is not None]
         ends = [info.end_ns + shift for info, shift in shifted if info.end_ns is not None]
+        walls = (info.wall_clock.shifted(-shift) for info, shift in shifted if info.wall_clock is not None)
         return replace(
             infos[0],
             **known,
+            wall_clock=next(walls, None),
             cpus=max((info.cpus for info in infos if info.cpus), default=None),
             by_event=dict(sorted(by_event.items())),
             memory_blocks=next((info.memory_blocks for info in infos if info.memory_blocks), ()),

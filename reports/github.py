@@ -19,6 +19,7 @@ from tracereplay.reports.shared.wording import clock_unit, count, page_size_byte
 
 MAX_RANKED = 10
 MAX_ATTEMPTS = 12
+MAX_CHARACTERS = 60_000  # a comment may have 65,536
 _MENTIONS = str.maketrans({"@": "&#64;", "#": "&#35;"})
 _REFERENCES = str.maketrans({"@": "&#64;", "#": "&#35;", "|": "\\|"})
 
@@ -31,16 +32,21 @@ def render_github(result: Result, style: Style) -> str:
     for said in sentences(result):
         lines += [f"{_inline(said)}.", ""]
     lines += _table(result)
+    fine = sum(not is_notable(a) for a in result.attempts)
+    closing = [f"{count(fine, 'attempt')} succeeded.", ""] if fine else []
+    closing += _folded("What to do, what was read, how to reproduce it", closing_lines(result, style))
+    room = MAX_CHARACTERS - len("\n".join([*lines, *closing]))
     shown = shown_attempts(notable, each=style.full)
     for attempt, like_it in shown[: None if style.full else MAX_ATTEMPTS]:
         when = when_of(attempt, clock_unit(result, attempt))
         said = f"{headline_word(attempt)} {headline(attempt, page_size_bytes(result))}, at {when}"
-        lines += _folded(said, attempt_lines(attempt, len(like_it), result, style))
-    fine = sum(not is_notable(a) for a in result.attempts)
-    if fine:
-        lines += [f"{count(fine, 'attempt')} succeeded.", ""]
-    lines += _folded("What to do, what was read, how to reproduce it", closing_lines(result, style))
-    return "\n".join(lines) + "\n"
+        folded = list(_folded(said, attempt_lines(attempt, len(like_it), result, style)))
+        room -= len("\n".join(folded)) + 1
+        if room < 0:
+            lines += ["More attempts than a comment holds: see the whole report.", ""]
+            break
+        lines += folded
+    return "\n".join([*lines, *closing]) + "\n"
 
 
 def _inline(text: str) -> str:

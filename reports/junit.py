@@ -20,7 +20,7 @@ from tracereplay.reports.shared.attempt_wording import (
     pages_of_last_try,
     verdict,
 )
-from tracereplay.reports.shared.culprit_wording import sentence, where_words
+from tracereplay.reports.shared.culprit_wording import cause_words, sentence, where_words
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.shared.input_wording import loss_sentences
 from tracereplay.reports.shared.inventory_wording import inventory_lines
@@ -85,7 +85,7 @@ def _story(attempt: Attempt, result: Result) -> list[str]:
     for group in group_culprits(attempt.culprits):
         c = group.first
         size = size_words(group.culprits, page_size_bytes(result))
-        lines += [f"{size} {c.cause} ({c.verdict}) {where_words(group, None, result)}"]
+        lines += [f"{size} {cause_words(c)} {where_words(group, None, result)}"]
         lines += [f"  {sentence(group, attempt, result)}"]
         lines += [f"    {line}" for line in evidence_lines(c, stacks, unit)[:MAX_EVIDENCE]]
     return lines

@@ -5,6 +5,7 @@ No escape sequence, no markup, no table that a proportional font would break. `S
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 
@@ -25,7 +26,7 @@ from tracereplay.reports.shared.attempt_wording import (
     verdict,
 )
 from tracereplay.reports.shared.command import reproducing_words
-from tracereplay.reports.shared.culprit_wording import sentence, where_words
+from tracereplay.reports.shared.culprit_wording import cause_words, sentence, where_words
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.shared.holder_wording import NOT_SEEN, process_lines, whose
 from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
@@ -39,6 +40,8 @@ WIDTH = 72
 MAX_EVIDENCE = 6
 MAX_RUNS = 4
 MAX_RANKED = 12
+_QUANTITY = re.compile(r"(?<=\d) (?=(?:s|ms|us|ns|[KMGT]iB)\b)")  # a number and its unit stay in one line
+_KEPT_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def render_mail(result: Result, style: Style) -> str:
@@ -68,18 +71,26 @@ def fold(text: str, first: str = "", rest: str | None = None) -> list[str]:
     rest = " " * cell_len(first) if rest is None else rest
     lines: list[str] = []
     line, begun = first, False
-    for word in _words(text, WIDTH - max(cell_len(first), cell_len(rest))):
+    for word in _words(_QUANTITY.sub(_KEPT_SPACE, text), WIDTH - max(cell_len(first), cell_len(rest))):
         if begun and cell_len(line) + 1 + cell_len(word) > WIDTH:
             lines.append(line)
             line, begun = rest, False
         line, begun = f"{line} {word}" if begun else line + word, True
-    return [*lines, line]
+    return [one.replace(_KEPT_SPACE, " ") for one in (*lines, line)]
 
 
 def _words(text: str, room: int) -> Iterator[str]:
-    """Words, those longer than a line in pieces."""
-    for word in text.split():
-        yield from chop_cells(word, room) if cell_len(word) > room else (word,)
+    """Words, those longer than a line in pieces; names that `|` joins are broken after it."""
+    for word in re.split(r"[ \t\n]+", text.strip(" \t\n")):
+        pieces = [word] if cell_len(word) <= room else re.findall(r"[^|]*\|+|[^|]+", word)
+        line = ""
+        for piece in (part for whole in pieces for part in chop_cells(whole, room)):
+            if line and cell_len(line) + cell_len(piece) > room:
+                yield line
+                line = ""
+            line += piece
+        if line:
+            yield line
 
 
 def _subject(result: Result) -> str:
@@ -124,9 +135,8 @@ def _group(group: Group, attempt: Attempt, result: Result, style: Style, before:
     """What and where, who and when, then the events that show it, quoted."""
     first = group.first
     where = where_words(group, None if style.full else MAX_RUNS, result)
-    yield from fold(
-        f"{size_words(group.culprits, page_size_bytes(result))}, {first.cause} ({first.verdict}), {where}", "   * "
-    )
+    size = size_words(group.culprits, page_size_bytes(result))
+    yield from fold(f"{size}, {cause_words(first)}, {where}", "   * ")
     if before is not None and not style.full:
         yield from fold(f"{whose(first) or NOT_SEEN}: the same as in {before}.", "     ")
         return

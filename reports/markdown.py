@@ -26,7 +26,7 @@ from tracereplay.reports.shared.attempt_wording import (
     verdict,
 )
 from tracereplay.reports.shared.command import reproducing_command
-from tracereplay.reports.shared.culprit_wording import sentence, where_words
+from tracereplay.reports.shared.culprit_wording import cause_words, sentence, where_words
 from tracereplay.reports.shared.evidence_wording import evidence_lines, stack_frames
 from tracereplay.reports.shared.holder_wording import process_lines
 from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
@@ -139,8 +139,7 @@ def attempt_lines(attempt: Attempt, like_it: int, result: Result, style: Style) 
 
 
 def _culprit(group: Group, size: str, where: str, says: str) -> str:
-    c = group.first
-    return f"{size}, {escaped(c.cause)} ({c.verdict}), {where}: {escaped(says)}"
+    return f"{size}, {escaped(cause_words(group.first))}, {where}: {escaped(says)}"
 
 
 def _evidence(group: Group, result: Result, unit: str, style: Style) -> Iterator[str]:

@@ -108,7 +108,7 @@ class _Writer:
     def holds(self, attempts: list[Attempt], root: int, trace_start_ns: int) -> None:
         known_until = max(a.end_ns if a.end_ns is not None else _start(a) for a in attempts)
         for lane in lanes(attempts):
-            track = self.track(f"{lane.first.cause}: {lane_label(lane)}", root)
+            track = self.track(f"{lane.first.cause}: {lane_label(lane, page_size_bytes(self.result))}", root)
             for bar in lane.bars:
                 start = trace_start_ns if bar.start_ns is None else bar.start_ns
                 unseen = " (taking not seen)" if bar.start_ns is None else ""

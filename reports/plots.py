@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tracereplay.errors import UsageError
+from tracereplay.model.blame import holder_label
 from tracereplay.model.derived.area import (
     area_span,
     culprit_runs,
@@ -31,13 +32,13 @@ from tracereplay.model.derived.inputs import main_inputs
 from tracereplay.model.derived.occupancy import Occupancy, occupancies
 from tracereplay.model.derived.ranking import cause_order
 from tracereplay.model.derived.selection import notable_attempts
-from tracereplay.model.result import Attempt, Blame, Result
+from tracereplay.model.result import Attempt, Blame, Culprit, Result
 from tracereplay.reports.shared.attempt_wording import headline, headline_word
 from tracereplay.reports.shared.holder_wording import lane_label
 from tracereplay.reports.shared.palette import HUES
 from tracereplay.reports.shared.state_wording import OCCUPANCY_WORDS, STATE_WORDS
 from tracereplay.reports.shared.style import escape_control_chars
-from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes
+from tracereplay.reports.shared.wording import clock_unit, count, page_size_bytes, size_words
 from tracereplay.units import NS_PER_S, format_pfn
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def _timeline(figure: Figure, result: Result) -> None:
             width = max(end - start, (high - low) / 1000)
             axes.broken_barh([(start / scale, width / scale)], (row - 0.32, 0.64), **look)
     axes.set(xlim=(low / scale, high / scale), ylim=(len(shown) + 0.6, -0.6), yticks=range(len(shown) + 1))
-    axes.set_yticklabels(["attempts", *(short(lane_label(lane)) for lane in shown)])
+    axes.set_yticklabels(["attempts", *(short(lane_label(lane, page_size_bytes(result))) for lane in shown)])
     axes.set_xlabel("seconds on the trace's clock" if unit == "ns" else "ticks of the trace's clock")
     most = f", the {len(shown)} of {len(found):,} holders with the most pages" if len(found) > len(shown) else ""
     axes.set_title(f"When pages were held: {count(len(attempts), 'attempt')}{most}")
@@ -240,6 +241,10 @@ def _blame(figure: Figure, result: Result) -> None:
     if not rows:
         raise UsageError("nothing is blamed in this result")
     causes = _causes(result)
+    failed = sum(summary.failed for summary in result.summary)
+    met: dict[tuple[str, str | None], list[Culprit]] = {}
+    for culprit in (c for a in result.attempts for c in a.culprits):
+        met.setdefault((culprit.cause, holder_label(culprit)), []).append(culprit)
     figure.set_size_inches(11, 1.5 + 0.32 * len(rows))
     axes = figure.subplots()
     for place, row in enumerate(rows):
@@ -247,10 +252,12 @@ def _blame(figure: Figure, result: Result) -> None:
         pale: dict[str, Any] = look | {"alpha": FADED}
         axes.barh(place, row.attempts, height=0.7, edgecolor="white", **pale)
         axes.barh(place, row.blocked, height=0.7, edgecolor="white", **look)
-        says = f"blocked {row.blocked} of {count(row.attempts, 'attempt')}"
-        if row.pages:
+        says = (
+            f"blocked {row.blocked:,} of {failed:,} failed" if row.blocked else f"in {count(row.attempts, 'attempt')}"
+        )
+        if culprits := met.get((row.cause, row.holder)):
             sure = f"{row.proved} proved" if row.proved else "suggested" if row.suggested else "unknown"
-            says = f"{says}, {count(row.pages, 'page')}, {sure}"
+            says = f"{says}, {size_words(culprits, page_size_bytes(result), brief=True)}, {sure}"
         axes.annotate(f" {says}", (row.attempts, place), va="center")
     most = max(row.attempts for row in rows)
     axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), xlim=(0, most * 1.7 + 0.1))

@@ -51,9 +51,9 @@ def open(  # the verb of the library, as in gzip.open
     """Open one trace or several, recognised by their content, with what is known beside them.
 
     A zip archive stands for the largest trace in it, or for the kernel log of an Android bugreport; `zip!member` names
-    one file of it. A folder that holds a trace, as `record` makes it, stands for the trace and the files beside it:
-    kernel log, layout, page_owner, page_pinner, and copies of kpageflags and kpagecount from before. What is named here
-    wins.
+    one file of it. A kernel log may be one of the paths. A folder that holds a trace, as `record` makes it, stands for
+    the trace and the files beside it: kernel log, layout, page_owner, page_pinner, and copies of kpageflags and
+    kpagecount from before. What is named here wins.
     layout -- a snapshot directory or a TOML file; kernel_log -- dmesg of the same boot, page_size_bytes -- of its
     machine, where the log does not say; page_owner, page_pinner -- the debugfs files (who allocated pages older than
     the trace, with the file of its stacks where that is another; Android: who put pinned ones); kpageflags, kpagecount
@@ -81,7 +81,9 @@ def open(  # the verb of the library, as in gzip.open
     from tracereplay.discovery.archive import opened_archives  # noqa: PLC0415
 
     opened = opened_archives(names, sides)
-    names, sides = opened.inputs, opened.options
+    from tracereplay.discovery.beside import logs_as_options  # noqa: PLC0415
+
+    names, sides = logs_as_options(opened.inputs, opened.options)
     return Session(
         names,
         **sides,

@@ -94,7 +94,7 @@ class Trace:
         trace.events = AttemptEvents(
             tables, trace._task_stream, info.end_ns or 0, trace.comm_of, trace._hides, recorded
         )
-        trace.stacks = Stacks(trace._stack_events, reader.name_of_address, exact=is_exact)
+        trace.stacks = Stacks(trace._stack_events, reader.name_of_address, is_exact, trace._events_between)
         trace.drafts = find_attempts(trace.events, trace.layout, trace._logs())
         return trace
 
@@ -269,6 +269,9 @@ class Trace:
         if not self.reader.info.has_stacks:
             return None
         return self.reader.tables(("kernel_stack",), Window(start_ns, end_ns)).get("kernel_stack")
+
+    def _events_between(self, start_ns: int, end_ns: int) -> Mapping[str, pa.Table]:
+        return self.reader.tables(None, Window(start_ns, end_ns))
 
     def _exit_events(self) -> pa.Table | None:
         return self.reader.tables((EXIT_EVENT,)).get(EXIT_EVENT) if EXIT_EVENT in self.reader.info.by_event else None

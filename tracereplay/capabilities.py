@@ -79,6 +79,12 @@ def missing_events(by_event: Mapping[str, int]) -> list[Loss]:
     return losses if _has_references(by_event) else [*losses, Loss("page_ref_missing")]
 
 
+def recordable_names(by_event: Mapping[str, int]) -> frozenset[str]:
+    """What `-e` of trace-cmd may name of these events: `kmem`, `kmem:mm_page_free`."""
+    named = [(SPECS[name].system, name) for name, number in by_event.items() if number and name in SPECS]
+    return frozenset([*(system for system, _ in named), *(f"{system}:{name}" for system, name in named)])
+
+
 def has_probes(by_event: Mapping[str, int]) -> bool:
     """Whether kprobes record references or offlines."""
     return any(by_event.get(name) for name, role in ROLES.items() if role in TELLING_ROLES)

@@ -148,6 +148,16 @@ def _helper(function: Callable[P, R], *, forceinline: bool = False) -> Callable[
     return cast("Callable[P, R]", _without_literals(dispatcher))
 
 
+def merged(function: Callable[P, R]) -> Callable[P, R]:
+    """For a small part of a kernel, or one called in one place: its caller compiles it as lines of its own.
+
+    An `inner` function is optimised once more within each of its callers, with all that it calls.
+    """
+    if config.DISABLE_JIT:
+        return function
+    return cast("Callable[P, R]", numba.njit(inline="always", nogil=True, **BARE)(function))
+
+
 def kernels_are_compiled() -> bool:
     """Whether the wheel or an earlier run brought compiled kernels; else the first use compiles, for some seconds."""
     folders = SHIPPED, Path(config.CACHE_DIR)

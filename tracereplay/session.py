@@ -23,6 +23,7 @@ from tracereplay.capabilities import (
     describe_log,
     describe_traces,
     missing_events,
+    recordable_names,
     with_digests,
 )
 from tracereplay.concurrency import in_background
@@ -42,9 +43,11 @@ from tracereplay.model.page import Life
 from tracereplay.model.result import Attempt, Input, Tool
 from tracereplay.model.steps import fit_steps
 from tracereplay.model.summary import summarise
+from tracereplay.model.wall_times import tell_wall_clocks
 from tracereplay.model.whatif import SizeScope, WhatIf
 from tracereplay.opening import layout_of, layout_of_log, machines_of, open_reader, owner_files
 from tracereplay.parsers.base import TraceInfo, TraceReader
+from tracereplay.parsers.events.wall_marks import marked_wall_clock
 from tracereplay.parsers.snapshots.layout import read_layout
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.page_life import PageNames, lives_of, with_heads
@@ -290,7 +293,9 @@ class Session:
             layout = traces[0].layout if traces else self._layout
             layout_summary = summarise_layout(layout) if layout is not None else None
             read = inputs()
-            fit_steps(attempts, read, layout_summary)
+            self._tell_wall_clocks(traces, attempts, read)
+            recorded = {trace.input_id: recordable_names(trace.reader.info.by_event) for trace in traces}
+            fit_steps(attempts, read, layout_summary, recorded)
             return Result(
                 tool=Tool(version=__version__, argv=self.argv),
                 inputs=read,
@@ -303,6 +308,19 @@ class Session:
                 blame=sum_up(attempts),
                 summary=summarise(attempts),
             )
+
+    def _tell_wall_clocks(self, traces: Sequence[Trace], attempts: Iterable[Attempt], inputs: Iterable[Input]) -> None:
+        """Give attempts and their inputs the wall clock, where the trace or the snapshot ties it to the trace's."""
+        clocks = self._snapshot.clocks if self._snapshot is not None else {}
+        known = {}
+        for trace in traces:
+            info = trace.reader.info
+            tied = clocks.get(info.clock or "") if info.clock_unit == "ns" else None
+            found = info.wall_clock or (None if tied is None else tied.shifted(info.origin_ns))
+            found = found or marked_wall_clock(trace.reader)
+            if found is not None:
+                known[trace.input_id] = found
+        tell_wall_clocks(attempts, inputs, known)
 
     def whatif(
         self, policies: Sequence[Policy | str] = (), *, runs: int = 25, sizes: Sequence[SizeScope] = ()

@@ -108,6 +108,7 @@ class FollFlags:
     get: int
     pin: int
     remote: int
+    longterm: int
 
     @property
     def taking(self) -> int:
@@ -115,8 +116,8 @@ class FollFlags:
         return self.get | self.pin
 
 
-FOLL_UP_TO_6_2 = FollFlags(get=0x4, pin=0x40000, remote=0x2000)
-FOLL_FROM_6_3 = FollFlags(get=0x2, pin=0x80000, remote=0x40000)
+FOLL_UP_TO_6_2 = FollFlags(get=0x4, pin=0x40000, remote=0x2000, longterm=0x10000)
+FOLL_FROM_6_3 = FollFlags(get=0x2, pin=0x80000, remote=0x40000, longterm=0x100)
 
 
 @dataclass(frozen=True, slots=True)

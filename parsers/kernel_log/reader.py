@@ -22,9 +22,9 @@ from tracereplay.parsers.kernel_log.grammar import ERRNO_OF_WORDS, Found, Messag
 from tracereplay.parsers.kernel_log.machine import Machine, possible_page_sizes
 from tracereplay.parsers.kernel_log.numbers import unsigned
 from tracereplay.parsers.kernel_log.page_dump import HEADER, POISONED, PageDump, name_by_address
-from tracereplay.parsers.kernel_log.prefixes import LogLine
+from tracereplay.parsers.kernel_log.prefixes import LogLine, split_prefix
 from tracereplay.parsers.kernel_log.rejoin import rejoined
-from tracereplay.parsers.kernel_log.scan import LogScan
+from tracereplay.parsers.kernel_log.scan import LogScan, RawLine
 from tracereplay.schema import LOG_TABLES, arrow_schema
 from tracereplay.units import NS_PER_S
 
@@ -356,6 +356,17 @@ def read_kernel_log(path: str | Path, page_size_bytes: int | None = None) -> Ker
     log.lines = scan.lines
     log.losses.extend(losses)
     return log
+
+
+def is_log(text: str) -> bool:
+    """Whether anything in a text is a message that is read, or a page dump."""
+    lines = (RawLine(number, line) for number, line in enumerate(text.splitlines(), 1))
+    return any(table.num_rows for table in parse_lines(rejoined(lines)).tables.values())
+
+
+def says(line: str) -> bool:
+    """Whether a line has a message that is read."""
+    return bool(messages_in(split_prefix(line).text))
 
 
 def parse_console(table: pa.Table, page_size_bytes: int | None = None) -> KernelLog:

@@ -22,13 +22,15 @@ MAX_ATTRS = 1 << 14
 MAX_FEATURES = 256
 
 # Feature bits (tools/perf/util/header.h names them HEADER_*).
-TRACING_DATA, OSRELEASE, ARCH, NRCPUS, EVENT_DESC, MEM_TOPOLOGY, DIR_FORMAT = 1, 4, 6, 7, 12, 22, 24
+TRACING_DATA, OSRELEASE, ARCH, NRCPUS, EVENT_DESC, MEM_TOPOLOGY, DIR_FORMAT, CLOCK_DATA = 1, 4, 6, 7, 12, 22, 24, 29
 
 TRACEPOINT = 2  # enum perf_type_id
 NAMES_BY_TYPE = {
     0: ("cycles", "instructions", "cache-references", "cache-misses", "branches", "branch-misses", "bus-cycles"),
     1: ("cpu-clock", "task-clock", "page-faults", "context-switches", "cpu-migrations", "minor-faults", "major-faults"),
 }
+CLOCK_DATA_BYTES = 24  # version, clock id, two times
+REALTIME = 0
 CLOCKS = {0: "realtime", 1: "mono", 4: "mono_raw", 7: "boot", 11: "tai"}
 
 # Bits of the attr's flags word, in the order of their declaration.
@@ -90,6 +92,15 @@ class PerfHeader:
         if data is None or len(data) < 4:
             return None
         return data[4:].split(b"\0")[0].decode("utf-8", "replace") or None
+
+    def clock_data(self) -> tuple[int, int] | None:
+        """(clock id, ns to add to its times for ns since 1970), of both clocks read at once (perf record -k, 5.10)."""
+        data = self.features.get(CLOCK_DATA)
+        if data is None or len(data) < CLOCK_DATA_BYTES:
+            return None
+        cursor = Cursor(data, big=self.big_endian)
+        version, clockid, wall_ns, clock_ns = (cursor.number(kind) for kind in "IIQQ")
+        return (clockid, wall_ns - clock_ns) if version == 1 else None
 
     def cpus(self) -> int | None:
         """CPUs of the machine, offline ones too."""

@@ -28,7 +28,15 @@ from tracereplay.parsers.files.mapped import Mapped
 from tracereplay.parsers.perf_data import record_kernels as kernels
 from tracereplay.parsers.perf_data.attrs import RAW, STACK_FORMAT, Events
 from tracereplay.parsers.perf_data.columns import EventColumns
-from tracereplay.parsers.perf_data.header import ARCH, CLOCKS, DIR_FORMAT, OSRELEASE, TRACING_DATA, read_header
+from tracereplay.parsers.perf_data.header import (
+    ARCH,
+    CLOCKS,
+    DIR_FORMAT,
+    OSRELEASE,
+    REALTIME,
+    TRACING_DATA,
+    read_header,
+)
 from tracereplay.parsers.perf_data.pipe import take_header_records, take_tracing_records
 from tracereplay.parsers.perf_data.record_kernels import BAD, SAMPLES, STACKS
 from tracereplay.parsers.perf_data.records import Records
@@ -36,6 +44,7 @@ from tracereplay.parsers.perf_data.samples import RowReader, Wanted
 from tracereplay.parsers.perf_data.scan import Scan, scan
 from tracereplay.parsers.tasks.names import NameHistory, unresolved
 from tracereplay.schema import ARGS, Op, PageStream, Window, irq_context
+from tracereplay.wall_clock import WallClock
 
 STACK = STACK_FORMAT.name
 _BATCH_ROWS = 1 << 15  # few enough that their bytes stay in a cache
@@ -276,4 +285,14 @@ class PerfDataReader(BaseReader):
             start_ns=None if start is None else start - self._origin,
             end_ns=None if end is None else end - self._origin,
             has_stacks=STACK in by_event,
+            wall_clock=self._wall_clock(clockid),
         )
+
+    def _wall_clock(self, clockid: int | None) -> WallClock | None:
+        """Times of the realtime clock are of the wall's; others where the file read both clocks at once."""
+        if clockid == REALTIME:
+            return WallClock(self._origin, "perf record -k realtime")
+        tied = self._header.clock_data()
+        if tied is None or tied[0] != clockid:
+            return None
+        return WallClock(self._origin + tied[1], "the clock data of perf.data")

@@ -17,6 +17,7 @@ class Packet(IntEnum):
 
     FTRACE_EVENTS = 1
     PROCESS_TREE = 2
+    CLOCK_SNAPSHOT = 6
     TIMESTAMP = 8
     SEQUENCE_ID = 10
     TRACE_CONFIG = 33
@@ -27,6 +28,15 @@ class Packet(IntEnum):
     FIRST_PACKET_ON_SEQUENCE = 87
     TRACE_UUID = 89
     MACHINE_ID = 98
+
+
+class ClockSnapshot(IntEnum):
+    """Of ClockSnapshot and its clocks: several clocks read at once."""
+
+    CLOCKS = 1
+    CLOCK_ID = 1
+    TIMESTAMP = 2
+    UNIT_MULTIPLIER_NS = 4
 
 
 class Bundle(IntEnum):
@@ -61,6 +71,8 @@ class Generic(IntEnum):
     UINT_VALUE = 5
 
 
+# BuiltinClock, by the names of the kernel's trace clocks.
+CLOCK_IDS = {"realtime": 1, "mono": 3, "mono_raw": 5, "boot": 6}
 # FtraceClock; the trace's default is the boot clock.
 CLOCKS = {0: "boot", 1: None, 2: "global", 3: "local", 4: "mono_raw"}
 # A number above may be a tracepoint that Perfetto learned of later, so what it says is missing.

@@ -31,7 +31,7 @@ NUMBERS = np.array(
 )
 WANTED = np.array(
     [Packet.FTRACE_EVENTS, Packet.PROCESS_TREE, Packet.TRACE_CONFIG, Packet.FTRACE_STATS, Packet.SYSTEM_INFO,
-     Packet.COMPRESSED_PACKETS, Packet.TRACE_UUID],
+     Packet.COMPRESSED_PACKETS, Packet.TRACE_UUID, Packet.CLOCK_SNAPSHOT],
     np.int64,
 )  # fmt: skip
 

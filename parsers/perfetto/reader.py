@@ -22,6 +22,7 @@ from tracereplay.parsers.binary.page_flag_bits import page_flag_bits_of_release
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.events.cpu_coverage import coverage_losses
 from tracereplay.parsers.events.tables import Comms, EventTableBuilder, by_event, finished_tables
+from tracereplay.parsers.perfetto.clocks import read_wall_clock
 from tracereplay.parsers.perfetto.descriptions import read_enabled, read_machine, read_names, stats_losses
 from tracereplay.parsers.perfetto.events import Batch, EventReader
 from tracereplay.parsers.perfetto.fields import CLOCKS, Message
@@ -69,13 +70,14 @@ class PerfettoReader(BaseReader):
         activity = found.activity()
         self.losses += coverage_losses(activity, activity.keys(), machine.cpus, known_losses=self.losses)
         self.losses = [loss.shifted(self._origin) for loss in self.losses]
+        clock = CLOCKS.get(max(found.clocks, key=lambda clock: found.clocks[clock]))
         self.info = TraceInfo(
             path=self.path,
             format="Perfetto trace (compressed packets)" if packets.is_packed else "Perfetto trace",
             kernel=machine.kernel,
             machine=machine.machine,
             boot_id=machine.trace_id,
-            clock=CLOCKS.get(max(found.clocks, key=lambda clock: found.clocks[clock])),
+            clock=clock,
             origin_ns=self._origin,
             page_size_bytes=machine.page_size_bytes,
             cpus=machine.cpus or len(activity),
@@ -83,6 +85,7 @@ class PerfettoReader(BaseReader):
             enabled_events=read_enabled(packets),
             start_ns=span[0] - self._origin,
             end_ns=span[1] - self._origin,
+            wall_clock=read_wall_clock(packets, clock, self._origin),
         )
         self._comms = self._read_comms()
         self.losses += unresolved(np.flatnonzero(found.tids).tolist(), self._comms)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tracereplay.parsers.catalog.probes import FUNCTIONS, REFERENCE_PROBES, Role
+from tracereplay.parsers.catalog.probes import FUNCTIONS, REFERENCE_PROBES, Role, Slot
 from tracereplay.parsers.probes.moves import BY_DUMP, BY_ISOLATION, BY_UNMAP
 from tracereplay.parsers.probes.rows import Ints, ProbeRows
 from tracereplay.schema import COUNT, MAPCOUNT, PFN, RET, VAL, Op, PageStream, Window
@@ -25,7 +25,10 @@ REFUSING = {BY_UNMAP: (Role.UNMAP_RESULT, Role.UNMAP), BY_DUMP: (Role.DUMP,), BY
 
 @dataclass(frozen=True, slots=True)
 class ProbeEvent:
-    """One event of a probe: its name as recorded, the function probed, and what it says."""
+    """One event of a probe: its name as recorded, the function probed, and what it says.
+
+    longterm -- it took a reference with FOLL_LONGTERM.
+    """
 
     name: str
     function: str
@@ -33,6 +36,7 @@ class ProbeEvent:
     tid: int
     cpu: int
     text: str = ""
+    longterm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,16 @@ class Refusal:
 class ProbeLookup:
     """Finds events by time and task.
 
-    rows -- the probe events of a window; stream -- the entries of probes in a window.
+    rows -- the probe events of a window; stream -- the entries of probes in a window; longterm -- FOLL_LONGTERM there.
     """
 
     def __init__(
-        self, rows: Callable[[Window], Sequence[ProbeRows]], stream: Callable[[Window], Iterable[PageStream]]
+        self,
+        rows: Callable[[Window], Sequence[ProbeRows]],
+        stream: Callable[[Window], Iterable[PageStream]],
+        longterm: int,
     ) -> None:
-        self._rows, self._stream = rows, stream
+        self._rows, self._stream, self._longterm = rows, stream, longterm
         self._places: dict[tuple[int, int], dict[int, tuple[_Entry, _Entry]]] = {}
 
     @property
@@ -104,7 +111,8 @@ class ProbeLookup:
             low, high = (int(np.searchsorted(one.time_ns, time_ns, side)) for side in ("left", "right"))
             for at in range(low, high):
                 if one.tid[at] == tid:
-                    return ProbeEvent(one.name, FUNCTIONS[one.name], time_ns, tid, int(one.cpu[at]), text)
+                    longterm = one.role is Role.TAKE and bool(one.get(Slot.FLAGS, 0)[at] & self._longterm)
+                    return ProbeEvent(one.name, FUNCTIONS[one.name], time_ns, tid, int(one.cpu[at]), text, longterm)
         return None
 
 

@@ -101,7 +101,10 @@ class ProbedReader(ReaderAround):
 
     @cached_property
     def _probe_events(self) -> ProbeLookup:
-        return ProbeLookup(self._rows, lambda w: self._probed(self._decoder, w) if self._decoder else iter(()))
+        def stream(window: Window) -> Iterator[PageStream]:
+            return self._probed(self._decoder, window) if self._decoder else iter(())
+
+        return ProbeLookup(self._rows, stream, self._decoder.foll.longterm if self._decoder else 0)
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
         """See `base.TraceReader.tables`; if requested by name, the calls of offline_pages() too."""

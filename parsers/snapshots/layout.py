@@ -16,6 +16,7 @@ from typing import Any
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
 from tracereplay.parsers.snapshots import proc_files as texts
+from tracereplay.parsers.snapshots.clocks import parse_btime, parse_clocks
 from tracereplay.parsers.snapshots.layout_tables import LayoutSnapshot, layout_tables
 from tracereplay.parsers.snapshots.layout_toml import read_layout_toml
 
@@ -29,6 +30,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "buddyinfo": ("buddyinfo", "proc/buddyinfo"),
     "meminfo": ("meminfo", "proc/meminfo"),
     "version": ("version", "proc/version"),
+    "stat": ("stat", "proc/stat"),
+    "clocks": ("clocks",),
     "uname": ("uname", "uname.txt", "machine", "arch"),
     "page_size": ("page_size", "pagesize"),
     "mountinfo": ("mountinfo", "proc/self/mountinfo", "proc/1/mountinfo"),
@@ -127,6 +130,7 @@ class _Snapshot:
             has_cma=has_cma,
             kernel=texts.parse_release(self._lines("version")),
             machine=texts.parse_machine(self._lines("uname")),
+            clocks=parse_btime(self._lines("stat")) | parse_clocks(self._lines("clocks")),
             files=self.files,
             losses=self.losses,
         )

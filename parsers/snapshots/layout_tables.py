@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tracereplay.losses import Loss
 from tracereplay.schema import LAYOUT_TABLES, arrow_schema
+from tracereplay.wall_clock import WallClock
 
 
 @dataclass(slots=True)
@@ -18,7 +19,8 @@ class LayoutSnapshot:
     """The memory of one machine as its own files describe it. Unknown is None; an absent table is empty.
 
     tables -- one Arrow table per name in `schema.LAYOUT_TABLES`; source -- "snapshot" or "file" (written by hand);
-    has_cma -- whether the kernel was built with CONFIG_CMA; losses -- what was missing or not understood.
+    clocks -- by the name of a trace clock what ties it to the wall clock; has_cma -- whether the kernel was built with
+    CONFIG_CMA; losses -- what was missing or not understood.
     """
 
     path: Path
@@ -30,6 +32,7 @@ class LayoutSnapshot:
     has_cma: bool | None = None
     kernel: str | None = None
     machine: str | None = None
+    clocks: Mapping[str, WallClock] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
 

@@ -38,6 +38,7 @@ from tracereplay.parsers.trace_dat.container import read_container, read_kallsym
 from tracereplay.parsers.trace_dat.cpu_stats import cpu_losses
 from tracereplay.parsers.trace_dat.sections import Buffer, Container, CpuData
 from tracereplay.schema import ARGS, Op, PageStream, Window, irq_context
+from tracereplay.wall_clock import WallClock
 
 NS_CLOCKS = frozenset({"local", "global", "perf", "mono", "mono_raw", "boot", "tai"})
 _ROW_BYTES = 1 << 24
@@ -101,6 +102,7 @@ class TraceDatReader(BaseReader):
             start_ns=None if found.start_ns is None else found.start_ns - origin,
             end_ns=None if found.end_ns is None else found.end_ns - origin,
             has_stacks="kernel_stack" in by_event,
+            wall_clock=self._wall_clock(unit, origin),
         )
 
     # ------------------------------------------------------------------------------------------------ TraceReader
@@ -280,6 +282,11 @@ class TraceDatReader(BaseReader):
             mult = shift = 0
         unit = "ns" if name is None or name in NS_CLOCKS or mult else "tick"
         return Clock(mult, shift, add), name, unit
+
+    def _wall_clock(self, unit: str, origin_ns: int) -> WallClock | None:
+        """`record --date` ties the clocks: its offset makes times of the day of all times, which OFFSET may move on."""
+        date, moved = (_number(self._container.option(option)) for option in (sections.DATE, sections.OFFSET))
+        return WallClock(origin_ns - moved, "trace-cmd record --date") if date and unit == "ns" else None
 
     def _read_comms(self) -> dict[int, str]:
         comms = {0: "<idle>"}

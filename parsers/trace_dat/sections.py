@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import zlib
 from dataclasses import dataclass, field
+from mmap import mmap
 
 import zstandard
 
@@ -21,6 +22,7 @@ DONE, DATE, CPUSTAT, BUFFER, TRACECLOCK, UNAME, HOOK, OFFSET, CPUCOUNT, VERSION,
 TSC2NSEC, STRINGS, HEADER_INFO, FTRACE_EVENTS, EVENT_FORMATS, KALLSYMS, PRINTK, CMDLINES = range(14, 22)
 
 MAX_CPUS = 1 << 14
+SECTION_HEADER_BYTES = 16
 MAX_CPU = (1 << 16) - 1  # cpu is a uint16 column
 MAX_OPTIONS = 1 << 16
 MAX_CHUNK_BYTES = 1 << 26
@@ -118,3 +120,13 @@ def selected_clock(option: bytes | None) -> str | None:
     text = option.split(b"\0")[0].decode("utf-8", "replace")
     begin, end = text.find("["), text.find("]")
     return text[begin + 1 : end] if 0 <= begin < end else text.strip() or None
+
+
+def section_header(data: mmap, at: int, container: Container) -> tuple[int, bool, int, int]:
+    """(id, compressed, begin, size) of the section at byte `at`."""
+    cursor = Cursor(data, at, big=container.big_endian)
+    if not 0 <= at <= len(data) - SECTION_HEADER_BYTES:
+        raise InputError("a section is beyond the end of the file", offset_bytes=at, advice=RECORD_AGAIN)
+    number, flags = cursor.number("H"), cursor.number("H")
+    cursor.number("I")  # its description
+    return number, bool(flags & 1), at + SECTION_HEADER_BYTES, cursor.number("Q")

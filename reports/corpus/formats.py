@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracereplay.reports.shared.formats import Renderer, loaded_when_used
@@ -38,11 +38,18 @@ def _md(document: Any, style: Style) -> str:
 
 
 def _html(document: Any, style: Style) -> str:
+    return render_with_pages(document, style, {})
+
+
+def render_with_pages(document: Any, style: Style, pages: Mapping[str, str]) -> str:
+    """The HTML page; pages -- where the blame pages of traces are, relative to it, by path of the trace."""
     from tracereplay.reports.html.sections import render_sections_html  # noqa: PLC0415
 
     # A page has room: everything is on it.
     sections = _sections(document, Style(style.width, style.color, full=True))
-    return render_sections_html(sections, f"{sections[0].title} - tracereplay", f"tracereplay {document.tool.version}")
+    return render_sections_html(
+        sections, f"{sections[0].title} - tracereplay", f"tracereplay {document.tool.version}", pages
+    )
 
 
 REPORT_FORMATS: dict[str, Renderer] = {

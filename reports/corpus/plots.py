@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from tracereplay.errors import UsageError
 from tracereplay.model.corpus import CorpusReport, Ranking, Trend
 from tracereplay.reports.corpus.sections import thing
-from tracereplay.reports.plots import drawn, short
+from tracereplay.reports.plots import MAX_SOURCE, drawn, short
 from tracereplay.reports.shared.palette import HUES
 from tracereplay.reports.shared.style import escape_control_chars
+from tracereplay.reports.shared.wording import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +33,7 @@ def render_corpus_plot(report: CorpusReport, suffix: str) -> bytes:
 
     def draw(figure: Figure) -> None:
         figure.set_size_inches(11, 4 if trend is None else 8)
+        figure.suptitle(_source(report), fontsize=8, color="#5b6470", x=0.005, ha="left")
         places = figure.subplots(1 if trend is None else 2, squeeze=False)[:, 0]
         _bars(places[0], ranking)
         if trend is not None:
@@ -39,16 +42,30 @@ def render_corpus_plot(report: CorpusReport, suffix: str) -> bytes:
     return drawn(draw, suffix)
 
 
+def _source(report: CorpusReport) -> str:
+    """The store and how much is in it, for whoever finds the picture later."""
+    where = f" where {' and '.join(report.where)}" if report.where else ""
+    said = f"corpus {PurePath(report.store).name}{where}, {count(report.outcome.analysed, 'trace')}"
+    return short(f"{said}, {report.totals.failed:,} of {count(report.totals.attempts, 'attempt')} failed", MAX_SOURCE)
+
+
 def _bars(axes: Axes, ranking: Ranking) -> None:
     """Attempts by cause and holder; the part that failed is full."""
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
     rows = ranking.rows[:MAX_BARS]
     places = range(len(rows))
     axes.barh(places, [row.attempts for row in rows], height=0.7, color=HUES[0], alpha=0.35, label="all attempts")
     axes.barh(places, [row.failed for row in rows], height=0.7, color=HUES[0], label="failed")
-    axes.set(yticks=places, ylim=(len(rows) - 0.4, -0.6), xlabel="attempts")
+    for place, row in zip(places, rows, strict=True):
+        axes.annotate(
+            f"{row.failed:,} failed of {row.attempts:,}, {count(row.traces, 'trace')}", (row.attempts, place),
+            xytext=(4, 0), textcoords="offset points", va="center",
+        )  # fmt: skip
+    axes.set(yticks=places, ylim=(len(rows) - 0.4, -0.6), xlabel="attempts", xlim=(0, 1.35 * rows[0].attempts))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_yticklabels([short(row.value or "not seen", MAX_NAME) for row in rows])
     axes.set_title("What blocked migration, and who holds it")
-    axes.legend(frameon=False, loc="lower right")
 
 
 def _lines(axes: Axes, trend: Trend) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from tracereplay.model.corpus import (
@@ -19,12 +19,13 @@ from tracereplay.model.corpus import (
     Side,
     Trend,
 )
-from tracereplay.reports.shared.sections import Section, Spark, numeric
+from tracereplay.reports.shared.sections import Cell, Column, Section, Share, Spark, Traces, numeric
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.shared.wording import count
 from tracereplay.units import format_duration
 
 MAX_RANKS = 10
+MAX_FIRST = 3
 MAX_GROUPS = 20
 MAX_SERIES = 10
 MAX_CHANGES = 20
@@ -58,12 +59,24 @@ def _summary(report: CorpusReport, root: str) -> Section:
     if report.where:
         lines.insert(0, f"only where {' and '.join(report.where)}")
     lines += [f"examples are in {root}"] if root else []
+    lines[:0] = _most(report)
     return Section(f"Corpus {report.store}", lines)
+
+
+def _most(report: CorpusReport) -> Iterator[str]:
+    """`most often: buffer_head: file system metadata of 254:16 (4 of 8 failed attempts), ...`; nothing without any."""
+    ranks = next((ranking.rows for ranking in report.rankings if ranking.by == "cause and holder"), [])
+    met = sorted((rank for rank in ranks if rank.failed), key=lambda rank: -rank.failed)[:MAX_FIRST]
+    of = f" of {report.totals.failed:,}"
+    said = [f"{_value(rank.value, Style())} ({rank.failed:,}{of}{'' if place else ' failed attempts'})"
+            for place, rank in enumerate(met)]  # fmt: skip
+    if said:
+        yield f"most often: {', '.join(said)}"
 
 
 def _ranking(ranking: Ranking, root: str, style: Style) -> Section:
     shown = ranking.rows if style.full else ranking.rows[:MAX_RANKS]
-    columns = (
+    columns: tuple[str | Column, ...] = (
         ranking.by,
         numeric("attempts"),
         numeric("failed"),
@@ -73,7 +86,7 @@ def _ranking(ranking: Ranking, root: str, style: Style) -> Section:
         numeric("held up to"),
         "example",
     )
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             _value(rank.value, style),
             f"{rank.attempts:,}",
@@ -82,10 +95,14 @@ def _ranking(ranking: Ranking, root: str, style: Style) -> Section:
             f"{rank.proved:,}",
             f"{rank.pages:,}",
             "" if rank.held_ns_max is None else format_duration(rank.held_ns_max),
-            examples(rank.examples[: 3 if style.full else 1], root),
+            traces(rank.examples[: 3 if style.full else 1], root),
         )
         for rank in shown
     ]
+    if style.full:
+        top = max(rank.attempts for rank in shown)
+        columns = (columns[0], "", *columns[1:])
+        rows = [(row[0], Share(rank.attempts / max(top, 1)), *row[1:]) for row, rank in zip(rows, shown, strict=True)]
     return Section(f"Blamed, by {ranking.by}", (), columns, rows, ranking.values - len(shown))
 
 
@@ -263,6 +280,11 @@ def percent(value: float | None) -> str:
 def p_words(value: float | None) -> str:
     """A probability as people write it."""
     return "" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def traces(found: Sequence[Example], root: str = "") -> Traces:
+    """Traces to open, named from the folder `root`."""
+    return Traces([(path, path.removeprefix(root)) for path in dict.fromkeys(example.path for example in found)])
 
 
 def examples(found: Sequence[Example], root: str = "") -> str:

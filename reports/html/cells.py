@@ -20,7 +20,7 @@ from tracereplay.reports.shared.attempt_wording import (
 )
 from tracereplay.reports.shared.culprit_wording import sentence, where_words
 from tracereplay.reports.shared.input_wording import input_facts, loss_sentences
-from tracereplay.reports.shared.opening import sentences
+from tracereplay.reports.shared.opening import is_worth_a_ranking, pages_cell, ranking, sentences
 from tracereplay.reports.shared.page_wording import life_sentence, page_place
 from tracereplay.reports.shared.style import escape_control_chars
 from tracereplay.reports.shared.wording import clock_unit, count, moment, page_size_bytes, size_words, task_name
@@ -28,6 +28,7 @@ from tracereplay.units import format_pfn
 
 MAX_ATTEMPTS = 6
 MAX_GROUPS = 12
+MAX_RANKED = 8
 MAX_RUNS = 4
 MAX_EVENTS = 60
 
@@ -37,8 +38,11 @@ def result_cell(result: Result) -> str:
     result = escape_control_chars(result)
     shown = shown_attempts(notable_attempts(result))
     fine = sum(not is_notable(attempt) for attempt in result.attempts)
+    ranked = ranking(result)
     return environment().get_template("cell_result.html").render(
         sentences=sentences(result),
+        ranked=ranked[:MAX_RANKED] if is_worth_a_ranking(result, ranked) else [],
+        pages_cell=pages_cell,
         inputs=_inputs(result.inputs, result.data_loss),
         losses=loss_sentences(result.inputs, result.data_loss, full=False),
         attempts=[_attempt(attempt, like_it, result) for attempt, like_it in shown[:MAX_ATTEMPTS]],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tracereplay.model.derived.culprit_groups import Group, effects, group_culprits, is_only_listed
 from tracereplay.model.derived.judgement import cause_beside_culprits, has_acted, judgement
 from tracereplay.model.explain import EXPLANATIONS
-from tracereplay.model.result import Attempt, Culprit, Effect, Result
+from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.shared.holder_wording import whose
 from tracereplay.reports.shared.inventory_wording import fit_says, nothing_found
 from tracereplay.reports.shared.premise_wording import why
@@ -26,10 +26,10 @@ from tracereplay.units import format_bytes, format_duration
 
 VERDICT_GROUPS = 3
 _BASIS = {"event": "", "log": " (from the kernel log)", "inferred": " (inferred: no event says so)"}
-_EFFECTS: dict[Effect, str] = {
+_EFFECTS: dict[str, str] = {
     "blocked": "blocked migration",
     "delayed": "delayed the attempt",
-    "would_block": "were not reached (above the first blocking page)",
+    "would_block": "{were} not reached (above the first blocking page)",
 }
 _WAITS = {"folio_lock": "for locked folios", "writeback": "for writeback", "other": "for pages"}
 _ENDINGS = {
@@ -64,12 +64,19 @@ def headline(attempt: Attempt, page_size: int | None) -> str:
     return f"{what}{requested}" + ("" if attempt.inventory else f", by {task_name(attempt.task)}")
 
 
+def took_ns(attempt: Attempt) -> int | None:
+    """How long it took; None where that is not known: the first line of a log may be that of the failure itself."""
+    start_ns, end_ns = attempt.start_ns, attempt.end_ns
+    if attempt.log_line is not None and not attempt.tries and not attempt.culprits:
+        return None
+    return end_ns - start_ns if start_ns is not None and end_ns is not None and end_ns > start_ns else None
+
+
 def took_words(attempt: Attempt, unit: str) -> list[str]:
     """How long it took and how many tries, where known: `837 ms`, `17 tries`."""
-    took = []
-    start_ns, end_ns = attempt.start_ns, attempt.end_ns
-    if start_ns is not None and end_ns is not None and end_ns > start_ns and unit == "ns":
-        took.append(format_duration(end_ns - start_ns))
+    took: list[str] = []
+    if (elapsed_ns := took_ns(attempt)) is not None and unit == "ns":
+        took.append(format_duration(elapsed_ns))
     if len(attempt.tries) > 1:
         took.append(count(len(attempt.tries), "try", "tries"))
     return took
@@ -96,11 +103,18 @@ def ending(attempt: Attempt, unit: str) -> str:
 def _began(attempt: Attempt, unit: str) -> str:
     """When it began: since boot, else by the wall clock of the log, else by the line."""
     if attempt.start_ns is not None:
-        began = f"began at {moment(attempt.start_ns, unit)}"
-        said = "" if attempt.log_line is not None else "in the log at "  # a line is printed some time after that
-        return began + (f" ({said}{attempt.wall_clock})" if attempt.wall_clock else "")
+        word = "began at" if attempt.log_line is None else "in the log at"
+        began = f"{word} {moment(attempt.start_ns, unit)}"
+        return began + (f" ({_wall_clock(attempt)})" if attempt.wall_clock else "")
     line = f"line {attempt.log_line} of the log" if attempt.log_line is not None else "at an unknown time"
     return f"{attempt.wall_clock}, {line}" if attempt.wall_clock else line
+
+
+def _wall_clock(attempt: Attempt) -> str:
+    """What the wall clock was, and how that is known; a log prints its line some time after the attempt began."""
+    if attempt.wall_clock_from in (None, "the kernel log"):
+        return f"{'' if attempt.log_line is not None else 'in the log at '}{attempt.wall_clock}"
+    return f"{attempt.wall_clock} by {attempt.wall_clock_from}"
 
 
 def when_of(attempt: Attempt, unit: str) -> str:
@@ -153,7 +167,8 @@ def movable_free_says(attempt: Attempt, result: Result) -> str | None:
     if attempt.movable_free_pages is None:
         return None
     gfp = f" ({gfp_mask(attempt.request.gfp, attempt, result)})" if attempt.request.gfp is not None else ""
-    return f"not movable{gfp}, while at least {count(attempt.movable_free_pages, 'movable-only page')} were free"
+    free = count(attempt.movable_free_pages, "movable-only page")
+    return f"not movable{gfp}, while at least {free} {_were(free)} free"
 
 
 def not_excluded(attempt: Attempt) -> str | None:
@@ -208,14 +223,20 @@ def cause_says(code: str) -> str:
 
 def pages_by_effect(attempt: Attempt, page_size: int | None) -> str:
     """How many pages did what; each page is counted once per effect."""
-    said = [f"{size_words(g.culprits, page_size)} {_did(g.first.effect, attempt)}" for g in effects(attempt) if g.pages]
+    sizes = [(size_words(g.culprits, page_size), g.first.effect) for g in effects(attempt) if g.pages]
+    said = [f"{size} {_did(effect, attempt, size)}" for size, effect in sizes]
     return listing(said) if said else ""
 
 
-def _did(effect: Effect, attempt: Attempt) -> str:
+def _did(effect: str, attempt: Attempt, subject: str) -> str:
+    """What pages did; subject -- the words for them, `1 page` or `1 folio of 2 MiB and 3 pages`."""
     if effect == "would_block" and all(is_only_listed(c) for c in attempt.culprits if c.effect == effect):
-        return "of the range were in use when page_owner was read"
-    return "would block migration" if attempt.inventory else _EFFECTS[effect]
+        return f"of the range {_were(subject)} in use when page_owner was read"
+    return "would block migration" if attempt.inventory else _EFFECTS[effect].format(were=_were(subject))
+
+
+def _were(subject: str) -> str:
+    return "was" if subject.startswith("1 ") and " and " not in subject else "were"
 
 
 def verdict(attempt: Attempt, result: Result) -> str:
@@ -232,10 +253,13 @@ def _decided(attempt: Attempt, result: Result) -> str:
         if attempt.inventory:
             return nothing_found(attempt)
         return "What decided is not known." if attempt.outcome == "failed" else "No page blocked migration."
-    by_effect: dict[Effect, list[Group]] = {}
+    by_effect: dict[str, list[Group]] = {}
     for group in groups:
         by_effect.setdefault(group.first.effect, []).append(group)
-    said = [f"{_summary(alike, result)} {_did(effect, attempt)}" for effect, alike in by_effect.items()]
+    said = []
+    for effect, alike in by_effect.items():
+        subject = _summary(alike, result)
+        said.append(f"{subject} {_did(effect, attempt, subject)}")
     return "; ".join(said) + "."
 
 
@@ -256,5 +280,6 @@ def _distinct(groups: list[Group], result: Result) -> dict[str, Group]:
         c = group.first
         reason = why(group.culprits, result) or c.verdict
         sure = f"proved, {reason}" if c.verdict == "proved" != reason else reason
-        alike.setdefault(f"{whose(c) or 'with an unknown holder'} ({c.cause}, {sure})", []).extend(group.culprits)
+        known = ", ".join(dict.fromkeys((c.cause, sure)))  # both may be `unknown`
+        alike.setdefault(f"{whose(c) or 'with an unknown holder'} ({known})", []).extend(group.culprits)
     return {words: Group(culprits) for words, culprits in alike.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracereplay.model.derived.culprit_groups import Group, is_only_listed, is_tracer, next_without_tracer
 from tracereplay.model.derived.holding import is_same_task, known_by_allocator
 from tracereplay.model.page_runs import join_runs
-from tracereplay.model.result import Attempt, Result
+from tracereplay.model.result import Attempt, Culprit, Result
 from tracereplay.reports.shared.holder_wording import holder_name, story
 from tracereplay.reports.shared.premise_wording import why
 from tracereplay.reports.shared.wording import (
@@ -32,6 +32,12 @@ def where_words(group: Group, limit: int | None, result: Result) -> str:
         more = f" and {count(len(addresses[limit:]), 'more')}" if limit is not None and addresses[limit:] else ""
         named.append("struct page " + ", ".join(addresses[:limit]) + more)
     return ", ".join(named) if named else "PFN not known"
+
+
+def cause_words(culprit: Culprit) -> str:
+    """`buffer_head (proved)`; `unknown` once, where cause and verdict are both that."""
+    sure = "" if culprit.verdict == culprit.cause else f" ({culprit.verdict})"
+    return f"{culprit.cause}{sure}"
 
 
 def sentence(group: Group, attempt: Attempt, result: Result) -> str:

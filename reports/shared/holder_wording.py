@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tracereplay.model.derived.hold_timeline import Lane
 from tracereplay.model.derived.holding import has_holder, known_by_allocator, outlived, releaser, taker
 from tracereplay.model.result import Culprit, Process, Result, Task
-from tracereplay.reports.shared.wording import count, listing, moment, task_name
+from tracereplay.reports.shared.wording import listing, moment, size_words, task_name
 
 NOT_SEEN = "holder not seen"
 LONGEST_COMMAND = 240  # characters
@@ -47,9 +47,9 @@ def lane_holder(lane: Lane) -> str:
     return NOT_SEEN + (f", allocated by {task_name(c.allocated_by)}" if c.allocated_by else "")
 
 
-def lane_label(lane: Lane) -> str:
-    """`pin-vmsplice (145), 8 pages`."""
-    return f"{lane_holder(lane)}, {count(lane.pages, 'page')}"
+def lane_label(lane: Lane, page_size: int | None) -> str:
+    """`pin-vmsplice (145), 8 pages`; each page is counted once."""
+    return f"{lane_holder(lane)}, {size_words(lane.culprits, page_size, brief=True)}"
 
 
 def process_lines(c: Culprit, result: Result) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from tracereplay.model.derived.judgement import is_known_to_fail
 from tracereplay.model.derived.ranking import (
     attempts_met,
     blocking,
+    blocking_unexplained,
     has_several_to_rank,
     only_delaying,
     verdict_of,
@@ -16,18 +18,22 @@ from tracereplay.model.derived.ranking import (
 )
 from tracereplay.model.explain import EXPLANATIONS
 from tracereplay.model.result import Blocker, Culprit, Result, Summary
-from tracereplay.reports.shared.wording import count, listing, moment, page_size_bytes, size_words, task_name
+from tracereplay.reports.shared.wording import listing, moment, page_size_bytes, size_words, task_name
 from tracereplay.units import format_duration
 
 MAX_SUBJECTS = 3
 MAX_WAITS = 2
 MAX_SENTENCES = 3
+_UNKNOWN_HOLDER = "an unknown holder of pages of "
+_OF_FILE = {"locked_folio": "locked folios of ", "writeback": "writeback of "}
+_ONLY_PAGES = re.compile(r"([\d,]+) pages?")
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """A row of the ranking in words: `4 of 4`, `pin-thp (148)`, `task_reference`, `proved`, `from 5.049 s`.
 
+    share -- with the operation where several are ranked: `1 of 2 longterm_pin`.
     size, brief_size -- `1 folio of 2 MiB (order 9)`, `1 folio of 2 MiB`; empty where the cause names no page.
     """
 
@@ -46,7 +52,7 @@ class Ranked:
     def facts(self) -> list[str]:
         """`task_reference`, `proved`, `1 folio of 2 MiB (order 9)`, `from 5.049 s, still held`: what there is of it."""
         found = (self.cause, self.sure, self.size, self.held)
-        return [fact for fact in found if fact]
+        return list(dict.fromkeys(fact for fact in found if fact))  # cause and verdict may both be `unknown`
 
 
 def sentences(result: Result) -> list[str]:
@@ -75,30 +81,33 @@ def ranking(result: Result) -> list[Ranked]:
     culprits = {culprit.id: culprit for attempt in result.attempts for culprit in attempt.culprits}
     page_size = page_size_bytes(result)
     rows = []
+    several = sum(bool(summary.blockers) for summary in result.summary) > 1
     for summary in result.summary:
         for blocker in summary.blockers:
             of = [culprits[name] for name in blocker.culprit_ids if name in culprits]
-            rows.append(_ranked(blocker, summary, unit, of, page_size))
+            row = _ranked(blocker, summary, unit, of, page_size)
+            rows.append(replace(row, share=f"{row.share} {summary.operation}") if several else row)
     return rows
 
 
 def pages_cell(size: str) -> str:
-    """A size below a heading that says pages: `3`, `1 folio of 2 MiB`."""
-    return size.removesuffix("s").removesuffix(" page")
+    """A size below a heading that says pages: `3`, `1 folio of 2 MiB`, `1 folio of 2 MiB and 3 pages`."""
+    only = _ONLY_PAGES.fullmatch(size)
+    return only[1] if only is not None else size
 
 
 def subject(blocker: Blocker) -> str:
     """Who or what it is, in words that can begin a sentence."""
     names = [task_name(blocker.holder)] if blocker.holder is not None else []
     if blocker.holder_name is not None:
-        locked = blocker.cause == "locked_folio" and blocker.file is not None
-        names.append(f"locked folios of {blocker.holder_name}" if locked else blocker.holder_name)
+        what = _OF_FILE.get(blocker.cause, "") if blocker.file is not None else ""
+        names.append(f"{what}{blocker.holder_name}")
     if names:
         return listing(names)
     if blocker.allocated_by is not None and blocker.cause == "unmovable_allocation":
         return f"unmovable memory of {task_name(blocker.allocated_by)}"
     if blocker.allocated_by is not None:
-        return f"an unknown holder of pages of {task_name(blocker.allocated_by)}"
+        return f"{_UNKNOWN_HOLDER}{task_name(blocker.allocated_by)}"
     if blocker.cause in ("unknown", "extra_reference", "preexisting"):
         return "an unknown holder"
     return EXPLANATIONS[blocker.cause].title if blocker.cause in EXPLANATIONS else blocker.cause
@@ -131,11 +140,22 @@ def _sentence(summary: Summary, called: str) -> str | None:
     blocked, waits = blocking(summary), only_delaying(summary)[:MAX_WAITS]
     unsure = {sureness(b) for b in (*blocked[:MAX_SUBJECTS], *waits)} == {"suggested"}
     parts = [*_blocked(summary, called, blocked, each=not unsure), *_delayed(summary, waits, each=not unsure)]
-    if summary.unexplained:
-        of = f"{len(summary.unexplained):,} of {count(summary.failed, called, called)}"
-        parts.append(f"{len(summary.unexplained):,} not explained" if parts else f"what blocked {of} is not known")
+    parts += _unexplained(summary, called, first=not parts)
     said = "; ".join(parts)
     return f"{said} ({'all ' if len(parts) > 1 else ''}suggested)" if unsure else said or None
+
+
+def _unexplained(summary: Summary, called: str, *, first: bool) -> Iterator[str]:
+    """The failed attempts without a known cause; `first`: with whose pages blocked them, where those are known."""
+    number = len(summary.unexplained)
+    if number and not first:
+        yield f"{number:,} not explained"
+    elif number and (found := blocking_unexplained(summary)):
+        yield from _blocked(summary, called, found, each=False)
+        yield "nothing recorded says why"
+    elif number:
+        which = f"the {called}" if summary.failed == 1 else f"{number:,} of {summary.failed:,} {called}"
+        yield f"what blocked {which} is not known"
 
 
 def _blocked(summary: Summary, called: str, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:
@@ -147,17 +167,30 @@ def _blocked(summary: Summary, called: str, blockers: Sequence[Blocker], *, each
         by_number.setdefault(len(blocker.blocked), {})[_named(blocker, each=each)] = None
     share = f" of {summary.failed:,}"
     for place, (number, names) in enumerate(by_number.items()):
+        who = _together(names)
         if place:
-            yield f"{listing(names)} {number:,}{share}"
+            yield f"{who} {number:,}{share}"
         elif summary.failed == 1:
-            yield f"{listing(names)} blocked the {called}"
+            yield f"{who} blocked the {called}"
         else:
-            yield f"{listing(names)} blocked {number:,}{share} {called}"
+            yield f"{who} blocked {number:,}{share} {called}"
     if len(blockers) > MAX_SUBJECTS:
         yield f"{len(blockers) - MAX_SUBJECTS} more blocked {'fewer' if len(by_number) > 1 else 'some'}"
     for blocker in without_pages:
         which = "the" if summary.failed == 1 else f"{len(blocker.blocked):,}{share}"
         yield f"{which} {called}: {subject(blocker)}"
+
+
+def _together(names: Iterable[str]) -> str:
+    """`a (1), b (2) and unknown holders of pages of c (3) and d (4)`: what they have in common is said once."""
+    known: list[str] = []
+    unknown: list[str] = []
+    for name in names:
+        (unknown if name.startswith(_UNKNOWN_HOLDER) else known).append(name)
+    if len(unknown) > 1:
+        tasks = listing(name.removeprefix(_UNKNOWN_HOLDER) for name in unknown)
+        unknown = [f"unknown holders of pages of {tasks}"]
+    return listing([*known, *unknown])
 
 
 def _delayed(summary: Summary, blockers: Sequence[Blocker], *, each: bool) -> Iterator[str]:

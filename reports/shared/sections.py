@@ -8,6 +8,7 @@ from itertools import pairwise
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_CELLS = 24
+SHARE_CELLS = 8
 FIND_THE_REST = "`tracereplay corpus sql` finds them"  # of rows that no report has
 
 
@@ -32,7 +33,27 @@ class Spark:
         return "".join(" " if v is None else _BLOCKS[min(int(v / top * 8), 7)] for v in cells)
 
 
-Cell = str | Spark
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Traces to open: (path, its name as shown)."""
+
+    named: Sequence[tuple[str, str]]
+
+    def __str__(self) -> str:
+        return ", ".join(name for _, name in self.named)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of the largest of a column, 0 to 1, drawn as a bar."""
+
+    value: float
+
+    def __str__(self) -> str:
+        return "█" * round(SHARE_CELLS * self.value)
+
+
+Cell = str | Spark | Traces | Share
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from tracereplay.model.whatif import Cost, Fit, Model, Outcome, Placement, Summary, WhatIf
+from tracereplay.model.whatif import Cost, Fit, HiddenPages, Model, Outcome, Placement, Summary, WhatIf
 from tracereplay.reports.shared.sections import Section, numeric
 from tracereplay.reports.shared.style import Style
 from tracereplay.reports.shared.wording import count
@@ -17,7 +17,7 @@ WHY = {
     "loss_in_interval": "events were lost",
     "culprit_unknown": "what blocked is not all known",
     "release_unknown": "when the page was released is not known (record page_ref)",
-    "runs_disagree": "it hangs on the order of the free lists, which no trace has",
+    "runs_disagree": "the runs disagree: it hangs on the order of the free lists, or on pages that block at times",
     "needs_closed_loop": "the workload itself would have gone on differently",
     "not_modelled": "not modelled",
     "bitmap_full": "no room in the area",
@@ -33,7 +33,7 @@ def whatif_sections(document: WhatIf, style: Style) -> list[Section]:
     if document.results and (style.full or len(document.results) <= FEW_RESULTS):
         sections.append(_results(document))
     if document.placement:
-        sections.append(_placement(document))
+        sections.append(_placement(document, style))
     if document.sizing:
         sections.append(_sizing(document))
     sections += [_fit(model, style) for model in document.model]
@@ -44,17 +44,13 @@ def whatif_sections(document: WhatIf, style: Style) -> list[Section]:
 
 def _summary(document: WhatIf) -> Section:
     names = {policy.id: policy for policy in document.policies}
-    rows = [_summary_row(one, names[one.policy_id].name) for one in document.summary]
+    rows = [_summary_row(one, names[one.policy_id].name, document.results) for one in document.summary]
     failed = max((one.failed for one in document.summary), default=0)
     saved = max((one.saved for one in document.summary), default=0)
     title = f"What would have helped: {count(failed, 'attempt')} failed, {saved} of them saved by the best of these"
     return Section(
         title,
-        lines=[
-            f"{policy.name}: needs {', '.join(policy.missing)}, not recorded"
-            for policy in document.policies
-            if policy.missing
-        ],
+        lines=[*_notes(document)],
         columns=(
             "this one change",
             numeric("failed"),
@@ -62,18 +58,28 @@ def _summary(document: WhatIf) -> Section:
             numeric("still"),
             numeric("unknown"),
             numeric("newly"),
-            "what it costs",
+            "cost; why unknown",
         ),
         rows=rows,
         ok=None if not failed else saved > 0,
     )
 
 
-def _summary_row(one: Summary, name: str) -> tuple[str, ...]:
-    saved = f"{one.saved}" + (f" (upper {one.saved_upper})" if one.saved_upper else "")
+def _notes(document: WhatIf) -> Iterator[str]:
+    for policy in document.policies:
+        if policy.missing:
+            yield f"{policy.name}: needs {', '.join(policy.missing)}, not recorded"
+    if any(one.saved_upper for one in document.summary):
+        yield "at best: of each range the record names the first page that blocked; page_ref events show the others"
+
+
+def _summary_row(one: Summary, name: str, results: Sequence[Outcome]) -> tuple[str, ...]:
+    saved = f"{one.saved}" + (" at best" if one.saved_upper else "")
+    mine = [result for result in results if result.policy_id == one.policy_id and result.answer == "unknown"]
+    why = [f"unknown: {WHY.get(code, code)}" for code in sorted({result.why for result in mine if result.why})]
     return (
         name, str(one.failed), saved, str(one.still_fails), str(one.unknown), str(one.newly_fails),
-        "; ".join(_costs(one.cost)) or "-",
+        "; ".join([*_costs(one.cost), *why]) or "-",
     )  # fmt: skip
 
 
@@ -95,7 +101,11 @@ def _costs(cost: Cost) -> Iterator[str]:
     if cost.blocks_not_free:
         yield f"{count(cost.blocks_not_free, 'block')} of the pool not free"
     if cost.pages_moved:
-        yield f"{count(cost.pages_moved, 'page')} more to migrate"
+        yield f"{count(cost.pages_moved, 'page')} to migrate"
+    if cost.pages_displaced:
+        yield f"room elsewhere for {count(cost.pages_displaced, 'page')} that are no page cache"
+    if cost.longest_ns is not None:
+        yield f"{format_duration(cost.longest_ns)} at most for an allocation"
 
 
 def _results(document: WhatIf) -> Section:
@@ -143,16 +153,26 @@ def _why(one: Outcome) -> str:
     return f"{format_duration(abs(one.cost.wait_ns))} {'later' if one.cost.wait_ns > 0 else 'less waiting'}"
 
 
-def _placement(document: WhatIf) -> Section:
+def _placement(document: WhatIf, style: Style) -> Section:
     names = {policy.id: policy.name for policy in document.policies}
+    same = [one for one in document.placement if one.predicted == one.record and not style.full]
     return Section(
         "Share of movable allocations in CMA",
+        lines=[_unchanged(same, names)] if same else [],
         columns=("under", numeric("recorded"), numeric("predicted"), "over the runs"),
         rows=[
             (names[one.policy_id], _percent(one.record), _percent(one.predicted), _range(one))
             for one in document.placement
+            if one not in same
         ],
     )
+
+
+def _unchanged(same: Sequence[Placement], names: Mapping[str, str]) -> str:
+    """Policies that change no share, in one line."""
+    records = {one.record for one in same}
+    share = f"{_percent(records.pop())}, " if len(records) == 1 else ""
+    return f"{share}as recorded, under {', '.join(dict.fromkeys(names[one.policy_id] for one in same))}"
 
 
 SIZES = {
@@ -186,12 +206,7 @@ def _range(one: Placement) -> str:
 
 def _fit(model: Model, style: Style) -> Section:
     why = f": {WHY.get(model.why, model.why)}" if model.why is not None else ""
-    hidden = [
-        f"{one.value:,} pages of zone {one.zone} had left the free lists unseen "
-        f"({one.violated:,} of {one.decisions:,} choices of the kernel say otherwise)"
-        for one in model.hidden_pages
-        if one.decisions
-    ]
+    hidden = [_hidden(one) for one in model.hidden_pages if one.decisions]
     shown = [fit for fit in model.fit if style.full or not fit.ok or fit.measure in ("cma_share", "free_pages")]
     return Section(
         f"Model fit of {model.input_id}: {model.verdict}{why}",
@@ -202,6 +217,17 @@ def _fit(model: Model, style: Style) -> Section:
     )
 
 
+def _hidden(one: HiddenPages) -> str:
+    """Pages that the snapshot counts as free and that are not, or the other way round; how well that is known."""
+    if one.value < 0:
+        text = f"zone {one.zone} had {-one.value:,} pages more free than the snapshot counts"
+    else:
+        text = f"{one.value:,} pages of zone {one.zone} had left the free lists unseen"
+    low, high = ("no limit" if bound is None else f"{bound:,}" for bound in (one.low, one.high))
+    between = f"between {low} and {high}; " if one.low != one.high else ""
+    return f"{text} ({between}{one.violated:,} of {one.decisions:,} choices of the kernel say otherwise)"
+
+
 def _fit_row(fit: Fit) -> tuple[str, ...]:
     numbers = tuple(f"{value:,.3f}".rstrip("0").rstrip(".") for value in (fit.record, fit.model, fit.error, fit.limit))
     return (fit.measure + ("" if fit.ok else " !"), fit.scope, *numbers)
@@ -210,11 +236,11 @@ def _fit_row(fit: Fit) -> tuple[str, ...]:
 CHECKED = {
     "taken": numeric("pages taken"),
     "taken_not_free": numeric("not free"),
-    "drained_free": numeric("drained while free"),
+    "drained_free": numeric("drained free"),
     "left_unseen": numeric("left unseen"),
-    "freed_directly": numeric("freed past the lists"),
+    "freed_directly": numeric("freed past pcp"),
     "ranges": numeric("in ranges"),
-    "ranges_not_free": numeric("not free there"),
+    "ranges_not_free": numeric("not free"),
 }
 
 

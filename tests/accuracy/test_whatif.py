@@ -75,6 +75,45 @@ def test_a_retry_succeeds_once_the_pins_are_released() -> None:
     assert failed("cma_pin_vmsplice", "retry:n=2,sleep=100ms").answer == "still_fails"
 
 
+def test_a_task_that_retries_in_the_kernel_does_not_drop_its_own_reference() -> None:
+    for one in under("cma_longterm_fail", "pin-retries:n=100,sleep=100ms").results:
+        assert one.answer == "still_fails"
+
+
+def test_a_rule_is_undone_from_the_trace_of_a_kernel_that_never_used_cma() -> None:
+    """ab_churn__base is the kernel with the half rule: 43 % in CMA (38 % in a second boot), the last attempt fails."""
+    document = under("ab_churn__never", "cma-ratio:percent=50")
+    predicted = document.placement[0].predicted
+    assert predicted is not None
+    assert 0.33 < predicted < 0.5
+    assert document.results[0].answer == "succeeds"
+    assert document.results[-1].answer != "succeeds"  # file system metadata is in CMA then
+
+
+def test_a_policy_for_another_file_system_changes_nothing() -> None:
+    for fs in ("ext4", "xfs"):
+        document = under("ab_fuse__base", f"indeterminate-mappings:fs={fs}")
+        assert document.placement[0].predicted == document.placement[0].record
+        assert [one.cost.wait_ns for one in document.results] == [None]
+
+
+@pytest.mark.parametrize("name", ["offline_pin_nopageref", "ab_kalloc__movablecore"])
+def test_a_rule_about_cma_changes_nothing_where_there_is_none(name: str) -> None:
+    for one in under(name, "cma-ratio:never").results:
+        assert one.answer == ("succeeds" if one.recorded == "succeeded" else "still_fails")
+
+
+def test_a_file_system_on_a_block_device_is_not_fuse() -> None:
+    for one in under("large_folio_split_fail", "fuse-writeback").results:
+        assert one.cost.wait_ns is None
+
+
+def test_a_policy_of_which_no_event_was_recorded_is_not_answered() -> None:
+    document = under("ab_rounds_k__base", "pagecache-nomovable")
+    assert {(one.answer, one.why) for one in document.results} == {("unknown", "events_not_recorded")}
+    assert document.placement[0].predicted is None
+
+
 def test_one_of_two_pinners_is_not_enough() -> None:
     assert failed("cma_pin_vmsplice", "nomovable:comm=pin-vmsplice").answer == "still_fails"
     both = "nomovable:comm=pin-vmsplice+nomovable:comm=pin-dead"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +13,7 @@ import pytest
 from tests.browser.pages import ReportPage
 from tests.support import result_examples as example
 from tests.unit.model.test_summary import four
-from tracereplay.model.result import Allocation, MapRun, Result
+from tracereplay.model.result import Allocation, MapRun, Result, Try
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -125,3 +128,100 @@ def test_nothing_is_wider_than_a_phone(browser: Chrome, tmp_path: Path, width: i
         assert page.run("return document.documentElement.scrollWidth") <= width
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.fixture
+def laptop(browser: Chrome) -> Iterator[None]:
+    metrics = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    yield
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def boxes(page: ReportPage, *selectors: str) -> list[dict[str, float]]:
+    """Where each is: left, top, right, bottom."""
+    found: list[dict[str, float]] = page.run(
+        f"return {list(selectors)}.map(s => document.querySelector(s).getBoundingClientRect().toJSON())"
+    )
+    return found
+
+
+@pytest.mark.usefixtures("laptop")
+@pytest.mark.parametrize("make", [example.pinned, failures], ids=["one failure", "four failures"])
+def test_ten_seconds_without_scrolling(browser: Chrome, make: Callable[[], Result], tmp_path: Path) -> None:
+    """The order that docs/reading.md promises: from top to bottom, and beside the map why and how sure."""
+    page = ReportPage(browser, make(), tmp_path)
+    order = ["h1", ".lede", "#cards .card[aria-pressed=true]", "#overview", "#map-canvas", "#timeline-title"]
+    found = boxes(page, *order)
+    assert [box["top"] for box in found] == sorted(box["top"] for box in found)
+    assert all(above["bottom"] <= below["top"] + 1 for above, below in itertools.pairwise(found[:3]))
+    assert all(box["bottom"] <= 900 for box in found[:-1])
+    assert found[-1]["top"] < 900
+    area, ranking, sure, cause, steps = boxes(
+        page, "#map", "#ranking li", "#ranking .badge", "#ranking .cause", "#steps"
+    )
+    for beside in (ranking, sure, cause, steps):
+        assert beside["left"] >= area["right"]
+        assert beside["top"] < 900
+    assert ranking["top"] < steps["top"]
+    sizes = page.run(
+        "return ['h1', '.lede', '.card'].map(s => parseFloat(getComputedStyle(document.querySelector(s)).fontSize))"
+    )
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 3
+    assert re.match(r"[14] of [35]$", page.text("h1 .bad"))
+    low, high, focus = page.run("return [app.map.low, app.map.high, app.map.focus]")
+    assert low <= focus < high
+
+
+@pytest.mark.usefixtures("laptop")
+def test_words_are_readable_in_light_and_dark(browser: Chrome, tmp_path: Path) -> None:
+    """WCAG 2: 4.5 to 1 for texts, 3 to 1 for what is drawn, against what is behind it."""
+    page = ReportPage(browser, failures(), tmp_path)
+    for dark in (False, True):
+        page.run(f"setTheme({'dark' if dark else 'light'!r})")
+        texts = ["h1", ".lede", ".card .dim", "#ranking .dim", ".badge", "#map-status", "#legend li", "footer p"]
+        assert {name: ratio for name in texts if (ratio := contrast(page, name, "color")) < 4.5} == {}
+        bars = [f"#ranking li:nth-child({n}) .bar rect:last-child" for n in (1, 2)]
+        assert {name: ratio for name in bars if (ratio := contrast(page, name, "fill")) < 3} == {}
+
+
+def contrast(page: ReportPage, selector: str, what: str) -> float:
+    """Of a colour of an element to the background that it stands on."""
+    return float(
+        page.run(f"""
+        const at = document.querySelector({selector!r});
+        const parts = (color) => color.match(/[\\d.]+/g).map(Number);
+        let on = at;
+        while ((parts(getComputedStyle(on).backgroundColor)[3] ?? 1) === 0) on = on.parentElement;
+        const light = (color) => {{
+          const [r, g, b] = parts(color).map((part) => part / 255)
+            .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        }};
+        const pair = [getComputedStyle(at)[{what!r}], getComputedStyle(on).backgroundColor].map(light).sort();
+        return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);""")
+    )
+
+
+def test_a_log_without_page_frames_has_no_map(browser: Chrome, tmp_path: Path) -> None:
+    attempt = example.attempt(tries=[], culprits=[], cause=None, map=[], log_line=3, area=None)
+    attempt.request.start_pfn = attempt.request.end_pfn = None
+    page = ReportPage(browser, example.result(attempt), tmp_path)
+    assert page.text("#map-status") == "No page frame of this attempt is known."
+    assert not page.one("#map-canvas").is_displayed()
+    assert not page.one("#try").is_displayed()
+    assert "tries" not in page.text("#timeline-chart")
+    assert page.problems() == []
+
+
+def test_what_a_success_took_is_drawn_at_its_place(browser: Chrome, tmp_path: Path) -> None:
+    result = failures()
+    (fine,) = (a for a in result.attempts if a.outcome == "succeeded")
+    taken = Try(index=0, start_pfn=0xFC00 + 32_768, end_pfn=0x1FC00, start_ns=0, end_ns=1, result="succeeded")
+    picture = "const c = [...document.querySelectorAll('canvas.mini')].at(-1); return c.toDataURL()"
+    before = ReportPage(browser, result, tmp_path).run(picture)
+    fine.tries = [taken]
+    page = ReportPage(browser, result, tmp_path)
+    assert page.run(picture) != before
+    assert page.problems() == []

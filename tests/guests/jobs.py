@@ -15,20 +15,15 @@ mkdir t && mount -t tracefs t t
 { ls t/instances; cat t/kprobe_events; grep 'tracereplay' /proc/mounts; } > /out/left.txt
 cp -r capture *.txt /out/
 """
-# The blocks of the DIMM: above the memory that the guest boots with, so beyond 4 GiB.
+# One block above the memory that the guest boots with, and no other: all that user tasks have in ZONE_MOVABLE is in it.
 _MOVABLE = """
-block=
-for m in $B/memory[0-9]*; do
-    n=${m##*memory}
-    [ $n -ge 32 ] || continue
-    [ "$(cat $m/state)" = offline ] || echo offline > $m/state
-    echo online_movable > $m/state && [ -z "$block" ] && block=$n
-done
+block=$first_block
+echo online_movable > $B/memory$block/state
 """
 
 
-def offline(arguments: str = "", holder: str = "vmsplice 25 8") -> str:
-    """The first movable block is offlined while a task holds pages in it, until a signal ends the offline."""
+def offline(holder: str = "vmsplice 25 8") -> str:
+    """The movable block is offlined while a task holds pages in it, until a signal ends the offline."""
     return f"""{_HEAD}{_MOVABLE}
 cat > work.sh <<END
 ./hold {holder} > held.txt &
@@ -38,7 +33,7 @@ sleep 6
 kill \\$offline
 wait
 END
-sh record.sh -o capture {arguments.replace("BLOCK", "$block")} -- sh work.sh
+sh record.sh -o capture -- sh work.sh
 echo "status $?"
 {_TAIL}"""
 
@@ -78,12 +73,12 @@ umount t && rmdir t
 {_TAIL}"""
 
 
-def direct(arguments: str = "") -> str:
+def direct() -> str:
     """The same under O_DIRECT: the pages are held while a slow disk is read."""
-    return offline(arguments, "direct 3 8 /dev/vdb")
+    return offline("direct 3 8 /dev/vdb")
 
 
-def cma(arguments: str = "") -> str:
+def cma() -> str:
     """All of a CMA area is allocated, three times, while a task holds some of its pages.
 
     More than once: a page of busybox itself that another task just then faults in is a blocker as well.
@@ -100,7 +95,7 @@ for try in 1 2 3; do
 done
 wait
 END
-sh record.sh -o capture {arguments} -- sh work.sh
+sh record.sh -o capture -- sh work.sh
 echo "status $?"
 {_TAIL}"""
 

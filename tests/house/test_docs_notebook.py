@@ -44,7 +44,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_every_cell_runs_and_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("nbclient", "ipykernel", "polars", "matplotlib"):
+    for module in ("nbclient", "ipykernel", "polars", "pandas", "duckdb", "deltalake", "matplotlib"):
         pytest.importorskip(module, reason=f"{module} is not installed (extra `dev`)")
     from tests.support.run_notebook import run_notebook  # noqa: PLC0415
 

@@ -183,8 +183,13 @@ def trace_dat_v7(
     formats: Sequence[str] = FORMATS,
     compression: str = "zstd",
     extra: Sparse | None = None,
+    *,
+    data_first: bool = False,
 ) -> bytes:
-    """A version 7 file with sparse CPU numbers; sections and data compressed alike, in chunks of two pages."""
+    """A version 7 file with sparse CPU numbers; sections and data compressed alike, in chunks of two pages.
+
+    data_first -- the options that say where data is come after it, as trace-cmd writes them.
+    """
     machine, extra = machine or Machine(), extra or Sparse()
     out = _start(7, machine) + compression.encode() + b"\0" + b"1.0\0" + machine.pack("Q", 0)
     pointer = len(out) - 8
@@ -212,12 +217,13 @@ def trace_dat_v7(
     # the next section lies behind this one: its place is known once this one's size is
     size = len(machine.pack("HHIQ", 0, 0, 0, 0)) + len(plain)
     following = first + size
-    out += machine.pack("HHIQ", 0, 0, 0, len(plain)) + options + option(0, machine.pack("Q", following))
+    begun = out + machine.pack("HHIQ", 0, 0, 0, len(plain)) + options
+    out = begun + option(0, machine.pack("Q", following))
     out = out[:pointer] + machine.pack("Q", first) + out[pointer + 8 :]
     # the buffers' options point behind themselves; sizes do not depend on the values, so they are laid out twice
     tail = data_bytes = b""
     for _ in range(2):
-        base = following + 16 + len(tail)
+        base = following + (0 if data_first else 16 + len(tail))
         data_bytes, tail = b"", b""
         for name, places in buffers:
             begin = base + len(data_bytes)
@@ -240,4 +246,9 @@ def trace_dat_v7(
             body = machine.pack("Q", begin) + name.encode() + b"\0" + extra.clock.encode() + b"\0"
             tail += option(3, body + machine.pack("II", extra.page_bytes, len(places)) + rows)
         tail += option(0, machine.pack("Q", 0))
-    return out + machine.pack("HHIQ", 0, 0, 0, len(tail)) + tail + data_bytes
+    section_of_data = machine.pack("HHIQ", 0, 0, 0, len(tail)) + tail
+    if data_first:
+        out = begun + option(0, machine.pack("Q", following + len(data_bytes)))
+        out = out[:pointer] + machine.pack("Q", first) + out[pointer + 8 :]
+        return out + data_bytes + section_of_data
+    return out + section_of_data + data_bytes

@@ -139,7 +139,7 @@ def test_closed_is_closed(folder: Path, tmp_path: Path) -> None:
     path = str(shutil.copy(folder / "trace.dat", tmp_path.resolve()))  # other tests may have the capture itself mapped
     with tracereplay.open(path) as session:
         result, events = session.blame(), session.events(PFN_EVENT)
-        assert path in Path("/proc/self/maps").read_text()
+        assert path in Path("/proc/self/maps").read_text(errors="replace")
     assert repr(session) == "<tracereplay.Session: closed>"
     for question in (session.blame, session.info, session.events, session.inventory, lambda: session.page(1)):
         with pytest.raises(UsageError, match="the session is closed"):
@@ -148,7 +148,7 @@ def test_closed_is_closed(folder: Path, tmp_path: Path) -> None:
     assert events[PFN_EVENT].num_rows
     del events
     gc.collect()
-    assert path not in Path("/proc/self/maps").read_text()
+    assert path not in Path("/proc/self/maps").read_text(errors="replace")
 
 
 def test_an_error_inside_comes_out(folder: Path) -> None:

@@ -127,5 +127,8 @@ def _settings(kernel: Kernel) -> Iterator[Line]:
         kernel.page_owner, "page_owner", "who allocated pages older than the trace",
         "" if kernel.page_owner else "CONFIG_PAGE_OWNER=y, and boot with page_owner=on",
     )  # fmt: skip
+    if kernel.hidden_symbols:
+        means = "kernel.kptr_restrict=2 hides it: stacks of takes name no call"
+        yield Line(False, "where kernel functions are", means, "sysctl kernel.kptr_restrict=1")
     blocks = kernel.memory_blocks
     yield Line(blocks > 0, f"{blocks} memory blocks", "offlining", "" if blocks else "CONFIG_MEMORY_HOTPLUG=y")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ from tracereplay.parsers.catalog.probes import (
 FUNCTIONS = frozenset(probe.function for probe in PROBES)
 STABLE_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter")  # the same on all CPUs: then `local` is in order across them
 COUNTS = ("entries", "overrun", "dropped events")  # of per_cpu/cpuN/stats
-MARK = "tracereplay: this CPU is recorded\n"
+MARK = "tracereplay: this CPU is recorded, realtime_ns={}\n"  # parsers/events/wall_marks.py reads it
 KALLSYMS = Path("/proc/kallsyms")
 CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 
@@ -40,6 +41,7 @@ class Instance:
     missing: list[str] = field(default_factory=list)
     probes: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    stacked: list[str] = field(default_factory=list)
     _caller_filters: dict[str, list[str]] = field(default_factory=dict)  # by calling function
 
     @property
@@ -158,16 +160,18 @@ class Instance:
                     where = target.filter_by_pointer(pointer, base, page.size)
                     self.tracefs.try_write(place, f"{kept} && {where}")
 
-    def record_stacks(self, target: Target | None) -> None:
-        """Stacks of what takes references, which name the call. A trigger has a filter of its own."""
+    def record_stacks(self, target: Target | None, which: wanted.Stacks) -> bool:
+        """Stacks of what takes references; False where the kernel refuses. A trigger has a filter of its own."""
         places = {self._event(probe.name): "" for probe in PROBES if probe.gup and probe.name in self.probes}
         for place in places:
             places[place] = self.tracefs.read(f"{place}/filter").strip()
-        if target is not None:
+        if target is not None and which is wanted.Stacks.ALL:
             taking = {sign.event: sign.filter_ for sign in wanted.TAKING if sign.event in self.events}
             places |= {f"{self.place}/events/{e}": f"{c} && {target.filter_by_pfn}" for e, c in taking.items()}
         for place, condition in places.items():
-            self.tracefs.try_write(f"{place}/trigger", f"stacktrace if {condition}")
+            if self.tracefs.try_write(f"{place}/trigger", f"stacktrace if {condition}"):
+                self.stacked.append(place.rpartition("/")[2])
+        return len(self.stacked) == len(places)
 
     def mark_cpus(self) -> None:
         """Record an event on every CPU, which shows that the CPU was recorded until then, also if it idled."""
@@ -176,7 +180,7 @@ class Instance:
             for cpu in allowed:
                 with contextlib.suppress(OSError):  # the CPU has gone offline
                     os.sched_setaffinity(0, {cpu})
-                    self.tracefs.try_write(f"{self.place}/trace_marker", MARK)
+                    self.tracefs.try_write(f"{self.place}/trace_marker", MARK.format(time.time_ns()))
         finally:
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, allowed)

@@ -20,12 +20,11 @@ from tracereplay.capture.definitions import probes_for
 from tracereplay.capture.instance import Instance, probed_functions
 from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import SelfTest, self_test
-from tracereplay.capture.tracefs import DEBUGFS, PLACES, Tracefs, is_locked_down, mounted
+from tracereplay.capture.tracefs import DEBUGFS, PLACES, ROOT, Tracefs, hides_symbols, is_locked_down, mounted
 from tracereplay.errors import CaptureError, InputError
 from tracereplay.parsers.catalog.probes import RETURN_ADDRESS, PageLayout
 from tracereplay.parsers.probes.pointers import struct_pages
 
-ROOT = Path("/")
 MEMORY = "sys/devices/system/memory"
 CONFIG_BYTES = 1 << 22
 
@@ -53,6 +52,7 @@ class Kernel:
     self_test: SelfTest | None = None
     cma_debugfs: bool = False
     page_owner: bool = False
+    hidden_symbols: bool = False
     memory_blocks: int = 0
     config: Mapping[str, str] = field(default_factory=dict)
 
@@ -124,6 +124,7 @@ def _look_at_debugfs(debug: Path, kernel: Kernel) -> None:
 
 def _look_at_files(root: Path, kernel: Kernel) -> None:
     kernel.memory_blocks = len(list((root / MEMORY).glob("memory[0-9]*")))
+    kernel.hidden_symbols = hides_symbols(root)
     kernel.config = _configuration(root, kernel.release)
 
 

@@ -137,9 +137,12 @@ functions() {
 copy() { if [ -r "$1" ]; then cat "$1" > "$2" 2>/dev/null || rm -f "$2"; fi; }
 
 check() { # FOLDER: files at their own paths below it; of some only that they exist
-    mkdir -p "$1/proc" "$1/boot" "$1/sys/kernel/security" "$1/sys/kernel/btf" "$1/sys/kernel/debug"
+    mkdir -p "$1/sys/kernel/debug"
     echo "$(uname -r) $(uname -m)" > "$1/kernel.txt"
-    for file in @CHECK_FILES@ "/boot/config-$(uname -r)"; do copy "$file" "$1$file"; done
+    for file in @CHECK_FILES@ "/boot/config-$(uname -r)"; do
+        mkdir -p "$1${file%/*}"
+        copy "$file" "$1$file"
+    done
     if [ -e "$T/instances" ]; then
         mkdir "$1/sys/kernel/tracing"
         copy "$T/available_events" "$1/sys/kernel/tracing/available_events"
@@ -324,10 +327,19 @@ filter_range() { # takes of pages outside the range are dropped in the kernel
 
 # Stacks of what takes references, which name the call. A trigger runs for events that a filter drops: same condition.
 record_stacks() {
+    unstacked=
     for event in @TAKES@; do
+        case " $probed " in *" $event "*) ;; *) continue ;; esac
         place=$I/events/$group/$event
-        case " $probed " in *" $event "*) echo "stacktrace if $(cat "$place/filter")" > "$place/trigger" ;; esac
-    done
+        echo "stacktrace if $(cat "$place/filter")" > "$place/trigger" || unstacked=1
+    done 2>/dev/null
+    if [ -n "$unstacked" ]; then
+        stacks=
+        note "@NO_STACKS@"
+    elif [ -n "$probed" ] && ! grep -q '^0*[1-9a-f]' /proc/kallsyms; then
+        note "@NO_NAMES@"
+    fi
+    [ "$stacks" = all ] || return 0
     while read -r event condition; do
         case " $recorded " in
             *" $event "*) echo "stacktrace if $condition && pfn >= $low && pfn < $high" > "$I/events/$event/trigger" ;;
@@ -335,6 +347,14 @@ record_stacks() {
     done <<END
 @TAKING@
 END
+}
+
+note_costs() {
+    costs=
+    case "$recorded" in *" kmem/"*) costs="$costs; @COST_PAGES@" ;; esac
+    case "$probed,$stacks" in ,*) ;; *,) costs="$costs; @COST_TAKES@" ;; *) costs="$costs; @COST_STACKS@" ;; esac
+    [ -z "$with_page_ref" ] || costs="$costs; @COST_REFERENCES@"
+    [ -z "$costs" ] || note "costs ${costs#; }"
 }
 
 # ---------------------------------------------------------------- copies
@@ -493,8 +513,9 @@ mark_cpus() {
     for place in "$I"/per_cpu/cpu[0-9]*; do
         cpu=${place##*cpu}; mask=$((1 << cpu % 4))
         while [ "$cpu" -ge 4 ]; do mask=${mask}0; cpu=$((cpu - 4)); done
-        # shellcheck disable=SC2016 # $0 is the inner shell's
-        taskset "$mask" sh -c 'echo "tracereplay: this CPU is recorded" > "$0"' "$I/trace_marker" 2>/dev/null
+        # shellcheck disable=SC2016 # $0 and $( ) are the inner shell's
+        taskset "$mask" sh -c 'echo "tracereplay: this CPU is recorded, realtime_s=$(date +%s)" > "$0"' \
+            "$I/trace_marker" 2>/dev/null
     done
 }
 
@@ -530,9 +551,9 @@ save() { # FOLDER: stop, copy, and what belongs to the copies
 
 # ---------------------------------------------------------------- record
 
-await() { # the child last started, or a signal
+await() { # the child last started, or a signal, which may have come before
     child=$!
-    wait "$child"
+    if [ "$status" = 0 ]; then wait "$child"; else sleep 1; fi # just started, it may not take signals yet
     kill "$child" 2>/dev/null
     child=
 }
@@ -581,11 +602,12 @@ if [ -n "$probed" ]; then
 fi
 filter_range
 [ -z "$stacks" ] || record_stacks
+note_costs
 [ "$how" = failure ] || start_streaming "$out/trace"
 snapshot "$out/layout_before"
 [ "$how" = failure ] || say "recording; Ctrl-C ends it"
 status=0
-trap 'status=130' INT TERM HUP
+trap 'status=130; [ -z "$child" ] || kill "$child" 2>/dev/null' INT TERM HUP
 case $how in
     duration) sleep "$seconds" & await ;;
     command) "$@"; status=$? ;;

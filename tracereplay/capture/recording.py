@@ -22,7 +22,7 @@ from tracereplay.capture.pointers import page_pointers
 from tracereplay.capture.selftest import self_test
 from tracereplay.capture.snapshot import copy_debug_files, copy_names, copy_page_words, free_bytes, kernel_log, snapshot
 from tracereplay.capture.target import Target, target_of
-from tracereplay.capture.tracefs import Tracefs, mounted
+from tracereplay.capture.tracefs import ROOT, Tracefs, hides_symbols, mounted
 from tracereplay.capture.watch import FailureWatch
 from tracereplay.errors import CaptureError, UsageError
 from tracereplay.parsers.probes.pointers import struct_pages
@@ -51,7 +51,7 @@ class Request:
     until_failure: bool = False
     dumps: int = 1
     after_seconds: float = 2.0
-    stacks: bool = False
+    stacks: wanted.Stacks = wanted.Stacks.TAKES
 
 
 @dataclass(slots=True)
@@ -104,12 +104,14 @@ def _record(run: _Run, instance: Instance) -> int:
     if request.level >= 2:
         run.pointers = page_pointers(run.tracefs, f"{instance.name}_watch")
     _enable(run, instance)
+    if request.stacks and not instance.record_stacks(run.target, request.stacks):
+        run.note(wanted.NO_STACKS)
+    elif instance.stacked and hides_symbols(ROOT):
+        run.note(wanted.NO_NAMES)
     run.note(
         f"records {len(instance.events)} tracepoints and {len(instance.probes)} probes into {kib >> 10} MiB, "
         f"clock {clock}{cost_of(instance)}"
     )
-    if request.stacks:
-        instance.record_stacks(run.target)
     if run.target is not None and not request.until_failure:  # a ring's first event comes long after this
         copy_page_words(request.out, run.target, ".before")
     started, began = time.monotonic(), os.times()
@@ -273,9 +275,9 @@ def cost_of(instance: Instance) -> str:
     """What recording will cost, in words."""
     words = []
     if any(event.startswith("kmem/") for event in instance.events):
-        words.append("about 1 us for each page allocated or freed")
+        words.append(wanted.COSTS["PAGES"])
     if instance.probes:
-        words.append("about 1 us for each page that get_user_pages() takes")
+        words.append(wanted.COSTS["STACKS" if instance.stacked else "TAKES"])
     if any(event.startswith("page_ref/") for event in instance.events):
-        words.append("about 1 us for each reference of the range")
+        words.append(wanted.COSTS["REFERENCES"])
     return f"; costs {' and '.join(words)}" if words else ""

@@ -35,7 +35,7 @@ class ScriptOptions:
     dumps: int = 1
     after_s: int = 2
     pages: bool = True
-    stacks: bool = False
+    stacks: wanted.Stacks = wanted.Stacks.TAKES
 
 
 def script(options: ScriptOptions) -> str:
@@ -50,8 +50,9 @@ def script(options: ScriptOptions) -> str:
         "BLOCK": "" if options.block is None else str(options.block),
         "DUMPS": str(options.dumps),
         "AFTER_S": str(options.after_s),
-        "STACKS": "1" if options.stacks else "",
+        "STACKS": options.stacks.value,
         "TAKING": "\n".join(f"{sign.event} {sign.filter_}" for sign in wanted.TAKING),
+        **{f"COST_{name}": words for name, words in wanted.COSTS.items()},
         "EVENTS": " ".join(events),
         "BUILT_IN": " ".join(wanted.BUILT_IN),
         "CONSOLE_EVENTS": " ".join(wanted.CONSOLE),
@@ -78,6 +79,8 @@ def script(options: ScriptOptions) -> str:
         "NAMES_AT_END": NAMES_AT_END,
         "MOST_OPEN_FILES": str(MOST_OPEN_FILES),
         "CMA_FILES": " ".join(wanted.CMA_FILES),
+        "NO_STACKS": wanted.NO_STACKS,
+        "NO_NAMES": wanted.NO_NAMES,
         "TRACE_FILES": " ".join(wanted.TRACE_FILES),
         "FAILURES": "\n".join(f"{sign.event} {sign.filter_}" for sign in wanted.FAILURES),
     }

@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def snapshot(folder: Path, debug: Path | None, target: Target | None = None) -> 
     uname = os.uname()
     (folder / "uname").write_text(f"Linux {uname.nodename} {uname.release} {uname.version} {uname.machine} GNU/Linux\n")
     (folder / "page_size").write_text(f"{mmap.PAGESIZE}\n")
+    _write(folder / "clocks", clocks())
     if debug is not None:
         _copy_areas(debug / "cma", folder / "cma")
     _write(folder / "memory_blocks.txt", _blocks())
@@ -31,6 +33,11 @@ def snapshot(folder: Path, debug: Path | None, target: Target | None = None) -> 
     if target is not None:
         lacking += copy_page_words(folder, target)
     return lacking
+
+
+def clocks() -> list[str]:
+    """The wall clock and the clocks of traces, read one after the other: `boot 5078123456`, in ns."""
+    return [f"{name} {time.clock_gettime_ns(number)}" for name, number in wanted.CLOCKS.items()]
 
 
 def copy_names(folder: Path) -> None:

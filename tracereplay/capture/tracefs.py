@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tracereplay.errors import CaptureError
 
+ROOT = Path("/")
 PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 OURS = re.compile(r"tracereplay_(\d+_\d+)")
 MOUNTS = Path("/proc/mounts")
@@ -148,6 +149,13 @@ def is_locked_down(root: Path) -> bool:
             words = (root / name).read_text(errors="replace").split()
             if sign in words or f"lockdown{sign}" in words:
                 return True
+    return False
+
+
+def hides_symbols(root: Path) -> bool:
+    """Whether the machine whose files are below `root` shows no addresses in /proc/kallsyms, not to root either."""
+    with contextlib.suppress(OSError):
+        return (root / "proc/sys/kernel/kptr_restrict").read_text(errors="replace").strip() == "2"
     return False
 
 

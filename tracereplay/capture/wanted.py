@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stacks(StrEnum):
+    """Of which events that take references the stack is recorded too: it names the call that took them.
+
+    TAKES -- of the probes on get_user_pages(); ALL -- of page_ref events of the range as well.
+    """
+
+    NONE = ""
+    TAKES = "takes"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +42,7 @@ PAGES = (
 )  # fmt: skip
 # The kernel's own: what a write to trace_marker records, and stacks.
 BUILT_IN = ("ftrace/print", "ftrace/kernel_stack")
-# Events that take references: with --stacks their stack is recorded, which names the call.
+# Events that take references: with Stacks.ALL their stack is recorded.
 TAKING = (Sign("page_ref/page_ref_mod", "val > 0"), Sign("page_ref/page_ref_mod_unless", "ret == 1"))
 CONSOLE = ("printk/console",)
 # CONFIG_DEBUG_PAGE_REF: more than a million events a second on a busy machine, so only with a range.
@@ -38,6 +51,13 @@ REFERENCES = (
     "page_ref/page_ref_mod_and_return", "page_ref/page_ref_mod_unless", "page_ref/page_ref_freeze",
     "page_ref/page_ref_unfreeze",
 )  # fmt: skip
+# What recording costs on a current machine, in words.
+COSTS = {
+    "PAGES": "about 1 us for each page allocated or freed",
+    "TAKES": "about 1 us for each page that get_user_pages() takes",
+    "STACKS": "about 3 us for each page that get_user_pages() takes, with its stack (--no-stacks: 1 us)",
+    "REFERENCES": "about 1 us for each reference of the range",
+}
 # Events whose field `pfn` a filter on the requested range goes to.
 FILTERED_BY_PFN = ("kmem/", "filemap/", "page_ref/")
 
@@ -73,6 +93,7 @@ SNAPSHOT_FILES = (
     Copied("/proc/meminfo", "meminfo"),
     Copied("/proc/vmstat", "vmstat"),
     Copied("/proc/version", "version"),
+    Copied("/proc/stat", "stat"),
     Copied("/proc/cmdline", "cmdline"),
     Copied("/proc/modules", "modules"),
     Copied("/proc/swaps", "swaps"),
@@ -80,10 +101,22 @@ SNAPSHOT_FILES = (
     Copied("/sys/devices/system/memory/block_size_bytes", "block_size_bytes"),
     Copied("/sys/devices/system/memory/auto_online_blocks", "auto_online_blocks"),
 )
+# Clocks by the names that trace_clock gives them.
+CLOCKS = {
+    "realtime": time.CLOCK_REALTIME,
+    "boot": time.CLOCK_BOOTTIME,
+    "mono": time.CLOCK_MONOTONIC,
+    "mono_raw": time.CLOCK_MONOTONIC_RAW,
+}
 MOUNTS = Copied("/proc/self/mountinfo", "mountinfo")
 # Of tracefs, beside the raw pages: names as `parsers/trace_dat/raw_buffers.py` looks for them.
 TRACE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats", "kprobe_profile")
 DEBUG_FILES = (Copied("page_owner", "page_owner.txt"), Copied("page_pinner/buffer", "page_pinner.txt"))
 CMA_FILES = ("base_pfn", "count", "order_per_bit", "bitmap", "used", "maxchunk")
 # For `check` of another machine: copied to the same path below a folder. Others are only looked for, see record.sh.
-CHECK_FILES = ("/proc/config.gz", "/proc/cmdline", "/sys/kernel/security/lockdown", "/sys/kernel/btf/vmlinux")
+CHECK_FILES = (
+    "/proc/config.gz", "/proc/cmdline", "/proc/sys/kernel/kptr_restrict",
+    "/sys/kernel/security/lockdown", "/sys/kernel/btf/vmlinux",
+)  # fmt: skip
+NO_STACKS = "the kernel records no stacks: who holds plain references until the end will not be proved"
+NO_NAMES = "kernel.kptr_restrict=2 hides where functions are: stacks name no call; set it to 1"

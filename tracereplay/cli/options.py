@@ -157,11 +157,7 @@ def open_session(
     }
     with KilledByInterrupt():
         import tracereplay.session  # noqa: PLC0415
-    if any(Path(name).is_dir() for name in inputs):
-        from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
-
-        inputs, sides = opened_folders(inputs, sides, same_machine=same_machine)
-    inputs, sides = from_archives(inputs, sides, quiet)
+    inputs, sides = _found(inputs, sides, same_machine, quiet)
     from tracereplay.cli.progress import Progress  # noqa: PLC0415
     from tracereplay.compiled import kernels_are_compiled  # noqa: PLC0415
 
@@ -186,6 +182,21 @@ def open_session(
     finally:
         if progress is not None:
             progress.close()
+
+
+def _found(
+    inputs: tuple[str, ...], sides: dict[str, Any], same_machine: bool, quiet: bool
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The inputs and what is known beside them, with what folders and archives hold and files beside a trace."""
+    from tracereplay.discovery.beside import logs_as_options, with_files_beside  # noqa: PLC0415
+
+    if any(Path(name).is_dir() for name in inputs):
+        from tracereplay.discovery.folder import opened_folders  # noqa: PLC0415
+
+        inputs, sides = opened_folders(inputs, sides, same_machine=same_machine)
+    inputs, sides = from_archives(inputs, sides, quiet)
+    inputs, sides = logs_as_options(inputs, sides)
+    return inputs, with_files_beside(inputs[0], sides) if len(inputs) == 1 else sides
 
 
 def from_archives(

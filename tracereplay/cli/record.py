@@ -26,7 +26,9 @@ TRACE_DAT = "trace-cmd.out"  # no name by which a folder's trace is found: the r
 @click.option("--buffer", "buffer_mib", metavar="MIB", type=click.IntRange(1, 1 << 20),
               help="Size of the ring (default: an eighth of the free memory, at most 256 MiB).")  # fmt: skip
 @click.option("--no-pages", is_flag=True, help="No events of page allocation: cheaper, but allocators are not known.")
-@click.option("--stacks", is_flag=True, help="Stacks of what takes references: they name the call. With a range only.")
+@click.option("--stacks/--no-stacks", default=None,
+              help="Stacks of what takes references: they name the call. Default: of the probes on get_user_pages(); "
+                   "--stacks: of page_ref events too, with a range only.")  # fmt: skip
 @click.option("--trace-dat", is_flag=True, help=f"Also write {TRACE_DAT}, a trace.dat that trace-cmd reads.")
 @click.option("--print-script", is_flag=True, help="Print the same as a POSIX shell script: no Python needed.")
 def record(
@@ -40,7 +42,7 @@ def record(
     block: int | None,
     buffer_mib: int | None,
     no_pages: bool,
-    stacks: bool,
+    stacks: bool | None,
     trace_dat: bool,
     print_script: bool,
 ) -> int:
@@ -51,13 +53,16 @@ def record(
         raise UsageError("--area and --block exclude each other")
     if stacks and area is None and block is None:
         raise UsageError("--stacks needs --area or --block: stacks of all references would fill any buffer")
+    from tracereplay.capture.wanted import Stacks  # noqa: PLC0415
+
+    which = Stacks.TAKES if stacks is None else Stacks.ALL if stacks else Stacks.NONE
     if print_script:
         from tracereplay.capture.script import ScriptOptions, script  # noqa: PLC0415
 
         if command or seconds is not None or until_failure or out is not None:
             raise UsageError("the printed script takes -o, --for, --until-failure and -- COMMAND when it runs")
         kib = 65536 if buffer_mib is None else buffer_mib << 10
-        click.echo(script(ScriptOptions(level, area, block, kib, dumps, pages=not no_pages, stacks=stacks)), nl=False)
+        click.echo(script(ScriptOptions(level, area, block, kib, dumps, pages=not no_pages, stacks=which)), nl=False)
         return 0
     from tracereplay.capture.recording import Request  # noqa: PLC0415
     from tracereplay.capture.recording import record as record_now  # noqa: PLC0415
@@ -73,7 +78,7 @@ def record(
         command=command,
         until_failure=until_failure,
         dumps=dumps,
-        stacks=stacks,
+        stacks=which,
     )
     status = record_now(request, lambda text: click.echo(f"tracereplay: {text}", err=True))
     if trace_dat:

@@ -116,7 +116,9 @@ _TABLES = (
     r"""
     CREATE TEMP TABLE incidents AS
     SELECT key, path, attempt_id, failed, c.cause, c.verdict, c.pages,
-           coalesce(c.file.fs, 'on device ' || (c.file.dev >> 20) || ':' || (c.file.dev & 1048575)) AS fs,
+           CASE WHEN c.file.block_dev IS NOT NULL
+                THEN 'block device ' || (c.file.block_dev >> 20) || ':' || (c.file.block_dev & 1048575)
+                ELSE coalesce(c.file.fs, 'on device ' || (c.file.dev >> 20) || ':' || (c.file.dev & 1048575)) END AS fs,
            coalesce(c.holder.comm, 'tid ' || c.holder.tid, c.holder_name) AS holder,
            regexp_replace(list_aggregate(c.stack, 'string_agg', ' < '), '\+0x[0-9a-f]+', '', 'g') AS stack,
            c.released_ns - c.held_since_ns AS held_ns, coalesce(c.delay_ns, 0) AS delay_ns

@@ -14,13 +14,24 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracereplay.corpus.analyse_one import ChangedError, analyse, identify
 from tracereplay.corpus.tables import ANALYSED, CHANGED
 from tracereplay.errors import TraceReplayError, no_room
 
-REQUESTS: Mapping[str, Callable[..., Any]] = {"identify": identify, "analyse": analyse}
+if TYPE_CHECKING:
+    from tracereplay.corpus.analysed import Job
+
+
+def page(job: Job) -> str:
+    """`pages.page_of`, whose modules no other request needs."""
+    from tracereplay.corpus.pages import page_of  # noqa: PLC0415
+
+    return page_of(job)
+
+
+REQUESTS: Mapping[str, Callable[..., Any]] = {"identify": identify, "analyse": analyse, "page": page}
 
 
 def main(fd: int) -> None:

@@ -7,7 +7,7 @@ broken trace of the answer. Traces are replayed in child processes: one that kil
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -15,29 +15,17 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tracereplay import __version__
-from tracereplay.corpus.analyse_one import identify
+from tracereplay.corpus.analysed import Job, analysed_jobs, refuse_change
 from tracereplay.corpus.query import Condition, Selection
 from tracereplay.corpus.run_summary import outcome_of
 from tracereplay.corpus.store import Store
 from tracereplay.corpus.tables import ANALYSED
-from tracereplay.discovery.sources import Source
 from tracereplay.errors import InputError, UsageError
 from tracereplay.model.corpus import Broken, CorpusWhatIf, Saved
 from tracereplay.model.result import Tool
 from tracereplay.model.whatif import Outcome
 
-SIDES = ("layout", "kernel_log", "page_owner", "page_pinner")
 Z_95 = 1.959963984540054  # of the normal distribution, two-sided
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One analysed trace: its key, where it is, what is beside it, and the value of the column grouped by."""
-
-    key: str
-    path: str
-    sides: Mapping[str, str]
-    value: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +53,7 @@ def whatif_corpus(
     for text in policies:
         parse_policy(text)
     selection = Selection(store, where)
-    wanted = list(_jobs(selection, by))
+    wanted = list(analysed_jobs(selection, by))
     if not wanted:
         raise UsageError("no analysed trace meets the conditions")
     answers = sorted(_answers(wanted, policies, runs, jobs), key=lambda answer: answer.job.path)
@@ -128,21 +116,6 @@ def wilson(hits: int, whole: int, observations: int) -> tuple[float, float]:
     return max((middle - half) / scale, 0.0), min((middle + half) / scale, 1.0)
 
 
-def _jobs(selection: Selection, by: str | None) -> Iterator[Job]:
-    """Each analysis once, at its first path; of copies with several values of the column, the first."""
-    column = selection.column(by) if by is not None else "NULL"
-    sides = ", ".join(f"arg_min({name}, path)" for name in SIDES)
-    rows = selection.ask(
-        f"""
-        SELECT key, min(path), arg_min(CAST({column} AS VARCHAR), path), {sides}
-        FROM chosen WHERE status = '{ANALYSED}' GROUP BY key ORDER BY 2
-        """
-    )
-    for key, path, value, *found in rows:
-        beside = {role: str(side) for role, side in zip(SIDES, found, strict=True) if side is not None}
-        yield Job(str(key), str(path), beside, None if value is None else str(value))
-
-
 def _answers(wanted: Sequence[Job], policies: Sequence[str], runs: int, jobs: int) -> Iterator[Answer]:
     """In the order in which they come; a process that dies takes the traces in work with it, and they are said."""
     left = list(wanted)
@@ -167,7 +140,7 @@ def replay_one(job: Job, policies: Sequence[str], runs: int) -> Answer:
     from tracereplay.whatif.question import parse_policy  # noqa: PLC0415
 
     try:
-        _refuse_change(job)
+        refuse_change(job)
         session = Session([Path(job.path)], **job.sides)  # type: ignore[arg-type]  # roles are its options
         document = session.whatif([parse_policy(text) for text in policies], runs=runs)
     except InputError as error:
@@ -178,12 +151,3 @@ def replay_one(job: Job, policies: Sequence[str], runs: int) -> Answer:
 
 def _row(one: Outcome) -> tuple[str, str, str]:
     return one.recorded, one.answer, one.bound
-
-
-def _refuse_change(job: Job) -> None:
-    """Raises InputError where the trace is not local, has gone, or is not what the store's analysis is of."""
-    if "://" in job.path or any("://" in side for side in job.sides.values()):
-        raise InputError("only traces on this machine are replayed", path=job.path, advice="copy it, and run again")
-    source = Source(job.path, job.sides, {}, "", 0)
-    if identify(source).key != job.key:
-        raise InputError("changed since it was analysed, or by another version", path=job.path, advice="run again")

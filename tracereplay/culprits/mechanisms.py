@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,9 @@ class Mechanism:
     pins: bool = False
 
 
+# Which of a system call's functions are on a stack goes by architecture and compiler: __x64_sys_NAME on 6.12,
+# __do_sys_NAME on 6.1, __arm64_sys_NAME ... Here: sys_NAME.
+_SYSCALL = re.compile(r"_+[a-z0-9]+_(?:compat_)?(sys_\w+)")
 # First match wins; functions as named in 5.10 to 7.2.
 MECHANISMS = (
     Mechanism("vfio", ("vfio_pin_pages_remote", "vaddr_get_pfns"), longterm=True),
@@ -24,7 +29,7 @@ MECHANISMS = (
     Mechanism("xdp umem", ("xdp_umem_pin_pages", "xdp_umem_reg"), longterm=True),
     Mechanism("vdpa", ("vhost_vdpa_pa_map",), longterm=True),
     Mechanism("v4l2", ("get_vaddr_frames", "vb2_create_framevec"), longterm=True),
-    Mechanism("vmsplice", ("__do_sys_vmsplice", "__se_sys_vmsplice", "vmsplice_to_pipe")),
+    Mechanism("vmsplice", ("sys_vmsplice", "vmsplice_to_pipe")),
     Mechanism("splice", ("filemap_splice_read", "generic_file_splice_read", "shmem_file_splice_read", "do_splice")),
     Mechanism("process_vm", ("process_vm_rw",)),
     Mechanism("ptrace", ("access_remote_vm", "__access_remote_vm")),
@@ -35,9 +40,10 @@ MECHANISMS = (
 )
 
 
+@lru_cache(maxsize=1 << 12)  # a machine's references share few stacks
 def mechanism_of(frames: tuple[str, ...] | None) -> Mechanism | None:
     """The mechanism whose function is on the stack; None without a stack or a match."""
     if not frames:
         return None
-    names = {frame.split("+", 1)[0].split(".", 1)[0] for frame in frames}
+    names = {_SYSCALL.sub(r"\1", frame.split("+", 1)[0].split(".", 1)[0]) for frame in frames}
     return next((one for one in MECHANISMS if names & set(one.functions)), None)

@@ -37,6 +37,10 @@ class ProbeEvent(Protocol):
     def text(self) -> str:
         """What it says, in words."""
 
+    @property
+    def longterm(self) -> bool:
+        """Whether it took a reference with FOLL_LONGTERM."""
+
 
 class Refusal(Protocol):
     """A migration that was refused."""

@@ -127,6 +127,11 @@ def _is_open(suspect: Suspect, ref: Ref) -> bool:
     """
     if ref.op == Op.PROBE_PIN:
         return not 0 < ref.before < NO_EXCESS
+    return _ends_probed(suspect, ref)
+
+
+def _ends_probed(suspect: Suspect, ref: Ref) -> bool:
+    """Whether what took this plain reference releases it in a probed function: seen to, or known by the call."""
     stacked = _stacked(suspect, ref)
     return _release(suspect, ref) is not None or (stacked is not None and stacked.name in MECHANISMS.values())
 
@@ -136,15 +141,15 @@ def _uncounted(suspect: Suspect) -> _Account:
     refs = [ref for ref in _open_at(suspect, suspect.first_ns, suspect.last_ns) if ref.kind != RefKind.UNSURE]
     if suspect.reasons & Reason.NAMED:
         return _Account(refs, False, "the only references on record; no probe read the count at the test")
-    # Pins end in functions that are probed; a plain reference may have been put inline, unless its release was seen.
-    kept = [ref for ref in refs if ref.op == Op.PROBE_PIN or _release(suspect, ref) is not None]
+    # Pins end in functions that are probed; a plain reference may have been put inline.
+    kept = [ref for ref in refs if ref.op == Op.PROBE_PIN or _ends_probed(suspect, ref)]
     return _Account(kept, False, "held at the test; no probe saw its migration refused")
 
 
 def holders(suspect: Suspect, op: Op, *, longterm: bool = False) -> list[Finding]:
     """A finding for each user task whose references of this kind (PROBE_GET or PROBE_PIN) were open.
 
-    longterm -- those whose stack names a user of FOLL_LONGTERM, else the others.
+    longterm -- those taken with FOLL_LONGTERM, as the event's flags or the stack tell, else the others.
     """
     if suspect.seen_in_wait:  # a reference makes migration fail, not wait
         return []
@@ -169,7 +174,10 @@ def _stacked(suspect: Suspect, ref: Ref) -> Mechanism | None:
 
 def _is_longterm(suspect: Suspect, ref: Ref) -> bool:
     mechanism = _stacked(suspect, ref)
-    return mechanism is not None and mechanism.longterm
+    if mechanism is not None and mechanism.longterm:
+        return True
+    event = None if suspect.context.probes is None else suspect.context.probes.event_at(ref.ns, ref.tid, Op(ref.op))
+    return event is not None and event.longterm
 
 
 def _release(suspect: Suspect, ref: Ref) -> ProbeEvent | None:
@@ -223,7 +231,7 @@ def _finding(suspect: Suspect, account: _Account, refs: list[Ref]) -> Finding:
         holder_shown=True,
         taken_by=taker,
         released_by=suspect.releaser(refs),
-        mechanism=mechanisms.pop() if len(mechanisms) == 1 else "FOLL_PIN" if pinned else None,
+        mechanism=mechanisms.pop() if len(mechanisms) == 1 else _by_flags(longterm, pinned),
         candidates=("pin_longterm",) if pinned and not longterm else (),
         held_since_ns=since,
         released_ns=None if None in until else max(ns for ns in until if ns is not None),
@@ -236,6 +244,10 @@ def _finding(suspect: Suspect, account: _Account, refs: list[Ref]) -> Finding:
             *evidence.logged(suspect),
         ],
     )
+
+
+def _by_flags(longterm: bool, pinned: bool) -> str | None:
+    return "FOLL_LONGTERM" if longterm else "FOLL_PIN" if pinned else None
 
 
 def unknown_holders(suspect: Suspect) -> list[Finding]:

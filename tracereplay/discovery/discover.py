@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from tracereplay.discovery.local_files import LocalFiles
 from tracereplay.discovery.sources import PACKED, ROLES, Entry, Source
 from tracereplay.errors import UsageError
 
@@ -46,13 +47,22 @@ def discover(places: Sequence[str], metadata_of_path: Metadata, names: Sequence[
 
 def file_system(place: str) -> tuple[AbstractFileSystem, str]:
     """The file system of a path or URL, and the path in it. Raises UsageError where there is none for it."""
-    from fsspec.core import url_to_fs  # noqa: PLC0415
-
+    try:
+        from fsspec.core import url_to_fs  # noqa: PLC0415
+    except ImportError:
+        if "://" in place or "::" in place:
+            raise UsageError(f"{place}: a URL needs: pip install 'tracereplay[corpus]'") from None
+        return cast("AbstractFileSystem", LocalFiles()), os.path.abspath(place)
     try:
         found: tuple[AbstractFileSystem, str] = url_to_fs(place)
     except (ImportError, ValueError) as error:
         raise UsageError(f"{place}: no file system for this URL: {error}") from None
     return found
+
+
+def trace_patterns(names: Sequence[str] = TRACE_NAMES) -> list[str]:
+    """These patterns, each also packed."""
+    return [f"{name}{end}" for name in names for end in PACKED]
 
 
 def is_trace_folder(names: Mapping[str, Entry]) -> bool:
@@ -77,7 +87,7 @@ class _Walk:
         self.place = place
         self.listed = listed
         self.metadata_of_path = metadata_of_path
-        self.patterns = [f"{name}{end}" for name in names for end in PACKED]
+        self.patterns = trace_patterns(names)
         self.fs, self.root = file_system(place)
         self.is_local = "file" in _protocols(self.fs)
         # `zip://a.dat::file://b.zip`: the chain after the first file system is part of every URL

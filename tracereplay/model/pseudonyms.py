@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 import msgspec
@@ -23,6 +24,19 @@ _BLOCK = re.compile(r"memory[0-9]+")
 _INPUT_ID = re.compile(r"trace-[0-9]+")  # as the document's own inputs are called
 
 NamedT = TypeVar("NamedT", Task, Allocation)
+
+
+def _container(value: str, path: str) -> str | None:
+    """What `value` is to an input found in it: `folder` or `archive`; None where the input is not in it.
+
+    A folder may have been named relative to the directory of that time, so the end of the input's folder decides.
+    """
+    if value and path.startswith(f"{value}!"):
+        return "archive"
+    parts = [part for part in PurePosixPath(value).parts if part != "."]
+    folders = PurePosixPath(path).parts[:-1]
+    ends = len(parts) and folders[-len(parts) :] == tuple(parts)
+    return "folder" if ends or value in (".", "./") else None
 
 
 class Pseudonymizer:
@@ -72,8 +86,14 @@ class Pseudonymizer:
         return argument if re.fullmatch(r"-[a-z]", argument) else self.value(argument)
 
     def value(self, value: str) -> str:
-        """An input by its token, so that the command can still be read; VALUE for anything else."""
-        return self.paths.get(value, "VALUE")
+        """An input by its token, so that the command can still be read; VALUE for anything else.
+
+        A folder or an archive is named by the first of the inputs that were found in it.
+        """
+        if value in self.paths:
+            return self.paths[value]
+        within = ((_container(value, path), token) for path, token in self.paths.items())
+        return next((f"{kind}-of-{token}" for kind, token in within if kind is not None), "VALUE")
 
     def task(self, task: NamedT | None) -> NamedT | None:
         """A task, or who allocated a page; its numbers stay."""

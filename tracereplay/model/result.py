@@ -44,7 +44,11 @@ class Tool(Struct, kw_only=True):
 
 
 class Input(Struct, kw_only=True):
-    """One input file and what it says of itself."""
+    """One input file and what it says of itself.
+
+    wall_offset_ns -- added to its times it gives ns since 1970, UTC; wall_clock_from -- what ties the clocks. None
+    where nothing recorded does.
+    """
 
     id: str
     path: str
@@ -62,6 +66,8 @@ class Input(Struct, kw_only=True):
     end_ns: int | None = None
     capture_level: int | None = None
     capabilities: list[str] = field(default_factory=list)
+    wall_offset_ns: int | None = None
+    wall_clock_from: str | None = None
 
 
 class DataLoss(Struct, kw_only=True):
@@ -301,8 +307,8 @@ class Attempt(Struct, kw_only=True):
     parent_id -- the same for all attempts of one request to unplug memory (virtio-mem, a DIMM), `unplug-TID-START`;
     None for an attempt that stands alone. The request itself is no attempt.
     start_ns -- None where a kernel log tells no time since boot; wall_clock: the time as its first line of the attempt
-    spells it; log_line: that line, where only the log shows the attempt. candidates: causes not excluded, most likely
-    first.
+    spells it, else by what ties the trace's clock (`wall_clock_from`); log_line: that line, where only the log shows
+    the attempt. candidates: causes not excluded, most likely first.
     movable_free_pages -- of a kernel_alloc: pages free, at least, that only movable allocations may use.
     """
 
@@ -315,6 +321,7 @@ class Attempt(Struct, kw_only=True):
     start_ns: int | None
     end_ns: int | None
     wall_clock: str | None = None
+    wall_clock_from: str | None = None
     log_line: int | None = None
     request: Request
     outcome: Outcome

@@ -125,7 +125,12 @@ class Placement(Struct, kw_only=True):
 
 
 class Cost(Struct, kw_only=True):
-    """What a policy costs; None = not modelled. wait_ns -- negative: so much less waiting; so direct_map_splits."""
+    """What a policy costs; None = not modelled.
+
+    pages_moved -- by an attempt that is saved; wait_ns -- negative: so much less waiting; so direct_map_splits;
+    pages_displaced -- most pages at one time that have to find room elsewhere, of those allocated in the trace;
+    longest_ns -- what an attempt takes at most.
+    """
 
     pages_moved: int | None = None
     wait_ns: int | None = None
@@ -135,6 +140,8 @@ class Cost(Struct, kw_only=True):
     direct_map_splits: int | None = None
     pages_refused: int | None = None
     blocks_not_free: int | None = None
+    pages_displaced: int | None = None
+    longest_ns: int | None = None
 
 
 class Outcome(Struct, kw_only=True):

@@ -103,14 +103,14 @@ def answer_policy(replay: Replay, policy: PolicyRun, requested: RequestedPolicy,
     scene = Scene(replay, requested)
     attempts = sorted((a for a in replay.facts.attempts if not a.inventory), key=lambda a: (a.start_ns, a.id))
     verdict, _ = replay.verdict
-    needs_run = scene.places and not policy.missing
+    needs_run = scene.places
     modelled = verdict != "unfit"
-    if scene.places and (policy.missing or not modelled):
+    if policy.missing or (scene.places and not modelled):
         reason = "events_not_recorded" if policy.missing else "model_unfit"
-        return PolicyAnswers([_unknown(a, policy.id, reason) for a in attempts], _placement(replay, scene, policy, []))
+        results = [_unknown(attempt, policy.id, reason) for attempt in attempts]
+        return PolicyAnswers(results, _placement(replay, scene, policy, None))
     runs_made: list[Run] = []
-    placing = _share_changes(scene) and modelled and not policy.missing
-    if placing:
+    if _share_changes(scene) and modelled:
         with ThreadPoolExecutor(THREADS) as pool:  # kernels run without the GIL
             runs_made = list(pool.map(scene.run, range(runs)))
     judged = [_judge_all(scene, run, attempts, number) for number, run in enumerate(runs_made if needs_run else [None])]
@@ -120,6 +120,8 @@ def answer_policy(replay: Replay, policy: PolicyRun, requested: RequestedPolicy,
     if not needs_run:
         judged = [(judged[0][0], run) for run in runs_made]
     placed = _placed(replay, attempts, judged)
+    if verdict == "good":
+        _add_pages_moved(results, placed)
     if needs_run and verdict == "good":
         _add_costs(replay, results, placed, [run for _, run in judged if run is not None])
     return PolicyAnswers(results, _placement(replay, scene, policy, [one.share for one in placed]))
@@ -157,13 +159,13 @@ def _share_changes(scene: Scene) -> bool:
 def _judge_all(scene: Scene, run: Run | None, attempts: Sequence[Attempt], number: int) -> Judged:
     """All attempts in order; where one newly fails, once more without the range it had. With the last run."""
     held = ranges_held(attempts, scene.replay.script)
-    court = Court(scene, run, held)
+    court = Court(scene, run, held, number)
     rulings = [court.judge(attempt) for attempt in attempts]
     if run is None or not held.failing:
         return rulings, run
     failing = frozenset(held.failing)
     run = scene.run(number, failing)
-    again = Court(scene, run, RangesHeld(held.ranges, failing=set(failing)))
+    again = Court(scene, run, RangesHeld(held.ranges, failing=set(failing)), number)
     return [again.judge(attempt) for attempt in attempts], run
 
 
@@ -195,6 +197,10 @@ def _outcome(policy_id: str, attempt: Attempt, rulings: Sequence[Ruling], scene:
     if (need := scene.pool_need) is not None:
         cost.direct_map_splits = need.splits - need.splits_recorded
         cost.pages_refused, cost.blocks_not_free = need.refused_pages, need.fallback_blocks
+    if scene.guaranteed is not None:
+        cost.pages_displaced = scene.guaranteed.displaced_pages
+        if attempt.operation == "cma_alloc" and answer == "succeeds":
+            cost.longest_ns = scene.guaranteed.longest_ns(attempt.request.pages)
     return Outcome(
         attempt_id=attempt.id,
         policy_id=policy_id,
@@ -218,8 +224,8 @@ def _unknown(attempt: Attempt, policy_id: str, why: str) -> Outcome:
     )  # fmt: skip
 
 
-def _placement(replay: Replay, scene: Scene, policy: PolicyRun, shares: list[float]) -> Placement | None:
-    """Share of movable allocations in CMA: recorded, and over the runs."""
+def _placement(replay: Replay, scene: Scene, policy: PolicyRun, shares: Sequence[float] | None) -> Placement | None:
+    """Share of movable allocations in CMA: recorded, and over the runs; shares None -- cannot be said."""
     if "mm_page_alloc" in replay.missing or not replay.machine.cma_areas:
         return None
     inside = cma_frames(replay.script, replay.machine)
@@ -231,7 +237,7 @@ def _placement(replay: Replay, scene: Scene, policy: PolicyRun, shares: list[flo
         or change.movable_pages is not None
         or change.not_modelled is not None
     )
-    if not shares and not _share_changes(scene) and not other_area:
+    if shares is not None and not shares and not _share_changes(scene) and not other_area:
         shares = [record]
     return Placement(
         policy_id=policy.id, input_id=replay.facts.input_id, scope="all areas", measure="cma_share",
@@ -251,9 +257,15 @@ def _add_costs(replay: Replay, results: Sequence[Outcome], placed: Sequence[Plac
         recorded = int(events["pages"][movable & inside[np.maximum(events["page"], 0)]].sum())
         kept_out = recorded - round(float(np.median([one.in_cma for one in placed])))
     for result in results:
-        result.cost.pages_moved = _median(runs, base, Count.MOVED)
         result.cost.allocations_failed = _median(runs, base, Count.NO_PAGE)
         result.cost.pages_kept_out_of_cma = kept_out
+
+
+def _add_pages_moved(results: Sequence[Outcome], placed: Sequence[Placed]) -> None:
+    """What the attempts that a policy saves have to move; of the others only the record is known."""
+    for at, result in enumerate(results):
+        if result.recorded != "succeeded" and result.answer == "succeeds" and placed:
+            result.cost.pages_moved = round(float(np.median([one.by_attempts[at] for one in placed])))
 
 
 def _median(runs: Sequence[Run], base: Run, count: Count) -> int:

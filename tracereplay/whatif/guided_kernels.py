@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import inlined, inner, njit
+from tracereplay.compiled import inlined, inner, merged, njit
 from tracereplay.whatif.buddy_kernels import (
     ABSENT,
     CMA,
@@ -132,7 +132,7 @@ def on_pcp(order: int) -> bool:
     return order <= 3 or order == 9
 
 
-@inner
+@merged
 def taken(b: Buddy, c: Course, frame: int, order: int, want: int, zone: int) -> None:
     """A refill or a direct take of the record gets a block of the model."""
     drop(b, c, frame, order)
@@ -143,7 +143,7 @@ def taken(b: Buddy, c: Course, frame: int, order: int, want: int, zone: int) -> 
         c.placed_for[frame + at] = want & REQUESTED
 
 
-@inner
+@merged
 def given(b: Buddy, c: Course, frame: int, order: int, want: int, number: int) -> None:
     """mm_page_alloc: the page leaves its per-cpu list, or gets another place if this one is not for it."""
     size = 1 << order
@@ -168,7 +168,7 @@ def given(b: Buddy, c: Course, frame: int, order: int, want: int, number: int) -
     c.out[number] = c.place[frame]
 
 
-@inner
+@merged
 def choose_cma(b: Buddy, c: Course, frame: int, order: int, want: int) -> None:
     """With CMA pages off the per-cpu lists each movable allocation asks the rule, then the list."""
     if (want & CMA_ALLOWED) == 0 or not wants_cma(b, wide(b.pages[frame].zone)):
@@ -181,7 +181,7 @@ def choose_cma(b: Buddy, c: Course, frame: int, order: int, want: int) -> None:
     settle(b, c, frame, page, order, USED)
 
 
-@inner
+@merged
 def freed(b: Buddy, c: Course, frame: int, order: int, direct: bool) -> None:
     """mm_page_free: to the buddy where the record or the model has a reason for it, else to the per-cpu list."""
     page = wide(c.place[frame])
@@ -201,7 +201,7 @@ def freed(b: Buddy, c: Course, frame: int, order: int, direct: bool) -> None:
             b.pages[page].movable = 0
 
 
-@inner
+@merged
 def count_movable(b: Buddy, c: Course, page: int, pages: int, number: int) -> None:
     """Count the pages in use in a range that alloc_contig_range() would migrate, and those before the first stuck."""
     movable = 0
@@ -217,7 +217,7 @@ def count_movable(b: Buddy, c: Course, page: int, pages: int, number: int) -> No
     c.below[number] = movable if below < 0 else below
 
 
-@inner
+@merged
 def move_away(b: Buddy, c: Course, page: int, end: int) -> int:
     """Migrate the model's page (a whole allocation) out of the range; pages dealt with, negative where they stay."""
     frame = wide(c.back[page])
@@ -245,7 +245,7 @@ def move_away(b: Buddy, c: Course, page: int, end: int) -> int:
     return size
 
 
-@inner
+@merged
 def take_range(b: Buddy, c: Course, page: int, pages: int, number: int) -> None:
     """A range the record got: the model empties its own pages from it (alloc_contig_range), then takes it."""
     left = 0

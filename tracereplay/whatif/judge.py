@@ -14,7 +14,8 @@ from tracereplay.whatif.guided import Run
 from tracereplay.whatif.obstacles import Obstacle
 from tracereplay.whatif.policies.spec import Retry
 from tracereplay.whatif.ranges_held import HeldRange, RangesHeld
-from tracereplay.whatif.scene import Scene, StuckPages
+from tracereplay.whatif.scene import Scene
+from tracereplay.whatif.suspects import PagesInRun, range_got
 from tracereplay.whatif.walk import Walk, first_fit, gaps_between
 
 WHOLE_AREA = 0.95  # of the area: a request of so much was made from its size
@@ -41,11 +42,15 @@ class Court:
     scene: Scene
     run: Run | None
     held: RangesHeld
-    stuck: StuckPages | None = None
+    number: int = 0  # of the run
+    stuck: PagesInRun | None = None
+    suspects: PagesInRun | None = None
 
     def __post_init__(self) -> None:
         if self.run is not None and self.scene.has_stuck:
             self.stuck = self.scene.stuck(self.run)
+        if self.run is not None and self.scene.moves:
+            self.suspects = self.scene.suspects(self.run, self.number)
 
     def judge(self, attempt: Attempt) -> Ruling:
         """The ruling on one attempt; attempts are judged in the order of their time."""
@@ -185,21 +190,36 @@ class Court:
         return first_fit(sorted({*pfns, *self._stuck(attempt)}), gaps, pages, step, self.scene.change.past_blocker)
 
     def _others(self, attempt: Attempt, time_ns: int, surely: bool = False) -> list[int]:
-        """Obstacles of other attempts that are somewhere else than in the record: there they block, too."""
+        """Obstacles of other attempts that are somewhere else than in the record: there they block, too.
+
+        Not those whose page this very attempt moved: by then they did not block any more.
+        """
         if self.run is None or not self.scene.moves:
             return []
+        got = range_got(attempt)
         found: list[int] = []
         for one in self.scene.replay.obstacles:
+            if attempt.id in one.ids or (got is not None and got.contains(one.start_pfn)):
+                continue
             there = one.surely(time_ns) if surely else one.possibly(time_ns)
-            if attempt.id not in one.ids and there and not self.scene.is_gone(one, zone_movable=False):
+            if there and not self.scene.is_gone(one, zone_movable=False):
                 found += self.scene.pfns_of(one, self.run)
         return found
 
+    def _suspected(self, attempt: Attempt) -> list[int]:
+        """Pages that the policy puts into the way and that block in this run, though they did not in the record."""
+        if self.suspects is None:
+            return []
+        end_ns = attempt.end_ns if attempt.end_ns is not None else attempt.begin_ns
+        return self.suspects.at(attempt.begin_ns, end_ns, range_got(attempt))
+
     def _still_free(self, attempt: Attempt, area: Span, pages: int) -> Ruling:
-        possible = self._walk(attempt, area, pages, self._others(attempt, attempt.begin_ns), attempt.begin_ns)
+        suspected = self._suspected(attempt)
+        others = [*self._others(attempt, attempt.begin_ns), *suspected]
+        possible = self._walk(attempt, area, pages, others, attempt.begin_ns)
         if possible.start_pfn is not None:
             return Ruling(True, tries=possible.tries, upper=self.scene.moves)
-        sure = self._others(attempt, attempt.begin_ns, surely=True)
+        sure = [*self._others(attempt, attempt.begin_ns, surely=True), *suspected]
         if self._walk(attempt, area, pages, sure, attempt.begin_ns).start_pfn is None:
             stuck = sum(area.contains(pfn) for pfn in self._stuck(attempt))
             blocked_by = self._ids(self.scene.replay.obstacles, attempt)
@@ -225,7 +245,8 @@ class Court:
         left = [one for one in own if not self.scene.is_gone(one, zone_movable=False)]
         upper = not self.scene.replay.facts.has_page_ref
         pfns = [pfn for one in left for pfn in self.scene.pfns_of(one, self.run)]
-        walk = self._walk(attempt, area, pages, [*pfns, *self._others(attempt, attempt.begin_ns)], attempt.begin_ns)
+        pfns += [*self._others(attempt, attempt.begin_ns), *self._suspected(attempt)]
+        walk = self._walk(attempt, area, pages, pfns, attempt.begin_ns)
         if walk.start_pfn is not None:
             # Whether all that blocked is known shows in the record: the known culprits alone must fail it.
             return Ruling(True, tries=walk.tries, upper=upper) if known or not left else Ruling(None, "culprit_unknown")
@@ -255,10 +276,11 @@ class Court:
         upper = not self.scene.replay.facts.has_page_ref
         certain = True
         round_ns = _round_ns(attempt)
+        times = [(self.scene.pfns_of(one, self.run), *one.while_waiting(attempt)) for one in left]
         for number in range(1, retry.times + 1):
             at_ns = (attempt.end_ns or attempt.begin_ns) + number * retry.sleep_ns + (number - 1) * round_ns
-            may = [pfn for one in left if at_ns < one.free_ns for pfn in self.scene.pfns_of(one, self.run)]
-            must = [pfn for one in left if at_ns <= one.held_ns for pfn in self.scene.pfns_of(one, self.run)]
+            may = [pfn for pfns, _, free_ns in times if at_ns < free_ns for pfn in pfns]
+            must = [pfn for pfns, held_ns, _ in times if at_ns <= held_ns for pfn in pfns]
             got = self._walk(attempt, area, pages, may, at_ns)
             if got.start_pfn is not None:
                 return Ruling(True, at_ns=at_ns, tries=number + 1, upper=upper)
@@ -300,6 +322,8 @@ class Court:
 
     def _longterm_pin(self, attempt: Attempt) -> Ruling:
         """A pin of pages outside of CMA and ZONE_MOVABLE migrates nothing (folio_is_longterm_pinnable)."""
+        if self.scene.change.area_pages is not None:
+            return Ruling(None, "not_modelled")
         if attempt.outcome == "succeeded":
             return Ruling(True)
         own = [one for one in self.scene.replay.obstacles if attempt.id in one.ids]
@@ -309,7 +333,7 @@ class Court:
         left = []
         for one in own:
             movable_zone = self._in_movable_zone(one.start_pfn)
-            gone = self.scene.is_gone(one, movable_zone)
+            gone = self.scene.is_gone(one, movable_zone) or (self.scene.change.guaranteed and not movable_zone)
             if not gone and (movable_zone or any(layout.area_of(pfn) for pfn in self.scene.pfns_of(one, self.run))):
                 left.append(one)
         if not left:
@@ -322,7 +346,8 @@ class Court:
     def _pin_again(self, attempt: Attempt, left: Sequence[Obstacle], retry: Retry) -> Ruling:
         begin = attempt.end_ns or attempt.begin_ns
         took = begin - attempt.begin_ns
-        free_ns, held_ns = max(one.free_ns for one in left), max(one.held_ns for one in left)
+        times = [one.while_waiting(attempt) for one in left]
+        held_ns, free_ns = max(held for held, _ in times), max(free for _, free in times)
         last = begin + retry.times * retry.sleep_ns + (retry.times - 1) * took
         for number in range(1, retry.times + 1):
             at_ns = begin + number * retry.sleep_ns + (number - 1) * took

@@ -116,10 +116,11 @@ def predicted_pages(
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Pages of movable allocations under a run: of these in CMA, and all."""
+    """Pages of movable allocations under a run: of these in CMA, all, and those that each attempt makes itself."""
 
     in_cma: float
     total: float
+    by_attempts: Sequence[int] = ()
 
     @property
     def share(self) -> float:
@@ -140,7 +141,7 @@ def placed_with_migrations(
         all_pages, cma_pages = _pages_in(script, inside, run, mine.rows)
         total += pages
         in_cma += pages * cma_pages / max(all_pages, 1)
-    return Placed(in_cma, total)
+    return Placed(in_cma, total, predicted)
 
 
 def _pages_in(script: Script, inside: Bools, run: Run, rows: npt.NDArray[np.int64]) -> tuple[float, float]:

@@ -6,7 +6,7 @@ try that met the page from below: in between it is not known, and said to be so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -39,7 +39,10 @@ class Obstacle:
     free_ns: int
     file: tuple[int, int] | None
     comm: str | None
+    owner: int | None  # task that allocated it
     ids: dict[str, str] = field(default_factory=dict)  # attempt id -> culprit id
+    released_by: int | None = None
+    by_attempt: bool = False  # that it is free shows in another attempt, which moved it
 
     def surely(self, time_ns: int) -> bool:
         """Whether it blocks at this time, as far as is known."""
@@ -49,9 +52,22 @@ class Obstacle:
         """Whether it may block at this time."""
         return self.since_ns <= time_ns < self.free_ns
 
+    def while_waiting(self, asking: Attempt) -> tuple[int, int]:
+        """(held_ns, free_ns) while this attempt goes on instead of having failed: what it caused does not happen.
+
+        A task that waits in the kernel drops no reference. The attempt that moved the page may have been made because
+        this one had failed: then nothing bounds the release from above.
+        """
+        tid = asking.task.tid if asking.task is not None else None
+        if tid is not None and self.released_by == tid:
+            return FOREVER, FOREVER
+        if self.by_attempt or (tid is not None and self.released_by is None and self.owner == tid):
+            return self.held_ns, FOREVER
+        return self.held_ns, self.free_ns
+
 
 def obstacles_of(
-    attempts: Iterable[Attempt], script: Script, has_page_ref: bool, delaying: bool = False
+    attempts: Sequence[Attempt], script: Script, has_page_ref: bool, delaying: bool = False
 ) -> list[Obstacle]:
     """Culprits that blocked or would have (or those that only delayed), runs split where allocations meet."""
     found: dict[tuple[int, int], Obstacle] = {}
@@ -66,7 +82,20 @@ def obstacles_of(
                 if one is None or one.pages < pages:
                     one = found[key] = _obstacle(culprit, start, pages, event, offset, script, one)
                 _met(one, attempt, culprit, has_page_ref)
+    if not has_page_ref:
+        for one in found.values():
+            one.by_attempt = any(_moved_by(one, attempt) for attempt in attempts)
     return list(found.values())
+
+
+def _moved_by(one: Obstacle, attempt: Attempt) -> bool:
+    """Whether the page was there no longer while this attempt went through it."""
+    if attempt.end_ns is None or not attempt.begin_ns <= one.free_ns <= attempt.end_ns:
+        return False
+    return any(
+        of.start_pfn is not None and of.end_pfn is not None and of.start_pfn <= one.start_pfn < of.end_pfn
+        for of in attempt.tries
+    )
 
 
 def _obstacle(
@@ -78,9 +107,11 @@ def _obstacle(
     one = Obstacle(
         start, pages, culprit.cause, event, offset, since, -FOREVER, FOREVER, owner,
         culprit.allocated_by.comm if culprit.allocated_by is not None else None,
+        culprit.allocated_by.tid if culprit.allocated_by is not None else None,
     )  # fmt: skip
     if before is not None:
         one.held_ns, one.free_ns, one.ids = before.held_ns, before.free_ns, before.ids
+        one.released_by = before.released_by
     return one
 
 
@@ -101,6 +132,7 @@ def _met(one: Obstacle, attempt: Attempt, culprit: Culprit, has_page_ref: bool) 
         if has_page_ref and culprit.cause in REFERENCES:
             one.held_ns = max(one.held_ns, released - 1)
             one.free_ns = max(one.free_ns, one.held_ns + 1)
+            one.released_by = culprit.released_by.tid if culprit.released_by is not None else None
 
 
 class _Allocations:

@@ -122,7 +122,7 @@ def _merge(text: str, changes: Sequence[Change]) -> Change:
         for rule, number in change.rules.items():
             if rules.setdefault(rule, number) != number:
                 raise UsageError(f"--policy {text}: two policies set {rule.name.lower()} differently")
-        for name in ("retry", "area_pages", "movable_pages", "pool", "migratable", "not_modelled"):
+        for name in ("retry", "drop_ns", "area_pages", "movable_pages", "pool", "migratable", "not_modelled"):
             value = getattr(change, name)
             if value is not None and single.setdefault(name, value) != value:
                 raise UsageError(f"--policy {text}: two policies set {name} differently")

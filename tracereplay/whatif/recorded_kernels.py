@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.compiled import inner, njit
+from tracereplay.compiled import inner, merged, njit
 from tracereplay.whatif.buddy_kernels import (
     CMA,
     FREE,
@@ -120,7 +120,7 @@ def write_counts(b: Buddy, row: npt.NDArray[np.int64]) -> None:
         row[at] = b.lists[at].blocks
 
 
-@inner
+@merged
 def take_recorded(b: Buddy, page: int, order: int, state: int) -> None:
     """A block leaves the free lists where the record says; pages that were not free are counted."""
     size = 1 << order
@@ -134,7 +134,7 @@ def take_recorded(b: Buddy, page: int, order: int, state: int) -> None:
         b.pages[at].state = state
 
 
-@inner
+@merged
 def give_recorded(b: Buddy, page: int, order: int) -> None:
     """A block goes to the free lists; one that is free already is counted and left."""
     size = 1 << order
@@ -158,7 +158,7 @@ def in_one_zone(b: Buddy, page: int, pages: int) -> bool:
     return bool(zone >= 0)
 
 
-@inner
+@merged
 def learn_type(b: Buddy, page: int, kind: int) -> None:
     """The record names the list a block came from: its pageblock has that type (6.1 on: list, not request)."""
     have = type_of(b, page)
@@ -166,7 +166,7 @@ def learn_type(b: Buddy, page: int, kind: int) -> None:
         move_block(b, page, kind)
 
 
-@inner
+@merged
 def freed(b: Buddy, page: int, order: int, direct: bool) -> None:
     """mm_page_free: to a per-cpu list, or (other orders, isolated pageblocks, whole ranges) to the buddy at once.
 
@@ -188,7 +188,7 @@ def freed(b: Buddy, page: int, order: int, direct: bool) -> None:
         free_pages(b, page, order)
 
 
-@inner
+@merged
 def allocated(b: Buddy, page: int, order: int, movable: bool) -> None:
     """mm_page_alloc: in use from here on."""
     size = 1 << order
@@ -258,7 +258,7 @@ def balance_of(b: Buddy, page: int, kind: int) -> int:
     return NO_DECISION
 
 
-@inner
+@merged
 def take_range(b: Buddy, page: int, pages: int) -> None:
     """A range was allocated: all its pages had become free (isolate_freepages_range)."""
     b.counts[C_RANGE] += pages

@@ -14,12 +14,13 @@ from tracereplay.layout.layout import Layout
 from tracereplay.model.result import Attempt
 from tracereplay.model.whatif import Fit, Fitness, SizeScope, Sizing
 from tracereplay.schema import PageStream
+from tracereplay.whatif.buddy_kernels import NEVER
 from tracereplay.whatif.calibrate import Hidden, hidden_pages
 from tracereplay.whatif.fit import measure_fit, verdict_of
 from tracereplay.whatif.guided import Run, run_guided
 from tracereplay.whatif.machine import Machine, machine_of
 from tracereplay.whatif.obstacles import Obstacle, obstacles_of
-from tracereplay.whatif.page_rows import Count, Rule
+from tracereplay.whatif.page_rows import Count, MigrateType, Rule
 from tracereplay.whatif.policies.spec import PLACING
 from tracereplay.whatif.ranges_held import RangesHeld, ranges_held
 from tracereplay.whatif.recorded import Recorded, replay_record, stock_rules
@@ -84,13 +85,20 @@ class Replay:
 
     @cached_property
     def hidden(self) -> dict[int, Hidden]:
-        """Pages of each zone that had left the lists unseen."""
+        """Pages of each zone that had left the lists unseen; empty where the kernel made no choices that bound them."""
+        if self.rules.values.get(Rule.CMA_MODE) == NEVER:
+            return {}
         return hidden_pages(self.script, self.seed, self.uncalibrated.balance)
 
     @cached_property
     def recorded(self) -> Recorded:
         """The recorded allocator, calibrated."""
         return replay_record(self.script, self.seed, self.whole_frees, self._hidden_values())
+
+    @cached_property
+    def has_cma(self) -> bool:
+        """Whether the machine has CMA: an area in the snapshot, or a page that came from or went to its lists."""
+        return bool(self.machine.cma_areas) or bool(np.any(self.script.events["type"] == MigrateType.CMA))
 
     @cached_property
     def whole_frees(self) -> bool:

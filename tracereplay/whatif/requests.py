@@ -22,6 +22,7 @@ HIGHMEM, MOVABLE_BIT, ZERO = 1 << 1, 1 << 3, 1 << 8  # ___GFP_*, same bits from 
 HIGHUSER = 0x100CC2  # GFP_HIGHUSER: GFP_USER | __GFP_HIGHMEM
 HIGHUSER_MASK = 0x100CCA  # ... and __GFP_MOVABLE, which a patched kernel may add
 UNNAMED_DEVICES = 1 << 20  # device numbers below: file systems without a block device (major 0)
+SERVED = frozenset({"fuse", "virtiofs", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs"})  # by a process or a host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,28 +50,26 @@ class Requests:
         mine = [tid for tid in tids if self.comm_of(int(tid)) == name[:15]]
         return self.allocs() & np.isin(self.script.events["tid"], mine)
 
-    def page_cache(self) -> Bools:
-        """Allocations whose page was added to the page cache: files, block devices, shared memory."""
+    def added(self) -> Bools:
+        """Allocations whose page was added to a page cache: files, block devices, secretmem."""
         return np.asarray(self.script.added_file >= 0)
+
+    def page_cache(self) -> Bools:
+        """Those of filemap_alloc_folio(): secretmem_fault() allocates its folios itself."""
+        return self.added() & ~self.secretmem()
 
     def devices(self) -> npt.NDArray[np.int64]:
         """Device number of the file of each allocation, -1 = no file."""
         if not len(self.script.cache.dev):
             return np.full(len(self.want), -1, np.int64)
-        return np.where(self.page_cache(), self.script.cache.dev[np.maximum(self.script.added_file, 0)], -1)
-
-    def shared_memory(self) -> Bools:
-        """Page-cache pages of file systems that live in memory (tmpfs and the kernel's own), where mounts tell."""
-        names = ("tmpfs", "devtmpfs", "ramfs", "rootfs")
-        known = [dev for dev, fs in self.file_systems.items() if fs in names]
-        return self.page_cache() & np.isin(self.devices(), known)
+        return np.where(self.added(), self.script.cache.dev[np.maximum(self.script.added_file, 0)], -1)
 
     def block_devices(self) -> Bools:
         """Pages of block devices themselves: file system metadata, read through buffer heads."""
         if not len(self.script.cache.ino):
-            return self.page_cache()
+            return self.added()
         ino = self.script.cache.ino[np.maximum(self.script.added_file, 0)]
-        return np.asarray(self.page_cache() & is_bdev_inode(self.devices(), ino))
+        return np.asarray(self.added() & is_bdev_inode(self.devices(), ino))
 
     def secretmem(self) -> Bools:
         """secretmem_fault() adds zeroed GFP_HIGHUSER folios of order 0 to its file's cache; no other cache does so.
@@ -80,15 +79,18 @@ class Requests:
         """
         gfp = self.script.events["gfp"]
         plain = (gfp & HIGHUSER == HIGHUSER) & (gfp & ZERO != 0) & (self.script.events["order"] == 0)
-        return np.asarray(self.page_cache() & plain & (self.devices() < UNNAMED_DEVICES))
+        return np.asarray(self.added() & plain & (self.devices() < UNNAMED_DEVICES))
 
     def of_file_system(self, name: str) -> Bools:
         """Page-cache pages of file systems of this type, where the snapshot's mounts name their devices.
 
-        Where none does: of those whose pages attempts waited for, and which no mount says to be another.
+        Where none does, and a server does its I/O: of those whose pages attempts waited for, and which no mount says to
+        be another.
         """
         known = [dev for dev, fs in self.file_systems.items() if fs == name or fs.startswith(name + ".")]
-        return self.page_cache() & np.isin(self.devices(), known or list(self.waited_devices))
+        if not known and name in SERVED:
+            known = list(self.waited_devices)
+        return self.added() & np.isin(self.devices(), known)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.model.result import Attempt
+from tracereplay.whatif.fit import cma_frames
+from tracereplay.whatif.guaranteed import GuaranteedNeed, displaced_pages, drop_ns
 from tracereplay.whatif.guided import Run
 from tracereplay.whatif.guided_kernels import CMA_ALLOWED, STUCK
 from tracereplay.whatif.obstacles import Obstacle
@@ -18,23 +20,11 @@ from tracereplay.whatif.policies.spec import Change
 from tracereplay.whatif.pools import PoolNeed, pool_need
 from tracereplay.whatif.question import RequestedPolicy as Question
 from tracereplay.whatif.replay import Replay, with_rules, without_ranges
-from tracereplay.whatif.requests import WantedPages, ask
+from tracereplay.whatif.requests import UNNAMED_DEVICES, WantedPages, ask
+from tracereplay.whatif.suspects import PagesInRun, count_tested, drawn
 
 FUSE = "fuse"
 PLACING_RULES = (Rule.CMA_MODE, Rule.NUM, Rule.DEN, Rule.OFF_PCP)
-
-
-@dataclass(frozen=True, slots=True)
-class StuckPages:
-    """Pages that the policy makes immovable: PFN in the model, times of the allocation and of the free."""
-
-    pfn: npt.NDArray[np.int64]
-    from_ns: npt.NDArray[np.int64]
-    to_ns: npt.NDArray[np.int64]
-
-    def at(self, start_ns: int, end_ns: int) -> list[int]:
-        """Sorted PFNs of those that are there all the time from start_ns to end_ns."""
-        return sorted(self.pfn[(self.from_ns <= start_ns) & (self.to_ns > end_ns) & (self.pfn >= 0)].tolist())
 
 
 @dataclass
@@ -53,7 +43,10 @@ class Scene:
     def wanted(self) -> WantedPages:
         """The requests under the policy."""
         record = self.replay.requests
-        return ask(record, self.change.request(record) if self.change.request is not None else record.want)
+        want = self.change.request(record) if self.change.request is not None else record.want
+        if not self.replay.has_cma:  # whether a request may use it makes no difference
+            want = np.where(want ^ record.want == CMA_ALLOWED, record.want, want)
+        return ask(record, want)
 
     @cached_property
     def migratable(self) -> npt.NDArray[np.bool_] | None:
@@ -63,9 +56,12 @@ class Scene:
 
     @cached_property
     def moves(self) -> bool:
-        """Whether the rule that chooses pages changes, so that other pages than the chosen ones move too."""
+        """Whether the rule that chooses pages changes, so that other pages than the chosen ones move too.
+
+        All these rules are about CMA: where there is none nothing changes.
+        """
         stock = self.replay.stock
-        return any(_differs(stock, self.change, rule) for rule in PLACING_RULES)
+        return self.replay.has_cma and any(_differs(stock, self.change, rule) for rule in PLACING_RULES)
 
     @cached_property
     def has_stuck(self) -> bool:
@@ -101,9 +97,11 @@ class Scene:
         return False if zone_movable else not want & CMA_ALLOWED
 
     def may_be_fuse(self, one: Obstacle) -> bool:
-        """Whether its file is of FUSE, or of a file system the snapshot does not name."""
-        fs = self.replay.facts.layout.file_systems.get(one.file[0]) if one.file is not None else None
-        return fs is None or fs.startswith(FUSE)
+        """Whether its file is of FUSE, or may be: of a file system without a block device that no mount names."""
+        if one.file is None:
+            return True
+        fs = self.replay.facts.layout.file_systems.get(one.file[0])
+        return fs.startswith(FUSE) if fs is not None else one.file[0] < UNNAMED_DEVICES
 
     def pfns_of(self, one: Obstacle, run: Run | None) -> Sequence[int]:
         """Where its pages are: in the record, or in a run; those without a place in a run are left out."""
@@ -115,13 +113,35 @@ class Scene:
         frames = np.arange(frame + one.offset, frame + one.offset + one.pages, dtype=np.int64)
         return [int(pfn) for pfn in self.replay.script.frames.pfns(frames)]
 
-    def stuck(self, run: Run) -> StuckPages:
-        """The immovable pages of a run."""
-        rows = np.flatnonzero(self.wanted.want & STUCK)
-        events = self.replay.script.events
-        frames = run.out[rows].astype(np.int64)
-        pfn = np.where(frames >= 0, self.replay.script.frames.pfns(np.maximum(frames, 0)), -1)
-        return StuckPages(pfn, events["time_ns"][rows], _freed_at(self.replay, rows))
+    def stuck(self, run: Run) -> PagesInRun:
+        """The pages of a run that the policy makes immovable."""
+        return self._pages_in(run, np.flatnonzero(self.wanted.want & STUCK))
+
+    def suspects(self, run: Run, number: int) -> PagesInRun:
+        """Pages of block devices that block in this run, wherever it has them."""
+        pages = self._pages_in(run, self._block_devices)
+        return drawn(pages, *self._suspicion, number)
+
+    @cached_property
+    def _block_devices(self) -> npt.NDArray[np.int64]:
+        return np.flatnonzero(self.replay.requests.block_devices())
+
+    @cached_property
+    def _suspicion(self) -> tuple[int, int]:
+        pages = self._pages_in(self.replay.base(), self._block_devices)
+        attempts = (one for one in self.replay.facts.attempts if one.operation in ("cma_alloc", "contig_alloc"))
+        return count_tested(pages, attempts, self.replay.obstacles)
+
+    def _pages_in(self, run: Run, rows: npt.NDArray[np.int64]) -> PagesInRun:
+        """Every page of these allocations."""
+        events, frames = self.replay.script.events, self.replay.script.frames
+        sizes = events["pages"][rows].astype(np.int64)
+        offset = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        there = np.repeat(run.out[rows].astype(np.int64), sizes)
+        here = np.repeat(events["page"][rows].astype(np.int64), sizes)
+        pfn = np.where(there >= 0, frames.pfns(np.maximum(there, 0) + offset), -1)
+        times = (events["time_ns"][rows], _freed_at(self.replay, rows))
+        return PagesInRun(pfn, frames.pfns(here + offset), *(np.repeat(time, sizes) for time in times))
 
     def waits_saved_ns(self, attempt: Attempt) -> int:
         """How long the attempt waited for pages that the policy takes out of its way."""
@@ -144,6 +164,20 @@ class Scene:
         chosen = self.replay.requests.secretmem()
         freed_ns = _freed_at(self.replay, np.flatnonzero(chosen))
         return pool_need(self.replay.script, chosen, freed_ns, self.replay.recorded, pool)
+
+    @cached_property
+    def guaranteed(self) -> GuaranteedNeed | None:
+        """What guaranteed CMA comes to; None under other policies."""
+        if not self.change.guaranteed:
+            return None
+        replay, given = self.replay, self.change.drop_ns
+        cached = replay.requests.added()
+        if not cached.any():
+            return GuaranteedNeed(None, given)
+        inside = cma_frames(replay.script, replay.machine)
+        there = replay.requests.allocs() & ~cached & inside[np.maximum(replay.script.events["page"], 0)]
+        displaced = displaced_pages(replay.script, there, _freed_at(replay, np.flatnonzero(there)))
+        return GuaranteedNeed(displaced, given if given is not None else drop_ns(replay.script, cached))
 
     def costs_unmovable(self) -> int:
         """Pages allocated as unmovable that were movable in the record."""

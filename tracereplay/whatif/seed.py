@@ -117,21 +117,20 @@ def _block_types(script: Script, machine: Machine) -> npt.NDArray[np.uint8]:
     """
     events, order = script.events, machine.pageblock_order
     types = np.full(script.frames.count >> order, MigrateType.MOVABLE, np.uint8)
-    known = np.zeros(len(types), bool)
     rows = np.flatnonzero(np.isin(events["kind"], (Step.DRAIN, Step.TAKE, Step.FALLBACK, Step.CLAIM)))
     fallback = np.isin(events["kind"][rows], (Step.FALLBACK, Step.CLAIM))
     kind = np.where(fallback, events["other"][rows], events["type"][rows])
-    wide = np.where(fallback, events["gfp"][rows].astype(np.int64), 0)
-    is_ordinary = kind <= MigrateType.RECLAIMABLE
+    wide = np.where(fallback, events["gfp"][rows].astype(np.int64), 0)  # order of the whole block
     # A claim below pageblock size prints its take first, with the new type: the fallback's word goes before it.
     rank = np.where(fallback, rows - 64, rows)
-    for place in np.argsort(rank, kind="stable"):
-        if not is_ordinary[place]:
-            continue
-        low = int(events["page"][rows[place]]) >> max(order, int(wide[place])) << max(0, int(wide[place]) - order)
-        for block in range(low, low + (1 << max(0, int(wide[place]) - order))):
-            if not known[block]:
-                known[block], types[block] = True, kind[place]
+    turn = np.argsort(rank, kind="stable")
+    turn = turn[kind[turn] <= MigrateType.RECLAIMABLE]
+    more = np.maximum(wide[turn] - order, 0)
+    count = np.int64(1) << more
+    low = events["page"][rows[turn]].astype(np.int64) >> np.maximum(wide[turn], order) << more
+    blocks = np.repeat(low, count) + np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+    known, first = np.unique(blocks, return_index=True)  # what is said first holds
+    types[known] = np.repeat(kind[turn], count)[first]
     for area in machine.cma_areas:
         for page, pages in script.frames.runs(area.start_pfn, area.end_pfn):
             types[page >> order : (page + pages - 1 >> order) + 1] = MigrateType.CMA

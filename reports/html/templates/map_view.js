@@ -118,8 +118,13 @@ class MapView {
     if (!this.area) return;
     this.status();
     this.hideTip();
+    byId("map").classList.toggle("bare", this.area.start === null); // a log may name no page frame
+    if (this.area.start === null) {
+      this.cells = [];
+      return;
+    }
     const width = this.canvas.parentElement.clientWidth;
-    const number = this.area.start === null ? 0 : Math.round((this.high - this.low) / this.cellPages);
+    const number = Math.round((this.high - this.low) / this.cellPages);
     this.columns = width < 560 ? 32 : 64;
     this.gutter = width < 560 ? 64 : GUTTER;
     this.size = Math.min((width - this.gutter) / this.columns, 22);
@@ -173,16 +178,17 @@ class MapView {
     }
   }
 
-  // The page that blocked first is named in the picture.
+  // The page that blocked first is named in the picture; where no event names one, the culprit that is looked at.
   paintNote(context, width) {
-    const first = this.tryRow === null ? null : cell("tries", "first_blocking_pfn", this.tryRow);
+    const blocking = this.tryRow === null ? null : cell("tries", "first_blocking_pfn", this.tryRow);
+    const first = blocking ?? this.focus;
     const place = first === null ? null : this.cellOf(first);
     if (place === null) return;
     const by = this.area.culprits.find((row) => {
       const start = cell("culprits", "start_pfn", row);
       return start !== null && start <= first && first < start + cell("culprits", "pages", row);
     });
-    const words = joined([`first blocking page ${pfnText(first)}`, by === undefined ? null : folioText(by), by === undefined ? null : holderText(by)]);
+    const words = joined([`${blocking === null ? "" : "first blocking "}page ${pfnText(first)}`, by === undefined ? null : folioText(by), by === undefined ? null : holderText(by)]);
     context.font = "600 12px system-ui, 'DejaVu Sans', sans-serif";
     context.textAlign = "left";
     context.textBaseline = "middle";
@@ -222,11 +228,6 @@ class MapView {
     context.font = "12px ui-monospace, 'DejaVu Sans Mono', monospace";
     context.textAlign = "right";
     context.textBaseline = "middle";
-    if (!this.cells.length) {
-      context.textAlign = "left";
-      context.fillText("No PFN of this attempt is known.", 0, 10);
-      return;
-    }
     const every = this.size < 13 ? 2 : 1; // rows lower than their labels
     for (let row = 0; row < rows; row += every) {
       const place = row * this.columns;
@@ -240,7 +241,7 @@ class MapView {
     const [number, lowest, highest] = [row, first, end - 1].map((at) => (row === null ? null : cell("tries", "index", at)));
     byId("try-number").textContent = row === null ? "none seen" : lowest === highest ? `${number}` : `${number} (${lowest}-${highest})`;
     if (this.area.start === null) {
-      byId("map-status").textContent = "";
+      byId("map-status").textContent = "No page frame of this attempt is known.";
       return;
     }
     const parts = [`${pagesText(this.high - this.low)} from ${pfnText(this.low)}, a square is ${countText(this.cellPages, "page")}`];

@@ -61,6 +61,19 @@ class Overview {
     return Math.round(area.start + share * (area.end - area.start));
   }
 
+  // A number below the strip; the lines to the map end at its edge.
+  label(context, words, x, align) {
+    context.font = "12px ui-monospace, 'DejaVu Sans Mono', monospace";
+    context.textBaseline = "top";
+    context.textAlign = align;
+    context.lineWidth = 5;
+    context.lineJoin = "round";
+    context.strokeStyle = colorOf("panel");
+    context.strokeText(words, x, STRIP + 5);
+    context.fillStyle = colorOf("dim");
+    context.fillText(words, x, STRIP + 5);
+  }
+
   // view: area, tryRow, low, high, and the left and right edge of the map below.
   draw(view) {
     this.view = view;
@@ -74,12 +87,6 @@ class Overview {
     context.strokeRect(0.5, 0.5, width - 1, STRIP + 1);
     paintStrip(context, area, tryRow, area.start, area.end, { x: 0, y: 1, width, height: STRIP });
     const x = (pfn) => ((Math.min(Math.max(pfn, area.start), area.end) - area.start) / (area.end - area.start)) * width;
-    context.fillStyle = colorOf("dim");
-    context.font = "12px ui-monospace, 'DejaVu Sans Mono', monospace";
-    context.textBaseline = "top";
-    context.fillText(pfnText(area.start), 0, STRIP + 5);
-    context.textAlign = "right";
-    context.fillText(pfnText(area.end - 1), width, STRIP + 5);
     const [from, to] = [x(low), Math.max(x(high), x(low) + 3)];
     context.strokeStyle = colorOf("focus");
     context.lineWidth = 2;
@@ -92,6 +99,10 @@ class Overview {
       context.lineTo(bottom, height);
     }
     context.stroke();
+    context.globalAlpha = 1;
+    this.label(context, pfnText(area.start), 0, "left");
+    this.label(context, pfnText(area.end - 1), width, "right");
+    context.globalAlpha = 0.45;
     if (this.from !== null) {
       context.fillStyle = colorOf("focus");
       context.fillRect(Math.min(this.from, this.to), 0, Math.abs(this.to - this.from), STRIP + 2);

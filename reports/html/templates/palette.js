@@ -11,7 +11,7 @@ const STATES = [
 const USES = DATA.use_words;
 const USE_NUMBERS = new Map(USES.map(([name], number) => [name, number]));
 const FREE_USE = USE_NUMBERS.get("free");
-const HUES = ["#d55e00", "#6a3d9a", "#e69f00", "#cc79a7", "#009e73", "#0072b2", "#b8a900", "#56b4e9"];
+const HUES = 8; // --hue-0 to --hue-7 of the style sheet, two of them lighter on a dark page
 const PATTERNS = ["solid", "rising", "dots", "falling"];
 
 // Every cause of the report has the same looks everywhere; what blocks most attempts comes first.
@@ -19,8 +19,8 @@ const CAUSES = new Map(DATA.cause_order.map((cause, place) => [cause, place]));
 const causeCode = (place) => text([...CAUSES.keys()][place]);
 
 const causeLook = (place) => ({
-  color: HUES[place % HUES.length],
-  pattern: PATTERNS[(Math.floor(place / 2) + Math.floor(place / HUES.length)) % PATTERNS.length],
+  color: colorOf(`hue-${place % HUES}`),
+  pattern: PATTERNS[(Math.floor(place / 2) + Math.floor(place / HUES)) % PATTERNS.length],
   letter: String.fromCharCode(65 + (place % 26)),
 });
 

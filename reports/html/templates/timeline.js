@@ -1,5 +1,6 @@
 // Time from left to right: attempts, the tries and waits of the chosen one, and how long each culprit was held.
-const LABELS = 230;
+const LABELS = 280;
+const LETTER = 6.6; // the width of most letters of a label
 const LANE = 24;
 const MAX_LANES = 40;
 const NARROW = 620; // labels stand above the bars then
@@ -143,15 +144,15 @@ class Timeline {
     if (this.attempt === undefined) return;
     this.width = Math.max(this.target.clientWidth, 240);
     const narrow = this.width < NARROW;
-    this.labels = narrow ? 4 : LABELS;
+    this.labels = narrow ? 4 : Math.min(LABELS, Math.round(this.width / 3));
     this.barTop = narrow ? 16 : 0;
     const laneHeight = LANE + this.barTop;
     const lanes = [
       ["all attempts", (y) => this.attemptBars(y)],
+      ...this.holds.slice(0, MAX_LANES).map((group) => [this.holdLabel(group), (y) => this.holdBars(group, y), group]),
       ["tries", (y) => this.tryBars(y)],
       ["waits", (y) => this.waitBars(y)],
-      ...this.holds.slice(0, MAX_LANES).map((group) => [this.holdLabel(group), (y) => this.holdBars(group, y), group]),
-    ];
+    ].filter(([label]) => !["tries", "waits"].includes(label) || range(...rowsOf(this.attempt, label)).length);
     const top = 40;
     const height = top + lanes.length * laneHeight + 8;
     const svg = draw("svg", { viewBox: `0 0 ${this.width} ${height}`, height, role: "img", "aria-label": "Attempts, tries, waits and holders over time" });
@@ -161,7 +162,7 @@ class Timeline {
       const y = top + place * laneHeight;
       svg.append(draw("line", { class: "lane", x1: 0, x2: this.width, y1: y + laneHeight - 1, y2: y + laneHeight - 1 }));
       if (group) svg.append(this.mark(group, 2, y + 3, 16, 16));
-      const room = narrow ? Math.floor(this.width / 7) - 4 : 30;
+      const room = Math.floor(((narrow ? this.width : this.labels) - 28) / LETTER);
       const short = label.length > room ? `${label.slice(0, room - 1)}\u2026` : label;
       svg.append(draw("text", { x: group ? 24 : 2, y: y + 16 }, draw("title", {}, label), short), ...bars(y + this.barTop));
     });

@@ -39,6 +39,16 @@ def text_of(kernel: Kernel) -> str:
     return "\n".join(str(line) for line in findings(kernel))
 
 
+def test_hidden_symbols_are_said_with_what_shows_them(tmp_path: Path) -> None:
+    setting = tmp_path / "proc/sys/kernel/kptr_restrict"
+    what = "where kernel functions are"
+    tree(tmp_path, "debian-6.1")
+    setting.parent.mkdir(parents=True)
+    for value, hidden in (("0\n", False), ("2\n", True)):
+        setting.write_text(value)
+        assert (found(kernel_in(tmp_path)).get(what) is False) == hidden
+
+
 def test_a_distributions_kernel_has_probes_and_no_cma(tmp_path: Path) -> None:
     kernel = kernel_in(tree(tmp_path, "debian-6.1"))
     assert found(kernel) == {

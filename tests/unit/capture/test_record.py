@@ -85,8 +85,21 @@ def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--for", "1", "--until-failure"], ["--area", "a", "--block", "1"], ["--print-script", "--for", "1"]]
+    ("arguments", "expected"),
+    [([], "takes"), (["--no-stacks"], ""), (["--stacks", "--block", "1"], "all"), (["--block", "1"], "takes")],
 )
+def test_the_printed_script_records_stacks_as_requested(arguments: list[str], expected: str) -> None:
+    done = run("record", "--print-script", *arguments)
+    assert f" stacks={expected}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--for", "1", "--until-failure"], ["--area", "a", "--block", "1"], ["--print-script", "--for", "1"],
+        ["--stacks", "--for", "1"],
+    ],
+)  # fmt: skip
 def test_contradictions_are_one_line(arguments: list[str]) -> None:
     done = run("record", *arguments)
     assert (done.returncode, done.stderr.strip().count("\n")) == (2, 0)

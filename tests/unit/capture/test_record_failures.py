@@ -188,9 +188,10 @@ def test_probes_are_defined_for_the_functions_of_the_kernel(tmp_path: Path) -> N
     assert "flags & 0x" in written
     assert "folio" not in written  # no field of it: the kernel would refuse that, and disable the filter before
     (tmp_path / instance.place / "events" / instance.name / "getf" / "trigger").write_text("")
-    instance.record_stacks(Target(1, 2))
+    assert instance.record_stacks(Target(1, 2), wanted.Stacks.TAKES) is False  # `get` has no trigger
     trigger = (tmp_path / instance.place / "events" / instance.name / "getf" / "trigger").read_text()
     assert trigger.startswith("stacktrace if ")
+    assert instance.stacked == ["getf"]
     assert trigger.strip().endswith(written.strip().splitlines()[-1])
     assert ">= 0x1040" in written
     assert "< 0x1080" in written

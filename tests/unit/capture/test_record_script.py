@@ -151,13 +151,34 @@ def test_bad_arguments_are_one_line(arguments: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
+def function_of(text: str, name: str) -> str:
+    start = text.index(f"{name}() {{")
+    return text[start : text.index("\n}\n", start) + 3]
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_signal_ends_the_wait_whenever_it_comes(shell: str, when: str, tmp_path: Path) -> None:
+    """One that came while the wait was prepared is not waited for again."""
+    needs(SHELLS[shell][0])
+    text = written(tmp_path).read_text()
+    trap = next(line for line in text.splitlines() if line.startswith("trap 'status="))
+    code = f"{function_of(text, 'await')}\nstatus=0; child=; {trap}\n"
+    code += {
+        "before": "kill -TERM $$; sleep 600 & await",
+        "while": "(sleep 1; kill -TERM $$) > /dev/null & sleep 600 & await",
+    }[when]
+    done = subprocess.run(
+        [*SHELLS[shell], "-c", f"{code}\necho $status"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout.strip() == "130", done.stderr
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_page_pointers_are_computed_in_parts(shell: str, tmp_path: Path) -> None:
     """dash has no numbers above 2^63, mksh none above 2^31."""
     needs(SHELLS[shell][0])
-    text = written(tmp_path).read_text()
-    start = text.index("moved() {")
-    function = text[start : text.index("\n}\n", start) + 3]
+    function = function_of(written(tmp_path).read_text(), "moved")
     for base, pfn in ((0xFFD3DF1900000000, 0x100000), (0xFFEAFFFFFFFFFFC0, 3), (0xFFFFEA0000000000, 0x7FFFFFF)):
         for sign in (1, -1):
             code = f"{function}\nmoved {base:#x} {pfn} {sign}"

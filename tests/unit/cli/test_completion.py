@@ -28,6 +28,7 @@ def completed(words: str) -> list[str]:
 def test_verbs_options_and_choices_are_completed() -> None:
     assert {"blame", "plot", "page"} <= set(completed("tracereplay "))
     assert "--kernel-log" in completed("tracereplay blame --k")
+    assert completed("tracereplay explain ebu") == ["EBUSY"]
     assert {"mail", "github"} <= set(completed("tracereplay blame --format "))
 
 

@@ -243,3 +243,16 @@ def test_info_and_page_of_a_real_capture(name: str, pfn: str, capfdbinary: pytes
             assert "cmalab" not in said
             assert "cma-driver" not in said
             assert re.findall(r"\b(?:name|event)-\d+", said) == [], "a word of ours is missing in the allowlist"
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [("/lab/run7", "folder-of-trace-1"), ("run7/", "folder-of-trace-1"), ("./run7", "folder-of-trace-1"),
+     (".", "folder-of-trace-1"), ("/lab/run7/trace.dat", "trace-1"), ("/lab/run", "VALUE"), ("other", "VALUE"),
+     ("/lab/b.zip", "archive-of-trace-2"), ("", "VALUE")],
+)  # fmt: skip
+def test_commands_name_folders_and_archives_by_what_was_found_in_them(argument: str, shown: str) -> None:
+    found = [example.trace(path="/lab/run7/trace.dat"), example.trace(id="i1", path="/lab/b.zip!deep/trace.dat")]
+    result = example.result(inputs=found)
+    result.tool.argv = ["blame", argument]
+    assert redacted(result).tool.argv == ["blame", shown]

@@ -8,9 +8,10 @@ from tests.support import result_examples as example
 from tracereplay.cli.main import main
 from tracereplay.culprits.mechanisms import MECHANISMS
 from tracereplay.model.derived.advice import advice
+from tracereplay.model.derived.selection import next_captures
 from tracereplay.model.explain import EXPLANATIONS, capture
 from tracereplay.model.explain.mechanism_steps import MECHANISM_STEPS
-from tracereplay.model.explain.names import ERRNOS, FUNCTIONS
+from tracereplay.model.explain.names import ERRNOS, FUNCTIONS, plain_name
 from tracereplay.model.result import Attempt, CmaArea, Input, LayoutSummary
 from tracereplay.model.steps import fit_steps
 
@@ -62,6 +63,50 @@ def test_what_is_not_known_keeps_its_word() -> None:
     assert "/proc/TID/stack" in attempt.capture_next[3]
 
 
+def test_of_events_wanted_as_well_those_that_are_there_are_left_out() -> None:
+    step = "Record -e filemap -e fuse or -e nfs -e kmem:mm_page_free as well: who reads what"
+    for recorded, left in (
+        ({"kmem"}, step),
+        ({"filemap", "kmem:mm_page_free"}, "Record -e fuse or -e nfs as well: who reads what"),
+        ({"nfs", "filemap"}, "Record -e kmem:mm_page_free as well: who reads what"),
+        ({"filemap", "fuse", "kmem:mm_page_free"}, None),
+    ):
+        attempt = example.attempt(capture_next=[step])
+        fit_steps([attempt], [], None, {attempt.input_id or "": frozenset(recorded)})
+        assert attempt.capture_next == ([] if left is None else [left])
+
+
+def test_messages_are_switched_on_of_functions_that_the_operation_calls() -> None:
+    for operation, step in (("cma_alloc", capture.DUMP_CONTIG), ("memory_offline", capture.DUMP_HOTPLUG)):
+        attempt = example.attempt(operation=operation, capture_next=[capture.DUMP_CONTIG, capture.DUMP_HOTPLUG])
+        fit_steps([attempt], [], None)
+        assert attempt.capture_next == [step]
+
+
+def test_the_range_of_an_attempt_without_one_is_that_of_the_area_with_its_culprits() -> None:
+    for start_pfn, span in (
+        (0x1E8D1, "pfn >= 0xfc00 && pfn < 0x1fc00"),
+        (0x108000, "pfn >= 0x108000 && pfn < 0x108004"),
+    ):
+        pinned = example.culprit(start_pfn=start_pfn, pages=4)
+        attempt = example.attempt(operation="longterm_pin", tries=[], culprits=[pinned], capture_next=list(STEPS))
+        attempt.request.start_pfn = attempt.area = None
+        fit_steps([attempt], [], LAYOUT)
+        assert span in attempt.capture_next[0]
+
+
+def test_a_step_for_several_ranges_is_said_once_for_all_of_them() -> None:
+    ranges = [(0x101600, 0x101800), (0x100000, 0x101000)]
+    steps = [capture.PAGE_REF.replace("START", f"{low:#x}").replace("END", f"{end:#x}") for low, end in ranges]
+    attempts = [
+        example.attempt(id=step, capture_next=[step, capture.KERNEL_LOG]) for step in [*steps, capture.PAGE_REF]
+    ]
+    merged, log = next_captures(attempts)
+    assert merged == capture.PAGE_REF.replace("START", "0x100000").replace("END", "0x101800")
+    assert log == capture.KERNEL_LOG
+    assert next_captures(attempts[2:])[0] == capture.PAGE_REF
+
+
 @pytest.mark.parametrize("mechanism", MECHANISM_STEPS)
 def test_advice_is_by_mechanism(mechanism: str) -> None:
     pinned = example.culprit(mechanism=mechanism)
@@ -80,12 +125,30 @@ def test_without_a_mechanism_the_usual_step_and_in_full_all() -> None:
     assert len(advice(result, full=True)) == len(EXPLANATIONS["task_reference"].what_to_do)
 
 
-@pytest.mark.parametrize("name", ["EBUSY", "ebusy", "Test_Pages_Isolated", "migrate_pages()", "PIN_SHORT"])
+@pytest.mark.parametrize(
+    "name", ["EBUSY", "ebusy", "Test_Pages_Isolated", "migrate_pages()", "PIN_SHORT", "ALLOC_CONTIG_RANGE"]
+)
 def test_explain_takes_errno_functions_and_any_case(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", name]) == 0
     said = capsys.readouterr().out.lower()
     assert name.removesuffix("()").lower() in said
     assert any(code in said for code in EXPLANATIONS)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "name"),
+    [("-EBUSY", "ebusy"), ("-16", "ebusy"), ("16", "ebusy"), ("__folio_lock", "__folio_lock"),
+     ("__alloc_contig_range_noprof+0x1f/0x2a0", "alloc_contig_range"),
+     ("alloc_contig_range.isra.0", "alloc_contig_range"), ("-99999", "-99999"),
+     ("-x", "-x"), ("", "")],
+)  # fmt: skip
+def test_names_are_taken_as_the_kernel_prints_them(spelled: str, name: str) -> None:
+    assert plain_name(spelled) == name
+
+
+def test_explain_takes_the_number_of_an_errno(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "-16"]) == 0
+    assert capsys.readouterr().out.startswith("EBUSY:")
 
 
 @pytest.mark.parametrize("causes", [causes for _, causes in (*ERRNOS.values(), *FUNCTIONS.values())])

@@ -85,3 +85,24 @@ def test_all_captures() -> None:
             assert detect(path).kind is expected[path.name], path
             seen.add(path.name)
     assert seen == set(expected)
+
+
+BUSY = "cma: cma_alloc: reserved: alloc failed, req-size: 16 pages, ret: -16"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (BUSY, Kind.KERNEL_LOG),  # dmesg -t
+        (BUSY.removeprefix("cma: "), Kind.KERNEL_LOG),  # it begins as an event does
+        (f"> {BUSY}\n> hello", Kind.KERNEL_LOG),
+        (f"05-14 12:00:00.123     0     0 E cma     : {BUSY.removeprefix('cma: ')}", Kind.KERNEL_LOG),
+        ("cma_alloc_finish: name=reserved pfn=0x1f800 page=(null) count=16 align=0 errorno=-16", Kind.FTRACE_TEXT),
+        (f"sh-142 [001] ..... 5.7: console: {BUSY}", Kind.FTRACE_TEXT),
+        ("cma_alloc() failed for me, too. alloc_contig_range is not to blame.", Kind.UNKNOWN),
+    ],
+)
+def test_a_log_without_stamps(tmp_path: Path, text: str, kind: Kind) -> None:
+    path = tmp_path / "input"
+    path.write_text(text + "\n")
+    assert detect(path).kind is kind

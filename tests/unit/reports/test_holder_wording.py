@@ -85,7 +85,7 @@ def test_every_format_names_taker_and_releaser(format_: str) -> None:
 
 def test_pictures_and_tables_name_them_too() -> None:
     (lane,) = lanes(passed_on().attempts)
-    assert lane_label(lane) == "taken by pin-dead (148), 4 pages"
+    assert lane_label(lane, None) == "taken by pin-dead (148), 4 pages"
     data = report_data(passed_on())
     row = data["tables"]["culprits"]
     assert [data["texts"][row[name][0]] for name in ("taken_by", "released_by")] == [

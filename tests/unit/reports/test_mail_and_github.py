@@ -112,3 +112,27 @@ def test_hostile_names_keep_the_elements_of_a_comment() -> None:
     said = FORMATS["github"](hostile(), Style())
     tags = re.findall(r"(?<!\\)<(/?[a-z]+)", "\n".join(x for x in said.splitlines() if not x.startswith("    ")))
     assert set(tags) == {"details", "summary", "/details", "/summary"}
+
+
+def test_a_comment_is_never_longer_than_github_takes() -> None:
+    runs = [example.culprit(id=f"c{n}", start_pfn=0x10000 + 2 * n) for n in range(40)]
+    result = example.result(
+        *(
+            example.attempt(id=f"a{n}", area=f"area{n}", culprits=[*runs, example.culprit(cause=f"x{n}")])
+            for n in range(12)
+        )
+    )
+    said = FORMATS["github"](result, Style(full=True))
+    assert len(said) < 65_536
+    assert said.count("<details>") == said.count("</details>") > 1
+    assert "More attempts than a comment holds" in said
+    assert "To reproduce" in said
+
+
+def test_a_number_keeps_its_unit_and_flags_are_broken_between_names() -> None:
+    (*_, last) = fold("x" * 66 + " 17.196 s")
+    assert last == "17.196 s"
+    lines = fold("gfp_flags=" + "|".join(["__GFP_HARDWALL"] * 8), "> ")
+    assert all(line.endswith("__GFP_HARDWALL|") for line in lines[:-1])
+    assert len(lines) == 2
+    assert fold("two  spaces") == ["two spaces"]

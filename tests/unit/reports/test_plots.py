@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from tests.support import result_examples as example
 from tracereplay.cli import plot
 from tracereplay.errors import UsageError
+from tracereplay.model.derived.hold_timeline import lanes
 from tracereplay.model.derived.occupancy import occupancies
 from tracereplay.model.explain import EXPLANATIONS
-from tracereplay.model.result import Counter, MapRun, Result
+from tracereplay.model.result import Counter, MapRun, Result, Task
 from tracereplay.reports.html import report as html_report
 from tracereplay.reports.plots import KINDS, SUFFIXES, _look, render_plot
 from tracereplay.reports.shared.palette import HUES
@@ -159,5 +160,17 @@ def test_colours_are_those_of_the_page() -> None:
     templates = Path(html_report.__file__).parent / "templates"
     palette = (templates / "palette.js").read_text(encoding="utf-8")
     style = (templates / "report.css").read_text(encoding="utf-8")
-    assert "const HUES = [" + ", ".join(f'"{hue}"' for hue in HUES) + "];" in palette
-    assert all(f".hue-{place} {{ fill: {hue}; }}" in style for place, hue in enumerate(HUES))
+    assert f"const HUES = {len(HUES)};" in palette
+    light = style.split("@media", 1)[0]
+    assert all(f"--hue-{place}: {hue};" in light for place, hue in enumerate(HUES))
+    assert all(f".hue-{place} {{ fill: var(--hue-{place}); }}" in style for place in range(len(HUES)))
+
+
+def test_holders_are_drawn_in_the_order_of_the_ranking() -> None:
+    """The one that blocked most attempts first, however few its pages are."""
+    often = example.culprit(holder=Task(tid=1, comm="often"))
+    large = example.culprit(holder=Task(tid=2, comm="large"), pages=512, start_pfn=0x1E000)
+    attempts = [example.attempt(id="a", culprits=[often, large]), example.attempt(id="b", culprits=[often])]
+    assert [(lane.first.holder and lane.first.holder.comm, lane.blocked) for lane in lanes(attempts)] == [
+        ("often", 2), ("large", 1),
+    ]  # fmt: skip

@@ -22,9 +22,10 @@ class Bar:
 
 @dataclass(slots=True)
 class Lane:
-    """What one holder kept for one reason; culprits: at least one."""
+    """What one holder kept for one reason, and how many attempts that blocked; culprits: at least one."""
 
     pages: int = 0
+    blocked: int = 0
     culprits: list[Culprit] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
 
@@ -35,19 +36,26 @@ class Lane:
 
 
 def lanes(attempts: Iterable[Attempt]) -> list[Lane]:
-    """Most pages first; bars that meet are one. Pages are those of the attempt that met the most of them."""
+    """By attempts blocked, then by pages, as reports rank; bars that meet are one.
+
+    Pages are those of the attempt that met the most of them.
+    """
     found: dict[LaneKey, Lane] = {}
     for attempt in attempts:
         pages: dict[LaneKey, int] = {}
+        blocked: set[LaneKey] = set()
         for culprit in attempt.culprits:
             key = _key(culprit)
             found.setdefault(key, Lane()).culprits.append(culprit)
             pages[key] = pages.get(key, 0) + culprit.pages
+            if culprit.effect == "blocked":
+                blocked.add(key)
         for key, number in pages.items():
             found[key].pages = max(found[key].pages, number)
+            found[key].blocked += key in blocked
     for lane in found.values():
         lane.bars = _joined(_bar(culprit) for culprit in lane.culprits)
-    return sorted(found.values(), key=lambda lane: (-lane.pages, lane.first.cause))
+    return sorted(found.values(), key=lambda lane: (-lane.blocked, -lane.pages, lane.first.cause))
 
 
 def hold_times(attempts: Iterable[Attempt]) -> Iterator[tuple[Culprit, int]]:

@@ -24,6 +24,11 @@ def blocking(summary: Summary) -> list[Blocker]:
     return [b for b in summary.blockers if b.blocked and b.cause != "unknown"]
 
 
+def blocking_unexplained(summary: Summary) -> list[Blocker]:
+    """Pages that blocked though nothing says why, most attempts first; empty where not even the pages are known."""
+    return [b for b in summary.blockers if b.blocked and b.cause == "unknown" and b.culprit_ids]
+
+
 def only_delaying(summary: Summary) -> list[Blocker]:
     """Those with a known cause that blocked nothing and delayed, the longest first."""
     found = (b for b in summary.blockers if b.delayed and not b.blocked and b.cause != "unknown")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from tracereplay.model.derived.judgement import is_notable
 from tracereplay.model.result import Attempt, Result
+
+_RANGE = re.compile(r"pfn >= (0x[0-9a-f]+) && pfn < (0x[0-9a-f]+)")
+_ANY_RANGE = "pfn >= START && pfn < END"  # as a step spells it that no range was known for
 
 
 def notable_attempts(result: Result) -> list[Attempt]:
@@ -57,10 +61,14 @@ def causes_of(attempts: Iterable[Attempt]) -> list[str]:
 
 
 def next_captures(attempts: Iterable[Attempt]) -> list[str]:
-    """What to record for a conclusive answer, each step once."""
-    steps: dict[str, None] = {}
+    """What to record for a conclusive answer, each step once; of several ranges from the first to the last page."""
+    spans: dict[str, list[tuple[int, int]]] = {}
     for attempt in attempts:
-        steps |= dict.fromkeys(attempt.capture_next)
-        for culprit in attempt.culprits:
-            steps |= dict.fromkeys(culprit.capture_next)
-    return list(steps)
+        for step in (*attempt.capture_next, *(step for culprit in attempt.culprits for step in culprit.capture_next)):
+            found = [(int(low, 16), int(end, 16)) for low, end in _RANGE.findall(step)]
+            spans.setdefault(_RANGE.sub(_ANY_RANGE, step), []).extend(found)
+    return [step.replace(_ANY_RANGE, _range_words(found)) if found else step for step, found in spans.items()]
+
+
+def _range_words(spans: Sequence[tuple[int, int]]) -> str:
+    return f"pfn >= {min(low for low, _ in spans):#x} && pfn < {max(end for _, end in spans):#x}"

@@ -27,6 +27,6 @@ DUMP_HOTPLUG = (
     "Make the kernel log the reason: echo 'file mm/memory_hotplug.c +p' > /sys/kernel/debug/dynamic_debug/control, "
     "then read the kernel log"
 )
-WRITEBACK = "Record who waits for what: trace-cmd record -e writeback -e filemap -e migrate -e cma"
+WRITEBACK = "Record -e writeback -e filemap -e migrate -e cma as well: who waits for what"
 EARLIER = "Start recording before the pages of the range are allocated (at boot: trace_event= on the command line)"
 LARGER_BUFFER = "Record with a larger buffer (trace-cmd record -b KIB, per CPU), or fewer events, until none are lost"

@@ -40,7 +40,8 @@ FILE_PAGES = {
         ),
         capture_next=(
             capture.CALLER_STACK,
-            "Record -e fuse or -e nfs and -e filemap as well; -e sched:sched_switch shows the sleep",
+            "Record -e filemap -e fuse or -e nfs as well: who reads what",
+            "Record -e sched:sched_switch as well: it shows the sleep",
         ),
     ),
     "unsplittable_folio": Explanation(
@@ -57,7 +58,7 @@ FILE_PAGES = {
             "Have free high-order memory outside the range: echo 1 > /proc/sys/vm/compact_memory",
         ),
         capture_next=(
-            "Record -e kmem:mm_page_alloc -e iomap:iomap_release_folio -e filemap -e migrate -e huge_memory",
+            "Record -e kmem:mm_page_alloc -e iomap:iomap_release_folio -e filemap -e migrate -e huge_memory as well",
         ),
     ),
     "secretmem": Explanation(

@@ -35,7 +35,7 @@ KERNEL_PAGES = {
         confused_with="A deferred free of a hugetlb page, or a TLB batch (mmu_gather) that still holds it. Kernels up "
         "to 5.10 race here; later ones disable the lists (zone_pcp_disable) while a block goes offline.",
         what_to_do=("Retry: the page is free after the next drain.",),
-        capture_next=("Record -e kmem:mm_page_free -e kmem:mm_page_pcpu_drain",),
+        capture_next=("Record -e kmem:mm_page_free -e kmem:mm_page_pcpu_drain as well",),
     ),
     "hugetlb": Explanation(
         title="hugetlb page without a free huge page to replace it",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import re
+
 Meaning = tuple[str, tuple[str, ...]]  # what it says, and the causes it points to
 
 _PAGES = (
     "task_reference", "pin_short", "pin_longterm", "extra_reference", "buffer_head", "locked_folio", "writeback",
     "unmovable_allocation", "lru_batch",
 )  # fmt: skip
+
+_DECORATION = re.compile(r"\(\)\Z|\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?\Z|\.(?:isra|part|constprop|cold)\b.*|_noprof\Z")
 
 # By name in lower case, as cma_alloc, alloc_contig_range and offline_pages return them.
 ERRNOS: dict[str, Meaning] = {
@@ -30,6 +35,14 @@ FUNCTIONS: dict[str, Meaning] = {
     "alloc_contig_dump_pages": ("It prints the pages that did not migrate, where dynamic debug is on.", _PAGES),
     "cma_alloc": ("It tries one range after another of its area until one is free.", (*_PAGES[:4], "bitmap_full")),
     "migrate_pages": ("It moves pages; nr_failed of mm_migrate_pages counts those that stay.", _PAGES),
+    "isolate_migratepages_block": (
+        "It takes pages off their LRU list for migration; anonymous pages with more references than mappings stay.",
+        ("task_reference", "pin_short", "pin_longterm", "extra_reference", "lru_batch"),
+    ),
+    "get_user_pages": (
+        "It takes a reference (FOLL_GET) to pages of a task; they stay until it is put.",
+        ("task_reference", "extra_reference"),
+    ),
     "folio_migrate_mapping": ("It refuses a folio whose reference count is not the expected one.", _PAGES[:4]),
     "set_migratetype_isolate": (
         "It refuses a pageblock that holds unmovable pages or that another task isolates.",
@@ -46,6 +59,10 @@ FUNCTIONS: dict[str, Meaning] = {
     "drain_all_pages": ("It empties the per-CPU free lists.", ("percpu_free",)),
 }
 FUNCTIONS |= {
+    "get_user_pages_fast": FUNCTIONS["get_user_pages"],
+    "gup_fast_fallback": FUNCTIONS["get_user_pages"],
+    "try_grab_folio": FUNCTIONS["get_user_pages"],
+    "memory_block_offline": FUNCTIONS["offline_pages"],
     "start_isolate_page_range": FUNCTIONS["set_migratetype_isolate"],
     "migrate_page_move_mapping": FUNCTIONS["folio_migrate_mapping"],
     "__alloc_contig_migrate_range": FUNCTIONS["migrate_pages"],
@@ -53,4 +70,25 @@ FUNCTIONS |= {
     "wait_on_page_writeback": FUNCTIONS["folio_wait_writeback"],
     "__folio_lock": FUNCTIONS["folio_lock"],
     "memory_offline": FUNCTIONS["offline_pages"],
+    "alloc_contig_pages": FUNCTIONS["alloc_contig_range"],
+    "isolate_single_pageblock": FUNCTIONS["set_migratetype_isolate"],
+    "do_migrate_range": FUNCTIONS["migrate_pages"],
+    "isolate_migratepages_range": FUNCTIONS["isolate_migratepages_block"],
 }
+
+
+def plain_name(spelled: str) -> str:
+    """A code as the tables here spell it: of `-EBUSY`, `-16`, `__alloc_contig_range_noprof()` or `f+0x12/0x90`.
+
+    >>> plain_name("-16"), plain_name("ALLOC_CONTIG_RANGE_noprof+0x1f/0x2a0")
+    ('ebusy', 'alloc_contig_range')
+    """
+    name = spelled.strip().lower()
+    while (shorter := _DECORATION.sub("", name)) != name:
+        name = shorter
+    number = name.removeprefix("-")
+    if number.isascii() and number.isdigit() and len(number) < 5:
+        return errno.errorcode.get(int(number), number).lower()
+    name = number if number in ERRNOS else name
+    bare = name.lstrip("_")
+    return bare if name not in FUNCTIONS and bare in FUNCTIONS else name

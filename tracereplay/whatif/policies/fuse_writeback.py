@@ -12,5 +12,8 @@ POLICY = Policy(
     engine="blockers",
     change=lambda _values: Change(gone=frozenset({"writeback"})),
     keys=(Key("temp-pages", "flag", "As before 6.16 (the only form)", True),),
-    says="Waits for writeback vanish where the file system is FUSE or not known. Cost: an unmovable page for each.",
+    says=(
+        "Waits for writeback vanish where the file system is FUSE, or has no block device and no mount names it. "
+        "Cost: an unmovable page for each."
+    ),
 )

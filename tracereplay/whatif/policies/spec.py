@@ -43,9 +43,9 @@ class Change:
     rules -- of the modelled allocator; request -- what allocations ask for; gone -- causes of culprits that no longer
     are in the way, wherever they are; migratable -- allocations whose pages can be migrated after all; retry -- of
     attempts; past_blocker -- the next range begins after the page that blocked; guaranteed -- nothing in a CMA area
-    can block; area_pages, movable_pages -- size of the CMA area, of ZONE_MOVABLE;
-    split_destinations -- single pages do for a large folio; pool -- of secretmem;
-    not_modelled -- a code.
+    can block, and a page in it is dropped in drop_ns (None: as measured in the trace); area_pages, movable_pages --
+    size of the CMA area, of ZONE_MOVABLE; split_destinations -- single pages do for a large folio; pool -- of
+    secretmem; not_modelled -- a code.
     """
 
     rules: Mapping[Rule, int] = field(default_factory=dict)
@@ -55,6 +55,7 @@ class Change:
     retry: Retry | None = None
     past_blocker: bool = False
     guaranteed: bool = False
+    drop_ns: int | None = None
     area_pages: int | None = None
     movable_pages: int | None = None
     split_destinations: bool = False

@@ -381,3 +381,30 @@ def test_refusals(read: Any, data: bytes, message: str) -> None:
         read(data)
     assert "perf.data" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize(
+    ("version", "clockid", "wall"), [(1, 1, "2026-11-20 12:00:05.250 UTC"), (2, 1, None), (1, 7, None), (None, 1, None)]
+)
+def test_clock_data_tie_the_wall_clock(
+    read: Any, big: bool, version: int | None, clockid: int, wall: str | None
+) -> None:
+    """Only those of the clock that samples are on, and of the one version there is."""
+    make = Maker(big=big)
+    made = PerfFile.usual(make, make.sample(5_250_000_000, 0, 5, make.alloc(5, 77)))
+    made.attrs = [(make.attr(541, flags=(SAMPLE_ID_ALL, USE_CLOCKID), clockid=1), (10,))]
+    noon_ns = 1_795_176_000 * 10**9
+    if version is not None:
+        made.features[29] = make.pack("IIQQ", version, clockid, noon_ns, 0)
+    found = read(made.file()).info.wall_clock
+    assert (None if found is None else found.words(5_250_000_000)) == wall
+
+
+def test_samples_on_the_realtime_clock_are_of_the_wall_clock(read: Any) -> None:
+    make = Maker()
+    now_ns = 1_795_176_005_250_000_000
+    made = PerfFile.usual(make, make.sample(now_ns, 0, 5, make.alloc(5, 77)))
+    made.attrs = [(make.attr(541, flags=(SAMPLE_ID_ALL, USE_CLOCKID), clockid=0), (10,))]
+    info = read(made.file()).info
+    assert info.wall_clock.words(info.start_ns) == "2026-11-20 12:00:05.250 UTC"

@@ -312,3 +312,17 @@ def test_a_real_capture_has_the_same_culprits(tmp_path: Path, name: str, describ
     assert [(name, row["time_ns"], row["tid"]) for name, row in rows_of(ours)] == [
         (name, row["time_ns"], row["tid"]) for name, row in rows_of(theirs)
     ]
+
+
+@pytest.mark.parametrize("ids", [(1, 6), (1, 3), (6,), (1, 6, 6)])
+def test_a_clock_snapshot_ties_the_wall_clock(read: Any, ids: tuple[int, ...]) -> None:
+    writer = Writer()
+    writer.bundles([alloc(5 * S, 1)])
+    snapshot = writer.packet().clock_snapshot
+    for clock_id in ids:
+        ns = 1_795_176_000 * S if clock_id == 1 else 2 * S
+        snapshot.clocks.add(clock_id=clock_id, timestamp=ns)
+    found = read(writer.written()).info.wall_clock
+    assert (None if found is None else found.words(5 * S)) == (
+        "2026-11-20 12:00:03.000 UTC" if {1, 6} <= {*ids} else None
+    )

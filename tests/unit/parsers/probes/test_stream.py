@@ -57,10 +57,30 @@ def test_a_reference_that_is_never_seen_released_may_have_been_put_unseen(tmp_pa
     assert culprit.release == "unknown"
 
 
-def test_a_call_whose_release_is_probed_is_known_by_its_stack(tmp_path: Path) -> None:
-    text = KprobeText().taken(A, PFN).stack(A, "try_grab_folio_fast", "get_user_pages_fast", "__do_sys_vmsplice")
+@pytest.mark.parametrize(
+    ("function", "mechanism"),
+    [
+        ("__do_sys_vmsplice+0x431", "vmsplice"),
+        ("__x64_sys_vmsplice", "vmsplice"),
+        ("__arm64_sys_vmsplice", "vmsplice"),
+        ("vmsplice_to_pipe", "vmsplice"),
+        ("bio_iov_iter_get_pages+0x61", "bio (O_DIRECT)"),
+    ],
+)
+def test_a_call_whose_release_is_probed_is_known_by_its_stack(function: str, mechanism: str, tmp_path: Path) -> None:
+    """A dump made at the failure has no release."""
+    text = KprobeText().taken(A, PFN).stack(A, "try_grab_folio_fast+0x5", "get_user_pages_fast", function)
     (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 2)), tmp_path)
-    assert (*holder(culprit), culprit.mechanism) == (21, "proved", "vmsplice")
+    assert (*holder(culprit), culprit.mechanism, culprit.release) == (21, "proved", mechanism, "unknown")
+
+
+@pytest.mark.parametrize(
+    "function", ["__do_sys_futex", "__x64_sys_vmsplices", "do_sys_vmsplice_all", "msg_zerocopy_realloc", "hva_to_pfn"]
+)
+def test_a_call_that_puts_references_inline_is_not_proved_by_its_stack(function: str, tmp_path: Path) -> None:
+    text = KprobeText().taken(A, PFN).stack(A, "try_grab_folio_fast", "get_user_pages_fast", function)
+    (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 2)), tmp_path)
+    assert (*holder(culprit), culprit.premises_failed) == (21, "suggested", ["needed"])
 
 
 def test_a_pin_beside_one_that_nobody_saw_taken(tmp_path: Path) -> None:
@@ -349,6 +369,20 @@ def test_the_stack_of_the_take_names_the_call(function: str, mechanism: str, cau
     text = KprobeText().taken(A, PFN, flags=0x80000).stack(A, "try_grab_folio_fast", function, "do_syscall_64")
     (culprit,) = culprits_of(ended(isolated(text).refused(SH, PFN, 1 + 1024)), tmp_path)
     assert (culprit.mechanism, culprit.cause, holder(culprit)[0]) == (mechanism, cause, 21)
+
+
+@pytest.mark.parametrize(
+    ("event", "longterm", "short"), [("getf", 0x80100, 0x80000), ("get1", 0x50000, 0x40000)], ids=["6.12", "6.1"]
+)
+def test_a_long_term_pin_is_known_by_its_flags(event: str, longterm: int, short: int, tmp_path: Path) -> None:
+    """Whatever driver it is, and without stacks."""
+    text = KprobeText()
+    for task, pfn, flags in ((A, PFN, longterm), (B, 0x8020, short)):
+        text.add(task, event, f"page={page(pfn)} refs=1 flags={flags:#x} rc=1 ch=0x0 vb={VMEMMAP:#x}")
+    found = culprits_of(ended(isolated(text).refused(SH, PFN, 1025).refused(SH, 0x8020, 1025)), tmp_path)
+    assert [(c.cause, c.mechanism, holder(c)[0]) for c in found] == [
+        ("pin_longterm", "FOLL_LONGTERM", 21), ("pin_short", "FOLL_PIN", 22),
+    ]  # fmt: skip
 
 
 def test_a_plain_reference_for_long_is_no_pin_of_other_tasks(tmp_path: Path) -> None:

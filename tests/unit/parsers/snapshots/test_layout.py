@@ -238,3 +238,15 @@ def test_threads_have_their_process() -> None:
         {"tid": 12, "pid": 10, "comm": "worker pool 1"},
     ]
     assert odd == []
+
+
+def test_clocks_are_tied_as_exactly_as_they_were_read(tmp_path: Path) -> None:
+    files = {"proc/stat": "cpu  1 2 3\nbtime 1795176000\n"}
+    clocks = read_layout_snapshot(write(tmp_path, files)).clocks
+    assert {name: clock.words(5_250_000_000) for name, clock in clocks.items()} == {"boot": "2026-11-20 12:00:05 UTC"}
+    files = {"clocks": "realtime 1795176000123000000\nboot 100\nmono 200000100\nodd\nmono_raw x\n"}
+    clocks = read_layout_snapshot(write(tmp_path, files)).clocks
+    assert {name: clock.words(1_200_000_100) for name, clock in clocks.items()} == {
+        "boot": "2026-11-20 12:00:01.323 UTC", "mono": "2026-11-20 12:00:01.123 UTC",
+    }  # fmt: skip
+    assert "at once" not in clocks["boot"].source

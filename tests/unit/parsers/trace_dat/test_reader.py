@@ -232,6 +232,28 @@ def test_a_v7_file_may_end_in_the_pages_of_any_cpu(tmp_path: Path) -> None:
     assert 0 < counts[1] < counts[2] < counts[3] < whole.info.events
 
 
+@pytest.mark.parametrize("big", [False, True])
+def test_pages_that_are_not_compressed_are_salvaged_as_well(tmp_path: Path, big: bool) -> None:
+    """No count says where the pages of a CPU end: a page older than the one before is the next CPU's."""
+    machine = Machine(big=big)
+
+    def pages(start: int, count: int) -> bytes:
+        return b"".join(machine.page(start + n * 100, machine.record(0, machine.free(n))) for n in range(count))
+
+    cpus = {0: pages(1000, 5), 1: pages(1050, 3)}
+    extra = Sparse(options=[(8, machine.pack("I", 2))])
+    data = trace_dat_v7(cpus, machine, compression="none", extra=extra, data_first=True)
+    first, second = sorted(place.offset for place in opened(tmp_path, data)._container.buffers[0].cpus)
+    size = len(cpus[0]) // 5
+    for end, events in ((second + 2 * size + 9, 7), (second + 1, 5), (first + 2 * size + 9, 2)):
+        cut = opened(tmp_path, data[:end])
+        assert cut.info.events == events
+        assert {loss.code for loss in cut.losses} >= {"truncated"}
+        assert set(cut.tables()["mm_page_free"]["cpu"].to_pylist()) == set(range(2 if events > 5 else 1))
+    with pytest.raises(InputError, match="the end of the file is missing"):
+        opened(tmp_path, data[: first + 4])
+
+
 @pytest.mark.parametrize("missing", [7, 40, 110, None])
 def test_a_v7_file_without_its_last_bytes_says_so(tmp_path: Path, missing: int | None) -> None:
     """They are names of sections, which no reader needs: every event is there, and nothing before the end is hidden.
@@ -312,3 +334,16 @@ def test_a_damaged_page_is_one_loss_though_a_record_before_the_damage_is_too_sho
     reader = opened(tmp_path, trace_dat_v7({0: page + m.page(500, good)}, m))
     losses = [(loss.code, loss.start_ns, loss.end_ns) for loss in reader.losses if loss.code != "comm_unresolved"]
     assert losses == [("corrupt_page", 105, 505), ("bad_record", None, None)]
+
+
+def test_record_date_ties_the_wall_clock(tmp_path: Path) -> None:
+    noon_us = 1_795_176_000 * 10**6
+    page = M.page(5_250_000_000, M.record(0, M.free(1)))
+    for moved in (0, 10**9):
+        options = [(1, f"{noon_us:#x}\0".encode()), (7, f"{moved}\0".encode())]
+        info = opened(tmp_path, trace_dat_v6([page], extra=Sparse(clock="mono", options=options))).info
+        assert info.start_ns is not None
+        assert info.wall_clock is not None
+        assert info.wall_clock.words(info.start_ns) == "2026-11-20 12:00:05.250 UTC"
+    plain = opened(tmp_path, trace_dat_v6([page], extra=Sparse(clock="mono", options=[(7, b"5\0")]))).info
+    assert plain.wall_clock is None
