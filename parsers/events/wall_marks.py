@@ -23,8 +23,8 @@ def marked_wall_clock(reader: TraceReader) -> WallClock | None:
     if table is None or "buf" not in table.column_names:
         return None
     for time_ns, text in zip(table["time_ns"].to_pylist(), table["buf"].to_pylist(), strict=True):
-        found = _MARK.fullmatch(text) if isinstance(text, str) and time_ns is not None else None
-        if found is not None:
+        found = _MARK.fullmatch(text) if isinstance(text, str) else None
+        if found is not None and time_ns is not None:
             step_ns = 1 if found[1] == "ns" else NS_PER_S
             source = "a mark of tracereplay record" + (", to a second" if step_ns == NS_PER_S else "")
             return WallClock(int(found[2]) * step_ns - time_ns, source, max(step_ns, NS_PER_S // 1000))

@@ -16,8 +16,8 @@ from tracereplay.discovery.discover import file_system
 from tracereplay.discovery.folder import opened_folders
 from tracereplay.errors import UsageError
 
-NAMES = ("layout", "kernel_log", "page_owner", "page_pinner")
-NOTHING: dict[str, object] = dict.fromkeys(NAMES)
+NOTHING: dict[str, object] = {"layout": None, "kernel_log": None, "page_owner": None, "page_pinner": None}
+NAMES = tuple(NOTHING)
 
 
 def recording(folder: Path) -> Path:
