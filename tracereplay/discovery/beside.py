@@ -20,11 +20,15 @@ def logs_as_options(inputs: Sequence[str], opening: Mapping[str, Any]) -> tuple[
     """The inputs without a kernel log among them, which becomes the option if that has no value yet."""
     options = dict(opening)
     traces: list[str] = []
-    for name in inputs:
-        if not options.get("kernel_log") and _kind(name) is Kind.KERNEL_LOG:
+    for place, name in enumerate(inputs):
+        kind = None if options.get("kernel_log") else _kind(name)
+        if kind is Kind.KERNEL_LOG:
             options["kernel_log"] = name
         else:
             traces.append(name)
+        if kind is None:  # whoever opens it says why; a pipe after it need not wait for its writer
+            traces += inputs[place + 1 :]
+            break
     return tuple(traces), options
 
 
