@@ -71,8 +71,8 @@ def title(result: Result) -> str | None:
     area = f' from "{summary.area}"' if summary.area is not None and summary.operation == "cma_alloc" else ""
     if summary.failed:
         end = "failed" if is_known_to_fail(summary.operation, result.attempts) else "may have failed"
-        return f"{summary.failed:,} of {summary.attempts:,} {summary.operation}{area} {end}"
-    return f"{summary.delayed:,} of {summary.attempts:,} {summary.operation}{area} had to wait or try again"
+        return f"{summary.failed:,} of {summary.attempts:,} {_operation(summary)}{area} {end}"
+    return f"{summary.delayed:,} of {summary.attempts:,} {_operation(summary)}{area} had to wait or try again"
 
 
 def ranking(result: Result) -> list[Ranked]:
@@ -86,7 +86,7 @@ def ranking(result: Result) -> list[Ranked]:
         for blocker in summary.blockers:
             of = [culprits[name] for name in blocker.culprit_ids if name in culprits]
             row = _ranked(blocker, summary, unit, of, page_size)
-            rows.append(replace(row, share=f"{row.share} {summary.operation}") if several else row)
+            rows.append(replace(row, share=f"{row.share} {_operation(summary)}") if several else row)
     return rows
 
 
@@ -133,7 +133,12 @@ def held_words(blocker: Blocker, unit: str) -> str:
 def _called(summary: Summary, result: Result) -> str:
     """`failed cma_alloc`; `contig_alloc of unknown outcome` where none is known to have failed."""
     known = is_known_to_fail(summary.operation, result.attempts)
-    return f"failed {summary.operation}" if known else f"{summary.operation} of unknown outcome"
+    return f"failed {_operation(summary)}" if known else f"{_operation(summary)} of unknown outcome"
+
+
+def _operation(summary: Summary) -> str:
+    """A log may show the page that was in the way, and not for whom."""
+    return "unnamed operation" if summary.operation == "unknown" else summary.operation
 
 
 def _sentence(summary: Summary, called: str) -> str | None:

@@ -56,6 +56,8 @@ def test_waits_and_unexplained_failures_are_said() -> None:
 def test_an_attempt_whose_end_is_not_known_is_no_failure() -> None:
     open_end = example.result(example.attempt(outcome="unknown", cause=None, culprits=[]))
     assert sentences(open_end) == ["what blocked the cma_alloc of unknown outcome is not known"]
+    of_a_dump = example.result(example.attempt(operation="unknown", outcome="unknown", cause=None, culprits=[]))
+    assert sentences(of_a_dump) == ["what blocked the unnamed operation of unknown outcome is not known"]
     assert str(title(open_end)).endswith("may have failed")
 
 
