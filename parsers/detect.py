@@ -162,26 +162,18 @@ def _text(text: str) -> Detected:
         if event["flags"]:
             return Detected(Kind.FTRACE_TEXT, "event lines with a flags column")
         return Detected(Kind.TRACE_CMD_REPORT, "event lines without a flags column")
-    bare, others = _bare_log(text)
-    if _is_unusual_trace(others):
+    from tracereplay.parsers.kernel_log import is_log, says  # noqa: PLC0415 (slow to load)
+
+    # `cma_alloc: alloc failed, req-size: 16 pages` begins as an event does.
+    if _is_unusual_trace("\n".join(line for line in text.splitlines() if not says(line))):
         return Detected(Kind.FTRACE_TEXT, "events in one of the less usual shapes")
     if _KERNEL_LOG.search(text) or _KMSG.search(text):
         return Detected(Kind.KERNEL_LOG, "lines with kernel time stamps")
     if re.search(r"^\s*\[{1,2}(?:cma_areas?|zones?|memory_blocks?|layout|machine)\b", text, re.MULTILINE):
         return Detected(Kind.LAYOUT_FILE, "TOML tables of a layout")
-    if bare:
+    if is_log(text):  # its lines may have lost their prefixes: dmesg -t, logcat, a quotation in a mail
         return Detected(Kind.KERNEL_LOG, "lines of a kernel log without time stamps")
     return Detected(Kind.UNKNOWN, "text that is neither a trace nor a kernel log")
-
-
-def _bare_log(text: str) -> tuple[bool, str]:
-    """Whether a text says what a kernel log does, in lines that may have lost their prefixes; and its other lines.
-
-    `dmesg -t`, logcat, a quotation in a mail: `cma_alloc: alloc failed, req-size: 16 pages` begins as an event does.
-    """
-    from tracereplay.parsers.kernel_log import is_log, says  # noqa: PLC0415 (slow to load)
-
-    return is_log(text), "\n".join(line for line in text.splitlines() if not says(line))
 
 
 def _is_unusual_trace(text: str) -> bool:

@@ -7,7 +7,6 @@ CPUs in order (lib/trace-cmd/trace-output.c). CPUs are numbered from 0, as they 
 from __future__ import annotations
 
 from mmap import mmap
-from typing import Literal
 
 from tracereplay.errors import InputError
 from tracereplay.losses import Loss
@@ -96,19 +95,14 @@ def _next_page(at: int, page: int) -> int:
 
 def _cpu_count(container: Container) -> int:
     count = container.option(CPUCOUNT)
-    return min(int.from_bytes(count, _order(container)), MAX_CPUS) if count else 1
+    return min(int.from_bytes(count, "big" if container.big_endian else "little"), MAX_CPUS) if count else 1
 
 
 def missing_cpus(container: Container) -> list[Loss]:
     """CPUs none of whose pages are before the end of a file that was salvaged."""
     found = {place.cpu for buffer in container.buffers for place in buffer.cpus}
-    count = container.option(CPUCOUNT)
-    cpus = range(min(int.from_bytes(count, _order(container)), MAX_CPUS)) if count and found else range(0)
+    cpus = range(_cpu_count(container)) if found else range(0)
     missing = [cpu for cpu in cpus if cpu not in found]
     if len(missing) > MAX_MISSING_ROWS:
         return [Loss("truncated", len(missing), detail="all pages of these CPUs are missing")]
     return [Loss("truncated", cpu=cpu, detail="all pages of this CPU are missing") for cpu in missing]
-
-
-def _order(container: Container) -> Literal["big", "little"]:
-    return "big" if container.big_endian else "little"

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from tracereplay.corpus.analyse_one import identify
 from tracereplay.corpus.query import Selection
 from tracereplay.corpus.tables import ANALYSED
-from tracereplay.discovery.sources import Source
+from tracereplay.discovery.sources import SIDES, Source
 from tracereplay.errors import InputError
-
-SIDES = ("layout", "kernel_log", "page_owner", "page_pinner")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tracereplay.discovery.discover import trace_patterns
-from tracereplay.discovery.folder import SIDES
-from tracereplay.discovery.sources import ROLES
+from tracereplay.discovery.sources import ROLES, SIDES
 from tracereplay.errors import InputError
 from tracereplay.parsers.detect import Kind, detect
 

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tracereplay.discovery.discover import TRACE_NAMES, discover
-from tracereplay.discovery.sources import PACKED, ROLES, Source
+from tracereplay.discovery.sources import PACKED, ROLES, SIDES, Source
 from tracereplay.errors import InputError
 from tracereplay.parsers.detect import Kind, detect
 from tracereplay.parsers.snapshots.kpageflags import find_before
 
-# Inputs that `corpus run` finds beside a trace, by their option.
 TEXT_NAMES = ("trace.txt", "trace")
-SIDES = ("layout", "kernel_log", "page_owner", "page_pinner")
 COPIES = ("kpageflags", "kpagecount")
 
 

@@ -40,6 +40,8 @@ ROLES: Mapping[str, Role] = {
     "page_pinner": Role((".page_pinner", ".page_pinner.txt"), ("page_pinner", "page_pinner.txt")),
     "sidecar": Role((".toml", ".json"), ("metadata.toml", "metadata.json"), packed=False),
 }
+# Those that a session takes, by its options.
+SIDES = ("layout", "kernel_log", "page_owner", "page_pinner")
 
 
 @dataclass(frozen=True, slots=True)
