@@ -25,7 +25,7 @@ from tracereplay.parsers.catalog.probes import (
 
 FUNCTIONS = frozenset(probe.function for probe in PROBES)
 STABLE_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter")  # the same on all CPUs: then `local` is in order across them
-COUNTS = ("entries", "overrun", "dropped events")  # of per_cpu/cpuN/stats
+COUNTS = ("entries", "overrun", "dropped events", "bytes")  # of per_cpu/cpuN/stats
 MARK = "tracereplay: this CPU is recorded, realtime_ns={}\n"  # parsers/events/wall_marks.py reads it
 KALLSYMS = Path("/proc/kallsyms")
 CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
@@ -190,7 +190,7 @@ class Instance:
         return probed_functions(self.tracefs, KALLSYMS)
 
     def stats(self) -> dict[str, int]:
-        """Entries, overrun and dropped events, of all CPUs."""
+        """Entries, overrun, dropped events and the bytes of entries, of all CPUs."""
         return {name: sum(cpu[name] for cpu in self.cpu_stats()) for name in COUNTS}
 
     def cpu_stats(self) -> list[dict[str, int]]:
@@ -202,10 +202,17 @@ class Instance:
             found.append({name: values.get(name, 0) for name in COUNTS})
         return found
 
-    def is_overwritten(self, before: list[dict[str, int]]) -> bool:
-        """Whether half of what a CPU's ring held when cpu_stats() was `before` is gone."""
-        pairs = zip(self.cpu_stats(), before, strict=False)  # CPUs come and go
-        return any((now["overrun"] - was["overrun"]) * 2 > was["entries"] for now, was in pairs)
+    def is_half_new(self, before: list[dict[str, int]]) -> bool:
+        """Whether half of a CPU's ring was written since cpu_stats() was `before`: the other half is older.
+
+        By bytes, as a ring that is not full yet has an unknown number of entries to go.
+        """
+        for cpu, now, was in zip(self.cpus, self.cpu_stats(), before, strict=False):  # CPUs come and go
+            written = now["entries"] + now["overrun"] - was["entries"] - was["overrun"]
+            ring_kib = int(self.read(f"per_cpu/cpu{cpu}/buffer_size_kb").split()[0])
+            if written * now["bytes"] * 2 > (ring_kib << 10) * now["entries"]:
+                return True
+        return False
 
 
 def probed_functions(tracefs: Tracefs, kallsyms: Path) -> frozenset[str]:

@@ -558,11 +558,14 @@ await() { # the child last started, or a signal, which may have come before
     child=
 }
 
-ring() { awk '/^(entries|overrun):/ { printf "%s ", $2 }' "$I"/per_cpu/cpu[0-9]*/stats; }
+ring() { awk '/^(entries|overrun):/ { n += $2 } /^overrun:/ { printf "%s ", n; n = 0 }' "$I"/per_cpu/cpu[0-9]*/stats; }
 
-is_overwritten() { # what `ring` said before: whether half of what a CPU had then is gone
-    awk -v before="$1" 'BEGIN { split(before, was, " ") } FNR == 1 { at += 2 }
-        /^overrun:/ && ($2 - was[at]) * 2 > was[at - 1] { gone = 1 } END { exit !gone }' "$I"/per_cpu/cpu[0-9]*/stats
+is_half_new() { # what `ring` said before: whether half of a CPU's ring was written since
+    before=$1; set --
+    for cpu in "$I"/per_cpu/cpu[0-9]*; do set -- "$@" "$cpu/buffer_size_kb" "$cpu/stats"; done
+    awk -v before="$before" 'BEGIN { split(before, was, " ") } FNR == 1 && FILENAME ~ /size_kb$/ { half = $1 * 512; at++ }
+        /^entries:/ { entries = $2 } /^overrun:/ { written = entries + $2 - was[at] }
+        /^bytes:/ && written * $2 > half * entries { new = 1 } END { exit !new }' "$@"
 }
 
 # Some seconds more, which show how the attempt went on, but what came before the failure must stay in the ring.
@@ -571,7 +574,7 @@ linger() {
     sleep 0.2 2>/dev/null || steps=1
     steps=$((steps * after_s)); step=1
     [ $steps = "$after_s" ] || step=0.2
-    while [ $steps -gt 0 ] && ! is_overwritten "$before"; do sleep $step; steps=$((steps - 1)); done
+    while [ $steps -gt 0 ] && ! is_half_new "$before"; do sleep $step; steps=$((steps - 1)); done
 }
 
 await_failure() { # into failure.txt: the event that says so

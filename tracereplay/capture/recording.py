@@ -242,10 +242,10 @@ def _dump(run: _Run, instance: Instance, folder: Path) -> int:
 
 
 def _linger(run: _Run, instance: Instance) -> None:
-    """Record on for after_seconds, but not until what came before the failure is overwritten."""
+    """Record on for after_seconds, but keep what came before the failure in half of the ring."""
     seconds, before = run.request.after_seconds, instance.cpu_stats()
     deadline = time.monotonic() + seconds
-    while not run.stopped and time.monotonic() < deadline and not instance.is_overwritten(before):
+    while not run.stopped and time.monotonic() < deadline and not instance.is_half_new(before):
         time.sleep(min(POLL_SECONDS, seconds))
 
 

@@ -83,7 +83,7 @@ def test_events_that_the_ring_cannot_hold_are_written_as_they_come(shell: str, t
     needs_tracing()
     needs(SHELLS[shell][0])
     kib, out = 1024, tmp_path / "out"
-    work = "n=0; while [ $n -lt 60 ]; do cat /proc/meminfo > /dev/null; sleep 0.1; n=$((n + 1)); done"
+    work = "n=0; while [ $n -lt 120 ]; do cat /proc/meminfo > /dev/null; sleep 0.05; n=$((n + 1)); done"
     done = subprocess.run(
         [*SHELLS[shell], str(written(tmp_path, ScriptOptions(buffer_kib=kib))), "-o", str(out), "--", "sh", "-c", work],
         capture_output=True, text=True, check=False, timeout=120,
