@@ -44,7 +44,7 @@ def _cut() -> tuple[list[str], list[bytes]]:
     texts = [text for _, text in container.formats.by_system]
     used = [text for text in texts if text.split("\n")[0].removeprefix("name: ") in reader.info.by_event]
     blocks = ((stream, stream.blocks[0]) for stream in reader._streams if stream.blocks)
-    return used, [bytes(stream.load(block))[: PAGES * 4096] for stream, block in blocks]
+    return used, [stream.bytes_of(block)[: PAGES * 4096] for stream, block in blocks]
 
 
 def raw_buffers() -> Iterator[tuple[str, bytes]]:

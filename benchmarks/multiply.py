@@ -61,7 +61,7 @@ def write_cpu(out: BinaryIO, pages: CpuPages, copies: int, step_ns: int) -> None
     """One CPU's pages, N times over."""
     for copy in range(copies):
         for block in pages.blocks:
-            data = np.frombuffer(bytearray(pages.load(block)), np.uint8).reshape(-1, pages.page_bytes)
+            data = np.frombuffer(bytearray(pages.bytes_of(block)), np.uint8).reshape(-1, pages.page_bytes)
             data[:, :8] = (data[:, :8].copy().view(np.uint64) + np.uint64(copy * step_ns)).view(np.uint8)
             out.write(data.tobytes())
 

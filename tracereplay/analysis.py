@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tracereplay.attempts.detected_attempt import DetectedAttempt
-from tracereplay.attempts.events import ATTEMPT_EVENTS, AttemptEvents, enabled_events
+from tracereplay.attempts.events import AttemptEvents, enabled_events
 from tracereplay.attempts.find import find_attempts, plan_probes
 from tracereplay.attempts.inventory import Question, given_out_at, inventory_attempts, plan_inventory_probes, takes
 from tracereplay.attempts.isolation import isolation_actions, isolation_windows
@@ -38,7 +38,7 @@ from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.seed import seed_before
 from tracereplay.replay.unseen_changes import LOOKED_AT, losses_of, pages_looked_at, unseen_changes
-from tracereplay.schema import REPLAYED, PageStream, Window
+from tracereplay.schema import ATTEMPT_EVENTS, REPLAYED, PageStream, Window
 from tracereplay.tasks import isolates_in_background
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class Trace:
         suspects, refs = engine.table("suspects"), engine.table("refs")
         columns = suspects["alloc_tid"], suspects["clear_tid"], refs["tid"], refs["close_tid"]
         tids = set(np.unique(np.concatenate(columns)).tolist())
-        return [time_ns for tid, time_ns, _ in self.reader.name_history.rows() if tid in tids]
+        return [time_ns for _, time_ns, _ in self.reader.name_history.rows_of(tids)]
 
     def _logs(self) -> Log:
         """The log inside the trace, and what a log file has beyond it."""

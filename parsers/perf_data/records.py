@@ -82,7 +82,7 @@ class Records:
 
     def block(self, begin: int, end: int) -> Block:
         """Bytes [begin, end) of an uncompressed file, which hold whole records; a copy where they lie unfavourably."""
-        self.data.reading(begin)
+        self.data.reading(begin, end)
         if end + SPARE_BYTES <= 4 * len(self._words) and not begin % 4:
             return Block(self._words, begin, end)
         tail = _spared(self.data[begin:end])
@@ -135,7 +135,6 @@ class Records:
         """
         big, at = int(self.big_endian), self.begin
         while at < self.end:
-            self.data.reading(at)
             kind, size, _ = self._break(at)
             if kind in PACKED and kernels.HEADER_BYTES <= size <= self.end - at:
                 yield at, self.block(at, at + size)
@@ -145,6 +144,7 @@ class Records:
             offset = at - window.begin
             stop, why = kernels.cut_block(window.words, window.begin, window.end, BLOCK_BYTES, big, BREAKS)
             if stop > window.begin:
+                self.data.reading(window.begin, int(stop))
                 yield at, Block(window.words, window.begin, int(stop))
                 at = int(stop) + offset
             if why == kernels.AT_BREAK:

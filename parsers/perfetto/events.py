@@ -104,7 +104,7 @@ class EventReader:
         event, limits, n = np.zeros(wires.EVENT_COLUMNS, np.int64), np.array([low, high], np.int64), 0
         data, table = self.packets.data, self.found.table
         for at, end, cpu, source in pieces[:, : kernels.PIECE_SOURCE + 1].tolist():
-            self.packets.mapped.reading(at)
+            self.packets.mapped.reading(at, end)
             n = kernels.read_piece(
                 data, at, end, cpu, EVENT_NUMBERS, event, table.kind_of_number, table.slots,
                 self.wanted_of_source[source], tables.column_of, tables.how, tables.n_columns, tables.names,

@@ -85,9 +85,10 @@ def _find(mapped: Mapped) -> Packets:
     rows = np.zeros((ROWS, kernels.PACKET_COLUMNS), np.int64)
     ended = kernels.FULL
     while ended == kernels.FULL:
+        begin = int(state[0])
         ended = kernels.find_packets(data, NUMBERS, WANTED, state, rows)
         parts.append(rows[: int(state[1])].copy())
-        mapped.reading(int(state[0]))
+        mapped.reading(begin, int(state[0]))
     losses: list[Loss] = []
     ends: list[Loss] = []
     at, is_cut = int(state[0]), False

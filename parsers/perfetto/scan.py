@@ -77,11 +77,11 @@ def scan(packets: Packets) -> Scan:
     walk = _Walk(found, data, np.zeros(wires.HEAD_COLUMNS, np.int64), np.zeros(wires.EVENT_COLUMNS, np.int64))
     parts = [found.pieces]
     for row in rows.tolist():
-        packets.mapped.reading(row[wires.AT])
+        packets.mapped.reading(row[wires.AT], row[wires.END])
         walk.prepare(row[wires.AT], row[wires.END])
     cut_at = int(packets.rows[-1, wires.AT]) if packets.is_cut else -1
     for row in rows.tolist():
-        packets.mapped.reading(row[wires.AT])
+        packets.mapped.reading(row[wires.AT], row[wires.END])
         source = min(sources[row[wires.SEQUENCE]], MAX_SOURCES - 1)
         parts.append(walk.bundle(row[wires.AT], row[wires.END], source, bool(row[wires.DROPPED])))
         if row[wires.AT] == cut_at:  # that is known

@@ -144,7 +144,10 @@ def scan_pages(
     pages: U64,
     status: U8,
     missed: I64,
-) -> None:
+    is_kept: U8,
+    kept_rows: I64,
+    kept_words: U32,
+) -> tuple[Int, Int]:
     """Walk every page of the first n_bytes once; page p's row of `pages` becomes (first time, last time, records,
     events, silence): events is a set of the bits of the ids that occur, silence the longest time between two records.
 
@@ -153,7 +156,11 @@ def scan_pages(
     bit_of_id int64[65536 + 1] -- an id's bit, given at its first record, -1 before; the last entry counts those given;
     tids uint8[MAX_TID] -- 1 where the task ran;
     status uint8[pages], missed int64[pages] -- as `_open_page` says, or PAGE_BAD_RECORD, PAGE_EMPTY.
+    is_kept uint8[65536] -- 1: copy this event's records into kept_rows and kept_words, see `kept.KeptRecords`; both
+    have room for all records of n_bytes. Returns how much of them was filled: (rows, words).
     """
+    n_kept = 0
+    used = 0
     big = layout[BIG_ENDIAN]
     common_bytes = layout[COMMON_BYTES]
     page = 0
@@ -200,6 +207,15 @@ def scan_pages(
                     silence = max(silence, time - last)
                 last = time
                 records += 1
+                if is_kept[event]:
+                    kept_rows[n_kept, 0] = time
+                    kept_rows[n_kept, 1] = event
+                    kept_rows[n_kept, 2] = used
+                    kept_rows[n_kept, 3] = size
+                    n_kept += 1
+                    for k in range((size + 3) >> 2):
+                        kept_words[used] = np.uint32(load_word(words, payload + 4 * k, 0))
+                        used += 1
             if records == 0 and state == PAGE_OK:
                 state = PAGE_EMPTY
         status[p] = state
@@ -210,6 +226,7 @@ def scan_pages(
         pages[p, 4] = np.uint64(silence)
         page += page_bytes
         p += 1
+    return n_kept, used
 
 
 @inlined

@@ -58,7 +58,7 @@ class Block:
 class CpuPages:
     """One CPU's pages of one ring buffer (their number in the file) in file order.
 
-    load(block) returns the block's `n_bytes` bytes, or raises ValueError.
+    load(block, out) fills `out` with the block's `n_bytes` bytes, or raises ValueError.
 
     tail -- (loss code, detail) of what is missing after the last block.
     After `scan`: first, last uint64[blocks] raw times of each block's records (first > last: it has none), events
@@ -69,12 +69,18 @@ class CpuPages:
     buffer: int
     page_bytes: int
     blocks: list[Block]
-    load: Callable[[Block], bytes | memoryview]
+    load: Callable[[Block, npt.NDArray[np.uint8]], None]
     tail: list[tuple[str, str]] = field(default_factory=list)
     first: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     last: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     events: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     bit_of_id: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def bytes_of(self, block: Block) -> bytes:
+        """The block's bytes, unpacked."""
+        found = np.empty(block.n_bytes, np.uint8)
+        self.load(block, found)
+        return found.tobytes()
 
     def span(self, window: Window, clock: Clock) -> tuple[int, int]:
         """Blocks [begin, end) that may hold records of the window; the rest is never unpacked."""

@@ -27,9 +27,9 @@ def _fill(pages: CpuPages, begin: int, end: int, wanted: int, arena: npt.NDArray
         if not int(pages.events[begin]) & wanted:
             begin += 1
             continue
-        data = pages.load(pages.blocks[begin])
-        arena[used : used + len(data)] = np.frombuffer(data, np.uint8)
-        used += len(data)
+        block = pages.blocks[begin]
+        pages.load(block, arena[used : used + block.n_bytes])
+        used += block.n_bytes
         begin += 1
     return begin, used
 

@@ -14,9 +14,12 @@ from tracereplay.losses import Loss
 from tracereplay.parsers.binary.record_batch import IDS, SPARE_WORDS
 from tracereplay.parsers.events.cpu_coverage import CpuActivity
 from tracereplay.parsers.ring_buffer import page_kernels as kernels
+from tracereplay.parsers.ring_buffer.kept import KeptRecords
 from tracereplay.parsers.ring_buffer.pages import SLOT_BYTES, Clock, CpuPages
 
 MAX_WORKERS = 8  # threads; each has 10 MiB of counters
+SLOTS_AT_ONCE = 16
+LEAST_RECORD_BYTES = 12  # that are kept: a word before it, and what all records have in common
 
 
 @dataclass(slots=True)
@@ -24,7 +27,8 @@ class Scan:
     """What one walk over all pages found.
 
     counts int64[buffers, 65536], faults and shortest (bytes) int64[65536] by event id, bit_of_id
-    int64[65537] as `scan_pages` says, tids uint8[kernels.MAX_TID]; activity by (buffer, cpu).
+    int64[65537] as `scan_pages` says, tids uint8[kernels.MAX_TID]; activity by (buffer, cpu); kept -- copies of the
+    records of some events.
     """
 
     counts: npt.NDArray[np.int64]
@@ -32,13 +36,14 @@ class Scan:
     shortest: npt.NDArray[np.int64]
     bit_of_id: npt.NDArray[np.int64]
     tids: npt.NDArray[np.uint8]
+    kept: KeptRecords
     start_ns: int | None = None
     end_ns: int | None = None
     losses: list[Loss] = field(default_factory=list)
     activity: dict[tuple[int, int], CpuActivity] = field(default_factory=dict)
 
     @classmethod
-    def empty(cls, buffers: int) -> Scan:
+    def empty(cls, buffers: int, is_kept: npt.NDArray[np.uint8]) -> Scan:
         """Of a trace with so many ring buffers, before the first page."""
         return cls(
             np.zeros((buffers, IDS), np.int64),
@@ -46,6 +51,7 @@ class Scan:
             np.full(IDS, IDS, np.int64),
             np.append(np.full(IDS, -1, np.int64), 0),
             np.zeros(kernels.MAX_TID, np.uint8),
+            KeptRecords(is_kept),
         )
 
     def saw(self, start_ns: int, end_ns: int) -> None:
@@ -60,109 +66,123 @@ class Scan:
         np.minimum(self.shortest, other.shortest, out=self.shortest)
         np.maximum(self.tids, other.tids, out=self.tids)
         self.losses += other.losses
+        self.kept.add(other.kept)
         self.activity.update(other.activity)
         if other.start_ns is not None and other.end_ns is not None:
             self.saw(other.start_ns, other.end_ns)
 
 
 def scan(
-    streams: Sequence[CpuPages], layout: npt.NDArray[np.int64], min_bytes: npt.NDArray[np.int64], clock: Clock
+    streams: Sequence[CpuPages],
+    layout: npt.NDArray[np.int64],
+    min_bytes: npt.NDArray[np.int64],
+    clock: Clock,
+    is_kept: npt.NDArray[np.uint8],
 ) -> Scan:
     """Walk all pages once, on all processors: exact counts, first and last times, losses.
 
-    Fills `first`, `last`, `events` and `bit_of_id` of every stream.
+    Fills `first`, `last`, `events` and `bit_of_id` of every stream. is_kept -- of which events records are kept.
     """
     buffers = 1 + max((pages.buffer for pages in streams), default=0)
     workers = max(min(len(streams), len(os.sched_getaffinity(0)), MAX_WORKERS), 1)
     size = max(-(-len(streams) // workers), 1)
 
     def walk(part: Sequence[CpuPages]) -> Scan:
-        found = Scan.empty(buffers)
+        found = Scan.empty(buffers, is_kept)
         for pages in part:
             _scan_cpu(pages, layout, min_bytes, clock, found)
         return found
 
-    found = Scan.empty(buffers)
+    found = Scan.empty(buffers, is_kept)
     with ThreadPoolExecutor(workers, "scan") as pool:
         for part in pool.map(walk, [streams[begin : begin + size] for begin in range(0, len(streams), size)]):
             found.add(part)
     return found
 
 
-def _load_blocks(pages: CpuPages, at: int, arena: npt.NDArray[np.uint8], watch: _Watch) -> tuple[list[int], int]:
-    """Unpack blocks from `at` on while they fit: pages in each, and bytes of all.
-
-    A block that cannot be unpacked is dropped from `pages`, once, so that later reads need not look.
-    """
+def _load_blocks(pages: CpuPages, at: int, arena: npt.NDArray[np.uint8]) -> tuple[list[int], int, str]:
+    """Unpack blocks from `at` on while they fit: pages in each, bytes of all, and why the next cannot be unpacked."""
     sizes: list[int] = []
     used = 0
     while at < len(pages.blocks) and used + pages.blocks[at].n_bytes <= len(arena):
+        block = pages.blocks[at]
         try:
-            data = pages.load(pages.blocks[at])
+            pages.load(block, arena[used : used + block.n_bytes])
         except ValueError as error:
-            if sizes:  # what is before it is scanned first, to know when it was
-                break
-            watch.lost_chunk(str(error), pages.blocks[at].offset)
-            del pages.blocks[at]
-            continue
-        arena[used : used + len(data)] = np.frombuffer(data, np.uint8)
-        used += len(data)
-        sizes.append(-(-len(data) // pages.page_bytes))
+            return sizes, used, str(error)
+        used += block.n_bytes
+        sizes.append(-(-block.n_bytes // pages.page_bytes))
         at += 1
-    return sizes, used
+    return sizes, used, ""
 
 
 def _scan_cpu(
     pages: CpuPages, layout: npt.NDArray[np.int64], min_bytes: npt.NDArray[np.int64], clock: Clock, found: Scan
 ) -> None:
-    page_bytes = pages.page_bytes
     room = max([SLOT_BYTES, *(block.n_bytes for block in pages.blocks)])
     words = np.zeros(-(-room // 4) + SPARE_WORDS, np.uint32)
     arena = words.view(np.uint8)[:room]
+    kept_rows = np.empty((room // LEAST_RECORD_BYTES + 1, 4), np.int64)  # memory of it is taken when written
+    kept_words = np.empty(len(words), np.uint32)
     watch = _Watch(pages.cpu, clock, found.losses)
-    firsts: list[npt.NDArray[np.uint64]] = []
-    lasts: list[npt.NDArray[np.uint64]] = []
-    events: list[npt.NDArray[np.uint64]] = []
+    seen: list[_SeenPages] = []
+    pages.first = pages.last = pages.events = np.zeros(0, np.uint64)
     at = 0
     while at < len(pages.blocks):
-        sizes, used = _load_blocks(pages, at, arena, watch)
+        sizes, used, bad = _load_blocks(pages, at, arena)
         at += len(sizes)
-        if not sizes:
-            continue
-        n_pages = sum(sizes)
-        table = np.zeros((n_pages, 5), np.uint64)
-        status, missed = np.zeros(n_pages, np.uint8), np.zeros(n_pages, np.int64)
-        kernels.scan_pages(
-            words,
-            used,
-            page_bytes,
-            layout,
-            min_bytes,
-            found.counts[pages.buffer],
-            found.faults,
-            found.shortest,
-            found.bit_of_id,
-            found.tids,
-            table,
-            status,
-            missed,
-        )
-        watch.pages(table, status, missed)
-        empty = table[:, 2] == 0
-        starts = np.cumsum([0, *sizes[:-1]])
-        firsts.append(np.minimum.reduceat(np.where(empty, np.uint64(2**64 - 1), table[:, 0]), starts))
-        lasts.append(np.maximum.reduceat(np.where(empty, np.uint64(0), table[:, 1]), starts))
-        events.append(np.bitwise_or.reduceat(table[:, 3], starts))
+        part = _SeenPages.unset(sizes)
+        n_kept, n_words = kernels.scan_pages(
+            words, used, pages.page_bytes, layout, min_bytes, found.counts[pages.buffer], found.faults, found.shortest,
+            found.bit_of_id, found.tids, part.table, part.status, part.missed,
+            found.kept.is_kept, kept_rows, kept_words,
+        )  # fmt: skip
+        found.kept.copy(pages, kept_rows[:n_kept], kept_words[:n_words])
+        seen.append(part)
+        if bad or at == len(pages.blocks) or len(seen) == SLOTS_AT_ONCE:
+            _note_blocks(pages, watch, seen)
+            seen = []
+        if bad:  # dropped, so that later reads need not look
+            watch.lost_chunk(bad, pages.blocks[at].offset)
+            del pages.blocks[at]
     watch.open += [(code, None, detail) for code, detail in pages.tail]
     watch.finish()
-    pages.first = np.concatenate(firsts) if firsts else np.zeros(0, np.uint64)
-    pages.last = np.concatenate(lasts) if lasts else np.zeros(0, np.uint64)
-    pages.events = np.concatenate(events) if events else np.zeros(0, np.uint64)
     pages.bit_of_id = found.bit_of_id
     if watch.start is not None and watch.latest is not None:
         start, end = clock.ns(watch.start), clock.ns(watch.latest)
         found.activity[pages.buffer, pages.cpu] = CpuActivity(start, end, clock.duration_ns(watch.silence))
         found.saw(start, end)
+
+
+@dataclass(slots=True)
+class _SeenPages:
+    """What `scan_pages` tells of some pages; sizes -- how many of them are in each block."""
+
+    sizes: list[int]
+    table: npt.NDArray[np.uint64]
+    status: npt.NDArray[np.uint8]
+    missed: npt.NDArray[np.int64]
+
+    @classmethod
+    def unset(cls, sizes: list[int]) -> _SeenPages:
+        n_pages = sum(sizes)
+        return cls(sizes, np.zeros((n_pages, 5), np.uint64), np.zeros(n_pages, np.uint8), np.zeros(n_pages, np.int64))
+
+
+def _note_blocks(pages: CpuPages, watch: _Watch, parts: Sequence[_SeenPages]) -> None:
+    """Times and events of the next blocks, and what is odd about their pages; several slots at once cost less."""
+    sizes = [size for part in parts for size in part.sizes]
+    if not sizes:
+        return
+    table = np.concatenate([part.table for part in parts])
+    watch.pages(table, np.concatenate([part.status for part in parts]), np.concatenate([part.missed for part in parts]))
+    empty = table[:, 2] == 0
+    starts = np.cumsum([0, *sizes[:-1]])
+    firsts = np.minimum.reduceat(np.where(empty, np.uint64(2**64 - 1), table[:, 0]), starts)
+    lasts = np.maximum.reduceat(np.where(empty, np.uint64(0), table[:, 1]), starts)
+    pages.first = np.append(pages.first, firsts)
+    pages.last = np.append(pages.last, lasts)
+    pages.events = np.append(pages.events, np.bitwise_or.reduceat(table[:, 3], starts))
 
 
 class _Watch:

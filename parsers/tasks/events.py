@@ -9,12 +9,16 @@ sched:sched_process_exit   pid, comm                   the id is free soon after
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from tracereplay.parsers.tasks.names import BEGIN_NS, Change, NameHistory
+from tracereplay.parsers.tasks.names import BEGIN_NS, Change, NameHistory, settled
+from tracereplay.schema import integers
 
 if TYPE_CHECKING:
     from tracereplay.parsers.base import TraceReader
@@ -45,17 +49,63 @@ def tables_and_names(reader: TraceReader, names: Collection[str]) -> tuple[dict[
 
 def names_from_events(tables: Mapping[str, pa.Table], saved: Mapping[int, str]) -> NameHistory:
     """The history of the tasks in these tables (of TASK_EVENTS). saved -- each task's name when recording ended."""
-    by_tid: dict[int, list[Event]] = {}
-    for name, table in tables.items():
-        for row in table.select([column for column in USED if column in table.column_names]).to_pylist():
-            tid = row.get("child_pid", row.get("pid"))
-            if isinstance(tid, int):
-                by_tid.setdefault(tid, []).append((row["seq"], row["time_ns"], name, row))
-    history = ((tid, _changes(events, saved.get(tid), "task_rename" in tables)) for tid, events in by_tid.items())
-    return NameHistory.of((tid, *change) for tid, changes in history for change in changes)
+    return NameHistory(RecordedChanges(tables, saved))
 
 
-def _changes(events: list[Event], saved: str | None, renames_recorded: bool) -> list[Change]:
+class RecordedChanges(Mapping[int, list[Change]]):
+    """Changes by tid, computed at first use: a trace has many tasks, and few of them are looked up."""
+
+    def __init__(self, tables: Mapping[str, pa.Table], saved: Mapping[int, str]) -> None:
+        found = ((name, _TaskRows.of(table)) for name, table in tables.items())
+        self._tables = {name: rows for name, rows in found if rows is not None}
+        self._saved, self._renames_recorded = saved, "task_rename" in tables
+        self._known: dict[int, list[Change]] = {}
+
+    def __getitem__(self, tid: int) -> list[Change]:
+        if tid not in self._known:
+            events = [
+                (row["seq"], row["time_ns"], name, row) for name, rows in self._tables.items() for row in rows[tid]
+            ]
+            if not events:
+                raise KeyError(tid)
+            self._known[tid] = settled(_changes(events, self._saved.get(tid), self._renames_recorded))
+        return self._known[tid]
+
+    def __iter__(self) -> Iterator[int]:
+        tids = [rows.tids for rows in self._tables.values()]
+        return iter(np.unique(np.concatenate(tids)).tolist() if tids else ())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(slots=True)
+class _TaskRows:
+    """The rows of one table by task: tids ascending, and the row of each."""
+
+    columns: dict[str, pa.ChunkedArray]
+    tids: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, table: pa.Table) -> _TaskRows | None:
+        """None where the table does not tell whose name changes."""
+        columns = {name: table.column(name) for name in USED if name in table.column_names}
+        owner = columns.get("child_pid", columns.get("pid"))
+        if owner is None or not pa.types.is_integer(owner.type):
+            return None
+        tids = integers(owner)
+        order = np.argsort(tids, kind="stable")
+        order = order[np.searchsorted(tids[order], 0) :]  # null: damage
+        return cls(columns, tids[order], order)
+
+    def __getitem__(self, tid: int) -> list[dict[str, Any]]:
+        begin, end = np.searchsorted(self.tids, [tid, tid + 1]).tolist()
+        rows = self.order[begin:end].tolist()
+        return [{name: column[row].as_py() for name, column in self.columns.items()} for row in rows]
+
+
+def _changes(events: Sequence[Event], saved: str | None, renames_recorded: bool) -> list[Change]:
     """Names of one task id.
 
     Without task_rename the name at exit, or the saved one, counts from the start of that life on: fork gives the

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from tracereplay.losses import Loss
 
@@ -22,27 +23,38 @@ def unresolved(tids: Iterable[int], named: Container[int]) -> list[Loss]:
     return [Loss("comm_unresolved", unnamed)] if unnamed else []
 
 
+def settled(changes: Iterable[Change]) -> list[Change]:
+    """One task's changes by time; of equal times the last counts. Repeated names are dropped."""
+    known: list[Change] = []
+    for time_ns, name in sorted(changes, key=itemgetter(0)):
+        if known and known[-1][0] == time_ns:
+            known.pop()
+        if not (known and known[-1][1] == name) and len(known) <= MAX_CHANGES_OF_A_TASK:
+            known.append((time_ns, name if len(known) < MAX_CHANGES_OF_A_TASK else None))
+    return known
+
+
 @dataclass(slots=True)
 class NameHistory:
     """Changes of names by tid, ascending in time. Tasks with one name throughout need no entry."""
 
-    changes: dict[int, list[Change]] = field(default_factory=dict)
+    changes: Mapping[int, list[Change]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[tuple[int, int, str | None]]) -> NameHistory:
         """From (tid, time_ns, name) in any order; of equal times the last row counts. Repeated names are dropped."""
-        history = cls()
-        for tid, time_ns, name in sorted(rows, key=lambda row: row[:2]):
-            known = history.changes.setdefault(tid, [])
-            if known and known[-1][0] == time_ns:
-                known.pop()
-            if not (known and known[-1][1] == name) and len(known) <= MAX_CHANGES_OF_A_TASK:
-                known.append((time_ns, name if len(known) < MAX_CHANGES_OF_A_TASK else None))
-        return history
+        by_tid: dict[int, list[Change]] = {}
+        for tid, time_ns, name in rows:
+            by_tid.setdefault(tid, []).append((time_ns, name))
+        return cls({tid: settled(changes) for tid, changes in by_tid.items()})
+
+    def rows_of(self, tids: Iterable[int]) -> Iterator[tuple[int, int, str | None]]:
+        """(tid, time_ns, name) of every change of these tasks, by tid and time."""
+        return ((tid, *change) for tid in sorted(tids) for change in self.changes.get(tid, ()))
 
     def rows(self) -> Iterator[tuple[int, int, str | None]]:
         """(tid, time_ns, name) of every change, by tid and time."""
-        return ((tid, *change) for tid, changes in sorted(self.changes.items()) for change in changes)
+        return self.rows_of(self.changes)
 
     def last_change(self, tid: int, time_ns: int) -> Change | None:
         """The change that holds at this time; None where the first one is later or there is none."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
+import numpy.typing as npt
+
 from tracereplay.parsers.files.mapped import Mapped
 from tracereplay.parsers.ring_buffer.pages import Block, CpuPages
 from tracereplay.parsers.trace_dat.sections import MAX_CHUNK_BYTES, Buffer, Container, CpuData, unpack
 
-RAW_BLOCK_BYTES = 1 << 18
+RAW_BLOCK_BYTES = 1 << 17
 
 
 def cpu_pages(data: Mapped, container: Container, number: int, buffer: Buffer, place: CpuData) -> CpuPages:
@@ -20,11 +23,14 @@ def cpu_pages(data: Mapped, container: Container, number: int, buffer: Buffer, p
         tail.append(("truncated", f"{missing} bytes are missing"))
     compression = container.compression if buffer.chunked else "none"
 
-    def load(block: Block) -> bytes | memoryview:
+    def load(block: Block, out: npt.NDArray[np.uint8]) -> None:
+        if compression == "none" and block.stored_bytes == block.n_bytes:
+            data.copy(block.offset, out)
+            return
         # Nothing unpacked is kept for the next pass: fresh memory for it costs as much as unpacking again.
-        data.reading(block.offset)
+        data.reading(block.offset, block.offset + block.stored_bytes)
         stored = memoryview(data)[block.offset : block.offset + block.stored_bytes]
-        return unpack(stored, block.n_bytes, compression) if buffer.chunked else stored
+        out[:] = np.frombuffer(unpack(stored, block.n_bytes, compression), np.uint8)
 
     if place.size == 0 or place.offset >= end:
         blocks = []

@@ -19,6 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from tracereplay.errors import InputError, path_in_errors
 from tracereplay.parsers.binary.format_text import PageHeader, parse_header_page
 from tracereplay.parsers.binary.tracing_data import FormatTexts
@@ -124,11 +127,10 @@ class RawBuffersReader(TraceDatReader):
         step = max(RAW_BLOCK_BYTES // page, 1) * page
         sizes = ((at, min(step, place.size - at)) for at in range(0, place.size, step))
 
-        def load(block: Block) -> memoryview:
+        def load(block: Block, out: npt.NDArray[np.uint8]) -> None:
             if data is None:
                 raise ValueError("no pages")
-            data.reading(block.offset)
-            return memoryview(data)[block.offset : block.offset + block.n_bytes]
+            data.copy(block.offset, out)
 
         return CpuPages(place.cpu, number, page, [Block(at, size, size) for at, size in sizes], load)
 

@@ -21,7 +21,7 @@ from tracereplay.parsers.base import BaseReader, TraceInfo, origin_ns
 from tracereplay.parsers.binary.cursor import RECORD_AGAIN, Cursor
 from tracereplay.parsers.binary.format_text import Formats, PageHeader, parse_header_page
 from tracereplay.parsers.binary.page_flag_bits import page_flag_bits
-from tracereplay.parsers.binary.record_batch import IDS, Plan
+from tracereplay.parsers.binary.record_batch import IDS, Plan, RecordRows
 from tracereplay.parsers.binary.symbols import Symbols
 from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.events.cpu_coverage import CpuActivity, coverage_losses
@@ -30,16 +30,17 @@ from tracereplay.parsers.files.mapped import Mapped
 from tracereplay.parsers.ring_buffer.pages import Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer.records import read_rows
 from tracereplay.parsers.ring_buffer.scan import Scan, scan
-from tracereplay.parsers.tasks.events import names_recorded, tables_and_names
+from tracereplay.parsers.tasks.events import TASK_EVENTS, names_recorded, tables_and_names
 from tracereplay.parsers.tasks.names import UNKNOWN_COMM, NameHistory, unresolved
 from tracereplay.parsers.trace_dat import sections
 from tracereplay.parsers.trace_dat.chunks import cpu_pages
 from tracereplay.parsers.trace_dat.container import read_container, read_kallsyms
 from tracereplay.parsers.trace_dat.cpu_stats import cpu_losses
 from tracereplay.parsers.trace_dat.sections import Buffer, Container, CpuData
-from tracereplay.schema import ARGS, Op, PageStream, Window, irq_context
+from tracereplay.schema import ARGS, ATTEMPT_EVENTS, Op, PageStream, Window, irq_context
 from tracereplay.wall_clock import WallClock
 
+KEPT_EVENTS = TASK_EVENTS.union(ATTEMPT_EVENTS)
 NS_CLOCKS = frozenset({"local", "global", "perf", "mono", "mono_raw", "boot", "tai"})
 _ROW_BYTES = 1 << 24
 
@@ -67,6 +68,7 @@ class TraceDatReader(BaseReader):
         self._clock, clock_name, unit = self._read_clock()
         self._streams = self._make_streams()
         found = self._scan()
+        self._kept = found.kept
         self._wanted = self._choose_buffers(found)
         counts = np.where(self._wanted, found.counts, 0).sum(axis=0)
         origin = origin_ns(found.start_ns, found.end_ns)
@@ -130,10 +132,17 @@ class TraceDatReader(BaseReader):
         plan = Plan.make([(maker.event.id, maker.places, maker.keeps_bytes) for maker in makers], width, self._wanted)
         seq = 0
         batch = max(_ROW_BYTES // (8 * width), 1 << 12)
-        for rows in read_rows(self._streams, self._layout, self._min_bytes, self._clock, plan, window, batch):
+        for rows in self._rows(plan, set(wanted), window, batch):
             by_event(makers, rows, seq, self._names_array)
             seq += len(rows)
         return finished_tables(dict(zip(wanted, makers, strict=True)), self.losses)
+
+    def _rows(self, plan: Plan, names: Collection[str], window: Window | None, batch: int) -> Iterator[RecordRows]:
+        """Records of the plan, which is of the events `names`; those that the scan has kept are not read again."""
+        if self._kept.is_whole and KEPT_EVENTS.issuperset(names):
+            rows = self._kept.rows(plan, self._layout, self._clock, window or Window())
+            return iter([rows] if len(rows) else [])
+        return read_rows(self._streams, self._layout, self._min_bytes, self._clock, plan, window, batch)
 
     def stream(
         self, ops: Collection[Op] | None = None, window: Window | None = None, chunk_events: int = 1 << 16
@@ -204,7 +213,9 @@ class TraceDatReader(BaseReader):
         """Walk the records; only formats of events that occur are parsed, for their shortest length."""
         self._min_bytes = np.full(IDS, -1, np.int64)
         self._min_bytes[list(self._names)] = 0
-        found = scan(self._streams, self._layout, self._min_bytes, self._clock)
+        is_kept = np.zeros(IDS, np.uint8)
+        is_kept[[event_id for name, event_id in self.formats.ids.items() if name in KEPT_EVENTS]] = 1
+        found = scan(self._streams, self._layout, self._min_bytes, self._clock, is_kept)
         for event_id in np.flatnonzero(found.counts.sum(axis=0)).tolist():
             try:
                 self._min_bytes[event_id] = self.formats[self._names[event_id]].min_bytes
@@ -213,7 +224,7 @@ class TraceDatReader(BaseReader):
                 self._min_bytes[event_id] = -1
         if np.any(found.shortest < np.where(self._min_bytes < 0, IDS, self._min_bytes)):
             # A record too short for its event, or an event whose format is damaged: count again without those.
-            first, found = found, scan(self._streams, self._layout, self._min_bytes, self._clock)
+            first, found = found, scan(self._streams, self._layout, self._min_bytes, self._clock, is_kept)
             # It finds what the first did, between other times; but for the chunks that were dropped.
             dropped = {loss.detail for loss in first.losses if loss.code == "corrupt_chunk"}
             dropped -= {loss.detail for loss in found.losses}

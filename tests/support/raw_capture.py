@@ -21,7 +21,7 @@ def cut_raw_capture(trace: Path, root: Path, *, flat: bool = False, packed: bool
 
     for stream in reader._streams:
         assert stream.buffer == 0
-        pages = b"".join(bytes(stream.load(block)) for block in stream.blocks)
+        pages = b"".join(stream.bytes_of(block) for block in stream.blocks)
         put(f"cpu{stream.cpu}.raw" if flat else f"per_cpu/cpu{stream.cpu}/trace_pipe_raw", pages)
     texts = container.formats.by_system
     for system, text in texts:

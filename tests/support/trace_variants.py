@@ -91,7 +91,7 @@ class Original:
         self.cpus = [self._cpu(pages) for pages in self.reader._streams]
 
     def _cpu(self, pages: Any) -> _Cpu:
-        data = b"".join(bytes(pages.load(block)) for block in pages.blocks)
+        data = b"".join(pages.bytes_of(block) for block in pages.blocks)
         words = np.frombuffer(data + b"\0" * 8, np.uint32).copy()
         room = len(data) // 8
         ids, payloads = np.zeros(room, np.int64), np.zeros(room, np.int64)
