@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
@@ -14,7 +15,8 @@ from tracereplay.parsers.ring_buffer.pages import Clock, CpuPages
 from tracereplay.schema import Window
 
 I64 = npt.NDArray[np.int64]
-MAX_BYTES = 1 << 26  # of all records that are kept: more of them are not rare, and none is kept then
+MAX_BYTES = 1 << 27  # of all records that are kept: more of them are not rare, and none is kept then
+LASTING_BYTES = 1 << 24  # more than this is let go after its first use
 
 
 @dataclass(slots=True)
@@ -47,14 +49,20 @@ class KeptRecords:
     def _keep_few(self) -> None:
         if self.n_bytes > MAX_BYTES or not self.is_whole:
             self.is_kept = np.zeros_like(self.is_kept)
-            self.is_whole = False
-            self.parts.clear()
+            self.forget()
 
-    def rows(self, plan: Plan, layout: I64, clock: Clock, window: Window) -> RecordRows:
-        """Records of the plan within the window, in the order of `records.read_rows`. All its events must be kept."""
+    def forget(self) -> None:
+        """Let the copies go: what is read later is read from the file."""
+        self.is_whole = False
+        self.parts.clear()
+
+    def rows(
+        self, plan: Plan, layout: I64, clock: Clock, window: Window | None = None, batch: int = 1 << 16
+    ) -> Iterator[RecordRows]:
+        """Records of the plan within the window, as `records.read_rows` has them. All its events must be kept."""
         if not self.parts:
-            none = np.zeros(0, np.int64)
-            return _loaded(none.reshape(0, 4), none, none, none, plan, layout, _SPARE)
+            return
+        window = window or Window()
         streams = list({id(pages): pages for pages, _, _ in self.parts}.values())
         number = {id(pages): at for at, pages in enumerate(streams)}
         of = np.repeat([number[id(pages)] for pages, _, _ in self.parts], [len(rows) for _, rows, _ in self.parts])
@@ -74,8 +82,10 @@ class KeptRecords:
         end = NS_MAX if window.end_ns is None else window.end_ns
         inside = (start <= time_ns) & (time_ns <= end)
         order, time_ns = order[inside], time_ns[inside]
-        cpu = np.array([pages.cpu for pages in streams])[of[order]]
-        return _loaded(rows[order], time_ns, kind[order], cpu, plan, layout, blob)
+        cpu = np.array([pages.cpu for pages in streams])
+        for begin in range(0, len(order), batch):
+            some, times = order[begin : begin + batch], time_ns[begin : begin + batch]
+            yield _loaded(rows[some], times, kind[some], cpu[of[some]], plan, layout, blob)
 
 
 _SPARE = np.zeros(SPARE_WORDS, np.uint32)

@@ -27,6 +27,7 @@ from tracereplay.parsers.catalog import SPECS, stream_events
 from tracereplay.parsers.events.cpu_coverage import CpuActivity, coverage_losses
 from tracereplay.parsers.events.tables import Comms, EventTableBuilder, by_event, finished_tables, stream_places
 from tracereplay.parsers.files.mapped import Mapped
+from tracereplay.parsers.ring_buffer.kept import LASTING_BYTES
 from tracereplay.parsers.ring_buffer.pages import Clock, CpuPages, page_layout
 from tracereplay.parsers.ring_buffer.records import read_rows
 from tracereplay.parsers.ring_buffer.scan import Scan, scan
@@ -122,6 +123,8 @@ class TraceDatReader(BaseReader):
     def tables_and_names(self, names: Collection[str]) -> dict[str, pa.Table]:
         """See `TraceReader.tables_and_names`."""
         tables, self._name_history = tables_and_names(self, names)
+        if self._kept.n_bytes > LASTING_BYTES:
+            self._kept.forget()
         return tables
 
     def tables(self, names: Collection[str] | None = None, window: Window | None = None) -> dict[str, pa.Table]:
@@ -140,8 +143,7 @@ class TraceDatReader(BaseReader):
     def _rows(self, plan: Plan, names: Collection[str], window: Window | None, batch: int) -> Iterator[RecordRows]:
         """Records of the plan, which is of the events `names`; those that the scan has kept are not read again."""
         if self._kept.is_whole and KEPT_EVENTS.issuperset(names):
-            rows = self._kept.rows(plan, self._layout, self._clock, window or Window())
-            return iter([rows] if len(rows) else [])
+            return self._kept.rows(plan, self._layout, self._clock, window)
         return read_rows(self._streams, self._layout, self._min_bytes, self._clock, plan, window, batch)
 
     def stream(

@@ -113,12 +113,12 @@ class AttemptEvents:
         return self.recorded_events is None or self.recorded_events.issuperset(names)
 
     def of(self, event: str, tid: int | None = None) -> EventRows:
-        """All rows of an event, or one task's."""
+        """All rows of an event, or one task's; without names of tasks, which `comm_of` gives."""
         if event not in self._rows:
             table = self.tables.get(event)
             if table is not None and not NEEDED_FIELDS.get(event, set()) <= set(table.column_names):
                 table = None
-            columns = {} if table is None else {name: _column(table[name]) for name in table.column_names}
+            columns = {} if table is None else {n: _column(table[n]) for n in table.column_names if n != "comm"}
             self._rows[event] = EventRows(columns or {"time_ns": np.empty(0, np.int64), "tid": np.empty(0, np.int64)})
         rows = self._rows[event]
         if tid is None:
