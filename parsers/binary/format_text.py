@@ -18,11 +18,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from tracereplay.errors import InputError
 
 MAX_RECORD_BYTES = 1 << 16  # __data_loc has 16 bits for offsets: no record is longer
 
+_HEAD = re.compile(r"name: (\S+)\nID: (\d+)\n")  # as the kernel writes it; what else is legal:
 _NAME = re.compile(r"^name:\s*(\S+)", re.MULTILINE)
 _ID = re.compile(r"^ID:\s*(\d+)", re.MULTILINE)
 _FIELD = re.compile(
@@ -154,22 +156,33 @@ def _element_bytes(c_type: str, long_bytes: int) -> int:
     return 4
 
 
+def _head_of(text: str) -> tuple[str, int] | None:
+    """An event's name and id."""
+    head = _HEAD.match(text)
+    if head is not None:
+        return head[1], int(head[2])
+    name, event_id = _NAME.search(text), _ID.search(text)
+    return None if name is None or event_id is None else (name[1], int(event_id[1]))
+
+
+@lru_cache(1 << 10)  # the traces of a corpus are of few kernels
 def parse_format(text: str, system: str = "", long_bytes: int = 8) -> EventFormat:
     """Read one `format` text. long_bytes: size of the traced kernel's `long`, for dynamic arrays of longs.
 
     Raises InputError where the text is none.
     """
-    name, event_id = _NAME.search(text), _ID.search(text)
-    if name is None or event_id is None:
+    found = _head_of(text)
+    if found is None:
         raise InputError(f"not a format text: it lacks name or ID: {text[:60]!r}")
-    if int(event_id[1]) >= 1 << 16:
-        raise InputError(f"format text of {name[1]} has the id {event_id[1]}, wider than 16 bits")
+    name, event_id = found
+    if event_id >= 1 << 16:
+        raise InputError(f"format text of {name} has the id {event_id}, wider than 16 bits")
     print_fmt = _PRINT.search(text)
     body = text[: print_fmt.start()] if print_fmt else text
     fields = [_field(match, long_bytes) for match in _FIELD.finditer(body)]
     return EventFormat(
-        name[1],
-        int(event_id[1]),
+        name,
+        event_id,
         tuple(field for field in fields if field.name.startswith("common_")),
         tuple(field for field in fields if not field.name.startswith("common_")),
         print_fmt[1].strip() if print_fmt else "",
@@ -191,13 +204,14 @@ class Formats(Mapping[str, EventFormat]):
         self._parsed: dict[str, EventFormat] = {}
         self._long_bytes = long_bytes
         for system, text in texts:
-            name, event_id = _NAME.search(text), _ID.search(text)
-            if name is None or event_id is None or int(event_id[1]) >= 1 << 16:
+            found = _head_of(text)
+            if found is None or found[1] >= 1 << 16:
                 self.refused.append(f"not a format text: {text[:60]!r}")
                 continue
-            key = name[1] if name[1] not in self._texts else f"{system}:{name[1]}"
+            name, event_id = found
+            key = name if name not in self._texts else f"{system}:{name}"
             self._texts[key] = (system, text)
-            self.ids[key] = int(event_id[1])
+            self.ids[key] = event_id
 
     def __getitem__(self, name: str) -> EventFormat:
         if name not in self._parsed:

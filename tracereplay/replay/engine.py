@@ -17,7 +17,7 @@ from tracereplay.replay.file_kernels import SLOTS_PER_KEY, set_file_slot
 from tracereplay.replay.inventory_kernels import list_cached
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
-from tracereplay.replay.occupancy import StateCounts
+from tracereplay.replay.occupancy import Spans, StateCounts
 from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
 from tracereplay.replay.probed_kernels import replay_all
@@ -29,7 +29,6 @@ from tracereplay.schema import PageStream
 
 RANGE_PAGES_LIMIT = 1 << 22  # 16 GiB of 4 KiB pages: no CMA allocation is larger
 MOST_CONFLICTS = 1 << 12  # pages kept whose counts contradict each other
-Spans = tuple[tuple[int, int], ...]  # [start_pfn, end_pfn) each
 
 
 class ActionKind(IntEnum):
@@ -226,6 +225,7 @@ class Engine:
             return
         if action.kind == ActionKind.TAKE:
             self._make_room(action.spans)
+            self.counts.forget()
             for start_pfn, end_pfn in self._present(action.spans):
                 take_range(self._mem, start_pfn, end_pfn, action.time_ns)
             return
