@@ -43,14 +43,7 @@ class StateCounts:
     def __post_init__(self) -> None:
         self._budget = Budget(self.planned, ROWS_ALWAYS, ROWS_PER_EVENT)
 
-    def count(
-        self,
-        mem: Memory,
-        key: int,
-        time_ns: int,
-        spans: Spans,
-        taken: Spans,
-    ) -> None:
+    def count(self, mem: Memory, key: int, time_ns: int, spans: Spans, taken: Spans) -> None:
         """Count these [start_pfn, end_pfn) spans now. taken -- parts of them that were allocated as ranges."""
         events = int(mem.tally[st.ReplayCounter.EVENTS])
         request, (before, row) = (events, spans, taken), self._last.get(key, (None, None))

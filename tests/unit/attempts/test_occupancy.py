@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from itertools import groupby
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.support import captures
@@ -16,7 +18,9 @@ from tracereplay.layout.layout import Layout, Span
 from tracereplay.model.result import Result, Try
 from tracereplay.replay import occupancy
 from tracereplay.replay.engine import ActionKind, Engine, ReplayAction
+from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.occupancy import StateCount
+from tracereplay.replay.range_kernels import count_states
 from tracereplay.replay.state import END_PFN, SECTION_BITS, Mark, State
 from tracereplay.schema import Op
 
@@ -82,9 +86,29 @@ def test_absurd_spans_cost_nothing() -> None:
 
 def test_counts_beyond_the_budget_are_left_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(occupancy, "ROWS_ALWAYS", 50 * SECTION)
-    engine = replayed([entry(0, 7, Op.ALLOC, 1)], [counting(ns, (0, 64)) for ns in range(1, 201)])
+    monkeypatch.setattr(occupancy, "ROWS_PER_EVENT", 0)
+    entries = [entry(ns, 7, Op.ALLOC if ns % 2 else Op.FREE, 1) for ns in range(201)]
+    engine = replayed(entries, [counting(ns, (0, 64)) for ns in range(1, 201)])
     times = [row.time_ns for row in engine.counts.rows]
     assert times == list(range(4, 201, 4))
+
+
+def test_what_has_not_changed_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A range that is taken changes pages without an event."""
+    actions = [counting(ns, (0, 64)) for ns in (10, 20, 30, 40)] + [counting(50, (0, 32))]
+    actions.insert(2, ReplayAction(25, ActionKind.TAKE, 0, ((8, 16),)))
+    made = Counter[tuple[int, int]]()
+
+    def counted(mem: Memory, start: int, end: int, counts: npt.NDArray[np.int64]) -> None:
+        made[start, end] += 1
+        count_states(mem, start, end, counts)
+
+    monkeypatch.setattr(occupancy, "count_states", counted)
+    engine = replayed([entry(0, 7, Op.ALLOC, 1)], actions)
+    assert [(row.time_ns, row.allocated_pages) for row in engine.counts.rows] == [
+        (10, 1), (20, 1), (30, 9), (40, 9), (50, 9),
+    ]  # fmt: skip
+    assert made == {(0, 64): 2, (0, 32): 1}
 
 
 def test_cutting_the_stream_changes_nothing() -> None:
