@@ -140,7 +140,7 @@ class PerfDataReader(BaseReader):
         op_table = np.array([SPECS[name].op for name in wanted], np.uint8)
         for rows in self._read(wanted, kinds, len(ARGS), window, max(chunk_events, 1)):
             irq = irq_context(rows.common[:, 0])
-            yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table[rows.kind], rows.fields)
+            yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table.take(rows.kind), rows.fields)
 
     @cached_property
     def symbols(self) -> Symbols:

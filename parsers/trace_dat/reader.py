@@ -161,7 +161,7 @@ class TraceDatReader(BaseReader):
             self._streams, self._layout, self._min_bytes, self._clock, plan, window, max(chunk_events, 1)
         ):
             irq = irq_context(rows.common[:, 0])
-            yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table[rows.kind], rows.fields)
+            yield PageStream(rows.time_ns, rows.cpu, rows.tid, irq, op_table.take(rows.kind), rows.fields)
 
     def sample_times(self) -> npt.NDArray[np.int64]:
         """Times in ns, ascending, with about as many events between each two: where to cut a long trace."""
