@@ -1,4 +1,4 @@
-"""Files mapped into memory: read where they lie, and released on the way."""
+"""Files read where they lie: mapped into memory and released on the way, or copied out piece by piece."""
 
 from __future__ import annotations
 
@@ -16,38 +16,52 @@ from tracereplay.errors import InputError
 FORGET_BYTES = 1 << 25
 
 
+class OpenFile:
+    """A file's bytes, copied by reads: that takes half the time of a copy from a mapping.
+
+    name -- what to call it where `path` is a copy. Errors: InputError where it cannot be opened.
+    """
+
+    def __init__(self, path: Path, name: Path | None = None) -> None:
+        try:
+            self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error}", path=name or path) from None
+        weakref.finalize(self, os.close, self.fd)
+        self._n_bytes = os.fstat(self.fd).st_size
+
+    def __len__(self) -> int:
+        return self._n_bytes
+
+    def copy(self, begin: int, out: npt.NDArray[np.uint8]) -> None:
+        """Fill `out` with the bytes from `begin` on. Raises ValueError where the file has become shorter."""
+        done = 0
+        while done < len(out):
+            n_bytes = os.preadv(self.fd, [out.data[done:]], begin + done)
+            if n_bytes <= 0:
+                raise ValueError(f"{len(out) - done} bytes less than when the file was opened")
+            done += n_bytes
+
+
 class Mapped(mmap.mmap):
     """A file's bytes, read-only. After FORGET_BYTES of reading all is released, or a long trace would count as ours.
 
-    It can be read again at any time: it is then mapped once more.
+    It can be read again at any time: it is then mapped once more. `file` is for what is better copied.
     """
 
+    file: OpenFile
     _unreleased_bytes = 0
-    _fd = -1
 
     @classmethod
     def of(cls, path: Path, name: Path | None = None) -> Self:
         """Map a file; name -- what to call it where `path` is a copy. Errors: InputError where that cannot be done."""
+        file = OpenFile(path, name)
         try:
-            with path.open("rb") as file:
-                mapped = cls(file.fileno(), 0, access=mmap.ACCESS_READ)
-                mapped._fd = os.dup(file.fileno())
-                weakref.finalize(mapped, os.close, mapped._fd)
-                return mapped
+            mapped = cls(file.fd, 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
             raise InputError(f"cannot be read: {error}", path=name or path) from None
-
-    def copy(self, begin: int, out: npt.NDArray[np.uint8]) -> None:
-        """Fill `out` with the bytes from `begin` on: by a read, which takes half the time of a copy from the mapping.
-
-        Raises ValueError where the file has become shorter.
-        """
-        done = 0
-        while done < len(out):
-            n_bytes = os.preadv(self._fd, [out.data[done:]], begin + done)
-            if n_bytes <= 0:
-                raise ValueError(f"{len(out) - done} bytes less than when the file was opened")
-            done += n_bytes
+        mapped.file = file
+        return mapped
 
     def reading(self, begin: int, end: int) -> None:
         """Bytes [begin, end) are about to be read. By their number: several places may be read in turn."""

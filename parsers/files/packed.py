@@ -7,6 +7,7 @@ has no name and is gone with its last user. A file that unpacks to far more than
 
 from __future__ import annotations
 
+import atexit
 import errno
 import io
 import lzma
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar, cast
@@ -222,7 +223,7 @@ def _spooled(path: Path) -> Path:
                 copy = _copied(iter(lambda: file.read(PIECE_BYTES), b""), path)
     except (OSError, AttributeError) as error:
         raise InputError(f"cannot be read: {error}", path=path) from None
-    _KEPT.append(copy)
+    _KEPT.enter_context(copy)
     return _by_descriptor(copy)
 
 
@@ -279,7 +280,8 @@ def open_unpacked(make: Callable[[Path], Reader], path: Path, *, mapped: bool) -
     return reader
 
 
-_KEPT: list[IO[bytes]] = []
+_KEPT = ExitStack()  # until the process ends: what was copied is reached by its descriptor
+atexit.register(_KEPT.close)
 
 
 def _by_descriptor(file: IO[bytes]) -> Path:

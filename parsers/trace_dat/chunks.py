@@ -25,7 +25,7 @@ def cpu_pages(data: Mapped, container: Container, number: int, buffer: Buffer, p
 
     def load(block: Block, out: npt.NDArray[np.uint8]) -> None:
         if compression == "none" and block.stored_bytes == block.n_bytes:
-            data.copy(block.offset, out)
+            data.file.copy(block.offset, out)
             return
         # Nothing unpacked is kept for the next pass: fresh memory for it costs as much as unpacking again.
         data.reading(block.offset, block.offset + block.stored_bytes)

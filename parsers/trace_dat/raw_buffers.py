@@ -13,6 +13,7 @@ come from: formats of another boot make nonsense of them.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ import numpy.typing as npt
 from tracereplay.errors import InputError, path_in_errors
 from tracereplay.parsers.binary.format_text import PageHeader, parse_header_page
 from tracereplay.parsers.binary.tracing_data import FormatTexts
-from tracereplay.parsers.files.mapped import Mapped
+from tracereplay.parsers.files.mapped import OpenFile
 from tracereplay.parsers.files.packed import mappable, read_chunks
 from tracereplay.parsers.ring_buffer.pages import Block, CpuPages
 from tracereplay.parsers.trace_dat.chunks import RAW_BLOCK_BYTES
@@ -52,17 +53,17 @@ COPY_AGAIN = "copy per_cpu/cpu*/trace_pipe_raw, events/ and saved_cmdlines of /s
 
 @dataclass(frozen=True, slots=True)
 class _CpuFile:
-    """One CPU's pages, mapped; None where it has none."""
+    """One CPU's pages; None where it has none."""
 
     cpu: int
     path: Path
-    data: Mapped | None
+    data: OpenFile | None
 
     @classmethod
     def of(cls, cpu: int, path: Path) -> _CpuFile:
         with mappable(path) as plain:
             # nor is anything read from a live tracefs, whose files have no size
-            return cls(cpu, path, Mapped.of(plain, path) if plain.stat().st_size else None)
+            return cls(cpu, path, OpenFile(plain, path) if plain.stat().st_size else None)
 
     @property
     def size(self) -> int:
@@ -199,7 +200,7 @@ def _is_big_endian(files: Sequence[_CpuFile], header: PageHeader, page_bytes: in
     for file in files:
         for at in range(0, min(file.size, PAGES_LOOKED_AT * page_bytes), page_bytes):
             begin = at + header.commit_offset
-            commit = file.data[begin : begin + header.commit_bytes] if file.data else b""
+            commit = os.pread(file.data.fd, header.commit_bytes, begin) if file.data else b""
             sizes = [int.from_bytes(commit, order) & ~MISSED_FLAGS for order in BYTE_ORDERS]
             fits = [size <= header.data_bytes for size in sizes]
             votes += fits[1] - fits[0]
