@@ -15,7 +15,6 @@ from tracereplay.parsers.ring_buffer.pages import Clock, CpuPages
 from tracereplay.schema import Window
 
 I64 = npt.NDArray[np.int64]
-MAX_BYTES = 1 << 27  # of all records that are kept: more of them are not rare, and none is kept then
 LASTING_BYTES = 1 << 24  # more than this is let go after its first use
 
 
@@ -23,11 +22,12 @@ LASTING_BYTES = 1 << 24  # more than this is let go after its first use
 class KeptRecords:
     """Copies of the records of some events, by stream and place in the file.
 
-    is_kept uint8[65536] by event id; parts -- (stream, rows int64[n, 4] = (raw time, event id, first word, bytes),
-    words uint32); is_whole is false once there were too many of them.
+    is_kept uint8[65536] by event id; room_bytes -- for all of them; parts -- (stream, rows int64[n, 4] = (raw time,
+    event id, first word, bytes), words uint32); is_whole is false once there were too many of them.
     """
 
     is_kept: npt.NDArray[np.uint8]
+    room_bytes: int
     parts: list[tuple[CpuPages, I64, npt.NDArray[np.uint32]]] = field(default_factory=list)
     n_bytes: int = 0
     is_whole: bool = True
@@ -47,7 +47,7 @@ class KeptRecords:
             self._keep_few()
 
     def _keep_few(self) -> None:
-        if self.n_bytes > MAX_BYTES or not self.is_whole:
+        if self.n_bytes > self.room_bytes or not self.is_whole:
             self.is_kept = np.zeros_like(self.is_kept)
             self.forget()
 

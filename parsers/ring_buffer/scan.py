@@ -19,6 +19,7 @@ from tracereplay.parsers.ring_buffer.pages import SLOT_BYTES, Clock, CpuPages
 
 MAX_WORKERS = 8  # threads; each has 10 MiB of counters
 SLOTS_AT_ONCE = 16
+MAX_KEPT_BYTES = 1 << 27  # of all records that are kept: more of them are not rare, and none is kept then
 LEAST_RECORD_BYTES = 12  # that are kept: a word before it, and what all records have in common
 
 
@@ -43,7 +44,7 @@ class Scan:
     activity: dict[tuple[int, int], CpuActivity] = field(default_factory=dict)
 
     @classmethod
-    def empty(cls, buffers: int, is_kept: npt.NDArray[np.uint8]) -> Scan:
+    def empty(cls, buffers: int, kept: KeptRecords) -> Scan:
         """Of a trace with so many ring buffers, before the first page."""
         return cls(
             np.zeros((buffers, IDS), np.int64),
@@ -51,7 +52,7 @@ class Scan:
             np.full(IDS, IDS, np.int64),
             np.append(np.full(IDS, -1, np.int64), 0),
             np.zeros(kernels.MAX_TID, np.uint8),
-            KeptRecords(is_kept),
+            kept,
         )
 
     def saw(self, start_ns: int, end_ns: int) -> None:
@@ -88,12 +89,12 @@ def scan(
     size = max(-(-len(streams) // workers), 1)
 
     def walk(part: Sequence[CpuPages]) -> Scan:
-        found = Scan.empty(buffers, is_kept)
+        found = Scan.empty(buffers, KeptRecords(is_kept, MAX_KEPT_BYTES // workers))
         for pages in part:
             _scan_cpu(pages, layout, min_bytes, clock, found)
         return found
 
-    found = Scan.empty(buffers, is_kept)
+    found = Scan.empty(buffers, KeptRecords(is_kept, MAX_KEPT_BYTES))
     with ThreadPoolExecutor(workers, "scan") as pool:
         for part in pool.map(walk, [streams[begin : begin + size] for begin in range(0, len(streams), size)]):
             found.add(part)

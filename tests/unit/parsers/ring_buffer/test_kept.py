@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.captures import capture
 from tests.support.trace_dat_builder import Machine, trace_dat_v6
-from tracereplay.parsers.ring_buffer import kept
+from tracereplay.parsers.ring_buffer import scan
 from tracereplay.parsers.trace_dat import reader as module
 from tracereplay.parsers.trace_dat.reader import KEPT_EVENTS, TraceDatReader
 from tracereplay.schema import Window
@@ -24,7 +24,7 @@ def both_ways(path: Path, monkeypatch: pytest.MonkeyPatch, windows: list[Window 
     reader = TraceDatReader(path)
     assert reader._kept.is_whole
     found = [reader.tables(names, window) for window in windows]
-    monkeypatch.setattr(kept, "MAX_BYTES", -1)
+    monkeypatch.setattr(scan, "MAX_KEPT_BYTES", -1)
     plain = TraceDatReader(path)
     assert not plain._kept.is_whole
     for tables, window in zip(found, windows, strict=True):
@@ -71,7 +71,7 @@ def test_kept_records_of_captures(name: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_too_many_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     path = capture("cma_pin_vmsplice") / "trace.dat"
     whole = TraceDatReader(path)
-    monkeypatch.setattr(kept, "MAX_BYTES", whole._kept.n_bytes - 1)
+    monkeypatch.setattr(scan, "MAX_KEPT_BYTES", whole._kept.n_bytes - 1)
     reader = TraceDatReader(path)
     assert (reader._kept.is_whole, reader._kept.parts) == (False, [])
     assert not reader._kept.is_kept.any()
