@@ -77,6 +77,7 @@ class Trace:
     events: AttemptEvents = field(init=False)
     drafts: list[DetectedAttempt] = field(init=False)
     stacks: Stacks = field(init=False)
+    log: Log = field(init=False)  # the one inside the trace, and what a log file has beyond it
     counters: list[Counter] = field(default_factory=list, init=False)  # filled by `attempts`
 
     @classmethod
@@ -95,7 +96,8 @@ class Trace:
             tables, trace._task_stream, info.end_ns or 0, trace.comm_of, trace._hides, recorded
         )
         trace.stacks = Stacks(trace._stack_events, reader.name_of_address, is_exact, trace._events_between)
-        trace.drafts = find_attempts(trace.events, trace.layout, trace._logs())
+        trace.log = trace._joined_logs()
+        trace.drafts = find_attempts(trace.events, trace.layout, trace.log)
         return trace
 
     @property
@@ -213,7 +215,7 @@ class Trace:
             self.progress("replaying", (int(chunk.time_ns[-1]) - start) / max(end - start, 1))
 
     def _context(self, engine: Engine, requested_spans: Spans = ()) -> AnalysisContext:
-        log = self._logs()
+        log = self.log
         pfns = np.unique(engine.table("suspects")["pfn"]).tolist()
         spans = merge_spans([*requested_spans, *((pfn, pfn + 1) for pfn in pfns)])
         dumped = self.beside.read_dumps(spans) if spans else ((), ())
@@ -248,8 +250,7 @@ class Trace:
         tids = set(np.unique(np.concatenate(columns)).tolist())
         return [time_ns for _, time_ns, _ in self.reader.name_history.rows_of(tids)]
 
-    def _logs(self) -> Log:
-        """The log inside the trace, and what a log file has beyond it."""
+    def _joined_logs(self) -> Log:
         console = self.events.tables.get("console")
         page_size = self.layout.page_size_bytes
         inside = self.beside.parse_console(console, page_size) if console is not None else Log()
