@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tracereplay.errors import InputError
 from tracereplay.parsers.files.packed import DamagedError, packing_of, read_chunks, seekable_copy, unpacked_pieces
-from tracereplay.parsers.perfetto.signs import looks_like_trace
 from tracereplay.parsers.trace_dat.raw_files import RAW_CPU_FILES, RAW_INSTANCE_FILES
 
 SNIFF_BYTES = 1 << 16
@@ -130,6 +129,8 @@ def _content(head: bytes) -> Detected:
         return Detected(Kind.TRACE_DAT, f"trace.dat magic, version {version}")
     if head.startswith(PERF_MAGICS):
         return Detected(Kind.PERF_DATA, "perf.data magic")
+    from tracereplay.parsers.perfetto.signs import looks_like_trace  # noqa: PLC0415
+
     if looks_like_trace(head):
         return Detected(Kind.PERFETTO, "packets of a Perfetto trace")
     if head.startswith(b"PK\x03\x04"):

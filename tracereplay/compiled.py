@@ -32,10 +32,13 @@ SOURCES = ("replay/state.py", "whatif/page_rows.py", "schema.py", "dev_t.py")
 
 
 def kernel_sources(root: Path) -> list[Path]:
-    """Every file that compiled code depends on, however deep its folder (`**` does not follow the linked ones)."""
-    folders = [folder for folder in root.iterdir() if folder.is_dir()]
-    kernels = (path for folder in folders for path in folder.rglob("*_kernels.py"))
-    return sorted([*kernels, *(root / name for name in SOURCES if (root / name).exists())])
+    """Every file that compiled code depends on, however deep its folder; each process walks them at its start."""
+    found = [root / name for name in SOURCES if (root / name).exists()]
+    for room in root.iterdir():  # one by one: rooms that are links are followed
+        for folder, below, names in os.walk(room):
+            below[:] = [name for name in below if name != "__pycache__"]
+            found += [Path(folder, name) for name in names if name.endswith("_kernels.py")]
+    return sorted(found)
 
 
 def _digest_of_sources() -> str:
