@@ -24,8 +24,9 @@ import tracereplay
 
 # Compiled loops cannot be instrumented: numba would have to compile the counters.
 LOOPS = [m.name for m in pkgutil.walk_packages(tracereplay.__path__, "tracereplay.") if m.name.endswith("_kernels")]
+LOOPS += ["tracereplay.compiled", "tracereplay.dev_t"]
 with atheris.instrument_imports(  # pyright: ignore[reportAttributeAccessIssue] (not in these stubs)
-    include=["tracereplay"], exclude=["tracereplay.compiled", *LOOPS]
+    include=["tracereplay"], exclude=LOOPS
 ):
     from tracereplay.errors import InputError
     from tracereplay.opening import open_reader
