@@ -36,12 +36,21 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([column.field for column in columns])
 
 
+NS_MIN, NS_MAX = -(1 << 63), (1 << 63) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A stretch of time, both ends included; None = open."""
 
     start_ns: int | None = None
     end_ns: int | None = None
+
+    @property
+    def limits_ns(self) -> tuple[int, int]:
+        """Its first and last ns among the times that int64 has."""
+        start = NS_MIN if self.start_ns is None else max(self.start_ns, NS_MIN)
+        return start, NS_MAX if self.end_ns is None else min(self.end_ns, NS_MAX)
 
 
 COMM = pa.dictionary(pa.int32(), pa.string())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from mmap import mmap
 
 from tracereplay.errors import InputError
@@ -43,21 +42,6 @@ class Cursor:
             raise InputError("a name in the metadata has no end", offset_bytes=self.at, advice=RECORD_AGAIN)
         self.at += stop + 1
         return piece[:stop].decode("utf-8", "replace")
-
-    def sized_texts(self, code: str, count: int) -> Iterator[str]:
-        """So many of them."""
-        unpack, n_bytes = struct.Struct(self.order + code).unpack_from, struct.calcsize("=" + code)
-        data, at = memoryview(self.data), self.at
-        for _ in range(count):
-            begin = at + n_bytes
-            at = begin + unpack(data, at)[0] if begin <= self.end else begin
-            if at > self.end:
-                break
-            yield str(data[begin:at], "utf-8", "replace")
-            self.at = at
-        else:
-            return
-        self.sized_text(code)  # says what is missing
 
     def sized_text(self, code: str) -> str:
         """A length of that code, then text."""

@@ -24,7 +24,6 @@ from tracereplay.errors import InputError
 
 MAX_RECORD_BYTES = 1 << 16  # __data_loc has 16 bits for offsets: no record is longer
 
-_HEAD = re.compile(r"name: (\S+)\nID: (\d+)\n")  # as the kernel writes it; what else is legal:
 _NAME = re.compile(r"^name:\s*(\S+)", re.MULTILINE)
 _ID = re.compile(r"^ID:\s*(\d+)", re.MULTILINE)
 _FIELD = re.compile(
@@ -157,10 +156,7 @@ def _element_bytes(c_type: str, long_bytes: int) -> int:
 
 
 def _head_of(text: str) -> tuple[str, int] | None:
-    """An event's name and id."""
-    head = _HEAD.match(text)
-    if head is not None:
-        return head[1], int(head[2])
+    """An event's name and id; None where the text has none."""
     name, event_id = _NAME.search(text), _ID.search(text)
     return None if name is None or event_id is None else (name[1], int(event_id[1]))
 
@@ -201,7 +197,6 @@ class Formats(Mapping[str, EventFormat]):
         self.refused: list[str] = []
         self.ids: dict[str, int] = {}
         self._texts: dict[str, tuple[str, str]] = {}
-        self._parsed: dict[str, EventFormat] = {}
         self._long_bytes = long_bytes
         for system, text in texts:
             found = _head_of(text)
@@ -214,10 +209,8 @@ class Formats(Mapping[str, EventFormat]):
             self.ids[key] = event_id
 
     def __getitem__(self, name: str) -> EventFormat:
-        if name not in self._parsed:
-            system, text = self._texts[name]
-            self._parsed[name] = parse_format(text, system, self._long_bytes)
-        return self._parsed[name]
+        system, text = self._texts[name]
+        return parse_format(text, system, self._long_bytes)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._texts)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 IDS = 1 << 16  # event ids have 16 bits
 SPARE_WORDS = 2  # kernels read whole words: this many may lie after the last byte
-NS_MIN, NS_MAX = -(1 << 63), (1 << 63) - 1
 
 
 @dataclass(slots=True)

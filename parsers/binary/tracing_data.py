@@ -50,14 +50,16 @@ def read_header_info(cursor: Cursor, texts: FormatTexts) -> None:
 
 def read_ftrace_formats(cursor: Cursor, texts: FormatTexts) -> None:
     """Formats of the ftrace system (kernel_stack, print ...)."""
-    texts.ftrace += cursor.sized_texts("Q", cursor.number("I"))
+    for _ in range(cursor.number("I")):
+        texts.ftrace.append(cursor.sized_text("Q"))
 
 
 def read_event_formats(cursor: Cursor, texts: FormatTexts) -> None:
     """Formats of all other systems, each with its system's name."""
     for _ in range(cursor.number("I")):
         system = cursor.string()
-        texts.events += ((system, text) for text in cursor.sized_texts("Q", cursor.number("I")))
+        for _ in range(cursor.number("I")):
+            texts.events.append((system, cursor.sized_text("Q")))
 
 
 def read_tracing_data(data: bytes, into: TracingData) -> None:

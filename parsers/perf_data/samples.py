@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.parsers.binary.record_batch import NS_MAX, NS_MIN, SPARE_WORDS, Plan, RecordRows
+from tracereplay.parsers.binary.record_batch import SPARE_WORDS, Plan, RecordRows
 from tracereplay.parsers.perf_data import column_kernels as table_kernels
 from tracereplay.parsers.perf_data import record_kernels as kernels
 from tracereplay.parsers.perf_data.attrs import Events
 from tracereplay.parsers.perf_data.records import Block, Records
 from tracereplay.parsers.perf_data.scan import Chunk
-from tracereplay.schema import Window
+from tracereplay.schema import NS_MAX, Window
 
 MAX_BLOB_WORDS = 1 << 24
 
@@ -110,10 +110,7 @@ class RowReader:
     ) -> None:
         self._sources, self._chunks, self._events = sources, chunks, events
         self._wanted, self._rows = wanted, rows
-        first, last = (window.start_ns, window.end_ns) if window else (None, None)
-        self._window = np.array(
-            [NS_MIN if first is None else first, NS_MAX if last is None else last, add_ns], np.int64
-        )
+        self._window = np.array([*(window or Window()).limits_ns, add_ns], np.int64)
         # unpacked blocks by their number; from the number of all blocks on mapped files, which are never let go
         self._buffers: dict[int, npt.NDArray[np.uint32]] = {}
 

@@ -145,12 +145,12 @@ def _note_piece(time: Int, at: Int, end: Int, limit: Int, pieces: I64, counters:
 @njit
 def scan_bundle(
     data: U8, at: Int, end: int, source: int, cpu: int, numbers: I64, event: I64, kind_of_number: I64, slots: I64,
-    kinds: I64, counts: I64, cpus: I64, tids: U8, limit: int, pieces: I64, counters: I64,
+    kinds: I64, counts: I64, cpus: I64, tids: npt.NDArray[np.bool_], limit: int, pieces: I64, counters: I64,
 ) -> None:  # fmt: skip
     """Count the events of one bundle and cut it into pieces of at most `limit` events.
 
     numbers -- timestamp, pid, common_flags, the bundle's event and the generic event; event -- room for one.
-    kind_of_number int64[numbers], slots, kinds, counts int64[sources, MAX_KINDS], cpus, tids uint8, pieces
+    kind_of_number int64[numbers], slots, kinds, counts int64[sources, MAX_KINDS], cpus, tids bool, pieces
     (room for all of the bundle from row 0 on) and counters are written.
     """
     counters[N_PIECES] = 0
@@ -187,7 +187,7 @@ def scan_bundle(
         kinds[kind, SEEN] |= seen
         counts[source, kind] += 1
         if event[TID] >= 0:
-            tids[event[TID]] = 1
+            tids[event[TID]] = True
         _note_cpu(event[TIME], cpu, cpus, counters)
         _note_piece(event[TIME], begin, at, limit, pieces, counters)
     for piece in range(counters[N_PIECES]):

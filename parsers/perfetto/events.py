@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.parsers.binary.record_batch import NS_MAX, NS_MIN
 from tracereplay.parsers.perfetto import event_kernels as kernels
 from tracereplay.parsers.perfetto import wire_kernels as wires
 from tracereplay.parsers.perfetto.fields import Message
@@ -77,9 +76,7 @@ class EventReader:
 
     def batches(self, window: Window | None, rows: int) -> Iterator[Batch]:
         """Batches of about `rows` events, in time order."""
-        window = window or Window()
-        low = NS_MIN if window.start_ns is None else max(window.start_ns, NS_MIN)
-        high = NS_MAX if window.end_ns is None else min(window.end_ns, NS_MAX)
+        low, high = (window or Window()).limits_ns
         pieces = self.found.pieces
         pieces = pieces[(pieces[:, kernels.PIECE_FIRST] <= high) & (pieces[:, kernels.PIECE_LAST] >= low)]
         pieces = pieces[np.argsort(pieces[:, kernels.PIECE_FIRST], kind="stable")]

@@ -88,7 +88,7 @@ class PerfettoReader(BaseReader):
             wall_clock=read_wall_clock(packets, clock, self._origin),
         )
         self._comms = self._read_comms()
-        self.losses += unresolved(np.flatnonzero(found.tids.view(np.bool_)).tolist(), self._comms)
+        self.losses += unresolved(np.flatnonzero(found.tids).tolist(), self._comms)
         self._names_array = Comms.of(self._comms)
 
     # ------------------------------------------------------------------------------------------------ TraceReader

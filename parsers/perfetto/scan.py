@@ -31,14 +31,14 @@ Ints = npt.NDArray[np.int64]
 class Scan:
     """What the walk found.
 
-    pieces int64[n, PIECE_COLUMNS], counts int64[sources, MAX_KINDS], cpus int64[65536, CPU_COLUMNS], tids uint8;
+    pieces int64[n, PIECE_COLUMNS], counts int64[sources, MAX_KINDS], cpus int64[65536, CPU_COLUMNS], tids bool;
     compact -- (byte, bytes) of the scheduling events that are in a compact form.
     """
 
     table: KindTable = field(default_factory=KindTable)
     counts: Ints = field(default_factory=lambda: np.zeros((MAX_SOURCES, kernels.MAX_KINDS), np.int64))
     cpus: Ints = field(default_factory=lambda: np.zeros((MAX_CPU + 2, kernels.CPU_COLUMNS), np.int64))
-    tids: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(wires.MAX_TID + 1, np.uint8))
+    tids: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(wires.MAX_TID + 1, np.bool_))
     counters: Ints = field(default_factory=lambda: np.zeros(kernels.COUNTERS, np.int64))
     pieces: Ints = field(default_factory=lambda: np.zeros((0, kernels.PIECE_COLUMNS), np.int64))
     compact: list[tuple[int, int]] = field(default_factory=list)

@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from tracereplay.parsers.binary.record_batch import IDS, NS_MAX, NS_MIN, SPARE_WORDS, Plan, RecordRows
+from tracereplay.parsers.binary.record_batch import IDS, SPARE_WORDS, Plan, RecordRows
 from tracereplay.parsers.ring_buffer import page_kernels as kernels
 from tracereplay.parsers.ring_buffer.pages import Clock, CpuPages
 from tracereplay.schema import Window
@@ -62,7 +62,6 @@ class KeptRecords:
         """Records of the plan within the window, as `records.read_rows` has them. All its events must be kept."""
         if not self.parts:
             return
-        window = window or Window()
         streams = list({id(pages): pages for pages, _, _ in self.parts}.values())
         number = {id(pages): at for at, pages in enumerate(streams)}
         of = np.repeat([number[id(pages)] for pages, _, _ in self.parts], [len(rows) for _, rows, _ in self.parts])
@@ -78,9 +77,8 @@ class KeptRecords:
             np.maximum.accumulate(due[begin:end], out=due[begin:end])
         order = np.argsort(due, kind="stable")
         time_ns = _times(rows[order, 0], clock)
-        start = NS_MIN if window.start_ns is None else window.start_ns
-        end = NS_MAX if window.end_ns is None else window.end_ns
-        inside = (start <= time_ns) & (time_ns <= end)
+        start_ns, end_ns = (window or Window()).limits_ns
+        inside = (start_ns <= time_ns) & (time_ns <= end_ns)
         order, time_ns = order[inside], time_ns[inside]
         cpu = np.array([pages.cpu for pages in streams])
         for begin in range(0, len(order), batch):
@@ -101,7 +99,7 @@ def _times(raw: I64, clock: Clock) -> I64:
 def _loaded(
     rows: I64, time_ns: I64, kind: I64, cpu: I64, plan: Plan, layout: I64, blob: npt.NDArray[np.uint32]
 ) -> RecordRows:
-    """The numbers of these records, by the plan."""
+    """The numbers of these records, by the plan: few, so without a loop that would have to be loaded for it."""
     data, at, big = blob.view(np.uint8), rows[:, 2] * 4, bool(layout[kernels.BIG_ENDIAN])
     common = [_numbers(data, at + layout[part], 1, big) for part in (kernels.FLAGS_OFFSET, kernels.PREEMPT_OFFSET)]
     fields = np.zeros((len(rows), plan.field_at.shape[1]), np.int64)

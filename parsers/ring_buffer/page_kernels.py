@@ -140,7 +140,7 @@ def scan_pages(
     faults: I64,
     shortest: I64,
     bit_of_id: I64,
-    tids: U8,
+    tids: npt.NDArray[np.bool_],
     pages: U64,
     status: U8,
     missed: I64,
@@ -154,7 +154,7 @@ def scan_pages(
     min_bytes int64[65536] -- shortest record by event id, -1 = no such id; counts int64[65536] -- += records by id;
     faults int64[65536] -- += records too short (or unknown) by id; shortest int64[65536] -- bytes by id;
     bit_of_id int64[65536 + 1] -- an id's bit, given at its first record, -1 before; the last entry counts those given;
-    tids uint8[MAX_TID] -- 1 where the task ran;
+    tids bool[MAX_TID] -- whether the task ran;
     status uint8[pages], missed int64[pages] -- as `_open_page` says, or PAGE_BAD_RECORD, PAGE_EMPTY.
     is_kept uint8[65536] -- 1: copy this event's records into kept_rows and kept_words, see `kept.KeptRecords`; both
     have room for all records of n_bytes. Returns how much of them was filled: (rows, words).
@@ -200,7 +200,7 @@ def scan_pages(
                 events |= np.uint64(1) << np.uint64(bit)
                 tid = load_small(words, payload + layout[TID_OFFSET], 4, big)
                 if tid < MAX_TID:
-                    tids[tid] = 1
+                    tids[tid] = True
                 if records == 0:
                     first = time
                 else:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracereplay.errors import InputError
-from tracereplay.parsers.binary.record_batch import IDS, NS_MAX, NS_MIN, SPARE_WORDS, Plan, RecordRows
+from tracereplay.parsers.binary.record_batch import IDS, SPARE_WORDS, Plan, RecordRows
 from tracereplay.parsers.ring_buffer import page_kernels as kernels
 from tracereplay.parsers.ring_buffer.pages import MAX_ARENA_BYTES, SLOT_BYTES, Clock, CpuPages
 from tracereplay.schema import Window
@@ -128,10 +128,7 @@ def read_rows(
     if not live:
         return
     arena = _Arena(live, plan, layout, min_bytes)
-    limits = np.array(
-        [NS_MIN if window.start_ns is None else window.start_ns, NS_MAX if window.end_ns is None else window.end_ns],
-        np.int64,
-    )
+    limits = np.array(window.limits_ns, np.int64)
     longest_words = max(pages.page_bytes for pages, _ in live) // 4
     blob_words = max(rows * 8, longest_words) + SPARE_WORDS if plan.keep.any() else 0
     finished = False

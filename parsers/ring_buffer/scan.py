@@ -28,7 +28,7 @@ class Scan:
     """What one walk over all pages found.
 
     counts int64[buffers, 65536], faults and shortest (bytes) int64[65536] by event id, bit_of_id
-    int64[65537] as `scan_pages` says, tids uint8[kernels.MAX_TID]; activity by (buffer, cpu); kept -- copies of the
+    int64[65537] as `scan_pages` says, tids bool[kernels.MAX_TID]; activity by (buffer, cpu); kept -- copies of the
     records of some events.
     """
 
@@ -36,7 +36,7 @@ class Scan:
     faults: npt.NDArray[np.int64]
     shortest: npt.NDArray[np.int64]
     bit_of_id: npt.NDArray[np.int64]
-    tids: npt.NDArray[np.uint8]
+    tids: npt.NDArray[np.bool_]
     kept: KeptRecords
     start_ns: int | None = None
     end_ns: int | None = None
@@ -51,7 +51,7 @@ class Scan:
             np.zeros(IDS, np.int64),
             np.full(IDS, IDS, np.int64),
             np.append(np.full(IDS, -1, np.int64), 0),
-            np.zeros(kernels.MAX_TID, np.uint8),
+            np.zeros(kernels.MAX_TID, np.bool_),
             kept,
         )
 
@@ -65,7 +65,7 @@ class Scan:
         self.counts += other.counts
         self.faults += other.faults
         np.minimum(self.shortest, other.shortest, out=self.shortest)
-        np.maximum(self.tids, other.tids, out=self.tids)
+        self.tids |= other.tids
         self.losses += other.losses
         self.kept.add(other.kept)
         self.activity.update(other.activity)
@@ -127,7 +127,7 @@ def _scan_cpu(
     kept_words = np.empty(len(words), np.uint32)
     watch = _Watch(pages.cpu, clock, found.losses)
     seen: list[_SeenPages] = []
-    pages.first = pages.last = pages.events = np.zeros(0, np.uint64)
+    of_blocks: list[npt.NDArray[np.uint64]] = [np.zeros((3, 0), np.uint64)]
     at = 0
     while at < len(pages.blocks):
         sizes, used, bad = _load_blocks(pages, at, arena)
@@ -141,13 +141,14 @@ def _scan_cpu(
         found.kept.copy(pages, kept_rows[:n_kept], kept_words[:n_words])
         seen.append(part)
         if bad or at == len(pages.blocks) or len(seen) == SLOTS_AT_ONCE:
-            _note_blocks(pages, watch, seen)
+            of_blocks.append(_of_blocks(seen, watch))
             seen = []
         if bad:  # dropped, so that later reads need not look
             watch.lost_chunk(bad, pages.blocks[at].offset)
             del pages.blocks[at]
     watch.open += [(code, None, detail) for code, detail in pages.tail]
     watch.finish()
+    pages.first, pages.last, pages.events = np.concatenate(of_blocks, axis=1)
     pages.bit_of_id = found.bit_of_id
     if watch.start is not None and watch.latest is not None:
         start, end = clock.ns(watch.start), clock.ns(watch.latest)
@@ -170,20 +171,21 @@ class _SeenPages:
         return cls(sizes, np.zeros((n_pages, 5), np.uint64), np.zeros(n_pages, np.uint8), np.zeros(n_pages, np.int64))
 
 
-def _note_blocks(pages: CpuPages, watch: _Watch, parts: Sequence[_SeenPages]) -> None:
-    """Times and events of the next blocks, and what is odd about their pages; several slots at once cost less."""
+def _of_blocks(parts: Sequence[_SeenPages], watch: _Watch) -> npt.NDArray[np.uint64]:
+    """uint64[3, blocks] = (first, last, events) of the next blocks, as `CpuPages` has them; `watch` sees their pages.
+
+    Several slots at once cost less.
+    """
     sizes = [size for part in parts for size in part.sizes]
     if not sizes:
-        return
+        return np.zeros((3, 0), np.uint64)
     table = np.concatenate([part.table for part in parts])
     watch.pages(table, np.concatenate([part.status for part in parts]), np.concatenate([part.missed for part in parts]))
     empty = table[:, 2] == 0
     starts = np.cumsum([0, *sizes[:-1]])
     firsts = np.minimum.reduceat(np.where(empty, np.uint64(2**64 - 1), table[:, 0]), starts)
     lasts = np.maximum.reduceat(np.where(empty, np.uint64(0), table[:, 1]), starts)
-    pages.first = np.append(pages.first, firsts)
-    pages.last = np.append(pages.last, lasts)
-    pages.events = np.append(pages.events, np.bitwise_or.reduceat(table[:, 3], starts))
+    return np.stack([firsts, lasts, np.bitwise_or.reduceat(table[:, 3], starts)])
 
 
 class _Watch:

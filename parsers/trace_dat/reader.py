@@ -85,7 +85,7 @@ class TraceDatReader(BaseReader):
         if origin:
             self._clock = replace(self._clock, add_ns=self._clock.add_ns - origin)
             self.losses = [loss.shifted(origin) for loss in self.losses]
-        self.losses += unresolved(np.flatnonzero(found.tids.view(np.bool_)).tolist(), self._comms)
+        self.losses += unresolved(np.flatnonzero(found.tids).tolist(), self._comms)
         self._names_array = Comms.of(self._comms)
         by_event = {self._names[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
         kernel, machine = self._read_uname()

@@ -207,10 +207,10 @@ class Instance:
 
         By bytes, as a ring that is not full yet has an unknown number of entries to go.
         """
-        for cpu, now, was in zip(self.cpus, self.cpu_stats(), before, strict=False):  # CPUs come and go
+        ring_bytes = int(self.read("buffer_size_kb").split()[0]) << 10  # of each CPU
+        for now, was in zip(self.cpu_stats(), before, strict=False):  # CPUs come and go
             written = now["entries"] + now["overrun"] - was["entries"] - was["overrun"]
-            ring_kib = int(self.read(f"per_cpu/cpu{cpu}/buffer_size_kb").split()[0])
-            if written * now["bytes"] * 2 > (ring_kib << 10) * now["entries"]:
+            if written * now["bytes"] * 2 > ring_bytes * now["entries"]:
                 return True
         return False
 

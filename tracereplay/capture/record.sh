@@ -561,11 +561,9 @@ await() { # the child last started, or a signal, which may have come before
 ring() { awk '/^(entries|overrun):/ { n += $2 } /^overrun:/ { printf "%s ", n; n = 0 }' "$I"/per_cpu/cpu[0-9]*/stats; }
 
 is_half_new() { # what `ring` said before: whether half of a CPU's ring was written since
-    before=$1; set --
-    for cpu in "$I"/per_cpu/cpu[0-9]*; do set -- "$@" "$cpu/buffer_size_kb" "$cpu/stats"; done
-    awk -v before="$before" 'BEGIN { split(before, was, " ") } FNR == 1 && FILENAME ~ /size_kb$/ { half = $1 * 512; at++ }
+    awk -v before="$1" -v half=$((buffer_kb * 512 / cpus)) 'BEGIN { split(before, was, " ") } FNR == 1 { at++ }
         /^entries:/ { entries = $2 } /^overrun:/ { written = entries + $2 - was[at] }
-        /^bytes:/ && written * $2 > half * entries { new = 1 } END { exit !new }' "$@"
+        /^bytes:/ && written * $2 > half * entries { new = 1 } END { exit !new }' "$I"/per_cpu/cpu[0-9]*/stats
 }
 
 # Some seconds more, which show how the attempt went on, but what came before the failure must stay in the ring.

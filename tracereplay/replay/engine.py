@@ -11,13 +11,14 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from tracereplay.layout.spans import Spans
 from tracereplay.losses import Loss
 from tracereplay.replay import state as st
 from tracereplay.replay.file_kernels import SLOTS_PER_KEY, set_file_slot
 from tracereplay.replay.inventory_kernels import list_cached
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.migration_entries import decode_ptes
-from tracereplay.replay.occupancy import Spans, StateCounts
+from tracereplay.replay.occupancy import StateCounts
 from tracereplay.replay.page_kernels import FlagMask
 from tracereplay.replay.probe_kernels import excess_at, probe, watch
 from tracereplay.replay.probed_kernels import replay_all

@@ -9,12 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tracereplay.layout.spans import Spans
 from tracereplay.replay import state as st
 from tracereplay.replay.budget import Budget
 from tracereplay.replay.ledger_kernels import Memory
 from tracereplay.replay.range_kernels import count_states
-
-Spans = tuple[tuple[int, int], ...]  # [start_pfn, end_pfn) each
 
 # A count reads every row of its range, at about 1 ns each; replaying an event costs 100 ns and reading it as much.
 ROWS_ALWAYS = 1 << 26  # over all counts of a run
@@ -46,13 +45,14 @@ class StateCounts:
     def count(self, mem: Memory, key: int, time_ns: int, spans: Spans, taken: Spans) -> None:
         """Count these [start_pfn, end_pfn) spans now. taken -- parts of them that were allocated as ranges."""
         events = int(mem.tally[st.ReplayCounter.EVENTS])
-        request, (before, row) = (events, spans, taken), self._last.get(key, (None, None))
-        same = before == request  # nothing has happened since
-        cost = 0 if same else sum(present_rows(mem, *span) for span in spans)
+        request = events, spans, taken
+        last = self._last.get(key)
+        known = last[1] if last is not None and last[0] == request else None  # nothing has happened since
+        cost = 0 if known is not None else sum(present_rows(mem, *span) for span in spans)
         if not self._budget.ask(cost, events):
             return
-        if same and row is not None:
-            self.rows.append(row._replace(time_ns=time_ns))
+        if known is not None:
+            self.rows.append(known._replace(time_ns=time_ns))
             return
         states, ranges = _counted(mem, spans), _counted(mem, taken)
         free = int(states[st.State.BUDDY] + states[st.State.PCP] + states[st.State.SEEDED_FREE])
