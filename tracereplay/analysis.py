@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from tracereplay.attempt_events import ATTEMPT_EVENTS
 from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents, enabled_events
 from tracereplay.attempts.find import find_attempts, plan_probes
@@ -38,7 +39,7 @@ from tracereplay.replay.engine import Engine, ReplayAction
 from tracereplay.replay.kpage_flags import PageWords
 from tracereplay.replay.seed import seed_before
 from tracereplay.replay.unseen_changes import LOOKED_AT, losses_of, pages_looked_at, unseen_changes
-from tracereplay.schema import ATTEMPT_EVENTS, REPLAYED, PageStream, Window
+from tracereplay.schema import REPLAYED, PageStream, Window
 from tracereplay.tasks import isolates_in_background
 
 if TYPE_CHECKING:

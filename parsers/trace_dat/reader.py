@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tracereplay.attempt_events import ATTEMPT_EVENTS
 from tracereplay.errors import InputError, path_in_errors
 from tracereplay.losses import Loss
 from tracereplay.parsers.base import BaseReader, TraceInfo, origin_ns
@@ -38,7 +39,7 @@ from tracereplay.parsers.trace_dat.chunks import cpu_pages
 from tracereplay.parsers.trace_dat.container import read_container, read_kallsyms
 from tracereplay.parsers.trace_dat.cpu_stats import cpu_losses
 from tracereplay.parsers.trace_dat.sections import Buffer, Container, CpuData
-from tracereplay.schema import ARGS, ATTEMPT_EVENTS, Op, PageStream, Window, irq_context
+from tracereplay.schema import ARGS, Op, PageStream, Window, irq_context
 from tracereplay.wall_clock import WallClock
 
 KEPT_EVENTS = TASK_EVENTS.union(ATTEMPT_EVENTS)

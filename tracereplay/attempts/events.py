@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tracereplay.schema import ATTEMPT_EVENTS, RECLAIM_WINDOWS, PageStream, integers
+from tracereplay.attempt_events import ATTEMPT_EVENTS, RECLAIM_WINDOWS
+from tracereplay.schema import PageStream, integers
 
 # Without any of these no attempt can be found.
 TELLTALE_EVENTS = frozenset(ATTEMPT_EVENTS) - {

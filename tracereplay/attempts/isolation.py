@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from tracereplay.attempt_events import RECLAIM_WINDOWS
 from tracereplay.attempts.detected_attempt import LONG_AGO_NS, DetectedAttempt
 from tracereplay.attempts.events import AttemptEvents
 from tracereplay.attempts.inferred_start import inferred_start
 from tracereplay.layout.layout import Layout
 from tracereplay.layout.spans import Spans
 from tracereplay.replay.engine import ActionKind, ReplayAction
-from tracereplay.schema import RECLAIM_WINDOWS
 from tracereplay.units import NS_PER_MS
 
 # Loops over batches (isolate_migratepages(), __alloc_contig_migrate_range(), do_migrate_range()) go on at once: gets

@@ -20,13 +20,13 @@ from tests.support.attempt_tables import (
     row,
     scanned,
 )
+from tracereplay.attempt_events import ATTEMPT_EVENTS
 from tracereplay.attempts.cma import find_cma
 from tracereplay.attempts.detected_attempt import DetectedAttempt
 from tracereplay.attempts.find import find_attempts, plan_probes, probed_tries
 from tracereplay.attempts.log import Log
 from tracereplay.attempts.probe_key import ProbeKey
 from tracereplay.replay.engine import ActionKind
-from tracereplay.schema import ATTEMPT_EVENTS
 from tracereplay.session import Session
 
 START = AREA.start_pfn
